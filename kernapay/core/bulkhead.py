@@ -1,0 +1,49 @@
+"""Bounded thread pools, one per kind of blocking work, so that a slow one cannot starve the others."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from threading import Lock
+from typing import ParamSpec, TypeVar
+
+from kernapay.core.errors import Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Bulkhead:
+    """A named pool of threads with a bounded queue in front."""
+
+    def __init__(self, name: str, threads: int, queue: int = 1000) -> None:
+        self.name = name
+        self.threads = threads
+        self._limit = threads + queue
+        self._pending = 0
+        self._lock = Lock()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"kernapay-{name}")
+
+    @property
+    def pending(self) -> int:
+        """How many calls run or wait."""
+        return self._pending
+
+    async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a blocking call in the pool. Raises Unavailable when too many wait already."""
+        if self._pending >= self._limit:
+            raise Unavailable(f"Too much {self.name} work is waiting.", retry_after=1)
+        with self._lock:
+            self._pending += 1
+        future = self._pool.submit(copy_context().run, call, *args, **kwargs)
+        # Counted down when the thread ends, not when the caller gives up waiting.
+        future.add_done_callback(self._count_down)
+        return await asyncio.wrap_future(future)
+
+    def _count_down(self, _: object) -> None:
+        with self._lock:
+            self._pending -= 1
+
+    def close(self) -> None:
+        """Let running calls finish and end the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

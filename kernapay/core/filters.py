@@ -1,0 +1,76 @@
+"""Filters that apply themselves to a query. Field names are the documents' own."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+
+@dataclass(slots=True)
+class Query:
+    """What a repository is about to ask: conditions in MongoEngine's words, order, window."""
+
+    where: dict[str, Any]
+    order: list[tuple[str, int]] = field(default_factory=list)
+    skip: int = 0
+    limit: int = 0
+
+
+class Filter(Protocol):
+    def apply(self, query: Query) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOffset:
+    limit: int
+    offset: int = 0
+
+    def apply(self, query: Query) -> None:
+        query.limit, query.skip = self.limit, self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBy:
+    field: str
+    descending: bool = False
+
+    def apply(self, query: Query) -> None:
+        query.order.append((self.field, -1 if self.descending else 1))
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """Rows whose time lies before and/or at or after the given ones."""
+
+    field: str
+    before: datetime | None = None
+    after: datetime | None = None
+
+    def apply(self, query: Query) -> None:
+        if self.before is not None:
+            query.where[f"{self.field}__lt"] = self.before
+        if self.after is not None:
+            query.where[f"{self.field}__gte"] = self.after
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionFilter:
+    """Rows whose field is one of the values; no values, no rows."""
+
+    field: str
+    values: Collection[Any]
+
+    def apply(self, query: Query) -> None:
+        query.where[f"{self.field}__in"] = list(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFilter:
+    """Rows whose text starts with the given one; a prefix can use an index, and nothing in it is a pattern."""
+
+    field: str
+    prefix: str
+
+    def apply(self, query: Query) -> None:
+        query.where[self.field] = re.compile(f"^{re.escape(self.prefix)}")

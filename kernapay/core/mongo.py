@@ -1,0 +1,112 @@
+"""MongoDB through MongoEngine: the connection, the base document, and what its failures mean."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, ParamSpec, TypeVar
+
+import mongoengine
+import pymongo.errors
+from mongoengine import DateTimeField, Document
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.uri_parser import parse_uri
+
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.errors import Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_DATABASE: Final = "kernapay"
+_ALIAS: Final = "default"
+# A client waits for an answer: give up on a lost primary well before it does.
+_SELECTION_TIMEOUT_MS: Final = 3_000
+_SOCKET_TIMEOUT_MS: Final = 10_000
+_WRITE_CONCERN_TIMEOUT_MS: Final = 5_000
+
+_OUTAGES: Final = (
+    pymongo.errors.ConnectionFailure,
+    pymongo.errors.WTimeoutError,
+    pymongo.errors.ExecutionTimeout,
+)
+
+
+class Record(Document):  # type: ignore[misc]
+    """A row that knows when it was made and last changed. Indexes are born in migrations only."""
+
+    meta = {"abstract": True, "auto_create_index": False, "strict": False}  # noqa: RUF012
+
+    created_at: datetime = DateTimeField(db_field="createdAt", required=True)
+    updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
+
+
+class Mongo:
+    """The process's connection, behind its own bounded pool of threads."""
+
+    def __init__(self, url: str, threads: int) -> None:
+        self._url = url
+        self._pool = Bulkhead("database", threads)
+        self._threads = threads
+
+    def connect(self) -> None:
+        """Connect lazily: an absent server is found by the first query, or by ping."""
+        mongoengine.connect(
+            db=parse_uri(self._url, validate=False)["database"] or DEFAULT_DATABASE,
+            host=self._url,
+            alias=_ALIAS,
+            uuidRepresentation="standard",
+            tz_aware=True,
+            w="majority",
+            journal=True,
+            wTimeoutMS=_WRITE_CONCERN_TIMEOUT_MS,
+            retryWrites=True,
+            readConcernLevel="majority",
+            serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
+            connectTimeoutMS=_SELECTION_TIMEOUT_MS,
+            socketTimeoutMS=_SOCKET_TIMEOUT_MS,
+            maxPoolSize=self._threads + 4,
+            appname="kernapay",
+        )
+
+    async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run blocking database work in the pool. Raises Unavailable when MongoDB cannot serve."""
+        try:
+            return await self._pool.run(call, *args, **kwargs)
+        except _OUTAGES as error:
+            raise Unavailable("The database cannot be reached.") from error
+        except pymongo.errors.OperationFailure as error:
+            if error.has_error_label("RetryableWriteError") or error.code in _TRANSIENT_CODES:
+                raise Unavailable("The database is changing its primary.") from error
+            raise
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless a primary answers."""
+        await self.run(lambda: database().command("ping"))
+
+    def close(self) -> None:
+        self._pool.close()
+        mongoengine.disconnect(_ALIAS)
+
+
+# NotWritablePrimary, PrimarySteppedDown, InterruptedAtShutdown, InterruptedDueToReplStateChange,
+# NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, ShutdownInProgress, WriteConcernFailed.
+_TRANSIENT_CODES: Final = frozenset({10107, 189, 11600, 11602, 13435, 13436, 91, 64})
+
+
+def database() -> Database[dict[str, Any]]:
+    """Give the database the process is connected to."""
+    found: Database[dict[str, Any]] = mongoengine.get_db(_ALIAS)
+    return found
+
+
+def open_database(url: str) -> tuple[MongoClient[dict[str, Any]], Database[dict[str, Any]]]:
+    """Open a connection of one's own, as migrations do; the caller closes the client."""
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        url,
+        uuidRepresentation="standard",
+        tz_aware=True,
+        w="majority",
+        serverSelectionTimeoutMS=10_000,
+        appname="kernapay-migrate",
+    )
+    return client, client[parse_uri(url, validate=False)["database"] or DEFAULT_DATABASE]

@@ -1,0 +1,317 @@
+"""Settings, read once from the environment and `.env.payment`; every bad variable is reported at once."""
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENV_FILE: Final = Path(".env.payment")
+MIN_SECRET_BYTES: Final = 32
+
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31557600}
+_DURATION: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?\s*$", re.IGNORECASE)
+_PLACEHOLDER: Final = re.compile(
+    r"change.?me|your[_-]|example|default|placeholder|sandbox|password|^(.)\1*$", re.IGNORECASE
+)
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a business says about one of its service types. No metadata named: any metadata is taken."""
+
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        return frozenset((*self.required, *self.optional))
+
+
+class ConfigurationError(Exception):
+    """Say in one message what is wrong with the configuration, a line per variable."""
+
+
+def parse_duration(value: object) -> object:
+    """Read `7d`, `12h`, `30m`, `45s` or a plain number of seconds, as the `ms` package of Node does."""
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.match(value)
+    if match is None:
+        raise ValueError("must look like 7d, 12h, 30m, 45s or a number of seconds")
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[(match[2] or "s").lower()])
+    except OverflowError:
+        raise ValueError("is longer than can be represented") from None
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _service_types(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("{"):
+        return {name: ServiceType() for name in _comma_separated(value)}  # type: ignore[attr-defined]
+    try:
+        return msgspec.json.decode(value, type=dict[str, ServiceType])
+    except msgspec.MsgspecError as error:
+        raise ValueError(
+            'must be a list (CONSULTATION,LAB_TEST) or {"NAME": {"required": [], "optional": []}}'
+            f" - {error}"
+        ) from None
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+ServiceTypes = Annotated[dict[str, ServiceType], NoDecode, BeforeValidator(_service_types)]
+
+
+class Settings(BaseSettings):
+    """All of KernaPay's configuration. Field names are the environment's, in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        arbitrary_types_allowed=True,
+        env_ignore_empty=False,
+    )
+
+    app_env: Environment = Field(
+        Environment.DEVELOPMENT, validation_alias=AliasChoices("APP_ENV", "NODE_ENV")
+    )
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=1, le=65535)
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    mongodb_url: SecretStr
+    mongo_threads: int = Field(16, ge=1, le=256)
+
+    redis_url: SecretStr | None = None
+    redis_host: str = "127.0.0.1"
+    redis_port: int = Field(6379, ge=1, le=65535)
+    redis_password: SecretStr | None = None
+
+    jwt_secret: SecretStr
+    jwt_secret_previous: SecretStr | None = None
+    token_expiry: Duration = timedelta(days=7)
+    salt_rounds: int = Field(10, ge=4, le=16)
+    hashing_threads: int = Field(2, ge=1, le=64)
+    signup_types: Words = ("USER", "PROVIDER")
+
+    razorpay_key_id: str = Field(pattern=r"^rzp_(test|live)_[A-Za-z0-9_]+$")
+    razorpay_key_secret: SecretStr
+    razorpay_webhook_secret: SecretStr
+    razorpay_webhook_secret_previous: SecretStr | None = None
+    razorpay_base_url: str = "https://api.razorpay.com"
+    razorpay_timeout: Duration = timedelta(seconds=10)
+    gateway_threads: int = Field(32, ge=1, le=256)
+
+    service_types: ServiceTypes = Field(default_factory=lambda: {"CONSULTATION": ServiceType()})
+    currencies: Words = ("INR",)
+    max_amount: int = Field(50_000_000, ge=100, le=2**53)
+    webhook_deadline: Duration = timedelta(seconds=2)
+
+    cors_origins: Words = ()
+    body_limit: int = Field(65_536, ge=1024)
+    metrics_token: SecretStr | None = None
+
+    aws_region: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_bucket_name: str | None = None
+    fast_2_sms_key: SecretStr | None = None
+    fast_2_sms_url: str | None = None
+    email_api_key: SecretStr | None = None
+    sender_email: str | None = None
+
+    @property
+    def production(self) -> bool:
+        return self.app_env is Environment.PRODUCTION
+
+    @property
+    def redis(self) -> str:
+        """The address of Redis, from REDIS_URL or else from host, port and password."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        password = self.redis_password.get_secret_value() if self.redis_password else ""
+        return f"redis://{f':{quote(password)}@' if password else ''}{self.redis_host}:{self.redis_port}/0"
+
+    @property
+    def webhook_secrets(self) -> tuple[bytes, ...]:
+        """The current webhook secret and, while it is being rotated, the previous one."""
+        both = (self.razorpay_webhook_secret, self.razorpay_webhook_secret_previous)
+        return tuple(s.get_secret_value().encode() for s in both if s is not None)
+
+    @property
+    def jwt_secrets(self) -> tuple[str, ...]:
+        """The secret that signs tokens first, then the one still accepted during a rotation."""
+        both = (self.jwt_secret, self.jwt_secret_previous)
+        return tuple(s.get_secret_value() for s in both if s is not None)
+
+    @field_validator(
+        "redis_url",
+        "redis_password",
+        "jwt_secret_previous",
+        "razorpay_webhook_secret_previous",
+        "metrics_token",
+        "aws_region",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_bucket_name",
+        "fast_2_sms_key",
+        "fast_2_sms_url",
+        "email_api_key",
+        "sender_email",
+        mode="before",
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("mongodb_url")
+    @classmethod
+    def _mongo_scheme(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must start with mongodb:// or mongodb+srv://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        schemes = ("redis://", "rediss://", "redis+sentinel://", "redis+cluster://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError(f"must start with one of {', '.join(schemes)}")
+        return value
+
+    @field_validator("razorpay_base_url")
+    @classmethod
+    def _gateway_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http(s) address")
+        return value.rstrip("/")
+
+    @field_validator("currencies")
+    @classmethod
+    def _currency_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or any(not re.fullmatch("[A-Z]{3}", code) for code in value):
+            raise ValueError("must be ISO 4217 codes separated by commas, such as INR,USD")
+        return value
+
+    @field_validator("signup_types")
+    @classmethod
+    def _signup_types(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not set(value) <= {"USER", "PROVIDER", "LAB_ASSISTANT"}:
+            raise ValueError(
+                "must be some of USER, PROVIDER, LAB_ASSISTANT: nobody signs up as ADMIN"
+            )
+        return value
+
+    @field_validator("service_types")
+    @classmethod
+    def _service_type_names(cls, value: dict[str, ServiceType]) -> dict[str, ServiceType]:
+        if not value or any(not re.fullmatch("[A-Z][A-Z0-9_]{0,63}", name) for name in value):
+            raise ValueError("names must be capital letters, digits and underscores")
+        return value
+
+    @field_validator("jwt_secret", "razorpay_key_secret", "razorpay_webhook_secret")
+    @classmethod
+    def _not_empty(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().strip():
+            raise ValueError("must not be empty")
+        return value
+
+
+def _production_problems(settings: Settings) -> list[tuple[str, str]]:
+    """Say what a development machine may have and production may not."""
+    problems: list[tuple[str, str]] = []
+    secrets = {
+        "JWT_SECRET": (settings.jwt_secret, MIN_SECRET_BYTES),
+        "JWT_SECRET_PREVIOUS": (settings.jwt_secret_previous, MIN_SECRET_BYTES),
+        # Razorpay chooses the key secret (24 characters); the webhook secret is the merchant's.
+        "RAZORPAY_KEY_SECRET": (settings.razorpay_key_secret, 16),
+        "RAZORPAY_WEBHOOK_SECRET": (settings.razorpay_webhook_secret, 16),
+        "RAZORPAY_WEBHOOK_SECRET_PREVIOUS": (settings.razorpay_webhook_secret_previous, 16),
+    }
+    for name, (secret, minimum) in secrets.items():
+        if secret is None:
+            continue
+        value = secret.get_secret_value()
+        if len(value.encode()) < minimum:
+            problems.append((name, f"must have at least {minimum} bytes in production"))
+        elif _PLACEHOLDER.search(value) or len(set(value)) < 8:
+            problems.append((name, "looks like a default or a placeholder: make a random one"))
+    address = urlsplit(settings.razorpay_base_url)
+    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
+        problems.append(
+            ("RAZORPAY_BASE_URL", "must be https in production: it carries the key secret")
+        )
+    if settings.salt_rounds < 10:
+        problems.append(("SALT_ROUNDS", "must be at least 10 in production"))
+    if "*" in settings.cors_origins:
+        problems.append(("CORS_ORIGINS", "must name its origins in production"))
+    return problems
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return str(location[0]).upper() if location else "environment"
+
+
+def _describe(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "missing":
+            message = "is missing"
+        elif problem["type"] == "string_pattern_mismatch":
+            message = f"must match {problem['ctx']['pattern']}"
+        lines.append(f"  {_variable(problem['loc'])}: {message}")
+    return "KernaPay cannot start, the configuration is wrong:\n" + "\n".join(sorted(set(lines)))
+
+
+def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Settings:
+    """Read the settings; the process environment wins over the file.
+
+    Raises ConfigurationError naming every variable that is missing or wrong.
+    """
+    try:
+        settings = Settings(_env_file=env_file, **overrides)
+        if settings.production and (problems := _production_problems(settings)):
+            raise ValidationError.from_exception_data(
+                "Settings",
+                [
+                    InitErrorDetails(
+                        type=PydanticCustomError("production", "{text}", {"text": text}),
+                        loc=(name,),
+                        input=None,
+                    )
+                    for name, text in problems
+                ],
+            )
+    except ValidationError as error:
+        raise ConfigurationError(_describe(error)) from None
+    return settings
