@@ -1,0 +1,39 @@
+"""Free TCP ports on the loopback address."""
+
+import random
+import socket
+
+HOST = "127.0.0.1"
+# Below the range from which systems take the source ports of outgoing connections: a server
+# that is down for a moment finds its port still free when it comes back.
+ANY = range(20000, 27000)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the servers do: a port in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    # Some systems let a second socket bind beside a listener on all addresses.
+    return not is_listening(port)
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def free_port(preferred: int | None = None) -> int:
+    """Return the preferred port or the next free one above it; without one, any free port."""
+    if preferred is None:
+        candidates = iter(random.sample(ANY, len(ANY)))
+    else:
+        candidates = iter(range(preferred, 65536))
+    for port in candidates:
+        if is_free(port):
+            return port
+    raise OSError(f"No free port from {preferred or ANY.start} up.")

@@ -1,0 +1,201 @@
+"""A real mongod and a real Redis-compatible server as child processes, for development."""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from kernapay.devstack.binaries import locate
+from kernapay.devstack.ports import HOST, free_port, is_listening
+from kernapay.devstack.process import Process
+
+REPLICA_SET = "kernapay"
+Client = MongoClient[dict[str, Any]]
+
+
+class Server(Process):
+    """A database server on one loopback port, with its data in one directory."""
+
+    def __init__(
+        self,
+        name: str,
+        data_dir: Path,
+        port: int | None,
+        binary: Path | None,
+        options: Sequence[str],
+    ) -> None:
+        super().__init__(name, data_dir.resolve())
+        self.port = free_port() if port is None else port
+        self.binary = binary or locate(name)
+        self.options = options
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def signature(self) -> tuple[str, ...]:
+        return (str(self.binary), str(self.home))
+
+
+class MongoNode(Server):
+    """One mongod, started to be a member of a replica set; ready when it answers."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        *,
+        binary: Path | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        super().__init__("mongod", data_dir, port, binary, options)
+
+    @property
+    def url(self) -> str:
+        return self.database_url("")
+
+    def database_url(self, database: str) -> str:
+        return f"mongodb://{self.address}/{database}?replicaSet={REPLICA_SET}"
+
+    def command(self) -> Sequence[str]:
+        return (
+            str(self.binary),
+            *("--dbpath", str(self.home)),
+            *("--bind_ip", HOST),
+            *("--port", str(self.port)),
+            *("--replSet", REPLICA_SET),
+            *("--wiredTigerCacheSizeGB", "0.25"),
+            # 17 MB on disk instead of 315.
+            *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"),
+            *("--oplogSize", "64"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # Nobody balances load over it: no need to linger before the exit.
+            *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),
+            "--nounixsocket",
+            "--quiet",
+            *self.options,
+        )
+
+    def client(self) -> Client:
+        """Return a client of this very node, whatever its state; close it after use."""
+        return MongoClient(
+            HOST, self.port, directConnection=True, serverSelectionTimeoutMS=2000, timeoutMS=10000
+        )
+
+    def ready(self) -> bool:
+        if not is_listening(self.port):
+            return False
+        try:
+            with self.client() as client:
+                return self._is_mine(client)
+        except PyMongoError:
+            return False
+
+    def _is_mine(self, client: Client) -> bool:
+        # Another server on the port answers until ours finds it taken and ends.
+        return bool(client.admin.command("serverStatus")["pid"] == self.pid)
+
+    def explain(self, exit_code: int) -> str:
+        if exit_code == 48:
+            return f"mongod cannot listen on {self.address}: the port is taken."
+        if exit_code == 100 and "DBPathInUse" in self.tail(50):
+            return f"The data directory {self.home} is in use by another mongod."
+        if exit_code == 127:
+            return (
+                f"{self.binary} misses a system library: install libcurl4 and OpenSSL 3, "
+                f"or set MONGODB_URL.\n{self.tail(3)}"
+            )
+        if exit_code == -signal.SIGILL:
+            return f"This processor cannot run {self.binary} (it needs AVX): set MONGODB_URL."
+        return f"mongod ended with exit code {exit_code}. Its last lines:\n{self.tail()}"
+
+
+class MongoServer(MongoNode):
+    """A mongod that is a replica set of one; ready when it takes writes."""
+
+    def ready(self) -> bool:
+        if not is_listening(self.port):
+            return False
+        try:
+            with self.client() as client:
+                return self._is_mine(client) and self._is_primary(client)
+        except PyMongoError:
+            return False
+
+    def _is_primary(self, client: Client) -> bool:
+        if (hello := client.admin.command("hello")).get("me") == self.address:
+            return bool(hello["isWritablePrimary"])
+        config = client.local["system.replset"].find_one()
+        if config is None:
+            members = [{"_id": 0, "host": self.address}]
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
+        elif config["members"][0]["host"] != self.address:
+            # The set keeps its port on disk; on another one it would never elect itself.
+            config["members"][0]["host"] = self.address
+            config["version"] += 1
+            client.admin.command("replSetReconfig", config, force=True)
+        return False
+
+
+class RedisServer(Server):
+    """A Valkey or Redis server that appends every write to a file."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        *,
+        binary: Path | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        super().__init__("redis", data_dir, port, binary, options)
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.address}/0"
+
+    def command(self) -> Sequence[str]:
+        return (
+            str(self.binary),
+            *("--port", str(self.port)),
+            *("--bind", HOST),
+            *("--dir", str(self.home)),
+            *("--appendonly", "yes"),
+            *("--appendfsync", "everysec"),
+            *("--save", ""),
+            # Its own title would hide the directory, by which an orphan is recognised.
+            *("--set-proc-title", "no"),
+            *self.options,
+        )
+
+    def client(self) -> Redis:
+        """Return a client that gives up at once; close it after use."""
+        return Redis(
+            host=HOST,
+            port=self.port,
+            socket_timeout=2,
+            socket_connect_timeout=2,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+        )
+
+    def ready(self) -> bool:
+        if not is_listening(self.port):
+            return False
+        try:
+            with self.client() as client:
+                return bool(client.info("server")["process_id"] == self.pid)
+        except RedisError:
+            return False
+
+    def explain(self, exit_code: int) -> str:
+        if "Address already in use" in self.tail(5):
+            return f"{self.binary.name} cannot listen on {self.address}: the port is taken."
+        return f"{self.binary.name} ended with exit code {exit_code}. Last lines:\n{self.tail()}"

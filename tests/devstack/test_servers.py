@@ -1,0 +1,160 @@
+import os
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+from pymongo.write_concern import WriteConcern
+from redis import Redis
+
+from kernapay.devstack.binaries import MissingBinary, Source, locate
+from kernapay.devstack.pidfile import command_line
+from kernapay.devstack.ports import free_port, is_free
+from kernapay.devstack.process import ServerError
+from kernapay.devstack.servers import MongoServer, RedisServer
+
+
+def put(server: MongoServer, name: str) -> None:
+    with MongoClient(server.url) as client:
+        safe = WriteConcern("majority", j=True)
+        client.shop.get_collection("things", write_concern=safe).insert_one({"name": name})
+
+
+def names(server: MongoServer) -> list[str]:
+    with MongoClient(server.url) as client:
+        return [thing["name"] for thing in client.shop.things.find().sort("_id")]
+
+
+def test_mongo_keeps_its_data_over_stop_kill_and_a_change_of_port(tmp_path: Path) -> None:
+    with MongoServer(tmp_path) as server:
+        put(server, "before the stop")
+        server.stop()
+        assert server.exit_code == 0
+
+        server.start()
+        put(server, "before the kill")
+        server.kill()
+        assert (tmp_path / "mongod.lock").read_text() != "", "the stale lock is what we test"
+
+        server.start()
+        assert names(server) == ["before the stop", "before the kill"]
+        server.stop()
+
+    with MongoServer(tmp_path) as moved:
+        assert moved.port != server.port
+        put(moved, "after the move")
+        assert names(moved) == ["before the stop", "before the kill", "after the move"]
+
+
+def test_mongo_runs_transactions(
+    mongo_server: MongoServer, fresh_database: Callable[[], str]
+) -> None:
+    with MongoClient(mongo_server.url) as client, client.start_session() as session:
+        database = client[fresh_database()]
+        with session.start_transaction():
+            database.one.insert_one({}, session=session)
+            database.two.insert_one({}, session=session)
+        assert database.one.count_documents({}) == database.two.count_documents({}) == 1
+
+
+def test_redis_keeps_its_data_over_stop_and_kill(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        with Redis.from_url(server.url) as client:
+            client.set("before", "the stop")
+        server.stop()
+        assert server.exit_code == 0
+        server.start()
+        with Redis.from_url(server.url) as client:
+            client.set("then", "the kill")
+        server.kill()
+        server.start()
+        with Redis.from_url(server.url, decode_responses=True) as client:
+            assert client.mget("before", "then") == ["the stop", "the kill"]
+
+
+@pytest.mark.parametrize("kind", [MongoServer, RedisServer])
+def test_a_taken_port_is_named_and_its_owner_left_alone(
+    kind: type[MongoServer | RedisServer],
+    mongo_server: MongoServer,
+    redis_server: RedisServer,
+    tmp_path: Path,
+) -> None:
+    owner = mongo_server if kind is MongoServer else redis_server
+    with pytest.raises(ServerError, match=f"127.0.0.1:{owner.port}: the port is taken"):
+        kind(tmp_path, owner.port).start()
+    assert owner.ready()
+
+
+@pytest.mark.parametrize("kind", [MongoServer, RedisServer])
+def test_a_directory_in_use_is_named_and_its_server_left_alone(
+    kind: type[MongoServer | RedisServer], mongo_server: MongoServer, redis_server: RedisServer
+) -> None:
+    owner = mongo_server if kind is MongoServer else redis_server
+    with pytest.raises(ServerError, match=f"{owner.home} is in use"):
+        kind(owner.home).start()
+    assert owner.ready()
+
+
+def test_a_directory_used_by_a_foreign_mongod_is_named(mongo_server: MongoServer) -> None:
+    (mongo_server.home / "mongod.pid").rename(mongo_server.home / "hidden.pid")
+    try:
+        with pytest.raises(ServerError, match=f"{mongo_server.home} is in use by another mongod"):
+            MongoServer(mongo_server.home).start()
+    finally:
+        (mongo_server.home / "hidden.pid").rename(mongo_server.home / "mongod.pid")
+    assert mongo_server.ready()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'error while loading libcurl.so.4'; exit 127", "(?s)install libcurl4.*libcurl.so.4"),
+        ("kill -ILL $$", "needs AVX"),
+        ("echo 'what it said'; exit 3", "(?s)exit code 3.*what it said"),
+    ],
+)
+def test_a_mongod_that_cannot_run_says_why(script: str, message: str, tmp_path: Path) -> None:
+    binary = tmp_path / "mongod"
+    binary.write_text(f"#!/bin/sh\n{script}\n")
+    binary.chmod(0o755)
+    with pytest.raises(ServerError, match=message):
+        MongoServer(tmp_path / "data", binary=binary).start()
+
+
+def test_a_server_that_is_never_ready_is_ended(tmp_path: Path) -> None:
+    binary = tmp_path / "mongod"
+    binary.write_text("#!/bin/sh\nsleep 600\n")
+    binary.chmod(0o755)
+    server = MongoServer(tmp_path / "data", binary=binary)
+    server.launch()
+    with pytest.raises(ServerError, match=r"not ready after 0\.2 s"):
+        server.wait_ready(timeout=0.2)
+    assert server.exit_code == -signal.SIGKILL
+
+
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        os.kill(server.pid or 0, signal.SIGSTOP)
+        server.stop(timeout=0.2)
+        assert server.exit_code == -signal.SIGKILL
+
+
+def test_the_data_is_reachable_from_this_machine_only(redis_server: RedisServer) -> None:
+    assert "--bind" in (line := command_line(redis_server.pid or 0))
+    assert line[line.index("--bind") + 1] == "127.0.0.1"
+
+
+def test_a_taken_port_is_stepped_over(redis_server: RedisServer) -> None:
+    assert not is_free(redis_server.port)
+    assert free_port(redis_server.port) > redis_server.port
+    free = free_port()
+    assert free_port(free) == free
+
+
+def test_programs_are_found_in_the_wheels_and_absence_says_what_to_install() -> None:
+    for name in ("mongod", "redis"):
+        assert locate(name).stat().st_mode & stat.S_IXUSR
+    with pytest.raises(MissingBinary, match=r"kernapay\[embedded\].*MONGODB_URL"):
+        locate("mongod", {"mongod": Source((), ("no-such-mongod",), "MONGODB_URL")})
