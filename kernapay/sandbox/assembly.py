@@ -1,0 +1,110 @@
+"""Put the sandbox together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from kernapay.sandbox.agenda import Agenda
+from kernapay.sandbox.announcer import Announcer
+from kernapay.sandbox.books import Books
+from kernapay.sandbox.clock import Clock
+from kernapay.sandbox.config import SandboxConfig
+from kernapay.sandbox.customer import Customer
+from kernapay.sandbox.dispatcher import Dispatcher
+from kernapay.sandbox.disputes import Disputes
+from kernapay.sandbox.entities import Endpoint
+from kernapay.sandbox.faults import Faults
+from kernapay.sandbox.ids import new_id
+from kernapay.sandbox.journal import Journal
+from kernapay.sandbox.orders import Orders
+from kernapay.sandbox.payments import Payments
+from kernapay.sandbox.refunds import Refunds
+from kernapay.sandbox.settlements import Settlements
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Everything a controller may ask for."""
+
+    config: SandboxConfig
+    journal: Journal
+    books: Books
+    clock: Clock
+    agenda: Agenda
+    faults: Faults
+    dispatcher: Dispatcher
+    orders: Orders
+    payments: Payments
+    refunds: Refunds
+    settlements: Settlements
+    disputes: Disputes
+    customer: Customer
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Read the books, keep time and deliver, until the end of the block."""
+        self.books.load()
+        self.resume()
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self.journal.run()), loop.create_task(self.agenda.run())]
+        try:
+            yield
+        finally:
+            await self.dispatcher.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.journal.close()
+
+    def resume(self) -> None:
+        """Take up what the rows say is under way, and add what the configuration asks for."""
+        self.agenda.load()
+        self.dispatcher.load()
+        self.settlements.expect()
+        for target in self.config.webhooks:
+            owner = target.key_id or self.config.first_key
+            known = self.books.endpoints.by("owner", owner)
+            if all(endpoint.url != target.url for endpoint in known):
+                self.books.endpoints.add(
+                    Endpoint(
+                        id=new_id("whk"),
+                        owner=owner,
+                        url=target.url,
+                        secret=target.secret,
+                        created_at=self.clock.stamp(),
+                    )
+                )
+
+    def reset(self) -> None:
+        """Begin anew: nothing but the keys and webhooks of the configuration."""
+        self.books.clear()
+        self.clock.reset()
+        self.resume()
+
+
+def assemble(config: SandboxConfig) -> Sandbox:
+    journal = Journal(config.data)
+    books = Books(journal)
+    clock = Clock(books)
+    agenda = Agenda(books, clock)
+    faults = Faults(books)
+    dispatcher = Dispatcher(config, books, journal, clock, agenda)
+    announcer = Announcer(books, clock, agenda, faults, dispatcher)
+    refunds = Refunds(config, books, clock, agenda, faults, announcer)
+    payments = Payments(config, books, clock, agenda, faults, announcer, refunds)
+    return Sandbox(
+        config=config,
+        journal=journal,
+        books=books,
+        clock=clock,
+        agenda=agenda,
+        faults=faults,
+        dispatcher=dispatcher,
+        orders=Orders(config, books, clock),
+        payments=payments,
+        refunds=refunds,
+        settlements=Settlements(config, books, clock, agenda, announcer),
+        disputes=Disputes(books, clock, agenda, announcer),
+        customer=Customer(config, books, payments),
+    )

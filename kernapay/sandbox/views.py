@@ -1,0 +1,146 @@
+"""Rows as Razorpay writes them, field by field."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from kernapay.sandbox.entities import Card, Dispute, Order, Payment, Refund, Settlement
+
+View = dict[str, Any]
+
+
+def collection(items: Iterable[View]) -> View:
+    found = list(items)
+    return {"entity": "collection", "count": len(found), "items": found}
+
+
+def notes_view(notes: dict[str, str]) -> dict[str, str] | list[str]:
+    return notes or []  # the real one is written in PHP, where an empty map is an empty list
+
+
+def order_view(order: Order) -> View:
+    return {
+        "id": order.id,
+        "entity": "order",
+        "amount": order.amount,
+        "amount_paid": order.amount_paid,
+        "amount_due": order.amount_due,
+        "currency": order.currency,
+        "receipt": order.receipt,
+        "offer_id": None,
+        "status": order.status,
+        "attempts": order.attempts,
+        "notes": notes_view(order.notes),
+        "created_at": order.created_at,
+    }
+
+
+def card_view(card: Card) -> View:
+    return {
+        "id": card.id,
+        "entity": "card",
+        "name": card.name,
+        "last4": card.last4,
+        "network": card.network,
+        "type": card.type,
+        "issuer": card.issuer,
+        "international": card.international,
+        "emi": False,
+        "sub_type": "consumer",
+        "token_iin": None,
+    }
+
+
+def payment_view(payment: Payment, *, with_card: bool = False) -> View:
+    failure = payment.failure
+    view: View = {
+        "id": payment.id,
+        "entity": "payment",
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "status": payment.status,
+        "order_id": payment.order_id,
+        "invoice_id": None,
+        "international": payment.international,
+        "method": payment.method,
+        "amount_refunded": payment.amount_refunded,
+        "refund_status": payment.refund_status,
+        "captured": payment.captured,
+        "description": payment.description,
+        "card_id": payment.card.id if payment.card else None,
+        "bank": payment.bank,
+        "wallet": payment.wallet,
+        "vpa": payment.vpa,
+        "email": payment.email,
+        "contact": payment.contact,
+        "customer_id": None,
+        "token_id": None,
+        "notes": notes_view(payment.notes),
+        "fee": payment.fee,
+        "tax": payment.tax,
+        "error_code": failure and failure.code,
+        "error_description": failure and failure.description,
+        "error_source": failure and failure.source,
+        "error_step": failure and failure.step,
+        "error_reason": failure and failure.reason,
+        "acquirer_data": payment.acquirer_data,
+        "created_at": payment.created_at,
+    }
+    if payment.late_authorized:
+        view["late_authorized"] = True
+    if payment.method == "upi":
+        view["upi"] = {
+            "payer_account_type": "bank_account",
+            "vpa": payment.vpa,
+            "flow": "collect",
+        }
+    if with_card and payment.card:
+        view["card"] = card_view(payment.card)
+    return view
+
+
+def refund_view(refund: Refund) -> View:
+    return {
+        "id": refund.id,
+        "entity": "refund",
+        "amount": refund.amount,
+        "currency": refund.currency,
+        "payment_id": refund.payment_id,
+        "notes": notes_view(refund.notes),
+        "receipt": refund.receipt,
+        "acquirer_data": {"arn": refund.arn},
+        "created_at": refund.created_at,
+        "batch_id": None,
+        "status": refund.status,
+        "speed_processed": refund.speed_processed,
+        "speed_requested": refund.speed_requested,
+    }
+
+
+def settlement_view(settlement: Settlement) -> View:
+    return {
+        "id": settlement.id,
+        "entity": "settlement",
+        "amount": settlement.amount,
+        "status": settlement.status,
+        "fees": settlement.fees,
+        "tax": settlement.tax,
+        "utr": settlement.utr,
+        "created_at": settlement.created_at,
+    }
+
+
+def dispute_view(dispute: Dispute) -> View:
+    return {
+        "id": dispute.id,
+        "entity": "dispute",
+        "payment_id": dispute.payment_id,
+        "amount": dispute.amount,
+        "currency": dispute.currency,
+        "amount_deducted": dispute.amount_deducted,
+        "reason_code": dispute.reason_code,
+        "respond_by": dispute.respond_by,
+        "status": dispute.status,
+        "phase": dispute.phase,
+        "created_at": dispute.created_at,
+        "evidence": dispute.evidence,
+    }
