@@ -1,11 +1,14 @@
 """The pid of a child on disk, locked while the parent lives."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,17 +18,14 @@ class InUse(RuntimeError):
 
 
 class PidFile:
-    """Hold a lock on a file that names a child, so that only a true orphan is ever swept."""
+    """A lock on a file that names a process, so that only a true orphan is ever swept."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: IO[str] | None = None
 
-    def acquire(self, *signature: str) -> None:
-        """Lock the file and kill the orphan it names, if its command line holds the signature.
-
-        Raises InUse when a living process holds the lock.
-        """
+    def acquire(self) -> None:
+        """Take the lock; raise InUse when another living process holds it."""
         file = self.path.open("a+")
         try:
             # The lock goes away with the process that holds it, even after a kill -9.
@@ -34,15 +34,29 @@ class PidFile:
             file.close()
             raise InUse(f"{self.path} is locked by a running process.") from None
         self._file = file
-        file.seek(0)
-        text = file.read().strip()
-        if text.isdigit():
-            sweep(int(text), *signature)
 
-    def write(self, pid: int) -> None:
-        assert self._file is not None  # noqa: S101
+    def sweep(self) -> None:
+        """Kill the process that the last holder of the lock left behind, if it still runs."""
+        try:
+            orphan = json.loads(self.path.read_text())
+            pid, command = int(orphan["pid"]), list(orphan["command"])
+        except (ValueError, KeyError, TypeError):
+            return  # empty after an orderly end, or cut short by a crash
+        deadline = time.monotonic() + 10
+        while _runs(pid, command):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Process {pid} does not die.")
+            # It leads a group of its own: what it started goes too.
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    def write(self, pid: int, command: Sequence[str]) -> None:
+        """Note who is to be swept if the holder dies, told from later namesakes by its command."""
+        if self._file is None:
+            raise ValueError("write() before acquire()")
         self._file.truncate(0)
-        self._file.write(f"{pid}\n")
+        json.dump({"pid": pid, "command": list(command)}, self._file)
         self._file.flush()
 
     def release(self) -> None:
@@ -52,19 +66,12 @@ class PidFile:
             self._file = None
 
 
-def sweep(pid: int, *signature: str) -> None:
-    """Kill the process and wait until it is gone, unless the pid belongs to something else."""
-
-    def is_ours() -> bool:
-        line = command_line(pid)
-        return bool(line) and all(part in line for part in signature)
-
-    deadline = time.monotonic() + 10
-    while is_ours():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"Process {pid} does not die.")
-        os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
+def _runs(pid: int, command: list[str]) -> bool:
+    line = command_line(pid)
+    if sys.platform != "linux":
+        return line == " ".join(command).split()
+    # A child that was tethered a moment ago has the tether before its command.
+    return line[-len(command) :] == command
 
 
 def command_line(pid: int) -> list[str]:

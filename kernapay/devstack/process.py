@@ -22,6 +22,10 @@ MAX_LOG = 16 * 1024 * 1024
 _forks = ThreadPoolExecutor(1, thread_name_prefix="forks")
 
 
+def _go_on() -> None:
+    """Find nothing that should end a wait."""
+
+
 class ServerError(RuntimeError):
     """A server did not start, or cannot be used."""
 
@@ -36,6 +40,7 @@ class Process:
         command: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         ready: Callable[[], bool] = lambda: True,
+        death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         self.name = name
         self.home = home
@@ -43,6 +48,8 @@ class Process:
         self._command = command
         self._env = env
         self._ready = ready
+        # What the kernel sends it when we die without stopping it (Linux).
+        self._death_signal = death_signal
         self._pid_file = PidFile(home / f"{name}.pid")
         self._popen: subprocess.Popen[bytes] | None = None
         self._is_buried = False
@@ -54,13 +61,9 @@ class Process:
         """Tell whether it does its work already."""
         return self._ready()
 
-    def signature(self) -> tuple[str, ...]:
-        """Return the arguments by which the sweep recognises an orphan of this home."""
-        return tuple(self.command())
-
     def explain(self, exit_code: int) -> str:
         """Say what an exit before readiness means."""
-        return f"{self.name} ended with exit code {exit_code}."
+        return f"{self.name} ended with exit code {exit_code}. Its last lines:\n{self.tail()}"
 
     @property
     def pid(self) -> int | None:
@@ -82,14 +85,15 @@ class Process:
         self.home.mkdir(parents=True, exist_ok=True)
         self._pid_file.release()
         try:
-            self._pid_file.acquire(*self.signature())
+            self._pid_file.acquire()
         except InUse:
             raise ServerError(f"{self.home} is in use by another running {self.name}.") from None
+        self._pid_file.sweep()
         command = list(self.command())
         if sys.platform == "linux":
             # -I -S: nothing of the environment or of site-packages, so it starts in no time.
-            script = [sys.executable, "-I", "-S", str(tether.__file__), str(os.getpid())]
-            command = [*script, *command]
+            script = [sys.executable, "-I", "-S", str(tether.__file__)]
+            command = [*script, str(os.getpid()), str(int(self._death_signal)), *command]
         if self.log.exists() and self.log.stat().st_size > MAX_LOG:
             self.log.unlink()
         with self.log.open("ab") as log:
@@ -103,10 +107,13 @@ class Process:
                 start_new_session=True,
             ).result()
         self._is_buried = False
-        self._pid_file.write(self._popen.pid)
+        self._pid_file.write(self._popen.pid, self.command())
 
-    def wait_ready(self, timeout: float = 30) -> None:
-        """Wait until it is ready; raise ServerError when it ends first or is too slow."""
+    def wait_ready(self, timeout: float = 30, check: Callable[[], None] = _go_on) -> None:
+        """Wait until it is ready; raise ServerError when it ends first or is too slow (seconds).
+
+        What `check` raises ends the wait.
+        """
         deadline = time.monotonic() + timeout
         while True:
             # In this order: someone else's server on our port must not pass for ours.
@@ -117,10 +124,26 @@ class Process:
                 raise ServerError(message)
             if ready:
                 return
+            check()
             if time.monotonic() > deadline:
                 self.kill()
                 raise ServerError(f"{self.name} is not ready after {timeout:g} s.\n{self.tail()}")
             time.sleep(0.02)
+
+    def run(self, timeout: float = 60, check: Callable[[], None] = _go_on) -> None:
+        """Run a command that ends by itself; raise ServerError unless it ends with 0 in time."""
+        self.launch()
+        deadline = time.monotonic() + timeout
+        try:
+            while self.is_running:
+                check()
+                if time.monotonic() > deadline:
+                    raise ServerError(f"{self.name} takes over {timeout:g} s.\n{self.tail()}")
+                time.sleep(0.02)
+        finally:
+            self.kill()
+        if self.exit_code:
+            raise ServerError(self.explain(self.exit_code))
 
     def start(self) -> Self:
         """Launch and wait until ready."""

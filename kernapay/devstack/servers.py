@@ -40,9 +40,6 @@ class Server(Process):
     def address(self) -> str:
         return f"{HOST}:{self.port}"
 
-    def signature(self) -> tuple[str, ...]:
-        return (str(self.binary), str(self.home))
-
 
 class MongoNode(Server):
     """One mongod, started to be a member of a replica set; ready when it answers."""
@@ -114,7 +111,7 @@ class MongoNode(Server):
             )
         if exit_code == -signal.SIGILL:
             return f"This processor cannot run {self.binary} (it needs AVX): set MONGODB_URL."
-        return f"mongod ended with exit code {exit_code}. Its last lines:\n{self.tail()}"
+        return super().explain(exit_code)
 
 
 class MongoServer(MongoNode):
@@ -198,4 +195,4 @@ class RedisServer(Server):
     def explain(self, exit_code: int) -> str:
         if "Address already in use" in self.tail(5):
             return f"{self.binary.name} cannot listen on {self.address}: the port is taken."
-        return f"{self.binary.name} ended with exit code {exit_code}. Last lines:\n{self.tail()}"
+        return super().explain(exit_code)

@@ -1,0 +1,190 @@
+"""Everything KernaPay needs, on one machine, started in order and stopped in reverse."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Final, NoReturn
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from kernapay.devstack.pidfile import InUse, PidFile
+from kernapay.devstack.plan import Plan, Ports, make_plan
+from kernapay.devstack.process import Process, ServerError
+from kernapay.devstack.state import FILE, LOCK, NoStack, StackState, find_stack
+
+PATIENCE: Final = 60.0  # seconds for one step, on a slow machine
+PORTS: Final = Ports()
+PROGRAM: Final = (sys.executable, "-m", "kernapay")
+
+
+class Interrupted(Exception):
+    """The stack was asked to end."""
+
+
+class DevStack:
+    """The processes of a development stack, with all they keep in one directory."""
+
+    def __init__(
+        self,
+        home: Path,
+        environ: Mapping[str, str],
+        console: Console,
+        ports: Ports = PORTS,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        self.home = home.resolve()
+        self._environ = environ
+        self._console = console
+        self._ports = ports
+        self._program = program
+        self._processes: list[Process] = []
+        self._lock = PidFile(self.home / LOCK)
+        self._ending = threading.Event()
+
+    def start(self) -> StackState:
+        """Start everything and return where it is.
+
+        Raises ServerError when a part does not start, MissingBinary when a server is not
+        installed, Interrupted after `interrupt()`.
+        """
+        self._take_home()
+        plan = make_plan(self.home, self._environ, self._ports)
+        for note in plan.notes:
+            self._say(note)
+        databases = [self._launch(server) for server in (plan.mongo, plan.redis) if server]
+        # Whatever needs no database starts beside it.
+        sandbox = [self._launch(self._sandbox(plan, plan.sandbox))] if plan.sandbox else []
+        self._wait(databases)
+        self._run(plan, "migrate", "up")
+        services = [self._launch(service) for service in self._services(plan)]
+        if plan.mongo:
+            self._run(plan, "seed")
+        self._wait(sandbox + services)
+        state = self._state(plan)
+        state.write(self.home)
+        return state
+
+    def watch(self) -> NoReturn:
+        """Wait until a child dies (ServerError) or the stack is interrupted (Interrupted)."""
+        while True:
+            self._check()
+            self._ending.wait(0.2)
+
+    def interrupt(self) -> None:
+        """Make the step in progress end with Interrupted; may be called by a signal handler."""
+        self._ending.set()
+
+    def stop(self) -> None:
+        """End every child, the last one started first, and let go of the directory."""
+        for process in reversed(self._processes):
+            was_running = process.is_running
+            process.stop(timeout=10)
+            # A terminal that is gone already must not keep the others running.
+            with suppress(OSError, SystemExit):
+                self._say(f"{process.name:<8} {'stopped' if was_running else 'had ended'}")
+        if self._processes:
+            (self.home / FILE).unlink(missing_ok=True)
+        self._processes.clear()
+        self._lock.release()
+
+    def _services(self, plan: Plan) -> list[Process]:
+        port = str(urlsplit(plan.api).port)
+        paths = ("/health/live", "/health/ready")
+        return [self._python(plan, "api", ["serve", "--port", port], [plan.api + p for p in paths])]
+
+    def _sandbox(self, plan: Plan, url: str) -> Process:
+        port, data = str(urlsplit(url).port), str(self.home / "sandbox.sqlite")
+        arguments = ["sandbox", "--port", port, "--data", data]
+        return self._python(plan, "sandbox", arguments, [f"{url}/_sandbox/health"])
+
+    def _python(
+        self, plan: Plan, name: str, arguments: Sequence[str], ready: Sequence[str] = ()
+    ) -> Process:
+        return Process(
+            name,
+            self.home,
+            (*self._program, *arguments),
+            plan.env,
+            lambda: all(answers(url) for url in ready),
+            # Not SIGKILL: it has workers of its own to end.
+            death_signal=signal.SIGTERM,
+        )
+
+    def _launch(self, process: Process) -> Process:
+        process.launch()
+        self._processes.append(process)
+        return process
+
+    def _wait(self, processes: Sequence[Process]) -> None:
+        for process in processes:
+            with self._step(process.name):
+                process.wait_ready(PATIENCE, self._check)
+
+    def _run(self, plan: Plan, *arguments: str) -> None:
+        with self._step(arguments[0]):
+            self._python(plan, arguments[0], arguments).run(PATIENCE, self._check)
+
+    def _check(self) -> None:
+        if self._ending.is_set():
+            raise Interrupted
+        for process in self._processes:
+            if (code := process.exit_code) is not None:
+                raise ServerError(process.explain(code))
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        with self._console.status(f"Waiting for {name}"):
+            yield
+        self._say(f"{name:<8} done after {time.monotonic() - began:.1f} s")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _take_home(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        # It holds secrets, and often stands in the middle of a checkout.
+        self.home.chmod(0o700)
+        (self.home / ".gitignore").write_text("*\n")
+        try:
+            self._lock.acquire()
+        except InUse:
+            raise ServerError(self._describe_other()) from None
+        self._lock.write(os.getpid(), sys.argv)
+        (self.home / FILE).unlink(missing_ok=True)
+
+    def _describe_other(self) -> str:
+        try:
+            other = find_stack(self.home)
+        except NoStack:
+            return f"Another stack is starting or ending on {self.home}."
+        return (
+            f"A stack runs on {self.home} already (process {other.pid}): its API is {other.api}. "
+            "End it with Ctrl-C in its terminal, or choose another directory with --data."
+        )
+
+    def _state(self, plan: Plan) -> StackState:
+        urls = {server.name: server.url for server in (plan.mongo, plan.redis) if server}
+        pids = {process.name: process.pid or 0 for process in self._processes}
+        return StackState(os.getpid(), plan.api, plan.sandbox, pids, urls)
+
+
+def answers(url: str) -> bool:
+    """Tell whether a GET of the address is answered with 200."""
+    parts = urlsplit(url)
+    # Not urllib.request: it would ask a proxy named in the environment.
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    try:
+        connection.request("GET", parts.path)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

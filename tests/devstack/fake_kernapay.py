@@ -1,0 +1,68 @@
+"""Plays `kernapay` for the tests of the stack: the same commands, without KernaPay behind them.
+
+FAKE_FAILS names a command that fails; SIGUSR1 ends a running one with code 7.
+"""
+
+import json
+import os
+import signal
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import FrameType
+
+from pymongo import MongoClient
+from redis import Redis
+
+from kernapay.devstack.orphans import watch_parent
+
+SEEN = (
+    *("APP_ENV", "HOST", "MONGODB_URL", "REDIS_URL"),
+    *("JWT_SECRET", "RAZORPAY_BASE_URL", "KERNAPAY_WATCH_PARENT"),
+)
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        healthy = self.path in ("/health/live", "/health/ready", "/_sandbox/health")
+        self.send_response(200 if healthy else 404)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        print(*arguments, flush=True)
+
+
+def crash(number: int, frame: FrameType | None) -> None:
+    print("the last words of a fake", flush=True)
+    os._exit(7)
+
+
+def serve(port: int) -> None:
+    signal.signal(signal.SIGUSR1, crash)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    # As Granian has: a worker that nobody ends but its parent, or itself.
+    if os.fork() == 0:
+        watch_parent()
+        Path(os.environ["FAKE_NOTES"], f"worker-{os.getppid()}").write_text(str(os.getpid()))
+        signal.pause()
+    server.serve_forever()
+
+
+def main(command: str, *options: str) -> None:
+    notes = Path(os.environ["FAKE_NOTES"])
+    seen = {name: os.environ.get(name) for name in SEEN}
+    (notes / f"{command}.json").write_text(json.dumps({"options": options, "env": seen}))
+    if os.environ.get("FAKE_FAILS") == command:
+        sys.exit(f"{command} fails as asked")
+    if command == "migrate":
+        with MongoClient(os.environ["MONGODB_URL"]) as client:
+            client.get_default_database().starts.insert_one({})
+    elif command == "seed":
+        with Redis.from_url(os.environ["REDIS_URL"]) as redis:
+            redis.incr("starts")
+    else:
+        serve(int(options[options.index("--port") + 1]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

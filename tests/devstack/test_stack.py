@@ -1,0 +1,251 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from pymongo import MongoClient
+from redis import Redis
+
+from kernapay.devstack.cli import dev as cli
+from kernapay.devstack.pidfile import command_line
+from kernapay.devstack.ports import free_port, is_listening
+from kernapay.devstack.state import NoStack, StackState, find_stack
+
+FAKE = Path(__file__).with_name("fake_kernapay.py")
+SCRIPT = """
+import os, sys
+from pathlib import Path
+from rich.console import Console
+from kernapay.devstack.cli import run
+from kernapay.devstack.plan import Ports
+from kernapay.devstack.stack import DevStack
+home, fake, *ports = sys.argv[1:]
+console = Console()
+program = (sys.executable, fake)
+stack = DevStack(Path(home), os.environ, console, Ports(*map(int, ports)), program)
+sys.exit(run(stack, console))
+"""
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def is_gone(pid: int) -> bool:
+    return not command_line(pid)
+
+
+class Dev:
+    """A `kernapay dev` in a process of its own, on a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.home = directory / "data"
+        self.notes = directory / "notes"
+        self.notes.mkdir()
+        self.ports = [free_port() for _ in range(4)]
+        self.runs: list[subprocess.Popen[str]] = []
+
+    def start(self, **environ: str) -> "subprocess.Popen[str]":
+        names = ("MONGODB_URL", "REDIS_URL", "REDIS_HOST", "RAZORPAY_KEY_ID", "JWT_SECRET", "PORT")
+        clean = {name: value for name, value in os.environ.items() if name not in names}
+        run = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, self.home, FAKE, *map(str, self.ports)],
+            env={**clean, "FAKE_NOTES": str(self.notes), **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.runs.append(run)
+        return run
+
+    def wait_ready(self) -> StackState:
+        found: list[StackState] = []
+
+        def ready() -> bool:
+            if self.runs[-1].poll() is not None:
+                pytest.fail(f"the stack ended: {self.runs[-1].communicate()[0]}")
+            try:
+                found.append(find_stack(self.home))
+            except NoStack:
+                return False
+            return True
+
+        eventually(ready)
+        return found[0]
+
+    def note(self, command: str) -> dict[str, dict[str, str]]:
+        return json.loads((self.notes / f"{command}.json").read_text())
+
+    def workers(self) -> list[int]:
+        return [int(file.read_text() or 0) for file in self.notes.glob("worker-*")]
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    dev = Dev(tmp_path)
+    yield dev
+    for run in dev.runs:
+        if run.poll() is None:
+            run.terminate()
+        run.communicate(timeout=30)
+
+
+def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(dev: Dev) -> None:
+    first = dev.start()
+    state = dev.wait_ready()
+    api, sandbox, mongo, redis = dev.ports
+    assert (state.api, state.sandbox) == (f"http://127.0.0.1:{api}", f"http://127.0.0.1:{sandbox}")
+    assert state.urls["mongod"].startswith(f"mongodb://127.0.0.1:{mongo}/")
+    assert state.urls["redis"] == f"redis://127.0.0.1:{redis}/0"
+    assert set(state.pids) == {"mongod", "redis", "sandbox", "api"}
+    env = dev.note("serve")["env"]
+    assert (env["APP_ENV"], env["HOST"]) == ("development", "127.0.0.1")
+    assert env["RAZORPAY_BASE_URL"] == state.sandbox
+    assert env["KERNAPAY_WATCH_PARENT"] == "1"
+
+    first.send_signal(signal.SIGINT)
+    output, _ = first.communicate(timeout=20)
+    assert first.returncode == 0
+    for expected in (f"{state.api}/docs", "admin@example.com", "-m kernapay demo"):
+        assert expected in output
+    stops = [line.split()[0] for line in output.splitlines() if line.endswith("stopped")]
+    assert stops == ["api", "sandbox", "redis", "mongod"]
+    eventually(lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]))
+    with pytest.raises(NoStack, match="kernapay dev"):
+        find_stack(dev.home)
+
+    dev.start()
+    again = dev.wait_ready()
+    assert dev.note("serve")["env"]["JWT_SECRET"] == env["JWT_SECRET"]
+    with MongoClient(dev.note("serve")["env"]["MONGODB_URL"]) as client:
+        assert client.get_default_database().starts.count_documents({}) == 2
+    with Redis.from_url(again.urls["redis"]) as client:
+        assert client.get("starts") == b"2"
+
+
+def test_secrets_are_readable_by_their_owner_only_and_on_no_command_line(dev: Dev) -> None:
+    dev.start()
+    state = dev.wait_ready()
+    kept = dev.home / "credentials.json"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert dev.home.stat().st_mode & 0o077 == 0
+    secrets = json.loads(kept.read_text())
+    lines = [" ".join(command_line(pid)) for pid in state.pids.values()]
+    assert all(lines)
+    for name, secret in secrets.items():
+        assert len(secret) >= 20
+        assert not any(secret in line for line in lines), name
+        assert secret not in (dev.home / "stack.json").read_text()
+
+
+def test_kill_9_of_the_stack_leaves_no_orphan_and_the_next_start_works(dev: Dev) -> None:
+    first = dev.start()
+    state = dev.wait_ready()
+    pids = [*state.pids.values(), *dev.workers()]
+    assert len(pids) == 6
+    first.kill()
+    first.communicate()
+    eventually(lambda: all(is_gone(pid) for pid in pids))
+
+    with pytest.raises(NoStack):
+        find_stack(dev.home)
+    dev.start()
+    assert dev.wait_ready().api == state.api
+
+
+def test_taken_ports_are_stepped_over_and_said(dev: Dev) -> None:
+    with ExitStack() as stack:
+        for port in dev.ports:
+            stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        run = dev.start()
+        state = dev.wait_ready()
+        urls = [state.api, state.sandbox, state.urls["mongod"], state.urls["redis"]]
+        assert not [
+            url for url, port in zip(urls, dev.ports, strict=True) if f":{port}" in str(url)
+        ]
+    run.terminate()
+    output, _ = run.communicate(timeout=20)
+    for port in dev.ports:
+        assert f"Port {port} is taken" in output
+
+
+def test_a_second_stack_on_the_directory_says_where_the_first_one_is(dev: Dev) -> None:
+    dev.start()
+    state = dev.wait_ready()
+    second = dev.start()
+    output, _ = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert f"process {state.pid}" in output
+    assert state.api in output
+    assert find_stack(dev.home) == state, "the first one is undisturbed"
+
+
+def test_the_death_of_a_child_ends_the_stack_and_shows_its_last_words(dev: Dev) -> None:
+    run = dev.start()
+    state = dev.wait_ready()
+    os.kill(state.pids["api"], signal.SIGUSR1)
+    output, _ = run.communicate(timeout=20)
+    assert run.returncode == 1
+    assert "api ended with exit code 7" in output
+    assert "the last words of a fake" in output
+    eventually(lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]))
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+def test_a_step_that_fails_ends_the_start_and_shows_why(dev: Dev, command: str) -> None:
+    run = dev.start(FAKE_FAILS=command)
+    output, _ = run.communicate(timeout=30)
+    assert run.returncode == 1
+    assert f"{command} fails as asked" in output
+    assert not any(is_listening(port) for port in dev.ports)
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing_behind(dev: Dev) -> None:
+    run = dev.start()
+    log = dev.home / "mongo" / "mongod.log"
+    eventually(log.exists)
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=20)
+    assert run.returncode == 0
+    assert not any(is_listening(port) for port in dev.ports)
+    assert not (dev.home / "stack.json").exists()
+
+
+def test_servers_and_keys_of_the_environment_win(dev: Dev, mongo_url: str, redis_url: str) -> None:
+    run = dev.start(
+        MONGODB_URL=mongo_url,
+        REDIS_URL=redis_url,
+        RAZORPAY_KEY_ID="rzp_test_mine",
+        RAZORPAY_KEY_SECRET="my secret",
+    )
+    state = dev.wait_ready()
+    assert set(state.pids) == {"api"}
+    assert state.sandbox is None
+    env = dev.note("serve")["env"]
+    assert (env["MONGODB_URL"], env["REDIS_URL"]) == (mongo_url, redis_url)
+    assert env["RAZORPAY_BASE_URL"] is None
+    # Accounts with a public password have no business in a database that is not ours.
+    assert not (dev.notes / "seed.json").exists()
+    run.terminate()
+    output, _ = run.communicate(timeout=20)
+    assert "MONGODB_URL" in output
+    assert mongo_url not in output
+
+
+def test_the_command_explains_itself() -> None:
+    result = CliRunner().invoke(cli, ["--help"])
+    assert result.exit_code == 0
+    for option in ("--data", "--port", "MONGODB_URL", "RAZORPAY_KEY_ID"):
+        assert option in result.output
+    assert CliRunner().invoke(cli, ["--port", "70000"]).exit_code == 2
