@@ -35,7 +35,8 @@ class Bulkhead:
             raise Unavailable(f"Too much {self.name} work is waiting.", retry_after=1)
         with self._lock:
             self._pending += 1
-        future = self._pool.submit(copy_context().run, call, *args, **kwargs)
+        context = copy_context()
+        future = self._pool.submit(lambda: context.run(call, *args, **kwargs))
         # Counted down when the thread ends, not when the caller gives up waiting.
         future.add_done_callback(self._count_down)
         return await asyncio.wrap_future(future)

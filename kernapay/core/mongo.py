@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, TypeVar
 
 import mongoengine
 import pymongo.errors
@@ -34,7 +34,7 @@ _OUTAGES: Final = (
 class Record(Document):  # type: ignore[misc]
     """A row that knows when it was made and last changed. Indexes are born in migrations only."""
 
-    meta = {"abstract": True, "auto_create_index": False, "strict": False}  # noqa: RUF012
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, "strict": False}
 
     created_at: datetime = DateTimeField(db_field="createdAt", required=True)
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)

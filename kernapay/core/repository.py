@@ -22,6 +22,7 @@ ViewT = TypeVar("ViewT", bound=msgspec.Struct)
 
 Where = Mapping[str, Any]
 Row = dict[str, Any]
+Rows = list  # the class has a verb of that name
 
 _STREAM_BATCH: Final = 500
 
@@ -111,7 +112,7 @@ class Repository(Generic[DocumentT]):
     async def get_one_or_none(self, **where: Any) -> DocumentT | None:
         return await self._run(lambda: self._document(self.rows.find_one(self._where(where))))
 
-    async def list(self, *filters: Filter, **where: Any) -> list[DocumentT]:
+    async def list(self, *filters: Filter, **where: Any) -> Rows[DocumentT]:
         query = self._query(filters, where)
         return await self._run(lambda: [self._hydrate(row) for row in self._find(query)])
 
@@ -157,7 +158,7 @@ class Repository(Generic[DocumentT]):
             lambda: self.rows.update_many(self._where(where), self._change(change)).modified_count
         )
 
-    async def select(self, view: type[ViewT], *filters: Filter, **where: Any) -> list[ViewT]:
+    async def select(self, view: type[ViewT], *filters: Filter, **where: Any) -> Rows[ViewT]:
         """SELECT columns: raw rows straight into structs, without building documents."""
         query = self._query(filters, where)
         return await self._run(

@@ -1,0 +1,3 @@
+from kernapay.cli import main
+
+main()

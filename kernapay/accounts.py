@@ -1,0 +1,70 @@
+"""Accounts that are opened from the command line, not over HTTP."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kernapay.bootstrap import Services, build
+from kernapay.core.errors import Conflict, KernaPayError
+from kernapay.core.problems import field_error
+from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
+from kernapay.security.principal import Role
+from kernapay.settings import Settings
+from kernapay.users.dtos import SignUp
+
+
+class AccountError(Exception):
+    """The account cannot be opened; the message says why."""
+
+
+async def open_admin(settings: Settings, fields: Mapping[str, str]) -> str:
+    """Open an ADMIN account, or promote the one with this address; a sentence that says which."""
+    services = build(settings)
+    await services.open()
+    try:
+        data = _sign_up(fields)
+        promoted = await services.accounts.grant(data.email, Role.ADMIN)
+        if promoted is not None:
+            return f"{promoted.email} had an account and is ADMIN now; the password is unchanged."
+        opened = await services.accounts.open_account(data)
+        return f"{opened.email} is ADMIN. Sign in at POST /v1/api/users/login."
+    except KernaPayError as error:
+        raise AccountError(f"{error.field or error.code}: {error.detail}") from error
+    finally:
+        await services.close()
+
+
+async def open_demo_accounts(settings: Settings) -> None:
+    services = build(settings)
+    await services.open()
+    try:
+        for role, email in DEMO_ACCOUNTS.items():
+            await _open_demo_account(services, role, email)
+    except KernaPayError as error:
+        raise AccountError(f"{error.field or error.code}: {error.detail}") from error
+    finally:
+        await services.close()
+
+
+async def _open_demo_account(services: Services, role: str, email: str) -> None:
+    fields = {
+        "email": email,
+        "name": f"Demo {role.replace('_', ' ').title()}",
+        "password": DEMO_PASSWORD,
+        "confirmPassword": DEMO_PASSWORD,
+        "mobileNumber": "9876543210",
+        "countryCode": "+91",
+        "type": role,
+    }
+    try:
+        await services.accounts.open_account(_sign_up(fields))
+    except Conflict:
+        return  # it is there from an earlier start
+
+
+def _sign_up(fields: Mapping[str, str]) -> SignUp:
+    try:
+        return msgspec.convert(fields, SignUp)
+    except msgspec.ValidationError as error:
+        problem = field_error(str(error))
+        raise AccountError(f"{problem.field}: {problem.message}") from error

@@ -1,0 +1,93 @@
+"""The application: routes, middleware, OpenAPI, lifespan."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.config.compression import CompressionConfig
+from litestar.config.cors import CORSConfig
+from litestar.middleware import DefineMiddleware
+
+from kernapay.bootstrap import Services, build
+from kernapay.core import logs
+from kernapay.core.problems import HANDLERS
+from kernapay.ops.controller import OpsController
+from kernapay.ops.documentation import assets, forbid_what_is_forbidden, openapi_config
+from kernapay.ops.requests import RequestLayer
+from kernapay.payments.controller import CheckoutController, PaymentController
+from kernapay.security.authentication import BearerAuthentication
+from kernapay.security.headers import DOCS_PATH
+from kernapay.sessions.controller import LoginController, SessionController
+from kernapay.settings import Settings, load_settings
+from kernapay.users.controller import SignUpController, UserController
+from kernapay.webhooks.controller import WebhookController
+from kernapay.webhooks.guards import HasWebhookSignature
+
+
+def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:
+    """Make the application; without arguments, from the environment, as Granian's factory."""
+    settings = settings or load_settings()
+    logs.configure(settings.log_level)
+    services = services or build(settings)
+    webhooks = Router(
+        path="/",
+        route_handlers=[WebhookController],
+        guards=[HasWebhookSignature(settings.webhook_secrets)],
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await services.open()
+        try:
+            yield
+        finally:
+            await services.close()
+
+    app = Litestar(
+        route_handlers=[
+            SignUpController,
+            LoginController,
+            UserController,
+            SessionController,
+            PaymentController,
+            CheckoutController,
+            webhooks,
+            OpsController,
+            assets(),
+        ],
+        # Around every route: one that is meant to be public has to say so.
+        middleware=[
+            DefineMiddleware(
+                BearerAuthentication,
+                tokens=services.tokens,
+                load=services.logins.authenticate,
+                exclude=f"^{DOCS_PATH}",
+            )
+        ],
+        dependencies=services.dependencies(),
+        lifespan=[lifespan],
+        exception_handlers=HANDLERS,
+        openapi_config=openapi_config(),
+        cors_config=_cors(settings),
+        compression_config=CompressionConfig(
+            backend="gzip", minimum_size=1000, gzip_compress_level=5
+        ),
+        request_max_body_size=settings.body_limit,
+        logging_config=None,
+        debug=False,
+    )
+    forbid_what_is_forbidden(app)
+    app.asgi_handler = RequestLayer(app.asgi_handler)
+    return app
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+        max_age=600,
+    )

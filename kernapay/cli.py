@@ -1,0 +1,221 @@
+"""The command line: `kernapay COMMAND --help` says the rest."""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from pymongo.errors import PyMongoError
+
+from kernapay import __version__
+from kernapay.devstack.cli import dev
+from kernapay.sandbox.cli import sandbox
+from kernapay.settings import ConfigurationError, load_settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """KernaPay: payments through Razorpay that are never lost, doubled or misreported.
+
+    New here? `kernapay dev` starts everything, `kernapay demo` makes a payment against it.
+    """
+
+
+def main() -> None:
+    try:
+        cli()
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+
+
+cli.add_command(dev)
+cli.add_command(sandbox)
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on; HOST otherwise.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; PORT otherwise.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+def serve(host: str | None, port: int | None, workers: int) -> None:
+    """Serve the API; one worker per core is right for production."""
+    settings = load_settings()
+    metrics_folder = _metrics_folder() if workers > 1 else None
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.server import Server
+
+    try:
+        Server(
+            "kernapay.served:app",
+            factory=True,
+            address=host or settings.host,
+            port=port or settings.port,
+            interface=Interfaces.ASGI,
+            workers=workers,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            websockets=False,
+            log_access=False,
+            log_level="warning",  # type: ignore[arg-type]
+            respawn_failed_workers=True,
+            workers_kill_timeout=30,
+        ).serve()
+    finally:
+        if metrics_folder is not None:
+            shutil.rmtree(metrics_folder, ignore_errors=True)
+
+
+def _metrics_folder() -> Path | None:
+    # prometheus-client adds up the workers' numbers through files; it must know before it is imported.
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="kernapay-metrics-"))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    return folder
+
+
+@cli.command()
+def worker() -> None:
+    """Handle the webhooks that could not be handled at once."""
+    from kernapay.worker import run
+
+    asyncio.run(run(load_settings()))
+
+
+@cli.group()
+def migrate() -> None:
+    """Bring the database to the form this version needs."""
+
+
+@contextmanager
+def _migrator() -> Iterator[Any]:
+    from kernapay.core.migrations import MigrationError, Migrator
+    from kernapay.core.mongo import open_database
+
+    client, db = open_database(load_settings().mongodb_url.get_secret_value())
+    try:
+        yield Migrator(db)
+    except MigrationError as error:
+        raise click.ClickException(str(error)) from error
+    except PyMongoError as error:
+        raise click.ClickException(f"MONGODB_URL: {type(error).__name__}: {error}") from error
+    finally:
+        client.close()
+
+
+@migrate.command("up")
+def migrate_up() -> None:
+    """Apply what is new. Safe to start from several machines at once."""
+    with _migrator() as migrator:
+        done = migrator.up()
+    for name in done:
+        click.echo(f"applied {name}")
+    click.echo(f"{len(done)} applied; the database is up to date.")
+
+
+@migrate.command("down")
+@click.option("--steps", type=click.IntRange(1), default=1, show_default=True)
+def migrate_down(steps: int) -> None:
+    """Take the last migrations back."""
+    with _migrator() as migrator:
+        done = migrator.down(steps)
+    for name in done:
+        click.echo(f"reverted {name}")
+    click.echo(f"{len(done)} reverted.")
+
+
+@migrate.command("status")
+def migrate_status() -> None:
+    """List every migration and when it was applied; exit code 1 when some are not."""
+    with _migrator() as migrator:
+        states = migrator.status()
+    for state in states:
+        when = f"{state.applied_at:%Y-%m-%d %H:%M:%SZ}" if state.applied_at else "not applied"
+        click.echo(f"{when:<20}  {state.name}")
+    if any(state.applied_at is None for state in states):
+        click.echo("Next: kernapay migrate up")
+        sys.exit(1)
+
+
+@cli.command("create-admin")
+@click.option("--email", required=True)
+@click.option("--name", default="Administrator", show_default=True)
+@click.option(
+    "--password",
+    envvar="KERNAPAY_ADMIN_PASSWORD",
+    prompt=True,
+    hide_input=True,
+    confirmation_prompt=True,
+    help="Asked for when neither this nor KERNAPAY_ADMIN_PASSWORD is given.",
+)
+@click.option("--mobile-number", default="9876543210", show_default=True)
+@click.option("--country-code", default="+91", show_default=True)
+def create_admin(
+    email: str, name: str, password: str, mobile_number: str, country_code: str
+) -> None:
+    """Open an ADMIN account, or make an existing account one (its password stays)."""
+    from kernapay.accounts import AccountError, open_admin
+
+    fields = {
+        "email": email,
+        "name": name,
+        "password": password,
+        "confirmPassword": password,
+        "mobileNumber": mobile_number,
+        "countryCode": country_code,
+        "type": "ADMIN",
+    }
+    try:
+        click.echo(asyncio.run(open_admin(load_settings(), fields)))
+    except AccountError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+def seed() -> None:
+    """Open one demo account per role; for development only."""
+    from kernapay.accounts import AccountError, open_demo_accounts
+
+    settings = load_settings()
+    if settings.production:
+        raise click.ClickException("Demo accounts have known passwords: not in production.")
+    try:
+        asyncio.run(open_demo_accounts(settings))
+    except AccountError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; else printed."
+)
+def openapi(output: Path | None) -> None:
+    """Write the OpenAPI document."""
+    from kernapay.app import create_app
+
+    # The document does not depend on the configuration: any will do.
+    app = create_app(
+        load_settings(
+            None,
+            mongodb_url="mongodb://localhost/kernapay",
+            jwt_secret="unused",  # noqa: S106
+            razorpay_key_id="rzp_test_unused",
+            razorpay_key_secret="unused",  # noqa: S106
+            razorpay_webhook_secret="unused",  # noqa: S106
+        )
+    )
+    schema = msgspec.json.encode(app.openapi_schema.to_schema())
+    document = msgspec.json.format(schema, indent=2).decode() + "\n"
+    if output is None:
+        click.echo(document, nl=False)
+    else:
+        output.write_text(document, encoding="utf-8")
+        click.echo(f"wrote {output}")

@@ -1,0 +1,337 @@
+"""The cache decorator: leases, one computation for many misses, and never wrong when Redis is gone.
+
+An entry is one Redis hash. A field holds a value, `lease:{field}` the token of whoever is computing it.
+Dropping the entry is a plain DEL that takes the leases along, so a reader that started before a write cannot
+put back what the write made stale: its fill is accepted only while the lease it saw still stands.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, get_type_hints, overload
+
+import msgspec
+import structlog
+
+from kernapay.core.errors import Unavailable
+from kernapay.core.redis import AnyRedis, RedisFailure
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("kernapay.cache")
+
+# An entry with many fields (pages of a history) must not grow without bound.
+_MAX_FIELDS: Final = 128
+_PROBE_EVERY: Final = 0.5
+_LEASE: Final = """
+local value = redis.call('HMGET', KEYS[1], ARGV[1], 'lease:' .. ARGV[1])
+if value[1] then return {value[1], false} end
+if value[2] then return {false, value[2]} end
+redis.call('HSET', KEYS[1], 'lease:' .. ARGV[1], ARGV[2])
+if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
+return {false, ARGV[2]}
+"""
+_FILL: Final = """
+if redis.call('HGET', KEYS[1], 'lease:' .. ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], 'lease:' .. ARGV[1])
+if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+
+
+class Address(NamedTuple):
+    """Where a cached value lives: a key and a field of its hash."""
+
+    key: str
+    field: str
+
+
+class PendingDrops(Protocol):
+    """Where drops are kept that Redis did not take; they must survive the process."""
+
+    async def keep(self, keys: Sequence[str]) -> None: ...
+
+    async def carry_out(self, drop: Callable[[str], Awaitable[object]]) -> None: ...
+
+
+class _Flight(NamedTuple):
+    lease: bytes
+    result: "asyncio.Task[bytes | None]"
+
+
+class Cache:
+    """Read-through cache on Redis. Redis down means slower, never wrong and never an error.
+
+    After a failure every read goes to the source and every drop to `pending`, until a probe has reached Redis
+    and carried the kept drops out.
+    """
+
+    def __init__(self, redis: AnyRedis, pending: PendingDrops) -> None:
+        self._redis = redis
+        self._pending = pending
+        self._lease = redis.register_script(_LEASE)
+        self._fill = redis.register_script(_FILL)
+        self._flights: dict[Address, _Flight] = {}
+        self._queue: list[tuple[tuple[Address, ...], asyncio.Future[list[list[bytes | None]]]]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._up = False
+        self._probe: asyncio.Task[None] | None = None
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def up(self) -> bool:
+        return self._up
+
+    @property
+    def redis(self) -> AnyRedis:
+        return self._redis
+
+    async def start(self) -> None:
+        """Reach Redis and carry out the drops that an earlier process could not."""
+        await self._try_to_return()
+        if not self._up:
+            self._lost(None)
+
+    async def close(self) -> None:
+        for task in (*self._tasks, *((self._probe,) if self._probe else ())):
+            task.cancel()
+        await self._redis.aclose()
+        _log.info("redis_closed")
+
+    async def peek(self, *addresses: Address) -> list[bytes | None]:
+        """Read several stored values in one round trip; None for what is not there."""
+        found = await self._read(*addresses)
+        return [value for value, _ in found]
+
+    async def fetch(
+        self, address: Address, ttl: int, compute: Callable[[], Awaitable[bytes | None]]
+    ) -> bytes | None:
+        """Give the stored bytes, or compute, store for `ttl` seconds and give them. None is not stored."""
+        ((value, lease),) = await self._read(address)
+        if value is not None:
+            self.hits += 1
+            return value
+        self.misses += 1
+        if not self._up:
+            return await compute()
+        flight = self._flights.get(address)
+        if flight is None or flight.lease != lease:
+            value, lease = await self._take_lease(address, ttl)
+            if value is not None:
+                return value
+            if lease is None:
+                return await compute()
+            flight = self._flights.get(address)
+        # A flight may be joined only while the lease it began under stands: nothing was dropped since.
+        if flight is None or flight.lease != lease:
+            flight = _Flight(lease, self._spawn(self._compute(address, lease, compute)))
+            self._flights[address] = flight
+            flight.result.add_done_callback(lambda _: self._land(address, flight))
+        return await asyncio.shield(flight.result)
+
+    async def evict(self, *keys: str) -> None:
+        """Drop entries. When Redis does not take it, the drop is kept and carried out before Redis is used again."""
+        if self._up:
+            try:
+                for key in keys:  # one by one: the keys of a cluster live on different nodes
+                    await self._redis.delete(key)
+                return
+            except RedisFailure as error:
+                self._lost(error)
+        await self._pending.keep(keys)
+
+    async def mark(self, key: str, ttl: timedelta) -> None:
+        """Note that something happened; a note that is lost must only cost time."""
+        if self._up:
+            try:
+                await self._redis.set(key, b"1", ex=ttl)
+            except RedisFailure as error:
+                self._lost(error)
+
+    async def marked(self, key: str) -> bool:
+        if not self._up:
+            return False
+        try:
+            return bool(await self._redis.exists(key))
+        except RedisFailure as error:
+            self._lost(error)
+            return False
+
+    def _land(self, address: Address, flight: _Flight) -> None:
+        if self._flights.get(address) is flight:
+            del self._flights[address]
+        if not flight.result.cancelled():
+            flight.result.exception()  # retrieved here too, for a flight whose passengers all left
+
+    async def _compute(
+        self, address: Address, lease: bytes, compute: Callable[[], Awaitable[bytes | None]]
+    ) -> bytes | None:
+        value = await compute()
+        if value is not None:
+            try:
+                await self._fill(
+                    keys=[address.key], args=[address.field, lease, value, _MAX_FIELDS]
+                )
+            except RedisFailure as error:
+                self._lost(error)
+        return value
+
+    async def _take_lease(self, address: Address, ttl: int) -> tuple[bytes | None, bytes | None]:
+        token = secrets.token_bytes(12)
+        try:
+            value, lease = await self._lease(keys=[address.key], args=[address.field, token, ttl])
+        except RedisFailure as error:
+            self._lost(error)
+            return None, None
+        return value, lease
+
+    def _read(self, *addresses: Address) -> Awaitable[list[list[bytes | None]]]:
+        # Reads issued in one turn of the event loop travel as one pipeline over one connection.
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[list[bytes | None]]] = loop.create_future()
+        if not self._up:
+            answer.set_result([[None, None] for _ in addresses])
+            return answer
+        if not self._queue:
+            loop.call_soon(self._flush)
+        self._queue.append((addresses, answer))
+        return answer
+
+    def _flush(self) -> None:
+        batch, self._queue = self._queue, []
+        self._spawn(self._send(batch))
+
+    async def _send(
+        self, batch: list[tuple[tuple[Address, ...], asyncio.Future[list[list[bytes | None]]]]]
+    ) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for addresses, _ in batch:
+            for key, field in addresses:
+                pipeline.hmget(key, (field, f"lease:{field}"))
+        try:
+            replies = await pipeline.execute()
+        except RedisFailure as error:
+            self._lost(error)
+            replies = [[None, None]] * sum(len(addresses) for addresses, _ in batch)
+        taken = 0
+        for addresses, answer in batch:
+            if not answer.done():
+                answer.set_result(replies[taken : taken + len(addresses)])
+            taken += len(addresses)
+
+    def _spawn(self, work: Any) -> "asyncio.Task[Any]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _lost(self, error: BaseException | None) -> None:
+        if self._up:
+            _log.warning("redis_lost", error=type(error).__name__)
+        self._up = False
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.get_running_loop().create_task(self._return())
+
+    async def _return(self) -> None:
+        while not self._up:
+            await asyncio.sleep(_PROBE_EVERY)
+            await self._try_to_return()
+
+    async def _try_to_return(self) -> None:
+        try:
+            await self._redis.ping()
+            # Other processes may keep drops until they, too, see Redis again: each carries out all there are.
+            await self._pending.carry_out(self._redis.delete)
+        except (*RedisFailure, Unavailable) as error:
+            _log.debug("redis_unreachable", error=type(error).__name__)
+            return
+        self._up = True
+        _log.info("redis_ready")
+
+
+class CachedQuery(Generic[T]):
+    """A repository's query behind its cache: call it for the decoded value, `encoded` for the stored bytes."""
+
+    def __init__(
+        self,
+        owner: "HasCache",
+        compute: Callable[..., Awaitable[T]],
+        key: str,
+        field: str,
+        ttl: int,
+        decoder: msgspec.json.Decoder[T],
+    ) -> None:
+        self._owner = owner
+        self._compute = compute
+        self._key = key
+        self._field = field
+        self._ttl = ttl
+        self.decoder = decoder
+
+    def address(self, **arguments: object) -> Address:
+        return Address(self._key.format_map(arguments), self._field.format_map(arguments))
+
+    async def encoded(self, **arguments: Any) -> bytes | None:
+        """The value as JSON; on a hit, the stored bytes as they are. None when there is no value."""
+
+        async def compute() -> bytes | None:
+            value = await self._compute(self._owner, **arguments)
+            return None if value is None else msgspec.json.encode(value)
+
+        return await self._owner.cache.fetch(self.address(**arguments), self._ttl, compute)
+
+    async def __call__(self, **arguments: Any) -> T:
+        stored = await self.encoded(**arguments)
+        return self.decoder.decode(stored) if stored is not None else None  # type: ignore[return-value]
+
+    async def evict(self, **arguments: Any) -> None:
+        """Drop the whole entry, every field of it."""
+        await self._owner.cache.evict(self._key.format_map(arguments))
+
+
+class HasCache(Protocol):
+    cache: Cache
+
+
+class cached:
+    """Put a query behind the cache. The return annotation is the cache's schema; arguments are passed by name."""
+
+    def __init__(self, key: str, *, ttl: timedelta, field: str = "value") -> None:
+        self._key = key
+        self._field = field
+        self._ttl = int(ttl.total_seconds())
+
+    def __call__(self, query: Callable[..., Awaitable[T]]) -> "_CachedMethod[T]":
+        return _CachedMethod(query, self._key, self._field, self._ttl)
+
+
+class _CachedMethod(Generic[T]):
+    def __init__(self, query: Callable[..., Awaitable[T]], key: str, field: str, ttl: int) -> None:
+        self._query = query
+        self._key = key
+        self._field = field
+        self._ttl = ttl
+        self.__doc__ = query.__doc__
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "_CachedMethod[T]": ...
+    @overload
+    def __get__(self, instance: HasCache, owner: type) -> CachedQuery[T]: ...
+    def __get__(
+        self, instance: HasCache | None, owner: type
+    ) -> "_CachedMethod[T] | CachedQuery[T]":
+        if instance is None:
+            return self
+        bound: CachedQuery[T] | None = instance.__dict__.get(self._name)
+        if bound is None:
+            decoder = msgspec.json.Decoder(get_type_hints(self._query)["return"])
+            bound = CachedQuery(instance, self._query, self._key, self._field, self._ttl, decoder)
+            # A non-data descriptor: from now on the attribute is found on the instance.
+            instance.__dict__[self._name] = bound
+        return bound

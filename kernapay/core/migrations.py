@@ -1,0 +1,144 @@
+"""Apply, revert and list migrations: one ledger, one lock, and no edited history."""
+
+import hashlib
+import importlib.util
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+LEDGER: Final = "migrations"
+_LOCK: Final = "migrations_lock"
+_LEASE: Final = timedelta(seconds=30)
+_RENEW_EVERY: Final = 10.0
+_WAIT: Final = 120.0
+
+
+class MigrationError(Exception):
+    """The migrations on disk and in the ledger do not fit, or another process holds the lock."""
+
+
+class Migration(NamedTuple):
+    name: str
+    checksum: str
+    path: Path
+
+    def load(self) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"kernapay_migration_{self.name}", self.path)
+        if spec is None or spec.loader is None:
+            raise MigrationError(f"{self.path} cannot be loaded.")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+
+class State(NamedTuple):
+    name: str
+    applied_at: datetime | None
+
+
+def migrations_folder() -> Path:
+    """Find the migrations: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+class Migrator:
+    def __init__(self, db: Database[dict[str, Any]], folder: Path | None = None) -> None:
+        self._db = db
+        self._folder = folder or migrations_folder()
+
+    def status(self) -> list[State]:
+        """List every migration with the time it was applied. Raises MigrationError on an edited one."""
+        applied = {row["_id"]: row for row in self._db[LEDGER].find()}
+        on_disk = self._on_disk()
+        if missing := sorted(applied.keys() - {migration.name for migration in on_disk}):
+            raise MigrationError(f"Applied, but not on disk: {', '.join(missing)}.")
+        for migration in on_disk:
+            row = applied.get(migration.name)
+            if row is not None and row["checksum"] != migration.checksum:
+                raise MigrationError(
+                    f"{migration.name} was edited after it was applied: write a new migration instead."
+                )
+        return [State(m.name, applied.get(m.name, {}).get("appliedAt")) for m in on_disk]
+
+    def up(self) -> list[str]:
+        """Apply what is not applied yet; the names. Safe when several processes start together."""
+        with self._locked():
+            pending = {state.name for state in self.status() if state.applied_at is None}
+            done = []
+            for migration in self._on_disk():
+                if migration.name not in pending:
+                    continue
+                migration.load().up(self._db)
+                self._db[LEDGER].insert_one(
+                    {
+                        "_id": migration.name,
+                        "checksum": migration.checksum,
+                        "appliedAt": datetime.now(UTC),
+                    }
+                )
+                done.append(migration.name)
+            return done
+
+    def down(self, steps: int = 1) -> list[str]:
+        """Revert the last `steps` migrations, newest first; the names."""
+        with self._locked():
+            applied = {state.name for state in self.status() if state.applied_at is not None}
+            last = [m for m in reversed(self._on_disk()) if m.name in applied][:steps]
+            for migration in last:
+                migration.load().down(self._db)
+                self._db[LEDGER].delete_one({"_id": migration.name})
+            return [migration.name for migration in last]
+
+    def _on_disk(self) -> list[Migration]:
+        return [
+            Migration(path.stem, hashlib.sha256(path.read_bytes()).hexdigest(), path)
+            for path in sorted(self._folder.glob("[0-9]*.py"))
+        ]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        owner = f"{socket.gethostname()}:{os.getpid()}:{time.monotonic_ns()}"
+        give_up = time.monotonic() + _WAIT
+        while not self._take(owner):
+            if time.monotonic() > give_up:
+                raise MigrationError("Another process has been migrating for too long.")
+            time.sleep(0.1)
+        ended = Event()
+        keeper = Thread(target=self._keep, args=(owner, ended), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+            self._db[_LOCK].delete_one({"_id": "lock", "owner": owner})
+
+    def _take(self, owner: str) -> bool:
+        at = datetime.now(UTC)
+        try:
+            self._db[_LOCK].update_one(
+                {"_id": "lock", "until": {"$lt": at}},
+                {"$set": {"owner": owner, "until": at + _LEASE}},
+                upsert=True,
+            )
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def _keep(self, owner: str, ended: Event) -> None:
+        while not ended.wait(_RENEW_EVERY):
+            self._db[_LOCK].update_one(
+                {"_id": "lock", "owner": owner}, {"$set": {"until": datetime.now(UTC) + _LEASE}}
+            )

@@ -1,0 +1,139 @@
+"""What KernaPay needs of a payment gateway, and what can go wrong there."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from kernapay.core.errors import KernaPayError
+
+
+class GatewayError(KernaPayError):
+    """The gateway did not do what was asked. Keeps its status, code, field and reason for the log."""
+
+    status = 502
+    code = "gateway_error"
+    title = "Payment gateway error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        http_status: int | None = None,
+        gateway_code: str | None = None,
+        gateway_field: str | None = None,
+        reason: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.http_status = http_status
+        self.gateway_code = gateway_code
+        self.gateway_field = gateway_field
+        self.reason = reason
+
+
+class GatewayRejected(GatewayError):
+    """The gateway understood and refused: nothing was done, and a repeat would be refused again."""
+
+    code = "gateway_rejected"
+
+
+class GatewayUnknown(GatewayError):
+    """No usable answer: the work may or may not have been done. Ask before repeating."""
+
+    status = 503
+    code = "gateway_unavailable"
+    title = "Payment gateway unavailable"
+
+    def __init__(self, detail: str, **facts: Any) -> None:
+        super().__init__(detail, **{"retry_after": 5, **facts})
+
+
+class GatewayBusy(GatewayUnknown):
+    """The gateway's rate limit: nothing was done."""
+
+    code = "gateway_busy"
+
+
+# Entities are read tolerantly: the gateway adds fields, and writes empty notes as a list.
+
+
+class Order(msgspec.Struct, frozen=True):
+    """An order at the gateway; amounts in minor units, times in Unix seconds."""
+
+    id: str
+    amount: int
+    currency: str
+    status: str
+    receipt: str | None = None
+    amount_paid: int = 0
+    created_at: int = 0
+
+
+class GatewayPayment(msgspec.Struct, frozen=True):
+    """A payment at the gateway; amounts in minor units, times in Unix seconds."""
+
+    id: str
+    amount: int
+    currency: str
+    status: str
+    order_id: str | None = None
+    method: str | None = None
+    captured: bool = False
+    amount_refunded: int | None = None
+    refund_status: str | None = None
+    fee: int | None = None
+    tax: int | None = None
+    error_code: str | None = None
+    error_reason: str | None = None
+    created_at: int = 0
+
+
+class GatewayRefund(msgspec.Struct, frozen=True):
+    """A refund at the gateway; amount in minor units, time in Unix seconds."""
+
+    id: str
+    payment_id: str
+    amount: int
+    currency: str
+    status: str
+    receipt: str | None = None
+    speed_processed: str | None = None
+    created_at: int = 0
+
+
+class PaymentGateway(Protocol):
+    """Every call may raise GatewayRejected, GatewayBusy or GatewayUnknown."""
+
+    async def create_order(
+        self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
+    ) -> Order: ...
+
+    async def find_orders(self, receipt: str) -> Sequence[Order]: ...
+
+    async def fetch_order(self, order_id: str) -> Order: ...
+
+    async def payments_of(self, order_id: str) -> Sequence[GatewayPayment]: ...
+
+    async def fetch_payment(self, payment_id: str) -> GatewayPayment: ...
+
+    async def capture(self, payment_id: str, amount: int, currency: str) -> GatewayPayment: ...
+
+    async def refund(
+        self, payment_id: str, *, amount: int, key: str, receipt: str, speed: str
+    ) -> GatewayRefund: ...
+
+    async def refunds_of(self, payment_id: str) -> Sequence[GatewayRefund]: ...
+
+    async def list_orders(
+        self, after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[Order]: ...
+
+    async def list_payments(
+        self, after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[GatewayPayment]: ...
+
+    async def settlement_rows(
+        self, year: int, month: int, day: int, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]: ...

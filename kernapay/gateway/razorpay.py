@@ -1,0 +1,179 @@
+"""Razorpay through its official SDK, each call in the gateway's own thread pool."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+import msgspec
+import razorpay
+
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.gateway.base import (
+    GatewayBusy,
+    GatewayPayment,
+    GatewayRefund,
+    GatewayRejected,
+    GatewayUnknown,
+    Order,
+)
+from kernapay.gateway.transport import Session
+
+EntityT = TypeVar("EntityT", bound=msgspec.Struct)
+
+# The SDK puts ids into the path as they are.
+_ID: Final = re.compile(r"(order|pay|rfnd|setl)_[A-Za-z0-9]{1,32}")
+_VERSION: Final = version("razorpay")
+
+
+class _Client(razorpay.Client):  # type: ignore[misc]
+    def _get_version(self) -> str:
+        return _VERSION  # the SDK looks it up on disk at every request
+
+
+class RazorpayGateway:
+    def __init__(
+        self,
+        key_id: str,
+        key_secret: str,
+        *,
+        base_url: str,
+        timeout: float,
+        pool: Bulkhead,
+    ) -> None:
+        """`timeout` is in seconds, for a whole call."""
+        self._session = Session(timeout, pool.threads)
+        self._client = _Client(session=self._session, auth=(key_id, key_secret), base_url=base_url)
+        self._pool = pool
+        self._patience = timeout
+
+    async def create_order(
+        self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
+    ) -> Order:
+        body = {
+            "amount": amount,
+            "currency": currency,
+            "receipt": receipt,
+            "notes": dict(notes),
+            "payment_capture": 1,
+        }
+        return await self._one(Order, self._client.order.create, body)
+
+    async def find_orders(self, receipt: str) -> Sequence[Order]:
+        return await self._many(Order, self._client.order.all, {"receipt": receipt, "count": 100})
+
+    async def fetch_order(self, order_id: str) -> Order:
+        return await self._one(Order, self._client.order.fetch, _checked(order_id))
+
+    async def payments_of(self, order_id: str) -> Sequence[GatewayPayment]:
+        return await self._many(GatewayPayment, self._client.order.payments, _checked(order_id))
+
+    async def fetch_payment(self, payment_id: str) -> GatewayPayment:
+        return await self._one(GatewayPayment, self._client.payment.fetch, _checked(payment_id))
+
+    async def capture(self, payment_id: str, amount: int, currency: str) -> GatewayPayment:
+        # A fresh dict: the SDK writes the amount into its argument, whose default all threads share.
+        return await self._one(
+            GatewayPayment,
+            self._client.payment.capture,
+            _checked(payment_id),
+            amount,
+            {"currency": currency},
+        )
+
+    async def refund(
+        self, payment_id: str, *, amount: int, key: str, receipt: str, speed: str
+    ) -> GatewayRefund:
+        return await self._one(
+            GatewayRefund,
+            self._client.payment.refund,
+            _checked(payment_id),
+            amount,
+            {"speed": speed, "receipt": receipt},
+            headers={"X-Refund-Idempotency": key},
+        )
+
+    async def refunds_of(self, payment_id: str) -> Sequence[GatewayRefund]:
+        return await self._many(
+            GatewayRefund,
+            self._client.payment.fetch_multiple_refund,
+            _checked(payment_id),
+            {"count": 100},
+        )
+
+    async def list_orders(
+        self, after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[Order]:
+        return await self._many(Order, self._client.order.all, _window(after, before, skip, count))
+
+    async def list_payments(
+        self, after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[GatewayPayment]:
+        return await self._many(
+            GatewayPayment, self._client.payment.all, _window(after, before, skip, count)
+        )
+
+    async def settlement_rows(
+        self, year: int, month: int, day: int, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]:
+        when = {"year": year, "month": f"{month:02}", "day": f"{day:02}"}
+        found = await self._call(
+            self._client.settlement.report, {**when, "skip": skip, "count": count}
+        )
+        return _items(found)
+
+    def close(self) -> None:
+        self._pool.close()
+        self._session.close()
+
+    async def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        asked = monotonic()
+
+        def fresh() -> Any:
+            # A call that waited long must not start any more: whoever asked may have given its claim up.
+            if monotonic() - asked > self._patience:
+                raise GatewayBusy("Too many calls to the payment gateway are waiting.")
+            return call(*args, **kwargs)
+
+        return await self._pool.run(fresh)
+
+    async def _one(
+        self, entity: type[EntityT], call: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> EntityT:
+        return _convert(await self._call(call, *args, **kwargs), entity)
+
+    async def _many(
+        self, entity: type[EntityT], call: Callable[..., Any], *args: Any
+    ) -> list[EntityT]:
+        return [_convert(item, entity) for item in _items(await self._call(call, *args))]
+
+
+def _checked(identifier: str) -> str:
+    if not _ID.fullmatch(identifier):
+        raise GatewayRejected("This is not an id of the payment gateway.")
+    return identifier
+
+
+def _window(after: datetime, before: datetime, skip: int, count: int) -> dict[str, int]:
+    return {
+        "from": int(after.timestamp()),
+        "to": int(before.timestamp()),
+        "skip": skip,
+        "count": count,
+    }
+
+
+def _items(found: Any) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(found, dict) or not isinstance(found.get("items"), list):
+        raise GatewayUnknown("The payment gateway's answer is not a list.")
+    return list(found["items"])
+
+
+def _convert(document: Any, entity: type[EntityT]) -> EntityT:
+    try:
+        return msgspec.convert(document, entity)
+    except msgspec.ValidationError as error:
+        # Never guess about money: an answer of another form is no answer.
+        raise GatewayUnknown("The payment gateway's answer has an unexpected form.") from error

@@ -1,0 +1,67 @@
+"""The outermost layer: request id, security headers, access line and timing, once per request."""
+
+import re
+import secrets
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from kernapay.core.metrics import REQUESTS
+from kernapay.security.headers import headers_for
+
+_log = structlog.get_logger("kernapay.http")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestLayer:
+    """Wraps the whole application, so that what the router refuses is seen as well."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            return
+        started = perf_counter()
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        extra = [*headers_for(scope["path"]), (b"x-request-id", request_id.encode())]
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *extra]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            self._finish(scope, status, perf_counter() - started)
+
+    def _finish(self, scope: Any, status: int, seconds: float) -> None:
+        # The template, never the path: reference ids are a capability and user ids are personal.
+        route = scope.get("path_template") or "unmatched"
+        method = scope["method"] if route != "unmatched" else "any"
+        REQUESTS.labels(method, route, str(status)).observe(seconds)
+        _log.info(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=status or "aborted",
+            ms=round(seconds * 1000, 2),
+        )
+
+
+def _request_id(scope: Any) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return secrets.token_hex(8)

@@ -1,0 +1,105 @@
+"""HTTP for payments."""
+
+from typing import Annotated
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+
+from kernapay.core.envelope import StoredJSON, Success
+from kernapay.core.ids import OBJECT_ID_PATTERN, REFERENCE_PATTERN
+from kernapay.payments.dtos import (
+    PaymentCreate,
+    PaymentCreated,
+    PaymentStatus,
+    PaymentSummary,
+    PaymentVerified,
+    PaymentVerify,
+    PaymentView,
+)
+from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.service import PaymentService
+from kernapay.security.authentication import PUBLIC
+from kernapay.security.guards import HasRole, IsSelfOr, SignedIn
+from kernapay.security.principal import Authenticated, Role
+
+Reference = Annotated[str, PathParameter(pattern=REFERENCE_PATTERN, max_length=128)]
+
+
+class PaymentController(Controller):
+    path = "/v1/api/payments"
+    tags = ["Payments"]
+
+    @post("/create", guards=[HasRole(Role.USER, Role.ADMIN)])
+    async def create(
+        self,
+        request: Authenticated,
+        data: JSONBody[PaymentCreate],
+        payments: NamedDependency[PaymentService],
+        idempotency_key: Annotated[
+            str | None,
+            HeaderParameter(
+                name="Idempotency-Key", pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=128
+            ),
+        ] = None,
+    ) -> Response[Success[PaymentCreated]]:
+        """Create a payment and its order at the gateway.
+
+        Repeat the call with the same `idempotencyKey` as often as you like: there is one order, and nothing is
+        charged twice. The first answer is a 201, a repeat a 200 with the same data.
+        """
+        created, new = await payments.create(request.user, data, idempotency_key)
+        return Response(Success(created), status_code=201 if new else 200)
+
+    @get("/history/{user_id:str}", guards=[IsSelfOr(Role.ADMIN)])
+    async def history(
+        self,
+        user_id: Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)],
+        payment_rows: NamedDependency[PaymentRepository],
+        count: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
+        skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
+        cursor: Annotated[
+            str | None, QueryParameter(pattern=REFERENCE_PATTERN, max_length=128)
+        ] = None,
+    ) -> StoredJSON[list[PaymentSummary]] | list[PaymentSummary]:
+        """List a user's payments, newest first.
+
+        Page with `skip`, or with `cursor`: the `referenceId` of the last payment you have.
+        """
+        if cursor is not None:
+            return await payment_rows.history_after(user_id, cursor, count)
+        page = await payment_rows.history.encoded(user_id=user_id, skip=skip, count=count)
+        return StoredJSON(page or b"[]")
+
+    @get("/{reference_id:str}", guards=[SignedIn()])
+    async def show(
+        self,
+        request: Authenticated,
+        reference_id: Reference,
+        payments: NamedDependency[PaymentService],
+    ) -> PaymentView:
+        """Give everything about one payment to its payer, its provider, a lab assistant or an administrator."""
+        return await payments.show(request.user, reference_id)
+
+
+class CheckoutController(Controller):
+    """Public: a valid signature, or an unguessable reference, is the proof."""
+
+    path = "/v1/api/payments"
+    tags = ["Payments"]
+    opt = {PUBLIC: True}
+    security = [{}]
+
+    @post("/verify", status_code=200)
+    async def verify(
+        self, data: JSONBody[PaymentVerify], payments: NamedDependency[PaymentService]
+    ) -> PaymentVerified:
+        """Confirm a payment with what Checkout gave to your page. Repeating it is harmless."""
+        return await payments.verify(data)
+
+    @get("/status/{reference_id:str}")
+    async def status(
+        self, reference_id: Reference, payments: NamedDependency[PaymentService]
+    ) -> PaymentStatus:
+        """Tell how a payment stands."""
+        return await payments.status(reference_id)

@@ -1,0 +1,156 @@
+"""Every query on payments."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+
+from kernapay.core.cache import Cache, cached
+from kernapay.core.clock import Clock, now
+from kernapay.core.filters import LimitOffset, OrderBy
+from kernapay.core.mongo import Mongo
+from kernapay.core.repository import Repository
+from kernapay.gateway.base import GatewayRefund
+from kernapay.payments.dtos import PaymentSummary
+from kernapay.payments.models import Mismatch, Payment, Step
+from kernapay.payments.refund_update import refund_update
+from kernapay.payments.states import MOVES, Event, Source, Status
+
+_NEWEST_FIRST = (
+    OrderBy("created_at", descending=True),
+    OrderBy("reference_id", descending=True),
+)
+
+
+class PaymentRepository(Repository[Payment]):
+    model = Payment
+
+    def __init__(self, mongo: Mongo, cache: Cache, clock: Clock = now) -> None:
+        super().__init__(mongo, clock)
+        self.cache = cache
+
+    @cached("payment_history:{user_id}", field="{skip}:{count}", ttl=timedelta(hours=2))
+    async def history(self, *, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
+        return await self.select(
+            PaymentSummary, *_NEWEST_FIRST, LimitOffset(count, skip), user_id=user_id
+        )
+
+    async def history_after(
+        self, user_id: str, reference_id: str, count: int
+    ) -> list[PaymentSummary]:
+        """The page that follows a payment; new payments do not shift it."""
+        # The reference carries the time of creation, so the cursor needs no look-up.
+        at = datetime.fromtimestamp(int(reference_id.split("_")[2]) / 1000, UTC)
+        older = [
+            {"createdAt": {"$lt": at}},
+            {"createdAt": at, "referenceId": {"$lt": reference_id}},
+        ]
+        return await self.select(
+            PaymentSummary,
+            *_NEWEST_FIRST,
+            LimitOffset(count),
+            user_id=user_id,
+            __raw__={"$or": older},
+        )
+
+    async def claim(self, payment: Payment) -> tuple[Payment, bool]:
+        """Insert the payment unless its key is taken: the row, and whether it is this one."""
+        found, new = await self.add_or_get(payment, "user_id", "idempotency_key")
+        if new:
+            await self.history.evict(user_id=str(found.user_id))
+        return found, new
+
+    async def take_order_lease(self, payment: Payment, lasts: timedelta) -> Payment | None:
+        """Get the right to make the order, unless it is made or another caller has the right."""
+        at = self.clock()
+        return await self.update_where(
+            {"id": payment.pk, "razorpay_order_id": None, "order_lease_until__lt": at},
+            set__order_lease_until=at + lasts,
+        )
+
+    async def release_order_lease(self, payment: Payment) -> None:
+        await self.update_where(
+            {"id": payment.pk, "order_lease_until": payment.order_lease_until},
+            set__order_lease_until=datetime.fromtimestamp(0, UTC),
+        )
+
+    async def attach_order(self, payment_id: ObjectId, order_id: str) -> Payment | None:
+        """Write the gateway's order id, once; None when the payment has one already."""
+        payment = await self.update_where(
+            {"id": payment_id, "razorpay_order_id": None},
+            set__order_id=order_id,
+            set__razorpay_order_id=order_id,
+        )
+        if payment is not None:
+            await self.history.evict(user_id=str(payment.user_id))
+        return payment
+
+    async def move(
+        self, event: Event, payment: Payment, step: dict[str, Any], **change: Any
+    ) -> Payment | None:
+        """Make the event's move, or return None when the payment is already past it."""
+        sources, target = MOVES[event]
+        at = self.clock()
+        moved = await self.update_where(
+            {
+                "id": payment.pk,
+                "status__in": sources,
+                "razorpay_order_id": payment.razorpay_order_id,
+                "amount": payment.amount,
+                "currency": payment.currency,
+            },
+            set__status=target,
+            push__history=Step(status=target, at=at, **step),
+            **({"set__paid_at": at} if target is Status.SUCCESS else {}),
+            **change,
+        )
+        # Also when nothing moved: the process that did move it may have died before its own eviction.
+        await self.history.evict(user_id=str(payment.user_id))
+        return moved
+
+    async def note_authorized(
+        self, payment: Payment, step: dict[str, Any], **change: Any
+    ) -> Payment | None:
+        """Remember that the bank agreed; the money is not ours before the capture."""
+        at = self.clock()
+        return await self.update_where(
+            {"id": payment.pk, "status": Status.PENDING, "authorized_at": None},
+            set__authorized_at=at,
+            push__history=Step(status=Status.PENDING, at=at, **step),
+            **change,
+        )
+
+    async def record_refund(
+        self, payment: Payment, refund: GatewayRefund, step: dict[str, Any]
+    ) -> Payment:
+        """Enter what the gateway says of a refund and add the refunds up, in one update."""
+        pipeline = refund_update(refund, step, self.clock())
+
+        def update() -> Payment | None:
+            return self._document(
+                self.rows.find_one_and_update({"_id": payment.pk}, pipeline, return_document=True)
+            )
+
+        changed = await self._run(update)
+        await self.history.evict(user_id=str(payment.user_id))
+        return changed or payment
+
+    async def note_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
+        """Keep evidence that did not fit; the same evidence is kept once."""
+        same = {
+            "source": mismatch.source.value,
+            "reason": mismatch.reason,
+            "paymentId": mismatch.payment_id,
+            "orderId": mismatch.order_id,
+        }
+        await self.update_where(
+            {"id": payment.pk, "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
+            push__mismatches=mismatch,
+        )
+
+    async def note_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
+        await self.update_where({"id": payment.pk}, add_to_set__surplus_orders=order_ids)
+
+
+def first_step(at: datetime, actor: str) -> Step:
+    return Step(status=Status.PENDING, at=at, source=Source.API, event="created", actor=actor)

@@ -1,0 +1,204 @@
+"""Decisions about payments: creating, verifying, showing."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from kernapay.core.clock import Clock, now
+from kernapay.core.errors import Conflict, InvalidInput, KernaPayError, NotFound
+from kernapay.core.ids import new_reference_id
+from kernapay.gateway.base import GatewayPayment, PaymentGateway
+from kernapay.gateway.signatures import checkout_signature_fits
+from kernapay.payments.dtos import (
+    PaymentCreate,
+    PaymentCreated,
+    PaymentStatus,
+    PaymentVerified,
+    PaymentVerify,
+    PaymentView,
+)
+from kernapay.payments.models import Payment
+from kernapay.payments.ordering import Ordering
+from kernapay.payments.repository import PaymentRepository, first_step
+from kernapay.payments.rules import PaymentRules
+from kernapay.payments.settlement import Evidence, Outcome, Settlement
+from kernapay.payments.states import Event, Source, Status
+from kernapay.security.principal import Principal, Role
+
+_VERIFIED: Final = "Payment verified successfully"
+
+
+class KeyReused(Conflict):
+    code = "idempotency_key_reused"
+
+
+class InvalidSignature(InvalidInput):
+    code = "invalid_signature"
+    title = "Invalid signature"
+
+
+class NotPaid(Conflict):
+    """The signature is good, but the gateway has no captured money to show."""
+
+    code = "not_paid"
+
+
+class EvidenceMismatch(Conflict):
+    code = "evidence_mismatch"
+
+
+class NotCapturedYet(KernaPayError):
+    status = 503
+    code = "not_captured_yet"
+    title = "Not captured yet"
+
+
+class PaymentService:
+    def __init__(
+        self,
+        payments: PaymentRepository,
+        ordering: Ordering,
+        settlement: Settlement,
+        gateway: PaymentGateway,
+        rules: PaymentRules,
+        key_secret: bytes,
+        clock: Clock = now,
+    ) -> None:
+        self._payments = payments
+        self._ordering = ordering
+        self._settlement = settlement
+        self._gateway = gateway
+        self._rules = rules
+        self._key_secret = key_secret
+        self._clock = clock
+
+    async def create(
+        self, principal: Principal, data: PaymentCreate, header_key: str | None
+    ) -> tuple[PaymentCreated, bool]:
+        """Create the payment and its one order: the answer, and whether it is new.
+
+        Raises InvalidInput naming the field, KeyReused, GatewayError, InProgress, Unavailable.
+        """
+        key = _one_key(data.idempotency_key, header_key)
+        self._rules.check(data)
+        at = self._clock()
+        draft = Payment(
+            user_id=principal.id,
+            provider_id=data.provider_id,
+            amount=data.amount,
+            currency=data.currency,
+            reference_id=new_reference_id(principal.id, at),
+            service_type=data.service_type,
+            description=data.description,
+            idempotency_key=key,
+            fingerprint=_fingerprint(data),
+            notes=data.notes,
+            metadata=data.metadata,
+            history=[first_step(at, principal.id)],
+            created_at=at,
+        )
+        payment, new = await self._ordering.place(draft)
+        if payment.fingerprint != draft.fingerprint:
+            raise KeyReused(
+                "This key was used for a payment with other content.", field="idempotencyKey"
+            )
+        return (
+            PaymentCreated(
+                order_id=str(payment.razorpay_order_id),
+                amount=payment.amount,
+                currency=payment.currency,
+                reference_id=payment.reference_id,
+                # The answer to the creation, repeated; what became of it since is said by `status`.
+                status=Status.PENDING,
+            ),
+            new,
+        )
+
+    async def verify(self, data: PaymentVerify) -> PaymentVerified:
+        """Settle a payment on Checkout's signature and the gateway's own word.
+
+        Raises NotFound, InvalidSignature, EvidenceMismatch, NotPaid, NotCapturedYet, GatewayError, Unavailable.
+        """
+        payment = await self._payments.get_one_or_none(reference_id=data.reference_id)
+        if payment is None or payment.razorpay_order_id is None:
+            raise NotFound("There is no payment with this reference.", field="referenceId")
+        # The order id of our own record, or a cheap payment's signature would settle a dear order.
+        if not checkout_signature_fits(
+            self._key_secret,
+            payment.razorpay_order_id,
+            data.razorpay_payment_id,
+            data.razorpay_signature,
+        ):
+            raise InvalidSignature(
+                "The signature does not fit this payment.", field="razorpaySignature"
+            )
+        if data.razorpay_order_id != payment.razorpay_order_id:
+            raise InvalidInput("This is not the order of the payment.", field="razorpayOrderId")
+        if payment.status in (Status.SUCCESS, Status.REFUNDED) and (
+            payment.razorpay_payment_id == data.razorpay_payment_id
+        ):
+            return PaymentVerified(_VERIFIED, payment.payment_method)
+        facts = await self._captured(await self._gateway.fetch_payment(data.razorpay_payment_id))
+        settled = await self._settlement.settle(
+            Event.CAPTURED,
+            Evidence(Source.CHECKOUT, "verify", facts, signature=data.razorpay_signature),
+        )
+        if settled.outcome is Outcome.MISMATCH:
+            raise EvidenceMismatch(
+                f"The gateway's payment has another {settled.reason}: nothing was changed."
+            )
+        return PaymentVerified(_VERIFIED, settled.payment.payment_method)
+
+    async def show(self, principal: Principal, reference_id: str) -> PaymentView:
+        """Give everything about a payment to those who may see it. Raises NotFound to all others."""
+        mine: dict[str, Any] = {}
+        if principal.role is Role.USER:
+            mine = {"user_id": principal.id}
+        elif principal.role is Role.PROVIDER:
+            mine = {"provider_id": principal.id}
+        view = await self._payments.select_one(PaymentView, reference_id=reference_id, **mine)
+        if view is None:
+            raise NotFound("There is no such payment of yours.")
+        return view
+
+    async def status(self, reference_id: str) -> PaymentStatus:
+        """Give what anyone who knows the reference may know. Raises NotFound."""
+        found = await self._payments.select_one(PaymentStatus, reference_id=reference_id)
+        if found is None:
+            raise NotFound("There is no payment with this reference.")
+        return found
+
+    async def _captured(self, facts: GatewayPayment) -> GatewayPayment:
+        if facts.status == "authorized":
+            facts = await self._capture(facts)
+        if facts.status in ("captured", "refunded") and (
+            facts.captured or facts.status == "captured"
+        ):
+            return facts
+        if facts.status in ("created", "authorized"):
+            raise NotCapturedYet("The bank has not confirmed this payment yet.", retry_after=5)
+        raise NotPaid("The payment was not successful.")
+
+    async def _capture(self, facts: GatewayPayment) -> GatewayPayment:
+        payment = await self._payments.get_one_or_none(razorpay_order_id=facts.order_id)
+        if payment is None or (payment.amount, payment.currency) != (facts.amount, facts.currency):
+            return facts  # settling will say what does not fit
+        return await self._gateway.capture(facts.id, payment.amount, payment.currency)
+
+
+def _one_key(body_key: str | None, header_key: str | None) -> str:
+    if body_key and header_key and body_key != header_key:
+        raise InvalidInput(
+            "The Idempotency-Key header and the body name different keys.", field="idempotencyKey"
+        )
+    key = body_key or header_key
+    if not key:
+        raise InvalidInput("Field required.", field="idempotencyKey")
+    return key
+
+
+def _fingerprint(data: PaymentCreate) -> str:
+    content: Mapping[str, Any] = {**msgspec.to_builtins(data), "idempotencyKey": None}
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

@@ -1,0 +1,50 @@
+"""The state machine of a payment; data, not branches."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+
+
+class RefundStatus(StrEnum):
+    NOT_REQUESTED = "not_requested"
+    REQUESTED = "requested"
+    COMPLETED = "completed"
+
+
+class Event(StrEnum):
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+
+
+class Source(StrEnum):
+    """Who brought the news of a change."""
+
+    API = "api"
+    CHECKOUT = "checkout"
+    WEBHOOK = "webhook"
+    RECONCILIATION = "reconciliation"
+    ADMIN = "admin"
+
+
+class Move(NamedTuple):
+    sources: frozenset[Status]
+    target: Status
+
+
+# Razorpay allows another attempt on the same order, so a failed payment may still succeed.
+# Success never returns to failed: webhooks arrive late and out of order.
+# `refunded` is reached only by recording refunds, in the same update that adds them up.
+MOVES: Final[Mapping[Event, Move]] = {
+    Event.CAPTURED: Move(frozenset({Status.PENDING, Status.FAILED}), Status.SUCCESS),
+    Event.DECLINED: Move(frozenset({Status.PENDING}), Status.FAILED),
+    Event.EXPIRED: Move(frozenset({Status.PENDING}), Status.FAILED),
+}

@@ -1,0 +1,37 @@
+"""Bearer authentication on every route that does not say it is public."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import ASGIApp
+
+from kernapay.core.errors import Unauthenticated
+from kernapay.security.principal import Principal
+from kernapay.security.tokens import Claims, TokenIssuer
+
+PUBLIC: Final = "public"
+"""The key of a handler's `opt` that marks it public."""
+
+PrincipalLoader = Callable[[Claims], Awaitable[Principal]]
+
+
+class BearerAuthentication(AbstractAuthenticationMiddleware):
+    """Read the token, then ask the stores who that is now."""
+
+    def __init__(
+        self, app: ASGIApp, tokens: TokenIssuer, load: PrincipalLoader, exclude: str
+    ) -> None:
+        super().__init__(app, exclude=exclude, exclude_from_auth_key=PUBLIC)
+        self._tokens = tokens
+        self._load = load
+
+    async def authenticate_request(
+        self, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
+        claims = self._tokens.read(token.strip())
+        return AuthenticationResult(user=await self._load(claims), auth=claims)

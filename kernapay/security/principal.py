@@ -1,0 +1,31 @@
+"""Who is calling."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from litestar import Request
+from litestar.datastructures import State
+
+
+class Role(StrEnum):
+    USER = "USER"
+    PROVIDER = "PROVIDER"
+    LAB_ASSISTANT = "LAB_ASSISTANT"
+    ADMIN = "ADMIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller of this request, as the stores know them now, not as the token once did."""
+
+    id: str
+    role: Role
+    session_id: str
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role is Role.ADMIN
+
+
+Authenticated = Request[Principal, Any, State]

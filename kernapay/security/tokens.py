@@ -1,0 +1,91 @@
+"""Access tokens: JWT by python-jose, with every check switched on."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+from jose import jwt
+from jose.exceptions import JOSEError
+
+from kernapay.core.clock import Clock, now
+from kernapay.core.errors import Unauthenticated
+
+_ALGORITHM: Final = "HS256"
+_ISSUER: Final = "kernapay"
+_AUDIENCE: Final = "kernapay-api"
+# python-jose checks audience and expiry only when told that they must be there.
+_OPTIONS: Final = {
+    "require_aud": True,
+    "require_iss": True,
+    "require_sub": True,
+    "require_exp": True,
+    "require_iat": True,
+    # Expiry is checked on every use, for the signature check is remembered.
+    "verify_exp": False,
+}
+_REMEMBERED: Final = 10_000
+_MAX_LENGTH: Final = 2048
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a token says: whose it is, of which session, until when (Unix seconds)."""
+
+    sub: str
+    sid: str
+    exp: int
+    iat: int
+
+
+class TokenIssuer:
+    """Sign with the first secret; accept any, so that secrets can be rotated."""
+
+    def __init__(self, secrets: Sequence[str], lifetime: timedelta, clock: Clock = now) -> None:
+        self._secrets = tuple(secrets)
+        self.lifetime = lifetime
+        self._clock = clock
+        # Remembers that a signature is good, never that a session is.
+        self._verified = lru_cache(_REMEMBERED)(self._verify)
+
+    def issue(self, user_id: str, session_id: str, expires_at: datetime) -> str:
+        """Make a token for a session that ends at `expires_at`."""
+        token: str = jwt.encode(
+            {
+                "iss": _ISSUER,
+                "aud": _AUDIENCE,
+                "sub": user_id,
+                "sid": session_id,
+                "iat": int(self._clock().timestamp()),
+                "exp": int(expires_at.timestamp()),
+            },
+            self._secrets[0],
+            algorithm=_ALGORITHM,
+        )
+        return token
+
+    def read(self, token: str) -> Claims:
+        """Raises Unauthenticated unless the token is ours, whole and unexpired."""
+        claims = self._verified(token) if len(token) <= _MAX_LENGTH else None
+        if claims is None:
+            raise Unauthenticated("The token is not valid.")
+        if claims.exp <= self._clock().timestamp():
+            raise Unauthenticated("The token has expired.")
+        return claims
+
+    def _verify(self, token: str) -> Claims | None:
+        for secret in self._secrets:
+            try:
+                payload = jwt.decode(
+                    token,
+                    secret,
+                    algorithms=[_ALGORITHM],
+                    audience=_AUDIENCE,
+                    issuer=_ISSUER,
+                    options=_OPTIONS,
+                )
+                return msgspec.convert(payload, Claims)
+            # python-jose lets some malformed input through as plain errors of its parsers.
+            except (JOSEError, ValueError, OverflowError, TypeError, AttributeError):
+                continue
+        return None

@@ -1,0 +1,17 @@
+"""The sessions collection: one row per device that signed in."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from mongoengine import DateTimeField, ObjectIdField, StringField
+
+from kernapay.core.mongo import Record
+
+
+class Session(Record):
+    meta: ClassVar[dict[str, Any]] = {"collection": "sessions"}
+
+    id: str = StringField(primary_key=True)
+    user_id: str = ObjectIdField(db_field="userId", required=True)
+    user_agent: str | None = StringField(db_field="userAgent", max_length=200)
+    expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)

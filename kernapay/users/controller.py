@@ -1,0 +1,56 @@
+"""HTTP for accounts."""
+
+from litestar import Controller, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from kernapay.core.envelope import StoredJSON
+from kernapay.core.errors import NotFound
+from kernapay.security.authentication import PUBLIC
+from kernapay.security.guards import SignedIn
+from kernapay.security.principal import Authenticated
+from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
+from kernapay.users.repository import UserRepository
+from kernapay.users.service import UserService
+
+
+class SignUpController(Controller):
+    """Public: there is no account yet."""
+
+    path = "/v1/api/users"
+    tags = ["Users"]
+    opt = {PUBLIC: True}
+    security = [{}]
+
+    @post("/signup")
+    async def sign_up(
+        self, data: JSONBody[SignUp], accounts: NamedDependency[UserService]
+    ) -> UserView:
+        """Open an account. The e-mail address must be new."""
+        return await accounts.sign_up(data)
+
+
+class UserController(Controller):
+    path = "/v1/api/users"
+    tags = ["Users"]
+    guards = [SignedIn()]
+
+    @get("/profile")
+    async def profile(
+        self, request: Authenticated, users: NamedDependency[UserRepository]
+    ) -> StoredJSON[UserView]:
+        """Give the caller's own profile."""
+        profile = await users.profile.encoded(user_id=request.user.id)
+        if profile is None:
+            raise NotFound("This account is gone.")
+        return StoredJSON(profile)
+
+    @put("/update")
+    async def update(
+        self,
+        request: Authenticated,
+        data: JSONBody[ProfileUpdate],
+        accounts: NamedDependency[UserService],
+    ) -> UserView:
+        """Change the caller's own profile; fields left out stay as they are."""
+        return await accounts.update(request.user, data)

@@ -1,0 +1,31 @@
+"""The users collection."""
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from mongoengine import BooleanField, EnumField, LongField, StringField
+
+from kernapay.core.mongo import Record
+from kernapay.security.principal import Role
+
+
+class UserStatus(StrEnum):
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+
+
+class User(Record):
+    """A person with an account."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "users"}
+
+    email: str = StringField(required=True)
+    name: str = StringField(required=True)
+    password: str = StringField(required=True)
+    mobile_number: int = LongField(db_field="mobileNumber")
+    country_code: str = StringField(db_field="countryCode")
+    type: Role = EnumField(Role, required=True)
+    status: UserStatus = EnumField(UserStatus, required=True, default=UserStatus.ACTIVE)
+    is_email_verified: bool = BooleanField(db_field="isEmailVerified", default=False)
+    is_mobile_number_verified: bool = BooleanField(db_field="isMobileNumberVerified", default=False)
+    refresh_token: str | None = StringField(db_field="refreshToken")

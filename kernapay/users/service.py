@@ -1,0 +1,105 @@
+"""Decisions about accounts."""
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from kernapay.core.errors import Conflict, InvalidInput, NotFound
+from kernapay.core.repository import DuplicateRow
+from kernapay.security.passwords import PasswordHasher
+from kernapay.security.principal import Principal, Role
+from kernapay.users.contacts import check_phone, normalise_email
+from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
+from kernapay.users.models import User
+from kernapay.users.repository import UserRepository
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+
+
+class UserService:
+    def __init__(
+        self,
+        users: UserRepository,
+        passwords: PasswordHasher,
+        signup_types: Collection[str],
+        *,
+        production: bool,
+    ) -> None:
+        self._users = users
+        self._passwords = passwords
+        self._signup_types = frozenset(signup_types)
+        self._production = production
+
+    async def sign_up(self, data: SignUp) -> UserView:
+        """Open an account of a type that may be chosen at sign-up.
+
+        Raises InvalidInput naming the field, EmailTaken.
+        """
+        if data.type not in self._signup_types:
+            raise InvalidInput(
+                f"Choose one of {', '.join(sorted(self._signup_types))}.", field="type"
+            )
+        return await self.open_account(data)
+
+    async def open_account(self, data: SignUp) -> UserView:
+        """Open an account of any type, for operators. Raises InvalidInput, EmailTaken."""
+        if data.password != data.confirm_password:
+            raise InvalidInput("The passwords differ.", field="confirmPassword")
+        email = normalise_email(data.email, production=self._production)
+        number = check_phone(data.country_code, data.mobile_number)
+        # Hashing is the dear part of a sign-up; the unique index stays the judge of a race.
+        if await self._users.exists(email=email):
+            raise EmailTaken("There is an account with this e-mail address.", field="email")
+        user = User(
+            email=email,
+            name=data.name.strip(),
+            password=await self._passwords.hash(data.password),
+            mobile_number=number,
+            country_code=data.country_code,
+            type=data.type,
+        )
+        try:
+            user = await self._users.add(user)
+        except DuplicateRow:
+            raise EmailTaken(
+                "There is an account with this e-mail address.", field="email"
+            ) from None
+        return view_of(user)
+
+    async def update(self, principal: Principal, data: ProfileUpdate) -> UserView:
+        """Change the caller's own profile. Raises InvalidInput naming the field."""
+        change: dict[str, Any] = {}
+        if data.name is not UNSET:
+            change["set__name"] = data.name.strip()
+        if data.mobile_number is not UNSET or data.country_code is not UNSET:
+            user = await self._users.get(id=principal.id)
+            code = data.country_code if data.country_code is not UNSET else user.country_code
+            number = data.mobile_number if data.mobile_number is not UNSET else user.mobile_number
+            change["set__mobile_number"] = check_phone(code, number)
+            change["set__country_code"] = code
+            if (code, change["set__mobile_number"]) != (user.country_code, user.mobile_number):
+                change["set__is_mobile_number_verified"] = False
+        if not change:
+            raise InvalidInput("Send at least one field to change.", field="body")
+        changed = await self._users.change(principal.id, **change)
+        if changed is None:
+            raise NotFound("This account is gone.")
+        return view_of(changed)
+
+    async def grant(self, email: str, role: Role) -> UserView | None:
+        """Give the account with this address another role; None when there is none."""
+        address = normalise_email(email, production=self._production)
+        user = await self._users.get_one_or_none(email=address)
+        if user is None:
+            return None
+        changed = await self._users.change(str(user.pk), set__type=role)
+        return None if changed is None else view_of(changed)
+
+
+def view_of(user: User) -> UserView:
+    row = user.to_mongo().to_dict()
+    return msgspec.convert({**row, "_id": str(user.pk)}, UserView)

@@ -1,0 +1,35 @@
+"""The inbox: every event that was signed for us, as it came."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from mongoengine import BinaryField, DateTimeField, EnumField, IntField, StringField
+
+from kernapay.core.mongo import Record
+
+
+class EventStatus(StrEnum):
+    PENDING = "pending"
+    PROCESSED = "processed"
+    IGNORED = "ignored"
+    """Stored, known not to concern us."""
+    PARKED = "parked"
+    """Given up after many attempts; `error` says why. An operator may replay it."""
+
+
+class WebhookEvent(Record):
+    """Kept 45 days: the gateway can resend events up to 15 days old."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "webhook_events"}
+
+    event_id: str = StringField(db_field="eventId", required=True)
+    body_hash: str = StringField(db_field="bodyHash", required=True)
+    body: bytes = BinaryField(required=True)
+    event: str = StringField()
+    status: EventStatus = EnumField(EventStatus, required=True, default=EventStatus.PENDING)
+    attempts: int = IntField(default=0)
+    next_at: datetime = DateTimeField(db_field="nextAt", required=True)
+    processed_at: datetime | None = DateTimeField(db_field="processedAt")
+    outcome: str | None = StringField()
+    error: str | None = StringField()
