@@ -37,10 +37,12 @@ class Plan:
 def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
     """Choose servers, ports and secrets; raise MissingBinary when a server is not installed."""
     notes: list[str] = []
+    given: set[int] = set()
 
     def port(name: str, preferred: int) -> int:
-        if (chosen := free_port(preferred)) != preferred:
+        if (chosen := free_port(preferred, given)) != preferred:
             notes.append(f"Port {preferred} is taken: {name} is on {chosen}.")
+        given.add(chosen)
         return chosen
 
     env = {name: value for name, value in environ.items() if value}

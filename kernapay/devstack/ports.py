@@ -1,12 +1,23 @@
 """Free TCP ports on the loopback address."""
 
-import random
+import os
 import socket
+from collections.abc import Container, Iterator
+from itertools import count, islice
 
 HOST = "127.0.0.1"
 # Below the range from which systems take the source ports of outgoing connections: a server
 # that is down for a moment finds its port still free when it comes back.
-ANY = range(20000, 27000)
+ANY = range(20000, 30000)
+
+
+def _own_ports() -> Iterator[int]:
+    # A port is given out once, and processes side by side begin far apart: between the choice of
+    # a port and its use nobody else must choose it.
+    return (ANY[(os.getpid() * 97 + number) % len(ANY)] for number in count())
+
+
+_ports = _own_ports()
 
 
 def is_free(port: int) -> bool:
@@ -27,13 +38,10 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def free_port(preferred: int | None = None) -> int:
+def free_port(preferred: int | None = None, avoid: Container[int] = ()) -> int:
     """Return the preferred port or the next free one above it; without one, any free port."""
-    if preferred is None:
-        candidates = iter(random.sample(ANY, len(ANY)))
-    else:
-        candidates = iter(range(preferred, 65536))
-    for port in candidates:
-        if is_free(port):
+    nearby = range(preferred, 65536) if preferred is not None else islice(_ports, len(ANY))
+    for port in nearby:
+        if port not in avoid and is_free(port):
             return port
     raise OSError(f"No free port from {preferred or ANY.start} up.")

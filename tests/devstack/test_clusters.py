@@ -1,0 +1,135 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+from redis import RedisCluster as ClusterClient
+from redis.exceptions import RedisError
+from redis.sentinel import Sentinel
+
+from kernapay.devstack.clusters import (
+    MASTER_NAME,
+    MongoReplicaSet,
+    RedisCluster,
+    RedisSentinel,
+    wait_for,
+)
+from kernapay.devstack.process import ServerError
+from kernapay.devstack.proxy import Mode
+
+
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoReplicaSet]:
+    with MongoReplicaSet(tmp_path_factory.mktemp("set"), proxied=True) as cluster:
+        yield cluster
+
+
+def insert(client: MongoClient[dict[str, object]], name: str) -> None:
+    client.shop.things.insert_one({"name": name})
+
+
+def names(url: str) -> list[object]:
+    with MongoClient(url, readPreference="primary") as client:
+        return [thing["name"] for thing in client.shop.things.find().sort("_id")]
+
+
+@pytest.fixture
+def url(replica_set: MongoReplicaSet) -> str:
+    with MongoClient(replica_set.url) as client:
+        client.drop_database("shop")
+    return replica_set.url
+
+
+def test_a_primary_that_steps_down_is_replaced_under_a_client(
+    replica_set: MongoReplicaSet, url: str
+) -> None:
+    with MongoClient(url, w="majority") as client:
+        insert(client, "before")
+        old = replica_set.primary()
+        assert replica_set.step_down() != old
+        insert(client, "after")
+    assert names(url) == ["before", "after"]
+
+
+def test_a_majority_write_survives_the_kill_of_the_primary(
+    replica_set: MongoReplicaSet, url: str
+) -> None:
+    with MongoClient(url, w="majority") as client:
+        insert(client, "before")
+        old = replica_set.primary()
+        replica_set.kill(old)
+        assert replica_set.primary() != old
+        insert(client, "without the old one")
+        replica_set.restart(old)
+        replica_set.wait_complete()
+    assert names(url) == ["before", "without the old one"]
+
+
+def test_a_primary_that_is_cut_off_by_its_proxy_is_replaced(
+    replica_set: MongoReplicaSet, url: str
+) -> None:
+    old = replica_set.primary()
+    replica_set.proxies[old].set(Mode.CUT)
+    try:
+        new = replica_set.primary(other_than=old)
+        with MongoClient(url, w="majority") as client:
+            insert(client, "past the cut")
+    finally:
+        replica_set.proxies[old].set(Mode.PASS)
+    assert new != old
+    replica_set.wait_complete()
+    assert names(url) == ["past the cut"]
+
+
+def test_sentinels_replace_a_master_that_is_killed(tmp_path: Path) -> None:
+    with RedisSentinel(tmp_path) as cluster:
+        hosts = cluster.url.removeprefix("redis+sentinel://").removesuffix(f"/{MASTER_NAME}")
+        addresses = [tuple(host.split(":")) for host in hosts.split(",")]
+        assert len(addresses) == 3
+        sentinel = Sentinel([(host, int(port)) for host, port in addresses], socket_timeout=1)
+        client = sentinel.master_for(MASTER_NAME, decode_responses=True)
+        client.set("before", "kept")
+        client.execute_command("WAIT", 1, 5000)
+
+        old = cluster.master()
+        new = cluster.failover()
+        assert new != old
+        wait_for("answer", lambda: client.get("before") == "kept")
+        client.set("after", "written")
+
+        cluster.restart(old)
+        with cluster.nodes[old].client() as restarted:
+            wait_for("replica", lambda: restarted.get("after") == "written")
+        client.close()
+        for each in sentinel.sentinels:
+            each.close()
+
+
+def test_a_redis_cluster_spreads_keys_and_recovers_from_a_restart(tmp_path: Path) -> None:
+    with RedisCluster(tmp_path) as cluster:
+        address = cluster.url.removeprefix("redis+cluster://").split(",")[0]
+        with ClusterClient.from_url(f"redis://{address}") as client:
+            for number in range(100):
+                client.set(f"key:{number}", number)
+        sizes = []
+        for node in cluster.nodes:
+            with node.client() as client:
+                sizes.append(client.dbsize())
+        assert sum(sizes) == 100
+        assert all(sizes)
+
+        cluster.kill(1)
+        cluster.restart(1)
+        cluster.wait_ok()
+        with ClusterClient.from_url(f"redis://{address}", decode_responses=True) as client:
+            assert [client.get(f"key:{number}") for number in range(100)] == [
+                str(number) for number in range(100)
+            ]
+
+
+def test_waiting_for_what_never_comes_ends_with_its_name() -> None:
+    def never() -> bool:
+        raise RedisError
+
+    with pytest.raises(ServerError, match=r"No miracle after 0\.1 s"):
+        wait_for("miracle", never, timeout=0.1)
