@@ -12,6 +12,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
 from kernapay.sandbox.assembly import assemble
+from kernapay.sandbox.checkout.assets import AssetController
+from kernapay.sandbox.checkout.controller import CheckoutController
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.control.clock import ClockController
 from kernapay.sandbox.control.customer import CustomerController
@@ -66,6 +68,8 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             RefundController,
             SettlementController,
             DisputeController,
+            AssetController,
+            CheckoutController,
             CustomerController,
             WebhookController,
             FaultController,

@@ -112,6 +112,7 @@ class Books:
             (table, [msgspec.convert(row, table.row_type) for row in rows.get(table.kind, [])])
             for table in self.tables
         ]
+        check_links({table.kind: found for table, found in fresh})
         self.clear()
         for table, found in fresh:
             for row in found:
@@ -122,3 +123,16 @@ def page_of(rows: list[OwnedT], page: Page) -> list[OwnedT]:
     """Return one page, newest first, of the rows created within the page's span."""
     within = (row for row in reversed(rows) if page.start <= row.created_at <= page.end)
     return list(islice(within, page.skip, page.skip + page.count))
+
+
+def check_links(rows: dict[str, list[Any]]) -> None:
+    """Raise ValidationError if a row speaks of an order or payment that is not there."""
+    for parent, name, children in (
+        ("order", "order_id", ("payment",)),
+        ("payment", "payment_id", ("refund", "dispute")),
+    ):
+        known = {row.id for row in rows[parent]} | {None}
+        for kind in children:
+            for row in rows[kind]:
+                if getattr(row, name) not in known:
+                    raise msgspec.ValidationError(f"{row.id} belongs to an unknown {parent}")

@@ -46,6 +46,10 @@ class Customer:
         order = self._books.orders.get(play.order_id)
         if order is None:
             raise unknown_id()
+        if order.owner not in self._config.keys:
+            raise ControlError(
+                f"The key of this order, {order.owner}, is no longer configured.", 409
+            )
         failure = self._reason(play.reason)
         if play.outcome == "dismiss":
             return {"dismissed": True, "razorpay_order_id": order.id}

@@ -46,6 +46,9 @@ CATALOGUE: Final[Mapping[str, Kind]] = {
     "dispute": Kind("payment", "A captured payment is disputed.", {"seconds": 1}),
     "refund_pending": Kind("refund", "The refund is pending, later processed.", {"seconds": 60}),
     "refund_fails_later": Kind("refund", "The refund is accepted, later fails.", {"seconds": 60}),
+    "refund_in_progress": Kind(
+        "refund", "409: another request with the same idempotency key is still in progress."
+    ),
     "low_balance": Kind("refund", "The refund is refused: not enough balance."),
 }
 

@@ -42,7 +42,8 @@ def check_amount(amount: int, currency: str, most: int, field: str = "amount") -
 def display(amount: int, currency: str) -> str:
     decimals = exponent(currency)
     whole, rest = divmod(amount, 10**decimals)
-    return f"{currency} {whole:,}" + (f".{rest:0{decimals}d}" if decimals else "")
+    symbol = "₹" if currency == "INR" else f"{currency} "
+    return f"{symbol}{whole:,}" + (f".{rest:0{decimals}d}" if decimals else "")
 
 
 def fee_and_tax(amount: int) -> tuple[int, int]:

@@ -56,6 +56,10 @@ class Refunds:
             raise bad_request(
                 "The idempotency key must be 10 or more letters, digits, hyphens or underscores."
             )
+        if self._faults.take("refund_in_progress"):
+            raise not_applicable(
+                "Another request with the same idempotency key is still in progress.", 409
+            )
         request = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
         key_id = f"{payment.owner}:{key}"
         known = self._books.refund_keys.get(key_id)

@@ -8,8 +8,19 @@ from kernapay.sandbox.control.body import read
 from kernapay.sandbox.customer import Play
 from kernapay.sandbox.entities import Payment
 from kernapay.sandbox.errors import ControlError
+from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.rest.request import AnyRequest, answer
-from kernapay.sandbox.views import dispute_view, payment_view, settlement_view
+from kernapay.sandbox.views import (
+    dispute_view,
+    order_view,
+    payment_view,
+    refund_view,
+    settlement_view,
+)
+
+
+class Amount(Struct, forbid_unknown_fields=True):
+    amount: int | None = None
 
 
 class OpenDispute(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -24,7 +35,7 @@ class Resolution(Struct, forbid_unknown_fields=True):
 
 
 class CustomerController(Controller):
-    """Play the customer and the banks."""
+    """Play the customer, the banks, and the merchant at the dashboard."""
 
     path = "/_sandbox"
 
@@ -39,6 +50,31 @@ class CustomerController(Controller):
         payment = find_payment(sandbox, payment_id)
         sandbox.payments.authorize_late(payment)
         return answer(payment_view(payment))
+
+    @post("/orders", status_code=200)
+    async def order(
+        self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
+    ) -> Response[bytes]:
+        fields = Fields.of_body(await request.body(), "application/json")
+        order = sandbox.orders.create(sandbox.config.first_key, fields)
+        return answer(order_view(order))
+
+    @post("/payments/{payment_id:str}/capture", status_code=200)
+    async def capture(
+        self, payment_id: FromPath[str], sandbox: NamedDependency[Sandbox]
+    ) -> Response[bytes]:
+        payment = find_payment(sandbox, payment_id)
+        whole = Fields({"amount": payment.amount, "currency": payment.currency})
+        return answer(payment_view(sandbox.payments.capture(payment, whole)))
+
+    @post("/payments/{payment_id:str}/refund", status_code=200)
+    async def refund(
+        self, request: AnyRequest, payment_id: FromPath[str], sandbox: NamedDependency[Sandbox]
+    ) -> Response[bytes]:
+        wanted = await read(request, Amount)
+        payment = find_payment(sandbox, payment_id)
+        refund = sandbox.refunds.create(payment, Fields({"amount": wanted.amount}), None)
+        return answer(refund_view(refund))
 
     @post("/disputes", status_code=200)
     async def dispute(
