@@ -97,7 +97,10 @@ class DevStack:
     def _services(self, plan: Plan) -> list[Process]:
         port = str(urlsplit(plan.api).port)
         paths = ("/health/live", "/health/ready")
-        return [self._python(plan, "api", ["serve", "--port", port], [plan.api + p for p in paths])]
+        return [
+            self._python(plan, "api", ["serve", "--port", port], [plan.api + p for p in paths]),
+            self._python(plan, "worker", ["worker"]),
+        ]
 
     def _sandbox(self, plan: Plan, url: str) -> Process:
         port, data = str(urlsplit(url).port), str(self.home / "sandbox.sqlite")
@@ -171,7 +174,11 @@ class DevStack:
         )
 
     def _state(self, plan: Plan) -> StackState:
-        urls = {server.name: server.url for server in (plan.mongo, plan.redis) if server}
+        urls = {}
+        if plan.mongo:
+            urls["mongod"] = plan.env["MONGODB_URL"]
+        if plan.redis:
+            urls["redis"] = plan.env["REDIS_URL"]
         pids = {process.name: process.pid or 0 for process in self._processes}
         return StackState(os.getpid(), plan.api, plan.sandbox, pids, urls)
 

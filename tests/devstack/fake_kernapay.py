@@ -60,6 +60,8 @@ def main(command: str, *options: str) -> None:
     elif command == "seed":
         with Redis.from_url(os.environ["REDIS_URL"]) as redis:
             redis.incr("starts")
+    elif command == "worker":
+        signal.pause()
     else:
         serve(int(options[options.index("--port") + 1]))
 

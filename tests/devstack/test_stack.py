@@ -108,7 +108,7 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
     assert (state.api, state.sandbox) == (f"http://127.0.0.1:{api}", f"http://127.0.0.1:{sandbox}")
     assert state.urls["mongod"].startswith(f"mongodb://127.0.0.1:{mongo}/")
     assert state.urls["redis"] == f"redis://127.0.0.1:{redis}/0"
-    assert set(state.pids) == {"mongod", "redis", "sandbox", "api"}
+    assert set(state.pids) == {"mongod", "redis", "sandbox", "api", "worker"}
     env = dev.note("serve")["env"]
     assert (env["APP_ENV"], env["HOST"]) == ("development", "127.0.0.1")
     assert env["RAZORPAY_BASE_URL"] == state.sandbox
@@ -120,7 +120,7 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
     for expected in (f"{state.api}/docs", "admin@example.com", "-m kernapay demo"):
         assert expected in output
     stops = [line.split()[0] for line in output.splitlines() if line.endswith("stopped")]
-    assert stops == ["api", "sandbox", "redis", "mongod"]
+    assert stops == ["worker", "api", "sandbox", "redis", "mongod"]
     eventually(lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]))
     with pytest.raises(NoStack, match="kernapay dev"):
         find_stack(dev.home)
@@ -153,7 +153,7 @@ def test_kill_9_of_the_stack_leaves_no_orphan_and_the_next_start_works(dev: Dev)
     first = dev.start()
     state = dev.wait_ready()
     pids = [*state.pids.values(), *dev.workers()]
-    assert len(pids) == 6
+    assert len(pids) == 7
     first.kill()
     first.communicate()
     eventually(lambda: all(is_gone(pid) for pid in pids))
@@ -230,7 +230,7 @@ def test_servers_and_keys_of_the_environment_win(dev: Dev, mongo_url: str, redis
         RAZORPAY_KEY_SECRET="my secret",
     )
     state = dev.wait_ready()
-    assert set(state.pids) == {"api"}
+    assert set(state.pids) == {"api", "worker"}
     assert state.sandbox is None
     env = dev.note("serve")["env"]
     assert (env["MONGODB_URL"], env["REDIS_URL"]) == (mongo_url, redis_url)
