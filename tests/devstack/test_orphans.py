@@ -3,8 +3,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,14 +12,9 @@ import pytest
 from kernapay.devstack.pidfile import command_line
 from kernapay.devstack.process import Process, ServerError
 
+from .waiting import eventually
+
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @contextmanager

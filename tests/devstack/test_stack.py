@@ -4,8 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,9 +14,12 @@ from pymongo import MongoClient
 from redis import Redis
 
 from kernapay.devstack.cli import dev as cli
+from kernapay.devstack.cli import environment
 from kernapay.devstack.pidfile import command_line
 from kernapay.devstack.ports import free_port, is_listening
 from kernapay.devstack.state import NoStack, StackState, find_stack
+
+from .waiting import eventually
 
 FAKE = Path(__file__).with_name("fake_kernapay.py")
 SCRIPT = """
@@ -33,13 +35,6 @@ program = (sys.executable, fake)
 stack = DevStack(Path(home), os.environ, console, Ports(*map(int, ports)), program)
 sys.exit(run(stack, console))
 """
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def is_gone(pid: int) -> bool:
@@ -241,6 +236,16 @@ def test_servers_and_keys_of_the_environment_win(dev: Dev, mongo_url: str, redis
     output, _ = run.communicate(timeout=20)
     assert "MONGODB_URL" in output
     assert mongo_url not in output
+
+
+def test_the_file_of_the_settings_counts_and_the_environment_wins_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env.payment").write_text("REDIS_HOST=cache.internal\nMONGODB_URL=from-the-file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONGODB_URL", "from-the-environment")
+    found = environment()
+    assert (found["REDIS_HOST"], found["MONGODB_URL"]) == ("cache.internal", "from-the-environment")
 
 
 def test_the_command_explains_itself() -> None:
