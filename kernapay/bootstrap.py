@@ -13,6 +13,7 @@ from kernapay.core.redis import AnyRedis, connect
 from kernapay.gateway.base import PaymentGateway
 from kernapay.gateway.razorpay import RazorpayGateway
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
 from kernapay.payments.service import PaymentService
@@ -44,6 +45,7 @@ class Services:
     ordering: Ordering
     settlement: Settlement
     payments: PaymentService
+    refunds: RefundService
     inbox: WebhookInbox
     pools: tuple[Bulkhead, ...]
 
@@ -110,6 +112,7 @@ def build(
         payments=PaymentService(
             payment_rows, ordering, settlement, gateway, rules, key_secret.encode(), clock
         ),
+        refunds=RefundService(payment_rows, settlement, gateway, settings.razorpay_timeout, clock),
         inbox=WebhookInbox(
             WebhookRepository(mongo, clock), settlement, cache, settings.webhook_deadline, clock
         ),

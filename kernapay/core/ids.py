@@ -23,6 +23,11 @@ def receipt_of(payment_id: ObjectId) -> str:
     return f"{RECEIPT_PREFIX}{payment_id}"
 
 
+def new_refund_receipt() -> str:
+    """Name a refund to the gateway, as its receipt and as its idempotency key: 28 characters of its alphabet."""
+    return f"KPR_{ObjectId()}"
+
+
 def payment_id_of(receipt: object) -> ObjectId | None:
     """Read our payment id back from a receipt; None when the receipt is not one of ours."""
     match = _RECEIPT.match(receipt) if isinstance(receipt, str) else None

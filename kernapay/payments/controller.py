@@ -16,7 +16,10 @@ from kernapay.payments.dtos import (
     PaymentVerified,
     PaymentVerify,
     PaymentView,
+    RefundCreate,
+    RefundCreated,
 )
+from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.service import PaymentService
 from kernapay.security.authentication import PUBLIC
@@ -24,6 +27,13 @@ from kernapay.security.guards import HasRole, IsSelfOr, SignedIn
 from kernapay.security.principal import Authenticated, Role
 
 Reference = Annotated[str, PathParameter(pattern=REFERENCE_PATTERN, max_length=128)]
+
+IdempotencyHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key", pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=128
+    ),
+]
 
 
 class PaymentController(Controller):
@@ -36,12 +46,7 @@ class PaymentController(Controller):
         request: Authenticated,
         data: JSONBody[PaymentCreate],
         payments: NamedDependency[PaymentService],
-        idempotency_key: Annotated[
-            str | None,
-            HeaderParameter(
-                name="Idempotency-Key", pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=128
-            ),
-        ] = None,
+        idempotency_key: IdempotencyHeader = None,
     ) -> Response[Success[PaymentCreated]]:
         """Create a payment and its order at the gateway.
 
@@ -80,6 +85,33 @@ class PaymentController(Controller):
     ) -> PaymentView:
         """Give everything about one payment to its payer, its provider, a lab assistant or an administrator."""
         return await payments.show(request.user, reference_id)
+
+    @post("/{reference_id:str}/refunds", guards=[HasRole(Role.PROVIDER, Role.ADMIN)])
+    async def refund(
+        self,
+        request: Authenticated,
+        reference_id: Reference,
+        data: JSONBody[RefundCreate],
+        refunds: NamedDependency[RefundService],
+        idempotency_key: IdempotencyHeader = None,
+    ) -> Response[Success[RefundCreated]]:
+        """Give money back, all that remains or a part, for an administrator or the provider who was paid.
+
+        Repeat the call with the same `idempotencyKey` as often as you like: there is one refund. The first answer is a
+        201, a repeat a 200 with the refund as it stands then.
+        """
+        made, new = await refunds.refund(request.user, reference_id, data, idempotency_key)
+        return Response(Success(made), status_code=201 if new else 200)
+
+    @post("/{reference_id:str}/capture", guards=[HasRole(Role.ADMIN)], status_code=200)
+    async def capture(
+        self,
+        request: Authenticated,
+        reference_id: Reference,
+        payments: NamedDependency[PaymentService],
+    ) -> Success[PaymentStatus]:
+        """Capture what the bank has authorised. Payments capture themselves; this is for one that did not."""
+        return Success(await payments.capture(request.user, reference_id))
 
 
 class CheckoutController(Controller):

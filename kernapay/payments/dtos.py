@@ -7,7 +7,7 @@ from msgspec import Meta, Struct, field
 
 from kernapay.core.ids import REFERENCE_PATTERN
 from kernapay.core.text import Identifier, Label
-from kernapay.payments.states import RefundStatus, Source, Status
+from kernapay.payments.states import RefundState, RefundStatus, Source, Status
 
 Amount = Annotated[int, Meta(ge=1, le=2**53, examples=[50000])]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["INR"])]
@@ -50,6 +50,27 @@ class PaymentCreated(Struct, rename="camel"):
     currency: str
     reference_id: str
     status: Status
+
+
+class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
+    """Without an `amount`, all that remains. `idempotencyKey` may come as the `Idempotency-Key` header instead."""
+
+    amount: Amount | None = None
+    reason: Annotated[Label, Meta(examples=["Appointment cancelled"])] | None = None
+    idempotency_key: IdempotencyKey | None = None
+
+
+class RefundCreated(Struct, rename="camel"):
+    """`status` is the refund's, `refundStatus` the payment's; `refundId` is the gateway's."""
+
+    reference_id: str
+    refund_id: str | None
+    amount: int
+    currency: str
+    status: RefundState
+    refund_status: RefundStatus
+    amount_refunded: int
+    amount_refundable: int
 
 
 class PaymentVerify(Struct, rename="camel", forbid_unknown_fields=True):
@@ -107,9 +128,10 @@ class StepView(Struct, rename="camel"):
 
 class RefundView(Struct, rename="camel"):
     amount: int
-    status: str
+    status: RefundState
     refund_id: str | None = None
     reason: str | None = None
+    failure: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

@@ -9,6 +9,7 @@ from mongoengine import (
     EmbeddedDocument,
     EmbeddedDocumentListField,
     EnumField,
+    IntField,
     ListField,
     LongField,
     ObjectIdField,
@@ -16,7 +17,7 @@ from mongoengine import (
 )
 
 from kernapay.core.mongo import Record
-from kernapay.payments.states import RefundStatus, Source, Status
+from kernapay.payments.states import RefundState, RefundStatus, Source, Status
 
 
 class Step(EmbeddedDocument):  # type: ignore[misc]
@@ -52,10 +53,13 @@ class Refund(EmbeddedDocument):  # type: ignore[misc]
     receipt: str | None = StringField()
     key: str | None = StringField()
     amount: int = LongField(required=True)
-    status: str = StringField(required=True)
+    status: RefundState = EnumField(RefundState, required=True)
     source: Source = EnumField(Source, required=True)
     actor: str | None = StringField()
     reason: str | None = StringField()
+    failure: str | None = StringField()
+    # Until then one caller has the right to ask the gateway for it.
+    lease_until: datetime | None = DateTimeField(db_field="leaseUntil")
     created_at: datetime = DateTimeField(db_field="createdAt", required=True)
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
 
@@ -94,5 +98,8 @@ class Payment(Record):
     paid_at: datetime | None = DateTimeField(db_field="paidAt")
     # Until then one caller has the right to make the order at the gateway.
     order_lease_until: datetime | None = DateTimeField(db_field="orderLeaseUntil")
+    # When reconciliation looks at a payment without an end again, and how often it has.
+    check_at: datetime | None = DateTimeField(db_field="checkAt")
+    checks: int = IntField(default=0)
     surplus_orders: list[str] = ListField(StringField(), db_field="surplusOrders")
     mismatches: list[Mismatch] = EmbeddedDocumentListField(Mismatch)

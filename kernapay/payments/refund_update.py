@@ -1,45 +1,43 @@
-"""The one update that enters a refund and adds all refunds up: an aggregation pipeline, so it is atomic."""
+"""The updates that change a refund and add all refunds up: aggregation pipelines, so each is atomic."""
 
 from datetime import datetime
 from typing import Any, Final
 
 from kernapay.gateway.base import GatewayRefund
-from kernapay.payments.states import RefundStatus, Source, Status
+from kernapay.payments.states import RefundState, RefundStatus, Status
+
+Stage = dict[str, Any]
 
 # A refund only moves forward; a bank may still send a processed one back.
-_RANK: Final = ("requested", "pending", "processed", "failed")
+_RANK: Final = [state.value for state in RefundState]
+_FAILED: Final = RefundState.FAILED.value
+_REQUESTED: Final = RefundState.REQUESTED.value
+_PROCESSED: Final = RefundState.PROCESSED.value
 
 
-def _rank(status: Any) -> dict[str, Any]:
-    return {"$indexOfArray": [list(_RANK), status]}
-
-
-def _sum_of(*statuses: str) -> dict[str, Any]:
-    counted = {"$filter": {"input": "$refunds", "cond": {"$in": ["$$this.status", list(statuses)]}}}
-    return {"$sum": {"$map": {"input": counted, "in": "$$this.amount"}}}
-
-
-def refund_update(
-    refund: GatewayRefund, step: dict[str, Any], at: datetime
-) -> list[dict[str, Any]]:
-    """Build the pipeline: match by the gateway's id or by our receipt, then add up, then settle the status."""
-    status = refund.status if refund.status in _RANK else "pending"
-    source: Source = step["source"]
+def recorded(refund: GatewayRefund, step: dict[str, Any], at: datetime) -> list[Stage]:
+    """Enter what the gateway says of a refund, known to us by its id, by our receipt, or not yet."""
+    status = refund.status if refund.status in _RANK else RefundState.PENDING.value
+    # Literals: in a pipeline, text that starts with a dollar would be read as a field.
+    refund_id = {"$literal": refund.id}
     entry = {
         "refundId": refund.id,
         "receipt": refund.receipt,
         "amount": refund.amount,
         "status": status,
-        "source": source.value,
+        "source": step["source"].value,
         "createdAt": at,
         "updatedAt": at,
     }
-    # Literals: in a pipeline, text that starts with a dollar would be read as a field.
-    refund_id = {"$literal": refund.id}
     same: dict[str, Any] = {"$eq": ["$$this.refundId", refund_id]}
     if refund.receipt:
         same = {"$or": [same, {"$eq": ["$$this.receipt", {"$literal": refund.receipt}]}]}
-    newer = {"$gt": [_rank(status), _rank("$$this.status")]}
+    newer = {
+        "$gt": [
+            {"$indexOfArray": [_RANK, status]},
+            {"$indexOfArray": [_RANK, "$$this.status"]},
+        ]
+    }
     merged = {
         "$mergeObjects": [
             "$$this",
@@ -48,61 +46,68 @@ def refund_update(
         ]
     }
     known = {"$filter": {"input": "$refunds", "cond": same}}
+    changed = {
+        "$cond": [
+            {"$eq": [{"$size": known}, 0]},
+            {"$concatArrays": ["$refunds", [{"$literal": entry}]]},
+            _mapped(same, merged),
+        ]
+    }
+    return _stages(changed, f"refund {status}: {refund.amount}", step, at)
+
+
+def refused(receipt: str, why: str, step: dict[str, Any], at: datetime) -> list[Stage]:
+    """Give a reservation back that the gateway refused for good."""
+    waiting = {
+        "$and": [
+            {"$eq": ["$$this.receipt", receipt]},
+            {"$eq": ["$$this.status", _REQUESTED]},
+            {"$eq": [{"$ifNull": ["$$this.refundId", None]}, None]},
+        ]
+    }
+    failed = {"status": _FAILED, "failure": {"$literal": why}, "updatedAt": at}
+    changed = _mapped(waiting, {"$mergeObjects": ["$$this", failed]})
+    return _stages(changed, "refund refused", step, at)
+
+
+def _mapped(condition: Any, value: Any) -> dict[str, Any]:
+    return {"$map": {"input": "$refunds", "in": {"$cond": [condition, value, "$$this"]}}}
+
+
+def _sum_of(*statuses: str) -> dict[str, Any]:
+    counted = {"$filter": {"input": "$refunds", "cond": {"$in": ["$$this.status", list(statuses)]}}}
+    return {"$sum": {"$map": {"input": counted, "in": "$$this.amount"}}}
+
+
+def _stages(refunds: Any, reason: str, step: dict[str, Any], at: datetime) -> list[Stage]:
     history = {
         "updatedAt": at,
         **{_camel(name): getattr(value, "value", value) for name, value in step.items()},
-        "reason": f"refund {status}: {refund.amount}",
+        "reason": reason,
     }
+    complete = {"$gte": ["$amountRefunded", "$amount"]}
+    under_way = {"$gt": [_sum_of(*(state for state in _RANK if state != _FAILED)), 0]}
+    refund_status = {
+        "$switch": {
+            "branches": [
+                {"case": complete, "then": RefundStatus.COMPLETED.value},
+                {"case": under_way, "then": RefundStatus.REQUESTED.value},
+            ],
+            "default": RefundStatus.NOT_REQUESTED.value,
+        }
+    }
+    # `refunded` says that everything is returned: back to success when the bank sends money back.
+    paid = {"$in": ["$status", [Status.SUCCESS.value, Status.REFUNDED.value]]}
+    returned = {"$cond": [complete, Status.REFUNDED.value, Status.SUCCESS.value]}
+    entered = [{"$mergeObjects": [{"$literal": history}, {"status": "$status"}]}]
     return [
         {"$set": {"refunds": {"$ifNull": ["$refunds", []]}, "_before": "$refunds"}},
+        {"$set": {"refunds": refunds}},
+        {"$set": {"amountRefunded": _sum_of(_PROCESSED)}},
         {
             "$set": {
-                "refunds": {
-                    "$cond": [
-                        {"$eq": [{"$size": known}, 0]},
-                        {"$concatArrays": ["$refunds", [{"$literal": entry}]]},
-                        {
-                            "$map": {
-                                "input": "$refunds",
-                                "in": {"$cond": [same, merged, "$$this"]},
-                            }
-                        },
-                    ]
-                }
-            }
-        },
-        {"$set": {"amountRefunded": _sum_of("processed")}},
-        {
-            "$set": {
-                "refundStatus": {
-                    "$switch": {
-                        "branches": [
-                            {
-                                "case": {"$gte": ["$amountRefunded", "$amount"]},
-                                "then": RefundStatus.COMPLETED.value,
-                            },
-                            {
-                                "case": {"$gt": [_sum_of("requested", "pending", "processed"), 0]},
-                                "then": RefundStatus.REQUESTED.value,
-                            },
-                        ],
-                        "default": RefundStatus.NOT_REQUESTED.value,
-                    }
-                },
-                # Back to success when the bank sent money back: `refunded` says that everything is returned.
-                "status": {
-                    "$cond": [
-                        {"$in": ["$status", [Status.SUCCESS.value, Status.REFUNDED.value]]},
-                        {
-                            "$cond": [
-                                {"$gte": ["$amountRefunded", "$amount"]},
-                                Status.REFUNDED.value,
-                                Status.SUCCESS.value,
-                            ]
-                        },
-                        "$status",
-                    ]
-                },
+                "refundStatus": refund_status,
+                "status": {"$cond": [paid, returned, "$status"]},
             }
         },
         {
@@ -112,12 +117,7 @@ def refund_update(
                     "$cond": [
                         {"$eq": ["$refunds", {"$ifNull": ["$_before", []]}]},
                         "$history",
-                        {
-                            "$concatArrays": [
-                                {"$ifNull": ["$history", []]},
-                                [{"$mergeObjects": [{"$literal": history}, {"status": "$status"}]}],
-                            ]
-                        },
+                        {"$concatArrays": [{"$ifNull": ["$history", []]}, entered]},
                     ]
                 },
             }

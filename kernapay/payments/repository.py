@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
+from pymongo import ReturnDocument
 
 from kernapay.core.cache import Cache, cached
 from kernapay.core.clock import Clock, now
@@ -12,9 +13,9 @@ from kernapay.core.mongo import Mongo
 from kernapay.core.repository import Repository
 from kernapay.gateway.base import GatewayRefund
 from kernapay.payments.dtos import PaymentSummary
-from kernapay.payments.models import Mismatch, Payment, Step
-from kernapay.payments.refund_update import refund_update
-from kernapay.payments.states import MOVES, Event, Source, Status
+from kernapay.payments.models import Mismatch, Payment, Refund, Step
+from kernapay.payments.refund_update import recorded, refused
+from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Source, Status
 
 _NEWEST_FIRST = (
     OrderBy("created_at", descending=True),
@@ -124,16 +125,79 @@ class PaymentRepository(Repository[Payment]):
         self, payment: Payment, refund: GatewayRefund, step: dict[str, Any]
     ) -> Payment:
         """Enter what the gateway says of a refund and add the refunds up, in one update."""
-        pipeline = refund_update(refund, step, self.clock())
+        return await self._update_refunds(payment, recorded(refund, step, self.clock()))
 
+    async def refuse_refund(
+        self, payment: Payment, refund: Refund, why: str, step: dict[str, Any]
+    ) -> Payment:
+        """Give a reservation back: the gateway refused it for good."""
+        return await self._update_refunds(
+            payment, refused(str(refund.receipt), why, step, self.clock())
+        )
+
+    async def _update_refunds(self, payment: Payment, pipeline: list[dict[str, Any]]) -> Payment:
         def update() -> Payment | None:
-            return self._document(
-                self.rows.find_one_and_update({"_id": payment.pk}, pipeline, return_document=True)
+            row = self.rows.find_one_and_update(
+                {"_id": payment.pk}, pipeline, return_document=ReturnDocument.AFTER
             )
+            return self._document(row)
 
         changed = await self._run(update)
         await self.history.evict(user_id=str(payment.user_id))
         return changed or payment
+
+    async def reserve_refund(self, payment: Payment, refund: Refund) -> Payment | None:
+        """Set an amount aside, unless its key is taken or more would go back than came in."""
+        taken = {
+            "$filter": {
+                "input": {"$ifNull": ["$refunds", []]},
+                "cond": {"$ne": ["$$this.status", RefundState.FAILED.value]},
+            }
+        }
+        total = {"$sum": {"$map": {"input": taken, "in": "$$this.amount"}}}
+        reserved = await self.update_where(
+            {
+                "id": payment.pk,
+                "status": Status.SUCCESS,
+                "__raw__": {
+                    "refunds.key": {"$ne": refund.key},
+                    "$expr": {"$lte": [{"$add": [total, refund.amount]}, "$amount"]},
+                },
+            },
+            push__refunds=refund,
+            push__history=Step(
+                status=Status.SUCCESS,
+                at=refund.created_at,
+                source=refund.source,
+                event="refund.requested",
+                actor=refund.actor,
+                reason=f"refund requested: {refund.amount}",
+            ),
+            set__refund_status=RefundStatus.REQUESTED,
+        )
+        await self.history.evict(user_id=str(payment.user_id))
+        return reserved
+
+    async def take_refund_lease(
+        self, payment: Payment, refund: Refund, lasts: timedelta
+    ) -> Payment | None:
+        """Get the right to ask the gateway for a reserved refund, unless another caller has it."""
+        at = self.clock()
+        unasked = {"receipt": refund.receipt, "refundId": None, "leaseUntil": {"$lt": at}}
+        return await self._change_refund(payment, unasked, {"leaseUntil": at + lasts})
+
+    async def release_refund_lease(self, payment: Payment, refund: Refund) -> None:
+        await self._change_refund(
+            payment, {"receipt": refund.receipt}, {"leaseUntil": datetime.fromtimestamp(0, UTC)}
+        )
+
+    async def _change_refund(
+        self, payment: Payment, which: dict[str, Any], change: dict[str, Any]
+    ) -> Payment | None:
+        return await self.update_where(
+            {"id": payment.pk, "__raw__": {"refunds": {"$elemMatch": which}}},
+            __raw__={"$set": {f"refunds.$.{name}": value for name, value in change.items()}},
+        )
 
     async def note_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
         """Keep evidence that did not fit; the same evidence is kept once."""

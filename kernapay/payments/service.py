@@ -9,7 +9,7 @@ import msgspec
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, KernaPayError, NotFound
 from kernapay.core.ids import new_reference_id
-from kernapay.gateway.base import GatewayPayment, PaymentGateway
+from kernapay.gateway.base import PaymentGateway
 from kernapay.gateway.signatures import checkout_signature_fits
 from kernapay.payments.dtos import (
     PaymentCreate,
@@ -19,12 +19,13 @@ from kernapay.payments.dtos import (
     PaymentVerify,
     PaymentView,
 )
+from kernapay.payments.idempotency import one_key
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.repository import PaymentRepository, first_step
 from kernapay.payments.rules import PaymentRules
-from kernapay.payments.settlement import Evidence, Outcome, Settlement
-from kernapay.payments.states import Event, Source, Status
+from kernapay.payments.settlement import Evidence, Outcome, Settled, Settlement, best_attempt
+from kernapay.payments.states import Source, Status
 from kernapay.security.principal import Principal, Role
 
 _VERIFIED: Final = "Payment verified successfully"
@@ -43,6 +44,10 @@ class NotPaid(Conflict):
     """The signature is good, but the gateway has no captured money to show."""
 
     code = "not_paid"
+
+
+class NotCapturable(Conflict):
+    code = "not_capturable"
 
 
 class EvidenceMismatch(Conflict):
@@ -81,7 +86,7 @@ class PaymentService:
 
         Raises InvalidInput naming the field, KeyReused, GatewayError, InProgress, Unavailable.
         """
-        key = _one_key(data.idempotency_key, header_key)
+        key = one_key(data.idempotency_key, header_key)
         self._rules.check(data)
         at = self._clock()
         draft = Payment(
@@ -140,15 +145,18 @@ class PaymentService:
             payment.razorpay_payment_id == data.razorpay_payment_id
         ):
             return PaymentVerified(_VERIFIED, payment.payment_method)
-        facts = await self._captured(await self._gateway.fetch_payment(data.razorpay_payment_id))
-        settled = await self._settlement.settle(
-            Event.CAPTURED,
-            Evidence(Source.CHECKOUT, "verify", facts, signature=data.razorpay_signature),
+        facts = await self._gateway.fetch_payment(data.razorpay_payment_id)
+        if facts.status == "failed":
+            raise NotPaid("The payment was not successful.")
+        if facts.status == "created":
+            raise NotCapturedYet("The bank has not confirmed this payment yet.", retry_after=5)
+        settled = await self._settlement.capture_and_settle(
+            Evidence(Source.CHECKOUT, "verify", facts, signature=data.razorpay_signature)
         )
         if settled.outcome is Outcome.MISMATCH:
-            raise EvidenceMismatch(
-                f"The gateway's payment has another {settled.reason}: nothing was changed."
-            )
+            raise _mismatch(settled)
+        if settled.payment.status not in (Status.SUCCESS, Status.REFUNDED):
+            raise NotPaid("The payment was given back without having been captured.")
         return PaymentVerified(_VERIFIED, settled.payment.payment_method)
 
     async def show(self, principal: Principal, reference_id: str) -> PaymentView:
@@ -170,33 +178,31 @@ class PaymentService:
             raise NotFound("There is no payment with this reference.")
         return found
 
-    async def _captured(self, facts: GatewayPayment) -> GatewayPayment:
-        if facts.status == "authorized":
-            facts = await self._capture(facts)
-        if facts.status in ("captured", "refunded") and (
-            facts.captured or facts.status == "captured"
-        ):
-            return facts
-        if facts.status in ("created", "authorized"):
-            raise NotCapturedYet("The bank has not confirmed this payment yet.", retry_after=5)
-        raise NotPaid("The payment was not successful.")
-
-    async def _capture(self, facts: GatewayPayment) -> GatewayPayment:
-        payment = await self._payments.get_one_or_none(razorpay_order_id=facts.order_id)
-        if payment is None or (payment.amount, payment.currency) != (facts.amount, facts.currency):
-            return facts  # settling will say what does not fit
-        return await self._gateway.capture(facts.id, payment.amount, payment.currency)
-
-
-def _one_key(body_key: str | None, header_key: str | None) -> str:
-    if body_key and header_key and body_key != header_key:
-        raise InvalidInput(
-            "The Idempotency-Key header and the body name different keys.", field="idempotencyKey"
+    async def capture(self, principal: Principal, reference_id: str) -> PaymentStatus:
+        """Capture the payment's authorised money. Raises NotFound, NotCapturable, GatewayError, Unavailable."""
+        payment = await self._payments.get_one_or_none(reference_id=reference_id)
+        if payment is None:
+            raise NotFound("There is no payment with this reference.", field="referenceId")
+        if payment.status in (Status.SUCCESS, Status.REFUNDED):
+            raise NotCapturable("This payment is captured already.")
+        if payment.razorpay_order_id is None:
+            raise NotCapturable("Nobody has paid yet.")
+        attempts = await self._gateway.payments_of(payment.razorpay_order_id)
+        facts = best_attempt(attempts)
+        if facts is None or facts.status not in ("authorized", "captured"):
+            raise NotCapturable("The bank has authorised nothing that could be captured.")
+        settled = await self._settlement.capture_and_settle(
+            Evidence(Source.ADMIN, "capture", facts, actor=principal.id)
         )
-    key = body_key or header_key
-    if not key:
-        raise InvalidInput("Field required.", field="idempotencyKey")
-    return key
+        if settled.outcome is Outcome.MISMATCH:
+            raise _mismatch(settled)
+        return await self.status(reference_id)
+
+
+def _mismatch(settled: Settled) -> EvidenceMismatch:
+    return EvidenceMismatch(
+        f"The gateway's payment has another {settled.reason}: nothing was changed."
+    )
 
 
 def _fingerprint(data: PaymentCreate) -> str:

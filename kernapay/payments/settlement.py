@@ -1,6 +1,7 @@
 """The one door through which a payment changes, and the evidence one has to bring."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from kernapay.core.crashpoints import crash_point
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import payment_id_of
 from kernapay.core.metrics import MISMATCHES, MOVES
-from kernapay.gateway.base import GatewayPayment, GatewayRefund, PaymentGateway
+from kernapay.gateway.base import GatewayPayment, GatewayRefund, GatewayRejected, PaymentGateway
 from kernapay.payments.models import Mismatch, Payment
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import Event, Source, Status
@@ -55,6 +56,12 @@ class Settled:
     reason: str | None = None
 
 
+class RecordMissing(NotFound):
+    """The order was made by us, but its payment is not here: not yet, or not any more."""
+
+    code = "record_missing"
+
+
 class UnknownOrder(NotFound):
     """No payment of ours belongs to this order."""
 
@@ -87,6 +94,41 @@ class Settlement:
         if event is None:
             return Settled(payment, Outcome.UNCHANGED)
         return await self._move(payment, event, evidence)
+
+    async def capture_and_settle(self, evidence: Evidence) -> Settled:
+        """Settle what the gateway says of a payment, capturing it first when the bank has only authorised it.
+
+        Raises UnknownOrder, GatewayError, Unavailable.
+        """
+        facts = evidence.payment
+        if facts.status == "authorized":
+            payment = await self._payment_of(facts)
+            if (reason := self._misfit(payment, facts)) is not None:
+                await self._keep_mismatch(payment, evidence, reason)
+                return Settled(payment, Outcome.MISMATCH, reason)
+            facts = await self._capture(payment, facts)
+            crash_point("capture.captured")
+        event = Event.CAPTURED if facts.captured or facts.status == "captured" else Event.DECLINED
+        return await self.settle(event, replace(evidence, payment=facts))
+
+    async def expire(self, payment: Payment) -> Settled:
+        """Give up on a payment that nobody paid; money that comes late all the same still counts."""
+        step = {"source": Source.RECONCILIATION, "event": "expired"}
+        moved = await self._payments.move(Event.EXPIRED, payment, step)
+        if moved is None:
+            return Settled(payment, Outcome.UNCHANGED)
+        MOVES.labels(moved.status.value, Source.RECONCILIATION.value).inc()
+        return Settled(moved, Outcome.MOVED)
+
+    async def _capture(self, payment: Payment, facts: GatewayPayment) -> GatewayPayment:
+        try:
+            return await self._gateway.capture(facts.id, payment.amount, payment.currency)
+        except GatewayRejected:
+            # Captured by someone else meanwhile, or given back: the gateway knows.
+            fresh = await self._gateway.fetch_payment(facts.id)
+            if fresh.status == "authorized":
+                raise
+            return fresh
 
     async def _move(self, payment: Payment, event: Event, evidence: Evidence) -> Settled:
         facts = evidence.payment
@@ -157,7 +199,7 @@ class Settlement:
             raise UnknownOrder("The order was not made here.")
         payment = await self._payments.get_one_or_none(id=payment_id)
         if payment is None:
-            raise UnknownOrder("No payment has this order's receipt.")
+            raise RecordMissing("No payment has this order's receipt.")
         if (order.amount, order.currency) == (payment.amount, payment.currency):
             return await self._payments.attach_order(
                 payment.pk, order.id
@@ -190,3 +232,12 @@ class Settlement:
                 currency=facts.currency,
             ),
         )
+
+
+_ATTEMPTS: Final = ("captured", "refunded", "authorized", "created", "failed")
+
+
+def best_attempt(attempts: Iterable[GatewayPayment]) -> GatewayPayment | None:
+    """Choose the attempt that says most about an order: money first, then hope, then failure."""
+    known = [attempt for attempt in attempts if attempt.status in _ATTEMPTS]
+    return min(known, key=lambda a: (_ATTEMPTS.index(a.status), -a.created_at, a.id), default=None)

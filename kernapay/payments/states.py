@@ -18,6 +18,15 @@ class RefundStatus(StrEnum):
     COMPLETED = "completed"
 
 
+class RefundState(StrEnum):
+    """Where one refund stands: ours until the gateway has it, then as the gateway says."""
+
+    REQUESTED = "requested"
+    PENDING = "pending"
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
 class Event(StrEnum):
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
