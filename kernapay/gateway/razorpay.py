@@ -90,8 +90,7 @@ class RazorpayGateway:
             GatewayRefund,
             self._client.payment.refund,
             _checked(payment_id),
-            amount,
-            {"speed": speed, "receipt": receipt},
+            {"amount": amount, "speed": speed, "receipt": receipt},
             headers={"X-Refund-Idempotency": key},
         )
 
