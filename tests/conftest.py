@@ -1,10 +1,38 @@
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
+from typing import Any
 
+import httpx
 import pytest
+from actors import Actor, People, confidential
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from pymongo.database import Database
+from redis import Redis
+from stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Api, Sandbox, Server
+from tripwire import tripwire
 
+from kernapay.app import create_app
+from kernapay.bootstrap import build
+from kernapay.core.migrations import Migrator
+from kernapay.core.mongo import open_database
 from kernapay.devstack.servers import MongoServer, RedisServer
+from kernapay.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_database_on_the_event_loop() -> Iterator[None]:
+    tripwire.tripped.clear()
+    yield
+    assert tripwire.tripped == [], "MongoDB commands were started on the event loop"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asynchronous tests carry `pytest.mark.anyio`."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +80,157 @@ def fresh_database() -> Callable[[], str]:
     """Give a new database name; with `mongo_server.database_url(name)` it becomes a URL."""
     numbers = count(1)
     return lambda: f"fresh_{next(numbers)}"
+
+
+@pytest.fixture(scope="session")
+def store(mongo_url: str) -> Iterator[Database[dict[str, Any]]]:
+    """This worker's database, migrated: to look behind the API. Not from an event loop."""
+    client, database = open_database(mongo_url)
+    Migrator(database).up()
+    yield database
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def redis_client(redis_server: RedisServer) -> Iterator[Redis]:
+    """This worker's Valkey server: to look behind the API."""
+    with redis_server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def _sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(
+        "sandbox",
+        tmp_path_factory.mktemp("sandbox"),
+        ["kernapay.sandbox"],
+        {"SANDBOX_KEYS": f"{KEY_ID}:{KEY_SECRET}"},
+        "/_sandbox/health",
+    )
+    try:
+        yield server.launch()
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def api_env(mongo_url: str, redis_url: str, _sandbox_server: Server) -> dict[str, str]:
+    """The environment of an API of this worker."""
+    return {
+        "APP_ENV": "test",
+        "MONGODB_URL": mongo_url,
+        "REDIS_URL": redis_url,
+        "JWT_SECRET": JWT_SECRET,
+        "SALT_ROUNDS": "4",
+        "RAZORPAY_KEY_ID": KEY_ID,
+        "RAZORPAY_KEY_SECRET": KEY_SECRET,
+        "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "RAZORPAY_BASE_URL": _sandbox_server.url,
+        "RAZORPAY_TIMEOUT": "5s",
+    }
+
+
+@pytest.fixture(scope="session")
+def api_server(
+    api_env: dict[str, str],
+    store: Database[dict[str, Any]],
+    _sandbox_server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Api]:
+    """The API of this worker as a real process, beside its sandbox; leave it running."""
+    server = Api(tmp_path_factory.mktemp("api"), api_env)
+    try:
+        server.launch()
+        _sandbox_server.wait()
+        yield server.wait()
+    finally:
+        server.kill()
+    _assert_clean(server)
+
+
+def _assert_clean(server: Api) -> None:
+    log = server.log()
+    assert [word for word in confidential if word in log] == [], "the log holds confidential words"
+    assert server.log_entries("unhandled_error") == []
+
+
+@pytest.fixture
+def api(api_server: Api) -> httpx.Client:
+    """A client of this worker's API."""
+    return api_server.client
+
+
+@pytest.fixture
+def sandbox(api_server: Api, _sandbox_server: Server) -> Iterator[Sandbox]:
+    """The gateway of this worker's APIs. Faults, clock and webhooks are as before when the test ends."""
+    sandbox = Sandbox(_sandbox_server.url)
+    yield sandbox
+    sandbox.clear()
+    sandbox.client.close()
+
+
+@pytest.fixture
+def start_api(
+    api_env: dict[str, str],
+    store: Database[dict[str, Any]],
+    _sandbox_server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Api]]:
+    """Start further APIs: `start_api(VARIABLE="value")` changes their environment, `workers=2` makes more."""
+    started: list[Api] = []
+
+    def start(*, workers: int = 1, **env: str) -> Api:
+        server = Api(tmp_path_factory.mktemp("api"), {**api_env, **env}, workers=workers)
+        started.append(server)
+        return server.launch().wait()
+
+    yield start
+    for server in started:
+        server.kill()
+    for server in started:
+        _assert_clean(server)
+
+
+@pytest.fixture
+def people(api: httpx.Client, store: Database[dict[str, Any]]) -> People:
+    """Opens accounts: `people.new("ADMIN")` is signed in."""
+    return People(api, store)
+
+
+@pytest.fixture
+def user(people: People) -> Actor:
+    """A new signed-in USER."""
+    return people.new("USER")
+
+
+@pytest.fixture
+def admin(people: People) -> Actor:
+    """A new signed-in ADMIN."""
+    return people.new("ADMIN")
+
+
+InProcess = Callable[..., AbstractAsyncContextManager[AsyncTestClient[Litestar]]]
+
+
+@pytest.fixture
+def in_process(api_env: dict[str, str], store: Database[dict[str, Any]]) -> InProcess:
+    """Run the application in this process, one at a time, for tests that pass a collaborator.
+
+    `async with in_process(clock=…, gateway=…, redis=…, salt_rounds=4, …) as client`: the three are parts of
+    `bootstrap.build`, everything else is a setting. `client.app.state.services` has the parts.
+    """
+
+    @asynccontextmanager
+    async def run(**changes: Any) -> AsyncIterator[AsyncTestClient[Litestar]]:
+        parts = {
+            name: changes.pop(name) for name in ("clock", "gateway", "redis") if name in changes
+        }
+        given = {name.lower(): value for name, value in api_env.items()}
+        settings = load_settings(None, **{**given, **changes})
+        services = build(settings, **parts)
+        app = create_app(settings, services)
+        app.state.services = services
+        async with AsyncTestClient(app) as client:
+            yield client
+
+    return run

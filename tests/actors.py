@@ -1,0 +1,175 @@
+"""People and the gateway, as they use the API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from bson import ObjectId
+from factories import (
+    PASSWORD,
+    event_body,
+    payment_body,
+    sign_up_body,
+    signature_of,
+    unique,
+)
+from pymongo.database import Database
+from stack import WEBHOOK_PATH, WEBHOOK_SECRET, Sandbox
+
+USERS = "/v1/api/users"
+PAYMENTS = "/v1/api/payments"
+
+# What people told the API or got from it, and no log may ever hold.
+confidential: set[str] = {PASSWORD}
+
+
+class Actor:
+    """Somebody signed in at the API. `device` signs in once more, `at` uses another process."""
+
+    def __init__(
+        self, client: httpx.Client, user: Mapping[str, Any], password: str, token: str
+    ) -> None:
+        self.client = client
+        self.id: str = user["_id"]
+        self.email: str = user["email"]
+        self.password = password
+        self.token = token
+        confidential.update((self.email, password, token))
+
+    def at(self, client: httpx.Client) -> "Actor":
+        return Actor(client, {"_id": self.id, "email": self.email}, self.password, self.token)
+
+    def device(self) -> "Actor":
+        return log_in(self.client, self.email, self.password)
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        return self.client.request(method, path, headers=headers, **options)
+
+    def profile(self) -> httpx.Response:
+        return self.call("GET", f"{USERS}/profile")
+
+    def update(self, **changes: Any) -> httpx.Response:
+        return self.call("PUT", f"{USERS}/update", json=changes)
+
+    def log_out(self) -> httpx.Response:
+        return self.call("POST", f"{USERS}/logout")
+
+    def create(self, body: Any = None, key: str | None = None, **changes: Any) -> httpx.Response:
+        """Ask for a payment; `key` goes into the header, `body` replaces the whole body."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        body = payment_body(**changes) if body is None else body
+        return self.call("POST", f"{PAYMENTS}/create", json=body, headers=headers)
+
+    def new_payment(self, **changes: Any) -> dict[str, Any]:
+        """Create a payment that must succeed; its data."""
+        answer = self.create(**changes)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["data"]
+
+    def buy(self, sandbox: Sandbox, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Create a payment, pay it and verify it: its data and what Checkout gave."""
+        payment = self.new_payment(**changes)
+        checkout = sandbox.pay(payment["orderId"])
+        answer = verify(self.client, payment, checkout)
+        assert answer.status_code == 200, answer.text
+        return payment, checkout
+
+    def history(self, user_id: str | None = None, **page: Any) -> httpx.Response:
+        return self.call("GET", f"{PAYMENTS}/history/{user_id or self.id}", params=page)
+
+    def show(self, reference_id: str) -> httpx.Response:
+        return self.call("GET", f"{PAYMENTS}/{reference_id}")
+
+    def seen(self, reference_id: str) -> dict[str, Any]:
+        """The payment as its owner sees it."""
+        answer = self.show(reference_id)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+class People:
+    """Opens accounts; no two tests share one."""
+
+    def __init__(self, client: httpx.Client, store: Database[dict[str, Any]]) -> None:
+        self._client = client
+        self._store = store
+
+    def new(self, role: str = "USER", **changes: Any) -> Actor:
+        # Only an operator makes these; the account becomes one before anybody has asked for it.
+        appointed = role in ("ADMIN", "LAB_ASSISTANT")
+        body = sign_up_body(type="USER" if appointed else role, **changes)
+        answer = self._client.post(f"{USERS}/signup", json=body)
+        assert answer.status_code == 201, answer.text
+        if appointed:
+            where = {"_id": ObjectId(answer.json()["_id"])}
+            self._store.users.update_one(where, {"$set": {"type": role}})
+        return log_in(self._client, body["email"], body["password"])
+
+
+def log_in(client: httpx.Client, email: str, password: str) -> Actor:
+    answer = client.post(f"{USERS}/login", json={"email": email, "password": password})
+    assert answer.status_code == 200, answer.text
+    return Actor(client, answer.json()["user"], password, answer.json()["token"])
+
+
+def verify(
+    client: httpx.Client, payment: Mapping[str, Any], checkout: Mapping[str, Any], **changes: Any
+) -> httpx.Response:
+    """What the shop's page sends after Checkout."""
+    confidential.add(checkout["razorpay_signature"])
+    body = {
+        "razorpayOrderId": checkout["razorpay_order_id"],
+        "razorpayPaymentId": checkout["razorpay_payment_id"],
+        "razorpaySignature": checkout["razorpay_signature"],
+        "referenceId": payment["referenceId"],
+        **changes,
+    }
+    return client.post(f"{PAYMENTS}/verify", json=body)
+
+
+def status(client: httpx.Client, payment: Mapping[str, Any]) -> dict[str, Any]:
+    """What anyone with the reference sees."""
+    answer = client.get(f"{PAYMENTS}/status/{payment['referenceId']}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def send_event(
+    client: httpx.Client,
+    name: str = "",
+    *,
+    body: bytes | None = None,
+    event_id: str | None = None,
+    secret: str = WEBHOOK_SECRET,
+    **entities: Mapping[str, Any],
+) -> httpx.Response:
+    """Play the gateway: post a signed event."""
+    body = event_body(name, **entities) if body is None else body
+    signature = signature_of(body, secret)
+    confidential.add(signature)
+    headers = {
+        "Content-Type": "application/json",
+        "X-Razorpay-Signature": signature,
+        "X-Razorpay-Event-Id": event_id or unique("evt_"),
+    }
+    return client.post(WEBHOOK_PATH, content=body, headers=headers)
+
+
+def assert_problem(
+    answer: httpx.Response, status_code: int, field: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """The answer is this problem, in the form of RFC 9457; its document."""
+    assert answer.status_code == status_code, f"{answer.status_code}: {answer.text}"
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status_code
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["type"] == f"urn:kernapay:problem:{problem['code']}"
+    assert problem["requestId"] == answer.headers["x-request-id"]
+    if code is not None:
+        assert problem["code"] == code
+    if field is not None:
+        assert field in [error["field"] for error in problem["errors"]], problem
+    return problem

@@ -1,0 +1,174 @@
+"""The processes that tests talk to, and how to talk to the sandbox."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+import msgspec
+
+from kernapay.devstack.ports import HOST, free_port
+from kernapay.devstack.process import Process
+from kernapay.devstack.stack import answers
+
+KEY_ID = "rzp_test_kernapay"
+KEY_SECRET = "sandbox_secret_kernapay_0001"
+WEBHOOK_SECRET = "whsec_tests_4f0c9a1be27d"
+WEBHOOK_PATH = "/v1/api/payments/webhook"
+JWT_SECRET = "jwt-tests-0d1f6c3e8a5b479288e1c0ffee42"
+
+ResultT = TypeVar("ResultT")
+
+
+def eventually(look: Callable[[], ResultT], timeout: float = 10) -> ResultT:
+    """Look until there is something to see; fail after the timeout in seconds."""
+    deadline = time.monotonic() + timeout
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"still {seen!r} after {timeout} s"
+        time.sleep(0.02)
+    return seen
+
+
+def bare_environment() -> dict[str, str]:
+    """What a child needs of ours; nobody's own settings."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
+class Server:
+    """A Python server as a child process, with a client of it."""
+
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        arguments: list[str],
+        env: Mapping[str, str],
+        ready_at: str,
+        port: int | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        command = (sys.executable, "-m", *arguments, "--port", str(self.port))
+        self.process = Process(
+            name,
+            home / f"{name}-{self.port}",
+            command,
+            {**bare_environment(), **env},
+            lambda: answers(self.url + ready_at),
+        )
+        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=20)
+
+    def launch(self) -> Self:
+        self.process.launch()
+        return self
+
+    def wait(self) -> Self:
+        self.process.wait_ready(60)
+        return self
+
+    def stop(self) -> int | None:
+        """End it as an operator does; the exit code."""
+        if self.process.is_running:
+            self.process.stop()
+        return self.process.exit_code
+
+    def kill(self) -> None:
+        self.client.close()
+        self.process.kill()
+
+    def log(self) -> str:
+        return self.process.log.read_text() if self.process.log.exists() else ""
+
+    def log_entries(self, event: str | None = None, **fields: object) -> list[dict[str, Any]]:
+        """The log's JSON lines with this event and these fields."""
+        entries = []
+        for line in self.log().splitlines():
+            with suppress(msgspec.DecodeError):
+                entry = msgspec.json.decode(line)
+                if event in (None, entry.get("event")) and fields.items() <= entry.items():
+                    entries.append(entry)
+        return entries
+
+
+class Api(Server):
+    """A KernaPay API served by Granian."""
+
+    def __init__(
+        self, home: Path, env: Mapping[str, str], *, port: int | None = None, workers: int = 1
+    ) -> None:
+        arguments = ["kernapay", "serve", "--workers", str(workers)]
+        super().__init__("api", home, arguments, env, "/health/live", port)
+
+
+class Sandbox:
+    """Razorpay as the tests play it: the customer, the dashboard, the weather."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = httpx.Client(
+            base_url=url, trust_env=False, timeout=20, auth=(KEY_ID, KEY_SECRET)
+        )
+
+    def call(self, method: str, path: str, body: object = None, **params: Any) -> Any:
+        answer = self.client.request(
+            method, path, json=body, params={k: v for k, v in params.items() if v is not None}
+        )
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def pay(self, order_id: str, outcome: str = "success", **play: Any) -> dict[str, Any]:
+        """What Checkout hands to the page: ids and signature, or an error."""
+        return self.call(
+            "POST", "/_sandbox/pay", {"order_id": order_id, "outcome": outcome, **play}
+        )
+
+    def payment(self, payment_id: str) -> dict[str, Any]:
+        """The payment as the gateway has it."""
+        return self.call("GET", f"/v1/payments/{payment_id}")
+
+    def refund(self, payment_id: str, amount: int | None = None) -> dict[str, Any]:
+        body = {} if amount is None else {"amount": amount}
+        return self.call("POST", f"/v1/payments/{payment_id}/refund", body)
+
+    def order(self, amount: int = 50000, receipt: str | None = None) -> dict[str, Any]:
+        """An order made past KernaPay."""
+        body = {"amount": amount, "currency": "INR", "receipt": receipt}
+        return self.call("POST", "/v1/orders", {k: v for k, v in body.items() if v is not None})
+
+    def orders(self, receipt: str) -> list[dict[str, Any]]:
+        return self.call("GET", "/v1/orders", receipt=receipt)["items"]
+
+    def order_count(self) -> int:
+        return self.call("GET", "/_sandbox/overview")["counts"]["order"]
+
+    def fault(self, name: str, times: int | None = 1, **more: Any) -> dict[str, Any]:
+        """Arm a fault; `route`, `method` and `options` as the sandbox knows them."""
+        return self.call("POST", "/_sandbox/faults", {"name": name, "times": times, **more})
+
+    def hits(self, fault: Mapping[str, Any]) -> int:
+        found = self.call("GET", "/_sandbox/faults")["items"]
+        return next((f["hits"] for f in found if f["id"] == fault["id"]), fault["times"])
+
+    def clear(self) -> None:
+        """Fair weather again: no faults, the real time, no webhooks."""
+        self.call("DELETE", "/_sandbox/faults")
+        self.call("POST", "/_sandbox/clock", {"reset": True})
+        for endpoint in self.call("GET", "/_sandbox/webhooks")["items"]:
+            self.call("DELETE", f"/_sandbox/webhooks/{endpoint['id']}")
+
+    def deliver_to(
+        self, url: str, secret: str = WEBHOOK_SECRET, events: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """Register a webhook at an API; it goes when the test ends."""
+        body = {"url": url + WEBHOOK_PATH, "secret": secret, "events": list(events)}
+        return self.call("POST", "/_sandbox/webhooks", body)
+
+    def deliveries(self, **which: str) -> list[dict[str, Any]]:
+        return self.call("GET", "/_sandbox/deliveries", **which)["items"]
+
+    def advance(self, seconds: float) -> None:
+        self.call("POST", "/_sandbox/clock", {"advance": seconds})
