@@ -28,6 +28,9 @@ MISMATCHES: Final = Counter(
     "kernapay_payment_mismatches_total", "Evidence that did not fit its payment", ("source",)
 )
 WEBHOOKS: Final = Counter("kernapay_webhooks_total", "Webhooks received, by outcome", ("outcome",))
+MESSAGES: Final = Counter(
+    "kernapay_messages_total", "E-mails and texts, by outcome of a sending", ("channel", "outcome")
+)
 GATEWAY: Final = Histogram(
     "kernapay_gateway_call_seconds",
     "Time the gateway took, by call and outcome",

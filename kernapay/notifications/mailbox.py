@@ -1,0 +1,32 @@
+"""For development: the sandbox's mailbox, which catches and shows every message."""
+
+from kernapay.notifications.base import TryLater
+from kernapay.notifications.transport import Transport, reason
+
+_PATH = "/_sandbox/mailbox"
+
+
+class _Mailbox:
+    def __init__(self, url: str) -> None:
+        self._transport = Transport(url + _PATH, {})
+
+    async def _put(self, **message: str) -> None:
+        answer = await self._transport.post(message)
+        if not answer.is_success:
+            raise TryLater(reason(answer, "the mailbox refused"))
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+
+class MailboxEmail(_Mailbox):
+    async def send(self, to: str, subject: str, text: str) -> None:
+        await self._put(channel="email", to=to, subject=subject, text=text)
+
+
+class MailboxSms(_Mailbox):
+    def reaches(self, _: str) -> bool:
+        return True
+
+    async def send(self, to: str, text: str) -> None:
+        await self._put(channel="sms", to=to, text=text)

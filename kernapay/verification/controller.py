@@ -1,0 +1,122 @@
+"""HTTP for verified contacts and forgotten passwords."""
+
+from litestar import Controller, Response, post
+from litestar.background_tasks import BackgroundTask
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from kernapay.core.documented import problems
+from kernapay.core.envelope import Message
+from kernapay.notifications.outbox import NoProvider, Outbox
+from kernapay.security.authentication import PUBLIC
+from kernapay.security.guards import SignedIn
+from kernapay.security.principal import Authenticated
+from kernapay.users.dtos import UserView
+from kernapay.verification.codes import TooSoon, WrongCode
+from kernapay.verification.dtos import CodeConfirm, CodeSent, PasswordForgot, PasswordReset
+from kernapay.verification.reset import PasswordResets
+from kernapay.verification.service import AlreadyVerified, Unreachable, VerificationService
+
+
+class VerificationController(Controller):
+    path = "/v1/api/verification"
+    tags = ["Verification"]
+    guards = [SignedIn()]
+
+    @post(
+        "/email/request",
+        status_code=202,
+        responses=problems(AlreadyVerified, TooSoon, NoProvider),
+    )
+    async def request_email(
+        self,
+        request: Authenticated,
+        verification: NamedDependency[VerificationService],
+        outbox: NamedDependency[Outbox],
+    ) -> Response[CodeSent]:
+        """Send a six-digit code to the caller's e-mail address.
+
+        It is valid for ten minutes and five attempts, and replaces the one before.
+        Call again for another after 60 seconds.
+        """
+        sent = await verification.request_email(request.user)
+        return Response(sent, status_code=202, background=BackgroundTask(outbox.nudge))
+
+    @post("/email/confirm", status_code=200, responses=problems(WrongCode, AlreadyVerified))
+    async def confirm_email(
+        self,
+        request: Authenticated,
+        data: JSONBody[CodeConfirm],
+        verification: NamedDependency[VerificationService],
+    ) -> UserView:
+        """Confirm the e-mail address with the code sent to it."""
+        return await verification.confirm_email(request.user, data.code)
+
+    @post(
+        "/mobile/request",
+        status_code=202,
+        responses=problems(AlreadyVerified, Unreachable, TooSoon, NoProvider),
+    )
+    async def request_mobile(
+        self,
+        request: Authenticated,
+        verification: NamedDependency[VerificationService],
+        outbox: NamedDependency[Outbox],
+    ) -> Response[CodeSent]:
+        """Send a six-digit code to the caller's mobile number, as a text message.
+
+        The rules are those of the e-mail code. A change of the number voids it.
+        """
+        sent = await verification.request_mobile(request.user)
+        return Response(sent, status_code=202, background=BackgroundTask(outbox.nudge))
+
+    @post("/mobile/confirm", status_code=200, responses=problems(WrongCode, AlreadyVerified))
+    async def confirm_mobile(
+        self,
+        request: Authenticated,
+        data: JSONBody[CodeConfirm],
+        verification: NamedDependency[VerificationService],
+    ) -> UserView:
+        """Confirm the mobile number with the code sent to it."""
+        return await verification.confirm_mobile(request.user, data.code)
+
+
+class PasswordController(Controller):
+    """Public: who forgot a password cannot sign in."""
+
+    path = "/v1/api/users/password"
+    tags = ["Users"]
+    opt = {PUBLIC: True}
+    security = [{}]
+
+    @post("/forgot", status_code=202, responses=problems(NoProvider))
+    async def forgot(
+        self,
+        data: JSONBody[PasswordForgot],
+        resets: NamedDependency[PasswordResets],
+        outbox: NamedDependency[Outbox],
+    ) -> Response[Message]:
+        """Send a code for a new password. The answer is the same whether the address is known or not.
+
+        Within 60 seconds of a code, and past ten a day, no further one is sent.
+        """
+        await resets.forgot(data.email)
+        return Response(
+            Message("If there is an account with this address, a code is on its way."),
+            status_code=202,
+            background=BackgroundTask(outbox.nudge),
+        )
+
+    @post("/reset", status_code=200, responses=problems(WrongCode))
+    async def reset(
+        self,
+        data: JSONBody[PasswordReset],
+        resets: NamedDependency[PasswordResets],
+        outbox: NamedDependency[Outbox],
+    ) -> Response[Message]:
+        """Set a new password with the code that was sent. Every device is signed out."""
+        await resets.reset(data)
+        return Response(
+            Message("The password is changed: sign in with it."),
+            background=BackgroundTask(outbox.nudge),
+        )

@@ -1,0 +1,41 @@
+"""What crosses the wire about codes and password resets."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from kernapay.core.clock import Instant
+from kernapay.core.text import form
+from kernapay.security.passwords import MAX_LENGTH
+from kernapay.users.dtos import EmailText, Password
+
+OneTimeCode = Annotated[str, Meta(pattern=form(r"^[0-9]{6}$", "six digits"), examples=["042917"])]
+
+
+class CodeConfirm(Struct, rename="camel", forbid_unknown_fields=True):
+    code: OneTimeCode
+
+
+class CodeSent(Struct, rename="camel"):
+    """`sentTo` is masked; ask for another code after `resendAt`."""
+
+    message: Annotated[str, Meta(examples=["A code is on its way."])]
+    sent_to: Annotated[str, Meta(examples=["a…@example.com"])]
+    expires_at: Instant
+    resend_at: Instant
+    success: bool = True
+
+
+class PasswordForgot(Struct, rename="camel", forbid_unknown_fields=True):
+    email: EmailText
+
+
+class PasswordReset(Struct, rename="camel", forbid_unknown_fields=True):
+    """`code` is the one that `password/forgot` sent."""
+
+    email: EmailText
+    code: OneTimeCode
+    password: Password
+    confirm_password: Annotated[
+        str, Meta(max_length=MAX_LENGTH, examples=["correct horse battery"])
+    ]

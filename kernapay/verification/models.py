@@ -1,0 +1,32 @@
+"""One-time codes: at most one live code per purpose and subject."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from mongoengine import DateTimeField, IntField, StringField
+
+from kernapay.core.mongo import Record
+
+
+class Purpose(StrEnum):
+    EMAIL = "email"
+    MOBILE = "mobile"
+    PASSWORD = "password"  # noqa: S105
+
+
+class Code(Record):
+    """Outlives its code, so that waits and the number a day hold however often one is asked for."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "codes"}
+
+    id: str = StringField(primary_key=True)
+    """`{purpose}:{subject}`"""
+    digest: str | None = StringField()
+    """None once the code was used."""
+    attempts: int = IntField(default=0)
+    sent_at: datetime = DateTimeField(db_field="sentAt", required=True)
+    expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)
+    issued: int = IntField(default=1)
+    """How many codes since the day began, which ends at `dayEnds`."""
+    day_ends: datetime = DateTimeField(db_field="dayEnds", required=True)

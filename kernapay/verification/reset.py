@@ -1,0 +1,97 @@
+"""Forgotten passwords: the same answer and the same work whether an address is known or not."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from kernapay.core.clock import Clock, now
+from kernapay.core.errors import InvalidInput
+from kernapay.notifications.models import Channel
+from kernapay.notifications.outbox import Outbox
+from kernapay.security.passwords import PasswordHasher
+from kernapay.users.contacts import normalise_email
+from kernapay.users.models import User, UserStatus
+from kernapay.users.repository import UserRepository
+from kernapay.verification import texts
+from kernapay.verification.codes import Codes, TooSoon, WrongCode
+from kernapay.verification.dtos import PasswordReset
+from kernapay.verification.models import Purpose
+
+_NOTICE_LIFETIME = timedelta(days=1)
+
+
+class PasswordResets:
+    def __init__(
+        self,
+        users: UserRepository,
+        passwords: PasswordHasher,
+        codes: Codes,
+        outbox: Outbox,
+        end_sessions: Callable[[str], Awaitable[object]],
+        sender: str,
+        clock: Clock = now,
+        *,
+        production: bool,
+    ) -> None:
+        self._users = users
+        self._passwords = passwords
+        self._codes = codes
+        self._outbox = outbox
+        self._end_sessions = end_sessions
+        self._sender = sender
+        self._clock = clock
+        self._production = production
+
+    async def forgot(self, email: str) -> None:
+        """Send a code when there is an account with this address; say nothing either way. Raises NoProvider."""
+        self._outbox.demand(Channel.EMAIL)
+        address = self._address(email)
+        user = await self._active(address)
+        try:
+            # For an unknown address too: its row, its waits and its work are those of a known one.
+            issued = await self._codes.issue(Purpose.PASSWORD, address, address)
+        except TooSoon:
+            return
+        subject, text = texts.reset_password(self._sender, issued.code)
+        await self._outbox.post(
+            Channel.EMAIL,
+            "reset_password",
+            address,
+            text,
+            subject=subject,
+            expires_at=issued.expires_at,
+            user_id=str(user.pk) if user else None,
+            discard=user is None,
+        )
+
+    async def reset(self, data: PasswordReset) -> None:
+        """Set a new password and end every session. Raises InvalidInput naming the field, WrongCode."""
+        if data.password != data.confirm_password:
+            raise InvalidInput("The passwords differ.", field="confirmPassword")
+        address = self._address(data.email)
+        await self._codes.redeem(Purpose.PASSWORD, address, address, data.code)
+        user = await self._active(address)
+        if user is None:
+            raise WrongCode("The code is wrong or no longer valid.", field="code")
+        user_id = str(user.pk)
+        await self._users.change(user_id, set__password=await self._passwords.hash(data.password))
+        await self._end_sessions(user_id)
+        subject, text = texts.password_changed(self._sender)
+        await self._outbox.post(
+            Channel.EMAIL,
+            "password_changed",
+            address,
+            text,
+            subject=subject,
+            expires_at=self._clock() + _NOTICE_LIFETIME,
+            user_id=user_id,
+        )
+
+    def _address(self, email: str) -> str:
+        try:
+            return normalise_email(email, production=self._production)
+        except InvalidInput:
+            return email.strip().lower()  # nobody's, and treated like any unknown one
+
+    async def _active(self, address: str) -> User | None:
+        user = await self._users.get_one_or_none(email=address)
+        return user if user is not None and user.status is UserStatus.ACTIVE else None
