@@ -1,0 +1,26 @@
+"""The application's own routes, as the tests of the house look at them."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from kernapay.security.headers import DOCS_PATH
+
+
+class Route(NamedTuple):
+    name: str
+    """Method and path, as in `GET /v1/api/users/profile`."""
+    handler: HTTPRouteHandler
+
+
+def routes(application: Litestar) -> Iterator[Route]:
+    """Every route that somebody wrote: not the framework's OPTIONS, nor the documents' pages."""
+    for route in application.routes:
+        if not isinstance(route, HTTPRoute) or route.path_format.startswith(DOCS_PATH):
+            continue
+        for handler in route.route_handlers:
+            for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
+                yield Route(f"{method} {route.path_format}", handler)

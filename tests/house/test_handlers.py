@@ -1,0 +1,132 @@
+"""What every handler keeps to, whoever writes it."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from litestar import Litestar, get
+from litestar.handlers import HTTPRouteHandler
+
+from house.routes import Route, routes
+from kernapay.security.authentication import PUBLIC
+from kernapay.security.guards import HasRole, SignedIn
+
+
+def _body_structs(handler: HTTPRouteHandler) -> list[type[msgspec.Struct]]:
+    field = handler.parsed_data_field
+    if field is None:
+        return []
+    found: list[type[msgspec.Struct]] = []
+    todo: list[Any] = [field.annotation]
+    while todo:
+        annotation = todo.pop()
+        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+            if annotation in found:
+                continue
+            found.append(annotation)
+            todo.extend(each.type for each in msgspec.structs.fields(annotation))
+        todo.extend(get_args(annotation))
+    return found
+
+
+def _is_async(call: Any) -> bool:
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(
+        getattr(call, "__call__", None)  # noqa: B004
+    )
+
+
+def _unguarded(found: Route) -> bool:
+    """Neither marked public nor behind a guard of its own: the middleware alone would let any role in."""
+    return not found.handler.opt.get(PUBLIC) and not found.handler.resolve_guards()
+
+
+def test_every_route_is_guarded_or_marked_public(application: Litestar) -> None:
+    assert [found.name for found in routes(application) if _unguarded(found)] == []
+
+
+def test_a_route_that_forgets_its_guard_would_be_seen() -> None:
+    @get("/forgotten")
+    async def forgotten() -> None: ...
+
+    @get("/public", opt={PUBLIC: True})
+    async def public() -> None: ...
+
+    @get("/guarded", guards=[SignedIn()])
+    async def guarded() -> None: ...
+
+    app = Litestar([forgotten, public, guarded], openapi_config=None)
+    assert [found.name for found in routes(app) if _unguarded(found)] == ["GET /forgotten"]
+
+
+def test_a_public_route_asks_for_no_role(application: Litestar) -> None:
+    """Nobody is signed in there: such a guard could only fail."""
+    contradictory = [
+        found.name
+        for found in routes(application)
+        if found.handler.opt.get(PUBLIC)
+        and any(isinstance(guard, HasRole) for guard in found.handler.resolve_guards())
+    ]
+    assert contradictory == []
+
+
+def test_every_handler_is_asynchronous(application: Litestar) -> None:
+    blocking = [found.name for found in routes(application) if not _is_async(found.handler.fn)]
+    assert blocking == []
+
+
+def test_every_guard_is_asynchronous(application: Litestar) -> None:
+    """The framework sends a plain one through a thread, at every request."""
+    guards: set[Callable[..., Any]] = {
+        guard for found in routes(application) for guard in found.handler.resolve_guards()
+    }
+    assert guards
+    assert [guard for guard in guards if not _is_async(guard)] == []
+
+
+def test_every_body_refuses_unknown_fields(application: Litestar) -> None:
+    structs = {struct for found in routes(application) for struct in _body_structs(found.handler)}
+    assert len(structs) >= 5, "the bodies were not found"
+    lenient = [s.__name__ for s in structs if not s.__struct_config__.forbid_unknown_fields]
+    assert lenient == []
+
+
+def test_every_body_field_is_bounded(application: Litestar) -> None:
+    """Text and lists without a largest length are an invitation."""
+    unbounded = []
+    for found in routes(application):
+        for struct in _body_structs(found.handler):
+            schema = msgspec.json.schema(struct)["$defs"][struct.__name__]
+            for name, field in schema["properties"].items():
+                for choice in field.get("anyOf", [field]):
+                    bounded = {
+                        "string": {"maxLength", "pattern", "enum"},
+                        "array": {"maxItems"},
+                        "object": {"maxProperties"},
+                        "integer": {"maximum"},
+                    }.get(choice.get("type"), set())
+                    if bounded and not bounded & choice.keys():
+                        unbounded.append(f"{struct.__name__}.{name}")
+    assert unbounded == []
+
+
+@pytest.mark.parametrize("kind", ["summary", "operation_id", "tags"])
+def test_every_operation_is_documented(application: Litestar, kind: str) -> None:
+    missing = [
+        f"{method} {path}"
+        for path, item in (application.openapi_schema.to_schema()["paths"]).items()
+        for method, operation in item.items()
+        if not operation.get({"operation_id": "operationId"}.get(kind, kind))
+    ]
+    assert missing == []
+
+
+def test_operation_ids_are_unique(application: Litestar) -> None:
+    ids = [
+        operation["operationId"]
+        for item in application.openapi_schema.to_schema()["paths"].values()
+        for operation in item.values()
+    ]
+    assert len(ids) > 8
+    assert len(ids) == len(set(ids))

@@ -1,0 +1,276 @@
+"""Who may do what: the design's table, cell by cell, over HTTP, and complete by the application's own routes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from actors import PAYMENTS, USERS, Actor, People, send_event
+from factories import PASSWORD, new_email, payment_body, sign_up_body, unique
+from litestar import Litestar
+from pymongo.database import Database
+from stack import WEBHOOK_PATH, Api, Sandbox, Server
+
+from house.routes import routes
+from kernapay.security.principal import Role
+
+CALLERS = ("anonymous", *Role)
+
+
+class Anonymous:
+    """Somebody without a token."""
+
+    id = "0" * 24
+    email = ""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.client.request(method, path, **options)
+
+    def device(self) -> "Anonymous":
+        return self
+
+
+Caller = Actor | Anonymous
+
+
+@dataclass
+class World:
+    """One caller of each kind, and the payments of somebody else."""
+
+    callers: Mapping[str, Caller]
+    owner: Actor
+    checkout: Mapping[str, Any]
+    paid_to_caller: str
+    """The reference of a payment whose provider is the calling PROVIDER."""
+    of_strangers: str
+    """The reference of a payment between two people who do not call."""
+    own: Mapping[str, str]
+    """The references of the payments that callers made themselves."""
+
+
+@pytest.fixture(scope="module")
+def world(
+    api_server: Api, store: Database[dict[str, Any]], _sandbox_server: Server
+) -> World:
+    people = People(api_server.client, store)
+    sandbox = Sandbox(_sandbox_server.url)
+    callers: dict[str, Caller] = {role: people.new(role) for role in Role}
+    callers["anonymous"] = Anonymous(api_server.client)
+    owner = people.new("USER")
+    provider = callers["PROVIDER"].id
+    to_caller, checkout = owner.buy(sandbox, providerId=provider)
+    of_strangers, _ = owner.buy(sandbox)
+    buyers = {role: callers[role] for role in ("USER", "ADMIN")}
+    own = {
+        role: buyer.new_payment()["referenceId"]
+        for role, buyer in buyers.items()
+        if isinstance(buyer, Actor)
+    }
+    sandbox.client.close()
+    references = (to_caller["referenceId"], of_strangers["referenceId"])
+    proof = {
+        "razorpayOrderId": checkout["razorpay_order_id"],
+        "razorpayPaymentId": checkout["razorpay_payment_id"],
+        "razorpaySignature": checkout["razorpay_signature"],
+        "referenceId": references[0],
+    }
+    return World(callers, owner, proof, *references, own)
+
+
+Ask = Callable[[World, Caller], httpx.Response]
+
+
+class Row(NamedTuple):
+    route: str
+    what: str
+    ask: Ask
+    answers: str
+    """The status for each of CALLERS, in their order; `-` where there is no such case."""
+
+
+def get(path: str) -> Ask:
+    return lambda world, caller: caller.call("GET", path)
+
+
+def post(path: str, body: Callable[[], Any]) -> Ask:
+    return lambda world, caller: caller.call("POST", path, json=body())
+
+
+def history(of: Callable[[World, Caller], str]) -> Ask:
+    return lambda world, caller: caller.call("GET", f"{PAYMENTS}/history/{of(world, caller)}")
+
+
+def show(which: Callable[[World, str], str]) -> Ask:
+    def ask(world: World, caller: Caller) -> httpx.Response:
+        role = next(name for name, known in world.callers.items() if known is caller)
+        return caller.call("GET", f"{PAYMENTS}/{which(world, role)}")
+
+    return ask
+
+
+def refund(which: Callable[[World], str]) -> Ask:
+    return lambda world, caller: caller.call(
+        "POST",
+        f"{PAYMENTS}/{which(world)}/refunds",
+        json={"amount": 100, "idempotencyKey": unique("refund-")},
+    )
+
+
+TABLE = [
+    #                                                 anonymous USER PROVIDER LAB_ASSISTANT ADMIN
+    Row(
+        "POST /v1/api/users/signup",
+        "",
+        post(f"{USERS}/signup", sign_up_body),
+        "201 201 201 201 201",
+    ),
+    Row(
+        "POST /v1/api/users/login",
+        "with a password",
+        lambda world, caller: caller.call(
+            "POST", f"{USERS}/login", json={"email": world.owner.email, "password": PASSWORD}
+        ),
+        "200 200 200 200 200",
+    ),
+    Row(
+        "POST /v1/api/users/login",
+        "to no account",
+        post(f"{USERS}/login", lambda: {"email": new_email(), "password": PASSWORD}),
+        "401 401 401 401 401",
+    ),
+    Row("GET /v1/api/users/profile", "", get(f"{USERS}/profile"), "401 200 200 200 200"),
+    Row(
+        "PUT /v1/api/users/update",
+        "",
+        lambda world, caller: caller.call("PUT", f"{USERS}/update", json={"name": "Asha R."}),
+        "401 200 200 200 200",
+    ),
+    Row(
+        "POST /v1/api/users/logout",
+        "",
+        lambda world, caller: caller.device().call("POST", f"{USERS}/logout"),
+        "401 200 200 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/create",
+        "",
+        post(f"{PAYMENTS}/create", payment_body),
+        "401 201 403 403 201",
+    ),
+    Row(
+        "GET /v1/api/payments/history/{user_id}",
+        "own",
+        history(lambda world, caller: caller.id),
+        "401 200 200 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/history/{user_id}",
+        "another's",
+        history(lambda world, caller: world.owner.id),
+        "401 403 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}",
+        "own",
+        show(lambda world, role: world.own[role]),
+        "- 200 - - 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}",
+        "paid to the calling provider",
+        show(lambda world, role: world.paid_to_caller),
+        "401 404 200 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}",
+        "of strangers",
+        show(lambda world, role: world.of_strangers),
+        "401 404 404 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/refunds",
+        "paid to the calling provider",
+        refund(lambda world: world.paid_to_caller),
+        "401 403 201 403 201",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/refunds",
+        "of strangers",
+        refund(lambda world: world.of_strangers),
+        "401 403 404 403 201",
+    ),
+    Row(
+        # Captured already: past the guard there is nothing left to do.
+        "POST /v1/api/payments/{reference_id}/capture",
+        "",
+        lambda world, caller: caller.call("POST", f"{PAYMENTS}/{world.of_strangers}/capture"),
+        "401 403 403 403 409",
+    ),
+    Row(
+        "GET /v1/api/payments/status/{reference_id}",
+        "",
+        lambda world, caller: caller.call("GET", f"{PAYMENTS}/status/{world.of_strangers}"),
+        "200 200 200 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/verify",
+        "with the signature",
+        lambda world, caller: caller.call("POST", f"{PAYMENTS}/verify", json=world.checkout),
+        "200 200 200 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/verify",
+        "without it",
+        lambda world, caller: caller.call(
+            "POST", f"{PAYMENTS}/verify", json={**world.checkout, "razorpaySignature": "0" * 64}
+        ),
+        "400 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/payments/webhook",
+        "signed",
+        lambda world, caller: send_event(caller.client, "nothing.of.ours"),
+        "200 200 200 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/webhook",
+        "not signed",
+        post(WEBHOOK_PATH, lambda: {"event": "payment.captured"}),
+        "401 401 401 401 401",
+    ),
+    Row("GET /health/live", "", get("/health/live"), "200 200 200 200 200"),
+    Row("GET /health/ready", "", get("/health/ready"), "200 200 200 200 200"),
+    # Switched off without a METRICS_TOKEN.
+    Row("GET /metrics", "", get("/metrics"), "404 404 404 404 404"),
+]
+CELLS = [
+    pytest.param(row, caller, int(status), id=f"{row.route} {row.what} as {caller}")
+    for row in TABLE
+    for caller, status in zip(CALLERS, row.answers.split(), strict=True)
+    if status != "-"
+]
+
+
+def test_every_route_stands_in_the_table(application: Litestar) -> None:
+    assert {found.name for found in routes(application)} == {row.route for row in TABLE}
+
+
+@pytest.mark.parametrize(("row", "caller", "status"), CELLS)
+def test_each_role_may_do_what_the_table_says(
+    world: World, row: Row, caller: str, status: int
+) -> None:
+    answer = row.ask(world, world.callers[caller])
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("role", ["ADMIN", "LAB_ASSISTANT"])
+def test_nobody_appoints_themselves_at_sign_up(world: World, role: str) -> None:
+    answer = world.callers["anonymous"].call(
+        "POST", f"{USERS}/signup", json=sign_up_body(type=role)
+    )
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "type"
