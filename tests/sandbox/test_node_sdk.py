@@ -1,0 +1,69 @@
+"""The vendor's Node SDK from the npm registry, unmodified but for the base address."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox.box import KEY, WEBHOOK_SECRET, Box, Receiver
+
+VERSION = "2.9.6"
+SCRIPT = Path(__file__).with_name("node_sdk.js")
+
+
+@pytest.fixture(scope="module")
+def modules() -> Path:
+    """A folder with the SDK in it, fetched once and kept in the user's cache."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("Node and npm are not installed")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = cache / "kernapay-tests" / f"razorpay-{VERSION}"
+    if not (home / "node_modules" / "razorpay" / "package.json").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", "."]
+        ended = subprocess.run(
+            [*command, f"razorpay@{VERSION}"], cwd=home, capture_output=True, text=True, timeout=100
+        )
+        if ended.returncode != 0:
+            pytest.skip(f"npm cannot fetch razorpay@{VERSION}: {ended.stderr.strip()[-300:]}")
+    return home / "node_modules"
+
+
+def test_the_node_sdk_drives_every_call(
+    box: Box, receiver: Receiver, webhook: dict[str, Any], modules: Path
+) -> None:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "NODE_PATH": str(modules),
+        "SANDBOX": box.url,
+        "KEY_ID": KEY[0],
+        "KEY_SECRET": KEY[1],
+    }
+    ended = subprocess.run(
+        ["node", str(SCRIPT)], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 0, ended.stderr
+    done = json.loads(ended.stdout)
+    assert done == {
+        "orders": ["create", "fetch", "all", "edit", "fetchPayments"],
+        "payments": ["fetch", "all", "edit", "capture", "fetchCardDetails", "refund",
+                     "fetchMultipleRefund", "fetchRefund"],
+        "refunds": ["fetch", "all", "edit"],
+        "settlements": ["all", "fetch", "reports"],
+        "disputes": ["all", "fetch", "accept", "contest"],
+        "errors": [400, 401, 429, 500],
+    }  # fmt: skip
+    hook = receiver.wait(1)[0]
+    verify = (
+        "const R = require('razorpay');"
+        "process.stdout.write(String(R.validateWebhookSignature(...process.argv.slice(1))))"
+    )
+    checked = subprocess.run(
+        ["node", "-e", verify, hook.body.decode(), hook.signature, WEBHOOK_SECRET],
+        env=environ, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert checked.stdout == "true", checked.stderr
