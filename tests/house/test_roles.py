@@ -53,9 +53,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(
-    api_server: Api, store: Database[dict[str, Any]], _sandbox_server: Server
-) -> World:
+def world(api_server: Api, store: Database[dict[str, Any]], _sandbox_server: Server) -> World:
     people = People(api_server.client, store)
     sandbox = Sandbox(_sandbox_server.url)
     callers: dict[str, Caller] = {role: people.new(role) for role in Role}
