@@ -34,10 +34,11 @@ return {false, ARGV[2]}
 """
 _FILL: Final = """
 if redis.call('HGET', KEYS[1], 'lease:' .. ARGV[1]) ~= ARGV[2] then return 0 end
+local room = redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[4])
+if room then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+-- Last: a hash without fields is deleted, and its lifetime with it.
 redis.call('HDEL', KEYS[1], 'lease:' .. ARGV[1])
-if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
+return room and 1 or 0
 """
 
 
