@@ -8,7 +8,6 @@ import httpx
 import pytest
 from actors import Actor, People, confidential
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from pymongo.database import Database
 from redis import Redis
 from stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Api, Sandbox, Server
@@ -127,6 +126,7 @@ def api_env(mongo_url: str, redis_url: str, _sandbox_server: Server) -> dict[str
         "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
         "RAZORPAY_BASE_URL": _sandbox_server.url,
         "RAZORPAY_TIMEOUT": "5s",
+        "RATE_LIMITS": "false",
     }
 
 
@@ -209,7 +209,15 @@ def admin(people: People) -> Actor:
     return people.new("ADMIN")
 
 
-InProcess = Callable[..., AbstractAsyncContextManager[AsyncTestClient[Litestar]]]
+class InProcessClient(httpx.AsyncClient):
+    """A client of an application on the test's own event loop, so that its parts can be used as well."""
+
+    def __init__(self, app: Litestar) -> None:
+        super().__init__(transport=httpx.ASGITransport(app), base_url="http://in-process")
+        self.app = app
+
+
+InProcess = Callable[..., AbstractAsyncContextManager[InProcessClient]]
 
 
 @pytest.fixture
@@ -221,7 +229,7 @@ def in_process(api_env: dict[str, str], store: Database[dict[str, Any]]) -> InPr
     """
 
     @asynccontextmanager
-    async def run(**changes: Any) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    async def run(**changes: Any) -> AsyncIterator[InProcessClient]:
         parts = {
             name: changes.pop(name) for name in ("clock", "gateway", "redis") if name in changes
         }
@@ -230,7 +238,7 @@ def in_process(api_env: dict[str, str], store: Database[dict[str, Any]]) -> InPr
         services = build(settings, **parts)
         app = create_app(settings, services)
         app.state.services = services
-        async with AsyncTestClient(app) as client:
+        async with app.lifespan(), InProcessClient(app) as client:
             yield client
 
     return run
