@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from jose import jwt
@@ -11,6 +11,7 @@ from jose.exceptions import JOSEError
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Unauthenticated
+from kernapay.core.ids import OBJECT_ID_PATTERN
 
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "kernapay"
@@ -32,7 +33,7 @@ _MAX_LENGTH: Final = 2048
 class Claims(msgspec.Struct, frozen=True):
     """What a token says: whose it is, of which session, until when (Unix seconds)."""
 
-    sub: str
+    sub: Annotated[str, msgspec.Meta(pattern=OBJECT_ID_PATTERN)]
     sid: str
     exp: int
     iat: int
