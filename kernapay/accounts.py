@@ -8,7 +8,6 @@ from kernapay.bootstrap import Services, build
 from kernapay.core.errors import Conflict, KernaPayError
 from kernapay.core.problems import field_error
 from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
-from kernapay.security.principal import Role
 from kernapay.settings import Settings
 from kernapay.users.dtos import SignUp
 
@@ -23,11 +22,10 @@ async def open_admin(settings: Settings, fields: Mapping[str, str]) -> str:
     await services.open()
     try:
         data = _sign_up(fields)
-        promoted = await services.accounts.grant(data.email, Role.ADMIN)
-        if promoted is not None:
-            return f"{promoted.email} had an account and is ADMIN now; the password is unchanged."
-        opened = await services.accounts.open_account(data)
-        return f"{opened.email} is ADMIN. Sign in at POST /v1/api/users/login."
+        admin, new = await services.administration.appoint(data)
+        if not new:
+            return f"{admin.email} had an account and is ADMIN now; the password is unchanged."
+        return f"{admin.email} is ADMIN. Sign in at POST /v1/api/users/login."
     except KernaPayError as error:
         raise AccountError(f"{error.field or error.code}: {error.detail}") from error
     finally:

@@ -6,21 +6,30 @@ from contextlib import asynccontextmanager
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 
+from kernapay.administration.controller import AdministrationController
+from kernapay.apikeys.controller import ApiKeyController
+from kernapay.audit.controller import AuditController
 from kernapay.bootstrap import Services, build
 from kernapay.core import logs
 from kernapay.core.problems import HANDLERS
+from kernapay.files.controller import FileController
 from kernapay.ops.controller import OpsController
-from kernapay.ops.documentation import assets, forbid_what_is_forbidden, openapi_config
+from kernapay.ops.documentation import assets, openapi_config
 from kernapay.ops.requests import RequestLayer
+from kernapay.ops.schema import complete
 from kernapay.payments.controller import CheckoutController, PaymentController
+from kernapay.payments.statements import ExportController, StatementController
+from kernapay.reconciliation.controller import ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
 from kernapay.security.headers import DOCS_PATH
 from kernapay.sessions.controller import LoginController, SessionController
 from kernapay.settings import Settings, load_settings
 from kernapay.users.controller import SignUpController, UserController
-from kernapay.webhooks.controller import WebhookController
+from kernapay.verification.controller import PasswordController, VerificationController
+from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
 
 
@@ -38,6 +47,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await services.open()
+        services.outbox.start()
         try:
             yield
         finally:
@@ -49,9 +59,19 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             LoginController,
             UserController,
             SessionController,
+            VerificationController,
+            PasswordController,
+            StatementController,
+            ExportController,
             PaymentController,
             CheckoutController,
             webhooks,
+            InboxController,
+            ReconciliationController,
+            FileController,
+            AdministrationController,
+            ApiKeyController,
+            AuditController,
             OpsController,
             assets(),
         ],
@@ -61,11 +81,18 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
                 BearerAuthentication,
                 tokens=services.tokens,
                 load=services.logins.authenticate,
+                load_key=services.api_keys.authenticate,
                 exclude=f"^{DOCS_PATH}",
             )
         ],
         dependencies=services.dependencies(),
         lifespan=[lifespan],
+        state=State(
+            {
+                "require_verified": settings.require_verified,
+                "rate_limiter": services.rate_limiter,
+            }
+        ),
         exception_handlers=HANDLERS,
         openapi_config=openapi_config(),
         cors_config=_cors(settings),
@@ -76,8 +103,8 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         logging_config=None,
         debug=False,
     )
-    forbid_what_is_forbidden(app)
-    app.asgi_handler = RequestLayer(app.asgi_handler)
+    complete(app)
+    app.asgi_handler = RequestLayer(app.asgi_handler, settings.body_timeout.total_seconds())
     return app
 
 
@@ -88,6 +115,12 @@ def _cors(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-        expose_headers=["X-Request-ID", "Retry-After"],
+        expose_headers=[
+            "X-Request-ID",
+            "Retry-After",
+            "RateLimit-Limit",
+            "RateLimit-Remaining",
+            "RateLimit-Reset",
+        ],
         max_age=600,
     )

@@ -4,27 +4,51 @@ from dataclasses import dataclass, fields
 
 from litestar.di import Provide
 
+from kernapay.administration.repository import RosterRepository
+from kernapay.administration.service import AdministrationService
+from kernapay.apikeys.repository import ApiKeyRepository
+from kernapay.apikeys.service import ApiKeyService
+from kernapay.audit.repository import AuditLog
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.cache import Cache
 from kernapay.core.clock import Clock, now
 from kernapay.core.drops import MongoPendingDrops
+from kernapay.core.keys import Sealer, derive_key
 from kernapay.core.mongo import Mongo
 from kernapay.core.redis import AnyRedis, connect
+from kernapay.files.base import FileStore
+from kernapay.files.local import LocalFiles
+from kernapay.files.s3 import S3Files
 from kernapay.gateway.base import PaymentGateway
 from kernapay.gateway.razorpay import RazorpayGateway
+from kernapay.notifications import providers
+from kernapay.notifications.outbox import Outbox
+from kernapay.notifications.repository import MessageRepository
+from kernapay.payments.export import ExportService
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.receipts import ReceiptService
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
 from kernapay.payments.service import PaymentService
 from kernapay.payments.settlement import Settlement
+from kernapay.reconciliation.pacing import Pace
+from kernapay.reconciliation.repository import FindingRepository, ReportRepository
+from kernapay.reconciliation.resync import Resync
+from kernapay.reconciliation.service import ReconciliationService
+from kernapay.security.addresses import ClientAddresses
 from kernapay.security.passwords import PasswordHasher
-from kernapay.security.tokens import TokenIssuer
+from kernapay.security.rate_limits import PasswordAttempts, RateLimiter
+from kernapay.security.tokens import RefreshTokens, TokenIssuer
 from kernapay.sessions.repository import SessionRepository
 from kernapay.sessions.service import SessionService
 from kernapay.settings import Settings
 from kernapay.users.repository import UserRepository
 from kernapay.users.service import UserService
+from kernapay.verification.codes import Codes
+from kernapay.verification.repository import CodeRepository
+from kernapay.verification.reset import PasswordResets
+from kernapay.verification.service import VerificationService
 from kernapay.webhooks.repository import WebhookRepository
 from kernapay.webhooks.service import WebhookInbox
 
@@ -37,6 +61,8 @@ class Services:
     mongo: Mongo
     cache: Cache
     gateway: PaymentGateway
+    addresses: ClientAddresses
+    rate_limiter: RateLimiter
     tokens: TokenIssuer
     users: UserRepository
     accounts: UserService
@@ -46,7 +72,22 @@ class Services:
     settlement: Settlement
     payments: PaymentService
     refunds: RefundService
+    events: WebhookRepository
     inbox: WebhookInbox
+    outbox: Outbox
+    verification: VerificationService
+    resets: PasswordResets
+    reports: ReportRepository
+    findings: FindingRepository
+    reconciliation: ReconciliationService
+    audit: AuditLog
+    roster: RosterRepository
+    administration: AdministrationService
+    api_key_rows: ApiKeyRepository
+    api_keys: ApiKeyService
+    files: FileStore
+    receipts: ReceiptService
+    exports: ExportService
     pools: tuple[Bulkhead, ...]
 
     def dependencies(self) -> dict[str, Provide]:
@@ -60,6 +101,7 @@ class Services:
     async def close(self) -> None:
         """Finish what is under way, then let go of everything."""
         await self.ordering.drain()
+        await self.outbox.close()
         await self.cache.close()
         for pool in self.pools:
             pool.close()
@@ -77,6 +119,9 @@ def build(
     calls = Bulkhead("gateway", settings.gateway_threads, queue=400)
     mongo = Mongo(settings.mongodb_url.get_secret_value(), settings.mongo_threads)
     cache = Cache(redis or connect(settings.redis), MongoPendingDrops(mongo))
+    storing = Bulkhead("files", 4)
+    files = _files(settings, storing, clock)
+    audit = AuditLog(mongo, clock)
     key_secret = settings.razorpay_key_secret.get_secret_value()
     gateway = gateway or RazorpayGateway(
         settings.razorpay_key_id,
@@ -87,36 +132,115 @@ def build(
     )
     passwords = PasswordHasher(settings.salt_rounds, hashing)
     tokens = TokenIssuer(settings.jwt_secrets, settings.token_expiry, clock)
+    addresses = ClientAddresses(settings.trusted_proxies)
+    subject_key = derive_key(settings.jwt_secrets[0], "rate-limits")
+    rate_limiter = RateLimiter(cache, settings.limits, subject_key, addresses)
     users = UserRepository(mongo, cache, clock)
     sessions = SessionRepository(mongo, cache, clock)
+    accounts = UserService(users, passwords, settings.signup_types, production=settings.production)
+    roster = RosterRepository(mongo, cache, clock)
+    api_key_rows = ApiKeyRepository(mongo, cache, clock)
+    logins = SessionService(
+        sessions,
+        users,
+        passwords,
+        PasswordAttempts(rate_limiter),
+        tokens,
+        RefreshTokens(settings.jwt_secrets),
+        settings.refresh_expiry,
+        settings.refresh_grace,
+        clock,
+        production=settings.production,
+    )
     payment_rows = PaymentRepository(mongo, cache, clock)
     ordering = Ordering(payment_rows, gateway, settings.razorpay_timeout, clock)
     settlement = Settlement(payment_rows, gateway, clock)
     rules = PaymentRules(settings.currencies, settings.max_amount, settings.service_types)
+    payments = PaymentService(
+        payment_rows, ordering, settlement, gateway, rules, key_secret.encode(), clock
+    )
+    refunds = RefundService(payment_rows, settlement, gateway, settings.razorpay_timeout, clock)
+    events = WebhookRepository(mongo, clock)
+    reports = ReportRepository(mongo, clock)
+    findings = FindingRepository(mongo, clock)
+    pace = Pace(settings.reconcile_rate)
+    resync = Resync(
+        payment_rows, settlement, ordering, refunds, gateway, pace, settings.payment_expiry, clock
+    )
+    outbox = Outbox(
+        MessageRepository(mongo, clock),
+        Sealer(settings.jwt_secrets, "outbox"),
+        providers.email(settings),
+        providers.sms(settings),
+        clock,
+    )
+    codes = Codes(CodeRepository(mongo, clock), settings.jwt_secrets, clock)
     return Services(
         settings=settings,
         mongo=mongo,
         cache=cache,
         gateway=gateway,
+        addresses=addresses,
+        rate_limiter=rate_limiter,
         tokens=tokens,
         users=users,
-        accounts=UserService(
-            users, passwords, settings.signup_types, production=settings.production
-        ),
-        logins=SessionService(
-            sessions, users, passwords, tokens, clock, production=settings.production
-        ),
+        accounts=accounts,
+        logins=logins,
         payment_rows=payment_rows,
         ordering=ordering,
         settlement=settlement,
-        payments=PaymentService(
-            payment_rows, ordering, settlement, gateway, rules, key_secret.encode(), clock
+        payments=payments,
+        refunds=refunds,
+        events=events,
+        inbox=WebhookInbox(events, settlement, cache, settings.webhook_deadline, clock),
+        reports=reports,
+        findings=findings,
+        reconciliation=ReconciliationService(
+            reports,
+            findings,
+            payment_rows,
+            resync,
+            gateway,
+            pace,
+            settings.reconcile_after,
+            clock,
         ),
-        refunds=RefundService(payment_rows, settlement, gateway, settings.razorpay_timeout, clock),
-        inbox=WebhookInbox(
-            WebhookRepository(mongo, clock), settlement, cache, settings.webhook_deadline, clock
+        outbox=outbox,
+        verification=VerificationService(users, codes, outbox, settings.sender_name),
+        resets=PasswordResets(
+            users,
+            passwords,
+            codes,
+            outbox,
+            sessions.end,
+            settings.sender_name,
+            clock,
+            production=settings.production,
         ),
-        pools=(calls, hashing),
+        audit=audit,
+        roster=roster,
+        administration=AdministrationService(roster, accounts, sessions, audit),
+        api_key_rows=api_key_rows,
+        api_keys=ApiKeyService(api_key_rows, users, audit, clock, live=settings.live),
+        files=files,
+        receipts=ReceiptService(payments, files, users.name_of, settings.merchant_name, storing),
+        exports=ExportService(payment_rows, files, audit, storing),
+        pools=(calls, hashing, storing),
+    )
+
+
+def _files(settings: Settings, pool: Bulkhead, clock: Clock) -> FileStore:
+    if settings.aws_bucket_name is None:
+        return LocalFiles(settings.files_dir, settings.jwt_secrets, pool, clock)
+    secret = settings.aws_secret_access_key
+    return S3Files(
+        settings.aws_bucket_name,
+        region=settings.aws_region,
+        key_id=settings.aws_access_key_id,
+        secret=secret.get_secret_value() if secret else None,
+        endpoint=settings.aws_endpoint_url,
+        pool=pool,
+        clock=clock,
     )
 
 

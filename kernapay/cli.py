@@ -5,14 +5,16 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 from pymongo.errors import PyMongoError
+from rich.progress import TaskID
 
 from kernapay import __version__
 from kernapay.devstack.cli import dev
@@ -84,7 +86,7 @@ def _metrics_folder() -> Path | None:
 
 @cli.command()
 def worker() -> None:
-    """Handle the webhooks that could not be handled at once."""
+    """Handle what could not be handled at once, look after open payments, compare the books nightly."""
     from kernapay.worker import run
 
     asyncio.run(run(load_settings()))
@@ -219,3 +221,113 @@ def openapi(output: Path | None) -> None:
     else:
         output.write_text(document, encoding="utf-8")
         click.echo(f"wrote {output}")
+
+
+_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+
+
+@cli.command()
+@click.option("--from", "after", type=_MOMENT, help="UTC; a day ago otherwise.")
+@click.option("--to", "before", type=_MOMENT, help="UTC; now otherwise.")
+def reconcile(after: datetime | None, before: datetime | None) -> None:
+    """Compare a window with the gateway's books and keep a report; exit code 1 when they differ."""
+    from kernapay import books
+
+    end = _utc(before) or datetime.now(UTC)
+    start = _utc(after) or end - timedelta(days=1)
+    with _told() as progress:
+        report, found = asyncio.run(books.reconcile(load_settings(), start, end, progress))
+    click.echo(f"{found} difference(s) between {start:%Y-%m-%d %H:%MZ} and {end:%Y-%m-%d %H:%MZ}.")
+    click.echo(f"Report {report}: GET /v1/api/reconciliation/reports/{report}")
+    sys.exit(1 if found else 0)
+
+
+@cli.command()
+@click.option("--from", "after", type=_MOMENT, help="UTC; the first payment otherwise.")
+@click.option("--to", "before", type=_MOMENT, help="UTC; now otherwise.")
+def audit(after: datetime | None, before: datetime | None) -> None:
+    """Compare every payment with the gateway's books, changing nothing; exit code 1 when they differ."""
+    from kernapay import books
+    from kernapay.reconciliation.comparison import Difference
+
+    def tell(difference: Difference) -> None:
+        what = difference.payment.reference_id if difference.payment else difference.order_id
+        click.echo(
+            f"{difference.kind.value:<17} {what}  ours: {difference.ours}  theirs: {difference.theirs}"
+        )
+
+    with _told() as progress:
+        totals, found = asyncio.run(
+            books.audit(load_settings(), _utc(after), _utc(before), progress, tell)
+        )
+    counted = ", ".join(f"{name} {count}" for name, count in sorted(totals.items()))
+    click.echo(f"{counted or 'no payments'}")
+    click.echo(
+        "The books agree." if not found else f"{found} difference(s): run kernapay reconcile."
+    )
+    sys.exit(1 if found else 0)
+
+
+@cli.group()
+def inbox() -> None:
+    """Look at the webhook events that came, and handle them again."""
+
+
+@inbox.command("list")
+@click.option("--status", type=click.Choice(["pending", "processed", "ignored", "parked"]))
+def inbox_list(status: str | None) -> None:
+    """List the newest hundred events."""
+    from kernapay import books
+    from kernapay.webhooks.models import EventStatus
+
+    found = asyncio.run(books.events(load_settings(), EventStatus(status) if status else None))
+    for event in found:
+        line = f"{event.created_at:%Y-%m-%d %H:%M:%SZ}  {event.status.value:<9}  {event.event:<24}"
+        click.echo(f"{line}  {event.event_id}  {event.error or event.outcome or ''}")
+    click.echo(f"{len(found)} event(s).")
+
+
+@inbox.command("replay")
+@click.argument("event_id", required=False)
+@click.option("--status", type=click.Choice(["parked", "pending"]), help="All of this status.")
+def inbox_replay(event_id: str | None, status: str | None) -> None:
+    """Handle one event again, or all of a status; harmless for what was handled already."""
+    if (event_id is None) == (status is None):
+        raise click.UsageError("Say which: an event id, or --status parked.")
+    from kernapay import books
+    from kernapay.core.errors import KernaPayError
+    from kernapay.webhooks.models import EventStatus
+
+    try:
+        count = asyncio.run(
+            books.replay(load_settings(), event_id, EventStatus(status or "parked"))
+        )
+    except KernaPayError as error:
+        raise click.ClickException(error.detail) from error
+    click.echo(f"{count} event(s) handled again. See what became of them: kernapay inbox list")
+
+
+@contextmanager
+def _told() -> Iterator[Callable[[str, int], None]]:
+    """Show how far long work has come, on standard error and only to a person."""
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, count: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=None)
+            progress.update(tasks[what], completed=count)
+
+        yield tell
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None

@@ -3,17 +3,20 @@
 import re
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from limits import RateLimitItem, parse_many
 from pydantic import (
     AliasChoices,
     BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -83,8 +86,30 @@ def _service_types(value: object) -> object:
         ) from None
 
 
+def _rate(text: str) -> tuple[RateLimitItem, ...]:
+    return tuple(parse_many(text))
+
+
+def _rate_limit(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "off":
+        return ()
+    try:
+        items = _rate(value)
+    except ValueError:
+        raise ValueError("must look like 300/minute, 10/minute;30/hour, or be off") from None
+    if any(item.amount < 1 or item.multiples < 1 for item in items):
+        raise ValueError("must admit something: 1/minute at least, or off")
+    return items
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+RateLimit = Annotated[tuple[RateLimitItem, ...], NoDecode, BeforeValidator(_rate_limit)]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_comma_separated)
+]
 ServiceTypes = Annotated[dict[str, ServiceType], NoDecode, BeforeValidator(_service_types)]
 
 
@@ -118,6 +143,8 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr
     jwt_secret_previous: SecretStr | None = None
     token_expiry: Duration = timedelta(days=7)
+    refresh_expiry: Duration = timedelta(days=30)
+    refresh_grace: Duration = timedelta(seconds=10)
     salt_rounds: int = Field(10, ge=4, le=16)
     hashing_threads: int = Field(2, ge=1, le=64)
     signup_types: Words = ("USER", "PROVIDER")
@@ -135,22 +162,50 @@ class Settings(BaseSettings):
     max_amount: int = Field(50_000_000, ge=100, le=2**53)
     webhook_deadline: Duration = timedelta(seconds=2)
 
+    reconcile_after: Duration = timedelta(minutes=15)
+    reconcile_rate: float = Field(5.0, gt=0, le=1000)
+    payment_expiry: Duration = timedelta(days=7)
+
     cors_origins: Words = ()
     body_limit: int = Field(65_536, ge=1024)
+    body_timeout: Duration = timedelta(seconds=10)
+    trusted_proxies: Networks = ()
+
+    rate_limits: bool = True
+    rate_limit_signup: RateLimit = _rate("300/minute")
+    rate_limit_login: RateLimit = _rate("300/minute")
+    rate_limit_refresh: RateLimit = _rate("300/minute")
+    rate_limit_codes: RateLimit = _rate("120/minute")
+    rate_limit_create: RateLimit = _rate("600/minute")
+    rate_limit_verify: RateLimit = _rate("600/minute")
+    rate_limit_status: RateLimit = _rate("1200/minute")
+    rate_limit_wrong_password: RateLimit = _rate("10/minute;30/hour;100/day")
     metrics_token: SecretStr | None = None
 
     aws_region: str | None = None
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_bucket_name: str | None = None
+    aws_endpoint_url: str | None = None
+    files_dir: Path = Path(".kernapay/files")
+    merchant_name: str = Field("KernaPay", pattern=r"^[^\x00-\x1f\x7f]{1,60}$")
     fast_2_sms_key: SecretStr | None = None
-    fast_2_sms_url: str | None = None
+    fast_2_sms_url: str = "https://www.fast2sms.com/dev/bulkV2"
     email_api_key: SecretStr | None = None
     sender_email: str | None = None
+    sender_name: str = Field("KernaPay", pattern=r"^[^\x00-\x1f\x7f]{1,60}$")
+    sendgrid_url: str = "https://api.sendgrid.com"
+    mailbox_url: str | None = None
+    require_verified: Literal["none", "email", "mobile", "any", "both"] = "none"
 
     @property
     def production(self) -> bool:
         return self.app_env is Environment.PRODUCTION
+
+    @property
+    def live(self) -> bool:
+        """Whether the gateway's key moves real money."""
+        return self.razorpay_key_id.startswith("rzp_live_")
 
     @property
     def redis(self) -> str:
@@ -159,6 +214,13 @@ class Settings(BaseSettings):
             return self.redis_url.get_secret_value()
         password = self.redis_password.get_secret_value() if self.redis_password else ""
         return f"redis://{f':{quote(password)}@' if password else ''}{self.redis_host}:{self.redis_port}/0"
+
+    @property
+    def limits(self) -> dict[str, tuple[RateLimitItem, ...]]:
+        """What each rate limit admits, by name; nothing when they are off."""
+        prefix = "rate_limit_"
+        names = [name for name in type(self).model_fields if name.startswith(prefix)]
+        return {n.removeprefix(prefix): getattr(self, n) for n in names} if self.rate_limits else {}
 
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
@@ -182,10 +244,11 @@ class Settings(BaseSettings):
         "aws_access_key_id",
         "aws_secret_access_key",
         "aws_bucket_name",
+        "aws_endpoint_url",
         "fast_2_sms_key",
-        "fast_2_sms_url",
         "email_api_key",
         "sender_email",
+        "mailbox_url",
         mode="before",
     )
     @classmethod
@@ -207,13 +270,27 @@ class Settings(BaseSettings):
             raise ValueError(f"must start with one of {', '.join(schemes)}")
         return value
 
-    @field_validator("razorpay_base_url")
+    @field_validator("fast_2_sms_url", "sendgrid_url", "files_dir", mode="before")
     @classmethod
-    def _gateway_address(cls, value: str) -> str:
+    def _empty_is_default(cls, value: object, info: ValidationInfo) -> object:
+        return cls.model_fields[info.field_name or ""].default if value == "" else value
+
+    @field_validator("razorpay_base_url", "fast_2_sms_url", "sendgrid_url", "mailbox_url", "aws_endpoint_url")
+    @classmethod
+    def _http_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be an http(s) address")
         return value.rstrip("/")
+
+    @field_validator("sender_email")
+    @classmethod
+    def _sender_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+            raise ValueError("must be an e-mail address")
+        return value
 
     @field_validator("currencies")
     @classmethod
@@ -265,16 +342,27 @@ def _production_problems(settings: Settings) -> list[tuple[str, str]]:
             problems.append((name, f"must have at least {minimum} bytes in production"))
         elif _PLACEHOLDER.search(value) or len(set(value)) < 8:
             problems.append((name, "looks like a default or a placeholder: make a random one"))
-    address = urlsplit(settings.razorpay_base_url)
-    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
+    for name in ("razorpay_base_url", "fast_2_sms_url", "sendgrid_url"):
+        address = urlsplit(getattr(settings, name))
+        if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
+            problems.append((name.upper(), "must be https in production: it carries a secret"))
+    if settings.mailbox_url is not None:
         problems.append(
-            ("RAZORPAY_BASE_URL", "must be https in production: it carries the key secret")
+            ("MAILBOX_URL", "must not be set in production: everyone's codes would lie open")
         )
     if settings.salt_rounds < 10:
         problems.append(("SALT_ROUNDS", "must be at least 10 in production"))
     if "*" in settings.cors_origins:
         problems.append(("CORS_ORIGINS", "must name its origins in production"))
     return problems
+
+
+def _incomplete(settings: Settings) -> list[tuple[str, str]]:
+    if settings.email_api_key is not None and settings.sender_email is None:
+        return [("SENDER_EMAIL", "must be set, for EMAIL_API_KEY is")]
+    if (settings.aws_access_key_id is None) != (settings.aws_secret_access_key is None):
+        return [("AWS_ACCESS_KEY_ID", "goes together with AWS_SECRET_ACCESS_KEY")]
+    return []
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -299,13 +387,16 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
     Raises ConfigurationError naming every variable that is missing or wrong.
     """
     try:
-        settings = Settings(_env_file=env_file, **overrides)
-        if settings.production and (problems := _production_problems(settings)):
+        settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
+        problems = _incomplete(settings)
+        if settings.production:
+            problems += _production_problems(settings)
+        if problems:
             raise ValidationError.from_exception_data(
                 "Settings",
                 [
                     InitErrorDetails(
-                        type=PydanticCustomError("production", "{text}", {"text": text}),
+                        type=PydanticCustomError("setting", "{text}", {"text": text}),
                         loc=(name,),
                         input=None,
                     )

@@ -1,7 +1,8 @@
-"""The loops: sweep the webhook inbox."""
+"""The loops: webhooks that are due, payments without an end, comparisons with the gateway."""
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -11,12 +12,26 @@ from kernapay.core import logs
 from kernapay.core.errors import KernaPayError
 from kernapay.settings import Settings
 
+Sweep = Callable[[], Awaitable[bool]]
+"""Do one piece of due work; False when there is none."""
+
 _log = structlog.get_logger("kernapay.worker")
 _IDLE_SECONDS: Final = 1.0
 
 
+def sweeps(services: Services) -> dict[str, Sweep]:
+    """Name every loop. Each claims its work by an atomic update, so any number of workers may run."""
+    return {
+        "inbox": services.inbox.sweep,
+        "outbox": services.outbox.sweep,
+        "stale_payments": services.reconciliation.sweep_stale,
+        "nightly": services.reconciliation.request_nightly,
+        "reports": services.reconciliation.sweep_reports,
+    }
+
+
 async def run(settings: Settings) -> None:
-    """Work until told to stop; any number of workers may run side by side."""
+    """Work until told to stop."""
     logs.configure(settings.log_level)
     services = build(settings)
     stop = asyncio.Event()
@@ -26,19 +41,25 @@ async def run(settings: Settings) -> None:
     await services.open()
     _log.info("worker_started")
     try:
-        await sweep_inbox(services, stop)
+        async with asyncio.TaskGroup() as group:
+            for name, sweep in sweeps(services).items():
+                group.create_task(repeat(name, sweep, stop))
     finally:
         await services.close()
         _log.info("worker_stopped")
 
 
-async def sweep_inbox(services: Services, stop: asyncio.Event) -> None:
-    """Handle due events one after the other; rest when there are none or the database is away."""
+async def repeat(name: str, sweep: Sweep, stop: asyncio.Event) -> None:
+    """Sweep as long as there is work; rest when there is none, or when it cannot be done now."""
     while not stop.is_set():
         try:
-            busy = await services.inbox.sweep()
+            busy = await sweep()
         except KernaPayError as error:
-            _log.warning("sweep_failed", code=error.code)
+            _log.warning("sweep_failed", sweep=name, code=error.code)
+            busy = False
+        except Exception as error:
+            # A bug in one piece of work must not end the others; it is logged whole, and the work stays due.
+            _log.error("sweep_broken", sweep=name, exc_info=error)
             busy = False
         if not busy:
             await _rest(stop)

@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Annotated
+
+from msgspec import Meta
 
 Clock = Callable[[], datetime]
+Instant = Annotated[datetime, Meta(tz=True, examples=["2026-01-31T10:15:30.250Z"])]
+"""A moment as clients see it: RFC 3339, in UTC."""
 
 
 def now() -> datetime:

@@ -1,6 +1,6 @@
 """The response shapes that clients already know, and stored JSON on its way out."""
 
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from litestar import MediaType, Response
@@ -19,7 +19,7 @@ class Success(msgspec.Struct, Generic[T], frozen=True):
 class Message(msgspec.Struct, frozen=True):
     """A confirmation."""
 
-    message: str
+    message: Annotated[str, msgspec.Meta(examples=["Signed out."])]
     success: bool = True
 
 

@@ -7,8 +7,14 @@ from typing import Final
 
 from bson import ObjectId
 
-REFERENCE_PATTERN: Final = r"^PAY_[0-9a-f]{24}_\d{13}_[A-Za-z0-9_-]{16,32}$"
-OBJECT_ID_PATTERN: Final = r"^[0-9a-f]{24}$"
+from kernapay.core.text import form
+
+REFERENCE_PATTERN: Final = form(
+    r"^PAY_[0-9a-f]{24}_[0-9]{13}_[A-Za-z0-9_-]{16,32}$", "a reference such as PAY_…_…_…"
+)
+OBJECT_ID_PATTERN: Final = form(r"^[0-9a-f]{24}$", "24 hexadecimal digits")
+REFERENCE_EXAMPLE: Final = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3nXwT5vRk2LmPA"
+OBJECT_ID_EXAMPLE: Final = "66b1f0c2a7d4e5f601234567"
 RECEIPT_PREFIX: Final = "KP_"
 _RECEIPT: Final = re.compile(rf"^{RECEIPT_PREFIX}([0-9a-f]{{24}})$")
 

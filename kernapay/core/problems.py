@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import structlog
@@ -11,44 +11,72 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from kernapay.core.errors import KernaPayError
+from kernapay.core.errors import InvalidInput, KernaPayError, NotFound, TooLarge
+from kernapay.core.text import meaning_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 _log = structlog.get_logger("kernapay.errors")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `([^`]*)`")
 _MISSING_FIELD: Final = re.compile(r"missing required field `([^`]*)`")
 _PATH: Final = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`")
+_ABSENT: Final = re.compile(r"'\w+'")  # all that is left of a KeyError
+_PATTERN: Final = re.compile(r"Expected `str` matching regex '(.*)'")
+_LENGTH: Final = re.compile(r"Expected `(str|array|object)` of length ([<>])= (\d+)")
+_BOUND: Final = re.compile(r"Expected `(?:int|float)` ([<>])= (\S+)")
+# The framework's own errors, by the names that ours have: those of Python differ between its versions.
+_NAMED: Final = {error.status: error for error in (InvalidInput, NotFound, TooLarge)}
+_UNITS: Final = {"str": "characters", "array": "items", "object": "entries"}
+_LIMITS: Final = {">": "at least", "<": "at most"}
 
 
 class FieldError(msgspec.Struct, frozen=True):
     """One thing wrong with one field."""
 
-    field: str
-    message: str
+    field: Annotated[str, msgspec.Meta(examples=["amount"])]
+    message: Annotated[str, msgspec.Meta(examples=["Must be at least 1."])]
 
 
-class Problem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Problem(msgspec.Struct, frozen=True, rename="camel"):
     """What went wrong, as RFC 9457 describes it. `code` is stable and meant for programs."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
+    type: Annotated[str, msgspec.Meta(examples=["urn:kernapay:problem:invalid_input"])]
+    title: Annotated[str, msgspec.Meta(examples=["Invalid input"])]
+    status: Annotated[int, msgspec.Meta(examples=[400])]
+    detail: Annotated[str, msgspec.Meta(examples=["amount: Must be at least 1."])]
+    code: Annotated[str, msgspec.Meta(examples=["invalid_input"])]
     errors: list[FieldError] = []
-    request_id: str | None = None
+    request_id: Annotated[str, msgspec.Meta(examples=["9f86d081884c7d65"])] | None = None
+
+
+def type_of(code: str) -> str:
+    return f"urn:kernapay:problem:{code}"
 
 
 def field_error(message: str, key: str = "") -> FieldError:
     """Turn the decoder's sentence into the field it speaks of and the rest."""
     path = _PATH.search(message)
-    parts = [key] if key else []
-    if path and path[1]:
-        parts = [path[1]]
+    place = path[1] if path and path[1] else key
+    # The framework calls the body `data`; a key or item of a collection is told by its collection.
+    field = re.sub(r"^data(\.|$)", "", place).replace("[...]", "")
     for pattern, text in ((_UNKNOWN_FIELD, "Unknown field."), (_MISSING_FIELD, "Field required.")):
         if found := pattern.search(message):
-            return FieldError(".".join([*parts, found[1]]), text)
-    return FieldError(".".join(parts) or "body", _PATH.sub("", message))
+            return FieldError(f"{field}.{found[1]}" if field else found[1], text)
+    return FieldError(field or "body", _plain(_PATH.sub("", message)))
+
+
+def _plain(message: str) -> str:
+    """Say the decoder's common complaints as people would."""
+    if _ABSENT.fullmatch(message):
+        return "Required."
+    if found := _PATTERN.fullmatch(message):
+        pattern = found[1].replace("\\\\", "\\")
+        meaning = meaning_of(pattern)
+        return f"Must be {meaning}." if meaning else f"Must match {pattern}"
+    if found := _LENGTH.fullmatch(message):
+        return f"Must have {_LIMITS[found[2]]} {found[3]} {_UNITS[found[1]]}."
+    if found := _BOUND.fullmatch(message):
+        return f"Must be {_LIMITS[found[1]]} {found[2]}."
+    return message
 
 
 def response(
@@ -62,7 +90,7 @@ def response(
     headers: dict[str, str] | None = None,
 ) -> Response[bytes]:
     problem = Problem(
-        type=f"urn:kernapay:problem:{code}",
+        type=type_of(code),
         title=title,
         status=status,
         detail=detail,
@@ -106,7 +134,7 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     detail = error.detail or status.description or status.phrase
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         errors = [
-            field_error(str(item.get("message", "")), str(item.get("key", "")))
+            field_error(str(item.get("message", "")), _public_name(request, item))
             for item in error.extra
             if isinstance(item, dict)
         ]
@@ -116,15 +144,23 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
         detail = "The body is not valid JSON of the expected form."
     elif status == HTTPStatus.NOT_FOUND:
         detail = "There is nothing at this address."
+    known = _NAMED.get(status)
     return response(
         request,
         status=status,
-        code="invalid_input" if status == HTTPStatus.BAD_REQUEST else status.name.lower(),
-        title="Invalid input" if status == HTTPStatus.BAD_REQUEST else status.phrase,
+        code=known.code if known else status.name.lower(),
+        title=known.title if known else status.phrase,
         detail=detail,
         errors=errors,
         headers=dict(error.headers or {}),
     )
+
+
+def _public_name(request: Request[Any, Any, Any], item: dict[str, Any]) -> str:
+    """Call a header by its own name, not by that of the handler's argument."""
+    key = str(item.get("key", ""))
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    return getattr(parameter and parameter.kwarg_definition, "name", None) or key
 
 
 def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -187,6 +187,24 @@ class Repository(Generic[DocumentT]):
         finally:
             await self._run(cursor.close)
 
+    async def batches(
+        self, view: type[ViewT], *filters: Filter, **where: Any
+    ) -> AsyncIterator[Rows[ViewT]]:
+        """SELECT columns without end in sight: structs in batches, made in the pool."""
+        query = self._query(filters, where)
+        cursor = await self._run(
+            lambda: self._find(query, _projection(view), _VIEW_CODEC).batch_size(_STREAM_BATCH)
+        )
+
+        def fetch() -> Rows[ViewT]:
+            return [msgspec.convert(row, view) for row in cursor.to_list(_STREAM_BATCH)]
+
+        try:
+            while batch := await self._run(fetch):
+                yield batch
+        finally:
+            await self._run(cursor.close)
+
     def _query(self, filters: Sequence[Filter], where: Where) -> Query:
         query = Query(dict(where))
         for each in filters:

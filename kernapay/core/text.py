@@ -4,15 +4,33 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+_MEANINGS: Final[dict[str, str]] = {}
+
+
+def form(pattern: str, meaning: str) -> str:
+    """Say in words what a pattern asks for, for the people who read the refusal; gives the pattern."""
+    _MEANINGS[pattern] = meaning
+    return pattern
+
+
+def meaning_of(pattern: str) -> str | None:
+    """Give the words for a pattern, as in "Must be …"."""
+    return _MEANINGS.get(pattern)
+
+
 # No control characters (NUL breaks bcrypt and BSON keys) and no lone surrogates (they have no UTF-8).
-_PRINTABLE: Final = r"^[^\x00-\x1f\x7f\ud800-\udfff]*$"
-_NOT_BLANK: Final = (
-    r"^[^\x00-\x1f\x7f\ud800-\udfff]*[^\s\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*$"
+_PRINTABLE: Final = form(
+    r"^[^\x00-\x1f\x7f\ud800-\udfff]*$", "one line of text without control characters"
 )
+_NOT_BLANK: Final = form(
+    r"^[^\x00-\x1f\x7f\ud800-\udfff]*[^\s\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*$",
+    "one line of text, not blank, without control characters",
+)
+_NAME: Final = form(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - only")
 
 Line = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NOT_BLANK)]
 """One line of text that says something."""
 Label = Annotated[str, Meta(max_length=256, pattern=_PRINTABLE)]
 """One line of text, possibly empty."""
-Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NAME)]
 """A name given by a program."""

@@ -74,6 +74,7 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
             RAZORPAY_KEY_ID=key,
             RAZORPAY_KEY_SECRET=secret,
             RAZORPAY_BASE_URL=sandbox,
+            MAILBOX_URL=sandbox,
             # Not as options: arguments are there for every user of the machine to read.
             SANDBOX_KEYS=f"{key}:{secret}",
             SANDBOX_WEBHOOKS=f"{api}{WEBHOOK_PATH}|{env['RAZORPAY_WEBHOOK_SECRET']}",

@@ -2,11 +2,12 @@
 
 import asyncio
 import hmac
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Controller, MediaType, Request, Response, get
 from litestar.di import NamedDependency
-from msgspec import Struct
+from litestar.openapi import ResponseSpec
+from msgspec import Meta, Struct
 
 from kernapay.core import metrics
 from kernapay.core.cache import Cache
@@ -17,15 +18,17 @@ from kernapay.settings import Settings
 
 
 class Liveness(Struct):
+    """The process serves."""
+
     status: str = "ok"
 
 
 class Readiness(Struct):
     """`redis: down` makes answers slower, not wrong, so the service stays ready."""
 
-    status: str
-    mongodb: str
-    redis: str
+    status: Annotated[str, Meta(examples=["ready"])]
+    mongodb: Annotated[str, Meta(examples=["up"])]
+    redis: Annotated[str, Meta(examples=["up"])]
 
 
 class OpsController(Controller):
@@ -38,7 +41,10 @@ class OpsController(Controller):
         """Answer as long as the process serves at all."""
         return Liveness()
 
-    @get("/health/ready")
+    @get(
+        "/health/ready",
+        responses={503: ResponseSpec(Readiness, description="The database cannot be reached.")},
+    )
     async def ready(
         self, mongo: NamedDependency[Mongo], cache: NamedDependency[Cache]
     ) -> Response[Readiness]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from litestar import Litestar, Router
+from litestar import Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
@@ -41,6 +41,7 @@ def openapi_config() -> OpenAPIConfig:
         use_handler_docstrings=True,
         tags=[
             Tag(name="Users", description="Accounts, signing in and out."),
+            Tag(name="Verification", description="Confirming e-mail address and mobile number."),
             Tag(name="Payments", description="Creating, verifying and looking up payments."),
             Tag(name="Webhooks", description="What the gateway calls."),
             Tag(name="Operations", description="Health and metrics."),
@@ -77,22 +78,6 @@ def assets() -> Router:
     return create_static_files_router(
         path=_ASSETS, directories=[_SWAGGER], include_in_schema=False, opt={"public": True}
     )
-
-
-def forbid_what_is_forbidden(app: Litestar) -> None:
-    """Say in the schema what the decoder does: unknown fields are refused."""
-    strict = {
-        field.annotation.__name__
-        for route in app.routes
-        for handler in getattr(route, "route_handlers", ())
-        if (field := handler.parsed_data_field) is not None
-        and getattr(field.annotation, "__struct_config__", None) is not None
-        and field.annotation.__struct_config__.forbid_unknown_fields
-    }
-    schemas: dict[str, Any] = app.openapi_schema.components.schemas or {}
-    for name, schema in schemas.items():
-        if name in strict:
-            schema.additional_properties = False
 
 
 def _operation_id(handler: HTTPRouteHandler, _: Method, __: list[Any]) -> str:

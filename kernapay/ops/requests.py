@@ -10,6 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernapay.core.metrics import REQUESTS
+from kernapay.ops.bodies import WITH_BODY, TimedBody
 from kernapay.security.headers import headers_for
 
 _log = structlog.get_logger("kernapay.http")
@@ -19,8 +20,9 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 class RequestLayer:
     """Wraps the whole application, so that what the router refuses is seen as well."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, body_seconds: float) -> None:
         self.app = app
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -28,7 +30,8 @@ class RequestLayer:
             return
         started = perf_counter()
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         extra = [*headers_for(scope["path"]), (b"x-request-id", request_id.encode())]
@@ -38,9 +41,12 @@ class RequestLayer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *extra]
+                more = state.get("headers", ())
+                message["headers"] = [*message.get("headers", ()), *extra, *more]
             await send(message)
 
+        if scope["method"] in WITH_BODY:
+            receive = TimedBody(scope, receive, self._body_seconds)
         try:
             await self.app(scope, receive, answer)
         finally:

@@ -2,13 +2,19 @@
 
 from typing import Annotated
 
+import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
+from kernapay.core.documented import problems
 from kernapay.core.envelope import StoredJSON, Success
+from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN, REFERENCE_PATTERN
+from kernapay.gateway.base import GatewayBusy, GatewayRejected, GatewayUnknown
 from kernapay.payments.dtos import (
+    KEY_PATTERN,
     PaymentCreate,
     PaymentCreated,
     PaymentStatus,
@@ -19,19 +25,44 @@ from kernapay.payments.dtos import (
     RefundCreate,
     RefundCreated,
 )
-from kernapay.payments.refunds import RefundService
+from kernapay.payments.ordering import InProgress
+from kernapay.payments.refunds import (
+    NotRefundable,
+    RefundInProgress,
+    RefundKeyReused,
+    RefundRejected,
+    RefundService,
+)
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.service import PaymentService
+from kernapay.payments.service import (
+    EvidenceMismatch,
+    InvalidSignature,
+    KeyReused,
+    NotCapturable,
+    NotCapturedYet,
+    NotPaid,
+    PaymentService,
+)
 from kernapay.security.authentication import PUBLIC
-from kernapay.security.guards import HasRole, IsSelfOr, SignedIn
+from kernapay.security.guards import HasRole, IsSelfOr, IsVerified, NotVerified, SignedIn
 from kernapay.security.principal import Authenticated, Role
 
-Reference = Annotated[str, PathParameter(pattern=REFERENCE_PATTERN, max_length=128)]
-
+Reference = Annotated[
+    str,
+    PathParameter(
+        pattern=REFERENCE_PATTERN,
+        max_length=128,
+        description="The `referenceId` of the answer to `create`.",
+    ),
+]
 IdempotencyHeader = Annotated[
     str | None,
     HeaderParameter(
-        name="Idempotency-Key", pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=128
+        name="Idempotency-Key",
+        pattern=KEY_PATTERN,
+        min_length=1,
+        max_length=128,
+        description="The `idempotencyKey`, if it is not in the body; both must be equal.",
     ),
 ]
 
@@ -40,7 +71,19 @@ class PaymentController(Controller):
     path = "/v1/api/payments"
     tags = ["Payments"]
 
-    @post("/create", guards=[HasRole(Role.USER, Role.ADMIN)])
+    @post(
+        "/create",
+        guards=[HasRole(Role.USER, Role.ADMIN), IsVerified()],
+        response_description="The payment is new.",
+        responses={
+            200: ResponseSpec(
+                Success[PaymentCreated], description="The payment that this key has made before."
+            ),
+            **problems(
+                NotVerified, KeyReused, GatewayRejected, GatewayUnknown, GatewayBusy, InProgress
+            ),
+        },
+    )
     async def create(
         self,
         request: Authenticated,
@@ -59,20 +102,32 @@ class PaymentController(Controller):
     @get("/history/{user_id:str}", guards=[IsSelfOr(Role.ADMIN)])
     async def history(
         self,
-        user_id: Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)],
+        user_id: Annotated[
+            str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The payer's `_id`.")
+        ],
         payment_rows: NamedDependency[PaymentRepository],
-        count: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
-        skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
+        count: Annotated[
+            int, QueryParameter(ge=1, le=100, description="How many payments at most.")
+        ] = 10,
+        skip: Annotated[
+            int, QueryParameter(ge=0, le=10_000, description="How many of the newest to leave out.")
+        ] = 0,
         cursor: Annotated[
-            str | None, QueryParameter(pattern=REFERENCE_PATTERN, max_length=128)
+            str | None,
+            QueryParameter(
+                pattern=REFERENCE_PATTERN,
+                max_length=128,
+                description="The `referenceId` of the last payment you have; `skip` is ignored then.",
+            ),
         ] = None,
-    ) -> StoredJSON[list[PaymentSummary]] | list[PaymentSummary]:
+    ) -> StoredJSON[list[PaymentSummary]]:
         """List a user's payments, newest first.
 
         Page with `skip`, or with `cursor`: the `referenceId` of the last payment you have.
         """
         if cursor is not None:
-            return await payment_rows.history_after(user_id, cursor, count)
+            after = await payment_rows.history_after(user_id, cursor, count)
+            return StoredJSON(msgspec.json.encode(after))
         page = await payment_rows.history.encoded(user_id=user_id, skip=skip, count=count)
         return StoredJSON(page or b"[]")
 
@@ -86,7 +141,25 @@ class PaymentController(Controller):
         """Give everything about one payment to its payer, its provider, a lab assistant or an administrator."""
         return await payments.show(request.user, reference_id)
 
-    @post("/{reference_id:str}/refunds", guards=[HasRole(Role.PROVIDER, Role.ADMIN)])
+    @post(
+        "/{reference_id:str}/refunds",
+        guards=[HasRole(Role.PROVIDER, Role.ADMIN)],
+        response_description="The refund is new.",
+        responses={
+            200: ResponseSpec(
+                Success[RefundCreated], description="The refund that this key has made before."
+            ),
+            **problems(
+                NotRefundable,
+                RefundKeyReused,
+                RefundRejected,
+                GatewayRejected,
+                GatewayUnknown,
+                GatewayBusy,
+                RefundInProgress,
+            ),
+        },
+    )
     async def refund(
         self,
         request: Authenticated,
@@ -103,7 +176,14 @@ class PaymentController(Controller):
         made, new = await refunds.refund(request.user, reference_id, data, idempotency_key)
         return Response(Success(made), status_code=201 if new else 200)
 
-    @post("/{reference_id:str}/capture", guards=[HasRole(Role.ADMIN)], status_code=200)
+    @post(
+        "/{reference_id:str}/capture",
+        guards=[HasRole(Role.ADMIN)],
+        status_code=200,
+        responses=problems(
+            NotCapturable, EvidenceMismatch, GatewayRejected, GatewayUnknown, GatewayBusy
+        ),
+    )
     async def capture(
         self,
         request: Authenticated,
@@ -122,7 +202,20 @@ class CheckoutController(Controller):
     opt = {PUBLIC: True}
     security = [{}]
 
-    @post("/verify", status_code=200)
+    @post(
+        "/verify",
+        status_code=200,
+        responses=problems(
+            InvalidSignature,
+            NotFound,
+            NotPaid,
+            EvidenceMismatch,
+            GatewayRejected,
+            GatewayUnknown,
+            GatewayBusy,
+            NotCapturedYet,
+        ),
+    )
     async def verify(
         self, data: JSONBody[PaymentVerify], payments: NamedDependency[PaymentService]
     ) -> PaymentVerified:

@@ -1,28 +1,62 @@
 """What crosses the wire about payments. Amounts are integers in the currency's minor units."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from kernapay.core.ids import REFERENCE_PATTERN
-from kernapay.core.text import Identifier, Label
+from kernapay.core.clock import Instant
+from kernapay.core.ids import OBJECT_ID_EXAMPLE, REFERENCE_EXAMPLE, REFERENCE_PATTERN
+from kernapay.core.text import Identifier, Label, form
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status
 
 Amount = Annotated[int, Meta(ge=1, le=2**53, examples=[50000])]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["INR"])]
-ReferenceId = Annotated[str, Meta(max_length=128, pattern=REFERENCE_PATTERN)]
+Currency = Annotated[
+    str, Meta(pattern=form("^[A-Z]{3}$", "three capital letters such as INR"), examples=["INR"])
+]
+ReferenceId = Annotated[
+    str, Meta(max_length=128, pattern=REFERENCE_PATTERN, examples=[REFERENCE_EXAMPLE])
+]
 OrderId = Annotated[
-    str, Meta(pattern=r"^order_[A-Za-z0-9]{1,32}$", examples=["order_KpSandbox00001"])
+    str,
+    Meta(
+        pattern=form(r"^order_[A-Za-z0-9]{1,32}$", "an order id of the gateway: order_…"),
+        examples=["order_SxT4rqYwGZ8mLd"],
+    ),
 ]
 PaymentId = Annotated[
-    str, Meta(pattern=r"^pay_[A-Za-z0-9]{1,32}$", examples=["pay_KpSandbox00001"])
+    str,
+    Meta(
+        pattern=form(r"^pay_[A-Za-z0-9]{1,32}$", "a payment id of the gateway: pay_…"),
+        examples=["pay_SxT5bNn0uQa2Kc"],
+    ),
 ]
+Signature = Annotated[str, Meta(min_length=1, max_length=256, examples=["5f" * 32])]
+KEY_PATTERN = form(r"^[\x21-\x7e]+$", "visible ASCII characters without spaces")
 IdempotencyKey = Annotated[
     str,
-    Meta(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$", examples=["cart-42-attempt-1"]),
+    Meta(min_length=1, max_length=128, pattern=KEY_PATTERN, examples=["cart-42-attempt-1"]),
 ]
-NoteName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+NoteName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=form(r"^[A-Za-z0-9_-]+$", "made of letters, digits, _ and - only"),
+    ),
+]
+# Going out, nothing is checked: rows may be older than the rules.
+MinorUnits = Annotated[int, Meta(examples=[50000])]
+Code = Annotated[str, Meta(examples=["INR"])]
+Reference = Annotated[str, Meta(examples=[REFERENCE_EXAMPLE])]
+GatewayOrder = Annotated[str, Meta(examples=["order_SxT4rqYwGZ8mLd"])]
+PaidBy = Annotated[str, Meta(examples=["pay_SxT5bNn0uQa2Kc"])]
+RefundedBy = Annotated[str, Meta(examples=["rfnd_SxT9k1JpWm4VeB"])]
+Method = Annotated[
+    str, Meta(description="card, netbanking, upi, wallet or emandate.", examples=["upi"])
+]
+ServiceName = Annotated[str, Meta(examples=["CONSULTATION"])]
+Text = Annotated[str, Meta(examples=["Consultation, 30 minutes"])]
+ObjectIdText = Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
 MetadataValue = Label | bool | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | None
 
 
@@ -36,19 +70,21 @@ class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
     currency: Currency
     service_type: Annotated[Identifier, Meta(examples=["CONSULTATION"])]
     description: Annotated[Label, Meta(examples=["Consultation, 30 minutes"])] | None = None
-    provider_id: Annotated[Identifier, Meta(examples=["66b1f0c2a7d4e5f601234567"])] | None = None
+    provider_id: Annotated[Identifier, Meta(examples=[OBJECT_ID_EXAMPLE])] | None = None
     idempotency_key: IdempotencyKey | None = None
-    notes: Annotated[dict[NoteName, Label], Meta(max_length=14)] = {}
-    metadata: Annotated[dict[NoteName, MetadataValue], Meta(max_length=32)] = {}
+    notes: Annotated[dict[NoteName, Label], Meta(max_length=14, examples=[{"cart": "42"}])] = {}
+    metadata: Annotated[
+        dict[NoteName, MetadataValue], Meta(max_length=32, examples=[{"minutes": 30}])
+    ] = {}
 
 
 class PaymentCreated(Struct, rename="camel"):
     """`orderId` is what Checkout needs."""
 
-    order_id: str
-    amount: int
-    currency: str
-    reference_id: str
+    order_id: GatewayOrder
+    amount: MinorUnits
+    currency: Code
+    reference_id: Reference
     status: Status
 
 
@@ -63,14 +99,14 @@ class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
 class RefundCreated(Struct, rename="camel"):
     """`status` is the refund's, `refundStatus` the payment's; `refundId` is the gateway's."""
 
-    reference_id: str
-    refund_id: str | None
-    amount: int
-    currency: str
+    reference_id: Reference
+    refund_id: RefundedBy | None
+    amount: MinorUnits
+    currency: Code
     status: RefundState
     refund_status: RefundStatus
-    amount_refunded: int
-    amount_refundable: int
+    amount_refunded: MinorUnits
+    amount_refundable: Annotated[int, Meta(examples=[0])]
 
 
 class PaymentVerify(Struct, rename="camel", forbid_unknown_fields=True):
@@ -78,87 +114,91 @@ class PaymentVerify(Struct, rename="camel", forbid_unknown_fields=True):
 
     razorpay_order_id: OrderId
     razorpay_payment_id: PaymentId
-    razorpay_signature: Annotated[str, Meta(min_length=1, max_length=256)]
+    razorpay_signature: Signature
     reference_id: ReferenceId
 
 
 class PaymentVerified(Struct, rename="camel"):
-    message: str
-    payment_method: str | None
+    message: Annotated[str, Meta(examples=["Payment verified successfully"])]
+    payment_method: Method | None
     success: bool = True
 
 
 class PaymentSummary(Struct, rename="camel"):
     """A line of the history."""
 
-    reference_id: str
+    reference_id: Reference
     status: Status
-    amount: int
-    currency: str
-    created_at: datetime
-    service_type: str
-    razorpay_order_id: str | None = None
-    payment_method: str | None = None
+    amount: MinorUnits
+    currency: Code
+    created_at: Instant
+    service_type: ServiceName
+    razorpay_order_id: GatewayOrder | None = None
+    payment_method: Method | None = None
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
-    description: str | None = None
+    description: Text | None = None
 
 
 class PaymentStatus(Struct, rename="camel"):
     """What anyone who knows the reference may know."""
 
-    reference_id: str
+    reference_id: Reference
     status: Status
-    amount: int
-    currency: str
-    updated_at: datetime
+    amount: MinorUnits
+    currency: Code
+    updated_at: Instant
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
 
 
 class StepView(Struct, rename="camel"):
+    """One entry of the audit trail."""
+
     status: Status
-    updated_at: datetime
+    updated_at: Instant
     source: Source | None = None
-    event: str | None = None
-    event_id: str | None = None
-    razorpay_payment_id: str | None = None
-    reason: str | None = None
+    event: Annotated[str, Meta(examples=["payment.captured"])] | None = None
+    event_id: Annotated[str, Meta(examples=["evt_SxT5cQ2hVd7LrA"])] | None = None
+    razorpay_payment_id: PaidBy | None = None
+    reason: Annotated[str, Meta(examples=["insufficient_funds"])] | None = None
 
 
 class RefundView(Struct, rename="camel"):
-    amount: int
+    """Money going back to the payer."""
+
+    amount: MinorUnits
     status: RefundState
-    refund_id: str | None = None
-    reason: str | None = None
-    failure: str | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    refund_id: RefundedBy | None = None
+    reason: Annotated[str, Meta(examples=["Appointment cancelled"])] | None = None
+    failure: Annotated[str, Meta(examples=["insufficient_balance"])] | None = None
+    created_at: Instant | None = None
+    updated_at: Instant | None = None
 
 
 class PaymentView(Struct, rename="camel"):
     """Everything about a payment, for those who may see it."""
 
-    id: str = field(name="_id")
-    user_id: str
-    reference_id: str
+    id: ObjectIdText = field(name="_id")
+    user_id: ObjectIdText
+    reference_id: Reference
     status: Status
-    amount: int
-    currency: str
-    service_type: str
-    created_at: datetime
-    updated_at: datetime
+    amount: MinorUnits
+    currency: Code
+    service_type: ServiceName
+    created_at: Instant
+    updated_at: Instant
     payment_gateway: str = "razorpay"
-    provider_id: str | None = None
-    order_id: str | None = None
-    razorpay_order_id: str | None = None
-    razorpay_payment_id: str | None = None
-    payment_method: str | None = None
-    description: str | None = None
-    notes: dict[str, str] = {}
-    metadata: dict[str, Any] = {}
+    provider_id: ObjectIdText | None = None
+    order_id: GatewayOrder | None = None
+    razorpay_order_id: GatewayOrder | None = None
+    razorpay_payment_id: PaidBy | None = None
+    payment_method: Method | None = None
+    description: Text | None = None
+    notes: Annotated[dict[str, str], Meta(examples=[{"cart": "42"}])] = {}
+    metadata: Annotated[dict[str, Any], Meta(examples=[{"minutes": 30}])] = {}
     history: list[StepView] = []
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
     refunds: list[RefundView] = []
-    paid_at: datetime | None = None
+    paid_at: Instant | None = None

@@ -94,11 +94,14 @@ class Payment(Record):
     )
     refunds: list[Refund] = EmbeddedDocumentListField(Refund)
     amount_refunded: int = LongField(db_field="amountRefunded", default=0)
+    # What the gateway keeps of a captured payment, and the tax within it.
+    fee: int | None = LongField()
+    tax: int | None = LongField()
     authorized_at: datetime | None = DateTimeField(db_field="authorizedAt")
     paid_at: datetime | None = DateTimeField(db_field="paidAt")
     # Until then one caller has the right to make the order at the gateway.
     order_lease_until: datetime | None = DateTimeField(db_field="orderLeaseUntil")
-    # When reconciliation looks at a payment without an end again, and how often it has.
+    # From when reconciliation counts a payment as waiting for its end, and how often it has looked.
     check_at: datetime | None = DateTimeField(db_field="checkAt")
     checks: int = IntField(default=0)
     surplus_orders: list[str] = ListField(StringField(), db_field="surplusOrders")

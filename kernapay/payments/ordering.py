@@ -62,9 +62,14 @@ class Ordering:
         # Shielded: a client that hangs up must not stop an order half-way.
         return await asyncio.shield(running)
 
-    async def resume(self, payment: Payment) -> Payment:
-        """Finish a payment that was left without its order, as the worker does."""
-        return payment if payment.razorpay_order_id else await self._wait_or_take_over(payment)
+    async def adopt(self, payment: Payment) -> Payment:
+        """Attach the order that a payment has at the gateway without our knowing; buy none."""
+        order = await self._find(payment)
+        if order is None:
+            return payment
+        return await self._payments.attach_order(payment.pk, order.id) or await self._payments.get(
+            id=payment.pk
+        )
 
     async def drain(self) -> None:
         """Wait for the orders that are being placed."""

@@ -28,6 +28,8 @@ class NotRefundable(Conflict):
 
 
 class RefundKeyReused(Conflict):
+    """The key was used for a refund with other content."""
+
     code = "idempotency_key_reused"
 
 
@@ -38,6 +40,8 @@ class RefundRejected(Conflict):
 
 
 class RefundInProgress(KernaPayError):
+    """Another request with this key is at work right now."""
+
     status = 503
     code = "in_progress"
     title = "Still in progress"

@@ -1,5 +1,6 @@
 """Every query on payments."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,8 @@ _NEWEST_FIRST = (
     OrderBy("created_at", descending=True),
     OrderBy("reference_id", descending=True),
 )
+# Razorpay asks the bank for up to three days before it gives a late authorisation up.
+_LATE = timedelta(days=4)
 
 
 class PaymentRepository(Repository[Payment]):
@@ -40,22 +43,31 @@ class PaymentRepository(Repository[Payment]):
         self, user_id: str, reference_id: str, count: int
     ) -> list[PaymentSummary]:
         """The page that follows a payment; new payments do not shift it."""
-        # The reference carries the time of creation, so the cursor needs no look-up.
-        at = datetime.fromtimestamp(int(reference_id.split("_")[2]) / 1000, UTC)
-        older = [
-            {"createdAt": {"$lt": at}},
-            {"createdAt": at, "referenceId": {"$lt": reference_id}},
-        ]
         return await self.select(
             PaymentSummary,
             *_NEWEST_FIRST,
             LimitOffset(count),
             user_id=user_id,
-            __raw__={"$or": older},
+            __raw__=_older_than(reference_id),
+        )
+
+    async def received(
+        self, provider_id: str, count: int, skip: int, cursor: str | None
+    ) -> list[PaymentSummary]:
+        """What was paid to a provider, newest first; after the payment `cursor` when there is one."""
+        where: dict[str, Any] = {} if cursor is None else {"__raw__": _older_than(cursor)}
+        return await self.select(
+            PaymentSummary,
+            *_NEWEST_FIRST,
+            LimitOffset(count, 0 if cursor else skip),
+            provider_id=provider_id,
+            status__in=[Status.SUCCESS, Status.REFUNDED],
+            **where,
         )
 
     async def claim(self, payment: Payment) -> tuple[Payment, bool]:
         """Insert the payment unless its key is taken: the row, and whether it is this one."""
+        payment.check_at = payment.created_at
         found, new = await self.add_or_get(payment, "user_id", "idempotency_key")
         if new:
             await self.history.evict(user_id=str(found.user_id))
@@ -174,6 +186,8 @@ class PaymentRepository(Repository[Payment]):
                 reason=f"refund requested: {refund.amount}",
             ),
             set__refund_status=RefundStatus.REQUESTED,
+            set__check_at=refund.created_at,
+            set__checks=0,
         )
         await self.history.evict(user_id=str(payment.user_id))
         return reserved
@@ -199,6 +213,28 @@ class PaymentRepository(Repository[Payment]):
             __raw__={"$set": {f"refunds.$.{name}": value for name, value in change.items()}},
         )
 
+    async def claim_stale(self, after: timedelta, delays: Sequence[timedelta]) -> Payment | None:
+        """Take one payment or refund that should have its end by now; its next look is scheduled with that."""
+        at = self.clock()
+        due = {"check_at__lte": at - after}
+        candidates: tuple[dict[str, Any], ...] = (
+            {"status": Status.PENDING},
+            {"__raw__": {"refunds.status": {"$in": ["requested", "pending"]}}},
+            # A failed payment may be authorised late, for as long as the gateway asks the bank.
+            {"status": Status.FAILED, "created_at__gt": at - _LATE},
+        )
+        for where in candidates:
+            for payment in await self.list(OrderBy("check_at"), LimitOffset(4), **where, **due):
+                delay = delays[min(payment.checks or 0, len(delays) - 1)]
+                claimed = await self.update_where(
+                    {"id": payment.pk, "check_at": payment.check_at},
+                    set__check_at=at + delay - after,
+                    inc__checks=1,
+                )
+                if claimed is not None:
+                    return claimed
+        return None
+
     async def note_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
         """Keep evidence that did not fit; the same evidence is kept once."""
         same = {
@@ -214,6 +250,17 @@ class PaymentRepository(Repository[Payment]):
 
     async def note_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
         await self.update_where({"id": payment.pk}, add_to_set__surplus_orders=order_ids)
+
+
+def _older_than(reference_id: str) -> dict[str, Any]:
+    # The reference carries the time of creation, so a cursor needs no look-up.
+    at = datetime.fromtimestamp(int(reference_id.split("_")[2]) / 1000, UTC)
+    return {
+        "$or": [
+            {"createdAt": {"$lt": at}},
+            {"createdAt": at, "referenceId": {"$lt": reference_id}},
+        ]
+    }
 
 
 def first_step(at: datetime, actor: str) -> Step:

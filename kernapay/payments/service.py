@@ -32,10 +32,14 @@ _VERIFIED: Final = "Payment verified successfully"
 
 
 class KeyReused(Conflict):
+    """The key was used for a payment with other content."""
+
     code = "idempotency_key_reused"
 
 
 class InvalidSignature(InvalidInput):
+    """The signature does not fit this payment; nothing was changed."""
+
     code = "invalid_signature"
     title = "Invalid signature"
 
@@ -51,10 +55,14 @@ class NotCapturable(Conflict):
 
 
 class EvidenceMismatch(Conflict):
+    """The gateway's payment is not the one that was ordered; nothing was changed."""
+
     code = "evidence_mismatch"
 
 
 class NotCapturedYet(KernaPayError):
+    """The bank has not confirmed the payment yet: repeat the call later."""
+
     status = 503
     code = "not_captured_yet"
     title = "Not captured yet"

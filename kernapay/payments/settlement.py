@@ -138,6 +138,8 @@ class Settlement:
             change = {
                 "set__razorpay_payment_id": facts.id,
                 "set__payment_method": facts.method,
+                "set__fee": facts.fee,
+                "set__tax": facts.tax,
             }
             if evidence.signature is not None:
                 change["set__razorpay_signature"] = evidence.signature

@@ -14,18 +14,28 @@ from kernapay.security.tokens import Claims, TokenIssuer
 PUBLIC: Final = "public"
 """The key of a handler's `opt` that marks it public."""
 
+KEY_PREFIX: Final = "kp_"
+"""What API keys start with, and no token does."""
+
 PrincipalLoader = Callable[[Claims], Awaitable[Principal]]
+KeyLoader = Callable[[str], Awaitable[Principal]]
 
 
 class BearerAuthentication(AbstractAuthenticationMiddleware):
-    """Read the token, then ask the stores who that is now."""
+    """Read the token or API key, then ask the stores who that is now."""
 
     def __init__(
-        self, app: ASGIApp, tokens: TokenIssuer, load: PrincipalLoader, exclude: str
+        self,
+        app: ASGIApp,
+        tokens: TokenIssuer,
+        load: PrincipalLoader,
+        load_key: KeyLoader,
+        exclude: str,
     ) -> None:
         super().__init__(app, exclude=exclude, exclude_from_auth_key=PUBLIC)
         self._tokens = tokens
         self._load = load
+        self._load_key = load_key
 
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
@@ -33,5 +43,8 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
-        claims = self._tokens.read(token.strip())
+        token = token.strip()
+        if token.startswith(KEY_PREFIX):
+            return AuthenticationResult(user=await self._load_key(token), auth=None)
+        claims = self._tokens.read(token)
         return AuthenticationResult(user=await self._load(claims), auth=claims)

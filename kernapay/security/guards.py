@@ -1,12 +1,13 @@
 """Guard classes: who may use a route."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from kernapay.core.errors import Forbidden
-from kernapay.security.principal import Role
+from kernapay.security.principal import Principal, Role
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -29,6 +30,14 @@ class SignedIn(HasRole):
         super().__init__(*Role)
 
 
+class IsPerson:
+    """Admit people, not API keys: the route hands out or ends credentials."""
+
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+        if connection.user.key_id is not None:
+            raise Forbidden("This is for people: sign in instead of sending an API key.")
+
+
 class IsSelfOr:
     """Admit the person the path parameter names, and the given roles."""
 
@@ -42,3 +51,37 @@ class IsSelfOr:
             and connection.user.role not in self.roles
         ):
             raise Forbidden("You may see your own payments only.")
+
+
+class NotVerified(Forbidden):
+    """This service takes payments only from people who confirmed their e-mail address or mobile number."""
+
+    code = "not_verified"
+    title = "Contact not verified"
+
+
+_EMAIL_FIRST: Final = "confirm your e-mail address: POST /v1/api/verification/email/request"
+_MOBILE_FIRST: Final = "confirm your mobile number: POST /v1/api/verification/mobile/request"
+# What REQUIRE_VERIFIED may say: who passes, and what the others are told to do.
+_DEMANDS: Final[dict[str, tuple[Callable[[Principal], bool], str]]] = {
+    "none": (lambda _: True, ""),
+    "email": (lambda caller: caller.email_verified, _EMAIL_FIRST),
+    "mobile": (lambda caller: caller.mobile_verified, _MOBILE_FIRST),
+    "any": (
+        lambda caller: caller.email_verified or caller.mobile_verified,
+        f"{_EMAIL_FIRST}, or {_MOBILE_FIRST}",
+    ),
+    "both": (
+        lambda caller: caller.email_verified and caller.mobile_verified,
+        f"{_EMAIL_FIRST}, and {_MOBILE_FIRST}",
+    ),
+}
+
+
+class IsVerified:
+    """Admit callers with the verified contacts that REQUIRE_VERIFIED demands; the app's state carries it."""
+
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+        admits, advice = _DEMANDS[connection.app.state.require_verified]
+        if not admits(connection.user):
+            raise NotVerified(f"Before you pay, {advice}.")

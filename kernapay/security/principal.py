@@ -22,6 +22,10 @@ class Principal:
     id: str
     role: Role
     session_id: str
+    email_verified: bool = False
+    mobile_verified: bool = False
+    key_id: str | None = None
+    """The API key the caller came with; None for a person's session."""
 
     @property
     def is_admin(self) -> bool:

@@ -1,5 +1,9 @@
-"""Access tokens: JWT by python-jose, with every check switched on."""
+"""Access tokens: JWT by python-jose, with every check switched on. Refresh tokens: random, and derived from random."""
 
+import hashlib
+import hmac
+import secrets as random
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -12,6 +16,7 @@ from jose.exceptions import JOSEError
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Unauthenticated
 from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.core.keys import derive_key
 
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "kernapay"
@@ -90,3 +95,39 @@ class TokenIssuer:
             except (JOSEError, ValueError, OverflowError, TypeError, AttributeError):
                 continue
         return None
+
+
+class RefreshTokens:
+    """Make `{session}.{256 bits}`. Only fingerprints of them are stored.
+
+    The next token is derived from the one before under a key of ours: whoever repeats a refresh whose answer was lost
+    gets the same token again, though nobody kept it.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._keys = tuple(derive_key(secret, "refresh-token") for secret in secrets)
+
+    def first(self, session_id: str) -> str:
+        return f"{session_id}.{random.token_urlsafe(32)}"
+
+    def next(self, token: str) -> str:
+        return self._next(token, self._keys[0])
+
+    def next_of(self, token: str, fingerprint: str) -> str | None:
+        """Give the token with this fingerprint if it is what follows, under any secret still accepted."""
+        for key in self._keys:
+            if self.fingerprint(successor := self._next(token, key)) == fingerprint:
+                return successor
+        return None
+
+    @staticmethod
+    def session_of(token: str) -> str:
+        return token.partition(".")[0]
+
+    @staticmethod
+    def fingerprint(token: str) -> str:
+        return hashlib.sha256(token.encode()).hexdigest()
+
+    def _next(self, token: str, key: bytes) -> str:
+        derived = hmac.digest(key, token.encode(), hashlib.sha256)
+        return f"{self.session_of(token)}.{urlsafe_b64encode(derived).rstrip(b'=').decode()}"

@@ -1,15 +1,62 @@
 """What crosses the wire about sessions."""
 
 from datetime import datetime
+from typing import Annotated, Final
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+
+from kernapay.core.clock import Instant
+from kernapay.core.text import form
+from kernapay.security.passwords import MAX_LENGTH
+from kernapay.users.dtos import Password
+
+SESSION_ID_PATTERN: Final = form(r"^[A-Za-z0-9_-]{22}$", "the id of a session")
+SESSION_ID_EXAMPLE: Final = "u1Zq8oYc3nXwT5vRk2LmPA"
+_TOKEN_EXAMPLE: Final = f"{SESSION_ID_EXAMPLE}.pYh3mCq0T1sVb7uXkR9eWd2aJf6gZl8nOi4tEc5rBvQ"
+
+RefreshToken = Annotated[
+    str,
+    Meta(
+        max_length=128,
+        pattern=form(r"^[A-Za-z0-9_.-]+$", "a refresh token"),
+        examples=[_TOKEN_EXAMPLE],
+    ),
+]
 
 
 class SessionView(Struct, rename="camel"):
-    """A device that is signed in."""
+    """A session as the cache holds it: nothing in here can sign anybody in."""
 
     id: str = field(name="_id")
     user_id: str
     created_at: datetime
     expires_at: datetime
     user_agent: str | None = None
+    last_used_at: datetime | None = None
+
+
+class Device(Struct, rename="camel"):
+    """A device that is signed in. `lastUsedAt` is right to the hour."""
+
+    id: Annotated[str, Meta(examples=[SESSION_ID_EXAMPLE])] = field(name="_id")
+    user_agent: Annotated[str, Meta(examples=["Mozilla/5.0"])] | None
+    created_at: Instant
+    last_used_at: Instant
+    expires_at: Instant
+    current: bool
+
+
+class Refresh(Struct, rename="camel", forbid_unknown_fields=True):
+    """The newest refresh token of this device. It works once."""
+
+    refresh_token: RefreshToken
+
+
+class PasswordChange(Struct, rename="camel", forbid_unknown_fields=True):
+    """A new password, and proof that the caller knows the one it replaces."""
+
+    current_password: Annotated[
+        str, Meta(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery"])
+    ]
+    password: Annotated[Password, Meta(examples=["wrong zebra battery"])]
+    confirm_password: Annotated[str, Meta(max_length=MAX_LENGTH, examples=["wrong zebra battery"])]

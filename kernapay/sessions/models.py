@@ -9,9 +9,15 @@ from kernapay.core.mongo import Record
 
 
 class Session(Record):
+    """`expires_at` moves with every refresh; the row is the whole family of its tokens."""
+
     meta: ClassVar[dict[str, Any]] = {"collection": "sessions"}
 
     id: str = StringField(primary_key=True)
     user_id: str = ObjectIdField(db_field="userId", required=True)
     user_agent: str | None = StringField(db_field="userAgent", max_length=200)
+    last_used_at: datetime = DateTimeField(db_field="lastUsedAt")
     expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)
+    refresh_hash: str | None = StringField(db_field="refreshHash")
+    previous_hash: str | None = StringField(db_field="previousHash")
+    rotated_at: datetime | None = DateTimeField(db_field="rotatedAt")

@@ -1,9 +1,10 @@
 """Every query on sessions."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kernapay.core.cache import Cache, cached
 from kernapay.core.clock import Clock, now
+from kernapay.core.filters import BeforeAfter, LimitOffset, OrderBy
 from kernapay.core.mongo import Mongo
 from kernapay.core.repository import Repository
 from kernapay.sessions.dtos import SessionView
@@ -21,9 +22,46 @@ class SessionRepository(Repository[Session]):
     async def session(self, *, user_id: str, session_id: str) -> SessionView | None:
         return await self.select_one(SessionView, id=session_id, user_id=user_id)
 
-    async def end(self, user_id: str, session_id: str | None = None) -> int:
-        """End one session, or all of the user's; how many there were. No cache knows them any more."""
-        which = {"user_id": user_id} | ({"id": session_id} if session_id else {})
+    async def of(self, user_id: str, limit: int) -> list[SessionView]:
+        """The user's living sessions, newest first."""
+        return await self.select(
+            SessionView,
+            BeforeAfter("expires_at", after=self.clock()),
+            OrderBy("created_at", descending=True),
+            LimitOffset(limit),
+            user_id=user_id,
+        )
+
+    async def rotate(self, session: Session, new: str, expires_at: datetime) -> Session | None:
+        """Put a new refresh token in the place of the one that was read; None when another request was faster."""
+        at = self.clock()
+        rotated = await self.update_where(
+            {"id": session.pk, "refresh_hash": session.refresh_hash},
+            set__refresh_hash=new,
+            set__previous_hash=session.refresh_hash,
+            set__rotated_at=at,
+            set__last_used_at=at,
+            set__expires_at=expires_at,
+        )
+        if rotated is not None:
+            await self.session.evict(user_id=str(session.user_id))
+        return rotated
+
+    async def touch(self, user_id: str, session_id: str) -> None:
+        """Note that the session is in use."""
+        where = {"id": session_id, "user_id": user_id}
+        await self.update_where(where, set__last_used_at=self.clock())
+        await self.session.evict(user_id=user_id)
+
+    async def end(
+        self, user_id: str, session_id: str | None = None, *, keep: str | None = None
+    ) -> int:
+        """End one session, or all of the user's but `keep`; how many. No cache knows them any more."""
+        which: dict[str, str] = {"user_id": user_id}
+        if session_id is not None:
+            which["id"] = session_id
+        if keep is not None:
+            which["id__ne"] = keep
         ended = await self.delete_where(**which)
         await self.session.evict(user_id=user_id)
         return ended

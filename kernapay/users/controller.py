@@ -4,14 +4,16 @@ from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from kernapay.core.documented import problems
 from kernapay.core.envelope import StoredJSON
 from kernapay.core.errors import NotFound
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import SignedIn
 from kernapay.security.principal import Authenticated
+from kernapay.security.rate_limits import RateLimited
 from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
 from kernapay.users.repository import UserRepository
-from kernapay.users.service import UserService
+from kernapay.users.service import EmailTaken, UserService
 
 
 class SignUpController(Controller):
@@ -22,7 +24,12 @@ class SignUpController(Controller):
     opt = {PUBLIC: True}
     security = [{}]
 
-    @post("/signup")
+    @post(
+        "/signup",
+        guards=[RateLimited("signup")],
+        response_description="The account is open.",
+        responses=problems(EmailTaken),
+    )
     async def sign_up(
         self, data: JSONBody[SignUp], accounts: NamedDependency[UserService]
     ) -> UserView:
@@ -35,7 +42,7 @@ class UserController(Controller):
     tags = ["Users"]
     guards = [SignedIn()]
 
-    @get("/profile")
+    @get("/profile", responses=problems(NotFound))
     async def profile(
         self, request: Authenticated, users: NamedDependency[UserRepository]
     ) -> StoredJSON[UserView]:
@@ -45,7 +52,7 @@ class UserController(Controller):
             raise NotFound("This account is gone.")
         return StoredJSON(profile)
 
-    @put("/update")
+    @put("/update", responses=problems(NotFound))
     async def update(
         self,
         request: Authenticated,

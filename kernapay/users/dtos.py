@@ -1,11 +1,12 @@
 """What crosses the wire about users."""
 
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from kernapay.core.text import Line
+from kernapay.core.clock import Instant
+from kernapay.core.ids import OBJECT_ID_EXAMPLE
+from kernapay.core.text import Line, form
 from kernapay.security.passwords import MAX_LENGTH, MIN_LENGTH
 from kernapay.security.principal import Role
 from kernapay.users.models import UserStatus
@@ -16,22 +17,35 @@ Password = Annotated[
     Meta(
         min_length=MIN_LENGTH,
         max_length=MAX_LENGTH,
-        pattern=r"^[^\x00\ud800-\udfff]*$",
+        pattern=form(r"^[^\x00\ud800-\udfff]*$", "text without NUL"),
         examples=["correct horse battery"],
     ),
 ]
-CountryCode = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{0,3}$", examples=["+91"])]
+CountryCode = Annotated[
+    str,
+    Meta(
+        pattern=form(r"^\+[1-9][0-9]{0,3}$", "a country calling code such as +91"),
+        examples=["+91"],
+    ),
+]
 MobileNumber = (
     Annotated[int, Meta(ge=1, le=999_999_999_999_999, examples=[9876543210])]
-    | Annotated[str, Meta(pattern=r"^[0-9]{4,15}$")]
+    | Annotated[str, Meta(pattern=form(r"^[0-9]{4,15}$", "4 to 15 digits"))]
 )
+ObjectIdText = Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
+Email = Annotated[str, Meta(examples=["asha@example.com"])]
+Name = Annotated[str, Meta(examples=["Asha Rao"])]
 
 
 class SignUp(Struct, rename="camel", forbid_unknown_fields=True):
+    """`mobileNumber` is the national number. Nobody signs up as ADMIN."""
+
     email: EmailText
     name: Annotated[Line, Meta(examples=["Asha Rao"])]
     password: Password
-    confirm_password: Annotated[str, Meta(max_length=MAX_LENGTH)]
+    confirm_password: Annotated[
+        str, Meta(max_length=MAX_LENGTH, examples=["correct horse battery"])
+    ]
     mobile_number: MobileNumber
     country_code: CountryCode
     type: Role = Role.USER
@@ -40,7 +54,7 @@ class SignUp(Struct, rename="camel", forbid_unknown_fields=True):
 class ProfileUpdate(Struct, rename="camel", forbid_unknown_fields=True):
     """What people may change of themselves. A new number has to be verified again."""
 
-    name: Line | UnsetType = UNSET
+    name: Annotated[Line, Meta(examples=["Asha Rao"])] | UnsetType = UNSET
     mobile_number: MobileNumber | UnsetType = UNSET
     country_code: CountryCode | UnsetType = UNSET
 
@@ -48,34 +62,44 @@ class ProfileUpdate(Struct, rename="camel", forbid_unknown_fields=True):
 class UserView(Struct, rename="camel"):
     """A user as they and the administrators see them; never the password or its hash."""
 
-    id: str = field(name="_id")
-    email: str
-    name: str
+    id: ObjectIdText = field(name="_id")
+    email: Email
+    name: Name
     type: Role
     status: UserStatus
-    country_code: str | None = None
-    mobile_number: int | None = None
+    country_code: Annotated[str, Meta(examples=["+91"])] | None = None
+    mobile_number: Annotated[int, Meta(examples=[9876543210])] | None = None
     is_email_verified: bool = False
     is_mobile_number_verified: bool = False
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    created_at: Instant | None = None
+    updated_at: Instant | None = None
 
 
 class Login(Struct, rename="camel", forbid_unknown_fields=True):
+    """How one signs in."""
+
     email: EmailText
-    password: Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH)]
+    password: Annotated[
+        str, Meta(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery"])
+    ]
 
 
 class SignedInUser(Struct, rename="camel"):
-    id: str = field(name="_id")
-    email: str
-    name: str
+    """Whose token it is."""
+
+    id: ObjectIdText = field(name="_id")
+    email: Email
+    name: Name
     type: Role
 
 
 class LoggedIn(Struct, rename="camel"):
-    """The token goes into `Authorization: Bearer …` until `expiresAt`."""
+    """The token goes into `Authorization: Bearer …` until `expiresAt`; the refresh token buys the next pair, once."""
 
-    token: str
+    token: Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI2NmIxIn0.c2ln"])]
+    refresh_token: Annotated[
+        str, Meta(examples=["u1Zq8oYc3nXwT5vRk2LmPA.pYh3mCq0T1sVb7uXkR9eWd2aJf6gZl8nOi4tEc5rBvQ"])
+    ]
     user: SignedInUser
-    expires_at: datetime
+    expires_at: Instant
+    refresh_expires_at: Instant

@@ -4,12 +4,13 @@ from collections.abc import Collection
 from typing import Any
 
 import msgspec
+from bson import ObjectId
 from msgspec import UNSET
 
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
 from kernapay.core.repository import DuplicateRow
-from kernapay.security.passwords import PasswordHasher
-from kernapay.security.principal import Principal, Role
+from kernapay.security.passwords import PasswordHasher, check_strength
+from kernapay.security.principal import Principal
 from kernapay.users.contacts import check_phone, normalise_email
 from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
 from kernapay.users.models import User
@@ -17,6 +18,8 @@ from kernapay.users.repository import UserRepository
 
 
 class EmailTaken(Conflict):
+    """There is an account with this e-mail address."""
+
     code = "email_taken"
 
 
@@ -45,7 +48,7 @@ class UserService:
             )
         return await self.open_account(data)
 
-    async def open_account(self, data: SignUp) -> UserView:
+    async def open_account(self, data: SignUp, user_id: ObjectId | None = None) -> UserView:
         """Open an account of any type, for operators. Raises InvalidInput, EmailTaken."""
         if data.password != data.confirm_password:
             raise InvalidInput("The passwords differ.", field="confirmPassword")
@@ -55,6 +58,7 @@ class UserService:
         if await self._users.exists(email=email):
             raise EmailTaken("There is an account with this e-mail address.", field="email")
         user = User(
+            id=user_id or ObjectId(),
             email=email,
             name=data.name.strip(),
             password=await self._passwords.hash(data.password),
@@ -90,14 +94,10 @@ class UserService:
             raise NotFound("This account is gone.")
         return view_of(changed)
 
-    async def grant(self, email: str, role: Role) -> UserView | None:
-        """Give the account with this address another role; None when there is none."""
+    async def find(self, email: str) -> User | None:
+        """Give the account with this address. Raises InvalidInput when it cannot be one."""
         address = normalise_email(email, production=self._production)
-        user = await self._users.get_one_or_none(email=address)
-        if user is None:
-            return None
-        changed = await self._users.change(str(user.pk), set__type=role)
-        return None if changed is None else view_of(changed)
+        return await self._users.get_one_or_none(email=address)
 
 
 def view_of(user: User) -> UserView:

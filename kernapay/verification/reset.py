@@ -7,7 +7,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.errors import InvalidInput
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
-from kernapay.security.passwords import PasswordHasher
+from kernapay.security.passwords import PasswordHasher, check_strength
 from kernapay.users.contacts import normalise_email
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
@@ -68,6 +68,8 @@ class PasswordResets:
         if data.password != data.confirm_password:
             raise InvalidInput("The passwords differ.", field="confirmPassword")
         address = self._address(data.email)
+        # Before the code is looked at, and without the account: the answer must not tell whether there is one.
+        check_strength(data.password, address, "")
         await self._codes.redeem(Purpose.PASSWORD, address, address, data.code)
         user = await self._active(address)
         if user is None:

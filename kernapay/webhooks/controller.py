@@ -2,12 +2,26 @@
 
 from typing import Annotated, Any, Final
 
-from litestar import Controller, Request, post
+from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import HeaderParameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
+from kernapay.core.documented import RAW_BODY, problems
+from kernapay.core.errors import NotFound
 from kernapay.security.authentication import PUBLIC
-from kernapay.webhooks.dtos import Received
+from kernapay.security.guards import HasRole
+from kernapay.security.principal import Role
+from kernapay.webhooks.dtos import (
+    GatewayEvent,
+    Received,
+    Replayed,
+    ReplayRequest,
+    WebhookEventDetail,
+    WebhookEventView,
+)
+from kernapay.webhooks.guards import InvalidWebhookSignature
+from kernapay.webhooks.models import EventStatus
+from kernapay.webhooks.repository import WebhookRepository
 from kernapay.webhooks.service import WebhookInbox
 
 _MAX_BODY: Final = 1_048_576
@@ -18,10 +32,14 @@ class WebhookController(Controller):
 
     path = "/v1/api/payments/webhook"
     tags = ["Webhooks"]
-    opt = {PUBLIC: True}
+    opt = {PUBLIC: True, RAW_BODY: GatewayEvent}
     security = [{"WebhookSignature": []}]
 
-    @post(status_code=200, request_max_body_size=_MAX_BODY)
+    @post(
+        status_code=200,
+        request_max_body_size=_MAX_BODY,
+        responses=problems(InvalidWebhookSignature),
+    )
     async def receive(
         self,
         request: Request[Any, Any, Any],
@@ -29,10 +47,73 @@ class WebhookController(Controller):
         event_id: Annotated[
             str | None,
             HeaderParameter(
-                name="X-Razorpay-Event-Id", max_length=128, pattern="^[A-Za-z0-9_.-]+$"
+                name="X-Razorpay-Event-Id",
+                max_length=128,
+                pattern="^[A-Za-z0-9_.-]+$",
+                description="The event's id: a repeat is known by it, and by its very body.",
             ),
         ] = None,
     ) -> Received:
-        """Take an event of the gateway. Answered 200 once it is safely stored, or known already."""
+        """Take an event of the gateway.
+
+        Answered 200 once it is safely stored, or known already; whatever is signed is stored, also what we cannot read.
+        The signature, hex HMAC-SHA256 over the raw body, stands in the header `X-Razorpay-Signature`.
+        """
         await inbox.receive(await request.body(), event_id)
         return Received()
+
+
+EventId = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_.-]{1,128}$")]
+
+
+class InboxController(Controller):
+    """The inbox, for administrators."""
+
+    path = "/v1/api/webhooks/events"
+    tags = ["Webhooks"]
+    guards = [HasRole(Role.ADMIN)]
+
+    @get()
+    async def list_events(
+        self,
+        events: NamedDependency[WebhookRepository],
+        status: Annotated[EventStatus | None, QueryParameter()] = None,
+        event: Annotated[str | None, QueryParameter(max_length=100)] = None,
+        count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+        skip: Annotated[int, QueryParameter(ge=0, le=100_000)] = 0,
+    ) -> list[WebhookEventView]:
+        """List the events that came, newest first."""
+        return await events.page(status, event, skip=skip, count=count)
+
+    @get("/{event_id:str}")
+    async def show_event(
+        self, event_id: EventId, events: NamedDependency[WebhookRepository]
+    ) -> WebhookEventDetail:
+        """Show one event with its body."""
+        return await _detail(events, event_id)
+
+    @post("/{event_id:str}/replay", status_code=200)
+    async def replay_event(
+        self,
+        event_id: EventId,
+        inbox: NamedDependency[WebhookInbox],
+        events: NamedDependency[WebhookRepository],
+    ) -> WebhookEventDetail:
+        """Handle one event again. Harmless when it was handled: money moves only forward."""
+        await inbox.replay(event_id)
+        return await _detail(events, event_id)
+
+    @post("/replay", status_code=200)
+    async def replay_events(
+        self, data: JSONBody[ReplayRequest], inbox: NamedDependency[WebhookInbox]
+    ) -> Replayed:
+        """Handle the oldest parked (or pending) events again."""
+        return Replayed(await inbox.replay_all(EventStatus(data.status)))
+
+
+async def _detail(events: WebhookRepository, event_id: str) -> WebhookEventDetail:
+    found = await events.get_one_or_none(event_id=event_id)
+    view = await events.select_one(WebhookEventView, event_id=event_id)
+    if found is None or view is None:
+        raise NotFound("There is no such event.", field="eventId")
+    return WebhookEventDetail(view, bytes(found.body).decode("utf-8", "replace"))

@@ -16,6 +16,8 @@ _log = structlog.get_logger("kernapay.webhooks")
 
 
 class InvalidWebhookSignature(Unauthenticated):
+    """The signature does not fit the body."""
+
     code = "invalid_signature"
 
 

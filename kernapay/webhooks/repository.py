@@ -5,6 +5,7 @@ from typing import Any
 
 from kernapay.core.filters import LimitOffset, OrderBy
 from kernapay.core.repository import DuplicateRow, Repository
+from kernapay.webhooks.dtos import WebhookEventView
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 
 
@@ -60,6 +61,15 @@ class WebhookRepository(Repository[WebhookEvent]):
             set__error=error,
             inc__attempts=1,
         )
+
+    async def page(
+        self, status: EventStatus | None, event: str | None, *, skip: int, count: int
+    ) -> list[WebhookEventView]:
+        where: dict[str, Any] = {"status": status} if status else {}
+        if event:
+            where["event"] = event
+        newest = OrderBy("created_at", descending=True)
+        return await self.select(WebhookEventView, newest, LimitOffset(count, skip), **where)
 
     async def reopen(self, **where: Any) -> WebhookEvent | None:
         """Make an event due again, whatever became of it."""

@@ -11,7 +11,8 @@ import structlog
 from kernapay.core.cache import Cache
 from kernapay.core.clock import Clock, now
 from kernapay.core.crashpoints import crash_point
-from kernapay.core.errors import KernaPayError
+from kernapay.core.errors import KernaPayError, NotFound
+from kernapay.core.filters import LimitOffset, OrderBy
 from kernapay.core.metrics import WEBHOOKS
 from kernapay.payments.settlement import Evidence, Settlement, UnknownOrder
 from kernapay.payments.states import Event, Source
@@ -21,6 +22,7 @@ from kernapay.webhooks.repository import WebhookRepository
 
 _log = structlog.get_logger("kernapay.webhooks")
 _MARK_TTL: Final = timedelta(hours=24)
+_REPLAYED_AT_ONCE: Final = 100
 # While the request that brought an event is at work on it, the worker leaves it alone.
 _FIRST_LEASE: Final = timedelta(seconds=30)
 _LEASE: Final = timedelta(minutes=2)
@@ -101,6 +103,21 @@ class WebhookInbox:
             return False
         await self.process(event)
         return True
+
+    async def replay(self, event_id: str) -> None:
+        """Handle a stored event again, whatever became of it before. Raises NotFound, Unavailable."""
+        event = await self._events.reopen(event_id=event_id)
+        if event is None:
+            raise NotFound("There is no such event.", field="eventId")
+        await self.process(event)
+
+    async def replay_all(self, status: EventStatus, most: int = _REPLAYED_AT_ONCE) -> int:
+        """Handle the oldest events of a status again; how many."""
+        oldest = OrderBy("created_at")
+        found = await self._events.list(oldest, LimitOffset(most), status=status)
+        for event in found:
+            await self.replay(event.event_id)
+        return len(found)
 
     async def _handle(self, event: WebhookEvent) -> tuple[EventStatus, str]:
         kind = _EVENTS.get(event.event)

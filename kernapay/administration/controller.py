@@ -1,0 +1,100 @@
+"""HTTP for managing accounts."""
+
+from datetime import datetime
+from typing import Annotated
+
+from litestar import Controller, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter, QueryParameter
+
+from kernapay.administration.dtos import NewUser, RoleChange, UserPage, UserSearch
+from kernapay.administration.repository import RosterRepository
+from kernapay.administration.service import AdministrationService
+from kernapay.core.errors import NotFound
+from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.security.guards import HasRole
+from kernapay.security.principal import Authenticated, Role
+from kernapay.users.dtos import UserView
+from kernapay.users.models import UserStatus
+
+UserId = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)]
+
+
+class AdministrationController(Controller):
+    path = "/v1/api/admin/users"
+    tags = ["Administration"]
+    guards = [HasRole(Role.ADMIN)]
+
+    @get()
+    async def list_users(
+        self,
+        roster: NamedDependency[RosterRepository],
+        search: Annotated[
+            str | None, QueryParameter(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
+        ] = None,
+        user_type: Annotated[Role | None, QueryParameter(name="type")] = None,
+        user_status: Annotated[UserStatus | None, QueryParameter(name="status")] = None,
+        created_before: Annotated[datetime | None, QueryParameter(name="createdBefore")] = None,
+        created_after: Annotated[datetime | None, QueryParameter(name="createdAfter")] = None,
+        count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+        skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
+    ) -> UserPage:
+        """List accounts, newest first.
+
+        `search` is the beginning of an e-mail address or of a name. `createdAfter` is inclusive, `createdBefore`
+        is not.
+        """
+        asked = UserSearch(search, user_type, user_status, created_before, created_after)
+        users, total = await roster.search(asked, count, skip)
+        return UserPage(total, list(users))
+
+    @post()
+    async def create_user(
+        self,
+        request: Authenticated,
+        data: JSONBody[NewUser],
+        administration: NamedDependency[AdministrationService],
+    ) -> UserView:
+        """Open an account for somebody: a provider, a lab assistant, a user."""
+        return await administration.create(request.user, data)
+
+    @get("/{user_id:str}")
+    async def show_user(
+        self, user_id: UserId, roster: NamedDependency[RosterRepository]
+    ) -> UserView:
+        """Give one account."""
+        found = await roster.profile(user_id=user_id)
+        if found is None:
+            raise NotFound("There is no such account.")
+        return found
+
+    @post("/{user_id:str}/activate", status_code=200)
+    async def activate(
+        self,
+        request: Authenticated,
+        user_id: UserId,
+        administration: NamedDependency[AdministrationService],
+    ) -> UserView:
+        """Let a person in again. They have to sign in anew."""
+        return await administration.set_status(request.user, user_id, UserStatus.ACTIVE)
+
+    @post("/{user_id:str}/deactivate", status_code=200)
+    async def deactivate(
+        self,
+        request: Authenticated,
+        user_id: UserId,
+        administration: NamedDependency[AdministrationService],
+    ) -> UserView:
+        """Lock a person out: their next request is refused, on every device. Never the last administrator."""
+        return await administration.set_status(request.user, user_id, UserStatus.INACTIVE)
+
+    @put("/{user_id:str}/role")
+    async def change_role(
+        self,
+        request: Authenticated,
+        user_id: UserId,
+        data: JSONBody[RoleChange],
+        administration: NamedDependency[AdministrationService],
+    ) -> UserView:
+        """Give a person another role, from their next request on. Never takes away the last administrator."""
+        return await administration.set_role(request.user, user_id, data.role)

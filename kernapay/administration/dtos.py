@@ -1,0 +1,45 @@
+"""What crosses the wire when administrators manage accounts."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from kernapay.core.text import Line
+from kernapay.security.passwords import MAX_LENGTH
+from kernapay.security.principal import Role
+from kernapay.users.dtos import CountryCode, EmailText, MobileNumber, Password, UserView
+from kernapay.users.models import UserStatus
+
+
+class NewUser(Struct, rename="camel", forbid_unknown_fields=True):
+    """Without a password, the person sets one by asking for a reset: nobody else ever knows it."""
+
+    email: EmailText
+    name: Annotated[Line, Meta(examples=["Asha Rao"])]
+    mobile_number: MobileNumber
+    country_code: CountryCode
+    type: Annotated[Role, Meta(examples=["LAB_ASSISTANT"])]
+    password: Password | None = None
+    confirm_password: Annotated[str, Meta(max_length=MAX_LENGTH)] | None = None
+
+
+class RoleChange(Struct, rename="camel", forbid_unknown_fields=True):
+    role: Annotated[Role, Meta(examples=["LAB_ASSISTANT"])]
+
+
+class UserPage(Struct, rename="camel"):
+    """Newest first; `total` counts what the filters let through."""
+
+    total: int
+    users: list[UserView]
+
+
+class UserSearch(Struct, frozen=True):
+    """What to look for; None is no condition."""
+
+    prefix: str | None = None
+    type: Role | None = None
+    status: UserStatus | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None

@@ -1,0 +1,53 @@
+"""HTTP for API keys."""
+
+from typing import Annotated
+
+from litestar import Controller, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter, QueryParameter
+
+from kernapay.apikeys.dtos import ApiKeyCreate, ApiKeyCreated, ApiKeyPage, ApiKeyView
+from kernapay.apikeys.repository import ApiKeyRepository
+from kernapay.apikeys.service import ApiKeyService
+from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.security.guards import HasRole, IsPerson
+from kernapay.security.principal import Authenticated, Role
+
+
+class ApiKeyController(Controller):
+    """For people: a leaked key must not be able to make itself successors."""
+
+    path = "/v1/api/admin/api-keys"
+    tags = ["Administration"]
+    guards = [HasRole(Role.ADMIN), IsPerson()]
+
+    @post()
+    async def create_key(
+        self,
+        request: Authenticated,
+        data: JSONBody[ApiKeyCreate],
+        api_keys: NamedDependency[ApiKeyService],
+    ) -> ApiKeyCreated:
+        """Make a key for a back end. It is shown in this answer and never again."""
+        return await api_keys.create(request.user, data)
+
+    @get()
+    async def list_keys(
+        self,
+        api_key_rows: NamedDependency[ApiKeyRepository],
+        count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+        skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
+    ) -> ApiKeyPage:
+        """List the keys: whose they are and when they were last used, never the keys themselves."""
+        keys, total = await api_key_rows.page(count, skip)
+        return ApiKeyPage(total, list(keys))
+
+    @delete("/{key_id:str}", status_code=200)
+    async def revoke_key(
+        self,
+        request: Authenticated,
+        key_id: Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)],
+        api_keys: NamedDependency[ApiKeyService],
+    ) -> ApiKeyView:
+        """Revoke a key. It stops working at once, everywhere."""
+        return await api_keys.revoke(request.user, key_id)

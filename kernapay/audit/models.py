@@ -1,0 +1,24 @@
+"""The audit log: one entry per privileged action, written before the action."""
+
+from typing import Any, ClassVar
+
+from mongoengine import DictField, ObjectIdField, StringField
+
+from kernapay.core.mongo import Record
+
+
+class AuditEntry(Record):
+    """`failure` is set in a second entry of the same operation, when the action did not come about."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "audit_log"}
+
+    operation: str = StringField(required=True)
+    actor: str = StringField(required=True)
+    actor_role: str | None = StringField(db_field="actorRole")
+    key_id: str | None = ObjectIdField(db_field="keyId")
+    action: str = StringField(required=True)
+    target: str | None = StringField()
+    before: dict[str, Any] = DictField(null=True)
+    after: dict[str, Any] = DictField(null=True)
+    failure: str | None = StringField()
+    request_id: str | None = StringField(db_field="requestId")

@@ -1,0 +1,76 @@
+"""Append to the audit log and read it. Nothing here, or anywhere, changes or deletes an entry."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import structlog
+
+from kernapay.audit.dtos import AuditView
+from kernapay.audit.models import AuditEntry
+from kernapay.core.clock import Clock, now
+from kernapay.core.errors import KernaPayError, Unavailable
+from kernapay.core.filters import Filter, LimitOffset, OrderBy
+from kernapay.core.mongo import Mongo
+from kernapay.core.repository import Repository
+from kernapay.security.principal import Principal
+
+CLI: Final = "cli"
+"""The actor when there is no account: somebody with a shell on the server."""
+
+
+class _Rows(Repository[AuditEntry]):
+    model = AuditEntry
+
+
+class AuditLog:
+    """Holds a repository instead of being one: its verbs for updating and deleting are out of reach."""
+
+    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+        self._rows = _Rows(mongo, clock)
+
+    @asynccontextmanager
+    async def action(
+        self,
+        actor: Principal | None,
+        action: str,
+        target: str | None = None,
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[None]:
+        """Log the action, then let it happen; without an actor, it is the command line's.
+
+        Written first, so that nothing privileged happens unlogged. An action that then fails gets a second entry.
+        Raises Unavailable, and the action does not happen, when the entry cannot be written.
+        """
+        facts = {
+            "operation": secrets.token_hex(8),
+            "actor": CLI if actor is None else actor.id,
+            "actor_role": None if actor is None else actor.role.value,
+            "key_id": None if actor is None else actor.key_id,
+            "action": action,
+            "target": target,
+            "before": None if before is None else dict(before),
+            "after": None if after is None else dict(after),
+            "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        }
+        await self._rows.add(AuditEntry(**facts))
+        try:
+            yield
+        except KernaPayError as error:
+            # The store that just failed may refuse this one too; the caller must hear of the first failure.
+            with suppress(Unavailable):
+                await self._rows.add(AuditEntry(**facts, failure=error.code))
+            raise
+
+    async def search(
+        self, *filters: Filter, count: int, skip: int = 0, **where: Any
+    ) -> tuple[Sequence[AuditView], int]:
+        """Give a window of the entries, newest first, and how many there are."""
+        newest = (OrderBy("created_at", descending=True), OrderBy("id", descending=True))
+        page = await self._rows.select(
+            AuditView, *filters, *newest, LimitOffset(count, skip), **where
+        )
+        return page, await self._rows.count(*filters, **where)

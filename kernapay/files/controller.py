@@ -1,0 +1,33 @@
+"""HTTP for stored files."""
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
+from litestar.response import File
+
+from kernapay.files.base import FILE_NAME, FileStore, media_type
+from kernapay.files.local import PATH
+from kernapay.security.authentication import PUBLIC
+
+
+class FileController(Controller):
+    """Public: the link's signature is the proof."""
+
+    path = PATH
+    tags = ["Files"]
+    opt = {PUBLIC: True}
+    security = [{}]
+
+    @get("/{name:str}")
+    async def download(
+        self,
+        name: Annotated[str, PathParameter(pattern=FILE_NAME, max_length=64)],
+        files: NamedDependency[FileStore],
+        expires: Annotated[int, QueryParameter(ge=0, le=2**53)],
+        signature: Annotated[str, QueryParameter(pattern="^[0-9a-f]{64}$")],
+    ) -> File:
+        """Download a file by the link that a receipt or an export was answered with."""
+        path = files.path_of(name, expires, signature)
+        return File(path=path, filename=name, media_type=media_type(name))

@@ -1,0 +1,99 @@
+"""Files in a folder of this machine, behind links that we sign ourselves."""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from time import time
+from typing import IO, Final
+
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.clock import Clock, now
+from kernapay.core.errors import Forbidden, NotFound, Unavailable
+from kernapay.core.keys import derive_key
+from kernapay.files.base import FILE_NAME, LINK_LIFETIME, FileLink
+
+PATH: Final = "/v1/api/files"
+# A link lives for minutes, and what it leads to can be made again: nothing personal is left lying about.
+_KEPT: Final = timedelta(days=1)
+
+
+class LinkRefused(Forbidden):
+    """The link was changed, or has expired: ask for a new one."""
+
+    code = "link_refused"
+    title = "Link refused"
+
+
+class LocalFiles:
+    def __init__(
+        self, folder: Path, secrets: Sequence[str], pool: Bulkhead, clock: Clock = now
+    ) -> None:
+        """Sign with a key made from the first secret; accept those of all, so that secrets can be rotated."""
+        self._folder = folder
+        self._keys = [derive_key(secret, "files") for secret in secrets]
+        self._pool = pool
+        self._clock = clock
+
+    async def put(self, name: str, content: IO[bytes]) -> None:
+        await self._pool.run(self._put, name, content)
+
+    async def link(self, name: str) -> FileLink:
+        expires_at = (self._clock() + LINK_LIFETIME).replace(microsecond=0)
+        expires = int(expires_at.timestamp())
+        signature = self._sign(self._keys[0], name, expires)
+        return FileLink(name, f"{PATH}/{name}?expires={expires}&signature={signature}", expires_at)
+
+    def path_of(self, name: str, expires: int, signature: str) -> Path:
+        fits = [
+            hmac.compare_digest(self._sign(key, name, expires).encode(), signature.encode())
+            for key in self._keys
+        ]
+        if not any(fits) or expires <= self._clock().timestamp():
+            raise LinkRefused("The link is not valid, or it has expired.")
+        # The signature would do; the name is checked all the same before it becomes a path.
+        path = self._folder / name
+        if not re.fullmatch(FILE_NAME, name) or not path.is_file():
+            raise NotFound("This file is gone: make it again.")
+        return path
+
+    async def check(self) -> str:
+        await self._pool.run(self._check)
+        return f"the folder {self._folder.resolve()} of this machine"
+
+    def _put(self, name: str, content: IO[bytes]) -> None:
+        part = self._folder / f".{secrets.token_hex(8)}.part"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(
+                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+            ) as file:
+                shutil.copyfileobj(content, file)
+            part.replace(self._folder / name)
+            self._forget_old()
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise Unavailable("The file cannot be stored now.") from error
+
+    def _forget_old(self) -> None:
+        oldest = time() - _KEPT.total_seconds()
+        for path in self._folder.iterdir():
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+    def _check(self) -> None:
+        probe = self._folder / f".{secrets.token_hex(8)}.part"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe.touch(mode=0o600)
+            probe.unlink()
+        except OSError as error:
+            raise Unavailable(f"{self._folder} cannot be written: {error.strerror}.") from error
+
+    def _sign(self, key: bytes, name: str, expires: int) -> str:
+        return hmac.digest(key, f"{name}\n{expires}".encode(), hashlib.sha256).hex()

@@ -1,0 +1,108 @@
+"""Files in a bucket of any S3-compatible store, by boto3 in a thread."""
+
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, Final
+
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.clock import Clock, now
+from kernapay.core.errors import NotFound, Unavailable
+from kernapay.files.base import LINK_LIFETIME, FileLink, media_type
+
+_CONNECT_SECONDS: Final = 3
+_READ_SECONDS: Final = 15
+
+
+class S3Files:
+    """Objects are private; links are presigned (s3v4). How long objects stay is a lifecycle rule of the bucket."""
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        region: str | None,
+        key_id: str | None,
+        secret: str | None,
+        endpoint: str | None,
+        pool: Bulkhead,
+        clock: Clock = now,
+    ) -> None:
+        """Without a key, boto3 looks for one where AWS puts it: the machine's role, a profile."""
+        self._bucket = bucket
+        self._region = region
+        self._key_id = key_id
+        self._secret = secret
+        self._endpoint = endpoint
+        self._pool = pool
+        self._clock = clock
+
+    async def put(self, name: str, content: IO[bytes]) -> None:
+        await self._call(self._put, name, content)
+
+    async def link(self, name: str) -> FileLink:
+        expires_at = (self._clock() + LINK_LIFETIME).replace(microsecond=0)
+        return FileLink(name, await self._call(self._presign, name, LINK_LIFETIME), expires_at)
+
+    def path_of(self, name: str, expires: int, signature: str) -> Path:
+        raise NotFound("Files are kept in a bucket: their links lead there.")
+
+    async def check(self) -> str:
+        await self._call(lambda: self._client.head_bucket(Bucket=self._bucket))
+        return f"the bucket {self._bucket}"
+
+    async def _call(self, work: Any, *args: Any) -> Any:
+        def run() -> Any:
+            from boto3.exceptions import Boto3Error
+            from botocore.exceptions import BotoCoreError, ClientError
+
+            try:
+                return work(*args)
+            except (Boto3Error, BotoCoreError, ClientError) as error:
+                raise Unavailable("The file store cannot be reached, or refuses.") from error
+
+        return await self._pool.run(run)
+
+    def _put(self, name: str, content: IO[bytes]) -> None:
+        self._client.upload_fileobj(
+            content,
+            self._bucket,
+            name,
+            ExtraArgs={
+                "ContentType": media_type(name),
+                "ContentDisposition": f'attachment; filename="{name}"',
+                "CacheControl": "no-store",
+            },
+        )
+
+    def _presign(self, name: str, lifetime: timedelta) -> str:
+        url: str = self._client.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._bucket, "Key": name},
+            ExpiresIn=int(lifetime.total_seconds()),
+        )
+        return url
+
+    @cached_property
+    def _client(self) -> Any:
+        # Half a second and 30 MB, for those who use it.
+        import boto3
+        from botocore.config import Config
+
+        return boto3.session.Session().client(
+            "s3",
+            region_name=self._region,
+            aws_access_key_id=self._key_id,
+            aws_secret_access_key=self._secret,
+            endpoint_url=self._endpoint,
+            config=Config(
+                signature_version="s3v4",
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_READ_SECONDS,
+                retries={"total_max_attempts": 2},
+                s3={"addressing_style": "path" if self._endpoint else "auto"},
+                # Stores that are not AWS's do not all know the newer checksums.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )

@@ -1,0 +1,131 @@
+"""HTTP for what people keep or hand on: payments received, receipts, exports."""
+
+from typing import Annotated
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+from litestar.response import Stream
+from msgspec import Meta, Struct, field
+
+from kernapay.core.documented import problems
+from kernapay.core.ids import REFERENCE_PATTERN
+from kernapay.files.base import MEDIA_TYPES, FileLink
+from kernapay.payments.controller import Reference
+from kernapay.payments.dtos import PaymentSummary
+from kernapay.payments.export import ExportService, read_instant
+from kernapay.payments.receipts import NoReceipt, ReceiptService
+from kernapay.payments.repository import PaymentRepository
+from kernapay.security.guards import HasRole, SignedIn
+from kernapay.security.principal import Authenticated, Role
+
+When = Annotated[str, Meta(min_length=10, max_length=40, examples=["2026-01-01"])]
+
+
+class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """Days, or times with a zone; `from` is inclusive, `to` is not."""
+
+    start: When = field(name="from")
+    end: When = field(name="to")
+
+
+class StatementController(Controller):
+    path = "/v1/api/payments"
+    tags = ["Payments"]
+
+    @get("/received", guards=[HasRole(Role.PROVIDER)])
+    async def received(
+        self,
+        request: Authenticated,
+        payment_rows: NamedDependency[PaymentRepository],
+        count: Annotated[
+            int, QueryParameter(ge=1, le=100, description="How many payments at most.")
+        ] = 10,
+        skip: Annotated[
+            int, QueryParameter(ge=0, le=10_000, description="How many of the newest to leave out.")
+        ] = 0,
+        cursor: Annotated[
+            str | None,
+            QueryParameter(
+                pattern=REFERENCE_PATTERN,
+                max_length=128,
+                description="The `referenceId` of the last payment you have; `skip` is ignored then.",
+            ),
+        ] = None,
+    ) -> list[PaymentSummary]:
+        """List what was paid to the calling provider, newest first."""
+        return await payment_rows.received(request.user.id, count, skip, cursor)
+
+    @get(
+        "/{reference_id:str}/receipt",
+        guards=[SignedIn()],
+        media_type=MEDIA_TYPES["pdf"],
+        responses=problems(NoReceipt),
+    )
+    async def receipt(
+        self,
+        request: Authenticated,
+        reference_id: Reference,
+        receipts: NamedDependency[ReceiptService],
+    ) -> Response[bytes]:
+        """Give the receipt of a paid payment as PDF, to those who may see the payment."""
+        return Response(
+            await receipts.receipt(request.user, reference_id),
+            media_type=MEDIA_TYPES["pdf"],
+            headers={"Content-Disposition": 'attachment; filename="receipt.pdf"'},
+        )
+
+    @post(
+        "/{reference_id:str}/receipt",
+        guards=[SignedIn()],
+        status_code=200,
+        responses=problems(NoReceipt),
+    )
+    async def receipt_link(
+        self,
+        request: Authenticated,
+        reference_id: Reference,
+        receipts: NamedDependency[ReceiptService],
+    ) -> FileLink:
+        """Give a link to the receipt that works for five minutes without a token, to be sent on."""
+        return await receipts.store(request.user, reference_id)
+
+
+class ExportController(Controller):
+    path = "/v1/api/payments"
+    tags = ["Payments"]
+    guards = [HasRole(Role.ADMIN)]
+
+    @get("/export", media_type=MEDIA_TYPES["csv"])
+    async def export(
+        self,
+        request: Authenticated,
+        exports: NamedDependency[ExportService],
+        start: Annotated[str, QueryParameter(name="from", min_length=10, max_length=40)],
+        end: Annotated[str, QueryParameter(name="to", min_length=10, max_length=40)],
+    ) -> Stream:
+        """Download the payments created between two times as CSV; `from` is inclusive, `to` is not.
+
+        Both are days (`2026-01-31`, in UTC) or times with a zone (`2026-01-31T10:15:00Z`). Text that a spreadsheet
+        would take for a formula has a `'` in front.
+        """
+        rows = await exports.stream(
+            request.user, read_instant(start, "from"), read_instant(end, "to")
+        )
+        return Stream(
+            rows,
+            media_type=MEDIA_TYPES["csv"],
+            headers={"Content-Disposition": 'attachment; filename="payments.csv"'},
+        )
+
+    @post("/exports")
+    async def export_file(
+        self,
+        request: Authenticated,
+        data: JSONBody[ExportRequest],
+        exports: NamedDependency[ExportService],
+    ) -> FileLink:
+        """Store the same export as a file, and give a link to it that works for five minutes."""
+        return await exports.store(
+            request.user, read_instant(data.start, "from"), read_instant(data.end, "to")
+        )

@@ -1,0 +1,89 @@
+"""HTTP for reconciliation; administrators only."""
+
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter, QueryParameter
+
+from kernapay.core.errors import NotFound
+from kernapay.core.filters import LimitOffset, OrderBy
+from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.reconciliation.dtos import (
+    FindingView,
+    Repaired,
+    ReportDetail,
+    ReportRequest,
+    ReportView,
+)
+from kernapay.reconciliation.repository import FindingRepository, ReportRepository
+from kernapay.reconciliation.service import ReconciliationService
+from kernapay.security.guards import HasRole
+from kernapay.security.principal import Authenticated, Role
+
+Id = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)]
+
+
+class ReconciliationController(Controller):
+    path = "/v1/api/reconciliation"
+    tags = ["Reconciliation"]
+    guards = [HasRole(Role.ADMIN)]
+
+    @post("/reports", status_code=202)
+    async def request_report(
+        self,
+        request: Authenticated,
+        data: JSONBody[ReportRequest],
+        reconciliation: NamedDependency[ReconciliationService],
+        reports: NamedDependency[ReportRepository],
+    ) -> ReportView:
+        """Order a comparison of a window with the gateway's books; a worker makes it."""
+        report = await reconciliation.request(data.window_from, data.window_to, request.user.id)
+        return await _report(reports, str(report.pk))
+
+    @get("/reports")
+    async def list_reports(
+        self,
+        reports: NamedDependency[ReportRepository],
+        count: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
+        skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
+    ) -> list[ReportView]:
+        """List comparisons, newest first."""
+        newest = OrderBy("created_at", descending=True)
+        return await reports.select(ReportView, newest, LimitOffset(count, skip))
+
+    @get("/reports/{report_id:str}")
+    async def show_report(
+        self,
+        report_id: Id,
+        reports: NamedDependency[ReportRepository],
+        findings: NamedDependency[FindingRepository],
+        count: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
+        skip: Annotated[int, QueryParameter(ge=0, le=100_000)] = 0,
+    ) -> ReportDetail:
+        """Show a comparison and what it found."""
+        return ReportDetail(
+            await _report(reports, report_id),
+            await findings.select(
+                FindingView, OrderBy("id"), LimitOffset(count, skip), report_id=report_id
+            ),
+        )
+
+    @post("/reports/{report_id:str}/findings/{finding_id:str}/repair", status_code=200)
+    async def repair(
+        self,
+        request: Authenticated,
+        report_id: Id,
+        finding_id: Id,
+        reconciliation: NamedDependency[ReconciliationService],
+    ) -> Repaired:
+        """Bring the payment of a finding to what the gateway says of it. Repeating it is harmless."""
+        outcome = await reconciliation.repair(report_id, finding_id, request.user.id)
+        return Repaired(finding_id, outcome)
+
+
+async def _report(reports: ReportRepository, report_id: str) -> ReportView:
+    found = await reports.select_one(ReportView, id=report_id)
+    if found is None:
+        raise NotFound("There is no such report.")
+    return found

@@ -1,0 +1,52 @@
+"""What crosses the wire about reconciliation."""
+
+from datetime import datetime
+
+from msgspec import Struct, field
+
+from kernapay.reconciliation.models import Kind, ReportState
+
+
+class ReportRequest(Struct, forbid_unknown_fields=True):
+    """A window of at most 31 days; `to` is where it ends, in the past."""
+
+    window_from: datetime = field(name="from")
+    window_to: datetime = field(name="to")
+
+
+class ReportView(Struct, rename="camel"):
+    """`totals` counts what was compared; `findings` what did not agree."""
+
+    id: str = field(name="_id")
+    window_from: datetime = field(name="from")
+    window_to: datetime = field(name="to")
+    state: ReportState
+    created_at: datetime
+    totals: dict[str, int] = {}
+    night: str | None = None
+    error: str | None = None
+    finished_at: datetime | None = None
+
+
+class FindingView(Struct, rename="camel"):
+    """One thing the books disagree on; repair it with one call."""
+
+    id: str = field(name="_id")
+    kind: Kind
+    reference_id: str | None = None
+    order_id: str | None = None
+    razorpay_payment_id: str | None = None
+    ours: str | None = None
+    theirs: str | None = None
+    repaired_at: datetime | None = None
+    outcome: str | None = None
+
+
+class ReportDetail(Struct, rename="camel"):
+    report: ReportView
+    findings: list[FindingView]
+
+
+class Repaired(Struct, rename="camel"):
+    finding_id: str
+    outcome: str

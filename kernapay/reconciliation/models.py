@@ -1,0 +1,69 @@
+"""Reports of comparisons with the gateway, and what each of them found."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from mongoengine import (
+    DateTimeField,
+    DictField,
+    EnumField,
+    IntField,
+    ObjectIdField,
+    StringField,
+)
+
+from kernapay.core.mongo import Record
+
+
+class ReportState(StrEnum):
+    REQUESTED = "requested"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Kind(StrEnum):
+    """What two sets of books can disagree on."""
+
+    MISSING_THERE = "missing_there"
+    MISSING_HERE = "missing_here"
+    UNATTACHED_ORDER = "unattached_order"
+    SURPLUS_ORDER = "surplus_order"
+    AMOUNT = "amount"
+    STATUS = "status"
+    REFUNDS = "refunds"
+    SECOND_PAYMENT = "second_payment"
+    FEE = "fee"
+    SETTLEMENT = "settlement"
+
+
+class Report(Record):
+    meta: ClassVar[dict[str, Any]] = {"collection": "reconciliation_reports"}
+
+    window_from: datetime = DateTimeField(db_field="from", required=True)
+    window_to: datetime = DateTimeField(db_field="to", required=True)
+    state: ReportState = EnumField(ReportState, required=True, default=ReportState.REQUESTED)
+    # The day a nightly report is of: unique, so that many workers make one.
+    night: str | None = StringField()
+    requested_by: str | None = StringField(db_field="requestedBy")
+    lease_until: datetime | None = DateTimeField(db_field="leaseUntil")
+    attempts: int = IntField(default=0)
+    totals: dict[str, int] = DictField()
+    error: str | None = StringField()
+    finished_at: datetime | None = DateTimeField(db_field="finishedAt")
+
+
+class Finding(Record):
+    meta: ClassVar[dict[str, Any]] = {"collection": "reconciliation_findings"}
+
+    report_id: str = ObjectIdField(db_field="reportId", required=True)
+    kind: Kind = EnumField(Kind, required=True)
+    reference_id: str | None = StringField(db_field="referenceId")
+    order_id: str | None = StringField(db_field="orderId")
+    razorpay_payment_id: str | None = StringField(db_field="razorpayPaymentId")
+    ours: str | None = StringField()
+    theirs: str | None = StringField()
+    repaired_at: datetime | None = DateTimeField(db_field="repairedAt")
+    repaired_by: str | None = StringField(db_field="repairedBy")
+    outcome: str | None = StringField()
