@@ -275,7 +275,9 @@ class Settings(BaseSettings):
     def _empty_is_default(cls, value: object, info: ValidationInfo) -> object:
         return cls.model_fields[info.field_name or ""].default if value == "" else value
 
-    @field_validator("razorpay_base_url", "fast_2_sms_url", "sendgrid_url", "mailbox_url", "aws_endpoint_url")
+    @field_validator(
+        "razorpay_base_url", "fast_2_sms_url", "sendgrid_url", "mailbox_url", "aws_endpoint_url"
+    )
     @classmethod
     def _http_address(cls, value: str | None) -> str | None:
         if value is None:

@@ -36,16 +36,20 @@ from kernapay.core.errors import (
     KernaPayError,
     NotFound,
     TooLarge,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
 )
 from kernapay.core.problems import MEDIA_TYPE, Problem
+from kernapay.ops.bodies import BodyTooSlow, CompressedBody
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.principal import Role
+from kernapay.security.rate_limits import RateLimited
 
 _REFS: Final = "#/components/schemas/"
 _GENERIC: Final = re.compile(r"^(\w+?)_(\w+)_$")
 _NEEDS_STORES: Final = "/v1/api/"
+_RETRIED: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _RETRY_AFTER: Final = OpenAPIHeader(
     schema=Schema(type="integer"),  # type: ignore[arg-type]
     description="Seconds after which a repeat is worth while.",
@@ -100,7 +104,7 @@ class _Route:
         if self.body is not None or self.operation.parameters:
             yield InvalidInput
         if self.body is not None:
-            yield TooLarge
+            yield from (TooLarge, BodyTooSlow, CompressedBody)
         if not self.handler.opt.get(PUBLIC):
             yield Unauthenticated
         allowed = [
@@ -110,6 +114,8 @@ class _Route:
             yield Forbidden
         if "{" in self.path:
             yield NotFound
+        if any(isinstance(guard, RateLimited) for guard in self.handler.resolve_guards()):
+            yield TooManyRequests
         if self.path.startswith(_NEEDS_STORES):
             yield Unavailable
 
@@ -186,9 +192,7 @@ class _Writer:
             str(example.id): Example(summary=example.summary, value=example.value)
             for example in spec.examples or ()
         }
-        headers = (
-            {"Retry-After": _RETRY_AFTER} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        )
+        headers = {"Retry-After": _RETRY_AFTER} if status in _RETRIED else None
         return OpenAPIResponse(
             description=spec.description,
             headers=headers,  # type: ignore[arg-type]

@@ -46,6 +46,7 @@ from kernapay.payments.service import (
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole, IsSelfOr, IsVerified, NotVerified, SignedIn
 from kernapay.security.principal import Authenticated, Role
+from kernapay.security.rate_limits import RateLimited
 
 Reference = Annotated[
     str,
@@ -73,7 +74,7 @@ class PaymentController(Controller):
 
     @post(
         "/create",
-        guards=[HasRole(Role.USER, Role.ADMIN), IsVerified()],
+        guards=[HasRole(Role.USER, Role.ADMIN), RateLimited("create"), IsVerified()],
         response_description="The payment is new.",
         responses={
             200: ResponseSpec(
@@ -205,6 +206,7 @@ class CheckoutController(Controller):
     @post(
         "/verify",
         status_code=200,
+        guards=[RateLimited("verify")],
         responses=problems(
             InvalidSignature,
             NotFound,
@@ -222,7 +224,7 @@ class CheckoutController(Controller):
         """Confirm a payment with what Checkout gave to your page. Repeating it is harmless."""
         return await payments.verify(data)
 
-    @get("/status/{reference_id:str}")
+    @get("/status/{reference_id:str}", guards=[RateLimited("status")])
     async def status(
         self, reference_id: Reference, payments: NamedDependency[PaymentService]
     ) -> PaymentStatus:

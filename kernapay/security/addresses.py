@@ -41,7 +41,9 @@ class ClientAddresses:
 
 
 def _hops_from_the_right(scope: Mapping[str, Any]) -> list[str]:
-    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    values = [
+        value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"
+    ]
     return ",".join(values).split(",")[::-1]
 
 

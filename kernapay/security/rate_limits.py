@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import ceil
 from time import monotonic
@@ -28,10 +28,10 @@ _REST_SECONDS: Final = 1.0
 # limits asks for admission and for the window in two calls; this is both of its scripts in one.
 _TAKE: Final = f"""
 local function take()
-{RedisBridge.SCRIPT_ACQUIRE_SLIDING_WINDOW}
+{RedisBridge.SCRIPT_ACQUIRE_SLIDING_WINDOW.decode()}
 end
 local function window(ARGV)
-{RedisBridge.SCRIPT_SLIDING_WINDOW}
+{RedisBridge.SCRIPT_SLIDING_WINDOW.decode()}
 end
 local admitted = take()
 local seen = window({{ARGV[2]}})
@@ -131,14 +131,18 @@ class RateLimiter:
         """Tell whether one more would be admitted, without counting it."""
         return await self._strictest(name, subject, self._look)
 
-    async def _strictest(self, name: str, subject: str, ask: Any) -> Verdict | None:
+    async def _strictest(
+        self, name: str, subject: str, ask: Callable[[str, RateLimitItem], Awaitable[Verdict]]
+    ) -> Verdict | None:
         items = self._limits.get(name, ())
         if not items:
             return None
         digest = hashlib.blake2b(subject.encode(), key=self._key, digest_size=16).hexdigest()
         keys = [item.key_for(name, digest) for item in items]
         verdicts = await asyncio.gather(*map(ask, keys, items))
-        return min(verdicts, key=lambda verdict: (verdict.admitted, verdict.remaining, -verdict.wait))
+        return min(
+            verdicts, key=lambda verdict: (verdict.admitted, verdict.remaining, -verdict.wait)
+        )
 
     async def _hit(self, key: str, item: RateLimitItem) -> Verdict:
         if self._shared_is_up:

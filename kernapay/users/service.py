@@ -54,6 +54,7 @@ class UserService:
             raise InvalidInput("The passwords differ.", field="confirmPassword")
         email = normalise_email(data.email, production=self._production)
         number = check_phone(data.country_code, data.mobile_number)
+        check_strength(data.password, email, data.name)
         # Hashing is the dear part of a sign-up; the unique index stays the judge of a race.
         if await self._users.exists(email=email):
             raise EmailTaken("There is an account with this e-mail address.", field="email")
