@@ -9,15 +9,19 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.administration.dtos import NewUser, RoleChange, UserPage, UserSearch
 from kernapay.administration.repository import RosterRepository
-from kernapay.administration.service import AdministrationService
+from kernapay.administration.service import AdministrationService, ChangedMeanwhile, LastAdmin
+from kernapay.core.documented import problems
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Authenticated, Role
 from kernapay.users.dtos import UserView
 from kernapay.users.models import UserStatus
+from kernapay.users.service import EmailTaken
 
-UserId = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)]
+UserId = Annotated[
+    str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The account's `_id`.")
+]
 
 
 class AdministrationController(Controller):
@@ -48,7 +52,7 @@ class AdministrationController(Controller):
         users, total = await roster.search(asked, count, skip)
         return UserPage(total, list(users))
 
-    @post()
+    @post(responses=problems(EmailTaken))
     async def create_user(
         self,
         request: Authenticated,
@@ -68,7 +72,7 @@ class AdministrationController(Controller):
             raise NotFound("There is no such account.")
         return found
 
-    @post("/{user_id:str}/activate", status_code=200)
+    @post("/{user_id:str}/activate", status_code=200, responses=problems(ChangedMeanwhile))
     async def activate(
         self,
         request: Authenticated,
@@ -78,7 +82,11 @@ class AdministrationController(Controller):
         """Let a person in again. They have to sign in anew."""
         return await administration.set_status(request.user, user_id, UserStatus.ACTIVE)
 
-    @post("/{user_id:str}/deactivate", status_code=200)
+    @post(
+        "/{user_id:str}/deactivate",
+        status_code=200,
+        responses=problems(LastAdmin, ChangedMeanwhile),
+    )
     async def deactivate(
         self,
         request: Authenticated,
@@ -88,7 +96,7 @@ class AdministrationController(Controller):
         """Lock a person out: their next request is refused, on every device. Never the last administrator."""
         return await administration.set_status(request.user, user_id, UserStatus.INACTIVE)
 
-    @put("/{user_id:str}/role")
+    @put("/{user_id:str}/role", responses=problems(LastAdmin, ChangedMeanwhile))
     async def change_role(
         self,
         request: Authenticated,

@@ -7,8 +7,9 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import File
 
+from kernapay.core.documented import problems
 from kernapay.files.base import FILE_NAME, FileStore, media_type
-from kernapay.files.local import PATH
+from kernapay.files.local import PATH, LinkRefused
 from kernapay.security.authentication import PUBLIC
 
 
@@ -20,7 +21,7 @@ class FileController(Controller):
     opt = {PUBLIC: True}
     security = [{}]
 
-    @get("/{name:str}")
+    @get("/{name:str}", media_type="application/octet-stream", responses=problems(LinkRefused))
     async def download(
         self,
         name: Annotated[str, PathParameter(pattern=FILE_NAME, max_length=64)],

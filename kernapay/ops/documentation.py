@@ -44,6 +44,8 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="Verification", description="Confirming e-mail address and mobile number."),
             Tag(name="Payments", description="Creating, verifying and looking up payments."),
             Tag(name="Webhooks", description="What the gateway calls."),
+            Tag(name="Files", description="Stored receipts and exports."),
+            Tag(name="Administration", description="Accounts, API keys and the audit log."),
             Tag(name="Operations", description="Health and metrics."),
         ],
         components=Components(
@@ -52,7 +54,7 @@ def openapi_config() -> OpenAPIConfig:
                     type="http",
                     scheme="bearer",
                     bearer_format="JWT",
-                    description="The `token` of the login answer.",
+                    description="The `token` of the login answer, or an API key.",
                 ),
                 "WebhookSignature": SecurityScheme(
                     type="apiKey",
