@@ -12,7 +12,6 @@ def up(db: Database[dict[str, Any]]) -> None:
         name="open_refunds",
         partialFilterExpression={"refunds.status": {"$exists": True}},
     )
-    db.payments.create_index([("createdAt", ASCENDING)], name="oldest")
     db.payments.create_index([("status", ASCENDING), ("checkAt", ASCENDING)], name="waiting")
     db.payments.update_many({"checkAt": None}, [{"$set": {"checkAt": "$createdAt"}}])
     reports = db.reconciliation_reports
@@ -34,5 +33,4 @@ def down(db: Database[dict[str, Any]]) -> None:
     for name in ("night", "due", "newest"):
         db.reconciliation_reports.drop_index(name)
     db.payments.drop_index("waiting")
-    db.payments.drop_index("oldest")
     db.payments.drop_index("open_refunds")

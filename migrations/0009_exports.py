@@ -7,8 +7,8 @@ from pymongo.database import Database
 
 
 def up(db: Database[dict[str, Any]]) -> None:
-    db.payments.create_index([("createdAt", ASCENDING), ("referenceId", ASCENDING)], name="oldest_reference")
+    db.payments.create_index([("createdAt", ASCENDING), ("referenceId", ASCENDING)], name="oldest")
 
 
 def down(db: Database[dict[str, Any]]) -> None:
-    db.payments.drop_index("oldest_reference")
+    db.payments.drop_index("oldest")
