@@ -27,6 +27,13 @@ _CLUSTER_CONNECTIONS: Final = 256
 class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """Follow the master that Sentinel names, and wait for a free connection."""
 
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        # Idle ones alone are closed when the master changes; all of them, when the client is.
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
 
 def connect(url: str) -> AnyRedis:
     """Make a client for `redis://`, `rediss://`, `redis+sentinel://h:p,h:p/master` or `redis+cluster://h:p,h:p`.
