@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from kernapay.bootstrap import Services, build
+from kernapay.bootstrap import Services, opened
 from kernapay.core.errors import Conflict, KernaPayError
 from kernapay.core.problems import field_error
 from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
@@ -18,30 +18,24 @@ class AccountError(Exception):
 
 async def open_admin(settings: Settings, fields: Mapping[str, str]) -> str:
     """Open an ADMIN account, or promote the one with this address; a sentence that says which."""
-    services = build(settings)
-    await services.open()
-    try:
-        data = _sign_up(fields)
-        admin, new = await services.administration.appoint(data)
-        if not new:
-            return f"{admin.email} had an account and is ADMIN now; the password is unchanged."
-        return f"{admin.email} is ADMIN. Sign in at POST /v1/api/users/login."
-    except KernaPayError as error:
-        raise AccountError(f"{error.field or error.code}: {error.detail}") from error
-    finally:
-        await services.close()
+    async with opened(settings) as services:
+        try:
+            admin, new = await services.administration.appoint(_sign_up(fields))
+        except KernaPayError as error:
+            raise AccountError(f"{error.field or error.code}: {error.detail}") from error
+    if not new:
+        return f"{admin.email} had an account and is ADMIN now; the password is unchanged."
+    return f"{admin.email} is ADMIN. Sign in at POST /v1/api/users/login."
 
 
 async def open_demo_accounts(settings: Settings) -> None:
-    services = build(settings)
-    await services.open()
-    try:
-        for role, email in DEMO_ACCOUNTS.items():
-            await _open_demo_account(services, role, email)
-    except KernaPayError as error:
-        raise AccountError(f"{error.field or error.code}: {error.detail}") from error
-    finally:
-        await services.close()
+    """Open an account per role, skipping those that are there. Raises AccountError."""
+    async with opened(settings) as services:
+        try:
+            for role, email in DEMO_ACCOUNTS.items():
+                await _open_demo_account(services, role, email)
+        except KernaPayError as error:
+            raise AccountError(f"{error.field or error.code}: {error.detail}") from error
 
 
 async def _open_demo_account(services: Services, role: str, email: str) -> None:

@@ -1,10 +1,9 @@
 """The command line's view of the books: compare them with the gateway's, replay events."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import datetime
 
-from kernapay.bootstrap import Services, build
+from kernapay.bootstrap import opened
 from kernapay.core.clock import now
 from kernapay.core.filters import LimitOffset, OrderBy
 from kernapay.reconciliation.comparison import Difference
@@ -15,22 +14,12 @@ from kernapay.webhooks.models import EventStatus
 Progress = Callable[[str, int], None]
 
 
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Services]:
-    services = build(settings)
-    await services.open()
-    try:
-        yield services
-    finally:
-        await services.close()
-
-
 async def reconcile(
     settings: Settings, after: datetime, before: datetime, progress: Progress
 ) -> tuple[str, int]:
     """Make a report of the window now: its id, and how many findings it has."""
     async with opened(settings) as services:
-        report = await services.reconciliation.request(after, before, by="cli")
+        report = await services.reconciliation.request(after, before, "cli", make_here=True)
         return str(report.pk), await services.reconciliation.make(report, progress)
 
 

@@ -1,5 +1,8 @@
 """The whole object graph, by hand, on one screen."""
 
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 
 from litestar.di import Provide
@@ -9,6 +12,7 @@ from kernapay.administration.service import AdministrationService
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.apikeys.service import ApiKeyService
 from kernapay.audit.repository import AuditLog
+from kernapay.core import logs
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.cache import Cache
 from kernapay.core.clock import Clock, now
@@ -242,6 +246,18 @@ def _files(settings: Settings, pool: Bulkhead, clock: Clock) -> FileStore:
         pool=pool,
         clock=clock,
     )
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Services]:
+    """Build and open everything for a command of the command line, whose own output is for people."""
+    logs.configure("WARNING", sys.stderr)
+    services = build(settings)
+    await services.open()
+    try:
+        yield services
+    finally:
+        await services.close()
 
 
 def _constant(value: object) -> Provide:
