@@ -1,6 +1,7 @@
 """Put the sandbox together."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from kernapay.sandbox.orders import Orders
 from kernapay.sandbox.payments import Payments
 from kernapay.sandbox.refunds import Refunds
 from kernapay.sandbox.settlements import Settlements
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Sandbox:
         self.resume()
         loop = asyncio.get_running_loop()
         tasks = [loop.create_task(self.journal.run()), loop.create_task(self.agenda.run())]
+        for task in tasks:
+            task.add_done_callback(complain)
         try:
             yield
         finally:
@@ -81,6 +86,12 @@ class Sandbox:
         self.books.clear()
         self.clock.reset()
         self.resume()
+
+
+def complain(task: asyncio.Task[None]) -> None:
+    """Say so if a part that runs for life has died of an error."""
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        log.critical("A part of the sandbox has stopped; restart it.", exc_info=problem)
 
 
 def assemble(config: SandboxConfig) -> Sandbox:

@@ -68,7 +68,7 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
             ),
             max_amount=read("SANDBOX_MAX_AMOUNT", whole(1, 10**15), base.max_amount),
             settle_after_hours=read(
-                "SANDBOX_SETTLE_AFTER_HOURS", whole(0, 24 * 30), base.settle_after_hours
+                "SANDBOX_SETTLE_AFTER_HOURS", whole(1, 24 * 30), base.settle_after_hours
             ),
             webhook_timeout=read("SANDBOX_WEBHOOK_TIMEOUT", seconds, base.webhook_timeout),
             webhook_backoff=read("SANDBOX_WEBHOOK_BACKOFF", seconds, base.webhook_backoff),

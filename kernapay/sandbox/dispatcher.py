@@ -4,22 +4,20 @@ import asyncio
 import time
 from collections import defaultdict, deque
 
-import httpx
-
 from kernapay.sandbox.agenda import Agenda
 from kernapay.sandbox.books import Books
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.entities import Attempt, Delivery, Endpoint, Message
 from kernapay.sandbox.ids import new_id
-from kernapay.sandbox.journal import Journal
+from kernapay.sandbox.journal import Journal, JournalError
+from kernapay.sandbox.postman import DeliveryError, Postman
 from kernapay.sandbox.signing import sign
 
 GIVE_UP_AFTER = 24 * 3600
 LONGEST_PAUSE = 3600
 AT_ONCE = 16
 KEPT_ATTEMPTS = 20
-KEPT_BODY = 2_000
 
 
 class Dispatcher:
@@ -41,7 +39,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
         self._finished: deque[str] = deque()
-        self._client: httpx.AsyncClient | None = None
+        self._postman = Postman()
         agenda.actions["deliver"] = self.enqueue
 
     def load(self) -> None:
@@ -57,8 +55,7 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
+        self._postman.close()
 
     def enqueue(self, delivery_id: str) -> None:
         delivery = self._books.deliveries.get(delivery_id)
@@ -107,7 +104,13 @@ class Dispatcher:
             self._finish(delivery, "failed")
             return
         # An event nobody can have heard of after a crash must not be heard of before it.
-        await self._journal.durable()
+        try:
+            await self._journal.durable()
+        except JournalError:
+            self._agenda.at(
+                self._clock.now() + self._config.webhook_backoff, "deliver", delivery.id
+            )
+            return
         attempt = await self._post(delivery)
         if self._books.deliveries.get(delivery_id) is not delivery:
             return  # the sandbox was reset while the endpoint was thinking
@@ -164,30 +167,17 @@ class Dispatcher:
             "X-Razorpay-Event-Id": delivery.event_id,
         }
         attempt = Attempt(at=self._clock.stamp(), milliseconds=0, request_headers=headers)
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                trust_env=False,
-                timeout=self._config.webhook_timeout,
-                limits=httpx.Limits(max_connections=None),
-            )
         started = time.perf_counter()
         try:
-            # One deadline for everything: httpx counts its own anew for each phase.
-            async with (
-                asyncio.timeout(self._config.webhook_timeout),
-                self._client.stream("POST", delivery.url, content=body, headers=headers) as answer,
-            ):
-                attempt.status = answer.status_code
-                attempt.response_headers = dict(answer.headers)
-                text = ""
-                async for piece in answer.aiter_text():
-                    text += piece[: KEPT_BODY - len(text)]
-                attempt.response_body = text
+            async with asyncio.timeout(self._config.webhook_timeout):
+                answer = await self._postman.post(delivery.url, body, headers)
         except TimeoutError:
-            attempt.status = None
             attempt.error = f"no answer within {self._config.webhook_timeout:g} s"
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
-            attempt.status = None
-            attempt.error = f"{type(problem).__name__}: {problem}"
+        except DeliveryError as problem:
+            attempt.error = str(problem)
+        else:
+            attempt.status = answer.status
+            attempt.response_headers = answer.headers
+            attempt.response_body = answer.body
         attempt.milliseconds = round((time.perf_counter() - started) * 1000)
         return attempt

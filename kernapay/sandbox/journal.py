@@ -1,11 +1,14 @@
 """Keep rows in a SQLite file, many requests to one commit."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
+
+log = logging.getLogger(__name__)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -107,8 +110,9 @@ class Journal:
             await loop.run_in_executor(self._thread, self._write, self._database, writes, deletes)
         except sqlite3.Error as problem:
             self._dirty = {**batch, **self._dirty}
+            log.error("SANDBOX_DATA: cannot write %s: %s", self._path, problem)
             done.set_exception(JournalError(f"SANDBOX_DATA: cannot write: {problem}"))
-            done.exception()  # a batch nobody waits for must not be reported a second time
+            done.exception()  # who waits for the batch hears of it; if nobody does, the log is enough
         else:
             done.set_result(None)
         finally:

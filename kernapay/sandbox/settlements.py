@@ -47,7 +47,7 @@ class Settlements:
     def expect(self) -> None:
         """See to it that settlements go on by themselves."""
         if all(timer.action != "settle" for timer in self._books.timers):
-            self._agenda.after(self._config.settle_after_hours * 3600 or 3600, "settle", "all")
+            self._agenda.after(self._config.settle_after_hours * 3600, "settle", "all")
 
     def settle(self, owner: str) -> Settlement | None:
         """Pay out all that is not settled yet; return None when nothing is owed."""
