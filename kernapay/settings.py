@@ -3,16 +3,13 @@
 import re
 from datetime import timedelta
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
-import msgspec
-from limits import RateLimitItem, parse_many
+from limits import RateLimitItem
 from pydantic import (
     AliasChoices,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -20,13 +17,21 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kernapay.core.variables import (
+    Duration,
+    Networks,
+    RateLimit,
+    ServiceType,
+    ServiceTypes,
+    Words,
+    rate,
+)
 
 ENV_FILE: Final = Path(".env.payment")
 MIN_SECRET_BYTES: Final = 32
 
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31557600}
-_DURATION: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?\s*$", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(
     r"change.?me|your[_-]|example|default|placeholder|sandbox|password|^(.)\1*$", re.IGNORECASE
 )
@@ -38,79 +43,8 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a business says about one of its service types. No metadata named: any metadata is taken."""
-
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-
-    @property
-    def allowed(self) -> frozenset[str]:
-        return frozenset((*self.required, *self.optional))
-
-
 class ConfigurationError(Exception):
     """Say in one message what is wrong with the configuration, a line per variable."""
-
-
-def parse_duration(value: object) -> object:
-    """Read `7d`, `12h`, `30m`, `45s` or a plain number of seconds, as the `ms` package of Node does."""
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.match(value)
-    if match is None:
-        raise ValueError("must look like 7d, 12h, 30m, 45s or a number of seconds")
-    try:
-        return timedelta(seconds=float(match[1]) * _UNITS[(match[2] or "s").lower()])
-    except OverflowError:
-        raise ValueError("is longer than can be represented") from None
-
-
-def _comma_separated(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _service_types(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not value.lstrip().startswith("{"):
-        return {name: ServiceType() for name in _comma_separated(value)}  # type: ignore[attr-defined]
-    try:
-        return msgspec.json.decode(value, type=dict[str, ServiceType])
-    except msgspec.MsgspecError as error:
-        raise ValueError(
-            'must be a list (CONSULTATION,LAB_TEST) or {"NAME": {"required": [], "optional": []}}'
-            f" - {error}"
-        ) from None
-
-
-def _rate(text: str) -> tuple[RateLimitItem, ...]:
-    return tuple(parse_many(text))
-
-
-def _rate_limit(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value.strip().lower() == "off":
-        return ()
-    try:
-        items = _rate(value)
-    except ValueError:
-        raise ValueError("must look like 300/minute, 10/minute;30/hour, or be off") from None
-    if any(item.amount < 1 or item.multiples < 1 for item in items):
-        raise ValueError("must admit something: 1/minute at least, or off")
-    return items
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
-RateLimit = Annotated[tuple[RateLimitItem, ...], NoDecode, BeforeValidator(_rate_limit)]
-Networks = Annotated[
-    tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_comma_separated)
-]
-ServiceTypes = Annotated[dict[str, ServiceType], NoDecode, BeforeValidator(_service_types)]
 
 
 class Settings(BaseSettings):
@@ -172,14 +106,14 @@ class Settings(BaseSettings):
     trusted_proxies: Networks = ()
 
     rate_limits: bool = True
-    rate_limit_signup: RateLimit = _rate("300/minute")
-    rate_limit_login: RateLimit = _rate("300/minute")
-    rate_limit_refresh: RateLimit = _rate("300/minute")
-    rate_limit_codes: RateLimit = _rate("120/minute")
-    rate_limit_create: RateLimit = _rate("600/minute")
-    rate_limit_verify: RateLimit = _rate("600/minute")
-    rate_limit_status: RateLimit = _rate("1200/minute")
-    rate_limit_wrong_password: RateLimit = _rate("10/minute;30/hour;100/day")
+    rate_limit_signup: RateLimit = rate("300/minute")
+    rate_limit_login: RateLimit = rate("300/minute")
+    rate_limit_refresh: RateLimit = rate("300/minute")
+    rate_limit_codes: RateLimit = rate("120/minute")
+    rate_limit_create: RateLimit = rate("600/minute")
+    rate_limit_verify: RateLimit = rate("600/minute")
+    rate_limit_status: RateLimit = rate("1200/minute")
+    rate_limit_wrong_password: RateLimit = rate("10/minute;30/hour;100/day")
     metrics_token: SecretStr | None = None
 
     aws_region: str | None = None
@@ -325,7 +259,7 @@ class Settings(BaseSettings):
         return value
 
 
-def _production_problems(settings: Settings) -> list[tuple[str, str]]:
+def production_problems(settings: Settings) -> list[tuple[str, str]]:
     """Say what a development machine may have and production may not."""
     problems: list[tuple[str, str]] = []
     secrets = {
@@ -392,7 +326,7 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
         settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
         problems = _incomplete(settings)
         if settings.production:
-            problems += _production_problems(settings)
+            problems += production_problems(settings)
         if problems:
             raise ValidationError.from_exception_data(
                 "Settings",

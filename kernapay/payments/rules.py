@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from kernapay.core.errors import InvalidInput
 from kernapay.core.money import amount_problem
+from kernapay.core.variables import ServiceType
 from kernapay.payments.dtos import PaymentCreate
-from kernapay.settings import ServiceType
 
 
 class PaymentRules:
