@@ -14,6 +14,7 @@ from kernapay.apikeys.controller import ApiKeyController
 from kernapay.audit.controller import AuditController
 from kernapay.bootstrap import Services, build
 from kernapay.core import logs
+from kernapay.core.body import JSONRequest
 from kernapay.core.problems import HANDLERS
 from kernapay.files.controller import FileController
 from kernapay.ops.controller import OpsController
@@ -99,6 +100,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         compression_config=CompressionConfig(
             backend="gzip", minimum_size=1000, gzip_compress_level=5
         ),
+        request_class=JSONRequest,
         request_max_body_size=settings.body_limit,
         logging_config=None,
         debug=False,

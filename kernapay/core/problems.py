@@ -18,7 +18,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _log = structlog.get_logger("kernapay.errors")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `([^`]*)`")
 _MISSING_FIELD: Final = re.compile(r"missing required field `([^`]*)`")
-_PATH: Final = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`")
+_PATH: Final = re.compile(r" - at (?:`key` in )?`(?:key in )?\$\.?([^`]*)`")
 _ABSENT: Final = re.compile(r"'\w+'")  # all that is left of a KeyError
 _PATTERN: Final = re.compile(r"Expected `str` matching regex '(.*)'")
 _LENGTH: Final = re.compile(r"Expected `(str|array|object)` of length ([<>])= (\d+)")
