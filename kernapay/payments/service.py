@@ -154,6 +154,8 @@ class PaymentService:
         ):
             return PaymentVerified(_VERIFIED, payment.payment_method)
         facts = await self._gateway.fetch_payment(data.razorpay_payment_id)
+        if facts.order_id != payment.razorpay_order_id:
+            raise EvidenceMismatch("The gateway's payment belongs to another order.")
         if facts.status == "failed":
             raise NotPaid("The payment was not successful.")
         if facts.status == "created":

@@ -219,7 +219,7 @@ class Settlement:
 
     async def _keep_mismatch(self, payment: Payment, evidence: Evidence, reason: str) -> None:
         MISMATCHES.labels(evidence.source.value).inc()
-        _log.error("evidence_mismatch", payment=str(payment.pk), reason=reason, event=evidence.name)
+        _log.error("evidence_mismatch", payment=str(payment.pk), reason=reason, news=evidence.name)
         facts = evidence.payment
         await self._payments.note_mismatch(
             payment,
