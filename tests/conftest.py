@@ -151,7 +151,8 @@ def api_server(
 def _assert_clean(server: Api) -> None:
     log = server.log()
     assert [word for word in confidential if word in log] == [], "the log holds confidential words"
-    assert server.log_entries("unhandled_error") == []
+    unforeseen = [entry.get("exception") for entry in server.log_entries("unhandled_error")]
+    assert not unforeseen, unforeseen[0]
 
 
 @pytest.fixture

@@ -1,0 +1,359 @@
+"""POST /payments/create."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from actors import PAYMENTS, Actor, People, assert_problem
+from bson import ObjectId
+from factories import payment_body, unique, without
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo.database import Database
+from stack import Api, Sandbox
+
+Store = Database[dict[str, Any]]
+
+
+def together(user: Actor, urls: list[str], bodies: list[dict[str, Any]]) -> list[httpx.Response]:
+    """Send all at once, spread over the processes."""
+
+    async def send_all() -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(trust_env=False, timeout=30, limits=limits) as client:
+            return await asyncio.gather(
+                *(
+                    client.post(
+                        f"{urls[number % len(urls)]}{PAYMENTS}/create",
+                        json=body,
+                        headers={"Authorization": f"Bearer {user.token}"},
+                    )
+                    for number, body in enumerate(bodies)
+                )
+            )
+
+    return asyncio.run(send_all())
+
+
+def orders_of(sandbox: Sandbox, store: Store, reference: str) -> list[dict[str, Any]]:
+    """The gateway's orders for a payment, by the receipt it was sent."""
+    row = store.payments.find_one({"referenceId": reference})
+    assert row is not None
+    return sandbox.orders(f"KP_{row['_id']}")
+
+
+def test_a_payment_is_created_with_its_order(user: Actor, sandbox: Sandbox, store: Store) -> None:
+    body = payment_body()
+    answer = user.create(body)
+    assert answer.status_code == 201
+    document = answer.json()
+    assert document["success"] is True
+    data = document["data"]
+    assert data.keys() == {"orderId", "amount", "currency", "referenceId", "status"}
+    assert (data["amount"], data["currency"], data["status"]) == (50000, "INR", "pending")
+    assert re.fullmatch(rf"PAY_{user.id}_\d{{13}}_[\w-]{{16,}}", data["referenceId"])
+    (order,) = orders_of(sandbox, store, data["referenceId"])
+    assert order["id"] == data["orderId"]
+    assert (order["amount"], order["currency"]) == (50000, "INR")
+    assert len(order["receipt"]) <= 40
+    row = store.payments.find_one({"referenceId": data["referenceId"]})
+    assert row is not None
+    assert row["userId"] == ObjectId(user.id)
+    assert row["orderId"] == row["razorpayOrderId"] == data["orderId"]
+    assert row["idempotencyKey"] == body["idempotencyKey"]
+    assert row["paymentGateway"] == "razorpay"
+    assert row["refundStatus"] == "not_requested"
+    assert row["serviceType"] == "CONSULTATION"
+    assert row["providerId"] == body["providerId"]
+    assert [(step["status"], step["source"]) for step in row["history"]] == [("pending", "api")]
+
+
+def test_the_same_key_again_gives_the_same_data_and_no_second_order(
+    user: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    body = payment_body()
+    first = user.create(body)
+    for _ in range(3):
+        again = user.create(body)
+        assert again.status_code == 200
+        assert again.json() == first.json()
+    assert len(orders_of(sandbox, store, first.json()["data"]["referenceId"])) == 1
+
+
+def test_the_key_may_come_in_the_header_or_the_body(user: Actor) -> None:
+    key = unique("key-")
+    body = payment_body(idempotencyKey=key)
+    by_header = user.create(without(body, "idempotencyKey"), key=key)
+    assert by_header.status_code == 201
+    for answer in (user.create(body), user.create(body, key=key)):
+        assert answer.status_code == 200
+        assert answer.json() == by_header.json()
+
+
+def test_two_different_keys_or_none_are_refused(user: Actor, store: Store) -> None:
+    before = store.payments.count_documents({})
+    assert_problem(user.create(payment_body(), key=unique()), 400, "idempotencyKey")
+    assert_problem(user.create(without(payment_body(), "idempotencyKey")), 400, "idempotencyKey")
+    assert_problem(user.create(payment_body(idempotencyKey=None)), 400, "idempotencyKey")
+    assert store.payments.count_documents({}) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount": 50001},
+        {"description": "Something else"},
+        {"description": None},
+        {"providerId": "another"},
+        {"notes": {"a": "b"}},
+        {"metadata": {"a": 1}},
+    ],
+    ids=str,
+)
+def test_the_same_key_with_another_body_is_refused(user: Actor, change: dict[str, Any]) -> None:
+    body = payment_body()
+    first = user.create(body)
+    assert_problem(user.create({**body, **change}), 409, code="idempotency_key_reused")
+    assert user.create(body).json() == first.json()
+
+
+def test_a_key_belongs_to_its_user(user: Actor, people: People) -> None:
+    body = payment_body()
+    mine, theirs = user.create(body), people.new().create(body)
+    assert mine.status_code == theirs.status_code == 201
+    assert mine.json()["data"]["orderId"] != theirs.json()["data"]["orderId"]
+
+
+def test_of_a_hundred_at_once_with_one_key_all_get_the_one_order(
+    user: Actor, api_server: Api, sandbox: Sandbox, store: Store
+) -> None:
+    before = sandbox.order_count()
+    answers = together(user, [api_server.url], [payment_body(idempotencyKey="one")] * 100)
+    assert sorted(answer.status_code for answer in answers) == [200] * 99 + [201]
+    assert len({answer.text for answer in answers}) == 1
+    assert sandbox.order_count() == before + 1
+    reference = answers[0].json()["data"]["referenceId"]
+    assert len(orders_of(sandbox, store, reference)) == 1
+    assert store.payments.count_documents({"userId": ObjectId(user.id)}) == 1
+
+
+def test_of_a_hundred_at_once_on_two_processes_all_get_the_one_order(
+    user: Actor, api_server: Api, start_api: Callable[..., Api], sandbox: Sandbox, store: Store
+) -> None:
+    other = start_api()
+    before = sandbox.order_count()
+    bodies = [payment_body(idempotencyKey="one")] * 100
+    answers = together(user, [api_server.url, other.url], bodies)
+    assert sorted(answer.status_code for answer in answers) == [200] * 99 + [201]
+    assert len({answer.text for answer in answers}) == 1
+    assert sandbox.order_count() == before + 1
+    assert store.payments.count_documents({"userId": ObjectId(user.id)}) == 1
+
+
+def test_of_two_bodies_racing_for_one_key_one_wins(
+    user: Actor, api_server: Api, start_api: Callable[..., Api], sandbox: Sandbox
+) -> None:
+    other = start_api()
+    before = sandbox.order_count()
+    bodies = [payment_body(idempotencyKey="one", amount=a) for a in (100, 100, 200, 200) * 10]
+    answers = together(user, [api_server.url, other.url], bodies)
+    assert sorted({answer.status_code for answer in answers}) == [200, 201, 409]
+    assert len([a for a in answers if a.status_code == 409]) == 20
+    assert len({a.json()["data"]["amount"] for a in answers if a.is_success}) == 1
+    assert sandbox.order_count() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"amount": 1.5}, "amount"),
+        ({"amount": 10**30}, "amount"),
+        ({"amount": -1}, "amount"),
+        ({"amount": 0}, "amount"),
+        ({"amount": 99}, "amount"),
+        ({"amount": 50_000_001}, "amount"),
+        ({"amount": "50000"}, "amount"),
+        ({"amount": True}, "amount"),
+        ({"amount": None}, "amount"),
+        ({"amount": {"$gt": 0}}, "amount"),
+        ({"currency": "USD"}, "currency"),
+        ({"currency": "XXX"}, "currency"),
+        ({"currency": "inr"}, "currency"),
+        ({"currency": ""}, "currency"),
+        ({"currency": "INR\n"}, "currency"),
+        ({"currency": {"$ne": ""}}, "currency"),
+        ({"description": "x" * 257}, "description"),
+        ({"description": "nul\x00"}, "description"),
+        ({"description": ["x"]}, "description"),
+        ({"providerId": ""}, "providerId"),
+        ({"providerId": "x" * 65}, "providerId"),
+        ({"providerId": {"$ne": ""}}, "providerId"),
+        ({"providerId": "a b"}, "providerId"),
+        ({"serviceType": ""}, "serviceType"),
+        ({"serviceType": "UNKNOWN"}, "serviceType"),
+        ({"serviceType": {"$in": []}}, "serviceType"),
+        ({"idempotencyKey": ""}, "idempotencyKey"),
+        ({"idempotencyKey": "x" * 129}, "idempotencyKey"),
+        ({"idempotencyKey": "with space"}, "idempotencyKey"),
+        ({"idempotencyKey": "caf\u00e9"}, "idempotencyKey"),
+        ({"idempotencyKey": {"$ne": ""}}, "idempotencyKey"),
+        ({"notes": {f"n{i}": "x" for i in range(15)}}, "notes"),
+        ({"notes": {"a": "x" * 257}}, "notes"),
+        ({"notes": {"$where": "1"}}, "notes"),
+        ({"notes": {"a.b": "1"}}, "notes"),
+        ({"notes": {"a": {"$ne": 1}}}, "notes"),
+        ({"metadata": {"a": {"$ne": 1}}}, "metadata"),
+        ({"metadata": {"$set": 1}}, "metadata"),
+        ({"metadata": {"a": [1]}}, "metadata"),
+        ({"metadata": {"a": 10**30}}, "metadata"),
+        ({"metadata": "text"}, "metadata"),
+        ({"status": "success"}, "status"),
+        ({"userId": "66b1f0c2a7d4e5f601234567"}, "userId"),
+        ({"referenceId": "mine"}, "referenceId"),
+        ({"amountRefunded": 5}, "amountRefunded"),
+        ({"$where": "1"}, "$where"),
+    ],
+    ids=str,
+)
+def test_a_bad_field_is_refused_by_name_and_nothing_is_written(
+    user: Actor, store: Store, sandbox: Sandbox, changes: dict[str, Any], field: str
+) -> None:
+    orders = sandbox.order_count()
+    problem = assert_problem(user.create(**changes), 400)
+    named = [error["field"] for error in problem["errors"]]
+    assert any(name == field or name.startswith(f"{field}.") for name in named), problem
+    assert store.payments.count_documents({"userId": ObjectId(user.id)}) == 0
+    assert sandbox.order_count() == orders
+
+
+@pytest.mark.parametrize("name", ["amount", "currency", "serviceType"])
+def test_a_missing_field_is_refused_by_name(user: Actor, name: str) -> None:
+    assert_problem(user.create(without(payment_body(), name)), 400, name)
+
+
+@pytest.mark.parametrize("header", ["", "x" * 129, "two words", "tab\there"])
+def test_a_bad_key_in_the_header_is_refused(user: Actor, header: str) -> None:
+    answer = user.create(without(payment_body(), "idempotencyKey"), key=header)
+    assert_problem(answer, 400)
+
+
+@pytest.mark.parametrize("name", ["description", "providerId"])
+def test_what_is_optional_may_be_left_out_or_null(user: Actor, name: str) -> None:
+    assert user.create(without(payment_body(), name)).status_code == 201
+    assert user.create(payment_body(**{name: None})).status_code == 201
+
+
+@pytest.mark.parametrize("amount", [100, 101, 50_000_000])
+def test_the_smallest_and_the_largest_amount_are_taken(user: Actor, amount: int) -> None:
+    assert user.new_payment(amount=amount)["amount"] == amount
+
+
+def test_notes_go_to_the_gateway_and_metadata_stays_here(
+    user: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    metadata = {"slot": 3, "weight": 1.5, "urgent": True, "room": "B\u00fcro", "none": None}
+    data = user.new_payment(notes={"cart": "42"}, metadata=metadata)
+    (order,) = orders_of(sandbox, store, data["referenceId"])
+    assert order["notes"]["cart"] == "42"
+    assert "slot" not in json.dumps(order)
+    seen = user.seen(data["referenceId"])
+    assert seen["metadata"] == metadata
+    assert seen["notes"] == {"cart": "42"}
+
+
+@pytest.mark.parametrize("role", ["PROVIDER", "LAB_ASSISTANT"])
+def test_these_roles_create_no_payments(people: People, store: Store, role: str) -> None:
+    actor = people.new(role)
+    assert_problem(actor.create(), 403, code="forbidden")
+    assert store.payments.count_documents({"userId": ObjectId(actor.id)}) == 0
+
+
+def test_an_administrator_may_create(admin: Actor) -> None:
+    assert admin.new_payment()["status"] == "pending"
+
+
+def test_without_a_token_nothing_is_created(api: httpx.Client, store: Store) -> None:
+    before = store.payments.count_documents({})
+    assert_problem(api.post(f"{PAYMENTS}/create", json=payment_body()), 401)
+    assert store.payments.count_documents({}) == before
+
+
+@pytest.mark.anyio
+async def test_service_types_and_their_metadata_are_configuration(
+    in_process: Callable[..., Any], user: Actor, sandbox: Sandbox
+) -> None:
+    types = '{"LAB_TEST": {"required": ["sampleId"], "optional": ["fasting"]}, "DONATION": {}}'
+    headers = {"Authorization": f"Bearer {user.token}"}
+    async with in_process(service_types=types) as client:
+
+        async def create(**changes: Any) -> httpx.Response:
+            body = payment_body(**changes)
+            return await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+
+        sample = {"sampleId": "S-1"}
+        assert (await create(serviceType="LAB_TEST", metadata=sample)).status_code == 201
+        both = {**sample, "fasting": True}
+        assert (await create(serviceType="LAB_TEST", metadata=both)).status_code == 201
+        assert (await create(serviceType="DONATION", metadata={"any": 1})).status_code == 201
+        for metadata, field in (
+            ({}, "metadata.sampleId"),
+            ({"sampleId": ""}, "metadata.sampleId"),
+            ({"sampleId": None}, "metadata.sampleId"),
+            ({**sample, "colour": "red"}, "metadata.colour"),
+        ):
+            assert_problem(await create(serviceType="LAB_TEST", metadata=metadata), 400, field)
+        assert_problem(await create(serviceType="CONSULTATION"), 400, "serviceType")
+
+
+@pytest.mark.anyio
+async def test_currencies_are_configuration_with_their_own_smallest_amounts(
+    in_process: Callable[..., Any], user: Actor, sandbox: Sandbox
+) -> None:
+    headers = {"Authorization": f"Bearer {user.token}"}
+    async with in_process(currencies="INR,JPY,KWD", max_amount=10_000) as client:
+        for currency, amount, status in (
+            ("JPY", 1, 201),
+            ("JPY", 0, 400),
+            ("KWD", 1000, 201),
+            ("KWD", 999, 400),
+            ("KWD", 1005, 400),
+            ("INR", 10_000, 201),
+            ("INR", 10_001, 400),
+            ("INR", 99, 400),
+        ):
+            body = payment_body(currency=currency, amount=amount)
+            answer = await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+            assert answer.status_code == status, (currency, amount, answer.text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.sampled_from([*payment_body(), "notes", "metadata"]), JSON)
+def test_whatever_a_field_holds_the_answer_is_a_payment_or_a_refusal(
+    user: Actor, field: str, value: Any
+) -> None:
+    # httpx refuses to send what is not JSON; the standard library writes NaN and Infinity.
+    answer = user.call(
+        "POST",
+        f"{PAYMENTS}/create",
+        content=json.dumps(payment_body(**{field: value})),
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code in (200, 201, 400), answer.text
+    if answer.status_code == 400:
+        assert_problem(answer, 400)

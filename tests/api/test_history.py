@@ -1,0 +1,235 @@
+"""GET /payments/history, /payments/status and /payments/{referenceId}."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from actors import PAYMENTS, Actor, People, assert_problem, status, verify
+from bson import ObjectId
+from pymongo.database import Database
+from redis import Redis
+from stack import Api, Sandbox
+
+Store = Database[dict[str, Any]]
+
+
+def references(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [line["referenceId"] for line in answer.json()]
+
+
+@pytest.fixture
+def seven(user: Actor, sandbox: Sandbox) -> list[str]:
+    """The references of seven payments, the newest first."""
+    return [user.new_payment(amount=1000 + n)["referenceId"] for n in range(7)][::-1]
+
+
+def test_an_empty_history_is_an_empty_list(user: Actor) -> None:
+    answer = user.history()
+    assert answer.status_code == 200
+    assert answer.json() == []
+
+
+def test_the_history_lists_the_newest_first(user: Actor, seven: list[str]) -> None:
+    answer = user.history()
+    assert references(answer) == seven
+    line = answer.json()[0]
+    assert {"referenceId", "status", "amount", "createdAt", "razorpayOrderId"} <= line.keys()
+    assert (line["status"], line["amount"], line["currency"]) == ("pending", 1006, "INR")
+    assert line["razorpayOrderId"].startswith("order_")
+    assert line["createdAt"].endswith("Z")
+
+
+def test_ten_lines_are_the_usual_page(user: Actor, sandbox: Sandbox) -> None:
+    made = [user.new_payment()["referenceId"] for _ in range(12)][::-1]
+    assert references(user.history()) == made[:10]
+    assert references(user.history(count=100)) == made
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 100])
+def test_skipping_through_covers_everything_once(user: Actor, seven: list[str], count: int) -> None:
+    pages = [references(user.history(count=count, skip=skip)) for skip in range(0, 8, count)]
+    assert [reference for page in pages for reference in page] == seven
+    assert references(user.history(count=count, skip=7)) == []
+    assert references(user.history(count=count, skip=10_000)) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 100])
+def test_a_cursor_covers_everything_once_though_new_payments_arrive(
+    user: Actor, seven: list[str], count: int
+) -> None:
+    page = references(user.history(count=count))
+    walked = list(page)
+    while page:
+        user.new_payment()
+        page = references(user.history(count=count, cursor=walked[-1]))
+        assert len(page) <= count
+        walked += page
+    assert walked == seven
+
+
+def test_a_cursor_walks_through_payments_of_one_millisecond(
+    user: Actor, seven: list[str], store: Store
+) -> None:
+    """The time in the reference is what the cursor goes by, so both must agree."""
+    stamp = seven[3].split("_")[2]
+    for number, reference in enumerate(seven):
+        row = store.payments.find_one({"referenceId": reference})
+        twin = store.payments.find_one({"referenceId": seven[3]})
+        assert row is not None
+        assert twin is not None
+        parts = reference.split("_", 3)
+        renamed = f"PAY_{user.id}_{stamp}_{number}{parts[3][1:]}"
+        change = {"referenceId": renamed, "createdAt": twin["createdAt"]}
+        if reference != seven[3]:
+            store.payments.update_one({"_id": row["_id"]}, {"$set": change})
+    walked: list[str] = []
+    page = references(user.history(count=2))
+    while page:
+        walked += page
+        page = references(user.history(count=2, cursor=walked[-1]))
+    everything = references(user.history(count=100))
+    assert walked == everything
+    assert len(set(walked)) == 7
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"count": 0},
+        {"count": 101},
+        {"count": -1},
+        {"count": "ten"},
+        {"count": 10**30},
+        {"skip": -1},
+        {"skip": 10_001},
+        {"skip": "x"},
+        {"cursor": "nonsense"},
+        {"cursor": "PAY_66b1f0c2a7d4e5f601234567_99_short"},
+        {"cursor": ""},
+    ],
+    ids=str,
+)
+def test_a_bad_page_is_refused_by_name(user: Actor, page: dict[str, Any]) -> None:
+    assert_problem(user.history(**page), 400, next(iter(page)))
+
+
+def test_a_cursor_of_an_impossible_time_is_refused_or_empty(user: Actor) -> None:
+    cursor = f"PAY_{user.id}_9999999999999_{'A' * 22}"
+    assert user.history(cursor=cursor).status_code == 200
+
+
+def test_the_history_is_cached_for_two_hours(
+    user: Actor, seven: list[str], redis_client: Redis
+) -> None:
+    user.history()
+    key = f"payment_history:{user.id}"
+    assert 7100 < redis_client.ttl(key) <= 7200
+    user.history(count=3)
+    assert redis_client.ttl(key) > 7100
+    assert b"lease" not in str(redis_client.hkeys(key)).encode()
+
+
+def test_a_hit_is_the_stored_page_and_a_new_payment_drops_all_pages(
+    user: Actor, seven: list[str], store: Store, redis_client: Redis
+) -> None:
+    for page in ({}, {"count": 3}, {"count": 3, "skip": 3}):
+        user.history(**page)
+    # Behind the service's back: whoever still answers "pending" answers from the cache.
+    mine = {"userId": ObjectId(user.id)}
+    store.payments.update_many(mine, {"$set": {"description": "stored"}})
+    assert {line["description"] for line in user.history().json()} != {"stored"}
+    new = user.new_payment(description="new")["referenceId"]
+    assert not redis_client.exists(f"payment_history:{user.id}")
+    assert references(user.history()) == [new, *seven]
+    assert references(user.history(count=3)) == [new, *seven[:2]]
+    assert references(user.history(count=3, skip=3)) == seven[2:5]
+    assert {line["description"] for line in user.history(skip=1).json()} == {"stored"}
+
+
+def test_a_change_of_status_is_seen_at_once(
+    api: httpx.Client, user: Actor, sandbox: Sandbox
+) -> None:
+    payment = user.new_payment()
+    assert user.history().json()[0]["status"] == "pending"
+    assert verify(api, payment, sandbox.pay(payment["orderId"])).status_code == 200
+    line = user.history().json()[0]
+    assert (line["status"], line["paymentMethod"]) == ("success", "card")
+
+
+def test_two_processes_share_one_truth(
+    user: Actor, sandbox: Sandbox, start_api: Callable[..., Api]
+) -> None:
+    elsewhere = user.at(start_api().client)
+    assert references(user.history()) == references(elsewhere.history()) == []
+    made: list[str] = []
+    for number in range(6):
+        here, there = (user, elsewhere) if number % 2 else (elsewhere, user)
+        made.insert(0, here.new_payment()["referenceId"])
+        assert references(there.history()) == made
+        assert references(here.history()) == made
+    elsewhere.update(name="Seen by both")
+    assert user.profile().json()["name"] == "Seen by both"
+    elsewhere.log_out()
+    assert_problem(user.profile(), 401)
+
+
+@pytest.mark.parametrize("role", ["USER", "PROVIDER", "LAB_ASSISTANT"])
+def test_somebody_elses_history_is_closed(user: Actor, people: People, role: str) -> None:
+    assert_problem(people.new(role).history(user.id), 403, code="forbidden")
+
+
+def test_an_administrator_sees_any_history(user: Actor, admin: Actor, seven: list[str]) -> None:
+    assert references(admin.history(user.id)) == seven
+
+
+@pytest.mark.parametrize("user_id", ["x", "66B1F0C2A7D4E5F601234567", "0" * 25, "$ne", "%00"])
+def test_what_is_no_id_has_no_history(admin: Actor, user_id: str) -> None:
+    answer = admin.call("GET", f"{PAYMENTS}/history/{user_id}")
+    assert answer.status_code in (400, 404)
+    assert_problem(answer, answer.status_code)
+
+
+def test_the_status_is_open_to_whoever_knows_the_reference_and_says_nothing_personal(
+    api: httpx.Client, user: Actor, sandbox: Sandbox
+) -> None:
+    payment, _ = user.buy(sandbox, description="A private matter")
+    shown = status(api, payment)
+    assert shown["status"] == "success"
+    assert (shown["amount"], shown["currency"]) == (50000, "INR")
+    text = str({**shown, "referenceId": ""})
+    for private in (user.email, "Asha", "private", "66b1f0c2", "order_", "pay_", "card"):
+        assert private not in text
+
+
+def test_an_unknown_or_malformed_reference_has_no_status(api: httpx.Client, user: Actor) -> None:
+    unknown = f"PAY_{user.id}_1769854530250_{'A' * 22}"
+    assert_problem(api.get(f"{PAYMENTS}/status/{unknown}"), 404)
+    for bad in ("PAY_x", "$ne", "x" * 200, unknown + "/x", unknown + "%0a", "%00"):
+        answer = api.get(f"{PAYMENTS}/status/{bad}")
+        assert answer.status_code in (400, 404)
+        assert_problem(answer, answer.status_code)
+
+
+def test_everything_about_a_payment_is_shown_to_those_it_concerns(
+    people: People, user: Actor, admin: Actor, sandbox: Sandbox
+) -> None:
+    provider, assistant = people.new("PROVIDER"), people.new("LAB_ASSISTANT")
+    payment, checkout = user.buy(sandbox, providerId=provider.id)
+    for person in (user, provider, assistant, admin):
+        seen = person.seen(payment["referenceId"])
+        assert seen["razorpayOrderId"] == seen["orderId"] == payment["orderId"]
+        assert seen["razorpayPaymentId"] == checkout["razorpay_payment_id"]
+        assert seen["userId"] == user.id
+        assert checkout["razorpay_signature"] not in str(seen)
+    for stranger in (people.new(), people.new("PROVIDER")):
+        assert_problem(stranger.show(payment["referenceId"]), 404)
+
+
+def test_without_a_token_there_is_the_status_only(
+    api: httpx.Client, user: Actor, sandbox: Sandbox
+) -> None:
+    reference = user.new_payment()["referenceId"]
+    assert_problem(api.get(f"{PAYMENTS}/{reference}"), 401)
+    assert_problem(api.get(f"{PAYMENTS}/history/{user.id}"), 401)
