@@ -147,6 +147,39 @@ def migrate_status() -> None:
         sys.exit(1)
 
 
+@cli.command()
+@click.option(
+    "--dependencies", is_flag=True, help="Check what is installed against published advisories."
+)
+def doctor(dependencies: bool) -> None:
+    """Check everything the service stands on, and say what to do; exit code 1 when something fails."""
+    from kernapay.doctor.dependencies import examine_dependencies
+    from kernapay.doctor.examination import examine
+    from kernapay.doctor.findings import Finding, Level
+
+    levels = set()
+
+    def tell(finding: Finding) -> None:
+        click.echo(finding)
+        levels.add(finding.level)
+
+    async def look() -> None:
+        async for finding in examine(load_settings()):
+            tell(finding)
+
+    if dependencies:
+        finding, report = examine_dependencies()
+        click.echo(report, nl=False)
+        tell(finding)
+    else:
+        try:
+            asyncio.run(look())
+        except ConfigurationError as error:
+            for line in str(error).splitlines()[1:]:
+                tell(Finding(Level.FAIL, "configuration", line.strip(), "correct it"))
+    sys.exit(Level.FAIL in levels)
+
+
 @cli.command("create-admin")
 @click.option("--email", required=True)
 @click.option("--name", default="Administrator", show_default=True)
@@ -230,12 +263,15 @@ _MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 @click.option("--from", "after", type=_MOMENT, help="UTC; a day ago otherwise.")
 @click.option("--to", "before", type=_MOMENT, help="UTC; now otherwise.")
 def reconcile(after: datetime | None, before: datetime | None) -> None:
-    """Compare a window with the gateway's books and keep a report; exit code 1 when they differ."""
+    """Compare a window with the gateway's books and keep a report.
+
+    The exit code is 0 when they agree, 1 when they differ, 2 when that could not be found out.
+    """
     from kernapay import books
 
     end = _utc(before) or datetime.now(UTC)
     start = _utc(after) or end - timedelta(days=1)
-    with _told() as progress:
+    with _books(), _told() as progress:
         report, found = asyncio.run(books.reconcile(load_settings(), start, end, progress))
     click.echo(f"{found} difference(s) between {start:%Y-%m-%d %H:%MZ} and {end:%Y-%m-%d %H:%MZ}.")
     click.echo(f"Report {report}: GET /v1/api/reconciliation/reports/{report}")
@@ -246,7 +282,10 @@ def reconcile(after: datetime | None, before: datetime | None) -> None:
 @click.option("--from", "after", type=_MOMENT, help="UTC; the first payment otherwise.")
 @click.option("--to", "before", type=_MOMENT, help="UTC; now otherwise.")
 def audit(after: datetime | None, before: datetime | None) -> None:
-    """Compare every payment with the gateway's books, changing nothing; exit code 1 when they differ."""
+    """Compare every payment with the gateway's books, changing nothing.
+
+    The exit code is 0 when they agree, 1 when they differ, 2 when that could not be found out.
+    """
     from kernapay import books
     from kernapay.reconciliation.comparison import Difference
 
@@ -256,7 +295,7 @@ def audit(after: datetime | None, before: datetime | None) -> None:
             f"{difference.kind.value:<17} {what}  ours: {difference.ours}  theirs: {difference.theirs}"
         )
 
-    with _told() as progress:
+    with _books(), _told() as progress:
         totals, found = asyncio.run(
             books.audit(load_settings(), _utc(after), _utc(before), progress, tell)
         )
@@ -280,7 +319,8 @@ def inbox_list(status: str | None) -> None:
     from kernapay import books
     from kernapay.webhooks.models import EventStatus
 
-    found = asyncio.run(books.events(load_settings(), EventStatus(status) if status else None))
+    with _books():
+        found = asyncio.run(books.events(load_settings(), EventStatus(status) if status else None))
     for event in found:
         line = f"{event.created_at:%Y-%m-%d %H:%M:%SZ}  {event.status.value:<9}  {event.event:<24}"
         click.echo(f"{line}  {event.event_id}  {event.error or event.outcome or ''}")
@@ -295,16 +335,28 @@ def inbox_replay(event_id: str | None, status: str | None) -> None:
     if (event_id is None) == (status is None):
         raise click.UsageError("Say which: an event id, or --status parked.")
     from kernapay import books
-    from kernapay.core.errors import KernaPayError
     from kernapay.webhooks.models import EventStatus
 
-    try:
+    with _books():
         count = asyncio.run(
             books.replay(load_settings(), event_id, EventStatus(status or "parked"))
         )
-    except KernaPayError as error:
-        raise click.ClickException(error.detail) from error
     click.echo(f"{count} event(s) handled again. See what became of them: kernapay inbox list")
+
+
+class _NoAnswer(click.ClickException):
+    exit_code = 2
+
+
+@contextmanager
+def _books() -> Iterator[None]:
+    """Say what went wrong, with an exit code of its own: 1 means that the books differ."""
+    from kernapay.core.errors import KernaPayError
+
+    try:
+        yield
+    except KernaPayError as error:
+        raise _NoAnswer(error.detail) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import importlib.util
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,23 @@ class Migration(NamedTuple):
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
+
+
+class Index(NamedTuple):
+    """An index as a migration asks for it."""
+
+    collection: str
+    name: str
+    keys: list[tuple[str, Any]]
+    options: dict[str, Any]
+
+    def fits(self, found: Mapping[str, Any] | None) -> bool:
+        """Whether the database has it so; `found` is its entry in `index_information()`."""
+        return (
+            found is not None
+            and list(found["key"]) == self.keys
+            and all(found.get(name) == value for name, value in self.options.items())
+        )
 
 
 class State(NamedTuple):
@@ -101,6 +118,13 @@ class Migrator:
                 self._db[LEDGER].delete_one({"_id": migration.name})
             return [migration.name for migration in last]
 
+    def indexes(self) -> list[Index]:
+        """List the indexes that stand when all migrations are applied."""
+        rehearsal = _Rehearsal()
+        for migration in self._on_disk():
+            migration.load().up(rehearsal)
+        return list(rehearsal.indexes.values())
+
     def _on_disk(self) -> list[Migration]:
         return [
             Migration(path.stem, hashlib.sha256(path.read_bytes()).hexdigest(), path)
@@ -142,3 +166,30 @@ class Migrator:
             self._db[_LOCK].update_one(
                 {"_id": "lock", "owner": owner}, {"$set": {"until": datetime.now(UTC) + _LEASE}}
             )
+
+
+class _Rehearsal:
+    """Stands in for a database: remembers the indexes a migration makes and drops, and has no rows."""
+
+    def __init__(self) -> None:
+        self.indexes: dict[tuple[str, str], Index] = {}
+
+    def __getitem__(self, collection: str) -> "_Collection":
+        return _Collection(collection, self.indexes)
+
+    __getattr__ = __getitem__
+
+
+class _Collection:
+    def __init__(self, name: str, indexes: dict[tuple[str, str], Index]) -> None:
+        self._name = name
+        self._indexes = indexes
+
+    def create_index(self, keys: list[tuple[str, Any]], *, name: str, **options: Any) -> None:
+        self._indexes[self._name, name] = Index(self._name, name, list(keys), options)
+
+    def drop_index(self, name: str) -> None:
+        del self._indexes[self._name, name]
+
+    def __getattr__(self, _: str) -> Callable[..., tuple[()]]:
+        return lambda *_, **__: ()
