@@ -231,6 +231,9 @@ class Repository(Generic[DocumentT]):
         return "_id" if name in ("id", "pk") else str(self.model._fields[name].db_field)
 
     def _where(self, where: Where) -> Row:
+        # MongoEngine would run it as an operator: {"$ne": ""} would fit every row.
+        if any(isinstance(value, Mapping) for name, value in where.items() if name != "__raw__"):
+            raise TypeError("The value of a condition must not be a mapping.")
         condition: Row = transform.query(self.model, **where)
         return condition
 
