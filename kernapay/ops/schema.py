@@ -154,12 +154,8 @@ class _Writer:
 
     def write(self, route: _Route) -> None:
         operation = route.operation
-        text = cleandoc(route.handler.fn.__doc__ or "")
-        operation.summary, _, operation.description = (
-            part.strip() for part in text.partition("\n")
-        )
-        operation.summary = operation.summary.removesuffix(".")
-        operation.description = operation.description or None
+        summary, _, rest = cleandoc(route.handler.fn.__doc__ or "").partition(".")
+        operation.summary, operation.description = summary, rest.strip() or None
         for parameter in operation.parameters or ():
             if isinstance(parameter, Parameter):
                 _simplify(parameter, self._written)
@@ -203,12 +199,11 @@ class _Writer:
 
     def example_of(self, schema: Mapping[str, Any]) -> Any:
         """Put an example together from those of the fields."""
-        if "$ref" in schema:
-            return schema.get(
-                "default", self.example_of(self._components[schema["$ref"].removeprefix(_REFS)])
-            )
         if "examples" in schema:
             return schema["examples"][0]
+        if "$ref" in schema:
+            target = self._components[schema["$ref"].removeprefix(_REFS)]
+            return schema.get("default", self.example_of(target))
         if "anyOf" in schema:
             return self.example_of(schema["anyOf"][0])
         if schema.get("type") == "array" and "items" in schema:
@@ -261,6 +256,9 @@ def _tidy(schema: Any, title: str | None = None) -> Any:
             tidy["description"] = cleandoc(tidy["description"])
     if "$ref" in tidy:
         tidy["$ref"] = _REFS + _pretty(tidy["$ref"].removeprefix(_REFS))
+    if "pattern" in tidy:
+        # JSON cannot carry lone surrogates, and not every regular expression engine can name them.
+        tidy["pattern"] = tidy["pattern"].replace(r"\ud800-\udfff", "")
     if "enum" in tidy:
         tidy["type"] = "string"
     return tidy

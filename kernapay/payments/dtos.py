@@ -57,6 +57,7 @@ Method = Annotated[
 ServiceName = Annotated[str, Meta(examples=["CONSULTATION"])]
 Text = Annotated[str, Meta(examples=["Consultation, 30 minutes"])]
 ObjectIdText = Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
+Standing = Annotated[Status, Meta(examples=["success"])]
 MetadataValue = Label | bool | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | None
 
 
@@ -85,7 +86,7 @@ class PaymentCreated(Struct, rename="camel"):
     amount: MinorUnits
     currency: Code
     reference_id: Reference
-    status: Status
+    status: Annotated[Status, Meta(examples=["pending"])]
 
 
 class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
@@ -103,7 +104,7 @@ class RefundCreated(Struct, rename="camel"):
     refund_id: RefundedBy | None
     amount: MinorUnits
     currency: Code
-    status: RefundState
+    status: Annotated[RefundState, Meta(examples=["processed"])]
     refund_status: RefundStatus
     amount_refunded: MinorUnits
     amount_refundable: Annotated[int, Meta(examples=[0])]
@@ -128,7 +129,7 @@ class PaymentSummary(Struct, rename="camel"):
     """A line of the history."""
 
     reference_id: Reference
-    status: Status
+    status: Standing
     amount: MinorUnits
     currency: Code
     created_at: Instant
@@ -144,7 +145,7 @@ class PaymentStatus(Struct, rename="camel"):
     """What anyone who knows the reference may know."""
 
     reference_id: Reference
-    status: Status
+    status: Standing
     amount: MinorUnits
     currency: Code
     updated_at: Instant
@@ -155,10 +156,10 @@ class PaymentStatus(Struct, rename="camel"):
 class StepView(Struct, rename="camel"):
     """One entry of the audit trail."""
 
-    status: Status
+    status: Annotated[Status, Meta(examples=["failed"])]
     updated_at: Instant
-    source: Source | None = None
-    event: Annotated[str, Meta(examples=["payment.captured"])] | None = None
+    source: Annotated[Source, Meta(examples=["webhook"])] | None = None
+    event: Annotated[str, Meta(examples=["payment.failed"])] | None = None
     event_id: Annotated[str, Meta(examples=["evt_SxT5cQ2hVd7LrA"])] | None = None
     razorpay_payment_id: PaidBy | None = None
     reason: Annotated[str, Meta(examples=["insufficient_funds"])] | None = None
@@ -168,10 +169,10 @@ class RefundView(Struct, rename="camel"):
     """Money going back to the payer."""
 
     amount: MinorUnits
-    status: RefundState
+    status: Annotated[RefundState, Meta(examples=["processed"])]
     refund_id: RefundedBy | None = None
     reason: Annotated[str, Meta(examples=["Appointment cancelled"])] | None = None
-    failure: Annotated[str, Meta(examples=["insufficient_balance"])] | None = None
+    failure: str | None = None
     created_at: Instant | None = None
     updated_at: Instant | None = None
 
@@ -182,7 +183,7 @@ class PaymentView(Struct, rename="camel"):
     id: ObjectIdText = field(name="_id")
     user_id: ObjectIdText
     reference_id: Reference
-    status: Status
+    status: Standing
     amount: MinorUnits
     currency: Code
     service_type: ServiceName
@@ -200,5 +201,5 @@ class PaymentView(Struct, rename="camel"):
     history: list[StepView] = []
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
-    refunds: list[RefundView] = []
+    refunds: Annotated[list[RefundView], Meta(examples=[[]])] = []
     paid_at: Instant | None = None

@@ -65,7 +65,7 @@ class UserView(Struct, rename="camel"):
     id: ObjectIdText = field(name="_id")
     email: Email
     name: Name
-    type: Role
+    type: Annotated[Role, Meta(examples=["USER"])]
     status: UserStatus
     country_code: Annotated[str, Meta(examples=["+91"])] | None = None
     mobile_number: Annotated[int, Meta(examples=[9876543210])] | None = None
@@ -90,7 +90,7 @@ class SignedInUser(Struct, rename="camel"):
     id: ObjectIdText = field(name="_id")
     email: Email
     name: Name
-    type: Role
+    type: Annotated[Role, Meta(examples=["USER"])]
 
 
 class LoggedIn(Struct, rename="camel"):

@@ -1,0 +1,138 @@
+"""The OpenAPI document: complete, readable, and true in itself."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+Document = dict[str, Any]
+
+
+def operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def contents(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every body and answer: where it is, its media type, what is said of it."""
+    for name, operation in operations(document):
+        places = {"body": operation.get("requestBody", {})} | operation["responses"]
+        for place, described in places.items():
+            for media_type, content in described.get("content", {}).items():
+                yield f"{name} {place}", media_type, content
+
+
+def examples(content: dict[str, Any]) -> list[Any]:
+    if "example" in content:
+        return [content["example"]]
+    return [example["value"] for example in content.get("examples", {}).values()]
+
+
+def test_the_served_document_is_the_written_one(document: Document, api: httpx.Client) -> None:
+    assert api.get("/docs/openapi.json").json() == document
+
+
+def test_every_operation_says_what_it_does_under_a_readable_name(document: Document) -> None:
+    ids = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+    tags = {tag["name"] for tag in document["tags"]}
+    for name, operation in operations(document):
+        assert re.fullmatch("[a-z]+(_[a-z]+)+", operation["operationId"]), name
+        assert 10 < len(operation["summary"]) <= 120, name
+        assert set(operation["tags"]) <= tags, name
+
+
+def test_every_parameter_is_described(document: Document) -> None:
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description"), f"{name}: {parameter['name']}"
+            assert "oneOf" not in parameter["schema"], f"{name}: {parameter['name']}"
+
+
+def test_an_operation_needs_the_token_or_says_that_it_does_not(document: Document) -> None:
+    assert document["security"] == [{"BearerToken": []}]
+    schemes = document["components"]["securitySchemes"]
+    for name, operation in operations(document):
+        security = operation.get("security", document["security"])
+        assert all(set(way) <= set(schemes) for way in security), name
+        assert ("401" in operation["responses"]) is (security != [{}]) or name.endswith("/login")
+
+
+@pytest.mark.parametrize(
+    ("operation", "statuses"),
+    [
+        ("users_sign_up", {201, 400, 409, 413, 503}),
+        ("users_log_in", {200, 400, 401, 413, 503}),
+        ("payments_create", {201, 200, 400, 401, 403, 409, 413, 502, 503}),
+        ("payments_verify", {200, 400, 404, 409, 413, 502, 503}),
+        ("payments_history", {200, 400, 401, 403, 404, 503}),
+        ("payments_status", {200, 400, 404, 503}),
+        ("webhooks_receive", {200, 400, 401, 413, 503}),
+    ],
+)
+def test_an_operation_declares_the_answers_it_gives(
+    document: Document, operation: str, statuses: set[int]
+) -> None:
+    (found,) = (o for _, o in operations(document) if o["operationId"] == operation)
+    # A rate limit may stand before any of them.
+    assert {int(status) for status in found["responses"]} - {429} == statuses
+
+
+def test_errors_are_problems(document: Document) -> None:
+    for place, media_type, content in contents(document):
+        status = place.rpartition(" ")[2]
+        if status.startswith(("4", "5")) and "/health/ready" not in place:
+            assert media_type == "application/problem+json", place
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}, place
+            for example in examples(content):
+                assert example["status"] == int(status), place
+
+
+def test_every_body_and_answer_has_an_example_that_fits(document: Document) -> None:
+    seen = 0
+    for place, media_type, content in contents(document):
+        if not media_type.endswith("json"):
+            continue
+        assert examples(content), place
+        check = jsonschema_rs.validator_for(
+            {**content["schema"], "components": document["components"]}, validate_formats=True
+        )
+        for example in examples(content):
+            errors = [
+                f"{error.instance_path}: {error.message}" for error in check.iter_errors(example)
+            ]
+            assert not errors, f"{place}: {errors}"
+            seen += 1
+    assert seen > 50
+
+
+def test_bodies_refuse_unknown_fields(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    for name, operation in operations(document):
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        if body is None or operation["operationId"] == "webhooks_receive":
+            continue  # what the gateway sends grows without asking us
+        schema = schemas[body["schema"]["$ref"].rpartition("/")[2]]
+        assert schema["additionalProperties"] is False, name
+
+
+def test_limits_reach_into_unions_and_maps(document: Document) -> None:
+    fields = document["components"]["schemas"]["PaymentCreate"]["properties"]
+    assert fields["description"]["anyOf"][0]["maxLength"] == 256
+    assert fields["metadata"]["maxProperties"] == 32
+    assert fields["metadata"]["propertyNames"]["maxLength"] == 64
+    number, text = document["components"]["schemas"]["SignUp"]["properties"]["mobileNumber"][
+        "anyOf"
+    ]
+    assert (number["maximum"], text["pattern"]) == (999_999_999_999_999, "^[0-9]{4,15}$")
+
+
+def test_components_have_names_that_people_would_choose(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    assert all(re.fullmatch("[A-Z][A-Za-z]+", name) for name in schemas)
+    references = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
+    assert references == set(schemas)
