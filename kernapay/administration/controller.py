@@ -34,7 +34,13 @@ class AdministrationController(Controller):
         self,
         roster: NamedDependency[RosterRepository],
         search: Annotated[
-            str | None, QueryParameter(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
+            str | None,
+            QueryParameter(
+                min_length=1,
+                max_length=100,
+                pattern=r"^[^\x00-\x1f\x7f]*$",
+                description="The beginning of an e-mail address or of a name.",
+            ),
         ] = None,
         user_type: Annotated[Role | None, QueryParameter(name="type")] = None,
         user_status: Annotated[UserStatus | None, QueryParameter(name="status")] = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.text import Line
 from kernapay.security.principal import Role
@@ -31,10 +32,10 @@ class ApiKeyView(Struct, rename="camel"):
     user_id: str
     role: Role
     created_by: str
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-    last_used_at: datetime | None = None
+    created_at: Instant
+    expires_at: Instant | None = None
+    revoked_at: Instant | None = None
+    last_used_at: Instant | None = None
 
 
 class ApiKeyPage(Struct, rename="camel"):
@@ -57,4 +58,4 @@ class KeyGrant(Struct, rename="camel"):
     id: str = field(name="_id")
     user_id: str
     role: Role
-    expires_at: datetime | None = None
+    expires_at: Instant | None = None

@@ -25,9 +25,20 @@ class AuditController(Controller):
     async def audit_log(
         self,
         audit: NamedDependency[AuditLog],
-        actor: Annotated[str | None, QueryParameter(pattern=_NAME, max_length=64)] = None,
-        action: Annotated[str | None, QueryParameter(pattern=_NAME, max_length=64)] = None,
-        target: Annotated[str | None, QueryParameter(pattern=_NAME, max_length=160)] = None,
+        actor: Annotated[
+            str | None,
+            QueryParameter(pattern=_NAME, max_length=64, description="Only what this one did."),
+        ] = None,
+        action: Annotated[
+            str | None,
+            QueryParameter(pattern=_NAME, max_length=64, description="Only this action."),
+        ] = None,
+        target: Annotated[
+            str | None,
+            QueryParameter(
+                pattern=_NAME, max_length=160, description="Only what was done to this."
+            ),
+        ] = None,
         before: Annotated[datetime | None, QueryParameter()] = None,
         after: Annotated[datetime | None, QueryParameter()] = None,
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,

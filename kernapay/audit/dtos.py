@@ -1,9 +1,10 @@
 """What crosses the wire about the audit log."""
 
-from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, field
+
+from kernapay.core.clock import Instant
 
 
 class AuditView(Struct, rename="camel"):
@@ -14,7 +15,7 @@ class AuditView(Struct, rename="camel"):
     """
 
     id: str = field(name="_id")
-    created_at: datetime
+    created_at: Instant
     operation: str
     actor: str
     action: str

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 Clock = Callable[[], datetime]
-Instant = Annotated[datetime, Meta(tz=True, examples=["2026-01-31T10:15:30.250Z"])]
+INSTANT_EXAMPLE: Final = "2026-01-31T10:15:30.250Z"
+Instant = Annotated[datetime, Meta(tz=True, examples=[INSTANT_EXAMPLE])]
 """A moment as clients see it: RFC 3339, in UTC."""
 
 

@@ -24,10 +24,19 @@ class FileController(Controller):
     @get("/{name:str}", media_type="application/octet-stream", responses=problems(LinkRefused))
     async def download(
         self,
-        name: Annotated[str, PathParameter(pattern=FILE_NAME, max_length=64)],
+        name: Annotated[
+            str,
+            PathParameter(
+                pattern=FILE_NAME, max_length=64, description="The file, as its link names it."
+            ),
+        ],
         files: NamedDependency[FileStore],
-        expires: Annotated[int, QueryParameter(ge=0, le=2**53)],
-        signature: Annotated[str, QueryParameter(pattern="^[0-9a-f]{64}$")],
+        expires: Annotated[
+            int, QueryParameter(ge=0, le=2**53, description="When the link ends, in Unix seconds.")
+        ],
+        signature: Annotated[
+            str, QueryParameter(pattern="^[0-9a-f]{64}$", description="As the link has it.")
+        ],
     ) -> File:
         """Download a file by the link that a receipt or an export was answered with."""
         path = files.path_of(name, expires, signature)

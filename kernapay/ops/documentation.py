@@ -46,6 +46,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="Webhooks", description="What the gateway calls."),
             Tag(name="Files", description="Stored receipts and exports."),
             Tag(name="Administration", description="Accounts, API keys and the audit log."),
+            Tag(name="Reconciliation", description="Comparing our records with the gateway's."),
             Tag(name="Operations", description="Health and metrics."),
         ],
         components=Components(

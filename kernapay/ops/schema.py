@@ -29,6 +29,7 @@ from litestar.openapi.spec import (
 from litestar.response import File, Response, Stream
 from litestar.routes import HTTPRoute
 
+from kernapay.core.clock import INSTANT_EXAMPLE
 from kernapay.core.documented import RAW_BODY, problems
 from kernapay.core.errors import (
     Forbidden,
@@ -40,6 +41,7 @@ from kernapay.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from kernapay.core.ids import OBJECT_ID_EXAMPLE, OBJECT_ID_PATTERN
 from kernapay.core.problems import MEDIA_TYPE, Problem
 from kernapay.ops.bodies import BodyTooSlow, CompressedBody
 from kernapay.security.authentication import PUBLIC
@@ -50,6 +52,24 @@ _REFS: Final = "#/components/schemas/"
 _GENERIC: Final = re.compile(r"^(\w+?)_(\w+)_$")
 _NEEDS_STORES: Final = "/v1/api/"
 _RETRIED: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+# Parameters that mean the same wherever they stand.
+_COMMON: Final = {
+    "count": "How many entries at most.",
+    "skip": "How many entries to leave out, from the beginning.",
+    "before": "Only what happened before this moment.",
+    "after": "Only what happened at this moment or later.",
+    "createdBefore": "Only what was made before this moment.",
+    "createdAfter": "Only what was made at this moment or later.",
+    "status": "Only entries of this status.",
+    "type": "Only entries of this type.",
+    "event": "Only events of this name, such as `payment.captured`.",
+    "user_id": "The account's `_id`.",
+    "session_id": "The session's `_id`.",
+    "event_id": "The event's id at the gateway.",
+    "report_id": "The report's `_id`.",
+    "finding_id": "The finding's `_id`.",
+    "key_id": "The key's `_id`.",
+}
 _RETRY_AFTER: Final = OpenAPIHeader(
     schema=Schema(type="integer"),  # type: ignore[arg-type]
     description="Seconds after which a repeat is worth while.",
@@ -197,7 +217,7 @@ class _Writer:
             },
         )
 
-    def example_of(self, schema: Mapping[str, Any]) -> Any:
+    def example_of(self, schema: Mapping[str, Any], name: str = "") -> Any:
         """Put an example together from those of the fields."""
         if "examples" in schema:
             return schema["examples"][0]
@@ -205,12 +225,31 @@ class _Writer:
             target = self._components[schema["$ref"].removeprefix(_REFS)]
             return schema.get("default", self.example_of(target))
         if "anyOf" in schema:
-            return self.example_of(schema["anyOf"][0])
+            return self.example_of(schema["anyOf"][0], name)
         if schema.get("type") == "array" and "items" in schema:
             return [self.example_of(schema["items"])]
         if "properties" in schema:
-            return {name: self.example_of(field) for name, field in schema["properties"].items()}
-        return schema.get("default", schema.get("enum", [None])[0])
+            return {key: self.example_of(field, key) for key, field in schema["properties"].items()}
+        if "enum" in schema:
+            return schema.get("default", schema["enum"][0])
+        return schema.get("default", _plain_example(schema, name))
+
+
+def _plain_example(schema: Mapping[str, Any], name: str) -> Any:
+    match schema.get("type"):
+        case "boolean":
+            return False
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "object":
+            return {}
+        case "array":
+            return []
+    if schema.get("format") == "date-time":
+        return INSTANT_EXAMPLE
+    if name.lower().endswith(("id", "by")) or schema.get("pattern") == OBJECT_ID_PATTERN:
+        return OBJECT_ID_EXAMPLE
+    return name
 
 
 def _routes(app: Litestar) -> Iterator[_Route]:
@@ -266,6 +305,7 @@ def _tidy(schema: Any, title: str | None = None) -> Any:
 
 def _simplify(parameter: Parameter, components: Mapping[str, Any]) -> None:
     """A parameter that may be left out is not one that may be null; an enum's values stand beside it."""
+    parameter.description = parameter.description or _COMMON.get(parameter.name)
     schema: Any = parameter.schema
     if isinstance(schema, Reference):
         schema = components[schema.ref.removeprefix(_REFS)]

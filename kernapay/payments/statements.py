@@ -101,8 +101,24 @@ class ExportController(Controller):
         self,
         request: Authenticated,
         exports: NamedDependency[ExportService],
-        start: Annotated[str, QueryParameter(name="from", min_length=10, max_length=40)],
-        end: Annotated[str, QueryParameter(name="to", min_length=10, max_length=40)],
+        start: Annotated[
+            str,
+            QueryParameter(
+                name="from",
+                min_length=10,
+                max_length=40,
+                description="The first moment: a day, or RFC 3339.",
+            ),
+        ],
+        end: Annotated[
+            str,
+            QueryParameter(
+                name="to",
+                min_length=10,
+                max_length=40,
+                description="The moment that ends it, itself left out.",
+            ),
+        ],
     ) -> Stream:
         """Download the payments created between two times as CSV; `from` is inclusive, `to` is not.
 

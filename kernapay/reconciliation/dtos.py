@@ -4,6 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
+from kernapay.core.clock import Instant
 from kernapay.reconciliation.models import Kind, ReportState
 
 
@@ -18,14 +19,14 @@ class ReportView(Struct, rename="camel"):
     """`totals` counts what was compared; `findings` what did not agree."""
 
     id: str = field(name="_id")
-    window_from: datetime = field(name="from")
-    window_to: datetime = field(name="to")
+    window_from: Instant = field(name="from")
+    window_to: Instant = field(name="to")
     state: ReportState
-    created_at: datetime
+    created_at: Instant
     totals: dict[str, int] = {}
     night: str | None = None
     error: str | None = None
-    finished_at: datetime | None = None
+    finished_at: Instant | None = None
 
 
 class FindingView(Struct, rename="camel"):
@@ -38,7 +39,7 @@ class FindingView(Struct, rename="camel"):
     razorpay_payment_id: str | None = None
     ours: str | None = None
     theirs: str | None = None
-    repaired_at: datetime | None = None
+    repaired_at: Instant | None = None
     outcome: str | None = None
 
 

@@ -101,7 +101,9 @@ class SessionController(Controller):
         self,
         request: Authenticated,
         logins: NamedDependency[SessionService],
-        keep_current: Annotated[bool, QueryParameter(name="keepCurrent")] = False,
+        keep_current: Annotated[
+            bool, QueryParameter(name="keepCurrent", description="Leave this device signed in.")
+        ] = False,
     ) -> Message:
         """Sign all your devices out, or all but this one with `keepCurrent=true`."""
         ended = await logins.end_all(request.user, keep_current=keep_current)

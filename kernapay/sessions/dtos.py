@@ -1,6 +1,5 @@
 """What crosses the wire about sessions."""
 
-from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
@@ -29,10 +28,10 @@ class SessionView(Struct, rename="camel"):
 
     id: str = field(name="_id")
     user_id: str
-    created_at: datetime
-    expires_at: datetime
+    created_at: Instant
+    expires_at: Instant
     user_agent: str | None = None
-    last_used_at: datetime | None = None
+    last_used_at: Instant | None = None
 
 
 class Device(Struct, rename="camel"):

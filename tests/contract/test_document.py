@@ -9,6 +9,8 @@ import jsonschema_rs
 import pytest
 
 Document = dict[str, Any]
+# A body that crawls in, a compressed one, a rate limit: these may stand before any answer.
+OF_THE_TRANSPORT = {408, 415, 429}
 
 
 def operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -54,12 +56,12 @@ def test_every_parameter_is_described(document: Document) -> None:
 
 
 def test_an_operation_needs_the_token_or_says_that_it_does_not(document: Document) -> None:
-    assert document["security"] == [{"BearerToken": []}]
+    assert {"BearerToken": []} in document["security"]
     schemes = document["components"]["securitySchemes"]
     for name, operation in operations(document):
         security = operation.get("security", document["security"])
         assert all(set(way) <= set(schemes) for way in security), name
-        assert ("401" in operation["responses"]) is (security != [{}]) or name.endswith("/login")
+        assert security == [{}] or "401" in operation["responses"], name
 
 
 @pytest.mark.parametrize(
@@ -78,8 +80,7 @@ def test_an_operation_declares_the_answers_it_gives(
     document: Document, operation: str, statuses: set[int]
 ) -> None:
     (found,) = (o for _, o in operations(document) if o["operationId"] == operation)
-    # A rate limit may stand before any of them.
-    assert {int(status) for status in found["responses"]} - {429} == statuses
+    assert {int(status) for status in found["responses"]} - OF_THE_TRANSPORT == statuses
 
 
 def test_errors_are_problems(document: Document) -> None:
