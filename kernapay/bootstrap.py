@@ -213,10 +213,9 @@ def build(
         verification=VerificationService(users, codes, outbox, settings.sender_name),
         resets=PasswordResets(
             users,
-            passwords,
             codes,
             outbox,
-            sessions.end,
+            logins.replace_password,
             settings.sender_name,
             clock,
             production=settings.production,

@@ -161,20 +161,20 @@ class SessionService:
                 raise InvalidInput("This is not your password.", field="currentPassword")
         if data.password == data.current_password:
             raise InvalidInput("This is the password you have.", field="password")
-        changed = await self.replace_password(user, data.password, data.confirm_password)
+        if data.password != data.confirm_password:
+            raise InvalidInput("The passwords differ.", field="confirmPassword")
+        check_strength(data.password, user.email, user.name)
+        changed = await self.replace_password(user, data.password)
         opened = await self._open(changed, user_agent)
         if opened is None:
             raise Unauthenticated("Sign in with the new password.")
         return opened
 
-    async def replace_password(self, user: User, password: str, confirmation: str) -> User:
+    async def replace_password(self, user: User, password: str) -> User:
         """Set a password for someone who has proved to be this user; every session ends.
 
-        Raises InvalidInput naming the field, Conflict when the password is not the one of `user` any more.
+        Raises Conflict when the password is not the one of `user` any more.
         """
-        if password != confirmation:
-            raise InvalidInput("The passwords differ.", field="confirmPassword")
-        check_strength(password, user.email, user.name)
         hashed = await self._passwords.hash(password)
         user_id = str(user.pk)
         # Before too: a crash half way must not leave old sessions beside the new password.

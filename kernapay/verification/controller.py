@@ -7,10 +7,12 @@ from litestar.params import JSONBody
 
 from kernapay.core.documented import problems
 from kernapay.core.envelope import Message
+from kernapay.core.errors import Conflict
 from kernapay.notifications.outbox import NoProvider, Outbox
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import SignedIn
 from kernapay.security.principal import Authenticated
+from kernapay.security.rate_limits import RateLimited
 from kernapay.users.dtos import UserView
 from kernapay.verification.codes import TooSoon, WrongCode
 from kernapay.verification.dtos import CodeConfirm, CodeSent, PasswordForgot, PasswordReset
@@ -21,7 +23,7 @@ from kernapay.verification.service import AlreadyVerified, Unreachable, Verifica
 class VerificationController(Controller):
     path = "/v1/api/verification"
     tags = ["Verification"]
-    guards = [SignedIn()]
+    guards = [SignedIn(), RateLimited("codes")]
 
     @post(
         "/email/request",
@@ -87,6 +89,7 @@ class PasswordController(Controller):
     path = "/v1/api/users/password"
     tags = ["Users"]
     opt = {PUBLIC: True}
+    guards = [RateLimited("codes")]
     security = [{}]
 
     @post("/forgot", status_code=202, responses=problems(NoProvider))
@@ -107,7 +110,7 @@ class PasswordController(Controller):
             background=BackgroundTask(outbox.nudge),
         )
 
-    @post("/reset", status_code=200, responses=problems(WrongCode))
+    @post("/reset", status_code=200, responses=problems(WrongCode, Conflict))
     async def reset(
         self,
         data: JSONBody[PasswordReset],

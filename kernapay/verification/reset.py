@@ -7,7 +7,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.errors import InvalidInput
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
-from kernapay.security.passwords import PasswordHasher, check_strength
+from kernapay.security.passwords import check_strength
 from kernapay.users.contacts import normalise_email
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
@@ -23,20 +23,18 @@ class PasswordResets:
     def __init__(
         self,
         users: UserRepository,
-        passwords: PasswordHasher,
         codes: Codes,
         outbox: Outbox,
-        end_sessions: Callable[[str], Awaitable[object]],
+        replace_password: Callable[[User, str], Awaitable[object]],
         sender: str,
         clock: Clock = now,
         *,
         production: bool,
     ) -> None:
         self._users = users
-        self._passwords = passwords
         self._codes = codes
         self._outbox = outbox
-        self._end_sessions = end_sessions
+        self._replace_password = replace_password
         self._sender = sender
         self._clock = clock
         self._production = production
@@ -74,9 +72,7 @@ class PasswordResets:
         user = await self._active(address)
         if user is None:
             raise WrongCode("The code is wrong or no longer valid.", field="code")
-        user_id = str(user.pk)
-        await self._users.change(user_id, set__password=await self._passwords.hash(data.password))
-        await self._end_sessions(user_id)
+        await self._replace_password(user, data.password)
         subject, text = texts.password_changed(self._sender)
         await self._outbox.post(
             Channel.EMAIL,
@@ -85,7 +81,7 @@ class PasswordResets:
             text,
             subject=subject,
             expires_at=self._clock() + _NOTICE_LIFETIME,
-            user_id=user_id,
+            user_id=str(user.pk),
         )
 
     def _address(self, email: str) -> str:
