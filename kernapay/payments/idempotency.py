@@ -1,5 +1,9 @@
 """The key by which a client may repeat a call without harm."""
 
+import hashlib
+
+import msgspec
+
 from kernapay.core.errors import InvalidInput
 
 
@@ -13,3 +17,9 @@ def one_key(body_key: str | None, header_key: str | None) -> str:
     if not key:
         raise InvalidInput("Field required.", field="idempotencyKey")
     return key
+
+
+def fingerprint(data: msgspec.Struct) -> str:
+    """Tell bodies apart that come with one key; the key itself is no part of it."""
+    content = {**msgspec.to_builtins(data), "idempotencyKey": None}
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

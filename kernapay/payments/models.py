@@ -52,6 +52,7 @@ class Refund(EmbeddedDocument):  # type: ignore[misc]
     refund_id: str | None = StringField(db_field="refundId")
     receipt: str | None = StringField()
     key: str | None = StringField()
+    fingerprint: str | None = StringField()
     amount: int = LongField(required=True)
     status: RefundState = EnumField(RefundState, required=True)
     source: Source = EnumField(Source, required=True)

@@ -32,17 +32,15 @@ def recorded(refund: GatewayRefund, step: dict[str, Any], at: datetime) -> list[
     same: dict[str, Any] = {"$eq": ["$$this.refundId", refund_id]}
     if refund.receipt:
         same = {"$or": [same, {"$eq": ["$$this.receipt", {"$literal": refund.receipt}]}]}
-    newer = {
-        "$gt": [
-            {"$indexOfArray": [_RANK, status]},
-            {"$indexOfArray": [_RANK, "$$this.status"]},
-        ]
-    }
+    # Whatever the gateway says first counts more than what we made of its silence or refusal.
+    first_word = {"$eq": [{"$ifNull": ["$$this.refundId", None]}, None]}
+    rank = {"$indexOfArray": [_RANK, status]}
+    newer = {"$or": [first_word, {"$gt": [rank, {"$indexOfArray": [_RANK, "$$this.status"]}]}]}
     merged = {
         "$mergeObjects": [
             "$$this",
             {"refundId": refund_id},
-            {"$cond": [newer, {"status": status, "updatedAt": at}, {}]},
+            {"$cond": [newer, {"status": status, "failure": None, "updatedAt": at}, {}]},
         ]
     }
     known = {"$filter": {"input": "$refunds", "cond": same}}

@@ -9,9 +9,15 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.crashpoints import crash_point
 from kernapay.core.errors import Conflict, KernaPayError, NotFound
 from kernapay.core.ids import new_refund_receipt
-from kernapay.gateway.base import GatewayRefund, GatewayRejected, GatewayUnknown, PaymentGateway
+from kernapay.gateway.base import (
+    GatewayError,
+    GatewayRefund,
+    GatewayRejected,
+    GatewayUnknown,
+    PaymentGateway,
+)
 from kernapay.payments.dtos import RefundCreate, RefundCreated
-from kernapay.payments.idempotency import one_key
+from kernapay.payments.idempotency import fingerprint, one_key
 from kernapay.payments.models import Payment, Refund
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.settlement import Evidence, Settlement
@@ -80,9 +86,7 @@ class RefundService:
             payment, known, new = await self._reserve(principal, payment, data, key)
         else:
             new = False
-        if (known.reason or None) != (data.reason or None) or (
-            data.amount is not None and known.amount != data.amount
-        ):
+        if known.fingerprint != fingerprint(data):
             raise RefundKeyReused(
                 "This key was used for a refund with other content.", field="idempotencyKey"
             )
@@ -107,6 +111,7 @@ class RefundService:
         refund = Refund(
             receipt=new_refund_receipt(),
             key=key,
+            fingerprint=fingerprint(data),
             amount=amount,
             status=RefundState.REQUESTED,
             source=Source.ADMIN if principal.is_admin else Source.API,
@@ -137,23 +142,16 @@ class RefundService:
         try:
             made = await self._find(payment_id, refund) if ask_first else None
             if made is None:
-                made = await self._gateway.refund(
-                    payment_id,
-                    amount=refund.amount,
-                    # Stable over all attempts: the gateway gives the same refund for the same key.
-                    key=str(refund.receipt),
-                    receipt=str(refund.receipt),
-                    speed="normal",
-                )
+                try:
+                    made = await self._make(payment_id, refund)
+                except GatewayRejected as error:
+                    return await self._refuse(payment, refund, error)
             if (made.amount, made.payment_id) != (refund.amount, payment_id):
                 raise GatewayUnknown("The payment gateway's answer does not fit the refund.")
             crash_point("refund.made")
             facts = await self._gateway.fetch_payment(payment_id)
-        except GatewayRejected as error:
-            _log.warning("refund_rejected", payment=str(payment.pk), reason=error.reason)
-            step = {"source": refund.source, "event": "refund.refused", "actor": refund.actor}
-            return await self._payments.refuse_refund(payment, refund, error.detail, step)
-        except GatewayUnknown:
+        except GatewayError:
+            # Only a refusal of the refund itself would say that nothing was done.
             await self._payments.release_refund_lease(payment, refund)
             raise
         settled = await self._settlement.settle(
@@ -161,6 +159,22 @@ class RefundService:
         )
         crash_point("refund.recorded")
         return settled.payment
+
+    async def _make(self, payment_id: str, refund: Refund) -> GatewayRefund:
+        return await self._gateway.refund(
+            payment_id,
+            amount=refund.amount,
+            # Stable over all attempts: the gateway gives the same refund for the same key.
+            key=str(refund.receipt),
+            receipt=str(refund.receipt),
+            speed="normal",
+        )
+
+    async def _refuse(self, payment: Payment, refund: Refund, error: GatewayRejected) -> Payment:
+        _log.warning("refund_rejected", payment=str(payment.pk), reason=error.reason)
+        crash_point("refund.rejected")
+        step = {"source": refund.source, "event": "refund.refused", "actor": refund.actor}
+        return await self._payments.refuse_refund(payment, refund, error.detail, step)
 
     async def _find(self, payment_id: str, refund: Refund) -> GatewayRefund | None:
         """Look for the refund that an earlier attempt may have made without our hearing of it."""

@@ -9,6 +9,7 @@ from pymongo import ReturnDocument
 
 from kernapay.core.cache import Cache, cached
 from kernapay.core.clock import Clock, now
+from kernapay.core.crashpoints import crash_point
 from kernapay.core.filters import LimitOffset, OrderBy
 from kernapay.core.mongo import Mongo
 from kernapay.core.repository import Repository
@@ -69,8 +70,9 @@ class PaymentRepository(Repository[Payment]):
         """Insert the payment unless its key is taken: the row, and whether it is this one."""
         payment.check_at = payment.created_at
         found, new = await self.add_or_get(payment, "user_id", "idempotency_key")
-        if new:
-            await self.history.evict(user_id=str(found.user_id))
+        crash_point("create.inserted")
+        # Also for a repeat: the process that inserted the row may have died before its own eviction.
+        await self.history.evict(user_id=str(found.user_id))
         return found, new
 
     async def take_order_lease(self, payment: Payment, lasts: timedelta) -> Payment | None:
@@ -94,6 +96,7 @@ class PaymentRepository(Repository[Payment]):
             set__order_id=order_id,
             set__razorpay_order_id=order_id,
         )
+        crash_point("create.written")
         if payment is not None:
             await self.history.evict(user_id=str(payment.user_id))
         return payment
@@ -117,6 +120,7 @@ class PaymentRepository(Repository[Payment]):
             **({"set__paid_at": at} if target is Status.SUCCESS else {}),
             **change,
         )
+        crash_point("settle.written")
         # Also when nothing moved: the process that did move it may have died before its own eviction.
         await self.history.evict(user_id=str(payment.user_id))
         return moved
@@ -155,6 +159,7 @@ class PaymentRepository(Repository[Payment]):
             return self._document(row)
 
         changed = await self._run(update)
+        crash_point("settle.refund_written")
         await self.history.evict(user_id=str(payment.user_id))
         return changed or payment
 
@@ -234,6 +239,9 @@ class PaymentRepository(Repository[Payment]):
                 if claimed is not None:
                     return claimed
         return None
+
+    async def note_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
+        await self.update_where({"id": payment.pk}, set__fee=fee, set__tax=tax)
 
     async def note_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
         """Keep evidence that did not fit; the same evidence is kept once."""

@@ -1,12 +1,9 @@
 """Decisions about payments: creating, verifying, showing."""
 
-import hashlib
-from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from kernapay.core.clock import Clock, now
+from kernapay.core.crashpoints import crash_point
 from kernapay.core.errors import Conflict, InvalidInput, KernaPayError, NotFound
 from kernapay.core.ids import new_reference_id
 from kernapay.gateway.base import PaymentGateway
@@ -19,7 +16,7 @@ from kernapay.payments.dtos import (
     PaymentVerify,
     PaymentView,
 )
-from kernapay.payments.idempotency import one_key
+from kernapay.payments.idempotency import fingerprint, one_key
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.repository import PaymentRepository, first_step
@@ -106,7 +103,7 @@ class PaymentService:
             service_type=data.service_type,
             description=data.description,
             idempotency_key=key,
-            fingerprint=_fingerprint(data),
+            fingerprint=fingerprint(data),
             notes=data.notes,
             metadata=data.metadata,
             history=[first_step(at, principal.id)],
@@ -153,7 +150,9 @@ class PaymentService:
             payment.razorpay_payment_id == data.razorpay_payment_id
         ):
             return PaymentVerified(_VERIFIED, payment.payment_method)
+        crash_point("verify.signed")
         facts = await self._gateway.fetch_payment(data.razorpay_payment_id)
+        crash_point("verify.asked")
         if facts.order_id != payment.razorpay_order_id:
             raise EvidenceMismatch("The gateway's payment belongs to another order.")
         if facts.status == "failed":
@@ -213,8 +212,3 @@ def _mismatch(settled: Settled) -> EvidenceMismatch:
     return EvidenceMismatch(
         f"The gateway's payment has another {settled.reason}: nothing was changed."
     )
-
-
-def _fingerprint(data: PaymentCreate) -> str:
-    content: Mapping[str, Any] = {**msgspec.to_builtins(data), "idempotencyKey": None}
-    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

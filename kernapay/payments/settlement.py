@@ -121,6 +121,7 @@ class Settlement:
         return Settled(moved, Outcome.MOVED)
 
     async def _capture(self, payment: Payment, facts: GatewayPayment) -> GatewayPayment:
+        crash_point("capture.checked")
         try:
             return await self._gateway.capture(facts.id, payment.amount, payment.currency)
         except GatewayRejected:

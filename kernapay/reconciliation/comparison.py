@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from bson import ObjectId
@@ -19,6 +19,7 @@ from kernapay.reconciliation.pacing import Pace
 
 _PAGE: Final = 100
 _FEED_PAGE: Final = 1000
+_INDIA: Final = timezone(timedelta(hours=5, minutes=30))  # where the feed's days begin and end
 # The gateway's order is made a little after our record: look a little further than the window.
 _EDGE: Final = timedelta(minutes=15)
 _PAID: Final = (Status.SUCCESS, Status.REFUNDED)
@@ -52,7 +53,7 @@ class Comparison:
         self._after = after
         self._before = before
         self._progress = progress
-        self._attempts: dict[str, list[GatewayPayment]] = defaultdict(list)
+        self._attempts: dict[str, dict[str, GatewayPayment]] = defaultdict(dict)
         self.totals: Counter[str] = Counter()
 
     async def run(self, *, settlements: bool = True) -> AsyncIterator[Difference]:
@@ -61,7 +62,7 @@ class Comparison:
         async for attempt in self._pages("payments", self._gateway.list_payments):
             self.totals["gatewayPayments"] += 1
             if attempt.order_id is not None:
-                self._attempts[attempt.order_id].append(attempt)
+                self._attempts[attempt.order_id][attempt.id] = attempt
         async for order in self._pages("orders", self._gateway.list_orders):
             self.totals["gatewayOrders"] += 1
             payment_id = payment_id_of(order.receipt)
@@ -92,21 +93,34 @@ class Comparison:
             yield Difference(Kind.UNATTACHED_ORDER, payment, order.id, theirs=_money(order))
             return
         if payment.razorpay_order_id != order.id:
-            yield Difference(Kind.SURPLUS_ORDER, payment, order.id, ours=payment.razorpay_order_id)
+            # Known and without money in it, a surplus order is harmless.
+            if order.id not in payment.surplus_orders or await self.kept(order.id):
+                ours = payment.razorpay_order_id
+                yield Difference(Kind.SURPLUS_ORDER, payment, order.id, ours=ours)
             return
+        if payment.pk in seen:
+            return  # new orders move the pages while they are read
         seen.add(payment.pk)
         self.totals["compared"] += 1
-        if (payment.amount, payment.currency) != (order.amount, order.currency):
-            yield Difference(
-                Kind.AMOUNT, payment, order.id, ours=_money(payment), theirs=_money(order)
-            )
-            return
-        for difference in compare_attempts(payment, order, await self._attempts_of(order)):
-            yield difference
+        if compare(payment, order, await self._attempts_of(order)):
+            # Both books went on while they were read: only what still differs now is a difference.
+            for difference in await self.again(payment, order.id):
+                yield difference
+
+    async def again(self, payment: Payment, order_id: str) -> list[Difference]:
+        """Compare one payment with what both books say of it right now."""
+        order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
+        return compare(await self._payments.get(id=payment.pk), order, attempts)
+
+    async def kept(self, order_id: str) -> list[GatewayPayment]:
+        """List what was captured for an order and not given back."""
+        attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
+        return [a for a in attempts if _captured(a) and (a.amount_refunded or 0) < a.amount]
 
     async def _attempts_of(self, order: Order) -> Sequence[GatewayPayment]:
-        known = self._attempts.get(order.id, [])
-        if order.status == "created" or sum(a.status == "captured" for a in known):
+        known = list(self._attempts.get(order.id, {}).values())
+        if order.status == "created" or any(_captured(a) for a in known):
             return known
         # An attempt made after the window is not on its pages.
         return await self._pace.call(lambda: self._gateway.payments_of(order.id))
@@ -122,6 +136,8 @@ class Comparison:
         try:
             order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
         except GatewayRejected as error:
+            if payment.status is Status.FAILED:
+                return  # no money here, no order there
             yield Difference(
                 Kind.MISSING_THERE, payment, order_id, ours=_money(payment), theirs=error.detail
             )
@@ -131,8 +147,8 @@ class Comparison:
 
     async def _settlements(self) -> AsyncIterator[Difference]:
         """Read the settlement feed of the window's days: what was really paid out, and for what fee."""
-        day = self._after.date()
-        while day <= self._before.date():
+        day, last = (at.astimezone(_INDIA).date() for at in (self._after, self._before))
+        while day <= last:
             skip = 0
             while rows := await self._pace.call(
                 lambda day=day, skip=skip: self._gateway.settlement_rows(  # type: ignore[misc]
@@ -193,11 +209,12 @@ class Comparison:
                 return
 
 
-def compare_attempts(
-    payment: Payment, order: Order, attempts: Sequence[GatewayPayment]
-) -> list[Difference]:
-    """Compare status, refunds and fee of one payment with the attempts the gateway knows for its order."""
-    captured = [a for a in attempts if a.captured or a.status == "captured"]
+def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) -> list[Difference]:
+    """Compare amount, status, refunds and fee of one payment with the gateway's order and its attempts."""
+    if (payment.amount, payment.currency) != (order.amount, order.currency):
+        ours, theirs = _money(payment), _money(order)
+        return [Difference(Kind.AMOUNT, payment, order.id, ours=ours, theirs=theirs)]
+    captured = [attempt for attempt in attempts if _captured(attempt)]
     differences = []
     paid = bool(captured) or order.status == "paid"
     if paid != (payment.status in _PAID):
@@ -252,6 +269,10 @@ def _compare_money(payment: Payment, order: Order, facts: GatewayPayment) -> lis
             )
         )
     return differences
+
+
+def _captured(attempt: GatewayPayment) -> bool:
+    return attempt.captured or attempt.status == "captured"
 
 
 def _money(what: Payment | Order) -> str:

@@ -77,7 +77,10 @@ class ReconciliationController(Controller):
         finding_id: Id,
         reconciliation: NamedDependency[ReconciliationService],
     ) -> Repaired:
-        """Bring the payment of a finding to what the gateway says of it. Repeating it is harmless."""
+        """Bring the payment of a finding to what the gateway says of it, and give back what was paid twice.
+
+        Repeating it is harmless.
+        """
         outcome = await reconciliation.repair(report_id, finding_id, request.user.id)
         return Repaired(finding_id, outcome)
 

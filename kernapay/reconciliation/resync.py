@@ -47,6 +47,7 @@ class Resync:
         crash_point("reconcile.claimed")
         if payment.razorpay_order_id is None:
             payment = await self._ordering.adopt(payment)
+            crash_point("reconcile.adopted")
         if payment.razorpay_order_id is None:
             return await self._expire_if_old(payment)
         order_id = payment.razorpay_order_id
@@ -65,6 +66,10 @@ class Resync:
         if best.amount_refunded or payment.refunds:
             payment = await self._take_refunds(payment)
         return payment.status.value
+
+    async def give_up(self, payment: Payment) -> str:
+        """End a payment whose order the gateway does not know; the status it has then."""
+        return (await self._settlement.expire(payment)).payment.status.value
 
     async def _settle(self, facts: GatewayPayment) -> None:
         if facts.status == "failed":

@@ -71,11 +71,11 @@ class WebhookRepository(Repository[WebhookEvent]):
         newest = OrderBy("created_at", descending=True)
         return await self.select(WebhookEventView, newest, LimitOffset(count, skip), **where)
 
-    async def reopen(self, **where: Any) -> WebhookEvent | None:
-        """Make an event due again, whatever became of it."""
+    async def reopen(self, lease: timedelta, **where: Any) -> WebhookEvent | None:
+        """Take an event to handle it again, whatever became of it; a worker does when the lease is over."""
         return await self.update_where(
             where,
             set__status=EventStatus.PENDING,
-            set__next_at=self.clock(),
+            set__next_at=self.clock() + lease,
             set__attempts=0,
         )

@@ -89,6 +89,7 @@ class WebhookInbox:
         try:
             async with asyncio.timeout(self._deadline):
                 status, outcome = await self._handle(event)
+                crash_point("webhook.handled")
                 await self._events.finish(event, status, outcome)
             crash_point("webhook.processed")
             await self._cache.mark(_mark(event.event_id), _MARK_TTL)
@@ -106,7 +107,7 @@ class WebhookInbox:
 
     async def replay(self, event_id: str) -> None:
         """Handle a stored event again, whatever became of it before. Raises NotFound, Unavailable."""
-        event = await self._events.reopen(event_id=event_id)
+        event = await self._events.reopen(_LEASE, event_id=event_id)
         if event is None:
             raise NotFound("There is no such event.", field="eventId")
         await self.process(event)
