@@ -74,6 +74,7 @@ class Dispatcher:
     def resend(self, delivery: Delivery) -> None:
         """Try once more now, whatever became of it before."""
         delivery.status = "pending"
+        delivery.by_hand = True
         delivery.next_at = self._clock.now()
         self._books.deliveries.changed(delivery)
         self.enqueue(delivery.id)
@@ -134,7 +135,8 @@ class Dispatcher:
             self._agenda.at(next_at, "deliver", delivery.id)
             return
         self._finish(delivery, "failed")
-        if endpoint.active:
+        # That an old event still is not taken says nothing about the endpoint's last 24 hours.
+        if endpoint.active and not delivery.by_hand:
             self._disable(endpoint)
 
     def _disable(self, endpoint: Endpoint) -> None:

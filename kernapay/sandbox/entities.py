@@ -159,6 +159,7 @@ class Delivery(Row, kw_only=True):
     status: str = "pending"
     next_at: float | None = None
     tries: int = 0
+    by_hand: bool = False
     attempts: list[Attempt] = field(default_factory=list)
 
 

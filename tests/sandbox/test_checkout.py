@@ -319,6 +319,12 @@ def test_the_control_page_plays_customer_and_arms_faults(
         page.once("dialog", lambda dialog: dialog.accept("20000"))
         payments.get_by_role("button", name="Refund").click()
         expect(page.locator("#refunds .pill")).to_have_text("processed")
+        page.locator("#new-fault select").select_option("delay")
+        page.get_by_label("seconds").fill("0.5")
+        page.get_by_role("button", name="Switch on").click()
+        expect(page.locator("#faults td.id")).to_have_text("delay")
+        assert box.look("/faults")["items"][0]["options"] == {"seconds": 0.5}
+        page.get_by_role("button", name="Switch off").click()
         page.locator("#new-fault select").select_option("rate_limit")
         page.get_by_role("button", name="Switch on").click()
         expect(page.locator("#faults td.id")).to_have_text("rate_limit")

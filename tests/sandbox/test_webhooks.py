@@ -166,6 +166,18 @@ def test_a_webhook_can_be_enabled_again_and_a_delivery_resent(
     assert (first.event_id, first.body) == (second.event_id, second.body)
 
 
+def test_an_old_event_resent_in_vain_does_not_disable_the_webhook(
+    box: Box, receiver: Receiver, webhook: dict[str, Any]
+) -> None:
+    box.pay(box.order(), outcome="failure")
+    delivery = wait_for(lambda: box.look("/deliveries?status=delivered")["items"])[0]
+    box.advance(3 * DAY)
+    receiver.answers.append(500)
+    box.control(f"/deliveries/{delivery['id']}/resend")
+    wait_for(lambda: box.look("/deliveries?status=failed")["items"])
+    assert box.look(f"/webhooks/{webhook['id']}")["active"] is True
+
+
 def test_after_a_change_of_secret_earlier_events_keep_the_old_one(
     box: Box, receiver: Receiver, webhook: dict[str, Any]
 ) -> None:

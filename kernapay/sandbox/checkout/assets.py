@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 
+import msgspec
 from litestar import Controller, Response, get
 from litestar.params import FromPath
 
@@ -31,9 +32,9 @@ class AssetController(Controller):
     @get("/v1/checkout.js")
     async def checkout(self, request: AnyRequest) -> Response[bytes]:
         """Give the script, which knows from here on where its sandbox is."""
-        here = str(request.base_url).rstrip("/").encode()
+        here = msgspec.json.encode(str(request.base_url).rstrip("/"))
         response = asset("checkout.js")
-        response.content = response.content.replace(b"__SANDBOX__", here)
+        response.content = response.content.replace(b'"__SANDBOX__"', here)
         return response
 
     @get(["/checkout/window", "/checkout/window.css", "/checkout/window.js"])

@@ -175,7 +175,13 @@ function onSubmit(selector, act) {
 onSubmit("#new-order", ({ capture, ...order }) =>
   run("/orders", { ...order, amount: Number(order.amount), ...(capture && { payment: { capture } }) }));
 onSubmit("#new-webhook", (webhook) => run("/webhooks", webhook));
-onSubmit("#new-fault", ({ times, ...fault }) => run("/faults", { ...fault, times: times ? Number(times) : null }));
+onSubmit("#new-fault", ({ name, route, times, probability, seed, ...options }) => {
+  for (const one of document.querySelectorAll("#options input[type=number]")) {
+    options[one.name] = Number(one.value);
+  }
+  const number = (text) => (text ? Number(text) : null);
+  run("/faults", { name, route, times: number(times), probability: number(probability) ?? 1, seed: number(seed), options });
+});
 for (const one of document.querySelectorAll("[data-clock]")) {
   one.addEventListener("click", () => run("/clock", JSON.parse(one.dataset.clock)));
 }
@@ -197,7 +203,14 @@ async function start() {
   const catalogue = await call("/faults/catalogue");
   const select = $("#new-fault [name=name]");
   select.append(...catalogue.map(({ name }) => element("option", { textContent: name })));
-  const explain = () => ($("#says").textContent = catalogue.find(({ name }) => name === select.value).says);
+  const explain = () => {
+    const { says, options } = catalogue.find(({ name }) => name === select.value);
+    $("#says").textContent = says;
+    $("#options").replaceChildren(...Object.entries(options).map(([name, value]) => {
+      const type = typeof value === "number" ? "number" : "text";
+      return element("label", {}, `${name} `, element("input", { name, type, value, step: "any" }));
+    }));
+  };
   select.addEventListener("change", explain);
   explain();
   await refresh();
