@@ -61,12 +61,15 @@ class Outbox:
             if not self._has(channel):
                 _log.warning("delivery_not_configured", channel=channel.value, advice=_HOW[channel])
 
-    async def close(self) -> None:
+    async def drain(self) -> None:
         """Let what is being sent end; what does not end in time is repeated when its lease is over."""
         if self._nudges:
             _, late = await asyncio.wait(self._nudges, timeout=_CLOSING_SECONDS)
             for task in late:
                 task.cancel()
+
+    async def close(self) -> None:
+        await self.drain()
         for sender in (self._email, self._sms):
             if sender is not None:
                 await sender.close()
@@ -110,7 +113,7 @@ class Outbox:
     async def nudge(self) -> None:
         """Start sending what is due in this process; called once the answer is out."""
         if len(self._nudges) < _NUDGES:
-            task = asyncio.get_running_loop().create_task(self._drain())
+            task = asyncio.get_running_loop().create_task(self._sweep_all())
             self._nudges.add(task)
             task.add_done_callback(self._nudges.discard)
 
@@ -120,7 +123,7 @@ class Outbox:
         await asyncio.gather(*(self._deliver(message) for message in claimed))
         return bool(claimed)
 
-    async def _drain(self) -> None:
+    async def _sweep_all(self) -> None:
         try:
             for _ in range(_SWEEPS_PER_NUDGE):
                 if not await self.sweep():

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.errors import InvalidInput, KernaPayError
+from kernapay.core.errors import InvalidInput, TooManyRequests
 from kernapay.core.keys import derive_key
 from kernapay.verification.models import Code, Purpose
 from kernapay.verification.repository import CodeRepository
@@ -29,12 +29,10 @@ class WrongCode(InvalidInput):
     title = "Wrong code"
 
 
-class TooSoon(KernaPayError):
+class TooSoon(TooManyRequests):
     """A code was sent a moment ago, or too many were in a day; `Retry-After` says when the next may be."""
 
-    status = 429
     code = "code_too_soon"
-    title = "Too many codes"
 
 
 class Issued(NamedTuple):

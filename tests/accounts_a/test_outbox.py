@@ -1,0 +1,253 @@
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from kernapay.core.keys import Sealer
+from kernapay.notifications.fast2sms import Fast2Sms
+from kernapay.notifications.models import Channel
+from kernapay.notifications.outbox import Outbox
+from kernapay.notifications.repository import MessageRepository
+from kernapay.notifications.sendgrid import SendGrid
+
+from .conftest import VERIFICATION, OpenWorld, Person, World, until
+from .provider import (
+    FAST2SMS_KEY,
+    HANG_UP,
+    SENDGRID_KEY,
+    SILENCE,
+    Answer,
+    fast2sms_error,
+    json_answer,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+def another_process(world: World, secret: str | None = None, deadline: float = 5) -> Outbox:
+    """The outbox of a worker beside the API."""
+    settings = world.services.settings
+    return Outbox(
+        MessageRepository(world.services.mongo, world.clock),
+        Sealer([secret] if secret else settings.jwt_secrets, "outbox"),
+        SendGrid(SENDGRID_KEY, "pay@example.com", "Shop", world.mail.url, deadline),
+        Fast2Sms(FAST2SMS_KEY, world.texts.url, deadline),
+        world.clock,
+    )
+
+
+async def ask(person: Person, channel: str = "email") -> None:
+    answer = await person.post(f"{VERIFICATION}/{channel}/request")
+    assert answer.status_code == 202, answer.text
+
+
+async def test_a_sent_message_leaves_neither_text_nor_address_behind(world: World) -> None:
+    asha = await world.person()
+    code = await asha.request("email")
+    row = await world.settled(asha, "sent")
+    assert "sealedText" not in row
+    assert "to" not in row
+    assert asha.email not in repr(row)
+    assert code not in repr(row)
+    assert row["sentAt"] >= row["createdAt"]
+    assert (row["channel"], row["kind"], row["attempts"]) == ("email", "confirm_email", 1)
+
+
+async def test_a_waiting_message_is_sealed(world: World) -> None:
+    world.mail.always = Answer(503)
+    asha = await world.person()
+    await ask(asha)
+    await world.services.outbox.drain()
+    row = await world.message(asha)
+    sent = world.said("email")[0]
+    assert sent[:6] not in repr(row)
+    assert sent[:6] not in row["sealedText"].decode()
+
+
+async def test_an_outage_delays_a_message_and_fails_no_request(world: World) -> None:
+    world.mail.always = Answer(503, b"<html>")
+    asha = await world.person()
+    await ask(asha)
+    await world.services.outbox.drain()
+    for attempts, wait in enumerate((3, 10, 30), start=2):
+        world.clock.advance(seconds=wait)
+        await world.services.outbox.sweep()
+        assert len(world.mail.received) == attempts
+        assert not await world.services.outbox.sweep()  # not before the next wait is over
+    row = await world.message(asha)
+    assert (row["status"], row["error"]) == ("pending", "HTTP 503")
+    world.mail.always = None
+    world.clock.advance(seconds=90)
+    await world.services.outbox.sweep()
+    row = await world.settled(asha, "sent")
+    assert row["attempts"] == 5
+    code = await world.code("email", len(world.said("email")) - 1)
+    assert (await asha.confirm("email", code)).status_code == 200
+
+
+@pytest.mark.parametrize("trouble", [SILENCE, HANG_UP, Answer(500)])
+async def test_a_request_does_not_wait_for_the_provider(world: World, trouble: Answer) -> None:
+    world.texts.always = trouble
+    asha = await world.person()
+    async with asyncio.timeout(2):
+        await ask(asha, "mobile")
+    async with asyncio.timeout(2):
+        await ask(asha, "email")
+    if trouble is not SILENCE:
+        return
+    # The one that hangs holds up nothing else: a second process or nudge delivers the mail.
+    assert await world.code("email", 0)
+    world.texts.hang_up()
+
+
+async def test_a_refused_message_is_given_up_with_the_reason(world: World) -> None:
+    world.texts.next.append(fast2sms_error(411, "Invalid Numbers: 9876543210"))
+    asha = await world.person()
+    await ask(asha, "mobile")
+    row = await world.settled(asha, "failed")
+    assert row["error"] == "given up after 1: HTTP 400: 411 Invalid Numbers: …"
+    assert "sealedText" not in row
+    assert "to" not in row
+    world.clock.advance(hours=1)
+    assert not await world.services.outbox.sweep()
+
+
+async def test_a_provider_that_quotes_the_code_leaves_no_trace_of_it(world: World) -> None:
+    world.mail.play = lambda request: json_answer(
+        400, {"errors": [{"message": request.body["content"][0]["value"]}]}
+    )
+    asha = await world.person()
+    await ask(asha)
+    row = await world.settled(asha, "failed")
+    assert world.said("email")[0][:6] not in repr(row)
+
+
+async def test_a_message_that_has_become_useless_is_not_sent(world: World) -> None:
+    world.mail.always = Answer(503)
+    asha = await world.person()
+    await ask(asha)
+    await world.services.outbox.drain()
+    world.mail.always = None
+    world.clock.advance(minutes=11)
+    assert await world.services.outbox.sweep()
+    row = await world.settled(asha, "failed")
+    assert row["error"].endswith("of no use any more")
+    assert len(world.mail.received) == 1
+
+
+async def test_the_last_retry_that_would_come_too_late_is_not_planned(world: World) -> None:
+    world.mail.always = Answer(503, b"", {"Retry-After": "900"})
+    asha = await world.person()
+    await ask(asha)
+    row = await world.settled(asha, "failed")
+    assert row["attempts"] == 1
+
+
+async def test_the_wait_a_provider_asks_for_is_kept(world: World) -> None:
+    world.mail.next.append(Answer(429, b"", {"Retry-After": "60"}))
+    asha = await world.person()
+    await ask(asha)
+    await world.services.outbox.drain()
+    await world.settled(asha, "pending")
+    world.clock.advance(seconds=55)
+    assert not await world.services.outbox.sweep()
+    world.clock.advance(seconds=6)
+    assert await world.services.outbox.sweep()
+    await world.settled(asha, "sent")
+
+
+async def test_many_processes_send_each_message_once(world: World) -> None:
+    world.mail.always = Answer(503)
+    people = [await world.person() for _ in range(12)]
+    await asyncio.gather(*(ask(person) for person in people))
+    await world.services.outbox.drain()
+    while await world.services.outbox.sweep():
+        pass
+    for person in people:
+        await world.settled(person, "pending")
+    world.mail.always = None
+    world.mail.received.clear()
+    world.clock.advance(seconds=60)
+    workers = [another_process(world) for _ in range(4)]
+
+    async def work(outbox: Outbox) -> None:
+        while await outbox.sweep():
+            pass
+
+    await asyncio.gather(*(work(worker) for worker in workers))
+    for person in people:
+        await world.settled(person, "sent")
+    addressed = [body["personalizations"][0]["to"][0]["email"] for body in world.mail.accepted]
+    assert sorted(addressed) == sorted(person.email for person in people)
+    await asyncio.gather(*(worker.close() for worker in workers))
+
+
+async def test_a_message_whose_sender_died_is_taken_over_when_its_lease_is_over(
+    world: World,
+) -> None:
+    asha = await world.person()
+    world.mail.always = SILENCE
+    dying = another_process(world, deadline=60)
+    await world.services.outbox.post(
+        Channel.EMAIL,
+        "confirm_email",
+        asha.email,
+        "042917",
+        subject="Code",
+        expires_at=world.clock() + timedelta(minutes=10),
+        user_id=asha.id,
+    )
+    task = asyncio.create_task(dying.sweep())
+    await until(lambda: world.mail.received)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    world.mail.always = None
+    world.mail.hang_up()
+    assert not await world.services.outbox.sweep()
+    world.clock.advance(seconds=31)
+    assert await world.services.outbox.sweep()
+    await world.settled(asha, "sent")
+    await dying.close()
+
+
+async def test_a_message_sealed_with_a_lost_secret_is_given_up(world: World) -> None:
+    asha = await world.person()
+    world.mail.always = Answer(503)
+    await ask(asha)
+    await world.services.outbox.drain()
+    await world.settled(asha, "pending")
+    world.clock.advance(seconds=5)
+    stranger = another_process(world, secret="another-secret-altogether-1234567")
+    assert await stranger.sweep()
+    row = await world.settled(asha, "failed")
+    assert "no longer configured" in row["error"]
+    await stranger.close()
+
+
+async def test_the_mailbox_of_the_sandbox_shows_what_was_sent(
+    open_world: OpenWorld, sandbox_url: str
+) -> None:
+    async with open_world(
+        email_api_key=None, fast_2_sms_key=None, mailbox_url=sandbox_url
+    ) as world:
+        asha = await world.person()
+        await ask(asha, "email")
+        await world.settled(asha, "sent")
+        world.clock.advance(minutes=1)
+        async with httpx.AsyncClient(base_url=sandbox_url, trust_env=False) as mailbox:
+            answer = await mailbox.get("/_sandbox/mailbox", params={"to": asha.email})
+            (mail,) = answer.json()["items"]
+            assert mail["subject"] == "Confirm your e-mail address for KernaPay"
+            assert (await asha.confirm("email", mail["text"][:6])).status_code == 200
+
+
+async def test_the_real_adapters_reach_the_sandbox(open_world: OpenWorld, sandbox_url: str) -> None:
+    """The sandbox plays both providers: whoever wants to see real calls points them there."""
+    async with open_world(sendgrid_url=sandbox_url, fast_2_sms_url=sandbox_url) as world:
+        asha, ravi = await world.person(), await world.person()
+        await ask(asha, "email")
+        await ask(ravi, "mobile")
+        await world.settled(asha, "sent")
+        await world.settled(ravi, "sent")

@@ -1,0 +1,307 @@
+import asyncio
+import json
+import random
+import time
+from typing import Any
+
+import pytest
+from actors import assert_problem
+from bson import ObjectId
+from factories import PASSWORD, new_email
+from pymongo.database import Database
+
+from .conftest import USERS, World, until, wrong
+from .provider import Answer
+
+pytestmark = pytest.mark.anyio
+NEW = "a whole new battery"
+ODD = ("a@b\nBcc: x@example.com", "a\x00b@example.com", "<b>@example.com", "\ud800@x.in", "…")
+
+
+async def test_a_code_from_the_mail_sets_a_new_password(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    answer = await world.reset(asha.email, code, NEW)
+    assert answer.status_code == 200, answer.text
+    assert (await world.log_in(asha.email, NEW)).status_code == 200
+    assert_problem(await world.log_in(asha.email, PASSWORD), 401)
+
+
+async def test_a_reset_ends_every_session(world: World) -> None:
+    asha = await world.person()
+    other = (await world.log_in(asha.email)).json()["token"]
+    await asha.profile()  # both are cached
+    code = await world.forgotten(asha.email)
+    assert (await world.reset(asha.email, code, NEW)).status_code == 200
+    for token in (asha.token, other):
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await world.client.get(f"{USERS}/profile", headers=headers)
+        assert_problem(answer, 401, code="unauthenticated")
+
+
+async def test_the_owner_is_told_of_the_change(world: World) -> None:
+    asha = await world.person()
+    await world.reset(asha.email, await world.forgotten(asha.email), NEW)
+    notice = await world.text("email", 1)
+    assert "password was reset" in notice
+    assert NEW not in notice
+
+
+async def test_an_address_is_found_however_it_is_written(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(f" {asha.email.upper()} ")
+    assert (await world.reset(asha.email.title(), code, NEW)).status_code == 200
+
+
+async def test_the_answer_does_not_tell_whether_the_address_is_known(world: World) -> None:
+    asha, gone = await world.person(), await world.person()
+    await world.services.users.change(gone.id, set__status="INACTIVE")
+    addresses = (asha.email, gone.email, new_email(), "not an address", "x@mailinator.com")
+    for round_ in range(2):  # the second within the minute
+        answers = [await world.forgot(address) for address in addresses]
+        assert {answer.status_code for answer in answers} == {202}, round_
+        assert len({answer.content for answer in answers}) == 1
+        names = [sorted(set(a.headers) - {"x-request-id", "date"}) for a in answers]
+        assert all(name == names[0] for name in names)
+    await until(lambda: world.mail.received)
+    await world.services.outbox.sweep()
+    assert len(world.mail.received) == 1
+    assert world.mail.accepted[0]["personalizations"][0]["to"] == [{"email": asha.email}]
+
+
+async def test_a_wrong_code_and_an_unknown_address_get_one_answer(world: World) -> None:
+    asha = await world.person()
+    stranger = new_email()
+    code = await world.forgotten(asha.email)
+    await world.forgot(stranger)
+    bodies = []
+    for address in (asha.email, stranger, new_email(), "not an address"):
+        answer = await world.reset(address, wrong(code), NEW)
+        problem = assert_problem(answer, 400, "code", "wrong_code")
+        problem.pop("requestId")
+        bodies.append(problem)
+    assert all(body == bodies[0] for body in bodies)
+
+
+async def test_five_attempts_end_the_code_even_at_once(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    tries = await asyncio.gather(*(world.reset(asha.email, wrong(code), NEW) for _ in range(9)))
+    assert {answer.status_code for answer in tries} == {400}
+    assert_problem(await world.reset(asha.email, code, NEW), 400, "code", "wrong_code")
+    assert (await world.log_in(asha.email)).status_code == 200
+
+
+async def test_a_code_works_once_even_at_once(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    words = [f"a whole new battery {n}" for n in range(4)]
+    answers = await asyncio.gather(*(world.reset(asha.email, code, word) for word in words))
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+    winner = words[[answer.status_code for answer in answers].index(200)]
+    assert (await world.log_in(asha.email, winner)).status_code == 200
+
+
+async def test_a_code_ends_after_ten_minutes(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    world.clock.advance(minutes=10, seconds=1)
+    assert_problem(await world.reset(asha.email, code, NEW), 400, "code", "wrong_code")
+
+
+async def test_a_code_for_the_address_does_not_reset_and_the_other_way_round(
+    world: World,
+) -> None:
+    asha = await world.person()
+    verify = await asha.request("email")
+    reset = await world.forgotten(asha.email)
+    if verify != reset:
+        assert_problem(await world.reset(asha.email, verify, NEW), 400, "code", "wrong_code")
+        assert_problem(await asha.confirm("email", reset), 400, "code", "wrong_code")
+    assert (await world.reset(asha.email, reset, NEW)).status_code == 200
+
+
+async def test_a_code_resets_no_other_account(world: World) -> None:
+    asha, mallory = await world.person(), await world.person()
+    await world.forgotten(asha.email)
+    code = await world.forgotten(mallory.email)
+    assert_problem(await world.reset(asha.email, code, NEW), 400, "code", "wrong_code")
+    assert (await world.log_in(asha.email)).status_code == 200
+
+
+async def test_an_account_that_was_closed_meanwhile_is_not_reset(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    await world.services.users.change(asha.id, set__status="INACTIVE")
+    assert_problem(await world.reset(asha.email, code, NEW), 400, "code", "wrong_code")
+
+
+@pytest.mark.parametrize(
+    ("password", "confirm", "field"),
+    [
+        ("short", "short", "password"),
+        ("a whole new battery", "a whole other battery", "confirmPassword"),
+        ("x" * 129, "x" * 129, "password"),
+        ("nul\x00 in the middle", "nul\x00 in the middle", "password"),
+        ("password123", "password123", "password"),
+    ],
+)
+async def test_the_new_password_has_to_be_a_good_one_and_costs_no_attempt(
+    world: World, password: str, confirm: str, field: str
+) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    for _ in range(6):
+        answer = await world.reset(asha.email, code, password, confirmPassword=confirm)
+        assert_problem(answer, 400, field)
+    assert (await world.reset(asha.email, code, NEW)).status_code == 200
+
+
+async def test_a_long_password_counts_to_its_end(world: World) -> None:
+    asha = await world.person()
+    word = "correct horse battery staple " * 4
+    code = await world.forgotten(asha.email)
+    assert (await world.reset(asha.email, code, word)).status_code == 200
+    assert_problem(await world.log_in(asha.email, word[:72]), 401)
+    assert (await world.log_in(asha.email, word)).status_code == 200
+
+
+async def test_malformed_bodies_are_clear_errors(world: World) -> None:
+    whole = {
+        "email": "a@example.com",
+        "code": "123456",
+        "password": NEW,
+        "confirmPassword": NEW,
+    }
+    bodies: list[tuple[str, Any]] = [
+        ("forgot", {}),
+        ("forgot", {"email": {"$gt": ""}}),
+        ("forgot", {"email": ["a@example.com"]}),
+        ("forgot", {"email": "a" * 255}),
+        ("forgot", {"email": "a@example.com", "userId": "66b1f0c2a7d4e5f601234567"}),
+        ("reset", {"email": "a@example.com"}),
+        ("reset", {**whole, "code": {"$ne": None}}),
+        ("reset", {**whole, "type": "ADMIN"}),
+    ]
+    for path, body in bodies:
+        answer = await world.client.post(f"{USERS}/password/{path}", json=body)
+        assert_problem(answer, 400, code="invalid_input")
+
+
+async def test_odd_addresses_are_nobodys(world: World) -> None:
+    for email in ODD:
+        reset = {"email": email, "code": "123456", "password": NEW, "confirmPassword": NEW}
+        for path, body in (("forgot", {"email": email}), ("reset", reset)):
+            answer = await world.client.post(
+                f"{USERS}/password/{path}",
+                content=json.dumps(body),
+                headers={"Content-Type": "application/json"},
+            )
+            assert answer.status_code in (202, 400), answer.text
+    assert world.mail.received == []
+
+
+async def test_known_and_unknown_addresses_cost_the_same_database_work(
+    world: World, store: Database[dict[str, Any]]
+) -> None:
+    known = [(await world.person()).email for _ in range(3)]
+    unknown = [new_email() for _ in range(3)]
+    # No nudge: what is sent after the answer is not part of the answer.
+    resets = world.services.resets
+
+    async def work(address: str) -> list[tuple[str, str]]:
+        await asyncio.to_thread(store.command, "profile", 2)
+        await resets.forgot(address)
+        await asyncio.to_thread(store.command, "profile", 0)
+        profiled = await asyncio.to_thread(
+            lambda: list(store["system.profile"].find({"ns": {"$not": {"$regex": "system"}}}))
+        )
+        await asyncio.to_thread(store.drop_collection, "system.profile")
+        return [(entry["op"], entry["ns"].partition(".")[2]) for entry in profiled]
+
+    for first in (True, False):  # the second time within the minute
+        costs = [await work(address) for address in (*known, *unknown)]
+        wanted = {"users", "codes", "messages"} if first else {"users", "codes"}
+        assert {collection for _, collection in costs[0]} - {"$cmd"} == wanted
+        assert all(cost == costs[0] for cost in costs), costs
+
+
+async def test_the_time_taken_does_not_tell_whether_the_address_is_known(
+    world: World, store: Database[dict[str, Any]]
+) -> None:
+    known = [new_email() for _ in range(100)]
+    rows = [
+        {"email": address, "name": "Asha", "password": "x", "type": "USER", "status": "ACTIVE"}
+        for address in known
+    ]
+    await asyncio.to_thread(store.users.insert_many, rows)
+    addresses = [(address, True) for address in known]
+    addresses += [(new_email(), False) for _ in known]
+    random.Random(7).shuffle(addresses)
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for address, is_known in addresses:
+        began = time.perf_counter()
+        assert (await world.forgot(address)).status_code == 202
+        times[is_known].append(time.perf_counter() - began)
+        # The sending that follows an answer must not fall into the next measurement.
+        await world.services.outbox.drain()
+    assert abs(advantage(times[True], times[False]) - 0.5) < 0.2
+
+
+async def test_the_time_of_a_wrong_code_does_not_tell_whether_the_address_is_known(
+    world: World, store: Database[dict[str, Any]]
+) -> None:
+    people = [await world.person() for _ in range(8)]
+    known, unknown = [person.email for person in people], [new_email() for _ in people]
+    for address in (*known, *unknown):
+        await world.forgot(address)
+    codes = {row["_id"] for row in await world.rows("codes")}
+    assert {f"password:{address}" for address in (*known, *unknown)} <= codes
+    times: dict[bool, list[float]] = {True: [], False: []}
+    addresses = [(a, True) for a in known * 10] + [(a, False) for a in unknown * 10]
+    random.Random(7).shuffle(addresses)
+    for address, is_known in addresses:
+        began = time.perf_counter()
+        assert (await world.reset(address, "000000", NEW)).status_code == 400
+        times[is_known].append(time.perf_counter() - began)
+    assert abs(advantage(times[True], times[False]) - 0.5) < 0.2
+
+
+def advantage(these: list[float], those: list[float]) -> float:
+    """How often one of these is longer than one of those: 0.5 when nothing can be learnt from a time."""
+    longer = sum(a > b for a in these for b in those)
+    return longer / (len(these) * len(those))
+
+
+async def test_a_flood_of_requests_for_one_address_sends_few_mails(world: World) -> None:
+    asha = await world.person()
+    answers = await asyncio.gather(*(world.forgot(asha.email) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {202}
+    await world.text("email", 0)
+    for _ in range(15):
+        world.clock.advance(minutes=2)
+        await world.forgot(asha.email)
+        await world.services.outbox.sweep()
+    await until(lambda: len(world.said("email")) >= 10)
+    rows = await world.rows("messages", userId=ObjectId(asha.id))
+    assert len(rows) == 10
+    assert len(world.said("email")) == 10
+    world.clock.advance(days=1)
+    assert (await world.reset(asha.email, await world.forgotten(asha.email), NEW)).is_success
+
+
+async def test_what_is_asked_for_unknown_addresses_is_not_kept(world: World) -> None:
+    stranger = new_email()
+    await world.forgot(stranger)
+    rows = await world.rows("messages", status="discarded")
+    assert rows
+    assert all("to" not in row and "sealedText" not in row for row in rows)
+    assert stranger not in repr(rows)
+
+
+async def test_a_provider_that_is_away_fails_no_reset(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    world.mail.always = Answer(503)
+    assert (await world.reset(asha.email, code, NEW)).status_code == 200
+    assert (await world.log_in(asha.email, NEW)).status_code == 200

@@ -1,0 +1,92 @@
+"""The API and the worker as processes of their own, as operators run them."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from actors import confidential
+from factories import PASSWORD, sign_up_body
+from stack import Api, bare_environment
+
+from kernapay.devstack.process import Process
+
+from .conftest import USERS, VERIFICATION, until
+from .provider import (
+    FAST2SMS_KEY,
+    SENDGRID_KEY,
+    Answer,
+    fast2sms,
+    fast2sms_error,
+    playing,
+    sendgrid,
+)
+
+
+def test_missing_providers_are_told_at_start(api_server: Api) -> None:
+    told = {entry["channel"]: entry for entry in api_server.log_entries("delivery_not_configured")}
+    assert set(told) == {"email", "sms"}
+    assert {entry["level"] for entry in told.values()} == {"warning"}
+    assert "EMAIL_API_KEY" in told["email"]["advice"]
+    assert "FAST_2_SMS_KEY" in told["sms"]["advice"]
+
+
+@pytest.mark.anyio
+async def test_the_worker_sends_what_the_api_could_not_and_no_log_holds_a_secret(
+    start_api: Callable[..., Api], api_env: dict[str, str], tmp_path: Path
+) -> None:
+    async with playing(sendgrid) as mail, playing(fast2sms) as texts:
+        env = {
+            "EMAIL_API_KEY": SENDGRID_KEY,
+            "SENDER_EMAIL": "pay@example.com",
+            "SENDGRID_URL": mail.url,
+            "FAST_2_SMS_KEY": FAST2SMS_KEY,
+            "FAST_2_SMS_URL": texts.url,
+            "LOG_LEVEL": "DEBUG",
+            "METRICS_TOKEN": "metrics-token-1",
+        }
+        api = await asyncio.to_thread(start_api, **env)
+        worker = Process(
+            "worker",
+            tmp_path,
+            (sys.executable, "-m", "kernapay", "worker"),
+            {**bare_environment(), **api_env, **env},
+        )
+        async with httpx.AsyncClient(base_url=api.url, trust_env=False, timeout=20) as client:
+            body = sign_up_body()
+            await client.post(f"{USERS}/signup", json=body)
+            login = {"email": body["email"], "password": PASSWORD}
+            token = (await client.post(f"{USERS}/login", json=login)).json()["token"]
+            client.headers["Authorization"] = f"Bearer {token}"
+
+            # The API itself sends at once; what was refused for good or for now is told in its log.
+            mail.next.append(Answer(503))
+            texts.next.append(fast2sms_error(411, "Invalid Numbers: 9876543210"))
+            for channel in ("email", "mobile"):
+                answer = await client.post(f"{VERIFICATION}/{channel}/request")
+                assert answer.status_code == 202, answer.text
+            await until(lambda: mail.received and texts.received)
+            await until(lambda: len(api.log_entries("message_not_sent")) == 2)
+
+            try:
+                await asyncio.to_thread(worker.launch)
+                await until(lambda: len(mail.received) == 2, within=20)
+            finally:
+                await asyncio.to_thread(worker.kill)
+            code = mail.accepted[1]["content"][0]["value"][:6]
+            answer = await client.post(f"{VERIFICATION}/email/confirm", json={"code": code})
+            assert answer.json()["isEmailVerified"] is True
+
+            await client.post(f"{USERS}/password/forgot", json={"email": body["email"]})
+            await until(lambda: len(mail.received) == 3)
+            reset = mail.accepted[2]["content"][0]["value"][:6]
+            bearer = {"Authorization": "Bearer metrics-token-1"}
+            metrics = (await client.get("/metrics", headers=bearer)).text
+        secrets = {SENDGRID_KEY, FAST2SMS_KEY, code, reset, body["email"], "9876543210", token}
+        secrets.add(texts.accepted[0]["message"][:6])
+        confidential.update(secrets)  # the API's own log is searched for them when it has ended
+        told = worker.log.read_text() + api.log() + metrics
+        assert [secret for secret in secrets if secret in told] == []
+        assert 'kernapay_messages_total{channel="sms",outcome="failed"} 1.0' in metrics
