@@ -106,7 +106,9 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         debug=False,
     )
     complete(app)
-    app.asgi_handler = RequestLayer(app.asgi_handler, settings.body_timeout.total_seconds())
+    app.asgi_handler = RequestLayer(
+        app.asgi_handler, logs.AccessLog(settings.log_level), settings.body_timeout.total_seconds()
+    )
     return app
 
 

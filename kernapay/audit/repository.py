@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-import structlog
-
 from kernapay.audit.dtos import AuditView
 from kernapay.audit.models import AuditEntry
+from kernapay.core import logs
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, Unavailable
 from kernapay.core.filters import Filter, LimitOffset, OrderBy
@@ -54,7 +53,7 @@ class AuditLog:
             "target": target,
             "before": None if before is None else dict(before),
             "after": None if after is None else dict(after),
-            "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+            "request_id": logs.request_id.get(),
         }
         await self._rows.add(AuditEntry(**facts))
         try:

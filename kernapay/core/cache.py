@@ -76,6 +76,7 @@ class Cache:
         self._fill = redis.register_script(_FILL)
         self._flights: dict[Address, _Flight] = {}
         self._queue: list[tuple[tuple[Address, ...], asyncio.Future[list[list[bytes | None]]]]] = []
+        self._sending = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._up = False
         self._probe: asyncio.Task[None] | None = None
@@ -196,14 +197,20 @@ class Cache:
         if not self._up:
             answer.set_result([[None, None] for _ in addresses])
             return answer
-        if not self._queue:
-            loop.call_soon(self._flush)
         self._queue.append((addresses, answer))
+        if not self._sending:
+            self._sending = True
+            loop.call_soon(lambda: self._spawn(self._flush()))
         return answer
 
-    def _flush(self) -> None:
-        batch, self._queue = self._queue, []
-        self._spawn(self._send(batch))
+    async def _flush(self) -> None:
+        # One pipeline at a time: what is asked meanwhile makes the next one longer, and so cheaper a read.
+        try:
+            while self._queue:
+                batch, self._queue = self._queue, []
+                await self._send(batch)
+        finally:
+            self._sending = False
 
     async def _send(
         self, batch: list[tuple[tuple[Address, ...], asyncio.Future[list[list[bytes | None]]]]]
@@ -217,6 +224,11 @@ class Cache:
         except RedisFailure as error:
             self._lost(error)
             replies = [[None, None]] * sum(len(addresses) for addresses, _ in batch)
+        except BaseException as error:
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+            raise
         taken = 0
         for addresses, answer in batch:
             if not answer.done():

@@ -2,26 +2,28 @@
 
 import re
 import secrets
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
 
-import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from kernapay.core import logs
 from kernapay.core.metrics import REQUESTS
 from kernapay.ops.bodies import WITH_BODY, TimedBody
 from kernapay.security.headers import headers_for
 
-_log = structlog.get_logger("kernapay.http")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestLayer:
     """Wraps the whole application, so that what the router refuses is seen as well."""
 
-    def __init__(self, app: ASGIApp, body_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, access_log: logs.AccessLog, body_seconds: float) -> None:
         self.app = app
+        self._access_log = access_log
+        self._timings: dict[tuple[str, str, int], Any] = {}
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,8 +34,7 @@ class RequestLayer:
         request_id = _request_id(scope)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        logs.request_id.set(request_id)
         extra = [*headers_for(scope["path"]), (b"x-request-id", request_id.encode())]
         status = 0
 
@@ -50,19 +51,26 @@ class RequestLayer:
         try:
             await self.app(scope, receive, answer)
         finally:
-            self._finish(scope, status, perf_counter() - started)
+            self._finish(scope, status, perf_counter() - started, request_id)
 
-    def _finish(self, scope: Any, status: int, seconds: float) -> None:
+    def _finish(self, scope: Any, status: int, seconds: float, request_id: str) -> None:
         # The template, never the path: reference ids are a capability and user ids are personal.
         route = scope.get("path_template") or "unmatched"
         method = scope["method"] if route != "unmatched" else "any"
-        REQUESTS.labels(method, route, str(status)).observe(seconds)
-        _log.info(
-            "request",
-            method=scope["method"],
-            route=route,
-            status=status or "aborted",
-            ms=round(seconds * 1000, 2),
+        timing = self._timings.get((method, route, status))
+        if timing is None:
+            timing = REQUESTS.labels(method, route, str(status))
+            self._timings[method, route, status] = timing
+        timing.observe(seconds)
+        self._access_log.write(
+            logs.AccessLine(
+                method=method,
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 2),
+                request_id=request_id,
+                time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            )
         )
 
 
