@@ -2,6 +2,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,17 @@ from actors import Actor, People, confidential
 from litestar import Litestar
 from pymongo.database import Database
 from redis import Redis
-from stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Api, Sandbox, Server
+from stack import (
+    JWT_SECRET,
+    KEY_ID,
+    KEY_SECRET,
+    PREVIOUS_WEBHOOK_SECRET,
+    WEBHOOK_SECRET,
+    Api,
+    Sandbox,
+    Server,
+    Worker,
+)
 from tripwire import tripwire
 
 from kernapay.app import create_app
@@ -124,6 +135,7 @@ def api_env(mongo_url: str, redis_url: str, _sandbox_server: Server) -> dict[str
         "RAZORPAY_KEY_ID": KEY_ID,
         "RAZORPAY_KEY_SECRET": KEY_SECRET,
         "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "RAZORPAY_WEBHOOK_SECRET_PREVIOUS": PREVIOUS_WEBHOOK_SECRET,
         "RAZORPAY_BASE_URL": _sandbox_server.url,
         "RAZORPAY_TIMEOUT": "5s",
         "RATE_LIMITS": "false",
@@ -190,6 +202,25 @@ def start_api(
         server.kill()
     for server in started:
         _assert_clean(server)
+
+
+@pytest.fixture
+def start_worker(
+    api_env: dict[str, str],
+    store: Database[dict[str, Any]],
+    _sandbox_server: Server,
+    tmp_path: Path,
+) -> Iterator[Callable[..., Worker]]:
+    """Start workers: `start_worker(VARIABLE="value")`; stopped when the test ends."""
+    started: list[Worker] = []
+
+    def start(**env: str) -> Worker:
+        started.append(Worker(tmp_path / f"worker-{len(started)}", {**api_env, **env}))
+        return started[-1].start()
+
+    yield start
+    for worker in started:
+        worker.kill()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from kernapay.devstack.stack import answers
 KEY_ID = "rzp_test_kernapay"
 KEY_SECRET = "sandbox_secret_kernapay_0001"
 WEBHOOK_SECRET = "whsec_tests_4f0c9a1be27d"
+PREVIOUS_WEBHOOK_SECRET = "whsec_tests_before_77a1c0d2"
 WEBHOOK_PATH = "/v1/api/payments/webhook"
 JWT_SECRET = "jwt-tests-0d1f6c3e8a5b479288e1c0ffee42"
 
@@ -102,6 +103,19 @@ class Api(Server):
     ) -> None:
         arguments = ["kernapay", "serve", "--workers", str(workers)]
         super().__init__("api", home, arguments, env, "/health/live", port)
+
+
+class Worker(Process):
+    """`kernapay worker`, ready once it works."""
+
+    def __init__(self, home: Path, env: Mapping[str, str]) -> None:
+        super().__init__(
+            "worker",
+            home,
+            (sys.executable, "-m", "kernapay", "worker"),
+            {**bare_environment(), **env},
+            lambda: "worker_started" in self.tail(50),
+        )
 
 
 class Sandbox:
