@@ -171,7 +171,6 @@ class Message(Row, kw_only=True):
     text: str
     at: int
     subject: str = ""
-    sender: str = ""
 
 
 class Timer(Row, kw_only=True):

@@ -1,9 +1,17 @@
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.sandbox.box import WEBHOOK_SECRET, Box, Receiver
+
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +45,14 @@ def receiver() -> Iterator[Receiver]:
 def webhook(box: Box, receiver: Receiver) -> dict[str, Any]:
     """The receiver, registered for every event."""
     return dict(box.control("/webhooks", url=receiver.url, secret=WEBHOOK_SECRET))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = [path for path in CHROMIUM if os.access(path, os.X_OK)]
+    if not found:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found[0], args=list(QUIET))
+        yield browser
+        browser.close()

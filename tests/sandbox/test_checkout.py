@@ -1,60 +1,17 @@
 """A page written for the real Checkout, in a real browser, with only its script's origin swapped."""
 
 import json
-import os
-import re
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 import razorpay
-from playwright.sync_api import Browser, FrameLocator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.sandbox.box import KEY, Box
-
-REAL = "https://checkout.razorpay.com/v1/checkout.js"
-CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = [path for path in CHROMIUM if os.access(path, os.X_OK)]
-    if not found:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=list(QUIET))
-        yield browser
-        browser.close()
-
-
-class ShopHandler(BaseHTTPRequestHandler):
-    """Serves the shop's page and takes what Checkout posts to it."""
-
-    def do_GET(self) -> None:
-        self._answer(Path(__file__).with_name("shop.html").read_bytes())
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.posted.append(parse_qs(body.decode()))  # type: ignore[attr-defined]
-        self._answer(b"<h1>Thank you</h1>")
-
-    def _answer(self, html: bytes) -> None:
-        self.send_response(200)
-        self.send_header("content-type", "text/html; charset=utf-8")
-        self.send_header("content-length", str(len(html)))
-        self.end_headers()
-        self.wfile.write(html)
-
-    def log_message(self, *_: object) -> None:
-        pass
+from tests.sandbox.shop import REAL, Shop, ShopHandler
 
 
 @pytest.fixture(scope="module")
@@ -65,70 +22,6 @@ def shop_server() -> Iterator[ThreadingHTTPServer]:
     yield server
     server.shutdown()
     server.server_close()
-
-
-class Shop:
-    """The shop's page. It fails the test if anything asks for an address outside this machine."""
-
-    def __init__(self, box: Box, server: ThreadingHTTPServer, page: Page, shots: Path) -> None:
-        self.box = box
-        self.url = f"http://127.0.0.1:{server.server_address[1]}/"
-        self.page = page
-        self.window: FrameLocator = page.frame_locator("iframe[title=Payment]")
-        self.posted: list[dict[str, list[str]]] = []
-        server.posted = self.posted  # type: ignore[attr-defined]
-        self.strangers: list[str] = []
-        self.errors: list[str] = []
-        self._shots = shots
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.route("**/*", self._route)
-
-    def _route(self, route: Route) -> None:
-        request = route.request
-        if request.url == REAL:
-            script = self.box.stranger.get("/v1/checkout.js")
-            route.fulfill(body=script.text, content_type=script.headers["content-type"])
-        elif request.url.startswith((self.url, self.box.url)):
-            route.continue_()
-        else:
-            self.strangers.append(request.url)
-            route.abort()
-
-    def open(self, **options: Any) -> dict[str, Any]:
-        """Create an order and open the payment window for it."""
-        order = self.box.order()
-        self.page.add_init_script(
-            f"window.shopOptions = {json.dumps({'order_id': order['id'], **options})}"
-        )
-        self.page.goto(self.url)
-        self.page.get_by_role("button", name="Pay").click()
-        expect(self.window.locator("#amount")).to_have_text("₹500.00")
-        return order
-
-    def by_card(self, number: str, otp: str = "1234") -> None:
-        self.window.get_by_role("tab", name="Card").click()
-        self.window.get_by_label("Card number").fill(number)
-        self.window.get_by_label("Expiry").fill("12/39")
-        self.window.get_by_label("CVV").fill("123")
-        self.submit()
-        self.window.get_by_label("One-time password").fill(otp)
-        self.window.get_by_role("button", name="Confirm").click()
-
-    def by_upi(self, vpa: str) -> None:
-        self.window.get_by_role("tab", name="UPI").click()
-        self.window.get_by_label("UPI address").fill(vpa)
-        self.submit()
-
-    def submit(self) -> None:
-        self.window.get_by_role("button", name=re.compile("^Pay")).click()
-
-    def logged(self, what: str) -> Any:
-        line = self.page.locator(f"#log .{what}").first
-        line.wait_for()
-        return json.loads(line.inner_text())
-
-    def shot(self, name: str) -> None:
-        self.page.screenshot(path=self._shots / f"{name}.png")
 
 
 @pytest.fixture(params=[(1280, 800), (375, 720)], ids=["desktop", "phone"])
@@ -301,37 +194,17 @@ def test_an_order_that_is_paid_says_so(box: Box, shop: Shop) -> None:
     shop.window.get_by_text("the order is already paid").wait_for()
 
 
-def test_the_control_page_plays_customer_and_arms_faults(
-    box: Box, browser: Browser, tmp_path: Path
-) -> None:
-    with browser.new_page(viewport={"width": 1280, "height": 900}) as page:
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{box.url}/")
-        page.get_by_role("button", name="Create order").click()
-        orders = page.locator("#orders")
-        orders.get_by_role("button", name="Fail").click()
-        expect(orders.locator(".pill")).to_have_text("attempted")
-        orders.get_by_role("button", name="Pay", exact=True).click()
-        expect(orders.locator(".pill")).to_have_text("paid")
-        payments = page.locator("#payments")
-        expect(payments.locator(".pill")).to_have_text(["captured", "failed"])
-        page.once("dialog", lambda dialog: dialog.accept("20000"))
-        payments.get_by_role("button", name="Refund").click()
-        expect(page.locator("#refunds .pill")).to_have_text("processed")
-        page.locator("#new-fault select").select_option("delay")
-        page.get_by_label("seconds").fill("0.5")
-        page.get_by_role("button", name="Switch on").click()
-        expect(page.locator("#faults td.id")).to_have_text("delay")
-        assert box.look("/faults")["items"][0]["options"] == {"seconds": 0.5}
-        page.get_by_role("button", name="Switch off").click()
-        page.locator("#new-fault select").select_option("rate_limit")
-        page.get_by_role("button", name="Switch on").click()
-        expect(page.locator("#faults td.id")).to_have_text("rate_limit")
-        assert box.api.get("/v1/orders").status_code == 429
-        expect(page.locator("#faults")).to_contain_text("Nothing yet.")  # it follows by itself
-        page.screenshot(path=tmp_path / "page.png", full_page=True)
-        page.get_by_role("button", name="Freeze").click()
-        expect(page.locator("#clock")).to_have_class("frozen")
-        assert box.look("/clock")["frozen"] is True
-        assert errors == []
+@desktop
+def test_a_script_tag_in_a_form_becomes_a_button_that_pays(box: Box, shop: Shop) -> None:
+    order = box.order()
+    script = f'src="{REAL}" data-key="{KEY[0]}" data-order_id="{order["id"]}" data-amount="50000"'
+    form = f'<form action="{shop.url}callback" method="POST"><script {script}></script></form>'
+    shop.show(form)
+    shop.page.get_by_role("button", name="Pay Now").click()
+    shop.by_upi("success@razorpay")
+    shop.page.get_by_text("Thank you").wait_for()
+    (fields,) = shop.posted
+    assert fields["razorpay_order_id"] == [order["id"]]
+    assert razorpay.Client(auth=KEY).utility.verify_payment_signature(
+        {name: values[0] for name, values in fields.items()}
+    )

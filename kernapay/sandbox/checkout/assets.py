@@ -17,6 +17,7 @@ ASSETS = {
 }
 # Any page may frame the payment window; a merchant's logo may come from anywhere.
 WINDOW_POLICY = "default-src 'self'; img-src * data:; frame-ancestors *"
+WINDOW_PARTS = ("window", "window.css", "window.js", "instruments.js")
 PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
@@ -37,7 +38,7 @@ class AssetController(Controller):
         response.content = response.content.replace(b'"__SANDBOX__"', here)
         return response
 
-    @get(["/checkout/window", "/checkout/window.css", "/checkout/window.js"])
+    @get([f"/checkout/{name}" for name in WINDOW_PARTS])
     async def window(self, request: AnyRequest) -> Response[bytes]:
         name = request.url.path.rpartition("/")[2]
         return asset(name if "." in name else f"{name}.html", WINDOW_POLICY)

@@ -1,0 +1,43 @@
+"""The sandbox's own page, as a person uses it."""
+
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+from tests.sandbox.box import Box
+
+
+def test_the_control_page_plays_customer_and_arms_faults(
+    box: Box, browser: Browser, tmp_path: Path
+) -> None:
+    with browser.new_page(viewport={"width": 1280, "height": 900}) as page:
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{box.url}/")
+        page.get_by_role("button", name="Create order").click()
+        orders = page.locator("#orders")
+        orders.get_by_role("button", name="Fail").click()
+        expect(orders.locator(".pill")).to_have_text("attempted")
+        orders.get_by_role("button", name="Pay", exact=True).click()
+        expect(orders.locator(".pill")).to_have_text("paid")
+        payments = page.locator("#payments")
+        expect(payments.locator(".pill")).to_have_text(["captured", "failed"])
+        page.once("dialog", lambda dialog: dialog.accept("20000"))
+        payments.get_by_role("button", name="Refund").click()
+        expect(page.locator("#refunds .pill")).to_have_text("processed")
+        page.locator("#new-fault select").select_option("delay")
+        page.get_by_label("seconds").fill("0.5")
+        page.get_by_role("button", name="Switch on").click()
+        expect(page.locator("#faults td.id")).to_have_text("delay")
+        assert box.look("/faults")["items"][0]["options"] == {"seconds": 0.5}
+        page.get_by_role("button", name="Switch off").click()
+        page.locator("#new-fault select").select_option("rate_limit")
+        page.get_by_role("button", name="Switch on").click()
+        expect(page.locator("#faults td.id")).to_have_text("rate_limit")
+        assert box.api.get("/v1/orders").status_code == 429
+        expect(page.locator("#faults")).to_contain_text("Nothing yet.")  # it follows by itself
+        page.screenshot(path=tmp_path / "page.png", full_page=True)
+        page.get_by_role("button", name="Freeze").click()
+        expect(page.locator("#clock")).to_have_class("frozen")
+        assert box.look("/clock")["frozen"] is True
+        assert errors == []
