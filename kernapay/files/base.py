@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -22,6 +22,7 @@ class FileLink(Struct, rename="camel"):
     expires_at: Instant
 
 
+@runtime_checkable  # the framework asks, before it injects one
 class FileStore(Protocol):
     """Private files under names that nobody can guess. Every call may raise Unavailable."""
 

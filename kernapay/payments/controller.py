@@ -6,12 +6,12 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter
 
 from kernapay.core.documented import problems
 from kernapay.core.envelope import StoredJSON, Success
 from kernapay.core.errors import NotFound
-from kernapay.core.ids import OBJECT_ID_PATTERN, REFERENCE_PATTERN
+from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.gateway.base import GatewayBusy, GatewayRejected, GatewayUnknown
 from kernapay.payments.dtos import (
     KEY_PATTERN,
@@ -26,6 +26,7 @@ from kernapay.payments.dtos import (
     RefundCreated,
 )
 from kernapay.payments.ordering import InProgress
+from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.refunds import (
     NotRefundable,
     RefundInProgress,
@@ -48,14 +49,6 @@ from kernapay.security.guards import HasRole, IsSelfOr, IsVerified, NotVerified,
 from kernapay.security.principal import Authenticated, Role
 from kernapay.security.rate_limits import RateLimited
 
-Reference = Annotated[
-    str,
-    PathParameter(
-        pattern=REFERENCE_PATTERN,
-        max_length=128,
-        description="The `referenceId` of the answer to `create`.",
-    ),
-]
 IdempotencyHeader = Annotated[
     str | None,
     HeaderParameter(
@@ -107,20 +100,9 @@ class PaymentController(Controller):
             str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The payer's `_id`.")
         ],
         payment_rows: NamedDependency[PaymentRepository],
-        count: Annotated[
-            int, QueryParameter(ge=1, le=100, description="How many payments at most.")
-        ] = 10,
-        skip: Annotated[
-            int, QueryParameter(ge=0, le=10_000, description="How many of the newest to leave out.")
-        ] = 0,
-        cursor: Annotated[
-            str | None,
-            QueryParameter(
-                pattern=REFERENCE_PATTERN,
-                max_length=128,
-                description="The `referenceId` of the last payment you have; `skip` is ignored then.",
-            ),
-        ] = None,
+        count: Count = 10,
+        skip: Skip = 0,
+        cursor: Cursor = None,
     ) -> StoredJSON[list[PaymentSummary]]:
         """List a user's payments, newest first.
 

@@ -9,11 +9,10 @@ from litestar.response import Stream
 from msgspec import Meta, Struct, field
 
 from kernapay.core.documented import problems
-from kernapay.core.ids import REFERENCE_PATTERN
 from kernapay.files.base import MEDIA_TYPES, FileLink
-from kernapay.payments.controller import Reference
 from kernapay.payments.dtos import PaymentSummary
 from kernapay.payments.export import ExportService, read_instant
+from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.receipts import NoReceipt, ReceiptService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.security.guards import HasRole, SignedIn
@@ -38,20 +37,9 @@ class StatementController(Controller):
         self,
         request: Authenticated,
         payment_rows: NamedDependency[PaymentRepository],
-        count: Annotated[
-            int, QueryParameter(ge=1, le=100, description="How many payments at most.")
-        ] = 10,
-        skip: Annotated[
-            int, QueryParameter(ge=0, le=10_000, description="How many of the newest to leave out.")
-        ] = 0,
-        cursor: Annotated[
-            str | None,
-            QueryParameter(
-                pattern=REFERENCE_PATTERN,
-                max_length=128,
-                description="The `referenceId` of the last payment you have; `skip` is ignored then.",
-            ),
-        ] = None,
+        count: Count = 10,
+        skip: Skip = 0,
+        cursor: Cursor = None,
     ) -> list[PaymentSummary]:
         """List what was paid to the calling provider, newest first."""
         return await payment_rows.received(request.user.id, count, skip, cursor)

@@ -101,7 +101,7 @@ def test_every_body_field_is_bounded(application: Litestar) -> None:
             for name, field in schema["properties"].items():
                 for choice in field.get("anyOf", [field]):
                     bounded = {
-                        "string": {"maxLength", "pattern", "enum"},
+                        "string": {"maxLength", "pattern", "enum", "format"},
                         "array": {"maxItems"},
                         "object": {"maxProperties"},
                         "integer": {"maximum"},

@@ -16,6 +16,7 @@ from house.routes import routes
 from kernapay.security.principal import Role
 
 CALLERS = ("anonymous", *Role)
+ADMIN = "/v1/api/admin"
 
 
 class Anonymous:
@@ -116,6 +117,10 @@ def refund(which: Callable[[World], str]) -> Ask:
         f"{PAYMENTS}/{which(world)}/refunds",
         json={"amount": 100, "idempotencyKey": unique("refund-")},
     )
+
+
+def receipt(method: str, which: Callable[[World], str]) -> Ask:
+    return lambda world, caller: caller.call(method, f"{PAYMENTS}/{which(world)}/receipt")
 
 
 TABLE = [
@@ -240,6 +245,97 @@ TABLE = [
         post(WEBHOOK_PATH, lambda: {"event": "payment.captured"}),
         "401 401 401 401 401",
     ),
+    Row("GET /v1/api/payments/received", "", get(f"{PAYMENTS}/received"), "401 403 200 403 403"),
+    Row(
+        "GET /v1/api/payments/{reference_id}/receipt",
+        "paid to the calling provider",
+        receipt("GET", lambda world: world.paid_to_caller),
+        "401 404 200 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/receipt",
+        "of strangers",
+        receipt("GET", lambda world: world.of_strangers),
+        "401 404 404 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/receipt",
+        "paid to the calling provider",
+        receipt("POST", lambda world: world.paid_to_caller),
+        "401 404 200 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/receipt",
+        "of strangers",
+        receipt("POST", lambda world: world.of_strangers),
+        "401 404 404 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/export",
+        "",
+        get(f"{PAYMENTS}/export?from=2020-01-01&to=2020-02-01"),
+        "401 403 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/payments/exports",
+        "",
+        post(f"{PAYMENTS}/exports", lambda: {"from": "2020-01-01", "to": "2020-02-01"}),
+        "401 403 403 403 201",
+    ),
+    Row(
+        "GET /v1/api/files/{name}",
+        "without a signature that fits",
+        get(f"/v1/api/files/export-{'0' * 32}.csv?expires=9999999999&signature={'0' * 64}"),
+        "403 403 403 403 403",
+    ),
+    Row("GET /v1/api/admin/users", "", get(f"{ADMIN}/users"), "401 403 403 403 200"),
+    Row(
+        "POST /v1/api/admin/users",
+        "",
+        post(f"{ADMIN}/users", lambda: sign_up_body(type="LAB_ASSISTANT")),
+        "401 403 403 403 201",
+    ),
+    Row(
+        "GET /v1/api/admin/users/{user_id}",
+        "",
+        lambda world, caller: caller.call("GET", f"{ADMIN}/users/{world.owner.id}"),
+        "401 403 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/activate",
+        "nobody",
+        post(f"{ADMIN}/users/{'0' * 24}/activate", dict),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/deactivate",
+        "nobody",
+        post(f"{ADMIN}/users/{'0' * 24}/deactivate", dict),
+        "401 403 403 403 404",
+    ),
+    Row(
+        # The role they have: past the guard nothing is left to change.
+        "PUT /v1/api/admin/users/{user_id}/role",
+        "",
+        lambda world, caller: caller.call(
+            "PUT", f"{ADMIN}/users/{world.owner.id}/role", json={"role": "USER"}
+        ),
+        "401 403 403 403 200",
+    ),
+    Row("GET /v1/api/admin/api-keys", "", get(f"{ADMIN}/api-keys"), "401 403 403 403 200"),
+    Row(
+        "POST /v1/api/admin/api-keys",
+        "",
+        post(f"{ADMIN}/api-keys", lambda: {"name": "Back end", "role": "USER"}),
+        "401 403 403 403 201",
+    ),
+    Row(
+        "DELETE /v1/api/admin/api-keys/{key_id}",
+        "that is not there",
+        lambda world, caller: caller.call("DELETE", f"{ADMIN}/api-keys/{'0' * 24}"),
+        "401 403 403 403 404",
+    ),
+    Row("GET /v1/api/admin/audit", "", get(f"{ADMIN}/audit"), "401 403 403 403 200"),
     Row("GET /health/live", "", get("/health/live"), "200 200 200 200 200"),
     Row("GET /health/ready", "", get("/health/ready"), "200 200 200 200 200"),
     # Switched off without a METRICS_TOKEN.
