@@ -240,6 +240,7 @@ def openapi(output: Path | None) -> None:
     app = create_app(
         load_settings(
             None,
+            app_env="development",
             mongodb_url="mongodb://localhost/kernapay",
             jwt_secret="unused",  # noqa: S106
             razorpay_key_id="rzp_test_unused",
