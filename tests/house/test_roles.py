@@ -17,6 +17,7 @@ from kernapay.security.principal import Role
 
 CALLERS = ("anonymous", *Role)
 ADMIN = "/v1/api/admin"
+VERIFICATION = "/v1/api/verification"
 
 
 class Anonymous:
@@ -157,6 +158,51 @@ TABLE = [
         "",
         lambda world, caller: caller.device().call("POST", f"{USERS}/logout"),
         "401 200 200 200 200",
+    ),
+    # Without a provider of e-mail and texts, who is admitted learns that there is none.
+    Row(
+        "POST /v1/api/verification/email/request",
+        "",
+        post(f"{VERIFICATION}/email/request", dict),
+        "401 503 503 503 503",
+    ),
+    Row(
+        "POST /v1/api/verification/email/confirm",
+        "with a wrong code",
+        post(f"{VERIFICATION}/email/confirm", lambda: {"code": "000000"}),
+        "401 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/verification/mobile/request",
+        "",
+        post(f"{VERIFICATION}/mobile/request", dict),
+        "401 503 503 503 503",
+    ),
+    Row(
+        "POST /v1/api/verification/mobile/confirm",
+        "with a wrong code",
+        post(f"{VERIFICATION}/mobile/confirm", lambda: {"code": "000000"}),
+        "401 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/users/password/forgot",
+        "",
+        post(f"{USERS}/password/forgot", lambda: {"email": new_email()}),
+        "503 503 503 503 503",
+    ),
+    Row(
+        "POST /v1/api/users/password/reset",
+        "with a wrong code",
+        post(
+            f"{USERS}/password/reset",
+            lambda: {
+                "email": new_email(),
+                "code": "000000",
+                "password": PASSWORD,
+                "confirmPassword": PASSWORD,
+            },
+        ),
+        "400 400 400 400 400",
     ),
     Row(
         "POST /v1/api/payments/create",
