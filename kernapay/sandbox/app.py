@@ -29,11 +29,11 @@ from kernapay.sandbox.errors import (
     server_error,
     unknown_route,
 )
+from kernapay.sandbox.rest.call import answer, provide_call
 from kernapay.sandbox.rest.disputes import DisputeController
 from kernapay.sandbox.rest.orders import OrderController
 from kernapay.sandbox.rest.payments import PaymentController
 from kernapay.sandbox.rest.refunds import RefundController
-from kernapay.sandbox.rest.request import answer, provide_owner
 from kernapay.sandbox.rest.settlements import SettlementController
 
 log = logging.getLogger("kernapay.sandbox")
@@ -80,7 +80,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
         ],
         dependencies={
             "sandbox": Provide(lambda: sandbox, sync_to_thread=False),
-            "owner": Provide(provide_owner, sync_to_thread=False),
+            "call": Provide(provide_call),
         },
         exception_handlers={
             RazorpayError: refuse,

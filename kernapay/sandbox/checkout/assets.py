@@ -7,7 +7,7 @@ from litestar import Controller, Response, get
 from litestar.params import FromPath
 
 from kernapay.sandbox.errors import ControlError
-from kernapay.sandbox.rest.request import AnyRequest
+from kernapay.sandbox.rest.call import AnyRequest
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 ASSETS = {

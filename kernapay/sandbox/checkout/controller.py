@@ -21,7 +21,7 @@ from kernapay.sandbox.instruments import (
 )
 from kernapay.sandbox.money import check_amount, check_currency, display
 from kernapay.sandbox.payments import ALREADY_PAID, declined_attempt
-from kernapay.sandbox.rest.request import AnyRequest, answer, query_of
+from kernapay.sandbox.rest.call import AnyRequest, answer
 
 SHORTEST_OTP = 4
 
@@ -57,7 +57,7 @@ class CheckoutController(Controller):
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
         """Say what is to be paid; refuse an order that takes no payment any more."""
-        query = query_of(request)
+        query = Fields.of_query(request.scope["query_string"])
         owner = known_key(sandbox, query.text("key_id"))
         order_id, asked = query.text("order_id"), query.integer("amount")
         currency = query.text("currency") or "INR"

@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from kernapay.sandbox.errors import ControlError
-from kernapay.sandbox.rest.request import AnyRequest
+from kernapay.sandbox.rest.call import AnyRequest
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 

@@ -6,7 +6,7 @@ from kernapay.sandbox.assembly import Sandbox
 from kernapay.sandbox.control.body import read
 from kernapay.sandbox.errors import ControlError
 from kernapay.sandbox.fields import EARLIEST, LATEST
-from kernapay.sandbox.rest.request import AnyRequest, answer
+from kernapay.sandbox.rest.call import AnyRequest, answer
 
 
 class ClockChange(Struct, forbid_unknown_fields=True, kw_only=True):

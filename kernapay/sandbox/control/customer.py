@@ -9,7 +9,7 @@ from kernapay.sandbox.customer import Play
 from kernapay.sandbox.entities import Payment
 from kernapay.sandbox.errors import ControlError
 from kernapay.sandbox.fields import Fields
-from kernapay.sandbox.rest.request import AnyRequest, answer
+from kernapay.sandbox.rest.call import AnyRequest, answer
 from kernapay.sandbox.views import (
     dispute_view,
     order_view,

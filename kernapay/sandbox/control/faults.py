@@ -11,7 +11,7 @@ from kernapay.sandbox.entities import Fault
 from kernapay.sandbox.errors import ControlError
 from kernapay.sandbox.faults import CATALOGUE
 from kernapay.sandbox.ids import new_id
-from kernapay.sandbox.rest.request import AnyRequest, answer
+from kernapay.sandbox.rest.call import AnyRequest, answer
 from kernapay.sandbox.views import collection
 
 

@@ -10,8 +10,9 @@ from kernapay.sandbox.assembly import Sandbox
 from kernapay.sandbox.control.body import read
 from kernapay.sandbox.entities import Message
 from kernapay.sandbox.errors import ControlError, RazorpayError
+from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.ids import new_id
-from kernapay.sandbox.rest.request import AnyRequest, answer, body_of, query_of
+from kernapay.sandbox.rest.call import AnyRequest, answer
 from kernapay.sandbox.views import collection
 
 MOST_MESSAGES = 1_000
@@ -65,7 +66,7 @@ class MailboxController(Controller):
 
     @get("/")
     async def list(self, request: AnyRequest, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-        query = query_of(request)
+        query = Fields.of_query(request.scope["query_string"])
         to, channel = query.text("to"), query.text("channel")
         query.done()
         messages = sandbox.books.messages.newest(MOST_MESSAGES)
@@ -114,7 +115,7 @@ class ProviderController(Controller):
         if not request.headers.get("authorization", "").strip():
             return fast2sms_error(401, 412, "Invalid Authentication, Check Authorization Key")
         try:
-            fields = await body_of(request)
+            fields = Fields.of_body(await request.body(), request.headers.get("content-type", ""))
             numbers = fields.value("numbers")
             text = fields.text("message") or fields.text("variables_values")
         except RazorpayError as problem:

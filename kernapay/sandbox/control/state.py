@@ -9,7 +9,7 @@ from kernapay.sandbox.control.faults import fault_view
 from kernapay.sandbox.control.mailbox import message_view
 from kernapay.sandbox.control.webhooks import delivery_view, endpoint_view
 from kernapay.sandbox.errors import ControlError
-from kernapay.sandbox.rest.request import AnyRequest, answer
+from kernapay.sandbox.rest.call import AnyRequest, answer
 from kernapay.sandbox.views import dispute_view, order_view, payment_view, refund_view
 
 SHOWN = 30

@@ -11,8 +11,9 @@ from kernapay.sandbox.config import check_url
 from kernapay.sandbox.control.body import read
 from kernapay.sandbox.entities import Delivery, Endpoint
 from kernapay.sandbox.errors import ControlError
+from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.ids import new_id
-from kernapay.sandbox.rest.request import AnyRequest, answer, query_of
+from kernapay.sandbox.rest.call import AnyRequest, answer
 from kernapay.sandbox.views import collection
 
 MOST_ENDPOINTS = 30
@@ -101,7 +102,7 @@ class WebhookController(Controller):
     async def deliveries(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        query = query_of(request)
+        query = Fields.of_query(request.scope["query_string"])
         count = query.integer("count") or 50
         wanted = {name: query.text(name) for name in ("status", "event", "endpoint_id", "event_id")}
         query.done()

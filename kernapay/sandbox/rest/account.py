@@ -3,24 +3,13 @@
 import base64
 import binascii
 import hmac
-from typing import Any
-
-from litestar.connection import ASGIConnection
-from msgspec import Struct
 
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.errors import not_applicable
 
-Connection = ASGIConnection[Any, Any, Any, Any]
 
-
-class Account(Struct, frozen=True):
-    key_id: str
-    secret: str
-
-
-def authenticate(config: SandboxConfig, header: str) -> Account:
-    """Return the account; raise RazorpayError unless the header names a known key pair."""
+def authenticate(config: SandboxConfig, header: str) -> str:
+    """Return the key id; raise RazorpayError unless the header names a known key pair."""
     scheme, _, credentials = header.partition(" ")
     try:
         decoded = base64.b64decode(credentials, validate=True).decode()
@@ -33,4 +22,4 @@ def authenticate(config: SandboxConfig, header: str) -> Account:
         raise not_applicable("Authentication failed", config.bad_key_status)
     if not hmac.compare_digest(secret.encode(), expected.encode()):
         raise not_applicable("Authentication failed", config.bad_key_status)
-    return Account(key_id, secret)
+    return key_id

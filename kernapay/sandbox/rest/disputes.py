@@ -5,8 +5,8 @@ from litestar.params import FromPath
 from kernapay.sandbox.assembly import Sandbox
 from kernapay.sandbox.entities import Dispute
 from kernapay.sandbox.fields import Page
+from kernapay.sandbox.rest.call import Call, answer
 from kernapay.sandbox.rest.payments import transaction
-from kernapay.sandbox.rest.request import AnyRequest, answer, body_of, query_of
 from kernapay.sandbox.views import View, collection, dispute_view, payment_view
 
 EXPANDABLE = ("payment", "transaction", "transaction.settlement")
@@ -16,51 +16,37 @@ class DisputeController(Controller):
     path = "/v1/disputes"
 
     @get("/")
-    async def list(
-        self, request: AnyRequest, sandbox: NamedDependency[Sandbox], owner: NamedDependency[str]
-    ) -> Response[bytes]:
-        query = query_of(request)
+    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
+        query = call.query()
         page = Page.of(query)
         wanted = query.expand(*EXPANDABLE)
         query.done()
-        disputes = sandbox.disputes.find(owner, page)
-        return answer(collection(expanded(sandbox, dispute, wanted) for dispute in disputes))
+        disputes = call.sandbox.disputes.find(call.owner, page)
+        return answer(collection(expanded(call.sandbox, dispute, wanted) for dispute in disputes))
 
     @get("/{dispute_id:str}")
     async def fetch(
-        self,
-        request: AnyRequest,
-        dispute_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, dispute_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        query = query_of(request)
-        wanted = query.expand(*EXPANDABLE)
-        query.done()
-        return answer(expanded(sandbox, sandbox.disputes.get(owner, dispute_id), wanted))
+        wanted = call.expand(*EXPANDABLE)
+        return answer(
+            expanded(call.sandbox, call.sandbox.disputes.get(call.owner, dispute_id), wanted)
+        )
 
     @post("/{dispute_id:str}/accept", status_code=200)
     async def accept(
-        self,
-        request: AnyRequest,
-        dispute_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, dispute_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        dispute = sandbox.disputes.get(owner, dispute_id)
-        (await body_of(request)).done()
-        return answer(dispute_view(sandbox.disputes.accept(dispute)))
+        dispute = call.sandbox.disputes.get(call.owner, dispute_id)
+        call.body().done()
+        return answer(dispute_view(call.sandbox.disputes.accept(dispute)))
 
     @patch("/{dispute_id:str}/contest")
     async def contest(
-        self,
-        request: AnyRequest,
-        dispute_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, dispute_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        dispute = sandbox.disputes.get(owner, dispute_id)
-        return answer(dispute_view(sandbox.disputes.contest(dispute, await body_of(request))))
+        dispute = call.sandbox.disputes.get(call.owner, dispute_id)
+        return answer(dispute_view(call.sandbox.disputes.contest(dispute, call.body())))
 
 
 def expanded(sandbox: Sandbox, dispute: Dispute, wanted: frozenset[str]) -> View:

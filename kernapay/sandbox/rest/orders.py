@@ -5,7 +5,7 @@ from litestar.params import FromPath
 from kernapay.sandbox.assembly import Sandbox
 from kernapay.sandbox.entities import Order
 from kernapay.sandbox.fields import Page
-from kernapay.sandbox.rest.request import AnyRequest, answer, body_of, query_of
+from kernapay.sandbox.rest.call import Call, answer
 from kernapay.sandbox.views import View, collection, order_view, payment_view
 
 EXPANDABLE = ("payments", "payments.card", "transfers", "virtual_account")
@@ -15,59 +15,37 @@ class OrderController(Controller):
     path = "/v1/orders"
 
     @post("/", status_code=200)
-    async def create(
-        self, request: AnyRequest, sandbox: NamedDependency[Sandbox], owner: NamedDependency[str]
-    ) -> Response[bytes]:
-        order = sandbox.orders.create(owner, await body_of(request))
+    async def create(self, call: NamedDependency[Call]) -> Response[bytes]:
+        order = call.sandbox.orders.create(call.owner, call.body())
         return answer(order_view(order))
 
     @get("/")
-    async def list(
-        self, request: AnyRequest, sandbox: NamedDependency[Sandbox], owner: NamedDependency[str]
-    ) -> Response[bytes]:
-        query = query_of(request)
+    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
+        query = call.query()
         page = Page.of(query)
         wanted = query.expand(*EXPANDABLE)
-        orders = sandbox.orders.find(owner, query, page)
-        return answer(collection(expanded(sandbox, order, wanted) for order in orders))
+        orders = call.sandbox.orders.find(call.owner, query, page)
+        return answer(collection(expanded(call.sandbox, order, wanted) for order in orders))
 
     @get("/{order_id:str}")
-    async def fetch(
-        self,
-        request: AnyRequest,
-        order_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
-    ) -> Response[bytes]:
-        query = query_of(request)
-        wanted = query.expand(*EXPANDABLE)
-        query.done()
-        return answer(expanded(sandbox, sandbox.orders.fetch(owner, order_id), wanted))
+    async def fetch(self, order_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
+        wanted = call.expand(*EXPANDABLE)
+        return answer(
+            expanded(call.sandbox, call.sandbox.orders.fetch(call.owner, order_id), wanted)
+        )
 
     @patch("/{order_id:str}")
-    async def edit(
-        self,
-        request: AnyRequest,
-        order_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
-    ) -> Response[bytes]:
-        order = sandbox.orders.get(owner, order_id)
-        return answer(order_view(sandbox.orders.edit(order, await body_of(request))))
+    async def edit(self, order_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
+        order = call.sandbox.orders.get(call.owner, order_id)
+        return answer(order_view(call.sandbox.orders.edit(order, call.body())))
 
     @get("/{order_id:str}/payments")
     async def payments(
-        self,
-        request: AnyRequest,
-        order_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, order_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        query = query_of(request)
-        wanted = query.expand("card")
-        query.done()
-        order = sandbox.orders.get(owner, order_id)
-        payments = sandbox.books.payments.by("order_id", order.id)
+        wanted = call.expand("card")
+        order = call.sandbox.orders.get(call.owner, order_id)
+        payments = call.sandbox.books.payments.by("order_id", order.id)
         return answer(
             collection(payment_view(p, with_card="card" in wanted) for p in reversed(payments))
         )

@@ -6,7 +6,7 @@ from kernapay.sandbox.assembly import Sandbox
 from kernapay.sandbox.entities import Payment
 from kernapay.sandbox.errors import not_applicable, unknown_id
 from kernapay.sandbox.fields import Page
-from kernapay.sandbox.rest.request import AnyRequest, answer, body_of, query_of
+from kernapay.sandbox.rest.call import Call, answer
 from kernapay.sandbox.views import (
     View,
     card_view,
@@ -23,99 +23,64 @@ class PaymentController(Controller):
     path = "/v1/payments"
 
     @get("/")
-    async def list(
-        self, request: AnyRequest, sandbox: NamedDependency[Sandbox], owner: NamedDependency[str]
-    ) -> Response[bytes]:
-        query = query_of(request)
+    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
+        query = call.query()
         page = Page.of(query)
         wanted = query.expand(*EXPANDABLE)
         query.done()
-        payments = sandbox.payments.find(owner, page)
-        return answer(collection(expanded(sandbox, payment, wanted) for payment in payments))
+        payments = call.sandbox.payments.find(call.owner, page)
+        return answer(collection(expanded(call.sandbox, payment, wanted) for payment in payments))
 
     @get("/{payment_id:str}")
     async def fetch(
-        self,
-        request: AnyRequest,
-        payment_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, payment_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        query = query_of(request)
-        wanted = query.expand(*EXPANDABLE)
-        query.done()
-        return answer(expanded(sandbox, sandbox.payments.get(owner, payment_id), wanted))
+        wanted = call.expand(*EXPANDABLE)
+        return answer(
+            expanded(call.sandbox, call.sandbox.payments.get(call.owner, payment_id), wanted)
+        )
 
     @patch("/{payment_id:str}")
-    async def edit(
-        self,
-        request: AnyRequest,
-        payment_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
-    ) -> Response[bytes]:
-        payment = sandbox.payments.get(owner, payment_id)
-        return answer(payment_view(sandbox.payments.edit(payment, await body_of(request))))
+    async def edit(self, payment_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
+        payment = call.sandbox.payments.get(call.owner, payment_id)
+        return answer(payment_view(call.sandbox.payments.edit(payment, call.body())))
 
     @post("/{payment_id:str}/capture", status_code=200)
     async def capture(
-        self,
-        request: AnyRequest,
-        payment_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, payment_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        payment = sandbox.payments.get(owner, payment_id)
-        return answer(payment_view(sandbox.payments.capture(payment, await body_of(request))))
+        payment = call.sandbox.payments.get(call.owner, payment_id)
+        return answer(payment_view(call.sandbox.payments.capture(payment, call.body())))
 
     @get("/{payment_id:str}/card")
-    async def card(
-        self,
-        payment_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
-    ) -> Response[bytes]:
-        payment = sandbox.payments.get(owner, payment_id)
+    async def card(self, payment_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
+        payment = call.sandbox.payments.get(call.owner, payment_id)
         if payment.card is None:
             raise not_applicable("Payment was not done using card")
         return answer(card_view(payment.card))
 
     @post("/{payment_id:str}/refund", status_code=200)
     async def refund(
-        self,
-        request: AnyRequest,
-        payment_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, payment_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        payment = sandbox.payments.get(owner, payment_id)
-        key = request.headers.get("x-refund-idempotency")
-        return answer(refund_view(sandbox.refunds.create(payment, await body_of(request), key)))
+        payment = call.sandbox.payments.get(call.owner, payment_id)
+        key = call.refund_key
+        return answer(refund_view(call.sandbox.refunds.create(payment, call.body(), key)))
 
     @get("/{payment_id:str}/refunds")
     async def refunds(
-        self,
-        request: AnyRequest,
-        payment_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, payment_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        query = query_of(request)
-        page = Page.of(query)
-        query.done()
-        payment = sandbox.payments.get(owner, payment_id)
-        return answer(collection(map(refund_view, sandbox.refunds.of_payment(payment, page))))
+        page = call.page()
+        payment = call.sandbox.payments.get(call.owner, payment_id)
+        return answer(collection(map(refund_view, call.sandbox.refunds.of_payment(payment, page))))
 
     @get("/{payment_id:str}/refunds/{refund_id:str}")
     async def one_refund(
-        self,
-        payment_id: FromPath[str],
-        refund_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, payment_id: FromPath[str], refund_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        payment = sandbox.payments.get(owner, payment_id)
-        refund = sandbox.refunds.get(owner, refund_id)
+        payment = call.sandbox.payments.get(call.owner, payment_id)
+        refund = call.sandbox.refunds.get(call.owner, refund_id)
         if refund.payment_id != payment.id:
             raise unknown_id()
         return answer(refund_view(refund))

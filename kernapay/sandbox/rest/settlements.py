@@ -2,9 +2,7 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from kernapay.sandbox.assembly import Sandbox
-from kernapay.sandbox.fields import Page
-from kernapay.sandbox.rest.request import AnyRequest, answer, query_of
+from kernapay.sandbox.rest.call import Call, answer
 from kernapay.sandbox.views import collection, settlement_view
 
 
@@ -12,25 +10,18 @@ class SettlementController(Controller):
     path = "/v1/settlements"
 
     @get("/")
-    async def list(
-        self, request: AnyRequest, sandbox: NamedDependency[Sandbox], owner: NamedDependency[str]
-    ) -> Response[bytes]:
-        query = query_of(request)
-        page = Page.of(query)
-        query.done()
-        return answer(collection(map(settlement_view, sandbox.settlements.find(owner, page))))
+    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
+        page = call.page()
+        return answer(
+            collection(map(settlement_view, call.sandbox.settlements.find(call.owner, page)))
+        )
 
     @get("/recon/combined")
-    async def recon(
-        self, request: AnyRequest, sandbox: NamedDependency[Sandbox], owner: NamedDependency[str]
-    ) -> Response[bytes]:
-        return answer(collection(sandbox.settlements.recon(owner, query_of(request))))
+    async def recon(self, call: NamedDependency[Call]) -> Response[bytes]:
+        return answer(collection(call.sandbox.settlements.recon(call.owner, call.query())))
 
     @get("/{settlement_id:str}")
     async def fetch(
-        self,
-        settlement_id: FromPath[str],
-        sandbox: NamedDependency[Sandbox],
-        owner: NamedDependency[str],
+        self, settlement_id: FromPath[str], call: NamedDependency[Call]
     ) -> Response[bytes]:
-        return answer(settlement_view(sandbox.settlements.get(owner, settlement_id)))
+        return answer(settlement_view(call.sandbox.settlements.get(call.owner, settlement_id)))
