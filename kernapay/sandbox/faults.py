@@ -93,13 +93,15 @@ class Faults:
     def strike(
         self, names: tuple[str, ...], *, method: str = "", route: str = "", anywhere: bool = True
     ) -> list[Fault]:
-        """Return every armed fault of these names that strikes, oldest first.
+        """Return the faults that strike, of each name the oldest one.
 
         With `anywhere` false, a fault strikes only if it was armed for a route by name.
         """
-        struck = []
+        struck: list[Fault] = []
         for fault in list(self._books.faults):
             if fault.name not in names or not (anywhere or fault.route):
+                continue
+            if any(other.name == fault.name for other in struck):
                 continue
             if fault.method and fault.method.upper() != method:
                 continue

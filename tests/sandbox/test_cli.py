@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kernapay.sandbox.config import ConfigError, SandboxConfig
-from tests.sandbox.box import KEY, Box, free_port, wait_for
+from tests.sandbox.box import KEY, OTHER_KEY, Box, Receiver, free_port, wait_for
 
 
 def run(*options: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -64,6 +64,45 @@ def test_options_reach_the_sandbox(tmp_path: Path) -> None:
         paid = box.pay(made)["razorpay_payment_id"]
         payment = box.stranger.get(f"/v1/payments/{paid}", auth=("rzp_test_a", "one")).json()
         assert payment["status"] == "authorized"
+    finally:
+        box.close()
+
+
+def test_settings_do_what_they_say(tmp_path: Path, receiver: Receiver) -> None:
+    environ = {
+        "SANDBOX_WEBHOOKS": f"{receiver.url}|s|{OTHER_KEY[0]}",
+        "SANDBOX_CAPTURE": "manual",
+        "SANDBOX_AUTO_REFUND_MINUTES": "5",
+        "SANDBOX_MAX_AMOUNT": "1000",
+        "SANDBOX_SETTLE_AFTER_HOURS": "1",
+        "SANDBOX_DELIVERY_LOG": "2",
+        "SANDBOX_BAD_KEY_STATUS": "400",
+        "SANDBOX_REFUND_CONFLICT_STATUS": "409",
+    }
+    box = Box(tmp_path, **environ)
+    try:
+        box.start()
+        assert box.stranger.get("/v1/orders").status_code == 400
+        assert (
+            "maximum"
+            in box.error("POST", "/v1/orders", {"amount": 1001, "currency": "INR"})["description"]
+        )
+        abandoned = box.pay(box.order(1000))["razorpay_payment_id"]
+        assert receiver.hooks == []
+        for _ in range(3):
+            order = box.other.post("/v1/orders", json={"amount": 1000, "currency": "INR"}).json()
+            box.pay(order)
+        receiver.wait(3)
+        wait_for(lambda: box.look("/deliveries")["count"] == 2)
+        box.advance(301)
+        assert box.payment(abandoned)["status"] == "refunded"
+        kept = box.order(1000, payment={"capture": "automatic"})
+        path = f"/v1/payments/{box.pay(kept)['razorpay_payment_id']}/refund"
+        key = {"X-Refund-Idempotency": "settings-key-1"}
+        box.ok("POST", path, {"amount": 100}, headers=key)
+        assert box.api.post(path, json={"amount": 200}, headers=key).status_code == 409
+        box.advance(3601)
+        assert box.ok("GET", "/v1/settlements")["count"] == 1
     finally:
         box.close()
 

@@ -81,6 +81,16 @@ def test_a_fault_strikes_so_many_times_on_its_route_and_method(box: Box) -> None
     assert box.look("/faults")["count"] == 0
 
 
+def test_of_two_equal_faults_one_call_uses_up_one(box: Box) -> None:
+    for _ in range(2):
+        box.fault("rate_limit")
+        box.fault("webhook_drop")
+    assert [box.api.get("/v1/orders").status_code for _ in range(3)] == [429, 429, 200]
+    box.control("/webhooks", url="http://127.0.0.1:9/x", secret="s")
+    box.pay(box.order(), outcome="failure")
+    assert [fault["name"] for fault in box.look("/faults")["items"]] == ["webhook_drop"]
+
+
 def test_a_route_may_have_wildcards(box: Box) -> None:
     payment = box.paid()
     box.fault("server_error", route="/v1/payments/*/refund")
