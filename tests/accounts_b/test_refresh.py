@@ -1,0 +1,238 @@
+"""Refresh tokens rotate; a used one that comes back ends the whole family."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from actors import USERS, Actor, People, assert_problem
+from bson import ObjectId
+from conftest import InProcess
+from pymongo.database import Database
+from redis import Redis
+from stack import Api
+
+from accounts_b.conftest import Time, bearer, remember, sign_in, sign_up
+
+Store = Database[dict[str, Any]]
+
+
+def log_in(user: Actor) -> dict[str, Any]:
+    answer = user.client.post(
+        f"{USERS}/login", json={"email": user.email, "password": user.password}
+    )
+    assert answer.status_code == 200, answer.text
+    return remember(answer.json())
+
+
+def refresh(client: httpx.Client, tokens: dict[str, Any]) -> httpx.Response:
+    answer = client.post(f"{USERS}/refresh", json={"refreshToken": tokens["refreshToken"]})
+    if answer.is_success:
+        remember(answer.json())
+    return answer
+
+
+async def refresh_async(client: httpx.AsyncClient, tokens: dict[str, Any]) -> httpx.Response:
+    return await client.post(f"{USERS}/refresh", json={"refreshToken": tokens["refreshToken"]})
+
+
+def profile(client: httpx.Client, tokens: dict[str, Any]) -> int:
+    return client.get(f"{USERS}/profile", headers=bearer(tokens)).status_code
+
+
+def test_a_refresh_gives_two_new_tokens_of_the_same_session(
+    api: httpx.Client, user: Actor, store: Store
+) -> None:
+    first = log_in(user)
+    answer = refresh(api, first)
+    assert answer.status_code == 200, answer.text
+    second = answer.json()
+    assert second["user"] == first["user"]
+    assert second["refreshToken"] != first["refreshToken"]
+    session_id = first["refreshToken"].partition(".")[0]
+    assert second["refreshToken"].startswith(f"{session_id}.")
+    assert profile(api, second) == 200
+    assert profile(api, first) == 200, "its own expiry has not come"
+    assert store.sessions.count_documents({"_id": session_id}) == 1
+
+
+def test_only_hashes_of_refresh_tokens_are_stored(
+    api: httpx.Client, user: Actor, store: Store, redis_client: Redis
+) -> None:
+    first = log_in(user)
+    second = refresh(api, first).json()
+    assert profile(api, second) == 200
+    hashed = hashlib.sha256(second["refreshToken"].encode()).hexdigest()
+    row = store.users.find_one({"_id": ObjectId(user.id)})
+    session = store.sessions.find_one({"_id": first["refreshToken"].partition(".")[0]})
+    assert row is not None
+    assert session is not None
+    assert row["refreshToken"] == session["refreshHash"] == hashed
+    cached = redis_client.hgetall(f"session:{user.id}")
+    assert cached
+    for tokens in (first, second):
+        secret = tokens["refreshToken"].partition(".")[2]
+        for place in (row, session, cached):
+            assert secret not in str(place)
+            assert tokens["token"] not in str(place)
+
+
+def test_two_refreshes_at_once_get_the_same_tokens(
+    user: Actor, api: httpx.Client, start_api: Callable[..., Api]
+) -> None:
+    clients = [api, start_api().client]
+    for _ in range(5):
+        tokens = log_in(user)
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda n: refresh(clients[n % 2], tokens), range(8)))  # noqa: B023
+        assert {answer.status_code for answer in answers} == {200}, [a.text for a in answers]
+        (successor,) = {answer.json()["refreshToken"] for answer in answers}
+        assert refresh(api, {"refreshToken": successor}).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_a_lost_answer_can_be_asked_for_again_within_seconds(
+    in_process: InProcess, time: Time
+) -> None:
+    async with in_process(clock=time) as client:
+        tokens = await sign_in(client, (await sign_up(client))["email"])
+        lost = await refresh_async(client, tokens)
+        time.pass_by(seconds=9)
+        again = await refresh_async(client, tokens)
+        assert again.status_code == 200, again.text
+        assert again.json()["refreshToken"] == lost.json()["refreshToken"]
+        assert (await refresh_async(client, again.json())).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_an_old_token_ends_the_family_of_thief_and_owner(
+    in_process: InProcess, time: Time
+) -> None:
+    async with in_process(clock=time) as client:
+        email = (await sign_up(client))["email"]
+        stolen = await sign_in(client, email)
+        other_device = await sign_in(client, email)
+        owner = (await refresh_async(client, stolen)).json()
+        time.pass_by(seconds=11)
+        assert_problem(await refresh_async(client, stolen), 401, code="refresh_refused")
+        assert_problem(await refresh_async(client, owner), 401, code="refresh_refused")
+        for tokens, status in ((stolen, 401), (owner, 401), (other_device, 200)):
+            answer = await client.get(f"{USERS}/profile", headers=bearer(tokens))
+            assert answer.status_code == status
+
+
+@pytest.mark.anyio
+async def test_a_token_two_rotations_old_is_theft_even_within_seconds(
+    in_process: InProcess, time: Time
+) -> None:
+    async with in_process(clock=time) as client:
+        first = await sign_in(client, (await sign_up(client))["email"])
+        second = (await refresh_async(client, first)).json()
+        third = (await refresh_async(client, second)).json()
+        assert_problem(await refresh_async(client, first), 401)
+        assert_problem(await refresh_async(client, third), 401)
+
+
+@pytest.mark.anyio
+async def test_a_session_lives_as_long_as_it_is_refreshed_and_no_longer(
+    in_process: InProcess, time: Time, store: Store
+) -> None:
+    async with in_process(clock=time, token_expiry="1h", refresh_expiry="10d") as client:
+        tokens = await sign_in(client, (await sign_up(client))["email"])
+        for _ in range(3):
+            time.pass_by(days=9)
+            expired = await client.get(f"{USERS}/profile", headers=bearer(tokens))
+            assert_problem(expired, 401)
+            answer = await refresh_async(client, tokens)
+            assert answer.status_code == 200, answer.text
+            tokens = answer.json()
+            alive = await client.get(f"{USERS}/profile", headers=bearer(tokens))
+            assert alive.status_code == 200
+        ends = datetime.fromisoformat(tokens["refreshExpiresAt"])
+        assert ends == time() + timedelta(days=10)
+        session_id = tokens["refreshToken"].partition(".")[0]
+        row = await asyncio.to_thread(store.sessions.find_one, {"_id": session_id})
+        assert row is not None
+        assert row["expiresAt"] == ends, "the TTL index must not take it earlier"
+        time.pass_by(days=10)
+        assert_problem(await refresh_async(client, tokens), 401, code="refresh_refused")
+
+
+@pytest.mark.anyio
+async def test_a_token_that_outlives_the_refresh_token_keeps_its_session(
+    in_process: InProcess, time: Time
+) -> None:
+    async with in_process(clock=time, token_expiry="60d", refresh_expiry="1d") as client:
+        tokens = await sign_in(client, (await sign_up(client))["email"])
+        time.pass_by(days=59)
+        answer = await client.get(f"{USERS}/profile", headers=bearer(tokens))
+        assert answer.status_code == 200
+
+
+@pytest.mark.anyio
+async def test_a_lost_answer_survives_a_change_of_the_jwt_secret(
+    in_process: InProcess, time: Time
+) -> None:
+    old, new = "old-secret-of-the-tests-0000000000", "new-secret-of-the-tests-0000000000"
+    async with in_process(clock=time, jwt_secret=old) as client:
+        tokens = await sign_in(client, (await sign_up(client))["email"])
+        successor = (await refresh_async(client, tokens)).json()["refreshToken"]
+    async with in_process(clock=time, jwt_secret=new, jwt_secret_previous=old) as client:
+        again = await refresh_async(client, tokens)
+        assert again.json()["refreshToken"] == successor
+        assert (await refresh_async(client, again.json())).status_code == 200
+
+
+def test_an_inactive_account_cannot_refresh(api: httpx.Client, user: Actor, store: Store) -> None:
+    tokens = log_in(user)
+    store.users.update_one({"_id": ObjectId(user.id)}, {"$set": {"status": "INACTIVE"}})
+    assert_problem(refresh(api, tokens), 401, code="refresh_refused")
+
+
+def test_a_logged_out_session_cannot_be_refreshed(api: httpx.Client, user: Actor) -> None:
+    tokens = log_in(user)
+    assert api.post(f"{USERS}/logout", headers=bearer(tokens)).status_code == 200
+    assert_problem(refresh(api, tokens), 401, code="refresh_refused")
+
+
+def test_tokens_do_not_stand_in_for_each_other(api: httpx.Client, user: Actor) -> None:
+    tokens = log_in(user)
+    as_refresh = {"refreshToken": tokens["token"]}
+    assert refresh(api, as_refresh).status_code in (400, 401)
+    as_access = {"token": tokens["refreshToken"]}
+    assert profile(api, as_access) == 401
+    assert profile(api, tokens) == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"refreshToken": None}, 400),
+        ({"refreshToken": 7}, 400),
+        ({"refreshToken": {"$ne": ""}}, 400),
+        ({"refreshToken": "a" * 129}, 400),
+        ({"refreshToken": "a.b\x00"}, 400),
+        ({"refreshToken": "a", "userId": "b"}, 400),
+        ({"refreshToken": ""}, 400),
+        ({"refreshToken": "."}, 401),
+        ({"refreshToken": "nobody.nothing"}, 401),
+    ],
+    ids=str,
+)
+def test_a_refresh_token_that_is_none_is_refused(
+    api: httpx.Client, body: dict[str, Any], status: int
+) -> None:
+    assert_problem(api.post(f"{USERS}/refresh", json=body), status)
+
+
+def test_a_forged_token_of_a_known_session_ends_it(api: httpx.Client, people: People) -> None:
+    tokens = log_in(people.new())
+    session_id, _, secret = tokens["refreshToken"].partition(".")
+    forged = {"refreshToken": f"{session_id}.{secret[::-1]}"}
+    assert_problem(refresh(api, forged), 401)
+    assert profile(api, tokens) == 401
