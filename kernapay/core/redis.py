@@ -11,7 +11,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 AnyRedis = Redis | RedisCluster
-RedisFailure = (RedisError, OSError, TimeoutError)
+# RuntimeError is what uvloop says of a connection that was reset: "the handler is closed".
+RedisFailure = (RedisError, OSError, TimeoutError, RuntimeError)
 
 # redis-py would try ten times: 3.9 s a call with the server gone. The cache has its own breaker.
 _OPTIONS: Final[dict[str, Any]] = {
