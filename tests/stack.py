@@ -1,6 +1,7 @@
 """The processes that tests talk to, and how to talk to the sandbox."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -71,11 +72,9 @@ class Server:
         self.process.wait_ready(60)
         return self
 
-    def stop(self) -> int | None:
-        """End it as an operator does; the exit code."""
-        if self.process.is_running:
-            self.process.stop()
-        return self.process.exit_code
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
 
     def kill(self) -> None:
         self.client.close()

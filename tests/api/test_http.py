@@ -1,0 +1,180 @@
+"""Around every answer: headers, compression, request ids, health, logs."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from actors import PAYMENTS, USERS, Actor, assert_problem, confidential, send_event, verify
+from factories import PASSWORD, gateway_payment, unique
+from stack import Api, Sandbox, eventually
+
+PATHS = ["/health/live", f"{USERS}/profile", "/nothing", f"{PAYMENTS}/status/x"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_carries_the_security_headers(api: httpx.Client, path: str) -> None:
+    headers = api.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["strict-transport-security"].startswith("max-age=")
+    assert headers["cache-control"] == "no-store"
+    assert len(headers.get_list("x-request-id")) == 1
+
+
+def test_without_an_allow_list_no_other_origin_is_let_in(api: httpx.Client, user: Actor) -> None:
+    origin = {"Origin": "https://shop.example"}
+    answer = user.call("GET", f"{USERS}/profile", headers=origin)
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    preflight = {**origin, "Access-Control-Request-Method": "POST"}
+    answer = api.options(f"{PAYMENTS}/create", headers=preflight)
+    assert not [name for name in answer.headers if name.startswith("access-control-allow-origin")]
+
+
+@pytest.mark.anyio
+async def test_the_allow_list_lets_in_whom_it_names(
+    in_process: Callable[..., Any], user: Actor
+) -> None:
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
+    }
+    async with in_process(cors_origins="https://shop.example,https://pay.example") as client:
+        for origin, allowed in (
+            ("https://shop.example", True),
+            ("https://pay.example", True),
+            ("https://shop.example.evil", False),
+            ("http://shop.example", False),
+            ("null", False),
+        ):
+            answer = await client.options(
+                f"{PAYMENTS}/create", headers={"Origin": origin, **preflight}
+            )
+            told = answer.headers.get("access-control-allow-origin")
+            assert told == (origin if allowed else None)
+            if allowed:
+                assert answer.is_success
+                assert "idempotency-key" in answer.headers["access-control-allow-headers"].lower()
+            headers = {"Origin": origin, "Authorization": f"Bearer {user.token}"}
+            answer = await client.get(f"{USERS}/profile", headers=headers)
+            told = answer.headers.get("access-control-allow-origin")
+            assert told == (origin if allowed else None)
+            assert "*" not in answer.headers.values()
+
+
+def test_big_answers_are_compressed_for_those_who_can_read_it(
+    user: Actor, sandbox: Sandbox
+) -> None:
+    for _ in range(8):
+        user.new_payment()
+    packed = user.call("GET", f"{PAYMENTS}/history/{user.id}", headers={"Accept-Encoding": "gzip"})
+    plain = user.call(
+        "GET", f"{PAYMENTS}/history/{user.id}", headers={"Accept-Encoding": "identity"}
+    )
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers.get("content-length", 0)) < len(plain.content)
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+    assert len(plain.json()) == 8
+
+
+def test_a_request_id_is_echoed_or_made(api: httpx.Client) -> None:
+    given = unique("req-")
+    answer = api.get("/health/live", headers={"X-Request-ID": given})
+    assert answer.headers["x-request-id"] == given
+    made = {api.get("/health/live").headers["x-request-id"] for _ in range(3)}
+    assert len(made) == 3
+    for bad in ("short", "x" * 65, "with space in it", '{"a": "long enough"}'):
+        answer = api.get("/nothing", headers={"X-Request-ID": bad})
+        assert answer.headers["x-request-id"] != bad
+        assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
+        assert assert_problem(answer, 404)["requestId"] == answer.headers["x-request-id"]
+
+
+def test_a_request_is_one_line_of_json_in_the_log(
+    api: httpx.Client, api_server: Api, user: Actor, sandbox: Sandbox
+) -> None:
+    payment = user.new_payment()
+    for method, path, route, status in (
+        ("GET", "/health/live", "/health/live", 200),
+        ("GET", f"{PAYMENTS}/status/{payment['referenceId']}", f"{PAYMENTS}/status/", 200),
+        ("GET", "/no/such/thing", "unmatched", 404),
+        ("GET", f"{USERS}/profile", f"{USERS}/profile", 401),
+        ("POST", f"{USERS}/signup", f"{USERS}/signup", 400),
+    ):
+        request_id = unique("log-")
+        api.request(method, path, headers={"X-Request-ID": request_id})
+        (line,) = eventually(
+            lambda request_id=request_id: api_server.log_entries("request", request_id=request_id)
+        )
+        assert line["method"] == method
+        assert line["status"] == status
+        assert line["route"].startswith(route)
+        assert line["ms"] >= 0
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", line["time"])
+        assert payment["referenceId"] not in str(line)
+
+
+def test_nothing_confidential_reaches_the_log(
+    api: httpx.Client, api_server: Api, people: Any, sandbox: Sandbox
+) -> None:
+    """The same is checked for every API when its tests are over; here it is provoked."""
+    user = people.new()
+    payment = user.new_payment()
+    checkout = sandbox.pay(payment["orderId"])
+    verify(api, payment, checkout)
+    verify(api, payment, {**checkout, "razorpay_signature": unique("a-bad-signature-")})
+    api.post(f"{USERS}/login", json={"email": user.email, "password": "a wrong password"})
+    api.post(f"{USERS}/login", json={"email": user.email, "password": {"$ne": PASSWORD}})
+    api.get(f"{USERS}/profile", params={"token": user.token, "email": user.email})
+    api.get(f"/nothing/{user.email}", headers={"X-Request-ID": user.email})
+    api.get(f"{USERS}/profile", headers={"Authorization": f"Bearer {user.token}x"})
+    send_event(api, "payment.captured", payment=gateway_payment(payment["orderId"], amount=1))
+    send_event(api, "payment.captured", secret="wrong", payment=gateway_payment("order_1"))
+    last = unique("end-")
+    api.get("/health/live", headers={"X-Request-ID": last})
+    eventually(lambda: api_server.log_entries("request", request_id=last))
+    assert api_server.log_entries("evidence_mismatch")
+    assert api_server.log_entries("webhook_refused")
+    log = api_server.log()
+    for word in {*confidential, "a wrong password", "a-bad-signature-"}:
+        assert word not in log
+
+
+def test_the_connection_to_redis_is_in_the_log(api_server: Api) -> None:
+    assert api_server.log_entries("redis_ready")
+
+
+def test_every_line_of_the_log_is_json(api_server: Api) -> None:
+    lines = [line for line in api_server.log().splitlines() if line.strip()]
+    assert len(api_server.log_entries()) == len(lines)
+
+
+def test_the_service_is_alive_and_ready(api: httpx.Client) -> None:
+    assert api.get("/health/live").json() == {"status": "ok"}
+    answer = api.get("/health/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "mongodb": "up", "redis": "up"}
+
+
+@pytest.mark.anyio
+async def test_metrics_need_their_own_token(in_process: Callable[..., Any], user: Actor) -> None:
+    async with in_process(metrics_token="metrics-token-for-tests") as client:
+        assert_problem(await client.get("/metrics"), 401)
+        headers = {"Authorization": f"Bearer {user.token}"}
+        assert_problem(await client.get("/metrics", headers=headers), 401)
+        headers = {"Authorization": "Bearer metrics-token-for-tests"}
+        answer = await client.get("/metrics", headers=headers)
+        assert answer.status_code == 200
+        assert "kernapay_http_request_seconds_bucket" in answer.text
+    async with in_process() as client:
+        assert_problem(await client.get("/metrics"), 404)
+
+
+def test_an_answer_to_head_has_no_body(api: httpx.Client) -> None:
+    answer = api.head("/health/live")
+    assert answer.status_code in (200, 405)
+    assert answer.content == b""

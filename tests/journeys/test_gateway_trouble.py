@@ -1,0 +1,187 @@
+"""The gateway is down, slow, or swallows its answer: the same key resumes, and there is one order."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from actors import USERS, Actor, assert_problem, status, verify
+from factories import payment_body
+from pymongo.database import Database
+from stack import Api, Sandbox, eventually
+
+Store = Database[dict[str, Any]]
+ORDERS = "/v1/orders"
+
+
+def orders_of(sandbox: Sandbox, store: Store, body: dict[str, Any]) -> list[dict[str, Any]]:
+    row = store.payments.find_one({"idempotencyKey": body["idempotencyKey"]})
+    assert row is not None
+    return sandbox.orders(f"KP_{row['_id']}")
+
+
+def assert_resumes_with_one_order(
+    user: Actor, sandbox: Sandbox, store: Store, body: dict[str, Any]
+) -> None:
+    answer = user.create(body)
+    assert answer.status_code in (200, 201), answer.text
+    (order,) = orders_of(sandbox, store, body)
+    data = answer.json()["data"]
+    assert data["orderId"] == order["id"]
+    assert order["amount"] == body["amount"] == data["amount"]
+    assert user.create(body).json() == answer.json()
+    checkout = sandbox.pay(data["orderId"])
+    assert verify(user.client, data, checkout).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fault", ["server_error", "bad_gateway_html", "reset", "rate_limit", "answer_lost"]
+)
+def test_a_create_that_failed_at_the_gateway_is_resumed_with_the_same_key(
+    user: Actor, sandbox: Sandbox, store: Store, fault: str
+) -> None:
+    body = payment_body()
+    armed = sandbox.fault(fault, route=ORDERS, method="POST")
+    answer = user.create(body)
+    assert_problem(answer, 503)
+    assert int(answer.headers["retry-after"]) > 0
+    assert sandbox.hits(armed) == 1
+    row = store.payments.find_one({"idempotencyKey": body["idempotencyKey"]})
+    assert row is not None
+    assert row["status"] == "pending"
+    assert "razorpayOrderId" not in row
+    assert_resumes_with_one_order(user, sandbox, store, body)
+
+
+def test_trouble_may_last_and_strike_the_looking_up_as_well(
+    user: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    body = payment_body()
+    sandbox.fault("answer_lost", route=ORDERS, method="POST")
+    assert_problem(user.create(body), 503)
+    for fault in ("server_error", "answer_lost", "bad_gateway_html", "rate_limit"):
+        sandbox.fault(fault, route=ORDERS, method="GET")
+        assert_problem(user.create(body), 503)
+    assert_resumes_with_one_order(user, sandbox, store, body)
+
+
+def test_an_answer_with_another_amount_is_not_believed(
+    user: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    body = payment_body()
+    sandbox.fault("wrong_amount", route=ORDERS, method="POST")
+    assert_problem(user.create(body), 503)
+    assert_resumes_with_one_order(user, sandbox, store, body)
+
+
+def test_a_slow_gateway_is_given_up_on_in_time_and_its_order_found_later(
+    user: Actor, sandbox: Sandbox, store: Store, start_api: Callable[..., Api]
+) -> None:
+    hasty = user.at(start_api(RAZORPAY_TIMEOUT="0.5s").client)
+    body = payment_body()
+    sandbox.fault("delay", route=ORDERS, method="POST", options={"seconds": 3})
+    answer = hasty.create(body)
+    assert_problem(answer, 503)
+    assert answer.elapsed.total_seconds() < 2.5
+    eventually(lambda: orders_of(sandbox, store, body))
+    assert_resumes_with_one_order(hasty, sandbox, store, body)
+
+
+def test_a_gateway_that_is_gone_is_a_503_and_everything_else_goes_on(
+    user: Actor, sandbox: Sandbox, start_api: Callable[..., Api], store: Store
+) -> None:
+    lonely = start_api(RAZORPAY_BASE_URL="http://127.0.0.1:9", RAZORPAY_TIMEOUT="1s")
+    alone = user.at(lonely.client)
+    body = payment_body()
+    answer = alone.create(body)
+    assert_problem(answer, 503, code="gateway_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert alone.profile().status_code == 200
+    assert alone.history().json()[0]["status"] == "pending"
+    assert lonely.client.get("/health/ready").status_code == 200
+    # Another process, which can reach the gateway, finishes it.
+    assert_resumes_with_one_order(user, sandbox, store, body)
+
+
+def test_wrong_keys_are_the_operators_fault_and_the_key_still_resumes(
+    user: Actor, sandbox: Sandbox, start_api: Callable[..., Api], store: Store
+) -> None:
+    misconfigured = user.at(start_api(RAZORPAY_KEY_SECRET="not-the-secret-of-this-key").client)
+    body = payment_body()
+    assert_problem(misconfigured.create(body), 502)
+    assert_resumes_with_one_order(user, sandbox, store, body)
+
+
+def test_calls_stuck_in_the_gateway_hold_up_nobody_else(
+    user: Actor, sandbox: Sandbox, api_server: Api
+) -> None:
+    sandbox.fault("delay", times=None, route=ORDERS, method="POST", options={"seconds": 2})
+    user.profile()
+
+    async def both() -> tuple[list[httpx.Response], list[httpx.Response]]:
+        headers = {"Authorization": f"Bearer {user.token}"}
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(
+            base_url=api_server.url, headers=headers, trust_env=False, timeout=30, limits=limits
+        ) as client:
+            stuck = [
+                asyncio.create_task(client.post("/v1/api/payments/create", json=payment_body()))
+                for _ in range(60)
+            ]
+            await asyncio.sleep(0.3)
+            quick = [await client.get(f"{USERS}/profile") for _ in range(30)]
+            assert not any(task.done() for task in stuck)
+            return await asyncio.gather(*stuck), quick
+
+    stuck, quick = asyncio.run(both())
+    assert {answer.status_code for answer in stuck} == {201}
+    assert {answer.status_code for answer in quick} == {200}
+    assert max(answer.elapsed.total_seconds() for answer in quick) < 1
+
+
+def test_a_client_that_hangs_up_leaves_no_half_made_order(
+    user: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    body = payment_body()
+    sandbox.fault("delay", route=ORDERS, method="POST", options={"seconds": 1})
+    with (
+        httpx.Client(base_url=user.client.base_url, trust_env=False, timeout=0.3) as impatient,
+        pytest.raises(httpx.ReadTimeout),
+    ):
+        user.at(impatient).create(body)
+    eventually(
+        lambda: (
+            (row := store.payments.find_one({"idempotencyKey": body["idempotencyKey"]}))
+            and row.get("razorpayOrderId")
+        )
+    )
+    assert_resumes_with_one_order(user, sandbox, store, body)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_in_any_weather_repeating_ends_in_one_order(
+    user: Actor, sandbox: Sandbox, store: Store, seed: int
+) -> None:
+    """Every second answer of the gateway is lost or bad, and four callers repeat until they have theirs."""
+    for number, fault in enumerate(("answer_lost", "server_error", "bad_gateway_html", "reset")):
+        sandbox.fault(
+            fault, times=None, route=f"{ORDERS}*", probability=0.15, seed=seed * 10 + number
+        )
+    body = payment_body()
+
+    def insist(_: int) -> dict[str, Any]:
+        for _ in range(60):
+            answer = user.create(body)
+            if answer.is_success:
+                return answer.json()
+            assert_problem(answer, 503)
+        raise AssertionError("no success in sixty attempts")
+
+    with ThreadPoolExecutor(4) as callers:
+        answers = list(callers.map(insist, range(4)))
+    sandbox.call("DELETE", "/_sandbox/faults")
+    assert all(answer == answers[0] for answer in answers)
+    assert len(orders_of(sandbox, store, body)) == 1
+    assert status(user.client, answers[0]["data"])["status"] == "pending"

@@ -1,0 +1,184 @@
+"""MongoDB or Redis is cut off, hangs, or was never there."""
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from actors import USERS, Actor, assert_problem, send_event, status
+from factories import failed_payment, gateway_payment, payment_body, sign_up_body
+from pymongo.database import Database
+from stack import Api, Sandbox, eventually
+
+from kernapay.devstack.proxy import Mode, Proxy
+from kernapay.devstack.servers import MongoServer, RedisServer
+
+Store = Database[dict[str, Any]]
+StartApi = Callable[..., Api]
+
+
+@pytest.fixture
+def mongo_line(mongo_server: MongoServer) -> Iterator[Proxy]:
+    with Proxy(mongo_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def redis_line(redis_server: RedisServer) -> Iterator[Proxy]:
+    with Proxy(redis_server.port) as proxy:
+        yield proxy
+
+
+def through(line: Proxy, store: Store) -> str:
+    # Directly: the replica set would tell the client its real address, past the proxy.
+    return f"mongodb://{line.address}/{store.name}?directConnection=true"
+
+
+def readiness(api: Api) -> dict[str, str]:
+    return api.client.get("/health/ready").json()
+
+
+class TestMongo:
+    def test_without_the_database_the_gateway_is_not_called_and_nothing_is_lost(
+        self,
+        user: Actor,
+        sandbox: Sandbox,
+        store: Store,
+        mongo_line: Proxy,
+        start_api: StartApi,
+    ) -> None:
+        api = start_api(MONGODB_URL=through(mongo_line, store))
+        here = user.at(api.client)
+        payment = here.new_payment()
+        here.history()
+        assert readiness(api)["status"] == "ready"
+        before = sandbox.order_count()
+        body = payment_body()
+        entity = gateway_payment(payment["orderId"])
+        mongo_line.set(Mode.CUT)
+        # Each waits a while for the database to come back, so they wait together.
+        with ThreadPoolExecutor(4) as crowd:
+            created = crowd.submit(here.create, body)
+            told = crowd.submit(send_event, api.client, "payment.captured", payment=entity)
+            opened = crowd.submit(api.client.post, f"{USERS}/signup", json=sign_up_body())
+            ready = crowd.submit(api.client.get, "/health/ready")
+        for answer in (created.result(), told.result(), opened.result()):
+            assert_problem(answer, 503, code="unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+        assert sandbox.order_count() == before
+        assert ready.result().status_code == 503
+        assert ready.result().json()["mongodb"] == "down"
+        # What the cache knows can still be read.
+        assert here.history().status_code == here.profile().status_code == 200
+        assert api.client.get("/health/live").status_code == 200
+        mongo_line.set(Mode.PASS)
+        eventually(lambda: api.client.get("/health/ready").status_code == 200)
+        assert here.create(body).status_code == 201
+        assert sandbox.order_count() == before + 1
+        assert send_event(api.client, "payment.captured", payment=entity).status_code == 200
+        assert status(api.client, payment)["status"] == "success"
+
+    def test_a_database_that_hangs_is_told_by_readiness_in_time(
+        self, mongo_line: Proxy, store: Store, start_api: StartApi
+    ) -> None:
+        api = start_api(MONGODB_URL=through(mongo_line, store))
+        assert readiness(api)["mongodb"] == "up"
+        mongo_line.set(Mode.HANG)
+        answer = api.client.get("/health/ready")
+        assert answer.status_code == 503
+        assert answer.elapsed.total_seconds() < 5
+        assert api.client.get("/health/live").elapsed.total_seconds() < 1
+        mongo_line.set(Mode.PASS)
+        eventually(lambda: api.client.get("/health/ready").status_code == 200, timeout=20)
+
+    def test_a_service_that_started_before_its_database_finds_it(
+        self, user: Actor, mongo_line: Proxy, store: Store, start_api: StartApi
+    ) -> None:
+        mongo_line.set(Mode.CUT)
+        api = start_api(MONGODB_URL=through(mongo_line, store))
+        assert api.client.get("/health/ready").status_code == 503
+        mongo_line.set(Mode.PASS)
+        eventually(lambda: api.client.get("/health/ready").status_code == 200, timeout=20)
+        assert user.at(api.client).profile().status_code == 200
+
+
+class TestRedis:
+    @pytest.mark.parametrize("trouble", [Mode.CUT, Mode.HANG])
+    def test_without_the_cache_answers_stay_right_and_no_stale_one_comes_back(
+        self,
+        user: Actor,
+        sandbox: Sandbox,
+        store: Store,
+        redis_line: Proxy,
+        start_api: StartApi,
+        trouble: Mode,
+    ) -> None:
+        api = start_api(REDIS_URL=f"redis://{redis_line.address}/0")
+        here = user.at(api.client)
+        first = here.new_payment()
+        # Warm: all of this is in Redis, and about to be wrong there.
+        assert len(here.history().json()) == 1
+        assert here.profile().json()["name"] == "Asha Rao"
+        other = here.device()
+        assert other.profile().status_code == 200
+        redis_line.set(trouble)
+        second = here.new_payment()
+        listed = here.history().json()
+        assert [line["referenceId"] for line in listed] == [
+            second["referenceId"],
+            first["referenceId"],
+        ]
+        entity = failed_payment(first["orderId"])
+        assert send_event(api.client, "payment.failed", payment=entity).status_code == 200
+        assert status(api.client, first)["status"] == "failed"
+        assert here.update(name="Changed Meanwhile").status_code == 200
+        assert here.profile().json()["name"] == "Changed Meanwhile"
+        assert other.log_out().status_code == 200
+        assert_problem(other.profile(), 401)
+        # The first to notice waits for its timeout, nobody after it.
+        assert max(here.profile().elapsed.total_seconds() for _ in range(5)) < 1
+        ready = api.client.get("/health/ready")
+        assert (ready.status_code, ready.json()["redis"]) == (200, "down")
+        assert store.cache_drops.count_documents({}) > 0
+        redis_line.set(Mode.PASS)
+        eventually(lambda: readiness(api)["redis"] == "up")
+        assert store.cache_drops.count_documents({}) == 0
+        # Here, and in the process that reached Redis all along.
+        for person in (here, user):
+            assert person.profile().json()["name"] == "Changed Meanwhile"
+            assert [line["status"] for line in person.history().json()] == ["pending", "failed"]
+            assert_problem(other.at(person.client).profile(), 401)
+        assert api.log_entries("redis_lost")
+        assert len(api.log_entries("redis_ready")) == 2
+
+    def test_a_service_without_any_cache_works(
+        self, user: Actor, sandbox: Sandbox, start_api: StartApi
+    ) -> None:
+        api = start_api(REDIS_URL="redis://127.0.0.1:9/0")
+        here = user.at(api.client)
+        assert here.update(name="No Cache").json() == here.profile().json()
+        payment, _ = here.buy(sandbox)
+        assert here.history().json()[0]["status"] == "success"
+        entity = gateway_payment(payment["orderId"])
+        assert send_event(api.client, "payment.captured", payment=entity).status_code == 200
+        assert readiness(api) == {"status": "ready", "mongodb": "up", "redis": "down"}
+
+    @pytest.mark.parametrize("seed", [1, 2])
+    def test_in_any_weather_one_reads_what_one_wrote(
+        self, user: Actor, redis_line: Proxy, start_api: StartApi, seed: int
+    ) -> None:
+        api = start_api(REDIS_URL=f"redis://{redis_line.address}/0")
+        here = user.at(api.client)
+        dice = random.Random(seed)
+        for number in range(25):
+            if number % 5 == 0:
+                # Fair again and noticed, so that the next storm finds a warm cache.
+                redis_line.set(Mode.PASS)
+                eventually(lambda: readiness(api)["redis"] == "up")
+                here.profile()
+            redis_line.set(dice.choice([Mode.PASS, Mode.CUT]))
+            assert here.update(name=f"Name {number}").status_code == 200
+            redis_line.set(dice.choice([Mode.PASS, Mode.CUT]))
+            for _ in range(2):
+                assert here.profile().json()["name"] == f"Name {number}"

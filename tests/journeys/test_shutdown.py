@@ -1,0 +1,36 @@
+"""Stopping the service finishes what is under way."""
+
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from actors import Actor
+from factories import payment_body
+from stack import Api, Sandbox, Worker, eventually
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_create_at_a_slow_gateway_is_answered_before_the_service_ends(
+    user: Actor, sandbox: Sandbox, start_api: Callable[..., Api], number: signal.Signals
+) -> None:
+    server = start_api()
+    slow = sandbox.fault("delay", route="/v1/orders", method="POST", options={"seconds": 2})
+    with ThreadPoolExecutor(1) as aside:
+        answer = aside.submit(user.at(server.client).create, payment_body())
+        eventually(lambda: sandbox.hits(slow) == 1)
+        assert not answer.done()
+        server.signal(number)
+        assert answer.result(20).status_code == 201
+    assert eventually(lambda: server.process.exit_code is not None, timeout=20)
+    assert server.process.exit_code == 0
+    with pytest.raises(httpx.TransportError):
+        server.client.get("/health/live")
+
+
+def test_an_idle_worker_ends_at_once(start_worker: Callable[..., Worker]) -> None:
+    worker = start_worker()
+    worker.stop(timeout=10)
+    assert worker.exit_code == 0
+    assert "worker_stopped" in worker.tail()
