@@ -18,6 +18,7 @@ from rich.progress import TaskID
 
 from kernapay import __version__
 from kernapay.devstack.cli import dev
+from kernapay.devstack.demo import demo
 from kernapay.sandbox.cli import sandbox
 from kernapay.settings import ConfigurationError, load_settings
 
@@ -40,6 +41,7 @@ def main() -> None:
 
 
 cli.add_command(dev)
+cli.add_command(demo)
 cli.add_command(sandbox)
 
 
