@@ -1,9 +1,17 @@
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from stack import bare_environment
+
+from kernapay.devstack.ports import free_port
+from kernapay.devstack.process import Process
+from kernapay.devstack.state import FILE, find_stack
+from tests.contract.running import DevStack
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +21,26 @@ def document() -> dict[str, Any]:
         [sys.executable, "-m", "kernapay", "openapi"], capture_output=True, text=True, check=True
     )
     return json.loads(written.stdout)
+
+
+@pytest.fixture(scope="session")
+def dev_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
+    home = tmp_path_factory.mktemp("dev")
+    names = ("--port", "--sandbox-port", "--mongo-port", "--redis-port")
+    ports = [word for name in names for word in (name, str(free_port()))]
+    stack = Process(
+        "dev",
+        home,
+        (sys.executable, "-m", "kernapay", "dev", "--data", str(home), *ports),
+        {**bare_environment(), "SALT_ROUNDS": "4"},
+        lambda: (home / FILE).exists(),
+        death_signal=signal.SIGTERM,
+    )
+    stack.launch()
+    try:
+        stack.wait_ready(90)
+        state = find_stack(home)
+        assert state.sandbox is not None
+        yield DevStack(home, state.api, state.sandbox)
+    finally:
+        stack.stop()

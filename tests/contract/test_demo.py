@@ -1,0 +1,64 @@
+"""`kernapay demo` checks what it shows: it is green on a whole stack only."""
+
+import re
+from io import StringIO
+from pathlib import Path
+
+import httpx
+from click.testing import CliRunner
+from rich.console import Console
+from stack import Sandbox
+
+from kernapay.cli import cli
+from kernapay.devstack.demo import Demo
+from tests.contract.running import DevStack
+
+STEPS = 8
+NOWHERE = "http://127.0.0.1:9"
+
+
+def demo(*arguments: object) -> tuple[int, str]:
+    ran = CliRunner().invoke(cli, ["demo", *map(str, arguments)])
+    return ran.exit_code, ran.output
+
+
+def test_the_demo_is_green_on_a_running_stack(dev_stack: DevStack) -> None:
+    code, said = demo("--data", dev_stack.home)
+    assert code == 0, said
+    assert len(re.findall(r"^✓ \d\. ", said, re.MULTILINE)) == STEPS
+    assert f"All {STEPS} steps" in said
+
+
+def test_the_demo_can_be_repeated_on_the_same_stack(dev_stack: DevStack) -> None:
+    first = demo("--api", dev_stack.api, "--sandbox", dev_stack.sandbox)
+    second = demo("--api", dev_stack.api, "--sandbox", dev_stack.sandbox)
+    assert (first[0], second[0]) == (0, 0), first[1] + second[1]
+
+
+def test_a_step_that_fails_is_named_and_ends_the_demo(dev_stack: DevStack) -> None:
+    code, said = demo("--api", dev_stack.api, "--sandbox", NOWHERE)
+    assert code == 1
+    assert "✗ 4. Pay in the sandbox failed" in said
+    assert NOWHERE in said
+    assert "5. Verify" not in said
+
+
+def test_an_api_that_is_not_there_fails_the_first_step(dev_stack: DevStack) -> None:
+    code, said = demo("--api", NOWHERE, "--sandbox", dev_stack.sandbox)
+    assert code == 1
+    assert "✗ 1. Sign up failed" in said
+
+
+def test_a_webhook_that_does_not_come_fails_its_step(api: httpx.Client, sandbox: Sandbox) -> None:
+    said = StringIO()
+    with httpx.Client(base_url=api.base_url, trust_env=False) as stranger:
+        assert not Demo(stranger, sandbox.client, Console(file=said), patience=0.3).run()
+    assert "✓ 5. Verify" in said.getvalue()
+    assert "✗ 6. Webhook arrives failed" in said.getvalue()
+
+
+def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
+    code, said = demo("--data", tmp_path)
+    assert code == 1
+    assert "kernapay dev" in said
+    assert "Traceback" not in said
