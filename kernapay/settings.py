@@ -147,7 +147,8 @@ class Settings(BaseSettings):
         if self.redis_url is not None:
             return self.redis_url.get_secret_value()
         password = self.redis_password.get_secret_value() if self.redis_password else ""
-        return f"redis://{f':{quote(password)}@' if password else ''}{self.redis_host}:{self.redis_port}/0"
+        login = f":{quote(password, safe='')}@" if password else ""
+        return f"redis://{login}{self.redis_host}:{self.redis_port}/0"
 
     @property
     def limits(self) -> dict[str, tuple[RateLimitItem, ...]]:

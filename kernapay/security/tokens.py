@@ -21,14 +21,14 @@ from kernapay.core.keys import derive_key
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "kernapay"
 _AUDIENCE: Final = "kernapay-api"
-# python-jose checks audience and expiry only when told that they must be there.
+# python-jose checks the audience only when told that it must be there.
 _OPTIONS: Final = {
     "require_aud": True,
     "require_iss": True,
     "require_sub": True,
-    "require_exp": True,
     "require_iat": True,
-    # Expiry is checked on every use, for the signature check is remembered.
+    # Claims demands it, and it is checked on every use: the signature check is remembered. Were it required
+    # here, python-jose would check it as well, by its own clock.
     "verify_exp": False,
 }
 _REMEMBERED: Final = 10_000
