@@ -1,0 +1,315 @@
+"""Settings: what is taken, what is refused, and that everything wrong is told at once."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET
+
+from kernapay.core.variables import parse_duration
+from kernapay.settings import (
+    ConfigurationError,
+    Environment,
+    ServiceType,
+    Settings,
+    load_settings,
+)
+
+NEEDED = {
+    "MONGODB_URL": "mongodb://localhost/kernapay",
+    "JWT_SECRET": JWT_SECRET,
+    "RAZORPAY_KEY_ID": KEY_ID,
+    "RAZORPAY_KEY_SECRET": KEY_SECRET,
+    "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
+}
+PRODUCTION = {
+    **NEEDED,
+    "APP_ENV": "production",
+    "JWT_SECRET": "q8Zt2mVx7LcR4bNs9KdW1yHf6PgJ3aTe",
+    "RAZORPAY_KEY_ID": "rzp_live_q8Zt2mVx7LcR4b",
+    "RAZORPAY_KEY_SECRET": "Zt2mVx7LcR4bNs9KdW1yHf6P",
+    "RAZORPAY_WEBHOOK_SECRET": "Vx7LcR4bNs9KdW1yHf6PgJ3a",
+}
+Load = Callable[..., Settings]
+Problems = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
+    """Load the settings from an environment that has these variables only."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(environment: dict[str, str] = NEEDED, **changes: str | None) -> Settings:
+        with monkeypatch.context() as patch:
+            for name in (*(field.upper() for field in Settings.model_fields), "NODE_ENV"):
+                patch.delenv(name, raising=False)
+            for name, value in {**environment, **changes}.items():
+                if value is not None:
+                    patch.setenv(name, value)
+            return load_settings()
+
+    return load
+
+
+@pytest.fixture
+def problems(load: Load) -> Problems:
+    """Load settings that must be refused; what is said of each variable."""
+
+    def problems(environment: dict[str, str] = NEEDED, **changes: str | None) -> dict[str, str]:
+        with pytest.raises(ConfigurationError) as caught:
+            load(environment, **changes)
+        _, *lines = str(caught.value).splitlines()
+        return dict(line.strip().split(": ", 1) for line in lines)
+
+    return problems
+
+
+def test_five_variables_are_enough(load: Load) -> None:
+    settings = load()
+    assert settings.app_env is Environment.DEVELOPMENT
+    assert (settings.port, settings.salt_rounds, settings.currencies) == (3000, 10, ("INR",))
+    assert settings.token_expiry == timedelta(days=7)
+    assert settings.redis == "redis://127.0.0.1:6379/0"
+
+
+def test_everything_wrong_is_told_at_once_by_its_variable(problems: Problems) -> None:
+    told = problems(
+        {},
+        MONGODB_URL="postgres://db",
+        PORT="http",
+        TOKEN_EXPIRY="next week",
+        SALT_ROUNDS="3",
+        RAZORPAY_KEY_ID="key",
+        REDIS_URL="amqp://x",
+        CURRENCIES="rupees",
+        SIGNUP_TYPES="ADMIN",
+        SERVICE_TYPES='{"X": {"mandatory": []}}',
+        RAZORPAY_BASE_URL="ftp://x",
+        MAX_AMOUNT="1.5",
+        APP_ENV="live",
+    )
+    assert set(told) == {
+        "MONGODB_URL",
+        "PORT",
+        "TOKEN_EXPIRY",
+        "SALT_ROUNDS",
+        "RAZORPAY_KEY_ID",
+        "REDIS_URL",
+        "CURRENCIES",
+        "SIGNUP_TYPES",
+        "SERVICE_TYPES",
+        "RAZORPAY_BASE_URL",
+        "MAX_AMOUNT",
+        "APP_ENV",
+        "JWT_SECRET",
+        "RAZORPAY_KEY_SECRET",
+        "RAZORPAY_WEBHOOK_SECRET",
+    }
+    assert told["JWT_SECRET"] == "is missing"
+
+
+@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_what_is_needed_must_not_be_empty(problems: Problems, name: str, value: str | None) -> None:
+    assert set(problems(**{name: value})) == {name}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JWT_SECRET", "short-but-random-4f0c"),
+        ("JWT_SECRET", "x" * 40),
+        ("JWT_SECRET", "change-me-please-change-me-please!"),
+        ("JWT_SECRET", "your-secret-key-your-secret-key-0"),
+        ("JWT_SECRET_PREVIOUS", "short"),
+        ("RAZORPAY_KEY_SECRET", "sandbox_secret_kernapay_0001"),
+        ("RAZORPAY_KEY_SECRET", "tooshort"),
+        ("RAZORPAY_WEBHOOK_SECRET", "abababababababababab"),
+        ("RAZORPAY_WEBHOOK_SECRET_PREVIOUS", "default-webhook-secret"),
+        ("RAZORPAY_BASE_URL", "http://gateway.example.com"),
+        ("SALT_ROUNDS", "9"),
+        ("CORS_ORIGINS", "*"),
+    ],
+)
+def test_production_refuses_what_development_takes(
+    load: Load, problems: Problems, name: str, value: str
+) -> None:
+    load(**{name: value})
+    load(PRODUCTION)
+    assert set(problems(PRODUCTION, **{name: value})) == {name}
+
+
+@pytest.mark.parametrize("name", ["JWT_SECRET", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET"])
+def test_production_has_no_default_secrets(problems: Problems, name: str) -> None:
+    assert problems(PRODUCTION, **{name: None}) == {name: "is missing"}
+
+
+def test_a_refusal_never_repeats_a_secret(load: Load) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(PRODUCTION, JWT_SECRET="hunter2", MONGODB_URL="mongo://admin:hunter2@db", PORT="0")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_do_not_show_when_settings_are_printed(load: Load) -> None:
+    settings = load(
+        JWT_SECRET_PREVIOUS="previous-jwt-secret",
+        REDIS_PASSWORD="redis-password",
+        REDIS_URL="redis://:url-password@r/0",
+        METRICS_TOKEN="metrics-token",
+        AWS_SECRET_ACCESS_KEY="aws-secret",
+        AWS_ACCESS_KEY_ID="aws-id",
+        FAST_2_SMS_KEY="sms-key",
+        EMAIL_API_KEY="mail-key",
+        SENDER_EMAIL="a@example.com",
+        MONGODB_URL="mongodb://u:mongo-password@db/x",
+    )
+    for text in (repr(settings), str(settings), repr(settings.model_dump())):
+        for secret in (
+            JWT_SECRET,
+            KEY_SECRET,
+            WEBHOOK_SECRET,
+            "previous-jwt-secret",
+            "redis-password",
+            "url-password",
+            "metrics-token",
+            "aws-secret",
+            "sms-key",
+            "mail-key",
+            "mongo-password",
+        ):
+            assert secret not in text
+
+
+def test_settings_cannot_be_changed_afterwards(load: Load) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().port = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7d", 7 * 86400),
+        ("12h", 43200),
+        ("30m", 1800),
+        ("45s", 45),
+        ("45", 45),
+        ("1.5h", 5400),
+        ("2w", 14 * 86400),
+        ("500ms", 0.5),
+        (" 7D ", 7 * 86400),
+    ],
+)
+def test_a_lifetime_is_written_as_in_node(load: Load, text: str, seconds: float) -> None:
+    assert load(TOKEN_EXPIRY=text).token_expiry.total_seconds() == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "d", "7 days ago", "-1d", "0s", "7d7d", "1e9d", "9" * 30 + "y"]
+)
+def test_what_is_no_lifetime_is_refused(problems: Problems, text: str) -> None:
+    assert set(problems(TOKEN_EXPIRY=text)) == {"TOKEN_EXPIRY"}
+
+
+@given(st.text())
+def test_no_text_breaks_the_reading_of_a_lifetime(text: str) -> None:
+    try:
+        found = parse_duration(text)
+    except ValueError:
+        return
+    assert isinstance(found, timedelta)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"NODE_ENV": "production"}, Environment.PRODUCTION),
+        ({"APP_ENV": "test"}, Environment.TEST),
+        ({"APP_ENV": "test", "NODE_ENV": "production"}, Environment.TEST),
+        ({"APP_ENV": "production", "NODE_ENV": "development"}, Environment.PRODUCTION),
+        ({}, Environment.DEVELOPMENT),
+    ],
+)
+def test_the_environment_is_named_by_either_variable(
+    load: Load, given: dict[str, str], expected: Environment
+) -> None:
+    base = {name: value for name, value in PRODUCTION.items() if name != "APP_ENV"}
+    assert load(base, **given).app_env is expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"REDIS_HOST": "r", "REDIS_PORT": "6380"}, "redis://r:6380/0"),
+        ({"REDIS_HOST": "r", "REDIS_PASSWORD": "p@ss:/w"}, "redis://:p%40ss%3A%2Fw@r:6379/0"),
+        ({"REDIS_URL": "redis://u/3", "REDIS_HOST": "r"}, "redis://u/3"),
+        ({"REDIS_URL": "", "REDIS_HOST": "r"}, "redis://r:6379/0"),
+        ({"REDIS_URL": "rediss://u:6379/0"}, "rediss://u:6379/0"),
+        ({"REDIS_URL": "redis+sentinel://a,b/m"}, "redis+sentinel://a,b/m"),
+        ({"REDIS_URL": "redis+cluster://a,b"}, "redis+cluster://a,b"),
+    ],
+)
+def test_redis_is_named_by_its_url_or_by_its_parts(
+    load: Load, given: dict[str, str], expected: str
+) -> None:
+    assert load(**given).redis == expected
+
+
+def test_a_password_in_the_parts_reaches_redis_whole(load: Load) -> None:
+    from kernapay.core.redis import connect
+
+    password = "p@ss:/w%20 ü#?"
+    client = connect(load(REDIS_PASSWORD=password).redis)
+    assert client.connection_pool.connection_kwargs["password"] == password  # type: ignore[union-attr]
+
+
+def test_the_file_is_read_and_the_process_wins(load: Load) -> None:
+    Path(".env.payment").write_text(
+        "\n".join([*(f"{k}={v}" for k, v in NEEDED.items()), "PORT=4000", "HOST=file", "OTHER=1"])
+    )
+    settings = load({"PORT": "5000"})
+    assert (settings.port, settings.host) == (5000, "file")
+    assert settings.mongodb_url.get_secret_value() == NEEDED["MONGODB_URL"]
+
+
+def test_both_secrets_are_accepted_while_one_is_rotated(load: Load) -> None:
+    settings = load(JWT_SECRET_PREVIOUS="old", RAZORPAY_WEBHOOK_SECRET_PREVIOUS="old")
+    assert settings.jwt_secrets == (JWT_SECRET, "old")
+    assert settings.webhook_secrets == (WEBHOOK_SECRET.encode(), b"old")
+    assert load(JWT_SECRET_PREVIOUS="").jwt_secrets == (JWT_SECRET,)
+
+
+def test_service_types_are_a_list_or_say_what_they_need(load: Load) -> None:
+    assert load(SERVICE_TYPES="CONSULTATION, LAB_TEST").service_types == {
+        "CONSULTATION": ServiceType(),
+        "LAB_TEST": ServiceType(),
+    }
+    described = load(SERVICE_TYPES='{"LAB_TEST": {"required": ["kit"], "optional": ["slot"]}}')
+    assert described.service_types["LAB_TEST"].allowed == {"kit", "slot"}
+
+
+@pytest.mark.parametrize("text", ["", "lower", "{}", "[1]", '{"A": 1}', "{", "A B"])
+def test_service_types_that_cannot_be_meant_are_refused(problems: Problems, text: str) -> None:
+    assert set(problems(SERVICE_TYPES=text)) == {"SERVICE_TYPES"}
+
+
+def test_every_variable_of_the_old_service_is_read(load: Load) -> None:
+    """An existing `.env.payment` keeps working."""
+    settings = load(
+        NODE_ENV="test",
+        PORT="3001",
+        AWS_REGION="ap-south-1",
+        AWS_ACCESS_KEY_ID="id",
+        AWS_SECRET_ACCESS_KEY="secret",
+        AWS_BUCKET_NAME="bucket",
+        FAST_2_SMS_KEY="key",
+        FAST_2_SMS_URL="https://sms.example.com",
+        EMAIL_API_KEY="key",
+        SENDER_EMAIL="pay@example.com",
+        SALT_ROUNDS="12",
+    )
+    assert (settings.aws_region, settings.aws_bucket_name) == ("ap-south-1", "bucket")
+    assert settings.fast_2_sms_url == "https://sms.example.com"
+    assert settings.sender_email == "pay@example.com"
