@@ -106,13 +106,13 @@ class Settings(BaseSettings):
     trusted_proxies: Networks = ()
 
     rate_limits: bool = True
-    rate_limit_signup: RateLimit = rate("300/minute")
-    rate_limit_login: RateLimit = rate("300/minute")
+    rate_limit_signup: RateLimit = rate("600/minute")
+    rate_limit_login: RateLimit = rate("600/minute")
     rate_limit_refresh: RateLimit = rate("300/minute")
     rate_limit_codes: RateLimit = rate("120/minute")
-    rate_limit_create: RateLimit = rate("600/minute")
-    rate_limit_verify: RateLimit = rate("600/minute")
-    rate_limit_status: RateLimit = rate("1200/minute")
+    rate_limit_create: RateLimit = rate("6000/minute")
+    rate_limit_verify: RateLimit = rate("6000/minute")
+    rate_limit_status: RateLimit = rate("12000/minute")
     rate_limit_wrong_password: RateLimit = rate("10/minute;30/hour;100/day")
     metrics_token: SecretStr | None = None
 
