@@ -139,6 +139,10 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
             if isinstance(item, dict)
         ]
         detail = "; ".join(f"{item.field}: {item.message}" for item in errors) or "Invalid input."
+    elif isinstance(error.__cause__, KeyError):
+        # A parameter that is not there; the framework names it in a sentence that holds the whole path.
+        errors = [FieldError(str(error.__cause__.args[0]), "Required.")]
+        detail = f"{errors[0].field}: Required."
     elif status == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:
         errors = [field_error(str(error.__cause__))]
         detail = "The body is not valid JSON of the expected form."

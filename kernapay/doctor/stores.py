@@ -1,7 +1,7 @@
 """MongoDB and Redis: reachable, safe, in the right form, and of one mind about the time."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pymongo import WriteConcern
@@ -31,7 +31,7 @@ def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
         answered = clock()
         return [
             *_mongodb_server(hello, client.server_info()["versionArray"], settings),
-            *_skew("MongoDB", hello["localTime"], asked, answered),
+            *_skew("MongoDB", hello["localTime"].replace(tzinfo=UTC), asked, answered),
             _majority(db),
             *_migrations(db),
             _administrators(db),
@@ -162,7 +162,7 @@ async def redis(services: Services, clock: Clock) -> list[Finding]:
                 "start it, and check REDIS_URL: answers stay right without it, but slow",
             )
         ]
-    its_time = datetime.fromtimestamp(seconds, asked.tzinfo) + timedelta(microseconds=micros)
+    its_time = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
     return [*_redis_server(info), *_skew("Redis", its_time, asked, answered)]
 
 

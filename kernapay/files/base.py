@@ -11,7 +11,7 @@ from kernapay.core.text import form
 
 LINK_LIFETIME: Final = timedelta(minutes=5)
 FILE_NAME: Final = form(r"^(receipt|export)-[0-9a-f]{32}\.(pdf|csv)$", "the name of a stored file")
-MEDIA_TYPES: Final = {"pdf": "application/pdf", "csv": "text/csv; charset=utf-8"}
+MEDIA_TYPES: Final = {"pdf": "application/pdf", "csv": "text/csv"}
 
 
 class FileLink(Struct, rename="camel"):

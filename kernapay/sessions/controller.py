@@ -11,7 +11,7 @@ from kernapay.core.envelope import Message
 from kernapay.core.errors import Conflict, Unauthenticated
 from kernapay.security.addresses import ClientAddresses
 from kernapay.security.authentication import PUBLIC
-from kernapay.security.guards import SignedIn
+from kernapay.security.guards import IsPerson, SignedIn
 from kernapay.security.principal import Authenticated
 from kernapay.security.rate_limits import RateLimited
 from kernapay.sessions.dtos import SESSION_ID_PATTERN, Device, PasswordChange, Refresh
@@ -68,7 +68,7 @@ class LoginController(Controller):
 class SessionController(Controller):
     path = "/v1/api/users"
     tags = ["Users"]
-    guards = [SignedIn()]
+    guards = [SignedIn(), IsPerson()]
 
     @post("/logout", status_code=200)
     async def log_out(

@@ -8,7 +8,7 @@ from kernapay.core.documented import problems
 from kernapay.core.envelope import StoredJSON
 from kernapay.core.errors import NotFound
 from kernapay.security.authentication import PUBLIC
-from kernapay.security.guards import SignedIn
+from kernapay.security.guards import IsPerson, SignedIn
 from kernapay.security.principal import Authenticated
 from kernapay.security.rate_limits import RateLimited
 from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
@@ -52,7 +52,7 @@ class UserController(Controller):
             raise NotFound("This account is gone.")
         return StoredJSON(profile)
 
-    @put("/update", responses=problems(NotFound))
+    @put("/update", guards=[IsPerson()], responses=problems(NotFound))
     async def update(
         self,
         request: Authenticated,

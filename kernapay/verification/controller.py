@@ -10,7 +10,7 @@ from kernapay.core.envelope import Message
 from kernapay.core.errors import Conflict
 from kernapay.notifications.outbox import NoProvider, Outbox
 from kernapay.security.authentication import PUBLIC
-from kernapay.security.guards import SignedIn
+from kernapay.security.guards import IsPerson, SignedIn
 from kernapay.security.principal import Authenticated
 from kernapay.security.rate_limits import RateLimited
 from kernapay.users.dtos import UserView
@@ -23,7 +23,7 @@ from kernapay.verification.service import AlreadyVerified, Unreachable, Verifica
 class VerificationController(Controller):
     path = "/v1/api/verification"
     tags = ["Verification"]
-    guards = [SignedIn(), RateLimited("codes")]
+    guards = [SignedIn(), IsPerson(), RateLimited("codes")]
 
     @post(
         "/email/request",

@@ -1,0 +1,258 @@
+"""Managing accounts: who may, what they see, and that it counts at once."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from actors import USERS, Actor, People, assert_problem
+from factories import new_email, sign_up_body, unique
+from pymongo.database import Database
+from stack import Api
+
+from kernapay.core.migrations import Migrator
+from kernapay.core.mongo import open_database
+from kernapay.devstack.servers import MongoServer
+
+Store = Database[dict[str, Any]]
+ADMIN = "/v1/api/admin/users"
+
+
+def change_role(admin: Actor, whose: Actor, role: str) -> httpx.Response:
+    return admin.call("PUT", f"{ADMIN}/{whose.id}/role", json={"role": role})
+
+
+def deactivate(admin: Actor, whose: Actor) -> httpx.Response:
+    return admin.call("POST", f"{ADMIN}/{whose.id}/deactivate")
+
+
+def emails(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [user["email"] for user in answer.json()["users"]]
+
+
+@pytest.fixture
+def empty(
+    start_api: Callable[..., Api], mongo_server: MongoServer, fresh_database: Callable[[], str]
+) -> Iterator[Callable[[], tuple[Api, People]]]:
+    """APIs on a database of their own, where nobody is an administrator yet."""
+    url = mongo_server.database_url(fresh_database())
+    client, database = open_database(url)
+    Migrator(database).up()
+
+    def start() -> tuple[Api, People]:
+        server = start_api(MONGODB_URL=url)
+        return server, People(server.client, database)
+
+    yield start
+    client.close()
+
+
+class TestLooking:
+    def test_a_search_finds_the_beginning_of_an_address_or_a_name(
+        self, admin: Actor, people: People
+    ) -> None:
+        name = unique("Zara ")
+        by_name = people.new("USER", name=name)
+        by_email = people.new("PROVIDER", email=f"{name.replace(' ', '.').lower()}@example.com")
+        for text in (name, name.upper(), name.lower()):
+            assert emails(admin.call("GET", ADMIN, params={"search": text})) == [by_name.email]
+        found = admin.call("GET", ADMIN, params={"search": by_email.email.upper()})
+        assert emails(found) == [by_email.email]
+        assert emails(admin.call("GET", ADMIN, params={"search": name[1:]})) == []
+
+    @pytest.mark.parametrize("text", [".*", "^", "a|b", "(", "[", "\\", "$where", "{", "a{99999}"])
+    def test_nothing_in_a_search_is_a_pattern(self, admin: Actor, text: str) -> None:
+        assert emails(admin.call("GET", ADMIN, params={"search": text})) == []
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "search[$ne]=x",
+            "search[$regex]=.*",
+            "type[$ne]=USER",
+            "status[$gt]=",
+            "createdAfter[$gt]=",
+        ],
+    )
+    def test_operators_in_the_query_are_no_conditions(self, admin: Actor, query: str) -> None:
+        plain = admin.call("GET", ADMIN).json()["total"]
+        assert admin.call("GET", f"{ADMIN}?{query}").json()["total"] == plain
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ("type=KING", "type"),
+            ("status=GONE", "status"),
+            ("createdAfter=yesterday", "createdAfter"),
+            ("count=0", "count"),
+            ("count=101", "count"),
+            ("skip=-1", "skip"),
+            ("search=%00", "search"),
+            ("search=", "search"),
+        ],
+    )
+    def test_bad_filters_are_named(self, admin: Actor, query: str, field: str) -> None:
+        assert_problem(admin.call("GET", f"{ADMIN}?{query}"), 400, field=field)
+
+    def test_filters_narrow_the_list_and_total_counts_all_of_it(
+        self, admin: Actor, people: People
+    ) -> None:
+        name = unique("Bela ")
+        users = [people.new("USER", name=name) for _ in range(3)]
+        provider = people.new("PROVIDER", name=name)
+        assert deactivate(admin, users[0]).status_code == 200
+        everybody = [provider.email, *(user.email for user in reversed(users))]
+
+        def find(**query: Any) -> httpx.Response:
+            return admin.call("GET", ADMIN, params={"search": name, **query})
+
+        assert emails(find()) == everybody
+        assert emails(find(type="PROVIDER")) == [provider.email]
+        assert emails(find(status="INACTIVE")) == [users[0].email]
+        assert emails(find(type="USER", status="ACTIVE")) == [users[2].email, users[1].email]
+        assert emails(find(count=2, skip=1)) == everybody[1:3]
+        assert find(count=2, skip=1).json()["total"] == 4
+        made = admin.call("GET", f"{ADMIN}/{users[1].id}").json()["createdAt"]
+        assert emails(find(createdAfter=made)) == everybody[:3]
+        assert emails(find(createdBefore=made)) == everybody[3:]
+
+    def test_no_view_shows_a_password_or_a_token(self, admin: Actor, user: Actor) -> None:
+        views = [admin.call("GET", ADMIN).text, admin.call("GET", f"{ADMIN}/{user.id}").text]
+        assert not [word for word in ("password", "refresh", "$bcrypt") for v in views if word in v]
+
+    def test_an_unknown_account_is_not_found(self, admin: Actor) -> None:
+        for method, path in (("GET", ""), ("POST", "/activate"), ("POST", "/deactivate")):
+            assert_problem(admin.call(method, f"{ADMIN}/{'0' * 24}{path}"), 404)
+        for path in ("x", "$ne", "..%2f..", "0" * 25, "%00" * 24):
+            assert admin.call("GET", f"{ADMIN}/{path}").status_code in (400, 404)
+
+
+class TestAuthorization:
+    @pytest.mark.parametrize("role", ["USER", "PROVIDER", "LAB_ASSISTANT"])
+    def test_nobody_else_manages_accounts_not_even_their_own(
+        self, people: People, role: str
+    ) -> None:
+        caller, other = people.new(role), people.new(role)
+        for target in (caller, other):
+            attempts = [
+                caller.call("GET", ADMIN),
+                caller.call("GET", f"{ADMIN}/{target.id}"),
+                change_role(caller, target, "ADMIN"),
+                deactivate(caller, target),
+                caller.call("POST", f"{ADMIN}/{target.id}/activate"),
+                caller.call("POST", ADMIN, json=sign_up_body(type="PROVIDER")),
+            ]
+            assert [answer.status_code for answer in attempts] == [403] * len(attempts)
+        assert other.profile().json()["type"] == role
+
+    def test_properties_that_are_not_on_the_form_are_refused(
+        self, admin: Actor, user: Actor
+    ) -> None:
+        for extra in ({"status": "INACTIVE"}, {"isEmailVerified": True}, {"_id": user.id}):
+            name = next(iter(extra))
+            body = sign_up_body(type="PROVIDER", **extra)
+            assert_problem(admin.call("POST", ADMIN, json=body), 400, field=name)
+            role = {"role": "PROVIDER", **extra}
+            answer = admin.call("PUT", f"{ADMIN}/{user.id}/role", json=role)
+            assert_problem(answer, 400, field=name)
+        for role in ("king", {"$ne": "USER"}, ["ADMIN"], None, 1):
+            answer = admin.call("PUT", f"{ADMIN}/{user.id}/role", json={"role": role})
+            assert_problem(answer, 400, field="role")
+        assert user.profile().json()["type"] == "USER"
+
+
+class TestOpening:
+    def test_an_administrator_opens_an_account_for_a_lab_assistant(
+        self, admin: Actor, api: httpx.Client
+    ) -> None:
+        body = sign_up_body(type="LAB_ASSISTANT")
+        answer = admin.call("POST", ADMIN, json=body)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["type"] == "LAB_ASSISTANT"
+        login = {"email": body["email"], "password": body["password"]}
+        assert api.post(f"{USERS}/login", json=login).status_code == 200
+
+    def test_without_a_password_nobody_can_sign_in_before_a_reset(
+        self, admin: Actor, api: httpx.Client
+    ) -> None:
+        body = sign_up_body(type="PROVIDER", email=new_email())
+        del body["password"], body["confirmPassword"]
+        assert admin.call("POST", ADMIN, json=body).status_code == 201
+        login = {"email": body["email"], "password": "None"}
+        assert api.post(f"{USERS}/login", json=login).status_code == 401
+
+    def test_administrators_are_appointed_not_opened(self, admin: Actor) -> None:
+        body = sign_up_body(type="ADMIN")
+        assert_problem(admin.call("POST", ADMIN, json=body), 400, field="type")
+
+    def test_an_address_is_taken_once(self, admin: Actor, user: Actor) -> None:
+        body = sign_up_body(type="PROVIDER", email=user.email)
+        assert_problem(admin.call("POST", ADMIN, json=body), 409, code="email_taken")
+
+
+class TestStanding:
+    def test_a_change_counts_from_the_next_request_on_every_process(
+        self, admin: Actor, people: People, start_api: Callable[..., Api]
+    ) -> None:
+        person = people.new("USER")
+        elsewhere = person.at(start_api().client)
+        assert person.profile().status_code == elsewhere.profile().status_code == 200
+
+        assert change_role(admin, person, "ADMIN").json()["type"] == "ADMIN"
+        assert [at.call("GET", ADMIN).status_code for at in (person, elsewhere)] == [200, 200]
+        assert change_role(admin, person, "USER").status_code == 200
+        assert [at.call("GET", ADMIN).status_code for at in (person, elsewhere)] == [403, 403]
+
+        assert deactivate(admin, person).json()["status"] == "INACTIVE"
+        assert [at.profile().status_code for at in (person, elsewhere)] == [401, 401]
+
+    def test_whoever_comes_back_signs_in_again(self, admin: Actor, user: Actor) -> None:
+        assert deactivate(admin, user).status_code == 200
+        answer = admin.call("POST", f"{ADMIN}/{user.id}/activate")
+        assert answer.json()["status"] == "ACTIVE"
+        assert user.profile().status_code == 401
+        assert user.device().profile().status_code == 200
+
+    def test_changing_nothing_is_no_error(self, admin: Actor, user: Actor) -> None:
+        assert change_role(admin, user, "USER").status_code == 200
+        assert admin.call("POST", f"{ADMIN}/{user.id}/activate").status_code == 200
+
+
+class TestLastAdministrator:
+    def test_the_last_one_stays(self, empty: Callable[[], tuple[Api, People]]) -> None:
+        _, people = empty()
+        admin, second = people.new("ADMIN"), people.new("ADMIN")
+        assert deactivate(admin, second).status_code == 200
+        # An inactive administrator is none: the other one is the last.
+        assert_problem(change_role(admin, admin, "USER"), 409, code="last_admin")
+        assert_problem(deactivate(admin, admin), 409, code="last_admin")
+        assert admin.profile().json()["type"] == "ADMIN"
+        assert admin.call("POST", f"{ADMIN}/{second.id}/activate").status_code == 200
+        assert change_role(admin, admin, "USER").status_code == 200
+
+    def test_two_cannot_remove_each_other_even_at_once(
+        self, empty: Callable[[], tuple[Api, People]]
+    ) -> None:
+        _, people = empty()
+        other_process, _ = empty()
+        first, second = people.new("ADMIN"), people.new("ADMIN").at(other_process.client)
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(12):
+                remove = deactivate if _ % 2 else change_to_user
+                one = pool.submit(remove, first, second)
+                two = pool.submit(remove, second, first)
+                outcomes = sorted((one.result().status_code, two.result().status_code))
+                # The loser finds itself locked out, not allowed, or the last one.
+                assert outcomes[0] == 200
+                assert outcomes[1] in (401, 403, 409)
+                winner, loser = (first, second) if one.result().is_success else (second, first)
+                assert winner.call("GET", ADMIN, params={"type": "ADMIN"}).status_code == 200
+                assert winner.call("POST", f"{ADMIN}/{loser.id}/activate").is_success
+                assert change_role(winner, loser, "ADMIN").is_success
+                loser.token = loser.device().token
+
+
+def change_to_user(admin: Actor, whose: Actor) -> httpx.Response:
+    return change_role(admin, whose, "USER")

@@ -1,0 +1,222 @@
+"""API keys: made by people, used by machines, ended at once."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from actors import PAYMENTS, USERS, Actor, People, assert_problem, confidential
+from factories import payment_body, sign_up_body
+from pymongo.database import Database
+from redis import Redis
+from stack import Api, Sandbox
+
+from kernapay.apikeys.tokens import digest_of, new_key
+from kernapay.security.principal import Role
+
+Store = Database[dict[str, Any]]
+KEYS = "/v1/api/admin/api-keys"
+USERS_ADMIN = "/v1/api/admin/users"
+
+
+def make(admin: Actor, **body: Any) -> httpx.Response:
+    answer = admin.call("POST", KEYS, json={"name": "Back end", "role": "USER", **body})
+    if answer.is_success:
+        confidential.add(answer.json()["key"])
+    return answer
+
+
+class Machine:
+    """A back end with a key."""
+
+    def __init__(self, client: httpx.Client, created: httpx.Response) -> None:
+        assert created.status_code == 201, created.text
+        self.client = client
+        self.key: str = created.json()["key"]
+        self.id: str = created.json()["details"]["_id"]
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return self.client.request(method, path, headers=headers, **options)
+
+
+@pytest.fixture
+def machine(admin: Actor, user: Actor) -> Machine:
+    """Acts as `user`."""
+    return Machine(admin.client, make(admin, userId=user.id))
+
+
+def test_a_key_acts_as_its_account(machine: Machine, user: Actor, sandbox: Sandbox) -> None:
+    made = machine.call("POST", f"{PAYMENTS}/create", json=payment_body())
+    assert made.status_code == 201, made.text
+    assert [p["referenceId"] for p in user.history().json()] == [made.json()["data"]["referenceId"]]
+    assert machine.call("GET", f"{USERS}/profile").json()["_id"] == user.id
+
+
+def test_a_key_has_a_form_that_leak_scanners_know(machine: Machine) -> None:
+    assert re.fullmatch(r"kp_test_[0-9A-Za-z]{49}", machine.key)
+    assert digest_of(machine.key) is not None
+    assert digest_of(machine.key[:-1] + ("a" if machine.key[-1] != "a" else "b")) is None
+    assert digest_of(new_key(live=True)) is not None
+
+
+def test_a_key_is_shown_once_and_stored_nowhere(
+    machine: Machine, admin: Actor, store: Store, redis_client: Redis
+) -> None:
+    assert machine.call("GET", f"{USERS}/profile").status_code == 200
+    listed = admin.call("GET", KEYS, params={"count": 100})
+    assert machine.id in [key["_id"] for key in listed.json()["keys"]]
+    assert machine.key not in listed.text
+    assert "digest" not in listed.text
+    assert machine.key not in str(list(store.api_keys.find()) + list(store.audit_log.find()))
+    cached = [str(name) for name in redis_client.scan_iter("api_key:*")]
+    digest = digest_of(machine.key) or ""
+    assert f"api_key:{digest[:32]}" in cached
+    assert not [name for name in cached if machine.key in name or digest in name]
+
+
+def test_a_revoked_key_is_refused_at_once_on_every_process(
+    machine: Machine, admin: Actor, start_api: Callable[..., Api]
+) -> None:
+    elsewhere = Machine.__new__(Machine)
+    elsewhere.client, elsewhere.key = start_api().client, machine.key
+    profile = ("GET", f"{USERS}/profile")
+    assert [m.call(*profile).status_code for m in (machine, elsewhere)] == [200, 200]
+    revoked = admin.call("DELETE", f"{KEYS}/{machine.id}")
+    assert revoked.json()["revokedAt"] is not None
+    assert [m.call(*profile).status_code for m in (machine, elsewhere)] == [401, 401]
+    again = admin.call("DELETE", f"{KEYS}/{machine.id}")
+    assert again.json()["revokedAt"] == revoked.json()["revokedAt"]
+
+
+def test_a_key_ends_with_the_standing_of_its_account(
+    admin: Actor, people: People, api: httpx.Client
+) -> None:
+    provider = people.new("PROVIDER")
+    machine = Machine(api, make(admin, userId=provider.id, role="PROVIDER"))
+    received = ("GET", f"{PAYMENTS}/received")
+    assert machine.call(*received).status_code == 200
+    role = f"{USERS_ADMIN}/{provider.id}/role"
+    assert admin.call("PUT", role, json={"role": "USER"}).status_code == 200
+    assert machine.call(*received).status_code == 401
+    assert admin.call("PUT", role, json={"role": "PROVIDER"}).status_code == 200
+    assert machine.call(*received).status_code == 200
+    assert admin.call("POST", f"{USERS_ADMIN}/{provider.id}/deactivate").status_code == 200
+    assert machine.call(*received).status_code == 401
+
+
+def test_a_key_can_do_what_its_role_can_and_no_more(admin: Actor, people: People) -> None:
+    limited = Machine(admin.client, make(admin, role="LAB_ASSISTANT"))
+    assert limited.call("GET", USERS_ADMIN).status_code == 403
+    assert limited.call("POST", f"{PAYMENTS}/create", json=payment_body()).status_code == 403
+    mighty = Machine(admin.client, make(admin, role="ADMIN"))
+    assert mighty.call("GET", USERS_ADMIN).status_code == 200
+
+
+def test_a_key_makes_and_sees_no_keys(admin: Actor) -> None:
+    mighty = Machine(admin.client, make(admin, role="ADMIN"))
+    body = {"name": "Successor", "role": "ADMIN"}
+    assert mighty.call("POST", KEYS, json=body).status_code == 403
+    assert mighty.call("GET", KEYS).status_code == 403
+    assert mighty.call("DELETE", f"{KEYS}/{mighty.id}").status_code == 403
+
+
+def test_a_key_signs_nobody_out(machine: Machine, user: Actor) -> None:
+    attempts = [
+        machine.call("POST", f"{USERS}/logout"),
+        machine.call("DELETE", f"{USERS}/sessions"),
+        machine.call("PUT", f"{USERS}/update", json={"name": "Machine"}),
+    ]
+    assert [answer.status_code for answer in attempts] == [403, 403, 403]
+    assert user.profile().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"userId": "0" * 24}, "userId"),
+        ({"userId": {"$ne": None}}, "userId"),
+        ({"role": "KING"}, "role"),
+        ({"name": ""}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"expiresAt": "2020-01-01T00:00:00Z"}, "expiresAt"),
+        ({"expiresAt": "2099-01-01T00:00:00"}, "expiresAt"),
+        ({"digest": "0" * 64}, "digest"),
+        ({"key": "kp_test_x"}, "key"),
+    ],
+)
+def test_bad_keys_are_refused_by_field(admin: Actor, body: dict[str, Any], field: str) -> None:
+    assert_problem(make(admin, **body), 400, field=field)
+
+
+def test_nobody_gets_a_key_beyond_their_account(admin: Actor, people: People, user: Actor) -> None:
+    assert_problem(make(admin, userId=user.id, role="ADMIN"), 400, field="role")
+    assert_problem(make(admin, userId=user.id, role="PROVIDER"), 400, field="role")
+    # In another administrator's name one could act unseen.
+    other = people.new("ADMIN")
+    assert_problem(make(admin, userId=other.id, role="ADMIN"), 400, field="userId")
+
+
+def test_what_is_no_key_is_refused_without_asking_anybody(api: httpx.Client, store: Store) -> None:
+    forged = new_key(live=False)
+    for key in (
+        forged,
+        forged[:-1],
+        "kp_",
+        "kp_live_" + "a" * 49,
+        "kp_test_" + "é" * 49,
+        f"{forged}x",
+    ):
+        headers = {"Authorization": f"Bearer {key}".encode()}
+        assert_problem(api.get(f"{USERS}/profile", headers=headers), 401)
+
+
+@pytest.mark.anyio
+async def test_a_key_expires_and_its_use_is_noted_every_five_minutes(in_process: Any) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    time = [start]
+    async with in_process(clock=lambda: time[0]) as client:
+        services = client.app.state.services
+        admin = await _admin(client, services)
+        headers = {"Authorization": f"Bearer {admin}"}
+        body = {
+            "name": "Timed",
+            "role": "USER",
+            "expiresAt": (start + timedelta(minutes=8)).isoformat(),
+        }
+        created = (await client.post(KEYS, json=body, headers=headers)).json()
+        machine = {"Authorization": f"Bearer {created['key']}"}
+        confidential.add(created["key"])
+
+        async def used_at() -> Any:
+            keys = (await client.get(KEYS, headers=headers)).json()["keys"]
+            noted = next(k for k in keys if k["_id"] == created["details"]["_id"])["lastUsedAt"]
+            return noted and datetime.fromisoformat(noted)
+
+        async def use() -> int:
+            return (await client.get(f"{USERS}/profile", headers=machine)).status_code
+
+        assert await used_at() is None
+        assert await use() == 200
+        assert await used_at() == start
+        time[0] = start + timedelta(minutes=4)
+        assert await use() == 200
+        assert await used_at() == start
+        time[0] = start + timedelta(minutes=6)
+        assert await use() == 200
+        assert await used_at() == time[0]
+        time[0] = start + timedelta(minutes=8)
+        assert await use() == 401
+
+
+async def _admin(client: Any, services: Any) -> str:
+    body = sign_up_body()
+    signed_up = (await client.post(f"{USERS}/signup", json=body)).json()
+    await services.users.change(signed_up["_id"], set__type=Role.ADMIN)
+    login = {"email": body["email"], "password": body["password"]}
+    confidential.update((body["email"], body["password"]))
+    token: str = (await client.post(f"{USERS}/login", json=login)).json()["token"]
+    confidential.add(token)
+    return token

@@ -1,0 +1,165 @@
+"""The audit log: every privileged action, before it happens, for good."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from actors import Actor, People, assert_problem
+from factories import PASSWORD, new_email
+from pymongo.database import Database
+from stack import bare_environment
+
+from kernapay.audit.models import AuditEntry
+from kernapay.audit.repository import AuditLog
+from kernapay.core.errors import Unavailable
+from kernapay.devstack.ports import HOST, free_port
+
+Store = Database[dict[str, Any]]
+AUDIT = "/v1/api/admin/audit"
+USERS_ADMIN = "/v1/api/admin/users"
+
+
+def entries(admin: Actor, **query: Any) -> list[dict[str, Any]]:
+    answer = admin.call("GET", AUDIT, params=query)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["entries"])
+
+
+def test_an_action_is_logged_with_who_whom_what_was_and_what_is(admin: Actor, user: Actor) -> None:
+    answer = admin.call("PUT", f"{USERS_ADMIN}/{user.id}/role", json={"role": "PROVIDER"})
+    (entry,) = entries(admin, target=f"user:{user.id}")
+    assert entry["actor"] == admin.id
+    assert entry["actorRole"] == "ADMIN"
+    assert entry["action"] == "user.change"
+    assert entry["before"] == {"type": "USER", "status": "ACTIVE"}
+    assert entry["after"] == {"type": "PROVIDER", "status": "ACTIVE"}
+    assert entry["requestId"] == answer.headers["x-request-id"]
+    assert entry["failure"] is None
+    assert entry["createdAt"].endswith("Z")
+
+
+def test_every_privileged_action_leaves_an_entry(admin: Actor, user: Actor) -> None:
+    created = admin.call("POST", "/v1/api/admin/api-keys", json={"name": "A", "role": "ADMIN"})
+    key = created.json()["details"]["_id"]
+    machine = {"Authorization": f"Bearer {created.json()['key']}"}
+    admin.client.post(f"{USERS_ADMIN}/{user.id}/deactivate", headers=machine)
+    admin.call("POST", f"{USERS_ADMIN}/{user.id}/activate")
+    admin.call("DELETE", f"/v1/api/admin/api-keys/{key}")
+    admin.call("GET", "/v1/api/payments/export?from=2020-01-01&to=2020-01-02")
+    found = entries(admin, actor=admin.id)
+    assert [(entry["action"], entry["keyId"]) for entry in found] == [
+        ("payments.export", None),
+        ("api_key.revoke", None),
+        ("user.change", None),
+        ("user.change", key),
+        ("api_key.create", None),
+    ]
+
+
+def test_an_action_that_fails_says_so_in_a_second_entry(admin: Actor, user: Actor) -> None:
+    body = {
+        "email": user.email,
+        "name": "Asha Rao",
+        "mobileNumber": 9876543210,
+        "countryCode": "+91",
+        "type": "PROVIDER",
+    }
+    assert_problem(admin.call("POST", USERS_ADMIN, json=body), 409)
+    second, first = entries(admin, actor=admin.id)
+    assert first["operation"] == second["operation"]
+    assert (first["failure"], second["failure"]) == (None, "email_taken")
+
+
+def test_the_log_holds_no_personal_data(admin: Actor, people: People, store: Store) -> None:
+    person = people.new("PROVIDER")
+    assert admin.call("POST", f"{USERS_ADMIN}/{person.id}/deactivate").status_code == 200
+    rows = str(list(store.audit_log.find({"target": f"user:{person.id}"})))
+    assert person.id in rows
+    assert [word for word in (person.email, "Asha", "9876543210") if word in rows] == []
+
+
+def test_filters_and_pages_cover_the_log_once(admin: Actor, user: Actor) -> None:
+    for step in ("deactivate", "activate") * 2:
+        assert admin.call("POST", f"{USERS_ADMIN}/{user.id}/{step}").status_code == 200
+    mine = entries(admin, actor=admin.id, target=f"user:{user.id}", action="user.change")
+    assert len(mine) == 4
+    assert admin.call("GET", AUDIT, params={"actor": admin.id}).json()["total"] == 4
+    pages = [entries(admin, actor=admin.id, count=1, skip=skip)[0] for skip in range(4)]
+    assert pages == mine
+    middle = mine[1]["createdAt"]
+    assert entries(admin, actor=admin.id, after=middle) == mine[:2]
+    assert entries(admin, actor=admin.id, before=middle) == mine[2:]
+    assert entries(admin, actor=admin.id, action="nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("actor=%24ne", "actor"),
+        ("target=a%20b", "target"),
+        ("count=0", "count"),
+        ("after=x", "after"),
+    ],
+)
+def test_bad_filters_are_named(admin: Actor, query: str, field: str) -> None:
+    assert_problem(admin.call("GET", f"{AUDIT}?{query}"), 400, field=field)
+
+
+@pytest.mark.parametrize("role", ["USER", "PROVIDER", "LAB_ASSISTANT"])
+def test_only_administrators_read_it(people: People, role: str) -> None:
+    assert people.new(role).call("GET", AUDIT).status_code == 403
+
+
+def test_nobody_can_change_or_delete_an_entry(admin: Actor) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert admin.call(method, AUDIT, json={}).status_code == 405
+    assert {name for name in vars(AuditLog) if not name.startswith("_")} == {"action", "search"}
+    package = Path(__file__).parents[2] / "kernapay"
+    users = [p for p in package.rglob("*.py") if "AuditEntry" in p.read_text()]
+    assert {path.relative_to(package).as_posix() for path in users} == {
+        "audit/models.py",
+        "audit/repository.py",
+    }
+    assert AuditEntry._meta["collection"] == "audit_log"
+
+
+def test_appointing_an_administrator_on_the_command_line_is_logged(
+    api_env: dict[str, str], admin: Actor, user: Actor, tmp_path: Path
+) -> None:
+    def create_admin(email: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "kernapay", "create-admin", "--email", email],
+            env={**bare_environment(), **api_env, "KERNAPAY_ADMIN_PASSWORD": PASSWORD},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "is ADMIN now" in create_admin(user.email)
+    (promoted,) = entries(admin, actor="cli", target=f"user:{user.id}")
+    assert promoted["after"] == {"type": "ADMIN", "status": "ACTIVE"}
+    assert user.call("GET", AUDIT).status_code == 200
+
+    email = new_email()
+    create_admin(email)
+    found = admin.call("GET", USERS_ADMIN, params={"search": email}).json()["users"]
+    (opened,) = entries(admin, actor="cli", target=f"user:{found[0]['_id']}")
+    assert (opened["action"], opened["after"]) == ("user.create", {"type": "ADMIN"})
+
+
+@pytest.mark.anyio
+async def test_nothing_privileged_happens_when_it_cannot_be_logged(
+    in_process: Callable[..., Any],
+) -> None:
+    async with in_process(mongodb_url=f"mongodb://{HOST}:{free_port()}/away") as client:
+        happened = False
+        with pytest.raises(Unavailable):
+            async with client.app.state.services.audit.action(None, "user.change"):
+                happened = True
+        assert not happened

@@ -1,0 +1,262 @@
+"""What people keep or hand on: payments received, receipts, exports, and the links to them."""
+
+import csv
+import io
+import re
+import zlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from actors import PAYMENTS, Actor, People, assert_problem
+from pymongo.database import Database
+from stack import Sandbox
+
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.files.local import LinkRefused, LocalFiles
+from kernapay.payments.receipts import money
+
+Store = Database[dict[str, Any]]
+
+
+def references(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [line["referenceId"] for line in answer.json()]
+
+
+def text_of(pdf: bytes) -> str:
+    """The words of a PDF of ours."""
+    assert pdf.startswith(b"%PDF-")
+    streams = re.findall(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL)
+    content = b"".join(zlib.decompress(stream) for stream in streams if stream[:1] == b"x")
+    words = re.findall(rb"\((.*?)(?<!\\)\) Tj", content, re.DOTALL)
+    return b"\n".join(words).decode("latin-1")
+
+
+class TestReceived:
+    def test_a_provider_sees_what_was_paid_to_them_newest_first(
+        self, people: People, user: Actor, sandbox: Sandbox
+    ) -> None:
+        provider, stranger = people.new("PROVIDER"), people.new("PROVIDER")
+        paid = [user.buy(sandbox, providerId=provider.id)[0]["referenceId"] for _ in range(4)][::-1]
+        user.new_payment(providerId=provider.id)  # not paid
+        user.buy(sandbox, providerId=stranger.id)
+
+        def received(**page: Any) -> list[str]:
+            return references(provider.call("GET", f"{PAYMENTS}/received", params=page))
+
+        assert received() == paid
+        assert received(count=2) == paid[:2]
+        assert received(count=2, skip=2) == paid[2:]
+        assert received(count=3, cursor=paid[0]) == paid[1:]
+        assert received(cursor=paid[3]) == []
+        (line,) = stranger.call("GET", f"{PAYMENTS}/received").json()
+        assert line["status"] == "success"
+
+    @pytest.mark.parametrize("query", ["count=0", "count=101", "skip=-1", "cursor=x"])
+    def test_bad_pages_are_refused(self, people: People, query: str) -> None:
+        provider = people.new("PROVIDER")
+        field = query.partition("=")[0]
+        assert_problem(provider.call("GET", f"{PAYMENTS}/received?{query}"), 400, field=field)
+
+
+class TestReceipts:
+    def test_a_receipt_says_who_paid_what_when(
+        self, people: People, user: Actor, sandbox: Sandbox
+    ) -> None:
+        provider = people.new("PROVIDER")
+        payment, checkout = user.buy(
+            sandbox, amount=1_234_50, description="Scan (knee) ₹", providerId=provider.id
+        )
+        path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
+        answer = user.call("GET", path)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "application/pdf"
+        assert answer.headers["content-disposition"].startswith("attachment")
+        text = text_of(answer.content)
+        for part in (
+            "INR 1,234.50",
+            "Asha Rao",
+            checkout["razorpay_payment_id"],
+            "knee",
+            "KernaPay",
+        ):
+            assert part in text
+        assert provider.call("GET", path).content == user.call("GET", path).content
+
+    def test_there_is_none_for_what_was_not_paid(self, user: Actor, sandbox: Sandbox) -> None:
+        payment = user.new_payment()
+        for method in ("GET", "POST"):
+            answer = user.call(method, f"{PAYMENTS}/{payment['referenceId']}/receipt")
+            assert_problem(answer, 409, code="no_receipt")
+
+    def test_strangers_do_not_get_it(self, people: People, user: Actor, sandbox: Sandbox) -> None:
+        payment, _ = user.buy(sandbox)
+        for role in ("USER", "PROVIDER"):
+            for method in ("GET", "POST"):
+                path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
+                assert_problem(people.new(role).call(method, path), 404)
+
+    def test_a_link_works_without_a_token(
+        self, user: Actor, sandbox: Sandbox, api: httpx.Client
+    ) -> None:
+        payment, _ = user.buy(sandbox)
+        path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
+        link = user.call("POST", path).json()
+        found = api.get(link["url"])
+        assert found.status_code == 200, found.text
+        assert found.content == user.call("GET", path).content
+        assert found.headers["content-type"] == "application/pdf"
+        assert payment["referenceId"] not in link["url"]
+        lasts = datetime.fromisoformat(link["expiresAt"]) - datetime.now(UTC)
+        assert timedelta(minutes=4) < lasts <= timedelta(minutes=5)
+
+    @pytest.mark.parametrize(
+        ("amount", "currency", "words"),
+        [
+            (50000, "INR", "INR 500.00"),
+            (1, "INR", "INR 0.01"),
+            (1_234_567_89, "USD", "USD 1,234,567.89"),
+            (500, "JPY", "JPY 500"),
+            (12_340, "KWD", "KWD 12.340"),
+        ],
+    )
+    def test_money_is_written_as_people_read_it(
+        self, amount: int, currency: str, words: str
+    ) -> None:
+        assert money(amount, currency) == words
+
+
+class TestExport:
+    def rows(self, text: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(text)))
+
+    def test_an_export_has_every_payment_of_the_time_once(
+        self, admin: Actor, user: Actor, sandbox: Sandbox
+    ) -> None:
+        start = datetime.now(UTC)
+        made = [user.new_payment(amount=1000 + n) for n in range(3)]
+        end = datetime.now(UTC) + timedelta(seconds=1)
+        query = {"from": start.isoformat(), "to": end.isoformat()}
+        answer = admin.call("GET", f"{PAYMENTS}/export", params=query)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        rows = [row for row in self.rows(answer.text) if row["userId"] == user.id]
+        assert [row["referenceId"] for row in rows] == [payment["referenceId"] for payment in made]
+        assert [row["amount"] for row in rows] == ["1000", "1001", "1002"]
+        assert rows[0]["createdAt"].endswith("Z")
+        later = admin.call(
+            "GET", f"{PAYMENTS}/export", params={"from": "2099-01-01", "to": "2099-02-01"}
+        )
+        assert self.rows(later.text) == []
+
+    @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1+1"])
+    def test_a_spreadsheet_finds_no_formula_in_it(
+        self, admin: Actor, user: Actor, sandbox: Sandbox, text: str
+    ) -> None:
+        payment = user.new_payment(description=text)
+        query = {"from": "2020-01-01", "to": "2099-01-01"}
+        found = self.rows(admin.call("GET", f"{PAYMENTS}/export", params=query).text)
+        (row,) = [row for row in found if row["referenceId"] == payment["referenceId"]]
+        assert row["description"] == f"'{text}"
+
+    def test_an_export_can_be_stored_and_lent(
+        self, admin: Actor, user: Actor, sandbox: Sandbox, api: httpx.Client
+    ) -> None:
+        payment = user.new_payment()
+        body = {"from": "2020-01-01", "to": "2099-01-01"}
+        answer = admin.call("POST", f"{PAYMENTS}/exports", json=body)
+        assert answer.status_code == 201, answer.text
+        found = api.get(answer.json()["url"])
+        assert found.status_code == 200
+        assert found.headers["content-type"] == "text/csv; charset=utf-8"
+        assert "attachment" in found.headers["content-disposition"]
+        assert payment["referenceId"] in [row["referenceId"] for row in self.rows(found.text)]
+
+    @pytest.mark.parametrize(
+        ("start", "end", "field"),
+        [
+            ("2026-13-01", "2026-01-01", "from"),
+            ("2026-01-01", "tomorrow!!", "to"),
+            ("2026-01-02", "2026-01-01", "to"),
+            ("2026-01-01", "2026-01-01", "to"),
+            ("x", "2026-01-01", "from"),
+        ],
+    )
+    def test_bad_times_are_named(self, admin: Actor, start: str, end: str, field: str) -> None:
+        times = {"from": start, "to": end}
+        assert_problem(admin.call("GET", f"{PAYMENTS}/export", params=times), 400, field=field)
+        assert_problem(admin.call("POST", f"{PAYMENTS}/exports", json=times), 400, field=field)
+
+    @pytest.mark.parametrize("role", ["USER", "PROVIDER", "LAB_ASSISTANT"])
+    def test_only_administrators_export(self, people: People, role: str) -> None:
+        caller = people.new(role)
+        times = {"from": "2020-01-01", "to": "2020-01-02"}
+        assert caller.call("GET", f"{PAYMENTS}/export", params=times).status_code == 403
+        assert caller.call("POST", f"{PAYMENTS}/exports", json=times).status_code == 403
+
+
+class TestLinks:
+    @pytest.fixture
+    def link(self, admin: Actor) -> httpx.URL:
+        body = {"from": "2020-01-01", "to": "2020-01-02"}
+        return httpx.URL(admin.call("POST", f"{PAYMENTS}/exports", json=body).json()["url"])
+
+    def test_a_changed_link_is_refused(self, api: httpx.Client, link: httpx.URL) -> None:
+        later = int(link.params["expires"]) + 1
+        signature = link.params["signature"]
+        flipped = signature[:-1] + ("0" if signature[-1] != "0" else "1")
+        for changed in (
+            link.copy_set_param("expires", later),
+            link.copy_set_param("signature", flipped),
+            link.copy_with(path=link.path[:-5] + ("0" if link.path[-5] != "0" else "1") + ".csv"),
+        ):
+            assert_problem(api.get(str(changed)), 403, code="link_refused")
+        assert api.get(str(link)).status_code == 200
+
+    def test_a_link_without_its_parts_is_refused(self, api: httpx.Client, link: httpx.URL) -> None:
+        for name in ("expires", "signature"):
+            assert_problem(api.get(str(link.copy_remove_param(name))), 400, field=name)
+        for value in ("-1", "1e99", "x", str(2**60)):
+            assert_problem(
+                api.get(str(link.copy_set_param("expires", value))), 400, field="expires"
+            )
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "..%2f..%2fetc%2fpasswd",
+            "../../../../etc/passwd",
+            ".env.payment",
+            "export-%00.csv",
+            "export-" + "0" * 32 + ".csv%00.pdf",
+            "export-" + "0" * 32 + ".exe",
+            "%2e%2e",
+        ],
+    )
+    def test_no_name_leads_out_of_the_folder(
+        self, api: httpx.Client, link: httpx.URL, name: str
+    ) -> None:
+        answer = api.get(f"/v1/api/files/{name}?{link.query.decode()}")
+        assert answer.status_code in (400, 404)
+
+    @pytest.mark.anyio
+    async def test_links_expire_and_outlive_a_rotation_of_the_secret(self, tmp_path: Path) -> None:
+        time = [datetime(2026, 1, 1, tzinfo=UTC)]
+        pool = Bulkhead("files", 1)
+        old = LocalFiles(tmp_path / "files", ["old"], pool, lambda: time[0])
+        await old.put("export-" + "0" * 32 + ".csv", io.BytesIO(b"a,b\r\n"))
+        link = httpx.URL((await old.link("export-" + "0" * 32 + ".csv")).url)
+        proof = (int(link.params["expires"]), link.params["signature"])
+        name = link.path.rpartition("/")[2]
+        rotated = LocalFiles(tmp_path / "files", ["new", "old"], pool, lambda: time[0])
+        assert rotated.path_of(name, *proof).read_bytes() == b"a,b\r\n"
+        assert oct(rotated.path_of(name, *proof).stat().st_mode)[-3:] == "600"
+        with pytest.raises(LinkRefused):
+            LocalFiles(tmp_path / "files", ["new"], pool).path_of(name, *proof)
+        time[0] += timedelta(minutes=5)
+        with pytest.raises(LinkRefused):
+            rotated.path_of(name, *proof)
+        pool.close()
