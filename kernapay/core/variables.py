@@ -82,11 +82,14 @@ def _networks(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return tuple(ip_network(part) for part in words(value))
+        networks = tuple(ip_network(part) for part in words(value))
     except ValueError:
         raise ValueError(
             "must be networks or addresses: 10.0.0.0/8,192.0.2.7,2001:db8::/32"
         ) from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("must not trust everyone: clients would choose their own address")
+    return networks
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]

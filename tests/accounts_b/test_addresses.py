@@ -56,6 +56,7 @@ def test_all_addresses_of_one_ipv6_network_are_one_client() -> None:
     [
         ("trusted_proxies", "10.0.0.0/8,nonsense"),
         ("trusted_proxies", "10.0.0.1/8"),
+        ("trusted_proxies", "0.0.0.0/0"),
         ("rate_limit_login", "often"),
         ("rate_limit_login", "0/minute"),
         ("rate_limit_login", ""),

@@ -205,6 +205,35 @@ TABLE = [
         "400 400 400 400 400",
     ),
     Row(
+        "POST /v1/api/users/refresh",
+        "with no refresh token",
+        post(f"{USERS}/refresh", lambda: {"refreshToken": "nobody.nothing"}),
+        "401 401 401 401 401",
+    ),
+    Row("GET /v1/api/users/sessions", "", get(f"{USERS}/sessions"), "401 200 200 200 200"),
+    Row(
+        "DELETE /v1/api/users/sessions/{session_id}",
+        "of nobody",
+        lambda world, caller: caller.call("DELETE", f"{USERS}/sessions/{'0' * 22}"),
+        "401 404 404 404 404",
+    ),
+    Row(
+        "DELETE /v1/api/users/sessions",
+        "all but this one",
+        lambda world, caller: caller.call("DELETE", f"{USERS}/sessions?keepCurrent=true"),
+        "401 200 200 200 200",
+    ),
+    Row(
+        "PUT /v1/api/users/password",
+        "without the present one",
+        lambda world, caller: caller.call(
+            "PUT",
+            f"{USERS}/password",
+            json={"currentPassword": "x", "password": PASSWORD, "confirmPassword": PASSWORD},
+        ),
+        "401 400 400 400 400",
+    ),
+    Row(
         "POST /v1/api/payments/create",
         "",
         post(f"{PAYMENTS}/create", payment_body),

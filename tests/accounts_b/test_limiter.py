@@ -1,0 +1,121 @@
+"""The limiter over Redis in all its forms, and over Redis that hangs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from limits import parse_many
+
+from kernapay.core.cache import Cache
+from kernapay.core.redis import connect
+from kernapay.devstack.clusters import RedisCluster, RedisSentinel
+from kernapay.devstack.proxy import Mode, Proxy
+from kernapay.devstack.servers import RedisServer
+from kernapay.security.addresses import ClientAddresses
+from kernapay.security.rate_limits import RateLimiter, Verdict
+
+pytestmark = pytest.mark.anyio
+LIMITS = {"things": parse_many("5/hour"), "steps": parse_many("3/hour;5/day"), "nothing": []}
+
+
+class NoDrops:
+    """These tests drop nothing from the cache."""
+
+    async def keep(self, keys: Sequence[str]) -> None:
+        raise AssertionError(keys)
+
+    async def carry_out(self, drop: Callable[[str], Awaitable[object]]) -> None:
+        return None
+
+
+@asynccontextmanager
+async def limiter(url: str) -> AsyncIterator[RateLimiter]:
+    cache = Cache(connect(url), NoDrops())
+    await cache.start()
+    try:
+        yield RateLimiter(cache, LIMITS, b"key of the tests", ClientAddresses())
+    finally:
+        await cache.close()
+
+
+async def admitted(limiter: RateLimiter, name: str, subject: str, times: int) -> int:
+    verdicts = await asyncio.gather(*(limiter.hit(name, subject) for _ in range(times)))
+    return sum(verdict.admitted for verdict in verdicts if verdict is not None)
+
+
+async def test_verdicts_say_what_is_left(redis_url: str) -> None:
+    async with limiter(redis_url) as mine:
+        assert await mine.look("things", "counted") == Verdict(True, 5, 5, 0, 1)
+        first = await mine.hit("things", "counted")
+        assert first is not None
+        assert (first.admitted, first.limit, first.remaining) == (True, 5, 4)
+        assert 3595 <= first.reset <= 3600
+        assert await admitted(mine, "things", "counted", 10) == 4
+        refused = await mine.look("things", "counted")
+        assert refused is not None
+        assert (refused.admitted, refused.remaining) == (False, 0)
+        assert 3595 <= refused.wait <= 3600
+        assert await mine.hit("nothing", "counted") is None
+        assert await mine.hit("unheard of", "counted") is None
+
+
+async def test_the_strictest_of_several_windows_speaks(redis_url: str) -> None:
+    async with limiter(redis_url) as mine:
+        assert await admitted(mine, "steps", "stepper", 3) == 3
+        refused = await mine.look("steps", "stepper")
+        assert refused is not None
+        assert (refused.admitted, refused.limit) == (False, 3)
+        for _ in range(2):
+            await mine.hit("steps", "stepper")
+        longer = await mine.look("steps", "stepper")
+        assert longer is not None
+        assert longer.wait > 80_000
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[RedisCluster]:
+    with RedisCluster(tmp_path) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[RedisSentinel]:
+    with RedisSentinel(tmp_path) as sentinel:
+        yield sentinel
+
+
+async def test_two_limiters_over_a_cluster_count_together(cluster: RedisCluster) -> None:
+    async with limiter(cluster.url) as one, limiter(cluster.url) as other:
+        for number in range(20):  # on all the nodes
+            subject = f"subject {number}"
+            counts = await asyncio.gather(
+                admitted(one, "things", subject, 4), admitted(other, "things", subject, 4)
+            )
+            assert sum(counts) == 5
+
+
+async def test_counting_goes_on_after_sentinel_named_another_master(
+    sentinel: RedisSentinel,
+) -> None:
+    async with limiter(sentinel.url) as mine:
+        assert await admitted(mine, "things", "before", 7) == 5
+        await asyncio.to_thread(sentinel.failover)
+        assert await admitted(mine, "things", "after", 7) == 5
+
+
+async def test_a_redis_that_hangs_delays_once_and_fails_nothing(
+    redis_server: RedisServer,
+) -> None:
+    with Proxy(redis_server.port) as proxy:
+        async with limiter(f"redis://{proxy.address}/0") as mine:
+            assert await mine.hit("things", "patient") is not None
+            proxy.set(Mode.HANG)
+            started = monotonic()
+            assert await admitted(mine, "things", "hung", 8) == 5
+            assert monotonic() - started < 5
+            started = monotonic()
+            assert await admitted(mine, "things", "hung", 3) == 0
+            assert monotonic() - started < 0.5, "Redis is left alone for a while"
