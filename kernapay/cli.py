@@ -373,7 +373,10 @@ def _told() -> Iterator[Callable[[str, int], None]]:
         TextColumn("{task.completed}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         tasks: dict[str, TaskID] = {}
 
         def tell(what: str, count: int) -> None:

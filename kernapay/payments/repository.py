@@ -107,6 +107,8 @@ class PaymentRepository(Repository[Payment]):
         """Make the event's move, or return None when the payment is already past it."""
         sources, target = MOVES[event]
         at = self.clock()
+        # Before the write too: should this process die right after it, nobody might come back to drop the history.
+        await self.history.evict(user_id=str(payment.user_id))
         moved = await self.update_where(
             {
                 "id": payment.pk,
@@ -158,6 +160,7 @@ class PaymentRepository(Repository[Payment]):
             )
             return self._document(row)
 
+        await self.history.evict(user_id=str(payment.user_id))
         changed = await self._run(update)
         crash_point("settle.refund_written")
         await self.history.evict(user_id=str(payment.user_id))

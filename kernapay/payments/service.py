@@ -149,6 +149,8 @@ class PaymentService:
         if payment.status in (Status.SUCCESS, Status.REFUNDED) and (
             payment.razorpay_payment_id == data.razorpay_payment_id
         ):
+            # The process that settled it may have died before it dropped the history.
+            await self._payments.history.evict(user_id=str(payment.user_id))
             return PaymentVerified(_VERIFIED, payment.payment_method)
         crash_point("verify.signed")
         facts = await self._gateway.fetch_payment(data.razorpay_payment_id)

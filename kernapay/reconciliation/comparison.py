@@ -90,6 +90,7 @@ class Comparison:
         self, payment: Payment, order: Order, seen: set[ObjectId]
     ) -> AsyncIterator[Difference]:
         if payment.razorpay_order_id is None:
+            seen.add(payment.pk)
             yield Difference(Kind.UNATTACHED_ORDER, payment, order.id, theirs=_money(order))
             return
         if payment.razorpay_order_id != order.id:

@@ -101,7 +101,12 @@ def shop(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests recorded as rows of a table."""
-    reports = [r for found in terminalreporter.stats.values() for r in found]
+    reports = [
+        report
+        for found in terminalreporter.stats.values()
+        for report in found
+        if getattr(report, "when", None) == "call"
+    ]
     properties = [p for report in reports for p in getattr(report, "user_properties", ())]
     for title in sorted({name for name, _ in properties if name.startswith("table: ")}):
         terminalreporter.section(title.removeprefix("table: "))

@@ -238,7 +238,7 @@ def test_a_refusal_of_a_question_is_no_refusal_of_the_refund(
     api: httpx.Client, shop: Shop, start_api: Any, user: Actor, admin: Actor
 ) -> None:
     """Only what the gateway says to the refund itself may give the reservation back."""
-    payment, checkout = user.buy(shop.sandbox)
+    payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("answer_lost", route="/v1/payments/*/refund", method="POST")
     assert_problem(ask(admin, payment, 50000, "one-key"), 503)
     stranger: Api = start_api(RAZORPAY_KEY_SECRET="not_the_secret_of_this_key")

@@ -1,0 +1,424 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from actors import PAYMENTS, Actor, assert_problem, status, verify
+from stack import Api, Sandbox, eventually
+
+from kernapay.bootstrap import Services
+from kernapay.core.ids import payment_id_of
+from tests.money.shop import LONG_AGO, Shop
+
+REPORTS = "/v1/api/reconciliation/reports"
+
+
+def today() -> dict[str, str]:
+    """A window that holds everything a test has done so far."""
+    at = datetime.now(UTC)
+    return {"from": (at - timedelta(hours=1)).isoformat(), "to": at.isoformat()}
+
+
+def make_report(shop: Shop, admin: Actor) -> dict[str, Any]:
+    """Order a report, let a worker make it, and read it."""
+    answer = admin.call("POST", REPORTS, json=today())
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["state"] == "requested"
+
+    async def work(services: Services) -> None:
+        while await services.reconciliation.sweep_reports():
+            pass
+
+    shop.work(work)
+    report = admin.call("GET", f"{REPORTS}/{answer.json()['_id']}").json()
+    assert report["report"]["state"] == "done", report
+    return report
+
+
+def found(report: dict[str, Any]) -> list[str]:
+    return [finding["kind"] for finding in report["findings"]]
+
+
+def repair(admin: Actor, report: dict[str, Any], number: int = 0) -> httpx.Response:
+    report_id, finding = report["report"]["_id"], report["findings"][number]["_id"]
+    return admin.call("POST", f"{REPORTS}/{report_id}/findings/{finding}/repair")
+
+
+def repaired(shop: Shop, admin: Actor, report: dict[str, Any]) -> str:
+    """Repair the only finding by one call: the books agree, and the finding says so."""
+    answer = repair(admin, report)
+    assert answer.status_code == 200, answer.text
+    again = admin.call("GET", f"{REPORTS}/{report['report']['_id']}").json()["findings"][0]
+    assert again["repairedAt"] is not None
+    assert shop.differences() == []
+    assert repair(admin, report).status_code == 200  # repeating it is harmless
+    assert shop.differences() == []
+    return str(answer.json()["outcome"])
+
+
+def test_lost_webhooks_are_made_good_by_the_worker(
+    api_server: Api, api: httpx.Client, shop: Shop, user: Actor
+) -> None:
+    shop.sandbox.deliver_to(api_server.url)
+    dropped = shop.sandbox.fault("webhook_drop", times=None)
+    payments = {outcome: user.new_payment() for outcome in ("success", "failure", "authorized")}
+    for outcome, payment in payments.items():
+        shop.sandbox.pay(payment["orderId"], outcome)
+    assert {status(api, payment)["status"] for payment in payments.values()} == {"pending"}
+    assert shop.sandbox.hits(dropped) > 0
+
+    shop.worker()
+
+    for outcome, end in (("success", "success"), ("failure", "failed"), ("authorized", "success")):
+        eventually(lambda o=outcome, e=end: status(api, payments[o])["status"] == e, 20)
+    assert user.history().json()[0]["status"] == "success"
+    assert shop.row(payments["success"])["history"][-1]["source"] == "reconciliation"
+    assert shop.differences() == []
+
+
+def test_the_worker_waits_before_it_asks_the_gateway(shop: Shop, user: Actor) -> None:
+    payment = user.new_payment()
+    shop.sandbox.pay(payment["orderId"])
+
+    async def sweep(services: Services) -> bool:
+        return await services.reconciliation.sweep_stale()
+
+    assert shop.work(sweep, timedelta(minutes=14), reconcile_after="15m") is False
+    assert shop.work(sweep, timedelta(minutes=16), reconcile_after="15m") is True
+    shop.assert_sound(payment)
+
+
+def test_books_that_agree_make_an_empty_report(
+    shop: Shop, user: Actor, admin: Actor, sandbox: Sandbox
+) -> None:
+    bought, _ = user.buy(sandbox)
+    user.new_payment()
+    failed = user.new_payment()
+    sandbox.pay(failed["orderId"], "failure")
+    path = f"{PAYMENTS}/{bought['referenceId']}/refunds"
+    admin.call("POST", path, json={"amount": 100, "idempotencyKey": "k"})
+    sandbox.order(receipt="another application's")
+
+    report = make_report(shop, admin)
+
+    assert report["findings"] == []
+    totals = report["report"]["totals"]
+    assert (totals["payments"], totals["compared"], totals["findings"]) == (3, 3, 0)
+    assert totals["foreignOrders"] == 1
+
+
+def test_a_payment_the_gateway_does_not_know_is_given_up(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment = user.new_payment()
+    shop.edit(payment, razorpayOrderId="order_Unknown0000001", orderId="order_Unknown0000001")
+    # Its real order is a surplus one now.
+    report = make_report(shop, admin)
+    assert sorted(found(report)) == ["missing_there", "surplus_order"]
+
+    for number in range(2):
+        assert repair(admin, report, number).status_code in (200, 502)
+
+    assert shop.row(payment)["status"] == "failed"
+    assert shop.differences() == []
+
+
+def test_an_order_whose_payment_is_gone_is_told_but_not_repaired(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment = user.new_payment()
+    receipt = shop.receipt(payment)
+    shop.store.payments.delete_many({})
+
+    report = make_report(shop, admin)
+
+    assert found(report) == ["missing_here"]
+    assert report["findings"][0]["orderId"] == payment["orderId"]
+    assert payment_id_of(receipt) is not None
+    assert_problem(repair(admin, report), 409, code="not_repairable")
+
+
+def test_an_unattached_order_is_attached(shop: Shop, user: Actor, admin: Actor) -> None:
+    shop.sandbox.fault("answer_lost", route="/v1/orders", method="POST")
+    assert user.create(idempotencyKey="one-key").status_code == 503
+    report = make_report(shop, admin)
+    assert found(report) == ["unattached_order"]
+
+    repaired(shop, admin, report)
+
+    assert (
+        user.create(idempotencyKey="one-key").json()["data"]["orderId"]
+        == (report["findings"][0]["orderId"])
+    )
+
+
+@pytest.mark.parametrize("paid", [False, True])
+def test_a_surplus_order_is_flagged_and_its_money_given_back(
+    paid: bool, shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment, _ = user.buy(shop.sandbox)
+    surplus = shop.sandbox.order(receipt=shop.receipt(payment))
+    if paid:
+        shop.sandbox.pay(surplus["id"])
+    report = make_report(shop, admin)
+    assert found(report) == ["surplus_order"]
+
+    repaired(shop, admin, report)
+
+    assert shop.row(payment)["surplusOrders"] == [surplus["id"]]
+    assert shop.row(payment)["status"] == "success"
+    refunds = shop.sandbox.call("GET", "/v1/refunds")["items"]
+    assert [refund["amount"] for refund in refunds] == ([50000] if paid else [])
+
+
+def test_another_amount_is_told_and_left_to_people(shop: Shop, user: Actor, admin: Actor) -> None:
+    payment, _ = user.buy(shop.sandbox)
+    shop.edit(payment, amount=40000)
+    report = make_report(shop, admin)
+    assert found(report) == ["amount"]
+    assert report["findings"][0]["ours"] == "40000 INR success"
+    assert report["findings"][0]["theirs"] == "50000 INR paid"
+
+    answer = repair(admin, report)
+
+    assert answer.status_code == 200
+    assert "needs a decision" in answer.json()["outcome"]
+    finding = admin.call("GET", f"{REPORTS}/{report['report']['_id']}").json()["findings"][0]
+    assert finding["repairedAt"] is None
+    assert shop.row(payment)["amount"] == 40000
+
+
+@pytest.mark.parametrize("ours", ["pending", "failed"])
+def test_a_missed_success_is_settled(ours: str, shop: Shop, user: Actor, admin: Actor) -> None:
+    payment = user.new_payment()
+    shop.sandbox.pay(payment["orderId"])
+    shop.edit(payment, status=ours)
+    report = make_report(shop, admin)
+    assert found(report) == ["status"]
+    assert (report["findings"][0]["ours"], report["findings"][0]["theirs"]) == (ours, "paid")
+
+    assert repaired(shop, admin, report) == "payment is success"
+
+    shop.assert_sound(payment)
+
+
+def test_a_success_the_gateway_denies_is_left_to_people(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment = user.new_payment()
+    shop.edit(payment, status="success", razorpayPaymentId="pay_Unknown0000001")
+    report = make_report(shop, admin)
+    assert found(report) == ["status"]
+
+    assert "needs a decision" in repair(admin, report).json()["outcome"]
+    assert shop.row(payment)["status"] == "success"
+
+
+def test_a_refund_we_missed_is_entered(shop: Shop, user: Actor, admin: Actor) -> None:
+    payment, checkout = user.buy(shop.sandbox)
+    shop.sandbox.refund(checkout["razorpay_payment_id"], 12300)
+    report = make_report(shop, admin)
+    assert found(report) == ["refunds"]
+    assert (report["findings"][0]["ours"], report["findings"][0]["theirs"]) == ("0", "12300")
+
+    repaired(shop, admin, report)
+
+    assert shop.assert_sound(payment)["amountRefunded"] == 12300
+
+
+def test_a_second_payment_is_given_back(
+    api: httpx.Client, shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment, _ = user.buy(shop.sandbox)
+    second = paid_twice(shop, payment)
+    report = make_report(shop, admin)
+    assert found(report) == ["second_payment"]
+    assert report["findings"][0]["razorpayPaymentId"] == second
+
+    repaired(shop, admin, report)
+
+    row = shop.row(payment)
+    assert (row["status"], row["amountRefunded"]) == ("success", 0)
+    assert shop.sandbox.payment(second)["amount_refunded"] == 50000
+    refunds = shop.sandbox.call("GET", "/v1/refunds")["items"]
+    assert [refund["payment_id"] for refund in refunds] == [second]
+
+
+def paid_twice(shop: Shop, payment: dict[str, Any]) -> str:
+    """Put a second captured payment of the same order into the gateway's books: its id."""
+    books = shop.sandbox.call("GET", "/_sandbox/snapshot")
+    first = next(row for row in books["payment"] if row["order_id"] == payment["orderId"])
+    second = {**first, "id": f"{first['id'][:-4]}Twin"}
+    books["payment"].append(second)
+    shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
+    return str(second["id"])
+
+
+def test_another_fee_is_taken_over(shop: Shop, user: Actor, admin: Actor) -> None:
+    payment, checkout = user.buy(shop.sandbox)
+    theirs = shop.sandbox.payment(checkout["razorpay_payment_id"])["fee"]
+    assert shop.row(payment)["fee"] == theirs > 0
+    shop.edit(payment, fee=1)
+    report = make_report(shop, admin)
+    assert found(report) == ["fee"]
+
+    repaired(shop, admin, report)
+
+    assert shop.row(payment)["fee"] == theirs
+
+
+def test_a_settlement_of_what_we_call_unpaid_is_found(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment, _ = user.buy(shop.sandbox)
+    shop.sandbox.call("POST", "/_sandbox/settle")
+    shop.edit(payment, status="failed")
+    report = make_report(shop, admin)
+    assert found(report) == ["status", "settlement"]
+    assert report["report"]["totals"]["settlementRows"] == 1
+
+    assert repair(admin, report, 1).json()["outcome"] == "payment is success"
+
+    assert found(make_report(shop, admin)) == []
+
+
+def test_settled_fees_and_amounts_add_up(shop: Shop, user: Actor, admin: Actor) -> None:
+    rows = [shop.row(user.buy(shop.sandbox)[0]) for _ in range(3)]
+    shop.sandbox.call("POST", "/_sandbox/settle")
+
+    totals = make_report(shop, admin)["report"]["totals"]
+
+    assert totals["settledFees"] == sum(row["fee"] for row in rows)
+    assert totals["settledCredit"] == sum(row["amount"] - row["fee"] for row in rows)
+
+
+def test_the_gateways_rate_limit_is_respected(shop: Shop, user: Actor, admin: Actor) -> None:
+    user.buy(shop.sandbox)
+    fault = shop.sandbox.fault("rate_limit", times=2, route="/v1/*", method="GET")
+
+    report = make_report(shop, admin)
+
+    assert shop.sandbox.hits(fault) == 2
+    assert report["findings"] == []
+
+
+def test_calls_are_spread_to_the_rate_that_is_configured(shop: Shop, user: Actor) -> None:
+    payments = [user.new_payment() for _ in range(6)]
+    for payment in payments:
+        shop.sandbox.pay(payment["orderId"])
+
+    started = datetime.now(UTC)
+    shop.work(_sweep_all, timedelta(minutes=30), reconcile_rate=5)
+
+    # Six look-ups at five a second: the first at once, each other 200 ms later.
+    assert datetime.now(UTC) - started >= timedelta(seconds=1)
+    assert shop.differences() == []
+
+
+async def _sweep_all(services: Services) -> None:
+    while await services.reconciliation.sweep_stale():
+        pass
+
+
+def test_a_report_waits_for_a_gateway_that_is_down(shop: Shop, user: Actor, admin: Actor) -> None:
+    user.buy(shop.sandbox)
+    report_id = admin.call("POST", REPORTS, json=today()).json()["_id"]
+
+    async def sweep(services: Services) -> bool:
+        return await services.reconciliation.sweep_reports()
+
+    assert shop.work(sweep, razorpay_key_secret="not_the_secret_of_this_key") is True
+    report = admin.call("GET", f"{REPORTS}/{report_id}").json()["report"]
+    assert (report["state"], bool(report["error"])) == ("running", True)
+    assert shop.work(sweep) is False  # not again at once
+    assert shop.work(sweep, timedelta(minutes=11)) is True
+
+    report = admin.call("GET", f"{REPORTS}/{report_id}").json()["report"]
+    assert (report["state"], report["error"]) == ("done", None)
+
+
+def test_a_report_that_never_succeeds_is_given_up(shop: Shop, user: Actor, admin: Actor) -> None:
+    report_id = admin.call("POST", REPORTS, json=today()).json()["_id"]
+
+    async def sweep(services: Services) -> bool:
+        return await services.reconciliation.sweep_reports()
+
+    for _ in range(8):
+        shop.store.reconciliation_reports.update_many({}, {"$set": {"leaseUntil": LONG_AGO}})
+        shop.work(sweep, razorpay_key_secret="not_the_secret_of_this_key")
+
+    assert admin.call("GET", f"{REPORTS}/{report_id}").json()["report"]["state"] == "failed"
+
+
+def test_many_workers_make_one_nightly_report(shop: Shop) -> None:
+    at = datetime.now(UTC)
+    night = at.replace(hour=2, minute=0) + timedelta(days=1)
+
+    async def order(services: Services) -> tuple[bool, bool]:
+        nightly = services.reconciliation.request_nightly
+        return await nightly(), await nightly()
+
+    early = shop.work(order, night - timedelta(hours=1, minutes=30) - at)
+    answers = [shop.work(order, night - at) for _ in range(2)]
+
+    assert early == (False, False)
+    assert answers == [(True, False), (False, False)]
+    row = shop.store.reconciliation_reports.find_one({}) or {}
+    assert row["to"] - row["from"] == timedelta(days=1)
+    assert row["to"].hour == 0
+
+
+@pytest.mark.parametrize(
+    ("window", "field"),
+    [
+        ({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "to"),
+        ({"from": "2026-01-01T00:00:00Z", "to": "2026-03-01T00:00:00Z"}, "to"),
+        ({"from": "2999-01-01T00:00:00Z", "to": "2999-01-02T00:00:00Z"}, "to"),
+        ({"from": "2026-01-01T00:00:00", "to": "2026-01-02T00:00:00"}, "from"),
+        ({"from": "yesterday", "to": "2026-01-02T00:00:00Z"}, "from"),
+    ],
+)
+def test_bad_windows_are_refused(
+    window: dict[str, str], field: str, shop: Shop, admin: Actor
+) -> None:
+    assert_problem(admin.call("POST", REPORTS, json=window), 400, field=field)
+
+
+def test_reports_are_for_administrators(shop: Shop, user: Actor, admin: Actor) -> None:
+    nowhere = f"{REPORTS}/{'0' * 24}"
+    for method, path in (
+        ("POST", REPORTS),
+        ("GET", REPORTS),
+        ("GET", nowhere),
+        ("POST", f"{nowhere}/findings/{'0' * 24}/repair"),
+    ):
+        assert_problem(user.call(method, path, json=today()), 403)
+    assert_problem(admin.call("GET", nowhere), 404)
+    assert_problem(admin.call("POST", f"{nowhere}/findings/{'0' * 24}/repair"), 404)
+
+
+def test_the_command_line_tells_by_its_exit_code(
+    api: httpx.Client, shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment = user.new_payment()
+    agreeing = shop.kernapay("audit")
+    assert (agreeing.returncode, "The books agree." in agreeing.stdout) == (0, True)
+    checkout = shop.sandbox.pay(payment["orderId"])
+
+    differing = shop.kernapay("audit")
+    assert differing.returncode == 1, differing.stderr
+    assert f"status            {payment['referenceId']}" in differing.stdout
+    reported = shop.kernapay("reconcile")
+    assert reported.returncode == 1, reported.stderr
+    assert "1 difference(s)" in reported.stdout
+    report_id = reported.stdout.split()[-1].rsplit("/", 1)[1]
+    report = admin.call("GET", f"{REPORTS}/{report_id}").json()
+    assert (report["report"]["state"], found(report)) == ("done", ["status"])
+
+    silent = shop.kernapay("audit", RAZORPAY_KEY_SECRET="not_the_secret_of_this_key")
+    assert silent.returncode == 2
+    assert silent.stderr.startswith("Error: The payment gateway refused")
+    assert "Traceback" not in silent.stderr
+
+    assert verify(api, payment, checkout).status_code == 200
+    assert shop.kernapay("audit").returncode == 0
