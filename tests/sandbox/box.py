@@ -60,7 +60,7 @@ class Box:
             self.process = subprocess.Popen(
                 [*command, *self._options], env=self._environ, stdout=log, stderr=log
             )
-        wait_for(self._answers)
+        wait_for(self._answers, 40)
         return self
 
     def _answers(self) -> bool:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.sandbox.box import WEBHOOK_SECRET, Box, Receiver
 
@@ -52,6 +52,7 @@ def browser() -> Iterator[Browser]:
     found = [path for path in CHROMIUM if os.access(path, os.X_OK)]
     if not found:
         pytest.skip("Chromium is not installed: apt-get install chromium")
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found[0], args=list(QUIET))
         yield browser
