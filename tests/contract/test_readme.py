@@ -1,0 +1,110 @@
+"""The README is true: its commands run as written, its outputs and its table are the real ones."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernapay.settings import Settings, load_settings
+from tests.contract.running import DevStack
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+REQUIRED = {
+    "mongodb_url": "mongodb://localhost/kernapay",
+    "jwt_secret": "x" * 32,
+    "razorpay_key_id": "rzp_test_readme",
+    "razorpay_key_secret": "x" * 32,
+    "razorpay_webhook_secret": "x" * 32,
+}
+# What differs from one run to the next, each under a name of its own.
+CHANGING = {
+    "order": r"order_\w{14}",
+    "payment": r"pay_\w{14}",
+    "reference": r"PAY_[0-9a-f]{24}_\d{13}_[\w-]{22}",
+    "signature": r"\b[0-9a-f]{64}\b",
+    "id": r"\b[0-9a-f]{24}\b",
+    "request": r"\b[0-9a-f]{16}\b",
+    "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z",
+}
+
+
+def section(title: str) -> str:
+    return re.split(r"^## ", README.partition(f"## {title}\n")[2], flags=re.MULTILINE)[0]
+
+
+def steady(text: str) -> Any:
+    for name, pattern in CHANGING.items():
+        text = re.sub(pattern, f"<{name}>", text)
+    said = json.loads(text)
+    if isinstance(said, dict):
+        said |= {name: "<token>" for name in ("token", "refreshToken") if name in said}
+    return said
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_flow_runs_as_written_and_prints_what_is_shown(
+    dev_stack: DevStack, tmp_path: Path
+) -> None:
+    text = section("A payment in five minutes")
+    assert "http://127.0.0.1:3000" in text
+    assert "http://127.0.0.1:3100" in text
+    text = text.replace("http://127.0.0.1:3000", dev_stack.api)
+    text = text.replace("http://127.0.0.1:3100", dev_stack.sandbox)
+    blocks = re.findall(r"```(sh|json)\n(.*?)```", text, re.DOTALL)
+    marked = "\n".join(
+        command if language == "sh" else "echo; echo ----" for language, command in blocks
+    )
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", marked],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    printed = [steady(part) for part in ran.stdout.split("----")[:-1]]
+    shown = [steady(output) for language, output in blocks if language == "json"]
+    assert len(shown) == 7
+    assert printed == shown
+
+
+def table() -> dict[str, str]:
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \|([^|]*)\|", section("Configuration"), re.MULTILINE)
+    return {name: default.strip().strip("`") for name, default in rows}
+
+
+def test_the_table_names_every_variable_once() -> None:
+    named = re.findall(r"^\| `([A-Z0-9_]+)` \|", section("Configuration"), re.MULTILINE)
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", [n for n, d in table().items() if d not in ("", "required")])
+def test_the_table_names_the_true_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+    monkeypatch.delenv("NODE_ENV", raising=False)
+    bare = load_settings(None, **REQUIRED)
+    monkeypatch.setenv(name, table()[name])
+    assert load_settings(None, **REQUIRED) == bare
+
+
+def test_the_table_says_which_variables_are_required_and_which_are_unset() -> None:
+    said = table()
+    for name, field in Settings.model_fields.items():
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        assert (said[name.upper()] == "required") is field.is_required(), name
+        if not field.is_required():
+            assert (said[name.upper()] == "") is (default is None or default == ()), name
+
+
+def test_links_and_files_that_are_named_exist() -> None:
+    root = Path(__file__).parents[2]
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (root / target).exists(), target
+    for path in re.findall(r"`((?:kernapay|tests|migrations|\.ci)/[\w./-]+)`", README):
+        assert (root / path).exists(), path
