@@ -56,6 +56,7 @@ class RequestLayer:
     def _finish(self, scope: Any, status: int, seconds: float, request_id: str) -> None:
         # The template, never the path: reference ids are a capability and user ids are personal.
         route = scope.get("path_template") or "unmatched"
+        # Anyone may invent methods; each would be a series of its own in the metrics.
         method = scope["method"] if route != "unmatched" else "any"
         timing = self._timings.get((method, route, status))
         if timing is None:
@@ -64,7 +65,7 @@ class RequestLayer:
         timing.observe(seconds)
         self._access_log.write(
             logs.AccessLine(
-                method=method,
+                method=scope["method"],
                 route=route,
                 status=status,
                 ms=round(seconds * 1000, 2),
