@@ -15,6 +15,8 @@ from stack import (
     JWT_SECRET,
     KEY_ID,
     KEY_SECRET,
+    LIVE_KEY_ID,
+    LIVE_KEY_SECRET,
     PREVIOUS_WEBHOOK_SECRET,
     WEBHOOK_SECRET,
     Api,
@@ -114,7 +116,7 @@ def _sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         "sandbox",
         tmp_path_factory.mktemp("sandbox"),
         ["kernapay.sandbox"],
-        {"SANDBOX_KEYS": f"{KEY_ID}:{KEY_SECRET}"},
+        {"SANDBOX_KEYS": f"{KEY_ID}:{KEY_SECRET},{LIVE_KEY_ID}:{LIVE_KEY_SECRET}"},
         "/_sandbox/health",
     )
     try:
@@ -165,6 +167,19 @@ def _assert_clean(server: Api) -> None:
     assert [word for word in confidential if word in log] == [], "the log holds confidential words"
     unforeseen = [entry.get("exception") for entry in server.log_entries("unhandled_error")]
     assert not unforeseen, unforeseen[0]
+
+
+@pytest.fixture(scope="session")
+def second_api(
+    api_env: dict[str, str], api_server: Api, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """Another process of the same service, with two workers; leave it running."""
+    server = Api(tmp_path_factory.mktemp("api"), api_env, workers=2)
+    try:
+        yield server.launch().wait()
+    finally:
+        server.kill()
+    _assert_clean(server)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from kernapay.devstack.stack import answers
 
 KEY_ID = "rzp_test_kernapay"
 KEY_SECRET = "sandbox_secret_kernapay_0001"
+LIVE_KEY_ID = "rzp_live_tests"
+LIVE_KEY_SECRET = "Zr4vQ8mK1xW7nB2cT9yH5jL0"
 WEBHOOK_SECRET = "whsec_tests_4f0c9a1be27d"
 PREVIOUS_WEBHOOK_SECRET = "whsec_tests_before_77a1c0d2"
 WEBHOOK_PATH = "/v1/api/payments/webhook"

@@ -142,12 +142,11 @@ def test_of_a_hundred_at_once_with_one_key_all_get_the_one_order(
 
 
 def test_of_a_hundred_at_once_on_two_processes_all_get_the_one_order(
-    user: Actor, api_server: Api, start_api: Callable[..., Api], sandbox: Sandbox, store: Store
+    user: Actor, api_server: Api, second_api: Api, sandbox: Sandbox, store: Store
 ) -> None:
-    other = start_api()
     before = sandbox.order_count()
     bodies = [payment_body(idempotencyKey="one")] * 100
-    answers = together(user, [api_server.url, other.url], bodies)
+    answers = together(user, [api_server.url, second_api.url], bodies)
     assert sorted(answer.status_code for answer in answers) == [200] * 99 + [201]
     assert len({answer.text for answer in answers}) == 1
     assert sandbox.order_count() == before + 1
@@ -155,12 +154,11 @@ def test_of_a_hundred_at_once_on_two_processes_all_get_the_one_order(
 
 
 def test_of_two_bodies_racing_for_one_key_one_wins(
-    user: Actor, api_server: Api, start_api: Callable[..., Api], sandbox: Sandbox
+    user: Actor, api_server: Api, second_api: Api, sandbox: Sandbox
 ) -> None:
-    other = start_api()
     before = sandbox.order_count()
     bodies = [payment_body(idempotencyKey="one", amount=a) for a in (100, 100, 200, 200) * 10]
-    answers = together(user, [api_server.url, other.url], bodies)
+    answers = together(user, [api_server.url, second_api.url], bodies)
     assert sorted({answer.status_code for answer in answers}) == [200, 201, 409]
     assert len([a for a in answers if a.status_code == 409]) == 20
     assert len({a.json()["data"]["amount"] for a in answers if a.is_success}) == 1

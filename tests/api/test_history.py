@@ -1,6 +1,5 @@
 """GET /payments/history, /payments/status and /payments/{referenceId}."""
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -158,10 +157,8 @@ def test_a_change_of_status_is_seen_at_once(
     assert (line["status"], line["paymentMethod"]) == ("success", "card")
 
 
-def test_two_processes_share_one_truth(
-    user: Actor, sandbox: Sandbox, start_api: Callable[..., Api]
-) -> None:
-    elsewhere = user.at(start_api().client)
+def test_two_processes_share_one_truth(user: Actor, sandbox: Sandbox, second_api: Api) -> None:
+    elsewhere = user.at(second_api.client)
     assert references(user.history()) == references(elsewhere.history()) == []
     made: list[str] = []
     for number in range(6):
