@@ -13,6 +13,7 @@ from kernapay.administration.service import AdministrationService, ChangedMeanwh
 from kernapay.core.documented import problems
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.core.text import PRINTABLE
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Authenticated, Role
 from kernapay.users.dtos import UserView
@@ -38,7 +39,7 @@ class AdministrationController(Controller):
             QueryParameter(
                 min_length=1,
                 max_length=100,
-                pattern=r"^[^\x00-\x1f\x7f]*$",
+                pattern=PRINTABLE,
                 description="The beginning of an e-mail address or of a name.",
             ),
         ] = None,

@@ -16,7 +16,7 @@ OBJECT_ID_PATTERN: Final = form(r"^[0-9a-f]{24}$", "24 hexadecimal digits")
 REFERENCE_EXAMPLE: Final = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3nXwT5vRk2LmPA"
 OBJECT_ID_EXAMPLE: Final = "66b1f0c2a7d4e5f601234567"
 RECEIPT_PREFIX: Final = "KP_"
-_RECEIPT: Final = re.compile(rf"^{RECEIPT_PREFIX}([0-9a-f]{{24}})$")
+_RECEIPT: Final = re.compile(rf"{RECEIPT_PREFIX}([0-9a-f]{{24}})")
 
 
 def new_reference_id(user_id: str, at: datetime) -> str:
@@ -36,5 +36,5 @@ def new_refund_receipt() -> str:
 
 def payment_id_of(receipt: object) -> ObjectId | None:
     """Read our payment id back from a receipt; None when the receipt is not one of ours."""
-    match = _RECEIPT.match(receipt) if isinstance(receipt, str) else None
+    match = _RECEIPT.fullmatch(receipt) if isinstance(receipt, str) else None
     return ObjectId(match[1]) if match else None

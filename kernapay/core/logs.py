@@ -61,10 +61,19 @@ def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blank the values whose name speaks of a secret or a person, whoever logged them."""
-    for name in event:
-        if any(word in name.lower() for word in _SECRET_WORDS):
-            event[name] = _REDACTED
+    for name, value in event.items():
+        event[name] = _blanked(name, value)
     return event
+
+
+def _blanked(name: object, value: Any) -> Any:
+    if any(word in str(name).lower() for word in _SECRET_WORDS):
+        return _REDACTED
+    if isinstance(value, dict):
+        return {inner: _blanked(inner, each) for inner, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_blanked("", each) for each in value]
+    return value
 
 
 def _render(_: Any, __: str, event: MutableMapping[str, Any]) -> bytes:

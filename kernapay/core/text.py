@@ -9,6 +9,8 @@ _MEANINGS: Final[dict[str, str]] = {}
 
 def form(pattern: str, meaning: str) -> str:
     """Say in words what a pattern asks for, for the people who read the refusal; gives the pattern."""
+    # Python's `$` fits before a last line break as well; other languages read this the same way.
+    pattern = pattern.removesuffix("$") + r"$(?!\n)"
     _MEANINGS[pattern] = meaning
     return pattern
 
@@ -19,7 +21,7 @@ def meaning_of(pattern: str) -> str | None:
 
 
 # No control characters (NUL breaks bcrypt and BSON keys) and no lone surrogates (they have no UTF-8).
-_PRINTABLE: Final = form(
+PRINTABLE: Final = form(
     r"^[^\x00-\x1f\x7f\ud800-\udfff]*$", "one line of text without control characters"
 )
 _NOT_BLANK: Final = form(
@@ -30,7 +32,7 @@ _NAME: Final = form(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - 
 
 Line = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NOT_BLANK)]
 """One line of text that says something."""
-Label = Annotated[str, Meta(max_length=256, pattern=_PRINTABLE)]
+Label = Annotated[str, Meta(max_length=256, pattern=PRINTABLE)]
 """One line of text, possibly empty."""
 Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NAME)]
 """A name given by a program."""

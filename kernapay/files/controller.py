@@ -1,6 +1,6 @@
 """HTTP for stored files."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
@@ -8,9 +8,12 @@ from litestar.params import PathParameter, QueryParameter
 from litestar.response import File
 
 from kernapay.core.documented import problems
+from kernapay.core.text import form
 from kernapay.files.base import FILE_NAME, FileStore, media_type
 from kernapay.files.local import PATH, LinkRefused
 from kernapay.security.authentication import PUBLIC
+
+_SIGNATURE: Final = form("^[0-9a-f]{64}$", "the signature that the link has")
 
 
 class FileController(Controller):
@@ -35,7 +38,7 @@ class FileController(Controller):
             int, QueryParameter(ge=0, le=2**53, description="When the link ends, in Unix seconds.")
         ],
         signature: Annotated[
-            str, QueryParameter(pattern="^[0-9a-f]{64}$", description="As the link has it.")
+            str, QueryParameter(pattern=_SIGNATURE, description="As the link has it.")
         ],
     ) -> File:
         """Download a file by the link that a receipt or an export was answered with."""

@@ -8,6 +8,7 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 
 from kernapay.core.documented import RAW_BODY, problems
 from kernapay.core.errors import NotFound
+from kernapay.core.text import form
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Role
@@ -25,6 +26,7 @@ from kernapay.webhooks.repository import WebhookRepository
 from kernapay.webhooks.service import WebhookInbox
 
 _MAX_BODY: Final = 1_048_576
+_EVENT_ID: Final = form("^[A-Za-z0-9_.-]+$", "made of letters, digits and . _ - only")
 
 
 class WebhookController(Controller):
@@ -49,7 +51,7 @@ class WebhookController(Controller):
             HeaderParameter(
                 name="X-Razorpay-Event-Id",
                 max_length=128,
-                pattern="^[A-Za-z0-9_.-]+$",
+                pattern=_EVENT_ID,
                 description="The event's id: a repeat is known by it, and by its very body.",
             ),
         ] = None,
@@ -63,7 +65,7 @@ class WebhookController(Controller):
         return Received()
 
 
-EventId = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_.-]{1,128}$")]
+EventId = Annotated[str, PathParameter(pattern=_EVENT_ID, max_length=128)]
 
 
 class InboxController(Controller):
