@@ -18,6 +18,7 @@ from kernapay.security.principal import Principal
 NameOf = Callable[[str], Awaitable[str | None]]
 """Gives the name of the user with this id."""
 
+_A5: Final = (148, 210)
 _PAID: Final = (Status.SUCCESS, Status.REFUNDED)
 
 
@@ -72,9 +73,8 @@ def money(amount: int, currency: str) -> str:
 
 def _render(payment: PaymentView, paid_at: datetime, payer: str, merchant: str) -> bytes:
     from fpdf import FPDF  # half a second
-    from fpdf.enums import WrapMode
 
-    pdf = FPDF(format="A5")
+    pdf = FPDF(format=_A5)
     pdf.set_creation_date(paid_at)
     pdf.set_title("Receipt")
     pdf.add_page()
@@ -87,9 +87,7 @@ def _render(payment: PaymentView, paid_at: datetime, payer: str, merchant: str) 
         pdf.set_text_color(90)
         pdf.cell(38, 6, name)
         pdf.set_text_color(0)
-        pdf.multi_cell(
-            0, 6, _printable(value), new_x="LMARGIN", new_y="NEXT", wrapmode=WrapMode.CHAR
-        )
+        pdf.multi_cell(0, 6, _printable(value), align="L", new_x="LMARGIN", new_y="NEXT")
     return bytes(pdf.output())
 
 

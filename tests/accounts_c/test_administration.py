@@ -1,7 +1,9 @@
 """Managing accounts: who may, what they see, and that it counts at once."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ from stack import Api
 from kernapay.core.migrations import Migrator
 from kernapay.core.mongo import open_database
 from kernapay.devstack.servers import MongoServer
+from kernapay.security.principal import Role
 
 Store = Database[dict[str, Any]]
 ADMIN = "/v1/api/admin/users"
@@ -239,8 +242,8 @@ class TestLastAdministrator:
         other_process, _ = empty()
         first, second = people.new("ADMIN"), people.new("ADMIN").at(other_process.client)
         with ThreadPoolExecutor(2) as pool:
-            for _ in range(12):
-                remove = deactivate if _ % 2 else change_to_user
+            for turn in range(8):
+                remove = deactivate if turn % 2 else change_to_user
                 one = pool.submit(remove, first, second)
                 two = pool.submit(remove, second, first)
                 outcomes = sorted((one.result().status_code, two.result().status_code))
@@ -252,6 +255,48 @@ class TestLastAdministrator:
                 assert winner.call("POST", f"{ADMIN}/{loser.id}/activate").is_success
                 assert change_role(winner, loser, "ADMIN").is_success
                 loser.token = loser.device().token
+
+    @pytest.mark.anyio
+    async def test_removals_take_turns(self, in_process: Callable[..., Any]) -> None:
+        async with in_process() as client:
+            roster = client.app.state.services.roster
+            inside = asyncio.Event()
+            leave = asyncio.Event()
+            order: list[str] = []
+
+            async def first() -> None:
+                async with roster.one_at_a_time():
+                    inside.set()
+                    await leave.wait()
+                    order.append("first")
+
+            async def second() -> None:
+                await inside.wait()
+                async with roster.one_at_a_time():
+                    order.append("second")
+
+            tasks = [asyncio.create_task(first()), asyncio.create_task(second())]
+            await inside.wait()
+            done, _ = await asyncio.wait(tasks, timeout=0.3)
+            assert not done
+            leave.set()
+            await asyncio.gather(*tasks)
+            assert order == ["first", "second"]
+
+    @pytest.mark.anyio
+    async def test_whoever_slept_past_the_end_of_the_lock_writes_nothing(
+        self, in_process: Callable[..., Any], user: Actor
+    ) -> None:
+        async with in_process() as client:
+            roster = client.app.state.services.roster
+            row = await roster.get(id=user.id)
+            past = datetime.now(UTC) - timedelta(seconds=1)
+            assert await roster.change_standing(row, past, set__type=Role.PROVIDER) is None
+            async with roster.one_at_a_time() as until:
+                assert await roster.change_standing(row, until, set__type=Role.PROVIDER)
+                # The row is not as it was read: somebody else was here.
+                assert await roster.change_standing(row, until, set__type=Role.ADMIN) is None
+        assert user.profile().json()["type"] == "PROVIDER"
 
 
 def change_to_user(admin: Actor, whose: Actor) -> httpx.Response:
