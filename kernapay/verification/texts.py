@@ -16,7 +16,7 @@ def confirm_email(sender: str, code: str) -> Mail:
     return Mail(
         f"Confirm your e-mail address for {sender}",
         f"{code} is your code to confirm this e-mail address. It is valid for {_MINUTES} minutes.\n\n"
-        f"If you did not ask for it, ignore this message. {sender} never asks you for a code.\n",
+        f"If you did not ask for it, ignore this message. Nobody at {sender} will ask you for the code.\n",
     )
 
 
@@ -31,7 +31,7 @@ def reset_password(sender: str, code: str) -> Mail:
         f"Reset your {sender} password",
         f"{code} is your code to set a new password. It is valid for {_MINUTES} minutes.\n\n"
         "If you did not ask for it, ignore this message: your password stays as it is.\n"
-        f"{sender} never asks you for a code.\n",
+        f"Nobody at {sender} will ask you for the code.\n",
     )
 
 
