@@ -1,7 +1,7 @@
 """HTTP for the audit log."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
@@ -10,10 +10,11 @@ from litestar.params import QueryParameter
 from kernapay.audit.dtos import AuditPage
 from kernapay.audit.repository import AuditLog
 from kernapay.core.filters import BeforeAfter
+from kernapay.core.text import form
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Role
 
-_NAME = r"^[A-Za-z0-9_.:-]+$"
+_NAME: Final = form(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - only")
 
 
 class AuditController(Controller):

@@ -16,6 +16,8 @@ from house.routes import routes
 from kernapay.security.principal import Role
 
 CALLERS = ("anonymous", *Role)
+INBOX = "/v1/api/webhooks/events"
+REPORTS = "/v1/api/reconciliation/reports"
 ADMIN = "/v1/api/admin"
 VERIFICATION = "/v1/api/verification"
 
@@ -411,6 +413,44 @@ TABLE = [
         "401 403 403 403 404",
     ),
     Row("GET /v1/api/admin/audit", "", get(f"{ADMIN}/audit"), "401 403 403 403 200"),
+    Row("GET /v1/api/webhooks/events", "", get(INBOX), "401 403 403 403 200"),
+    Row(
+        "GET /v1/api/webhooks/events/{event_id}",
+        "that did not come",
+        get(f"{INBOX}/evt_unknown"),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/webhooks/events/{event_id}/replay",
+        "that did not come",
+        post(f"{INBOX}/evt_unknown/replay", dict),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/webhooks/events/replay",
+        "",
+        post(f"{INBOX}/replay", lambda: {"status": "parked"}),
+        "401 403 403 403 200",
+    ),
+    Row("GET /v1/api/reconciliation/reports", "", get(REPORTS), "401 403 403 403 200"),
+    Row(
+        "POST /v1/api/reconciliation/reports",
+        "",
+        post(REPORTS, lambda: {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}),
+        "401 403 403 403 202",
+    ),
+    Row(
+        "GET /v1/api/reconciliation/reports/{report_id}",
+        "that is not there",
+        get(f"{REPORTS}/{'0' * 24}"),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/reconciliation/reports/{report_id}/findings/{finding_id}/repair",
+        "that is not there",
+        post(f"{REPORTS}/{'0' * 24}/findings/{'0' * 24}/repair", dict),
+        "401 403 403 403 404",
+    ),
     Row("GET /health/live", "", get("/health/live"), "200 200 200 200 200"),
     Row("GET /health/ready", "", get("/health/ready"), "200 200 200 200 200"),
     # Switched off without a METRICS_TOKEN.
