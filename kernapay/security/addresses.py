@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
+import structlog
+
+_log = structlog.get_logger("kernapay.addresses")
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -17,6 +21,7 @@ class ClientAddresses:
 
     def __init__(self, trusted_proxies: Sequence[Network] = ()) -> None:
         self._trusted = tuple(trusted_proxies)
+        self._warned = False
 
     def of(self, scope: Mapping[str, Any]) -> str:
         """Give the client's IPv4 address, or its IPv6 network of 64 bits."""
@@ -25,7 +30,10 @@ class ClientAddresses:
         if address is None:
             return UNKNOWN
         # Each proxy appends whom it saw, so only what stands right of a stranger can be believed.
-        for hop in _hops_from_the_right(scope) if self._is_proxy(address) else ():
+        hops = _hops_from_the_right(scope)
+        if hops and not self._trusted:
+            self._warn()
+        for hop in hops if self._is_proxy(address) else ():
             further = _parse(hop)
             if further is None:
                 break
@@ -36,6 +44,12 @@ class ClientAddresses:
             return str(IPv6Network((int(address) >> _IPV6_HOST_BITS << _IPV6_HOST_BITS, 64)))
         return str(address)
 
+    def _warn(self) -> None:
+        """Tell the operator, once: behind a proxy nobody trusts, all clients share its address and its limits."""
+        if not self._warned:
+            self._warned = True
+            _log.warning("forwarded_for_ignored", advice="behind a proxy, set TRUSTED_PROXIES")
+
     def _is_proxy(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
@@ -44,7 +58,7 @@ def _hops_from_the_right(scope: Mapping[str, Any]) -> list[str]:
     values = [
         value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"
     ]
-    return ",".join(values).split(",")[::-1]
+    return ",".join(values).split(",")[::-1] if values else []
 
 
 def _parse(text: str) -> Address | None:
