@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 
+from kernapay.audit.repository import AuditLog
 from kernapay.core.documented import problems
 from kernapay.core.envelope import StoredJSON, Success
 from kernapay.core.errors import NotFound
@@ -149,6 +150,7 @@ class PaymentController(Controller):
         reference_id: Reference,
         data: JSONBody[RefundCreate],
         refunds: NamedDependency[RefundService],
+        audit: NamedDependency[AuditLog],
         idempotency_key: IdempotencyHeader = None,
     ) -> Response[Success[RefundCreated]]:
         """Give money back, all that remains or a part, for an administrator or the provider who was paid.
@@ -156,7 +158,11 @@ class PaymentController(Controller):
         Repeat the call with the same `idempotencyKey` as often as you like: there is one refund. The first answer is a
         201, a repeat a 200 with the refund as it stands then.
         """
-        made, new = await refunds.refund(request.user, reference_id, data, idempotency_key)
+        asked = {"amount": data.amount}
+        async with audit.action(
+            request.user, "payment.refund", f"payment:{reference_id}", after=asked
+        ):
+            made, new = await refunds.refund(request.user, reference_id, data, idempotency_key)
         return Response(Success(made), status_code=201 if new else 200)
 
     @post(
@@ -172,9 +178,11 @@ class PaymentController(Controller):
         request: Authenticated,
         reference_id: Reference,
         payments: NamedDependency[PaymentService],
+        audit: NamedDependency[AuditLog],
     ) -> Success[PaymentStatus]:
         """Capture what the bank has authorised. Payments capture themselves; this is for one that did not."""
-        return Success(await payments.capture(request.user, reference_id))
+        async with audit.action(request.user, "payment.capture", f"payment:{reference_id}"):
+            return Success(await payments.capture(request.user, reference_id))
 
 
 class CheckoutController(Controller):

@@ -6,6 +6,7 @@ from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
+from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import NotFound
 from kernapay.core.filters import LimitOffset, OrderBy
 from kernapay.core.ids import OBJECT_ID_PATTERN
@@ -76,12 +77,14 @@ class ReconciliationController(Controller):
         report_id: Id,
         finding_id: Id,
         reconciliation: NamedDependency[ReconciliationService],
+        audit: NamedDependency[AuditLog],
     ) -> Repaired:
         """Bring the payment of a finding to what the gateway says of it, and give back what was paid twice.
 
         Repeating it is harmless.
         """
-        outcome = await reconciliation.repair(report_id, finding_id, request.user.id)
+        async with audit.action(request.user, "reconciliation.repair", f"finding:{finding_id}"):
+            outcome = await reconciliation.repair(report_id, finding_id, request.user.id)
         return Repaired(finding_id, outcome)
 
 

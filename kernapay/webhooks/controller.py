@@ -6,12 +6,13 @@ from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
+from kernapay.audit.repository import AuditLog
 from kernapay.core.documented import RAW_BODY, problems
 from kernapay.core.errors import NotFound
 from kernapay.core.text import form
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole
-from kernapay.security.principal import Role
+from kernapay.security.principal import Authenticated, Role
 from kernapay.webhooks.dtos import (
     GatewayEvent,
     Received,
@@ -97,20 +98,28 @@ class InboxController(Controller):
     @post("/{event_id:str}/replay", status_code=200)
     async def replay_event(
         self,
+        request: Authenticated,
         event_id: EventId,
         inbox: NamedDependency[WebhookInbox],
+        audit: NamedDependency[AuditLog],
         events: NamedDependency[WebhookRepository],
     ) -> WebhookEventDetail:
         """Handle one event again. Harmless when it was handled: money moves only forward."""
-        await inbox.replay(event_id)
+        async with audit.action(request.user, "webhook.replay", f"event:{event_id}"):
+            await inbox.replay(event_id)
         return await _detail(events, event_id)
 
     @post("/replay", status_code=200)
     async def replay_events(
-        self, data: JSONBody[ReplayRequest], inbox: NamedDependency[WebhookInbox]
+        self,
+        request: Authenticated,
+        data: JSONBody[ReplayRequest],
+        inbox: NamedDependency[WebhookInbox],
+        audit: NamedDependency[AuditLog],
     ) -> Replayed:
         """Handle the oldest parked (or pending) events again."""
-        return Replayed(await inbox.replay_all(EventStatus(data.status)))
+        async with audit.action(request.user, "webhook.replay_all", after={"status": data.status}):
+            return Replayed(await inbox.replay_all(EventStatus(data.status)))
 
 
 async def _detail(events: WebhookRepository, event_id: str) -> WebhookEventDetail:

@@ -10,7 +10,7 @@ import pytest
 from actors import Actor, People, assert_problem
 from factories import PASSWORD, new_email
 from pymongo.database import Database
-from stack import bare_environment
+from stack import Sandbox, bare_environment
 
 from kernapay.audit.models import AuditEntry
 from kernapay.audit.repository import AuditLog
@@ -57,6 +57,29 @@ def test_every_privileged_action_leaves_an_entry(admin: Actor, user: Actor) -> N
         ("user.change", key),
         ("api_key.create", None),
     ]
+
+
+def test_moving_money_back_is_logged_with_its_amount(
+    admin: Actor, user: Actor, sandbox: Sandbox
+) -> None:
+    payment, _ = user.buy(sandbox)
+    path = f"/v1/api/payments/{payment['referenceId']}"
+    body = {"amount": 100, "idempotencyKey": "refund-1"}
+    assert admin.call("POST", f"{path}/refunds", json=body).status_code == 201
+    assert_problem(admin.call("POST", f"{path}/capture"), 409)
+    found = entries(admin, target=f"payment:{payment['referenceId']}")
+    assert [(entry["action"], entry["after"], entry["failure"]) for entry in found] == [
+        ("payment.capture", None, "not_capturable"),
+        ("payment.capture", None, None),
+        ("payment.refund", {"amount": 100}, None),
+    ]
+
+
+def test_replaying_an_event_is_logged(admin: Actor) -> None:
+    answer = admin.call("POST", "/v1/api/webhooks/events/replay", json={})
+    assert answer.status_code == 200, answer.text
+    (entry,) = entries(admin, actor=admin.id)
+    assert entry["action"] == "webhook.replay_all"
 
 
 def test_an_action_that_fails_says_so_in_a_second_entry(admin: Actor, user: Actor) -> None:
