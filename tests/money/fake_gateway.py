@@ -1,4 +1,4 @@
-"""A gateway in memory, for the model: it may stay silent before or after the work, and its events are caught."""
+"""A gateway in memory, for the model: it may stay silent before or after it works, and its events are caught."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -113,19 +113,15 @@ class FakeGateway:
         return order
 
     async def find_orders(self, receipt: str) -> Sequence[Order]:
-        self._maybe_silent("before")
         return [order for order in self.orders.values() if order.receipt == receipt]
 
     async def fetch_order(self, order_id: str) -> Order:
-        self._maybe_silent("before")
         return self.orders[order_id]
 
     async def payments_of(self, order_id: str) -> Sequence[GatewayPayment]:
-        self._maybe_silent("before")
         return [p for p in self.payments.values() if p.order_id == order_id]
 
     async def fetch_payment(self, payment_id: str) -> GatewayPayment:
-        self._maybe_silent("before")
         return self.payments[payment_id]
 
     async def capture(self, payment_id: str, amount: int, currency: str) -> GatewayPayment:
@@ -148,7 +144,6 @@ class FakeGateway:
         return self.refunds[self.keys[key]]
 
     async def refunds_of(self, payment_id: str) -> Sequence[GatewayRefund]:
-        self._maybe_silent("before")
         return [refund for refund in self.refunds.values() if refund.payment_id == payment_id]
 
     async def list_orders(

@@ -303,7 +303,7 @@ def test_whatever_the_order_the_books_agree_in_the_end(model: type[Model]) -> No
     run_state_machine_as_test(
         model,
         settings=settings(
-            max_examples=60,
+            max_examples=12,
             stateful_step_count=30,
             deadline=None,
             database=None,

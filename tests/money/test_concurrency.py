@@ -1,0 +1,131 @@
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from actors import USERS, Actor, send_event, verify
+from factories import unique
+from stack import Api, Sandbox, eventually
+
+from kernapay.bootstrap import Services
+from tests.money.shop import LONG_AGO, Shop
+
+START_API = Callable[..., Api]
+
+
+def together(calls: list[Callable[[], Any]], threads: int = 0) -> list[Any]:
+    """Make all calls at the same moment."""
+    start = threading.Barrier(len(calls)) if not threads else None
+
+    def one(call: Callable[[], Any]) -> Any:
+        if start is not None:
+            start.wait(20)
+        return call()
+
+    with ThreadPoolExecutor(threads or len(calls)) as pool:
+        return list(pool.map(one, calls))
+
+
+def test_two_hundred_clients_with_one_key_make_one_order(
+    api: httpx.Client, start_api: START_API, shop: Shop, user: Actor
+) -> None:
+    second = start_api()
+    key = unique("key-")
+    doors = itertools.cycle([user, user.at(second.client)])
+
+    def create(actor: Actor) -> dict[str, Any]:
+        def answered() -> httpx.Response | None:
+            answer = actor.create(idempotencyKey=key)
+            assert answer.status_code in (200, 201, 503), answer.text
+            return answer if answer.status_code != 503 else None
+
+        return eventually(answered, 40).json()["data"]
+
+    calls = [lambda actor=actor: create(actor) for actor in itertools.islice(doors, 200)]
+    answers = together(calls, threads=50)
+
+    assert len({str(answer) for answer in answers}) == 1
+    assert len(shop.sandbox.orders(shop.receipt(answers[0]))) == 1
+    assert shop.store.payments.count_documents({}) == 1
+    assert shop.sandbox.order_count() == 1
+    assert shop.differences() == []
+
+
+ROADS = ("verify", "webhook", "reconciliation")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(ROADS)), ids="-".join)
+def test_whoever_comes_first_a_payment_succeeds_once(
+    order: tuple[str, ...],
+    api: httpx.Client,
+    shop: Shop,
+    sandbox: Sandbox,
+    user: Actor,
+) -> None:
+    """One after the other, then all at once."""
+    for overlap in (False, True, True):
+        payment = user.new_payment()
+        checkout = sandbox.pay(payment["orderId"])
+        event = settle_event(api, shop, checkout)
+        roads: dict[str, Callable[[], object]] = {
+            "verify": lambda p=payment, c=checkout: verify(api, p, c),
+            "webhook": event,
+            "reconciliation": shop.settle_later,
+        }
+        if overlap:
+            together([roads[name] for name in order])
+        else:
+            for name in order:
+                roads[name]()
+        row = shop.assert_sound(payment)
+        assert [step["status"] for step in row["history"]].count("success") == 1
+        if not overlap:
+            sources = {"verify": "checkout", "webhook": "webhook"}
+            assert row["history"][1]["source"] == sources.get(order[0], order[0])
+    assert {line["status"] for line in user.history().json()} == {"success"}
+
+
+def settle_event(api: httpx.Client, shop: Shop, checkout: dict[str, Any]) -> Callable[[], object]:
+    """The capture's event, as the gateway would send it now."""
+    facts = shop.sandbox.payment(checkout["razorpay_payment_id"])
+
+    def send() -> object:
+        answer = send_event(api, "payment.captured", payment=facts)
+        assert answer.status_code == 200
+        return answer
+
+    return send
+
+
+def test_eight_sweeps_at_once_look_each_payment_up_once(shop: Shop, user: Actor) -> None:
+    payments = [user.new_payment() for _ in range(12)]
+    for payment in payments:
+        shop.sandbox.pay(payment["orderId"])
+    shop.store.payments.update_many({}, {"$set": {"checkAt": LONG_AGO}})
+
+    async def sweep(services: Services) -> None:
+        async def one() -> None:
+            while await services.reconciliation.sweep_stale():
+                pass
+
+        await asyncio.gather(*(one() for _ in range(8)))
+
+    shop.work(sweep, timedelta(minutes=1), reconcile_after="1ms")
+
+    for payment in payments:
+        row = shop.assert_sound(payment)
+        assert row["checks"] == 1
+
+
+def test_a_login_survives_a_logout_at_the_same_time(shop: Shop, user: Actor) -> None:
+    for _ in range(10):
+        old = user.device()
+        _, new = together([old.log_out, user.device])
+        assert old.profile().status_code == 401
+        assert new.profile().status_code == 200
+        assert old.call("POST", f"{USERS}/logout").status_code == 401
