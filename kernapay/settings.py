@@ -200,7 +200,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
-        schemes = ("redis://", "rediss://", "redis+sentinel://", "redis+cluster://")
+        forms = ("", "+sentinel", "+cluster")
+        schemes = tuple(f"{name}{form}://" for form in forms for name in ("redis", "rediss"))
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError(f"must start with one of {', '.join(schemes)}")
         return value

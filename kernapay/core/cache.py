@@ -9,13 +9,14 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, get_type_hints, overload
 
 import msgspec
 import structlog
 
 from kernapay.core.errors import Unavailable
-from kernapay.core.redis import AnyRedis, RedisFailure
+from kernapay.core.redis import AnyRedis, RedisFailure, identity
 
 T = TypeVar("T")
 
@@ -24,6 +25,11 @@ _log = structlog.get_logger("kernapay.cache")
 # An entry with many fields (pages of a history) must not grow without bound.
 _MAX_FIELDS: Final = 128
 _PROBE_EVERY: Final = 0.5
+_LOOK_EVERY: Final = 1.0
+# A failover or a restart may undo what Redis took shortly before; so long a drop can still be repeated.
+_REMEMBERED_SECONDS: Final = 60.0
+_REMEMBERED: Final = 50_000
+_REPEATED_AT_ONCE: Final = 500
 _LEASE: Final = """
 local value = redis.call('HMGET', KEYS[1], ARGV[1], 'lease:' .. ARGV[1])
 if value[1] then return {value[1], false} end
@@ -66,7 +72,8 @@ class Cache:
     """Read-through cache on Redis. Redis down means slower, never wrong and never an error.
 
     After a failure every read goes to the source and every drop to `pending`, until a probe has reached Redis
-    and carried the kept drops out.
+    and carried the kept drops out. While all is well it still looks every second for drops that another process
+    kept, and whether other servers took over, which may have missed the last ones: those it repeats.
     """
 
     def __init__(self, redis: AnyRedis, pending: PendingDrops) -> None:
@@ -79,7 +86,9 @@ class Cache:
         self._sending = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._up = False
-        self._probe: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._dropped: dict[str, float] = {}
+        self._identity: frozenset[str] = frozenset()
         self.hits = 0
         self.misses = 0
 
@@ -94,11 +103,10 @@ class Cache:
     async def start(self) -> None:
         """Reach Redis and carry out the drops that an earlier process could not."""
         await self._try_to_return()
-        if not self._up:
-            self._lost(None)
+        self._watch = asyncio.get_running_loop().create_task(self._look_after())
 
     async def close(self) -> None:
-        for task in (*self._tasks, *((self._probe,) if self._probe else ())):
+        for task in (*self._tasks, *((self._watch,) if self._watch else ())):
             task.cancel()
         await self._redis.aclose()
         _log.info("redis_closed")
@@ -137,6 +145,7 @@ class Cache:
     async def evict(self, *keys: str) -> None:
         """Drop entries. When Redis does not take it, the drop is kept and carried out before Redis is used again."""
         if self._up:
+            self._remember(keys)
             try:
                 for key in keys:  # one by one: the keys of a cluster live on different nodes
                     await self._redis.delete(key)
@@ -241,28 +250,64 @@ class Cache:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _lost(self, error: BaseException | None) -> None:
+    def _lost(self, error: BaseException) -> None:
         if self._up:
             _log.warning("redis_lost", error=type(error).__name__)
         self._up = False
-        if self._probe is None or self._probe.done():
-            self._probe = asyncio.get_running_loop().create_task(self._return())
 
-    async def _return(self) -> None:
-        while not self._up:
-            await asyncio.sleep(_PROBE_EVERY)
-            await self._try_to_return()
+    def _remember(self, keys: Sequence[str]) -> None:
+        at = monotonic()
+        for key in keys:
+            self._dropped.pop(key, None)  # the latest is the last
+            self._dropped[key] = at
+        while self._dropped:
+            oldest = next(iter(self._dropped))
+            if (
+                len(self._dropped) <= _REMEMBERED
+                and self._dropped[oldest] > at - _REMEMBERED_SECONDS
+            ):
+                break
+            del self._dropped[oldest]
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY if self._up else _PROBE_EVERY)
+            try:
+                await (self._catch_up() if self._up else self._try_to_return())
+            except Unavailable:
+                continue  # nothing new is kept where nothing can be written
+            except RedisFailure as error:
+                self._lost(error)
+            except Exception as error:
+                # Without this loop, Redis once lost would stay so.
+                _log.error("cache_watch_broken", exc_info=error)
 
     async def _try_to_return(self) -> None:
+        self._identity = frozenset()
         try:
-            await self._redis.ping()
-            # Other processes may keep drops until they, too, see Redis again: each carries out all there are.
-            await self._pending.carry_out(self._redis.delete)
+            await self._catch_up()
         except (*RedisFailure, Unavailable) as error:
             _log.debug("redis_unreachable", error=type(error).__name__)
             return
         self._up = True
         _log.info("redis_ready")
+
+    async def _catch_up(self) -> None:
+        # First of all, for it needs Redis alone.
+        servers = await identity(self._redis)
+        if servers != self._identity:
+            await self._repeat_drops()
+            self._identity = servers
+        # Kept by any process that cannot reach Redis, or could not: each carries out all there are.
+        await self._pending.carry_out(self._redis.delete)
+
+    async def _repeat_drops(self) -> None:
+        keys = list(self._dropped)
+        for start in range(0, len(keys), _REPEATED_AT_ONCE):
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys[start : start + _REPEATED_AT_ONCE]:
+                pipeline.delete(key)
+            await pipeline.execute()
 
 
 class CachedQuery(Generic[T]):

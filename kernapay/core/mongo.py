@@ -74,6 +74,10 @@ class Mongo:
             return await self._pool.run(call, *args, **kwargs)
         except _OUTAGES as error:
             raise Unavailable("The database cannot be reached.") from error
+        except pymongo.errors.BulkWriteError as error:
+            if error.details.get("writeErrors"):
+                raise
+            raise Unavailable("The database did not confirm the write.") from error
         except pymongo.errors.OperationFailure as error:
             if error.has_error_label("RetryableWriteError") or error.code in _TRANSIENT_CODES:
                 raise Unavailable("The database is changing its primary.") from error

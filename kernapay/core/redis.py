@@ -1,18 +1,19 @@
 """Redis in all its forms: one server, Sentinel, Cluster."""
 
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 AnyRedis = Redis | RedisCluster
 # RuntimeError is what uvloop says of a connection that was reset: "the handler is closed".
-RedisFailure = (RedisError, OSError, TimeoutError, RuntimeError)
+# A cluster none of whose nodes answers, or that has lost a slot, is told by an exception of its own family.
+RedisFailure = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
 
 # redis-py would try ten times: 3.9 s a call with the server gone. The cache has its own breaker.
 _OPTIONS: Final[dict[str, Any]] = {
@@ -36,55 +37,78 @@ class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
                 await sentinel.aclose()
 
 
-def connect(url: str) -> AnyRedis:
-    """Make a client for `redis://`, `rediss://`, `redis+sentinel://h:p,h:p/master` or `redis+cluster://h:p,h:p`.
+class _Places(NamedTuple):
+    nodes: list[tuple[str, int]]
+    login: dict[str, Any]
+    tls: dict[str, Any]
 
-    Nothing is sent yet. Callers wait for a free connection instead of failing.
+
+def connect(url: str) -> AnyRedis:
+    """Make a client for `redis://`, `redis+sentinel://h:p,h:p/master/db` or `redis+cluster://h:p,h:p`.
+
+    `rediss` instead of `redis` is TLS; `user:password@` goes before the hosts. Sentinels that want a password of
+    their own get it by `?sentinel_username=…&sentinel_password=…`. Nothing is sent yet. Callers wait for a free
+    connection instead of failing.
     """
-    scheme, _, rest = url.partition("://")
+    split = urlsplit(url)
     options = {**_OPTIONS, "retry": Retry(NoBackoff(), 1)}
-    if scheme == "redis+sentinel":
-        return _sentinel(rest, options)
-    if scheme == "redis+cluster":
-        return _cluster(rest, options)
+    if split.scheme.endswith("+sentinel"):
+        return _sentinel(split, options)
+    if split.scheme.endswith("+cluster"):
+        return _cluster(split, options)
     pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=2, **options)
     return Redis.from_pool(pool)
 
 
-def _nodes(netloc: str, default_port: int) -> tuple[str | None, list[tuple[str, int]]]:
-    credentials, _, hosts = netloc.rpartition("@")
-    _, _, password = credentials.rpartition(":")
+async def identity(redis: AnyRedis) -> frozenset[str]:
+    """Name the data sets that take the writes; another answer means that a restart or a failover came between."""
+    if isinstance(redis, RedisCluster):
+        told = await redis.info("replication", target_nodes=RedisCluster.PRIMARIES)
+        answers = [told] if "role" in told else list(told.values())
+    else:
+        answers = [await redis.info("replication")]
+    return frozenset(str(answer.get("master_replid")) for answer in answers)
+
+
+def _places(split: SplitResult, default_port: int) -> _Places:
+    credentials, _, hosts = split.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
     nodes = []
     for host in hosts.split(","):
         parts = urlsplit(f"//{host}")
         nodes.append((parts.hostname or "127.0.0.1", parts.port or default_port))
-    return unquote(password) or None, nodes
+    login = {"username": unquote(username) or None, "password": unquote(password) or None}
+    return _Places(nodes, login, {"ssl": True} if split.scheme.startswith("rediss") else {})
 
 
-def _sentinel(rest: str, options: dict[str, Any]) -> AnyRedis:
-    netloc, _, path = rest.partition("/")
-    master, _, database = path.partition("/")
-    password, nodes = _nodes(netloc, 26379)
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        nodes, sentinel_kwargs={"socket_timeout": 0.5}, password=password
-    )
+def _sentinel(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
+    nodes, login, tls = _places(split, 26379)
+    _, master, database = (*split.path.split("/"), "", "")[:3]
+    query = parse_qs(split.query)
+    own = {
+        n: query[f"sentinel_{n}"][0] for n in ("username", "password") if f"sentinel_{n}" in query
+    }
+    once = {**options, "retry": Retry(NoBackoff(), 0)}
+    sentinel = Sentinel(nodes, sentinel_kwargs={**once, **own, **tls})  # type: ignore[no-untyped-call]
     pool = _SentinelPool(  # type: ignore[no-untyped-call]
         master or "mymaster",
         sentinel,
         db=int(database or 0),
-        password=password,
         max_connections=_CONNECTIONS,
         timeout=2,
         **options,
+        **login,
+        **tls,
     )
     return Redis.from_pool(pool)
 
 
-def _cluster(rest: str, options: dict[str, Any]) -> AnyRedis:
-    password, nodes = _nodes(rest.partition("/")[0], 6379)
+def _cluster(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
+    nodes, login, tls = _places(split, 6379)
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in nodes],
-        password=password,
         max_connections=_CLUSTER_CONNECTIONS,
         **options,
+        **login,
+        **tls,
     )

@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.errors import Conflict, NotFound
+from kernapay.core.errors import Conflict, NotFound, Unavailable
 from kernapay.core.filters import Filter, LimitOffset, Query
 from kernapay.core.mongo import Mongo, Record
 
@@ -100,7 +100,11 @@ class Repository(Generic[DocumentT]):
         except DuplicateRow as error:
             if sorted(error.index_fields) != sorted(columns):
                 raise
-        return await self.get(**where), False
+        found = await self.get_one_or_none(**where)
+        if found is None:
+            # The row is on the primary, but not yet on a majority: nobody may build on it.
+            raise Unavailable("The database is still taking in an earlier request.", retry_after=1)
+        return found, False
 
     async def get(self, **where: Any) -> DocumentT:
         """SELECT one. Raises NotFound when there is none."""
