@@ -143,7 +143,10 @@ class Ordering:
             (order for order in found if _fits(order, payment)),
             key=lambda order: (order.amount_paid == 0, order.created_at, order.id),
         )
-        surplus = [order.id for order in found if order not in fitting[:1]]
+        if found and not fitting:
+            # The order is there, but not as this answer tells it. A second one would not be better.
+            raise GatewayUnknown("The payment gateway's order does not fit the payment.")
+        surplus = [order.id for order in found if order != fitting[0]]
         if surplus:
             await self._flag_surplus(payment, surplus)
         return fitting[0] if fitting else None

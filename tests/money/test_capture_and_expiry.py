@@ -163,6 +163,18 @@ def test_an_order_we_never_heard_of_is_adopted_by_the_worker(shop: Shop, user: A
     assert len(shop.sandbox.orders(shop.receipt(payment))) == 1
 
 
+def test_an_order_told_with_another_amount_is_not_bought_again(shop: Shop, user: Actor) -> None:
+    key = "one-key"
+    shop.sandbox.fault("wrong_amount", times=2, route="/v1/orders")
+
+    for _ in range(2):
+        assert_problem(user.create(idempotencyKey=key), 503)
+    payment = user.create(idempotencyKey=key).json()["data"]
+
+    assert len(shop.sandbox.orders(shop.receipt(payment))) == 1
+    assert shop.row(payment).get("surplusOrders", []) == []
+
+
 def test_a_late_failure_does_not_undo_success_or_refund(
     api: httpx.Client, shop: Shop, user: Actor, admin: Actor
 ) -> None:
