@@ -289,3 +289,18 @@ def in_process(api_env: dict[str, str], store: Database[dict[str, Any]]) -> InPr
             yield client
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests recorded as rows of a table."""
+    reports = [
+        report
+        for found in terminalreporter.stats.values()
+        for report in found
+        if getattr(report, "when", None) == "call"
+    ]
+    properties = [p for report in reports for p in getattr(report, "user_properties", ())]
+    for title in sorted({name for name, _ in properties if name.startswith("table: ")}):
+        terminalreporter.section(title.removeprefix("table: "))
+        for row in (row for name, row in properties if name == title):
+            terminalreporter.line("  ".join(str(cell) for cell in row))
