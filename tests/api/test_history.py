@@ -1,11 +1,14 @@
 """GET /payments/history, /payments/status and /payments/{referenceId}."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, People, assert_problem, status, verify
+from actors import PAYMENTS, Actor, People, assert_problem, send_event, status, verify
 from bson import ObjectId
+from factories import failed_payment, gateway_payment
 from pymongo.database import Database
 from redis import Redis
 from stack import Api, Sandbox
@@ -155,6 +158,35 @@ def test_a_change_of_status_is_seen_at_once(
     assert verify(api, payment, sandbox.pay(payment["orderId"])).status_code == 200
     line = user.history().json()[0]
     assert (line["status"], line["paymentMethod"]) == ("success", "card")
+
+
+def test_readers_in_a_hurry_cannot_make_an_old_history_stay(
+    user: Actor, sandbox: Sandbox, second_api: Api
+) -> None:
+    """A page computed from before a change must not reach the cache after it."""
+    elsewhere = user.at(second_api.client)
+    ended = Event()
+
+    def read_on(reader: Actor) -> None:
+        while not ended.is_set():
+            assert reader.history().status_code == 200
+
+    with ThreadPoolExecutor(4) as readers:
+        reading = [readers.submit(read_on, reader) for reader in (user, elsewhere) * 2]
+        try:
+            for number in range(30):
+                payment = user.new_payment()
+                assert user.history().json()[0]["referenceId"] == payment["referenceId"]
+                change = failed_payment if number % 2 else gateway_payment
+                entity = change(payment["orderId"])
+                send_event(user.client, f"payment.{entity['status']}", payment=entity)
+                outcome = "failed" if number % 2 else "success"
+                for reader in (user, elsewhere):
+                    assert reader.history().json()[0]["status"] == outcome
+        finally:
+            ended.set()
+        for each in reading:
+            each.result()
 
 
 def test_two_processes_share_one_truth(user: Actor, sandbox: Sandbox, second_api: Api) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ from actors import USERS, Actor, assert_problem, status, verify
 from factories import payment_body
 from pymongo.database import Database
 from stack import Api, Sandbox, eventually
+
+from kernapay.devstack.proxy import Mode, Proxy
 
 Store = Database[dict[str, Any]]
 ORDERS = "/v1/orders"
@@ -43,6 +46,7 @@ def test_a_create_that_failed_at_the_gateway_is_resumed_with_the_same_key(
     user: Actor, sandbox: Sandbox, store: Store, fault: str
 ) -> None:
     body = payment_body()
+    assert user.history().json() == []
     armed = sandbox.fault(fault, route=ORDERS, method="POST")
     answer = user.create(body)
     assert_problem(answer, 503)
@@ -52,6 +56,7 @@ def test_a_create_that_failed_at_the_gateway_is_resumed_with_the_same_key(
     assert row is not None
     assert row["status"] == "pending"
     assert "razorpayOrderId" not in row
+    assert [line["status"] for line in user.history().json()] == ["pending"]
     assert_resumes_with_one_order(user, sandbox, store, body)
 
 
@@ -87,6 +92,24 @@ def test_a_slow_gateway_is_given_up_on_in_time_and_its_order_found_later(
     assert answer.elapsed.total_seconds() < 2.5
     eventually(lambda: orders_of(sandbox, store, body))
     assert_resumes_with_one_order(hasty, sandbox, store, body)
+
+
+def test_while_one_process_is_at_the_gateway_the_other_waits_for_it(
+    user: Actor, sandbox: Sandbox, store: Store, start_api: Callable[..., Api]
+) -> None:
+    """The order is still on its way: whoever asks the gateway for it now would find none, and buy another."""
+    body = payment_body()
+    with Proxy(urlsplit(sandbox.url).port or 0) as line, ThreadPoolExecutor(1) as aside:
+        far = user.at(start_api(RAZORPAY_BASE_URL=f"http://{line.address}").client)
+        line.set(Mode.LATENCY, 0.7)
+        first = aside.submit(far.create, body)
+        key = {"idempotencyKey": body["idempotencyKey"]}
+        eventually(lambda: store.payments.count_documents(key))
+        second = user.create(body)
+        assert first.result().status_code == 201
+        assert second.status_code == 200
+        assert second.json() == first.result().json()
+    assert len(orders_of(sandbox, store, body)) == 1
 
 
 def test_a_gateway_that_is_gone_is_a_503_and_everything_else_goes_on(

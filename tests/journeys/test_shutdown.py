@@ -3,11 +3,13 @@
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 from actors import Actor
 from factories import payment_body
+from pymongo.database import Database
 from stack import Api, Sandbox, Worker, eventually
 
 
@@ -27,6 +29,25 @@ def test_a_create_at_a_slow_gateway_is_answered_before_the_service_ends(
     assert server.process.exit_code == 0
     with pytest.raises(httpx.TransportError):
         server.client.get("/health/live")
+
+
+def test_an_order_whose_client_hung_up_is_finished_before_the_service_ends(
+    user: Actor, sandbox: Sandbox, start_api: Callable[..., Api], store: Database[dict[str, Any]]
+) -> None:
+    server = start_api()
+    slow = sandbox.fault("delay", route="/v1/orders", method="POST", options={"seconds": 2})
+    body = payment_body()
+    with (
+        httpx.Client(base_url=server.url, trust_env=False, timeout=0.5) as impatient,
+        pytest.raises(httpx.ReadTimeout),
+    ):
+        user.at(impatient).create(body)
+    assert sandbox.hits(slow) == 1
+    server.signal(signal.SIGTERM)
+    eventually(lambda: server.process.exit_code is not None, timeout=20)
+    row = store.payments.find_one({"idempotencyKey": body["idempotencyKey"]})
+    assert row is not None
+    assert row["razorpayOrderId"].startswith("order_")
 
 
 def test_an_idle_worker_ends_at_once(start_worker: Callable[..., Worker]) -> None:
