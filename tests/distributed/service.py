@@ -31,6 +31,8 @@ class Service:
         home: Path,
         mongodb_url: str,
         redis_urls: list[str],
+        *,
+        worker: bool = True,
         **env: str,
     ) -> None:
         self.client, self.store = open_database(mongodb_url)
@@ -58,17 +60,19 @@ class Service:
             **env,
         }
         self.apis = [Api(home, {**self.env, "REDIS_URL": url}) for url in redis_urls]
-        self._worker = Worker(home / "worker", self.env)
+        self._workers = [Worker(home / "worker", self.env)] if worker else []
         self._servers = [gateway, *self.apis]
 
     def __enter__(self) -> Self:
         try:
             for server in self._servers:
                 server.launch()
-            self._worker.launch()
+            for process in self._workers:
+                process.launch()
             for server in self._servers:
                 server.wait()
-            self._worker.wait_ready(60)
+            for process in self._workers:
+                process.wait_ready(60)
             self.sandbox.deliver_to(self.apis[-1].url)
         except BaseException:
             self._stop()
@@ -81,7 +85,8 @@ class Service:
             for event in ("unhandled_error", "cache_watch_broken", "sweep_broken"):
                 found = [line for api in self.apis for line in api.log_entries(event)]
                 assert not found, found[0].get("exception")
-            assert "sweep_broken" not in self._worker.log.read_text()
+            for process in self._workers:
+                assert "sweep_broken" not in process.log.read_text()
 
     def _stop(self) -> None:
         with ExitStack() as closing:
@@ -89,7 +94,8 @@ class Service:
             closing.callback(self.sandbox.client.close)
             for server in self._servers:
                 closing.callback(server.kill)
-            closing.callback(self._worker.kill)
+            for process in self._workers:
+                closing.callback(process.kill)
 
     def people(self, api: int = 0) -> People:
         return People(self.apis[api].client, self.store)

@@ -42,7 +42,7 @@ def on_sentinel(
     replica_set: MongoReplicaSet, sentinel: RedisSentinel, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     home, database = tmp_path_factory.mktemp("service"), replica_set.database_url("on_sentinel")
-    with Service(home, database, [sentinel.url] * 2, **LIMITED) as service:
+    with Service(home, database, [sentinel.url] * 2, worker=False, **LIMITED) as service:
         yield service
 
 
@@ -51,7 +51,7 @@ def on_cluster(
     replica_set: MongoReplicaSet, cluster: RedisCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     home, database = tmp_path_factory.mktemp("service"), replica_set.database_url("on_cluster")
-    with Service(home, database, [cluster.url] * 2, **LIMITED) as service:
+    with Service(home, database, [cluster.url] * 2, worker=False, **LIMITED) as service:
         yield service
 
 
@@ -79,7 +79,6 @@ def test_a_sale_goes_through_from_sign_up_to_history(service: Service) -> None:
     eventually(lambda: [x["status"] for x in here.history().json()] == ["success"] * 2)
     events = {row["status"] for row in service.store.webhook_events.find()}
     assert events <= {"processed", "ignored", "pending"}
-    assert service.audit().returncode == 0
     assert service.all_up(), "no part of it failed on the way"
 
 
@@ -206,6 +205,7 @@ def test_who_is_cut_off_from_redis_leaves_nobody_with_old_answers(
                 tmp_path_factory.mktemp("service"),
                 database,
                 [f"redis://{line.address}/0", redis.url],
+                worker=False,
             ) as service,
         ):
             eventually(service.all_up)

@@ -1,0 +1,128 @@
+"""MongoDB's nodes and the gateway fail under customers who create, pay and verify: nothing is lost or doubled."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from actors import Actor
+from stack import eventually
+
+from kernapay.devstack.clusters import MongoReplicaSet
+from kernapay.devstack.proxy import Mode
+from kernapay.devstack.servers import RedisServer
+from tests.distributed.load import SHOPPERS, Load, told
+from tests.distributed.service import Service
+
+Record = Callable[[str, object], None]
+Weather = Callable[[MongoReplicaSet, Service], None]
+
+
+@pytest.fixture(scope="module")
+def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoReplicaSet]:
+    with MongoReplicaSet(tmp_path_factory.mktemp("mongo"), proxied=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def service(
+    replica_set: MongoReplicaSet, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    home, database = tmp_path_factory.mktemp("service"), replica_set.database_url("outages")
+    with (
+        RedisServer(tmp_path_factory.mktemp("redis")) as redis,
+        Service(home, database, [redis.url] * 2) as service,
+    ):
+        yield service
+
+
+@pytest.fixture(scope="module")
+def shoppers(service: Service) -> list[Actor]:
+    return [service.people().new() for _ in range(SHOPPERS)]
+
+
+def primary_steps_down(replica_set: MongoReplicaSet, service: Service) -> None:
+    replica_set.step_down()
+
+
+def primary_is_killed(replica_set: MongoReplicaSet, service: Service) -> None:
+    old = replica_set.primary()
+    replica_set.kill(old)
+    replica_set.primary(other_than=old)
+    replica_set.restart(old)
+
+
+@contextmanager
+def _cut(replica_set: MongoReplicaSet, mode: Mode) -> Iterator[int]:
+    old = replica_set.primary()
+    replica_set.proxies[old].set(mode)
+    try:
+        yield old
+    finally:
+        replica_set.proxies[old].set(Mode.PASS)
+
+
+def primary_is_cut_off(replica_set: MongoReplicaSet, service: Service) -> None:
+    with _cut(replica_set, Mode.CUT) as old:
+        replica_set.primary(other_than=old)
+
+
+def primary_hangs(replica_set: MongoReplicaSet, service: Service) -> None:
+    with _cut(replica_set, Mode.HANG) as old:
+        replica_set.primary(other_than=old)
+
+
+def secondary_is_cut_off(replica_set: MongoReplicaSet, service: Service) -> None:
+    index = next(i for i in range(3) if i != replica_set.primary())
+    replica_set.proxies[index].set(Mode.CUT)
+    time.sleep(1)  # the length of the outage
+    replica_set.proxies[index].set(Mode.PASS)
+
+
+def gateway_hangs(replica_set: MongoReplicaSet, service: Service) -> None:
+    hang = {"route": "/v1/*", "options": {"seconds": 3}}  # past RAZORPAY_TIMEOUT
+    fault = service.sandbox.fault("delay", times=8, **hang)
+    eventually(lambda: service.sandbox.hits(fault) >= 8, 20)
+
+
+def gateway_loses_answers(replica_set: MongoReplicaSet, service: Service) -> None:
+    fault = service.sandbox.fault("answer_lost", times=20, route="/v1/*")
+    eventually(lambda: service.sandbox.hits(fault) >= 20, 20)
+
+
+@pytest.mark.parametrize(
+    "weather",
+    [
+        primary_steps_down,
+        primary_is_killed,
+        primary_is_cut_off,
+        pytest.param(primary_hangs, marks=pytest.mark.soak),
+        pytest.param(secondary_is_cut_off, marks=pytest.mark.soak),
+        gateway_hangs,
+        pytest.param(gateway_loses_answers, marks=pytest.mark.soak),
+    ],
+    ids=lambda weather: weather.__name__,
+)
+def test_nothing_is_lost_or_doubled_when(
+    weather: Weather,
+    replica_set: MongoReplicaSet,
+    service: Service,
+    shoppers: list[Actor],
+    record_property: Record,
+) -> None:
+    eventually(service.all_up, 20)
+    load = Load(service, shoppers)
+    with load.running() as ledger:
+        ledger.broken_at = time.monotonic()
+        weather(replica_set, service)
+        back = time.monotonic()
+        eventually(lambda: load.served_since(back), 20)
+    told(weather.__name__.replace("_", " "), service, ledger, record_property)
+    replica_set.wait_complete()
+
+
+def test_afterwards_the_books_agree_with_the_gateways(service: Service) -> None:
+    eventually(service.all_up, 20)
+    audit = service.audit()
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    assert "The books agree." in audit.stdout
