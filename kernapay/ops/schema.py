@@ -247,7 +247,7 @@ def _plain_example(schema: Mapping[str, Any], name: str) -> Any:
             return []
     if schema.get("format") == "date-time":
         return INSTANT_EXAMPLE
-    if name.lower().endswith(("id", "by")) or schema.get("pattern") == OBJECT_ID_PATTERN:
+    if name.lower().endswith(("id", "by")) or schema.get("pattern") == _portable(OBJECT_ID_PATTERN):
         return OBJECT_ID_EXAMPLE
     return name
 
@@ -296,8 +296,7 @@ def _tidy(schema: Any, title: str | None = None) -> Any:
     if "$ref" in tidy:
         tidy["$ref"] = _REFS + _pretty(tidy["$ref"].removeprefix(_REFS))
     if "pattern" in tidy:
-        # JSON cannot carry lone surrogates, and not every regular expression engine can name them.
-        tidy["pattern"] = tidy["pattern"].replace(r"\ud800-\udfff", "")
+        tidy["pattern"] = _portable(tidy["pattern"])
     if "enum" in tidy:
         tidy["type"] = "string"
     return tidy
@@ -318,4 +317,10 @@ def _simplify(parameter: Parameter, components: Mapping[str, Any]) -> None:
         value = getattr(schema, bound)
         if isinstance(value, float) and value.is_integer():
             setattr(schema, bound, int(value))
+    schema.pattern = schema.pattern and _portable(schema.pattern)
     parameter.schema = schema
+
+
+def _portable(pattern: str) -> str:
+    """Leave out what only Python's `$` needs, and lone surrogates, which JSON cannot carry nor every engine name."""
+    return pattern.removesuffix(r"(?!\n)").replace(r"\ud800-\udfff", "")

@@ -32,7 +32,14 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
         load_key: KeyLoader,
         exclude: str,
     ) -> None:
-        super().__init__(app, exclude=exclude, exclude_from_auth_key=PUBLIC)
+        super().__init__(
+            app,
+            exclude=exclude,
+            exclude_from_auth_key=PUBLIC,
+            # By default none for OPTIONS, whose guards would then find no caller. A browser's
+            # preflight is answered before it gets here.
+            exclude_http_methods=(),
+        )
         self._tokens = tokens
         self._load = load
         self._load_key = load_key
