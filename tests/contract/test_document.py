@@ -129,7 +129,7 @@ def test_limits_reach_into_unions_and_maps(document: Document) -> None:
     number, text = document["components"]["schemas"]["SignUp"]["properties"]["mobileNumber"][
         "anyOf"
     ]
-    assert (number["maximum"], text["pattern"]) == (999_999_999_999_999, r"^[0-9]{4,15}$(?!\n)")
+    assert (number["maximum"], text["pattern"]) == (999_999_999_999_999, "^[0-9]{4,15}$")
 
 
 def test_components_have_names_that_people_would_choose(document: Document) -> None:
