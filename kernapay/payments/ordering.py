@@ -67,7 +67,7 @@ class Ordering:
         order = await self._find(payment)
         if order is None:
             return payment
-        return await self._payments.attach_order(payment.pk, order.id) or await self._payments.get(
+        return await self._payments.attach_order(payment, order.id) or await self._payments.get(
             id=payment.pk
         )
 
@@ -115,7 +115,7 @@ class Ordering:
             await self._payments.release_order_lease(payment)
             raise
         crash_point("create.ordered")
-        attached = await self._payments.attach_order(payment.pk, order.id)
+        attached = await self._payments.attach_order(payment, order.id)
         crash_point("create.attached")
         if attached is not None:
             return attached

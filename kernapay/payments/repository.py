@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bson import ObjectId
 from pymongo import ReturnDocument
 
 from kernapay.core.cache import Cache, cached
@@ -79,27 +78,27 @@ class PaymentRepository(Repository[Payment]):
         """Get the right to make the order, unless it is made or another caller has the right."""
         at = self.clock()
         return await self.update_where(
-            {"id": payment.pk, "razorpay_order_id": None, "order_lease_until__lt": at},
+            {**_one(payment), "razorpay_order_id": None, "order_lease_until__lt": at},
             set__order_lease_until=at + lasts,
         )
 
     async def release_order_lease(self, payment: Payment) -> None:
         await self.update_where(
-            {"id": payment.pk, "order_lease_until": payment.order_lease_until},
+            {**_one(payment), "order_lease_until": payment.order_lease_until},
             set__order_lease_until=datetime.fromtimestamp(0, UTC),
         )
 
-    async def attach_order(self, payment_id: ObjectId, order_id: str) -> Payment | None:
+    async def attach_order(self, payment: Payment, order_id: str) -> Payment | None:
         """Write the gateway's order id, once; None when the payment has one already."""
-        payment = await self.update_where(
-            {"id": payment_id, "razorpay_order_id": None},
+        attached = await self.update_where(
+            {**_one(payment), "razorpay_order_id": None},
             set__order_id=order_id,
             set__razorpay_order_id=order_id,
         )
         crash_point("create.written")
-        if payment is not None:
+        if attached is not None:
             await self.history.evict(user_id=str(payment.user_id))
-        return payment
+        return attached
 
     async def move(
         self, event: Event, payment: Payment, step: dict[str, Any], **change: Any
@@ -111,7 +110,7 @@ class PaymentRepository(Repository[Payment]):
         await self.history.evict(user_id=str(payment.user_id))
         moved = await self.update_where(
             {
-                "id": payment.pk,
+                **_one(payment),
                 "status__in": sources,
                 "razorpay_order_id": payment.razorpay_order_id,
                 "amount": payment.amount,
@@ -133,7 +132,7 @@ class PaymentRepository(Repository[Payment]):
         """Remember that the bank agreed; the money is not ours before the capture."""
         at = self.clock()
         return await self.update_where(
-            {"id": payment.pk, "status": Status.PENDING, "authorized_at": None},
+            {**_one(payment), "status": Status.PENDING, "authorized_at": None},
             set__authorized_at=at,
             push__history=Step(status=Status.PENDING, at=at, **step),
             **change,
@@ -156,7 +155,9 @@ class PaymentRepository(Repository[Payment]):
     async def _update_refunds(self, payment: Payment, pipeline: list[dict[str, Any]]) -> Payment:
         def update() -> Payment | None:
             row = self.rows.find_one_and_update(
-                {"_id": payment.pk}, pipeline, return_document=ReturnDocument.AFTER
+                self._where(_one(payment)),
+                pipeline,
+                return_document=ReturnDocument.AFTER,
             )
             return self._document(row)
 
@@ -177,7 +178,7 @@ class PaymentRepository(Repository[Payment]):
         total = {"$sum": {"$map": {"input": taken, "in": "$$this.amount"}}}
         reserved = await self.update_where(
             {
-                "id": payment.pk,
+                **_one(payment),
                 "status": Status.SUCCESS,
                 "__raw__": {
                     "refunds.key": {"$ne": refund.key},
@@ -217,7 +218,7 @@ class PaymentRepository(Repository[Payment]):
         self, payment: Payment, which: dict[str, Any], change: dict[str, Any]
     ) -> Payment | None:
         return await self.update_where(
-            {"id": payment.pk, "__raw__": {"refunds": {"$elemMatch": which}}},
+            {**_one(payment), "__raw__": {"refunds": {"$elemMatch": which}}},
             __raw__={"$set": {f"refunds.$.{name}": value for name, value in change.items()}},
         )
 
@@ -235,7 +236,7 @@ class PaymentRepository(Repository[Payment]):
             for payment in await self.list(OrderBy("check_at"), LimitOffset(4), **where, **due):
                 delay = delays[min(payment.checks or 0, len(delays) - 1)]
                 claimed = await self.update_where(
-                    {"id": payment.pk, "check_at": payment.check_at},
+                    {**_one(payment), "check_at": payment.check_at},
                     set__check_at=at + delay - after,
                     inc__checks=1,
                 )
@@ -244,7 +245,7 @@ class PaymentRepository(Repository[Payment]):
         return None
 
     async def note_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
-        await self.update_where({"id": payment.pk}, set__fee=fee, set__tax=tax)
+        await self.update_where(_one(payment), set__fee=fee, set__tax=tax)
 
     async def note_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
         """Keep evidence that did not fit; the same evidence is kept once."""
@@ -255,12 +256,17 @@ class PaymentRepository(Repository[Payment]):
             "orderId": mismatch.order_id,
         }
         await self.update_where(
-            {"id": payment.pk, "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
+            {**_one(payment), "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
             push__mismatches=mismatch,
         )
 
     async def note_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
-        await self.update_where({"id": payment.pk}, add_to_set__surplus_orders=order_ids)
+        await self.update_where(_one(payment), add_to_set__surplus_orders=order_ids)
+
+
+def _one(payment: Payment) -> dict[str, Any]:
+    # The user's id is the shard key: an update without it is refused, or asks every shard.
+    return {"id": payment.pk, "user_id": payment.user_id}
 
 
 def _older_than(reference_id: str) -> dict[str, Any]:

@@ -204,9 +204,9 @@ class Settlement:
         if payment is None:
             raise RecordMissing("No payment has this order's receipt.")
         if (order.amount, order.currency) == (payment.amount, payment.currency):
-            return await self._payments.attach_order(
-                payment.pk, order.id
-            ) or await self._payments.get(id=payment.pk)
+            return await self._payments.attach_order(payment, order.id) or await self._payments.get(
+                id=payment.pk
+            )
         return payment
 
     def _misfit(self, payment: Payment, facts: GatewayPayment) -> str | None:

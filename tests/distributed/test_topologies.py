@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from actors import PAYMENTS, USERS, Actor, assert_problem, verify
-from factories import payment_body
+from factories import payment_body, unique
 from stack import eventually
 
 from kernapay.devstack.clusters import MongoReplicaSet, RedisCluster, RedisSentinel
@@ -80,6 +80,32 @@ def test_a_sale_goes_through_from_sign_up_to_history(service: Service) -> None:
     events = {row["status"] for row in service.store.webhook_events.find()}
     assert events <= {"processed", "ignored", "pending"}
     assert service.all_up(), "no part of it failed on the way"
+
+
+def test_every_change_of_a_payment_names_the_user_by_whom_payments_are_sharded(
+    on_sentinel: Service,
+) -> None:
+    store = on_sentinel.store
+    person, admin = on_sentinel.people().new(), on_sentinel.people(1).new("ADMIN")
+    store.command("profile", 2)
+    try:
+        payment, _ = person.buy(on_sentinel.sandbox)
+        failed = person.new_payment()
+        on_sentinel.sandbox.pay(failed["orderId"], "failure")
+        eventually(lambda: person.seen(failed["referenceId"])["status"] == "failed")
+        refund = {"amount": 100, "idempotencyKey": unique("refund-")}
+        path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
+        answer = admin.call("POST", path, json=refund)
+        assert answer.is_success, answer.text
+    finally:
+        store.command("profile", 0)
+    changes = [
+        seen["command"]["query"]
+        for seen in store["system.profile"].find({"command.findAndModify": "payments"})
+    ]
+    assert len(changes) >= 6
+    for query in changes:
+        assert "userId" in query, query
 
 
 def test_a_process_sees_at_once_what_another_one_changed(service: Service) -> None:
