@@ -249,6 +249,8 @@ def test_the_environment_is_named_by_either_variable(
         ({"REDIS_URL": "rediss://u:6379/0"}, "rediss://u:6379/0"),
         ({"REDIS_URL": "redis+sentinel://a,b/m"}, "redis+sentinel://a,b/m"),
         ({"REDIS_URL": "redis+cluster://a,b"}, "redis+cluster://a,b"),
+        ({"REDIS_URL": "rediss+sentinel://a,b/m"}, "rediss+sentinel://a,b/m"),
+        ({"REDIS_URL": "rediss+cluster://u:p@a,b"}, "rediss+cluster://u:p@a,b"),
     ],
 )
 def test_redis_is_named_by_its_url_or_by_its_parts(
