@@ -8,6 +8,8 @@ from litestar.types import Receive
 from kernapay.core.errors import KernaPayError
 
 WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+UNREAD: Final = frozenset({408, 413})
+"""Answers that come before the body does: its rest must not be taken for the next request."""
 
 
 class BodyTooSlow(KernaPayError):

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernapay.core import logs
 from kernapay.core.metrics import REQUESTS
-from kernapay.ops.bodies import WITH_BODY, TimedBody
+from kernapay.ops.bodies import UNREAD, WITH_BODY, TimedBody
 from kernapay.security.headers import headers_for
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -43,6 +43,8 @@ class RequestLayer:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 more = state.get("headers", ())
+                if status in UNREAD:
+                    more = (*more, (b"connection", b"close"))
                 message["headers"] = [*message.get("headers", ()), *extra, *more]
             await send(message)
 

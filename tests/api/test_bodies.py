@@ -53,6 +53,7 @@ def test_a_body_past_the_limit_is_refused_also_when_its_length_is_not_told(user:
 
     answer = user.call("POST", f"{PAYMENTS}/create", content=chunks(), headers=JSON)
     assert_problem(answer, 413)
+    assert answer.headers["connection"] == "close", "what is left of the body is no request"
 
 
 @pytest.mark.parametrize(
