@@ -144,8 +144,8 @@ class Cache:
 
     async def evict(self, *keys: str) -> None:
         """Drop entries. When Redis does not take it, the drop is kept and carried out before Redis is used again."""
+        self._remember(keys)
         if self._up:
-            self._remember(keys)
             try:
                 for key in keys:  # one by one: the keys of a cluster live on different nodes
                     await self._redis.delete(key)
@@ -299,7 +299,11 @@ class Cache:
             await self._repeat_drops()
             self._identity = servers
         # Kept by any process that cannot reach Redis, or could not: each carries out all there are.
-        await self._pending.carry_out(self._redis.delete)
+        await self._pending.carry_out(self._drop_kept)
+
+    async def _drop_kept(self, key: str) -> None:
+        self._remember((key,))
+        await self._redis.delete(key)
 
     async def _repeat_drops(self) -> None:
         keys = list(self._dropped)
