@@ -1,6 +1,4 @@
-"""What Granian's workers call: the application, tied to the process that started them when asked to."""
-
-import os
+"""What Granian's workers call: the application, tied to the process that started them."""
 
 from litestar import Litestar
 
@@ -9,6 +7,6 @@ from kernapay.devstack.orphans import watch_parent
 
 
 def app() -> Litestar:
-    if os.environ.get("KERNAPAY_WATCH_PARENT") == "1":
-        watch_parent()
+    # A killed `kernapay serve` would leave its workers behind, serving on its port.
+    watch_parent()
     return create_app()

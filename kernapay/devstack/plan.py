@@ -61,7 +61,7 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
     api_port = port("the API", ports.api)
     api = f"http://{HOST}:{api_port}"
     # With demo accounts whose password is public, it must not be reachable from elsewhere.
-    env.update(APP_ENV="development", HOST=HOST, PORT=str(api_port), KERNAPAY_WATCH_PARENT="1")
+    env.update(APP_ENV="development", HOST=HOST, PORT=str(api_port))
     kept = credentials(home)
     env.setdefault("JWT_SECRET", kept["JWT_SECRET"])
     env.setdefault("RAZORPAY_WEBHOOK_SECRET", kept["RAZORPAY_WEBHOOK_SECRET"])

@@ -107,7 +107,6 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
     env = dev.note("serve")["env"]
     assert (env["APP_ENV"], env["HOST"]) == ("development", "127.0.0.1")
     assert env["RAZORPAY_BASE_URL"] == state.sandbox
-    assert env["KERNAPAY_WATCH_PARENT"] == "1"
 
     first.send_signal(signal.SIGINT)
     output, _ = first.communicate(timeout=20)

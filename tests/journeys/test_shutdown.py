@@ -50,6 +50,21 @@ def test_an_order_whose_client_hung_up_is_finished_before_the_service_ends(
     assert row["razorpayOrderId"].startswith("order_")
 
 
+def test_a_service_that_is_killed_leaves_no_process_behind(start_api: Callable[..., Api]) -> None:
+    server = start_api(workers=2)
+    server.signal(signal.SIGKILL)
+
+    def gone() -> bool:
+        try:
+            with httpx.Client(base_url=server.url, trust_env=False, timeout=2) as client:
+                client.get("/health/live")
+        except httpx.TransportError:
+            return True
+        return False
+
+    assert eventually(gone, timeout=15)
+
+
 def test_an_idle_worker_ends_at_once(start_worker: Callable[..., Worker]) -> None:
     worker = start_worker()
     worker.stop(timeout=10)
