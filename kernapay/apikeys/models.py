@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, EnumField, ObjectIdField, StringField
+from mongoengine import DateTimeField, ObjectIdField, StringField
 
-from kernapay.core.mongo import Record
+from kernapay.core.mongo import Choice, Record
 from kernapay.security.principal import Role
 
 
@@ -18,7 +18,7 @@ class ApiKey(Record):
     digest: str = StringField(required=True)
     hint: str = StringField(required=True)
     user_id: str = ObjectIdField(db_field="userId", required=True)
-    role: Role = EnumField(Role, required=True)
+    role: Role = Choice(Role, required=True)
     created_by: str = ObjectIdField(db_field="createdBy", required=True)
     expires_at: datetime | None = DateTimeField(db_field="expiresAt")
     revoked_at: datetime | None = DateTimeField(db_field="revokedAt")

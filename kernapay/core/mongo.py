@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from enum import Enum
 from typing import Any, ClassVar, Final, ParamSpec, TypeVar
 
 import mongoengine
 import pymongo.errors
-from mongoengine import DateTimeField, Document
+from mongoengine import DateTimeField, Document, EnumField
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.uri_parser import parse_uri
@@ -29,6 +30,17 @@ _OUTAGES: Final = (
     pymongo.errors.WTimeoutError,
     pymongo.errors.ExecutionTimeout,
 )
+
+
+class Choice(EnumField):  # type: ignore[misc]
+    """A field that holds a member of an enum.
+
+    MongoEngine gives every document a display method for each field with choices, at a fifth of a creation's time.
+    """
+
+    def __init__(self, enum: type[Enum], **options: Any) -> None:
+        super().__init__(enum, **options)
+        self.choices = None  # the enum itself is the check
 
 
 class Record(Document):  # type: ignore[misc]

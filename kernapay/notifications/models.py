@@ -4,9 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from mongoengine import BinaryField, DateTimeField, EnumField, IntField, ObjectIdField, StringField
+from mongoengine import BinaryField, DateTimeField, IntField, ObjectIdField, StringField
 
-from kernapay.core.mongo import Record
+from kernapay.core.mongo import Choice, Record
 
 
 class Channel(StrEnum):
@@ -29,12 +29,12 @@ class Message(Record):
     meta: ClassVar[dict[str, Any]] = {"collection": "messages"}
 
     user_id: str | None = ObjectIdField(db_field="userId")
-    channel: Channel = EnumField(Channel, required=True)
+    channel: Channel = Choice(Channel, required=True)
     kind: str = StringField(required=True)
     to: str | None = StringField()
     subject: str | None = StringField()
     sealed_text: bytes | None = BinaryField(db_field="sealedText")
-    status: MessageStatus = EnumField(MessageStatus, required=True, default=MessageStatus.PENDING)
+    status: MessageStatus = Choice(MessageStatus, required=True, default=MessageStatus.PENDING)
     attempts: int = IntField(default=0)
     next_at: datetime = DateTimeField(db_field="nextAt", required=True)
     expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)

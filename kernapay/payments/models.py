@@ -8,7 +8,6 @@ from mongoengine import (
     DictField,
     EmbeddedDocument,
     EmbeddedDocumentListField,
-    EnumField,
     IntField,
     ListField,
     LongField,
@@ -16,16 +15,16 @@ from mongoengine import (
     StringField,
 )
 
-from kernapay.core.mongo import Record
+from kernapay.core.mongo import Choice, Record
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status
 
 
 class Step(EmbeddedDocument):  # type: ignore[misc]
     """One entry of the audit trail: what became of the payment, when, and who said so."""
 
-    status: Status = EnumField(Status, required=True)
+    status: Status = Choice(Status, required=True)
     at: datetime = DateTimeField(db_field="updatedAt", required=True)
-    source: Source = EnumField(Source, required=True)
+    source: Source = Choice(Source, required=True)
     event: str | None = StringField()
     event_id: str | None = StringField(db_field="eventId")
     actor: str | None = StringField()
@@ -37,7 +36,7 @@ class Mismatch(EmbeddedDocument):  # type: ignore[misc]
     """Evidence that did not fit; it changed nothing and waits for an operator."""
 
     at: datetime = DateTimeField(required=True)
-    source: Source = EnumField(Source, required=True)
+    source: Source = Choice(Source, required=True)
     reason: str = StringField(required=True)
     event_id: str | None = StringField(db_field="eventId")
     order_id: str | None = StringField(db_field="orderId")
@@ -54,8 +53,8 @@ class Refund(EmbeddedDocument):  # type: ignore[misc]
     key: str | None = StringField()
     fingerprint: str | None = StringField()
     amount: int = LongField(required=True)
-    status: RefundState = EnumField(RefundState, required=True)
-    source: Source = EnumField(Source, required=True)
+    status: RefundState = Choice(RefundState, required=True)
+    source: Source = Choice(Source, required=True)
     actor: str | None = StringField()
     reason: str | None = StringField()
     failure: str | None = StringField()
@@ -79,7 +78,7 @@ class Payment(Record):
     razorpay_signature: str | None = StringField(db_field="razorpaySignature")
     amount: int = LongField(required=True)
     currency: str = StringField(required=True)
-    status: Status = EnumField(Status, required=True, default=Status.PENDING)
+    status: Status = Choice(Status, required=True, default=Status.PENDING)
     payment_method: str | None = StringField(db_field="paymentMethod")
     payment_gateway: str = StringField(db_field="paymentGateway", default="razorpay")
     reference_id: str = StringField(db_field="referenceId", required=True)
@@ -90,7 +89,7 @@ class Payment(Record):
     notes: dict[str, str] = DictField()
     metadata: dict[str, Any] = DictField()
     history: list[Step] = EmbeddedDocumentListField(Step)
-    refund_status: RefundStatus = EnumField(
+    refund_status: RefundStatus = Choice(
         RefundStatus, db_field="refundStatus", default=RefundStatus.NOT_REQUESTED
     )
     refunds: list[Refund] = EmbeddedDocumentListField(Refund)

@@ -7,13 +7,12 @@ from typing import Any, ClassVar
 from mongoengine import (
     DateTimeField,
     DictField,
-    EnumField,
     IntField,
     ObjectIdField,
     StringField,
 )
 
-from kernapay.core.mongo import Record
+from kernapay.core.mongo import Choice, Record
 
 
 class ReportState(StrEnum):
@@ -43,7 +42,7 @@ class Report(Record):
 
     window_from: datetime = DateTimeField(db_field="from", required=True)
     window_to: datetime = DateTimeField(db_field="to", required=True)
-    state: ReportState = EnumField(ReportState, required=True, default=ReportState.REQUESTED)
+    state: ReportState = Choice(ReportState, required=True, default=ReportState.REQUESTED)
     # The day a nightly report is of: unique, so that many workers make one.
     night: str | None = StringField()
     requested_by: str | None = StringField(db_field="requestedBy")
@@ -58,7 +57,7 @@ class Finding(Record):
     meta: ClassVar[dict[str, Any]] = {"collection": "reconciliation_findings"}
 
     report_id: str = ObjectIdField(db_field="reportId", required=True)
-    kind: Kind = EnumField(Kind, required=True)
+    kind: Kind = Choice(Kind, required=True)
     reference_id: str | None = StringField(db_field="referenceId")
     order_id: str | None = StringField(db_field="orderId")
     razorpay_payment_id: str | None = StringField(db_field="razorpayPaymentId")

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from mongoengine import BooleanField, EnumField, LongField, StringField
+from mongoengine import BooleanField, LongField, StringField
 
-from kernapay.core.mongo import Record
+from kernapay.core.mongo import Choice, Record
 from kernapay.security.principal import Role
 
 
@@ -24,8 +24,8 @@ class User(Record):
     password: str = StringField(required=True)
     mobile_number: int = LongField(db_field="mobileNumber")
     country_code: str = StringField(db_field="countryCode")
-    type: Role = EnumField(Role, required=True)
-    status: UserStatus = EnumField(UserStatus, required=True, default=UserStatus.ACTIVE)
+    type: Role = Choice(Role, required=True)
+    status: UserStatus = Choice(UserStatus, required=True, default=UserStatus.ACTIVE)
     is_email_verified: bool = BooleanField(db_field="isEmailVerified", default=False)
     is_mobile_number_verified: bool = BooleanField(db_field="isMobileNumberVerified", default=False)
     refresh_token: str | None = StringField(db_field="refreshToken")

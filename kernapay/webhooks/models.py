@@ -4,9 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from mongoengine import BinaryField, DateTimeField, EnumField, IntField, StringField
+from mongoengine import BinaryField, DateTimeField, IntField, StringField
 
-from kernapay.core.mongo import Record
+from kernapay.core.mongo import Choice, Record
 
 
 class EventStatus(StrEnum):
@@ -27,7 +27,7 @@ class WebhookEvent(Record):
     body_hash: str = StringField(db_field="bodyHash", required=True)
     body: bytes = BinaryField(required=True)
     event: str = StringField()
-    status: EventStatus = EnumField(EventStatus, required=True, default=EventStatus.PENDING)
+    status: EventStatus = Choice(EventStatus, required=True, default=EventStatus.PENDING)
     attempts: int = IntField(default=0)
     next_at: datetime = DateTimeField(db_field="nextAt", required=True)
     processed_at: datetime | None = DateTimeField(db_field="processedAt")
