@@ -11,9 +11,9 @@ from conftest import InProcess
 from factories import PASSWORD, new_email
 from pymongo.database import Database
 
-from accounts_b.conftest import sign_up
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.security.passwords import PasswordHasher
+from sessions.conftest import sign_up
 
 Store = Database[dict[str, Any]]
 ROUNDS = 8

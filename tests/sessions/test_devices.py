@@ -12,7 +12,7 @@ from conftest import InProcess
 from pymongo.database import Database
 from redis import Redis
 
-from accounts_b.conftest import Time, bearer, sign_in, sign_up
+from sessions.conftest import Time, bearer, sign_in, sign_up
 
 Store = Database[dict[str, Any]]
 

@@ -15,8 +15,8 @@ from pymongo.database import Database
 from redis import Redis
 from stack import Api, Server, eventually
 
-from accounts_b.conftest import sign_up
 from kernapay.devstack.servers import RedisServer
+from sessions.conftest import sign_up
 
 Store = Database[dict[str, Any]]
 Address = Callable[[], dict[str, str]]

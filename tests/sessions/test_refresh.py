@@ -16,7 +16,7 @@ from pymongo.database import Database
 from redis import Redis
 from stack import Api
 
-from accounts_b.conftest import Time, bearer, remember, sign_in, sign_up
+from sessions.conftest import Time, bearer, remember, sign_in, sign_up
 
 Store = Database[dict[str, Any]]
 

@@ -12,9 +12,9 @@ from conftest import InProcess
 from factories import PASSWORD, new_email, sign_up_body, unique
 from pymongo.database import Database
 
-from accounts_b.conftest import bearer, remember, sign_in, sign_up
 from kernapay.core.errors import InvalidInput
 from kernapay.security.passwords import check_strength
+from sessions.conftest import bearer, remember, sign_in, sign_up
 
 Store = Database[dict[str, Any]]
 NEW = "wrong zebra battery"
