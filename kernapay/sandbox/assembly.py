@@ -67,19 +67,41 @@ class Sandbox:
         self.agenda.load()
         self.dispatcher.load()
         self.settlements.expect()
-        for target in self.config.webhooks:
-            owner = target.key_id or self.config.first_key
-            known = self.books.endpoints.by("owner", owner)
-            if all(endpoint.url != target.url for endpoint in known):
-                self.books.endpoints.add(
+        for owner in self.config.keys:
+            self._configure_webhooks(owner)
+
+    def _configure_webhooks(self, owner: str) -> None:
+        """Have the endpoints that the configuration names now.
+
+        One that it no longer names moves to a new address, and takes what waits for it along; else it goes.
+        """
+        targets = {
+            target.url: target
+            for target in self.config.webhooks
+            if (target.key_id or self.config.first_key) == owner
+        }
+        known = {endpoint.url: endpoint for endpoint in self.books.endpoints.by("owner", owner)}
+        left = [e for e in known.values() if e.configured and e.url not in targets]
+        for url, target in targets.items():
+            endpoint = known.get(url) or (left.pop(0) if left else None)
+            if endpoint is None:
+                endpoint = self.books.endpoints.add(
                     Endpoint(
                         id=new_id("whk"),
                         owner=owner,
-                        url=target.url,
+                        url=url,
                         secret=target.secret,
                         created_at=self.clock.stamp(),
                     )
                 )
+            endpoint.url, endpoint.secret, endpoint.configured = url, target.secret, True
+            self.books.endpoints.changed(endpoint)
+            for delivery in self.books.deliveries:
+                if delivery.endpoint_id == endpoint.id and delivery.status == "pending":
+                    delivery.url, delivery.secret = url, target.secret
+                    self.books.deliveries.changed(delivery)
+        for endpoint in left:
+            self.books.endpoints.remove(endpoint.id)
 
     def reset(self) -> None:
         """Begin anew: nothing but the keys and webhooks of the configuration."""

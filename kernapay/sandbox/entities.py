@@ -133,6 +133,8 @@ class Endpoint(Owned, kw_only=True):
     events: list[str] = field(default_factory=list)
     active: bool = True
     disabled_reason: str | None = None
+    configured: bool = False
+    """The environment asks for it; it goes when the environment no longer does."""
 
 
 class Attempt(Struct, kw_only=True):

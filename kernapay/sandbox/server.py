@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 
 import click
 import uvloop
@@ -72,15 +73,17 @@ async def greet(config: SandboxConfig, host: str, port: int) -> None:
             break
     address = f"http://{reachable}:{port}"
     key_id = config.first_key
+    # A terminal is read by whoever started it; a log is kept, and read by others.
+    secret = config.keys[key_id] if sys.stdout.isatty() else "<its secret in SANDBOX_KEYS>"
     click.echo(
         f"""
 KernaPay sandbox: a Razorpay on this machine
-  API        {address}/v1          key {key_id}  secret {config.keys[key_id]}
+  API        {address}/v1          key {key_id}  secret {secret}
   Page       {address}/            orders, payments, webhooks, faults
   Checkout   {address}/v1/checkout.js
   Books      {config.data or "in memory"}
 
-Try   curl -u {key_id}:{config.keys[key_id]} {address}/v1/orders \\
+Try   curl -u '{key_id}:{secret}' {address}/v1/orders \\
            -d amount=50000 -d currency=INR
       curl {address}/_sandbox/pay -d '{{"order_id": "<the id>", "method": "upi"}}'
 Ctrl-C stops it."""

@@ -31,6 +31,7 @@ def test_it_starts_in_under_two_seconds_and_says_where_it_is(tmp_path: Path) -> 
         box.start()
         wait_for(lambda: f"{box.url}/v1" in box.log)
         assert KEY[0] in box.log
+        assert KEY[1] not in box.log
         assert box.end(signal.SIGINT) == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     finally:
@@ -64,6 +65,35 @@ def test_options_reach_the_sandbox(tmp_path: Path) -> None:
         paid = box.pay(made)["razorpay_payment_id"]
         payment = box.stranger.get(f"/v1/payments/{paid}", auth=("rzp_test_a", "one")).json()
         assert payment["status"] == "authorized"
+    finally:
+        box.close()
+
+
+def test_a_webhook_of_the_configuration_moves_with_it_and_takes_what_waits_along(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    books = ("--data", str(tmp_path / "books.sqlite"))
+    gone, kept = "http://127.0.0.1:9/gone", "http://127.0.0.1:9/kept"
+
+    def run_with(*webhooks: str) -> Box:
+        box = Box(tmp_path, *books, *(part for hook in webhooks for part in ("--webhook", hook)))
+        return box.start()
+
+    box = run_with(f"{gone}=s", f"{kept}=s")
+    try:
+        box.control("/webhooks", url="http://127.0.0.1:9/by-hand", secret="mine")
+        box.paid()
+        box.end()
+        box.close()
+        box = run_with(f"{kept}=s", f"{receiver.url}=changed")
+        hooks = {hook["url"]: hook["secret"] for hook in box.look("/webhooks")["items"]}
+        assert hooks == {kept: "s", receiver.url: "changed", "http://127.0.0.1:9/by-hand": "mine"}
+        wait_for(lambda: "payment.captured" in {hook.event for hook in receiver.hooks}, 30)
+        box.end()
+        box.close()
+        box = run_with()
+        (left,) = box.look("/webhooks")["items"]
+        assert left["url"] == "http://127.0.0.1:9/by-hand"
     finally:
         box.close()
 
