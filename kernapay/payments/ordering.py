@@ -9,7 +9,7 @@ import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crashpoints import crash_point
-from kernapay.core.errors import KernaPayError
+from kernapay.core.errors import KernaPayError, Unavailable
 from kernapay.core.ids import receipt_of
 from kernapay.gateway.base import GatewayError, GatewayUnknown, Order, PaymentGateway
 from kernapay.payments.models import Payment
@@ -110,7 +110,7 @@ class Ordering:
             order = await self._find(payment) if ask_first else None
             if order is None:
                 order = await self._buy(payment)
-        except GatewayError:
+        except (GatewayError, Unavailable):
             # Whoever repeats the call may go on at once; they will ask the gateway first.
             await self._payments.release_order_lease(payment)
             raise

@@ -1,6 +1,7 @@
 """The gateway is down, slow, or swallows its answer: the same key resumes, and there is one order."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,12 +9,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from actors import USERS, Actor, assert_problem, status, verify
+from actors import PAYMENTS, USERS, Actor, assert_problem, status, verify
 from factories import payment_body
 from pymongo.database import Database
-from stack import Api, Sandbox, eventually
+from stack import KEY_ID, KEY_SECRET, Api, Sandbox, eventually
 
+from kernapay.core.bulkhead import Bulkhead
 from kernapay.devstack.proxy import Mode, Proxy
+from kernapay.gateway.razorpay import RazorpayGateway
 
 Store = Database[dict[str, Any]]
 ORDERS = "/v1/orders"
@@ -162,6 +165,30 @@ def test_calls_stuck_in_the_gateway_hold_up_nobody_else(
     assert {answer.status_code for answer in stuck} == {201}
     assert {answer.status_code for answer in quick} == {200}
     assert max(answer.elapsed.total_seconds() for answer in quick) < 1
+
+
+@pytest.mark.anyio
+async def test_a_create_for_which_the_gateways_queue_was_full_is_resumed_at_once(
+    in_process: Callable[..., Any], user: Actor, sandbox: Sandbox
+) -> None:
+    pool = Bulkhead("gateway", threads=1, queue=0)
+    gateway = RazorpayGateway(KEY_ID, KEY_SECRET, base_url=sandbox.url, timeout=5, pool=pool)
+    gate = threading.Event()
+    async with in_process(gateway=gateway) as client:
+        client.headers["Authorization"] = f"Bearer {user.token}"
+        body = payment_body()
+        busy = asyncio.create_task(pool.run(gate.wait))
+        try:
+            await asyncio.sleep(0)
+            assert pool.pending == 1
+            answer = await client.post(f"{PAYMENTS}/create", json=body)
+            assert_problem(answer, 503, code="unavailable")
+        finally:
+            gate.set()
+            await busy
+        answer = await client.post(f"{PAYMENTS}/create", json=body)
+        assert answer.status_code in (200, 201), answer.text
+    pool.close()
 
 
 def test_a_client_that_hangs_up_leaves_no_half_made_order(
