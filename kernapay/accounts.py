@@ -10,21 +10,33 @@ from kernapay.core.problems import field_error
 from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
 from kernapay.settings import Settings
 from kernapay.users.dtos import SignUp
+from kernapay.users.service import EmailTaken
 
 
 class AccountError(Exception):
     """The account cannot be opened; the message says why."""
 
 
-async def open_admin(settings: Settings, fields: Mapping[str, str]) -> str:
-    """Open an ADMIN account, or promote the one with this address; a sentence that says which."""
+async def open_admin(settings: Settings, fields: Mapping[str, str], *, promote: bool) -> str:
+    """Open an ADMIN account, or with `promote` take over the one with this address; a sentence that says which.
+
+    Raises AccountError.
+    """
     async with opened(settings) as services:
         try:
-            admin, new = await services.administration.appoint(_sign_up(fields))
+            admin, new = await services.administration.appoint(_sign_up(fields), promote=promote)
+        except EmailTaken as error:
+            raise AccountError(
+                f"email: {error.detail} It may be a stranger's who signed up with it. "
+                "To take it over with this password, signed out everywhere: --promote"
+            ) from error
         except KernaPayError as error:
             raise AccountError(f"{error.field or error.code}: {error.detail}") from error
     if not new:
-        return f"{admin.email} had an account and is ADMIN now; the password is unchanged."
+        return (
+            f"{admin.email} had an account and is ADMIN now, with the password you gave; "
+            "it is signed out everywhere."
+        )
     return f"{admin.email} is ADMIN. Sign in at POST /v1/api/users/login."
 
 

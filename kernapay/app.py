@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
@@ -20,7 +21,6 @@ from kernapay.files.controller import FileController
 from kernapay.ops.controller import OpsController
 from kernapay.ops.documentation import assets, openapi_config
 from kernapay.ops.requests import RequestLayer
-from kernapay.ops.schema import complete
 from kernapay.payments.controller import CheckoutController, PaymentController
 from kernapay.payments.statements import ExportController, StatementController
 from kernapay.reconciliation.controller import ReconciliationController
@@ -32,6 +32,9 @@ from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
+
+# Answers that are always small: the middleware makes its compressor before it knows an answer's size.
+_SMALL: Final = r"^/(health|v1/api/(users|verification|payments/(create|verify|status|webhook)))"
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:
@@ -98,14 +101,13 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         openapi_config=openapi_config(),
         cors_config=_cors(settings),
         compression_config=CompressionConfig(
-            backend="gzip", minimum_size=1000, gzip_compress_level=5
+            backend="gzip", minimum_size=1000, gzip_compress_level=5, exclude=_SMALL
         ),
         request_class=JSONRequest,
         request_max_body_size=settings.body_limit,
         logging_config=None,
         debug=False,
     )
-    complete(app)
     app.asgi_handler = RequestLayer(
         app.asgi_handler, logs.AccessLog(settings.log_level), settings.body_timeout.total_seconds()
     )

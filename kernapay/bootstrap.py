@@ -13,6 +13,7 @@ from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.apikeys.service import ApiKeyService
 from kernapay.audit.repository import AuditLog
 from kernapay.core import logs
+from kernapay.core.background import Background
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.cache import Cache
 from kernapay.core.clock import Clock, now
@@ -68,6 +69,7 @@ class Services:
     addresses: ClientAddresses
     rate_limiter: RateLimiter
     tokens: TokenIssuer
+    background: Background
     users: UserRepository
     accounts: UserService
     logins: SessionService
@@ -105,6 +107,7 @@ class Services:
     async def close(self) -> None:
         """Finish what is under way, then let go of everything."""
         await self.ordering.drain()
+        await self.background.drain()
         await self.outbox.close()
         await self.cache.close()
         for pool in self.pools:
@@ -139,6 +142,8 @@ def build(
     addresses = ClientAddresses(settings.trusted_proxies)
     subject_key = derive_key(settings.jwt_secrets[0], "rate-limits")
     rate_limiter = RateLimiter(cache, settings.limits, subject_key, addresses)
+    background = Background()
+    attempts = PasswordAttempts(rate_limiter)
     users = UserRepository(mongo, cache, clock)
     sessions = SessionRepository(mongo, cache, clock)
     accounts = UserService(users, passwords, settings.signup_types, production=settings.production)
@@ -148,11 +153,12 @@ def build(
         sessions,
         users,
         passwords,
-        PasswordAttempts(rate_limiter),
+        attempts,
         tokens,
         RefreshTokens(settings.jwt_secrets),
         settings.refresh_expiry,
         settings.refresh_grace,
+        background,
         clock,
         production=settings.production,
     )
@@ -187,6 +193,7 @@ def build(
         addresses=addresses,
         rate_limiter=rate_limiter,
         tokens=tokens,
+        background=background,
         users=users,
         accounts=accounts,
         logins=logins,
@@ -216,15 +223,18 @@ def build(
             codes,
             outbox,
             logins.replace_password,
+            attempts,
             settings.sender_name,
             clock,
             production=settings.production,
         ),
         audit=audit,
         roster=roster,
-        administration=AdministrationService(roster, accounts, sessions, audit),
+        administration=AdministrationService(
+            roster, accounts, sessions, logins.replace_password, audit
+        ),
         api_key_rows=api_key_rows,
-        api_keys=ApiKeyService(api_key_rows, users, audit, clock, live=settings.live),
+        api_keys=ApiKeyService(api_key_rows, users, audit, background, clock, live=settings.live),
         files=files,
         receipts=ReceiptService(payments, files, users.name_of, settings.merchant_name, storing),
         exports=ExportService(payment_rows, files, audit, storing),

@@ -1,10 +1,7 @@
 """The command line: `kernapay COMMAND --help` says the rest."""
 
 import asyncio
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,17 +10,33 @@ from typing import Any
 
 import click
 import msgspec
-from pymongo.errors import PyMongoError
-from rich.progress import TaskID
 
 from kernapay import __version__
-from kernapay.devstack.cli import dev
-from kernapay.devstack.demo import demo
-from kernapay.sandbox.cli import sandbox
+from kernapay.core.errors import Unavailable
+from kernapay.core.garbage import kept
 from kernapay.settings import ConfigurationError, load_settings
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """Imports the commands that are written elsewhere when one is asked for: the others start sooner."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "demo", "dev", "sandbox"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        match cmd_name:
+            case "demo":
+                from kernapay.devstack.demo import demo as found
+            case "dev":
+                from kernapay.devstack.cli import dev as found
+            case "sandbox":
+                from kernapay.sandbox.cli import sandbox as found
+            case _:
+                return super().get_command(ctx, cmd_name)
+        return found
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
     """KernaPay: payments through Razorpay that are never lost, doubled or misreported.
@@ -38,11 +51,9 @@ def main() -> None:
     except ConfigurationError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-
-
-cli.add_command(dev)
-cli.add_command(demo)
-cli.add_command(sandbox)
+    except Unavailable as error:
+        click.echo(f"Error: {error.detail}", err=True)
+        sys.exit(1)
 
 
 @cli.command()
@@ -51,46 +62,20 @@ cli.add_command(sandbox)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
 def serve(host: str | None, port: int | None, workers: int) -> None:
     """Serve the API; one worker per core is right for production."""
+    from kernapay import server
+
     settings = load_settings()
-    metrics_folder = _metrics_folder() if workers > 1 else None
-    from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.server import Server
-
     try:
-        Server(
-            "kernapay.served:app",
-            factory=True,
-            address=host or settings.host,
-            port=port or settings.port,
-            interface=Interfaces.ASGI,
-            workers=workers,
-            loop=Loops.uvloop,
-            http=HTTPModes.http1,
-            websockets=False,
-            log_access=False,
-            log_level="warning",  # type: ignore[arg-type]
-            respawn_failed_workers=True,
-            workers_kill_timeout=30,
-        ).serve()
-    finally:
-        if metrics_folder is not None:
-            shutil.rmtree(metrics_folder, ignore_errors=True)
-
-
-def _metrics_folder() -> Path | None:
-    # prometheus-client adds up the workers' numbers through files; it must know before it is imported.
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        return None
-    folder = Path(tempfile.mkdtemp(prefix="kernapay-metrics-"))
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    return folder
+        server.run(host or settings.host, port or settings.port, workers)
+    except server.CannotListen as error:
+        raise click.ClickException(str(error)) from error
 
 
 @cli.command()
 def worker() -> None:
     """Handle what could not be handled at once, look after open payments, compare the books nightly."""
-    from kernapay.worker import run
-
+    with kept():
+        from kernapay.worker import run
     asyncio.run(run(load_settings()))
 
 
@@ -101,18 +86,20 @@ def migrate() -> None:
 
 @contextmanager
 def _migrator() -> Iterator[Any]:
+    from pymongo.errors import PyMongoError
+
     from kernapay.core.migrations import MigrationError, Migrator
     from kernapay.core.mongo import open_database
 
-    client, db = open_database(load_settings().mongodb_url.get_secret_value())
+    url = load_settings().mongodb_url.get_secret_value()
     try:
-        yield Migrator(db)
+        client, db = open_database(url)
+        with client:
+            yield Migrator(db)
     except MigrationError as error:
         raise click.ClickException(str(error)) from error
     except PyMongoError as error:
         raise click.ClickException(f"MONGODB_URL: {type(error).__name__}: {error}") from error
-    finally:
-        client.close()
 
 
 @migrate.command("up")
@@ -155,6 +142,7 @@ def migrate_status() -> None:
 )
 def doctor(dependencies: bool) -> None:
     """Check everything the service stands on, and say what to do; exit code 1 when something fails."""
+    from kernapay.core import logs
     from kernapay.doctor.dependencies import examine_dependencies
     from kernapay.doctor.examination import examine
     from kernapay.doctor.findings import Finding, Level
@@ -166,13 +154,13 @@ def doctor(dependencies: bool) -> None:
         levels.add(finding.level)
 
     async def look() -> None:
+        logs.configure("WARNING", sys.stderr)  # the output is the findings
         async for finding in examine(load_settings()):
             tell(finding)
 
     if dependencies:
-        finding, report = examine_dependencies()
-        click.echo(report, nl=False)
-        tell(finding)
+        for finding in examine_dependencies():
+            tell(finding)
     else:
         try:
             asyncio.run(look())
@@ -195,10 +183,15 @@ def doctor(dependencies: bool) -> None:
 )
 @click.option("--mobile-number", default="9876543210", show_default=True)
 @click.option("--country-code", default="+91", show_default=True)
+@click.option(
+    "--promote",
+    is_flag=True,
+    help="Take over an account that is there: it becomes ADMIN, gets this password, and is signed out everywhere.",
+)
 def create_admin(
-    email: str, name: str, password: str, mobile_number: str, country_code: str
+    email: str, name: str, password: str, mobile_number: str, country_code: str, promote: bool
 ) -> None:
-    """Open an ADMIN account, or make an existing account one (its password stays)."""
+    """Open an ADMIN account. An account that is there is refused, unless you --promote it."""
     from kernapay.accounts import AccountError, open_admin
 
     fields = {
@@ -211,7 +204,7 @@ def create_admin(
         "type": "ADMIN",
     }
     try:
-        click.echo(asyncio.run(open_admin(load_settings(), fields)))
+        click.echo(asyncio.run(open_admin(load_settings(), fields, promote=promote)))
     except AccountError as error:
         raise click.ClickException(str(error)) from error
 
@@ -237,6 +230,7 @@ def seed() -> None:
 def openapi(output: Path | None) -> None:
     """Write the OpenAPI document."""
     from kernapay.app import create_app
+    from kernapay.ops.schema import document
 
     # The document does not depend on the configuration: any will do.
     app = create_app(
@@ -250,12 +244,12 @@ def openapi(output: Path | None) -> None:
             razorpay_webhook_secret="unused",  # noqa: S106
         )
     )
-    schema = msgspec.json.encode(app.openapi_schema.to_schema())
-    document = msgspec.json.format(schema, indent=2).decode() + "\n"
+    written = msgspec.json.encode(document(app))
+    text = msgspec.json.format(written, indent=2).decode() + "\n"
     if output is None:
-        click.echo(document, nl=False)
+        click.echo(text, nl=False)
     else:
-        output.write_text(document, encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
         click.echo(f"wrote {output}")
 
 
@@ -304,9 +298,7 @@ def audit(after: datetime | None, before: datetime | None) -> None:
         )
     counted = ", ".join(f"{name} {count}" for name, count in sorted(totals.items()))
     click.echo(f"{counted or 'no payments'}")
-    click.echo(
-        "The books agree." if not found else f"{found} difference(s): run kernapay reconcile."
-    )
+    click.echo(f"{found} difference(s): run kernapay reconcile." if found else "The books agree.")
     sys.exit(1 if found else 0)
 
 
@@ -366,13 +358,9 @@ def _books() -> Iterator[None]:
 def _told() -> Iterator[Callable[[str, int], None]]:
     """Show how far long work has come, on standard error and only to a person."""
     from rich.console import Console
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed}"),
-        TimeElapsedColumn(),
-    )
+    columns = (TextColumn("{task.description} {task.completed}"), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal

@@ -192,18 +192,26 @@ class Settings(BaseSettings):
 
     @field_validator("mongodb_url")
     @classmethod
-    def _mongo_scheme(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
-            raise ValueError("must start with mongodb:// or mongodb+srv://")
+    def _mongo_address(cls, value: SecretStr) -> SecretStr:
+        from kernapay.core import mongo  # takes a while, and nobody else here needs it
+
+        mongo.check_url(value.get_secret_value())
         return value
 
     @field_validator("redis_url")
     @classmethod
-    def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
-        forms = ("", "+sentinel", "+cluster")
-        schemes = tuple(f"{name}{form}://" for form in forms for name in ("redis", "rediss"))
-        if value is not None and not value.get_secret_value().startswith(schemes):
-            raise ValueError(f"must start with one of {', '.join(schemes)}")
+    def _redis_address(cls, value: SecretStr | None) -> SecretStr | None:
+        from kernapay.core import redis
+
+        if value is not None:
+            redis.check_url(value.get_secret_value())
+        return value
+
+    @field_validator("redis_host")
+    @classmethod
+    def _host_alone(cls, value: str) -> str:
+        if not re.fullmatch(r"[^\s:/?#@%,\[\]]+|\[[0-9A-Fa-f:.]+\]", value):
+            raise ValueError("must be a name or an address alone, an IPv6 one in brackets")
         return value
 
     @field_validator("fast_2_sms_url", "sendgrid_url", "files_dir", mode="before")

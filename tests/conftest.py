@@ -1,5 +1,5 @@
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import Actor, People, confidential
+import secrecy
+from actors import Actor, People
 from litestar import Litestar
 from pymongo.database import Database
 from redis import Redis
@@ -39,6 +40,22 @@ def _no_database_on_the_event_loop() -> Iterator[None]:
     tripwire.tripped.clear()
     yield
     assert tripwire.tripped == [], "MongoDB commands were started on the event loop"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_confidential_was_written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Started first, so that it ends last: when every process of the run has ended."""
+    yield
+    leaks = list(secrecy.leaks(tmp_path_factory.getbasetemp()))
+    if leaks:
+        pytest.fail("\n".join([f"{len(leaks)} leaks:", *leaks[:20]]), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    secrecy.captured.extend(text for _, text in report.sections)
+    return report
 
 
 @pytest.fixture
@@ -163,8 +180,6 @@ def api_server(
 
 
 def _assert_clean(server: Api) -> None:
-    log = server.log()
-    assert [word for word in confidential if word in log] == [], "the log holds confidential words"
     unforeseen = [entry.get("exception") for entry in server.log_entries("unhandled_error")]
     assert not unforeseen, unforeseen[0]
 
@@ -260,7 +275,11 @@ class InProcessClient(httpx.AsyncClient):
     """A client of an application on the test's own event loop, so that its parts can be used as well."""
 
     def __init__(self, app: Litestar) -> None:
-        super().__init__(transport=httpx.ASGITransport(app), base_url="http://in-process")
+        super().__init__(
+            transport=httpx.ASGITransport(app),
+            base_url="http://in-process",
+            event_hooks=secrecy.async_hooks(),
+        )
         self.app = app
 
 

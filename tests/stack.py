@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
+import secrecy
 
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.devstack.process import Process
@@ -23,7 +24,15 @@ LIVE_KEY_SECRET = "Zr4vQ8mK1xW7nB2cT9yH5jL0"
 WEBHOOK_SECRET = "whsec_tests_4f0c9a1be27d"
 PREVIOUS_WEBHOOK_SECRET = "whsec_tests_before_77a1c0d2"
 WEBHOOK_PATH = "/v1/api/payments/webhook"
+METRICS_TOKEN = "metrics-tests-93b0c6d1f7a24e58"
 JWT_SECRET = "jwt-tests-0d1f6c3e8a5b479288e1c0ffee42"
+
+secrecy.confidential.update(
+    (
+        *(KEY_SECRET, LIVE_KEY_SECRET, WEBHOOK_SECRET, PREVIOUS_WEBHOOK_SECRET),
+        *(METRICS_TOKEN, JWT_SECRET),
+    )
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -64,7 +73,9 @@ class Server:
             {**bare_environment(), **env},
             lambda: answers(self.url + ready_at),
         )
-        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=20)
+        self.client = httpx.Client(
+            base_url=self.url, trust_env=False, timeout=20, event_hooks=secrecy.hooks()
+        )
 
     def launch(self) -> Self:
         self.process.launch()
@@ -103,7 +114,24 @@ class Api(Server):
         self, home: Path, env: Mapping[str, str], *, port: int | None = None, workers: int = 1
     ) -> None:
         arguments = ["kernapay", "serve", "--workers", str(workers)]
+        env = {"METRICS_TOKEN": METRICS_TOKEN, **env}
         super().__init__("api", home, arguments, env, "/health/live", port)
+        self._metrics_token = env["METRICS_TOKEN"]
+
+    def kill(self) -> None:
+        if self.process.is_running and not self.client.is_closed:
+            # One that was made to hang, or is on its way out, has none to give.
+            with suppress(httpx.TransportError):
+                self._keep_metrics()
+        super().kill()
+
+    def _keep_metrics(self) -> None:
+        headers = {"Authorization": f"Bearer {self._metrics_token}"}
+        answer = self.client.get("/metrics", headers=headers, timeout=2)
+        assert answer.status_code == 200, answer.text
+        kept = self.process.log.with_suffix(".metrics")
+        with kept.open("a") as metrics:
+            metrics.write(answer.text)
 
 
 class Worker(Process):
@@ -125,7 +153,11 @@ class Sandbox:
     def __init__(self, url: str) -> None:
         self.url = url
         self.client = httpx.Client(
-            base_url=url, trust_env=False, timeout=20, auth=(KEY_ID, KEY_SECRET)
+            base_url=url,
+            trust_env=False,
+            timeout=20,
+            auth=(KEY_ID, KEY_SECRET),
+            event_hooks=secrecy.hooks(),
         )
 
     def call(self, method: str, path: str, body: object = None, **params: Any) -> Any:

@@ -10,11 +10,12 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from kernapay.administration.dtos import NewUser, RoleChange, UserPage, UserSearch
 from kernapay.administration.repository import RosterRepository
 from kernapay.administration.service import AdministrationService, ChangedMeanwhile, LastAdmin
+from kernapay.core.clock import in_utc
 from kernapay.core.documented import problems
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.text import PRINTABLE
-from kernapay.security.guards import HasRole
+from kernapay.security.guards import HasRole, IsPerson
 from kernapay.security.principal import Authenticated, Role
 from kernapay.users.dtos import UserView
 from kernapay.users.models import UserStatus
@@ -26,6 +27,8 @@ UserId = Annotated[
 
 
 class AdministrationController(Controller):
+    """Keys may look, people change: a leaked key must not be able to make itself successors."""
+
     path = "/v1/api/admin/users"
     tags = ["Administration"]
     guards = [HasRole(Role.ADMIN)]
@@ -55,11 +58,17 @@ class AdministrationController(Controller):
         `search` is the beginning of an e-mail address or of a name. `createdAfter` is inclusive, `createdBefore`
         is not.
         """
-        asked = UserSearch(search, user_type, user_status, created_before, created_after)
+        asked = UserSearch(
+            search,
+            user_type,
+            user_status,
+            in_utc(created_before, "createdBefore"),
+            in_utc(created_after, "createdAfter"),
+        )
         users, total = await roster.search(asked, count, skip)
         return UserPage(total, list(users))
 
-    @post(responses=problems(EmailTaken))
+    @post(guards=[IsPerson()], responses=problems(EmailTaken))
     async def create_user(
         self,
         request: Authenticated,
@@ -79,7 +88,12 @@ class AdministrationController(Controller):
             raise NotFound("There is no such account.")
         return found
 
-    @post("/{user_id:str}/activate", status_code=200, responses=problems(ChangedMeanwhile))
+    @post(
+        "/{user_id:str}/activate",
+        guards=[IsPerson()],
+        status_code=200,
+        responses=problems(ChangedMeanwhile),
+    )
     async def activate(
         self,
         request: Authenticated,
@@ -91,6 +105,7 @@ class AdministrationController(Controller):
 
     @post(
         "/{user_id:str}/deactivate",
+        guards=[IsPerson()],
         status_code=200,
         responses=problems(LastAdmin, ChangedMeanwhile),
     )
@@ -103,7 +118,11 @@ class AdministrationController(Controller):
         """Lock a person out: their next request is refused, on every device. Never the last administrator."""
         return await administration.set_status(request.user, user_id, UserStatus.INACTIVE)
 
-    @put("/{user_id:str}/role", responses=problems(LastAdmin, ChangedMeanwhile))
+    @put(
+        "/{user_id:str}/role",
+        guards=[IsPerson()],
+        responses=problems(LastAdmin, ChangedMeanwhile),
+    )
     async def change_role(
         self,
         request: Authenticated,

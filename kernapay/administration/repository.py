@@ -1,7 +1,6 @@
 """Queries on users that only administrators make."""
 
 import asyncio
-import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from kernapay.users.dtos import UserView
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
 
+_LAST: Final = "\U0010ffff"  # sorts behind every character
 _LOCKS: Final = "locks"
 _LOCK: Final = "administrators"
 _HELD_MS: Final = 10_000
@@ -41,9 +41,8 @@ class RosterRepository(UserRepository):
             if (value := getattr(search, name)) is not None
         }
         if search.prefix is not None:
-            start = f"^{re.escape(search.prefix)}"
-            by_email = {"email": {"$regex": start.lower()}}
-            by_name = {"name": {"$regex": start, "$options": "i"}}
+            by_email = {"email": _beginning(search.prefix.lower())}
+            by_name = {"nameFolded": _beginning(search.prefix.casefold())}
             where["__raw__"] = {"$or": [by_email, by_name]}
         when = BeforeAfter("created_at", search.created_before, search.created_after)
         newest = (OrderBy("created_at", descending=True), OrderBy("id", descending=True))
@@ -84,6 +83,11 @@ class RosterRepository(UserRepository):
             yield until - _MARGIN
         finally:
             await self._run(_release, owner)
+
+
+def _beginning(text: str) -> dict[str, str]:
+    # A range is read from an index and has no pattern in it.
+    return {"$gte": text, "$lt": text + _LAST}
 
 
 def _take(owner: str) -> datetime | None:

@@ -1,6 +1,7 @@
 """Decisions about other people's accounts."""
 
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,6 +12,7 @@ from kernapay.administration.dtos import NewUser
 from kernapay.administration.repository import RosterRepository
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Conflict, InvalidInput
+from kernapay.security.passwords import check_strength
 from kernapay.security.principal import Principal, Role
 from kernapay.sessions.repository import SessionRepository
 from kernapay.users.dtos import SignUp, UserView
@@ -38,11 +40,13 @@ class AdministrationService:
         roster: RosterRepository,
         accounts: UserService,
         sessions: SessionRepository,
+        replace_password: Callable[[User, str], Awaitable[User]],
         audit: AuditLog,
     ) -> None:
         self._roster = roster
         self._accounts = accounts
         self._sessions = sessions
+        self._replace_password = replace_password
         self._audit = audit
 
     async def create(self, actor: Principal, data: NewUser) -> UserView:
@@ -64,14 +68,18 @@ class AdministrationService:
             ),
         )
 
-    async def appoint(self, data: SignUp) -> tuple[UserView, bool]:
-        """Open an ADMIN account from the command line, or make an existing one an active ADMIN; and whether it is new.
+    async def appoint(self, data: SignUp, *, promote: bool) -> tuple[UserView, bool]:
+        """Open an ADMIN account from the command line, or with `promote` take one over; and whether it is new.
 
-        Raises InvalidInput naming the field.
+        Anybody may have signed up with the address: whoever did is out before the account is ADMIN.
+        Raises InvalidInput naming the field, EmailTaken, Conflict, ChangedMeanwhile.
         """
-        user = await self._accounts.find(data.email)
+        user = await self._accounts.find(data.email) if promote else None
         if user is None:
             return await self._open(None, data), True
+        check_strength(data.password, user.email, user.name)
+        async with self._audit.action(None, "user.password", f"user:{user.pk}"):
+            user = await self._replace_password(user, data.password)
         return await self._change(None, user, role=Role.ADMIN, status=UserStatus.ACTIVE), False
 
     async def set_status(self, actor: Principal, user_id: str, status: UserStatus) -> UserView:
@@ -107,6 +115,8 @@ class AdministrationService:
         asked = {"type": role, "status": status}
         after = {n: before[n] if value is UNSET else value.value for n, value in asked.items()}
         if before == after:
+            # Whoever changed it may not have got as far as dropping the profile.
+            await self._roster.profile.evict(user_id=str(user.pk))
             return view_of(user)
         async with AsyncExitStack() as stack:
             until = None

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from kernapay.apikeys.dtos import ApiKeyView, KeyGrant
 from kernapay.apikeys.models import ApiKey
-from kernapay.core.cache import Cache, cached
+from kernapay.core.cache import Cache
+from kernapay.core.cached import cached
 from kernapay.core.clock import Clock, now
 from kernapay.core.filters import LimitOffset, OrderBy
 from kernapay.core.mongo import Mongo
@@ -29,8 +30,9 @@ class ApiKeyRepository(Repository[ApiKey]):
 
     async def revoke(self, key: ApiKey) -> None:
         """End a key; no cache knows it any more."""
-        await self.update_where({"id": key.pk, "revoked_at": None}, set__revoked_at=self.clock())
-        await self.grant.evict(digest=key.digest)
+        alive = {"id": key.pk, "revoked_at": None}
+        async with self.grant.changing(digest=key.digest):
+            await self.update_where(alive, set__revoked_at=self.clock())
 
     async def note_use(self, key_id: str, precision: timedelta) -> None:
         """Write down that the key is in use, unless that was done within `precision`."""

@@ -11,7 +11,8 @@ from kernapay.apikeys.models import ApiKey
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.apikeys.tokens import digest_of, hint_of, new_key
 from kernapay.audit.repository import AuditLog
-from kernapay.core.clock import Clock, now
+from kernapay.core.background import Background
+from kernapay.core.clock import Clock, in_utc, now
 from kernapay.core.errors import InvalidInput, NotFound, Unauthenticated, Unavailable
 from kernapay.security.principal import Principal, Role
 from kernapay.users.models import UserStatus
@@ -27,6 +28,7 @@ class ApiKeyService:
         keys: ApiKeyRepository,
         users: UserRepository,
         audit: AuditLog,
+        background: Background,
         clock: Clock = now,
         *,
         live: bool,
@@ -34,6 +36,7 @@ class ApiKeyService:
         self._keys = keys
         self._users = users
         self._audit = audit
+        self._background = background
         self._clock = clock
         self._live = live
         self._noted: dict[str, datetime] = {}
@@ -66,6 +69,9 @@ class ApiKeyService:
         if row.revoked_at is None:
             async with self._audit.action(principal, "api_key.revoke", _target(row)):
                 await self._keys.revoke(row)
+        else:
+            # Whoever revoked it may not have got as far as dropping it.
+            await self._keys.grant.evict(digest=row.digest)
         return await self._view(key_id)
 
     async def authenticate(self, key: str) -> Principal:
@@ -81,7 +87,9 @@ class ApiKeyService:
             raise Unauthenticated("The account of this API key is not active.")
         if not _may_act_as(account.type, grant.role):
             raise Unauthenticated("The account of this API key no longer has its role.")
-        await self._note_use(grant.id)
+        noted = self._noted.get(grant.id)
+        if noted is None or self._clock() - noted >= _PRECISION:
+            self._background.start(grant.id, lambda: self._note_use(grant.id))
         return Principal(
             id=grant.user_id,
             role=grant.role,
@@ -100,21 +108,18 @@ class ApiKeyService:
             raise InvalidInput("Administrators make their own keys.", field="userId")
         if not _may_act_as(account.type, data.role):
             raise InvalidInput(f"This account can act as {account.type.value} only.", field="role")
-        if data.expires_at is not None and data.expires_at <= self._clock():
+        expires_at = in_utc(data.expires_at, "expiresAt")
+        if expires_at is not None and expires_at <= self._clock():
             raise InvalidInput("Must lie in the future.", field="expiresAt")
 
     async def _note_use(self, key_id: str) -> None:
         at = self._clock()
-        noted = self._noted.get(key_id)
-        if noted is not None and at - noted < _PRECISION:
-            return
-        self._noted[key_id] = at
         try:
             await self._keys.note_use(key_id, _PRECISION)
         except Unavailable:
-            # Who may come in is known already; when they last came can be noted another time.
-            _log.info("key_use_not_noted", key_id=key_id)
-            del self._noted[key_id]
+            _log.info("key_use_not_noted", key_id=key_id)  # the next request tries again
+        else:
+            self._noted[key_id] = at
 
     async def _view(self, key_id: str) -> ApiKeyView:
         view = await self._keys.select_one(ApiKeyView, id=key_id)

@@ -1,7 +1,7 @@
 """HTTP for the audit log."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
@@ -9,12 +9,11 @@ from litestar.params import QueryParameter
 
 from kernapay.audit.dtos import AuditPage
 from kernapay.audit.repository import AuditLog
+from kernapay.core.clock import in_utc
 from kernapay.core.filters import BeforeAfter
-from kernapay.core.text import form
+from kernapay.core.text import NAME
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Role
-
-_NAME: Final = form(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - only")
 
 
 class AuditController(Controller):
@@ -28,17 +27,15 @@ class AuditController(Controller):
         audit: NamedDependency[AuditLog],
         actor: Annotated[
             str | None,
-            QueryParameter(pattern=_NAME, max_length=64, description="Only what this one did."),
+            QueryParameter(pattern=NAME, max_length=64, description="Only what this one did."),
         ] = None,
         action: Annotated[
             str | None,
-            QueryParameter(pattern=_NAME, max_length=64, description="Only this action."),
+            QueryParameter(pattern=NAME, max_length=64, description="Only this action."),
         ] = None,
         target: Annotated[
             str | None,
-            QueryParameter(
-                pattern=_NAME, max_length=160, description="Only what was done to this."
-            ),
+            QueryParameter(pattern=NAME, max_length=160, description="Only what was done to this."),
         ] = None,
         before: Annotated[datetime | None, QueryParameter()] = None,
         after: Annotated[datetime | None, QueryParameter()] = None,
@@ -51,7 +48,7 @@ class AuditController(Controller):
         """
         asked = {"actor": actor, "action": action, "target": target}
         entries, total = await audit.search(
-            BeforeAfter("created_at", before, after),
+            BeforeAfter("created_at", in_utc(before, "before"), in_utc(after, "after")),
             count=count,
             skip=skip,
             **{name: value for name, value in asked.items() if value is not None},

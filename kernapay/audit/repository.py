@@ -58,10 +58,11 @@ class AuditLog:
         await self._rows.add(AuditEntry(**facts))
         try:
             yield
-        except KernaPayError as error:
+        except Exception as error:
+            code = error.code if isinstance(error, KernaPayError) else KernaPayError.code
             # The store that just failed may refuse this one too; the caller must hear of the first failure.
             with suppress(Unavailable):
-                await self._rows.add(AuditEntry(**facts, failure=error.code))
+                await self._rows.add(AuditEntry(**facts, failure=code))
             raise
 
     async def search(

@@ -7,6 +7,8 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import SerializationException, ValidationException
 
+from kernapay.core.text import UNREADABLE
+
 _BODY: Final = "data"
 
 
@@ -22,8 +24,7 @@ class JSONRequest(Request[Any, Any, Any]):
         except msgspec.ValidationError as error:
             extra = [{"key": _BODY, "message": str(error)}]
             raise ValidationException("Invalid input.", extra=extra) from error
-        # Bytes that are no UTF-8, and brackets by the thousand.
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise SerializationException("The body is not valid JSON.") from error
 
 

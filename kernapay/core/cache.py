@@ -1,4 +1,4 @@
-"""The cache decorator: leases, one computation for many misses, and never wrong when Redis is gone.
+"""The cache: leases, one computation for many misses, and never wrong when Redis is gone.
 
 An entry is one Redis hash. A field holds a value, `lease:{field}` the token of whoever is computing it.
 Dropping the entry is a plain DEL that takes the leases along, so a reader that started before a write cannot
@@ -8,21 +8,19 @@ put back what the write made stale: its fill is accepted only while the lease it
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, get_type_hints, overload
+from typing import Any, Final, NamedTuple, Protocol
 
-import msgspec
 import structlog
 
 from kernapay.core.errors import Unavailable
-from kernapay.core.redis import AnyRedis, RedisFailure, identity
-
-T = TypeVar("T")
+from kernapay.core.redis import AnyRedis, RedisFailure, identity, is_cluster
 
 _log = structlog.get_logger("kernapay.cache")
 
-# An entry with many fields (pages of a history) must not grow without bound.
+# Pages of a history and sessions of an account must not grow without bound; past it, each read asks the source.
 _MAX_FIELDS: Final = 128
 _PROBE_EVERY: Final = 0.5
 _LOOK_EVERY: Final = 1.0
@@ -30,8 +28,16 @@ _LOOK_EVERY: Final = 1.0
 _REMEMBERED_SECONDS: Final = 60.0
 _REMEMBERED: Final = 50_000
 _REPEATED_AT_ONCE: Final = 500
+# Who saw a computation's lease, and hears so only after it has ended, may still have its result.
+_BOARDING_SECONDS: Final = 0.2
+_REST_OF_CLUSTER_SECONDS: Final = 0.2
 _LEASE: Final = """
-local value = redis.call('HMGET', KEYS[1], ARGV[1], 'lease:' .. ARGV[1])
+local value = redis.pcall('HMGET', KEYS[1], ARGV[1], 'lease:' .. ARGV[1])
+if value.err then
+  -- Not a hash: what another program left under this name.
+  redis.call('DEL', KEYS[1])
+  value = {false, false}
+end
 if value[1] then return {value[1], false} end
 if value[2] then return {false, value[2]} end
 redis.call('HSET', KEYS[1], 'lease:' .. ARGV[1], ARGV[2])
@@ -39,8 +45,8 @@ if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[3]) en
 return {false, ARGV[2]}
 """
 _FILL: Final = """
-if redis.call('HGET', KEYS[1], 'lease:' .. ARGV[1]) ~= ARGV[2] then return 0 end
-local room = redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[4])
+if redis.pcall('HGET', KEYS[1], 'lease:' .. ARGV[1]) ~= ARGV[2] then return 0 end
+local room = ARGV[3] ~= '' and redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[4])
 if room then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
 -- Last: a hash without fields is deleted, and its lifetime with it.
 redis.call('HDEL', KEYS[1], 'lease:' .. ARGV[1])
@@ -63,6 +69,11 @@ class PendingDrops(Protocol):
     async def carry_out(self, drop: Callable[[str], Awaitable[object]]) -> None: ...
 
 
+class _Reading(NamedTuple):
+    addresses: tuple[Address, ...]
+    answer: "asyncio.Future[list[bytes | None]]"
+
+
 class _Flight(NamedTuple):
     lease: bytes
     result: "asyncio.Task[bytes | None]"
@@ -82,15 +93,13 @@ class Cache:
         self._lease = redis.register_script(_LEASE)
         self._fill = redis.register_script(_FILL)
         self._flights: dict[Address, _Flight] = {}
-        self._queue: list[tuple[tuple[Address, ...], asyncio.Future[list[list[bytes | None]]]]] = []
+        self._queue: list[_Reading] = []
         self._sending = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._up = False
         self._watch: asyncio.Task[None] | None = None
         self._dropped: dict[str, float] = {}
         self._identity: frozenset[str] = frozenset()
-        self.hits = 0
-        self.misses = 0
 
     @property
     def up(self) -> bool:
@@ -106,40 +115,50 @@ class Cache:
         self._watch = asyncio.get_running_loop().create_task(self._look_after())
 
     async def close(self) -> None:
-        for task in (*self._tasks, *((self._watch,) if self._watch else ())):
+        tasks = (*self._tasks, *((self._watch,) if self._watch else ()))
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._redis.aclose()
         _log.info("redis_closed")
 
-    async def peek(self, *addresses: Address) -> list[bytes | None]:
+    def peek(self, *addresses: Address) -> Awaitable[list[bytes | None]]:
         """Read several stored values in one round trip; None for what is not there."""
-        found = await self._read(*addresses)
-        return [value for value, _ in found]
+        # Reads issued in one turn of the event loop travel as one pipeline over one connection.
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[bytes | None]] = loop.create_future()
+        if not self._up:
+            answer.set_result([None for _ in addresses])
+            return answer
+        self._queue.append(_Reading(addresses, answer))
+        if not self._sending:
+            self._sending = True
+            loop.call_soon(lambda: self._spawn(self._flush()))
+        return answer
 
     async def fetch(
         self, address: Address, ttl: int, compute: Callable[[], Awaitable[bytes | None]]
     ) -> bytes | None:
         """Give the stored bytes, or compute, store for `ttl` seconds and give them. None is not stored."""
-        ((value, lease),) = await self._read(address)
+        (value,) = await self.peek(address)
         if value is not None:
-            self.hits += 1
             return value
-        self.misses += 1
         if not self._up:
             return await compute()
+        value, lease = await self._take_lease(address, ttl)
+        if value is not None:
+            return value
+        if lease is None:
+            return await compute()
         flight = self._flights.get(address)
-        if flight is None or flight.lease != lease:
-            value, lease = await self._take_lease(address, ttl)
-            if value is not None:
-                return value
-            if lease is None:
-                return await compute()
-            flight = self._flights.get(address)
         # A flight may be joined only while the lease it began under stands: nothing was dropped since.
         if flight is None or flight.lease != lease:
             flight = _Flight(lease, self._spawn(self._compute(address, lease, compute)))
             self._flights[address] = flight
-            flight.result.add_done_callback(lambda _: self._land(address, flight))
+            later = asyncio.get_running_loop().call_later
+            flight.result.add_done_callback(
+                lambda _: later(_BOARDING_SECONDS, self._land, address, flight)
+            )
         return await asyncio.shield(flight.result)
 
     async def evict(self, *keys: str) -> None:
@@ -153,6 +172,12 @@ class Cache:
             except RedisFailure as error:
                 self._lost(error)
         await self._pending.keep(keys)
+        if is_cluster(self._redis):
+            # Others may go on reading from the nodes that are left; those take the drop at once.
+            with suppress(*RedisFailure):
+                async with asyncio.timeout(_REST_OF_CLUSTER_SECONDS):
+                    for key in keys:
+                        await self._redis.delete(key)
 
     async def mark(self, key: str, ttl: timedelta) -> None:
         """Note that something happened; a note that is lost must only cost time."""
@@ -180,11 +205,14 @@ class Cache:
     async def _compute(
         self, address: Address, lease: bytes, compute: Callable[[], Awaitable[bytes | None]]
     ) -> bytes | None:
-        value = await compute()
-        if value is not None:
+        value: bytes | None = None
+        try:
+            value = await compute()
+        finally:
+            # Without a value too: each look for what is not there would leave its lease behind.
             try:
                 await self._fill(
-                    keys=[address.key], args=[address.field, lease, value, _MAX_FIELDS]
+                    keys=[address.key], args=[address.field, lease, value or b"", _MAX_FIELDS]
                 )
             except RedisFailure as error:
                 self._lost(error)
@@ -199,19 +227,6 @@ class Cache:
             return None, None
         return value, lease
 
-    def _read(self, *addresses: Address) -> Awaitable[list[list[bytes | None]]]:
-        # Reads issued in one turn of the event loop travel as one pipeline over one connection.
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[list[bytes | None]]] = loop.create_future()
-        if not self._up:
-            answer.set_result([[None, None] for _ in addresses])
-            return answer
-        self._queue.append((addresses, answer))
-        if not self._sending:
-            self._sending = True
-            loop.call_soon(lambda: self._spawn(self._flush()))
-        return answer
-
     async def _flush(self) -> None:
         # One pipeline at a time: what is asked meanwhile makes the next one longer, and so cheaper a read.
         try:
@@ -221,18 +236,16 @@ class Cache:
         finally:
             self._sending = False
 
-    async def _send(
-        self, batch: list[tuple[tuple[Address, ...], asyncio.Future[list[list[bytes | None]]]]]
-    ) -> None:
+    async def _send(self, batch: "list[_Reading]") -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for addresses, _ in batch:
             for key, field in addresses:
-                pipeline.hmget(key, (field, f"lease:{field}"))
+                pipeline.hget(key, field)
         try:
-            replies = await pipeline.execute()
+            replies = [_value(reply) for reply in await pipeline.execute(raise_on_error=False)]
         except RedisFailure as error:
             self._lost(error)
-            replies = [[None, None]] * sum(len(addresses) for addresses, _ in batch)
+            replies = [None] * sum(len(addresses) for addresses, _ in batch)
         except BaseException as error:
             for _, answer in batch:
                 if not answer.done():
@@ -314,86 +327,11 @@ class Cache:
             await pipeline.execute()
 
 
-class CachedQuery(Generic[T]):
-    """A repository's query behind its cache: call it for the decoded value, `encoded` for the stored bytes."""
-
-    def __init__(
-        self,
-        owner: "HasCache",
-        compute: Callable[..., Awaitable[T]],
-        key: str,
-        field: str,
-        ttl: int,
-        decoder: msgspec.json.Decoder[T],
-    ) -> None:
-        self._owner = owner
-        self._compute = compute
-        self._key = key
-        self._field = field
-        self._ttl = ttl
-        self.decoder = decoder
-
-    def address(self, **arguments: object) -> Address:
-        return Address(self._key.format_map(arguments), self._field.format_map(arguments))
-
-    async def encoded(self, **arguments: Any) -> bytes | None:
-        """The value as JSON; on a hit, the stored bytes as they are. None when there is no value."""
-
-        async def compute() -> bytes | None:
-            value = await self._compute(self._owner, **arguments)
-            return None if value is None else msgspec.json.encode(value)
-
-        return await self._owner.cache.fetch(self.address(**arguments), self._ttl, compute)
-
-    async def __call__(self, **arguments: Any) -> T:
-        stored = await self.encoded(**arguments)
-        return self.decoder.decode(stored) if stored is not None else None  # type: ignore[return-value]
-
-    async def evict(self, **arguments: Any) -> None:
-        """Drop the whole entry, every field of it."""
-        await self._owner.cache.evict(self._key.format_map(arguments))
-
-
-class HasCache(Protocol):
-    cache: Cache
-
-
-class cached:
-    """Put a query behind the cache. The return annotation is the cache's schema; arguments are passed by name."""
-
-    def __init__(self, key: str, *, ttl: timedelta, field: str = "value") -> None:
-        self._key = key
-        self._field = field
-        self._ttl = int(ttl.total_seconds())
-
-    def __call__(self, query: Callable[..., Awaitable[T]]) -> "_CachedMethod[T]":
-        return _CachedMethod(query, self._key, self._field, self._ttl)
-
-
-class _CachedMethod(Generic[T]):
-    def __init__(self, query: Callable[..., Awaitable[T]], key: str, field: str, ttl: int) -> None:
-        self._query = query
-        self._key = key
-        self._field = field
-        self._ttl = ttl
-        self.__doc__ = query.__doc__
-
-    def __set_name__(self, _: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> "_CachedMethod[T]": ...
-    @overload
-    def __get__(self, instance: HasCache, owner: type) -> CachedQuery[T]: ...
-    def __get__(
-        self, instance: HasCache | None, owner: type
-    ) -> "_CachedMethod[T] | CachedQuery[T]":
-        if instance is None:
-            return self
-        bound: CachedQuery[T] | None = instance.__dict__.get(self._name)
-        if bound is None:
-            decoder = msgspec.json.Decoder(get_type_hints(self._query)["return"])
-            bound = CachedQuery(instance, self._query, self._key, self._field, self._ttl, decoder)
-            # A non-data descriptor: from now on the attribute is found on the instance.
-            instance.__dict__[self._name] = bound
-        return bound
+def _value(reply: Any) -> bytes | None:
+    """Tell what was stored. One key of another type is a miss, not the loss of Redis; taking the lease removes it."""
+    if isinstance(reply, Exception):
+        if not str(reply).startswith("WRONGTYPE"):
+            raise reply
+        return None
+    stored: bytes | None = reply
+    return stored

@@ -1,7 +1,5 @@
 """Filters that apply themselves to a query. Field names are the documents' own."""
 
-import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -52,25 +50,3 @@ class BeforeAfter:
             query.where[f"{self.field}__lt"] = self.before
         if self.after is not None:
             query.where[f"{self.field}__gte"] = self.after
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionFilter:
-    """Rows whose field is one of the values; no values, no rows."""
-
-    field: str
-    values: Collection[Any]
-
-    def apply(self, query: Query) -> None:
-        query.where[f"{self.field}__in"] = list(self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class SearchFilter:
-    """Rows whose text starts with the given one; a prefix can use an index, and nothing in it is a pattern."""
-
-    field: str
-    prefix: str
-
-    def apply(self, query: Query) -> None:
-        query.where[self.field] = re.compile(f"^{re.escape(self.prefix)}")

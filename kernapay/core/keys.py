@@ -35,4 +35,4 @@ class Sealer:
         try:
             return self._boxes.decrypt(sealed).decode()
         except InvalidToken as error:
-            raise BrokenSeal("sealed with a secret that is no longer configured") from error
+            raise BrokenSeal("sealed with a secret that is not configured here") from error

@@ -61,7 +61,16 @@ class Mongo:
         self._threads = threads
 
     def connect(self) -> None:
-        """Connect lazily: an absent server is found by the first query, or by ping."""
+        """Connect lazily: an absent server is found by the first query, or by ping.
+
+        Raises Unavailable when the servers are named by DNS, and it does not know them.
+        """
+        try:
+            self._connect()
+        except pymongo.errors.PyMongoError as error:
+            raise Unavailable(f"MONGODB_URL cannot be looked up: {error}") from error
+
+    def _connect(self) -> None:
         mongoengine.connect(
             db=parse_uri(self._url, validate=False)["database"] or DEFAULT_DATABASE,
             host=self._url,
@@ -113,6 +122,24 @@ def database() -> Database[dict[str, Any]]:
     """Give the database the process is connected to."""
     found: Database[dict[str, Any]] = mongoengine.get_db(_ALIAS)
     return found
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError for an address that the driver cannot use; nothing is looked up or connected.
+
+    The message repeats none of it: it may hold a password.
+    """
+    if not url.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("must start with mongodb:// or mongodb+srv://")
+    try:
+        MongoClient(url, connect=False).close()
+    except OSError:
+        raise ValueError("names a certificate or key file that cannot be read") from None
+    except (ValueError, TypeError, pymongo.errors.PyMongoError):
+        raise ValueError(
+            "is malformed: a host is needed, ports are numbers, options must fit together, "
+            "and in user and password @ : / % are written %40 %3A %2F %25"
+        ) from None
 
 
 def open_database(url: str) -> tuple[MongoClient[dict[str, Any]], Database[dict[str, Any]]]:

@@ -22,6 +22,7 @@ _PATH: Final = re.compile(r" - at (?:`key` in )?`(?:key in )?\$\.?([^`]*)`")
 _ABSENT: Final = re.compile(r"'\w+'")  # all that is left of a KeyError
 _PATTERN: Final = re.compile(r"Expected `str` matching regex '(.*)'")
 _LENGTH: Final = re.compile(r"Expected `(str|array|object)` of length ([<>])= (\d+)")
+_ENUM: Final = re.compile(r"Invalid enum value ")
 _BOUND: Final = re.compile(r"Expected `(?:int|float)` ([<>])= (\S+)")
 # The framework's own errors, by the names that ours have: those of Python differ between its versions.
 _NAMED: Final = {error.status: error for error in (InvalidInput, NotFound, TooLarge)}
@@ -72,6 +73,8 @@ def _plain(message: str) -> str:
         pattern = found[1].replace("\\\\", "\\")
         meaning = meaning_of(pattern)
         return f"Must be {meaning}." if meaning else f"Must match {pattern}"
+    if _ENUM.match(message):
+        return "Is none of the values there are."  # without what was sent, however long
     if found := _LENGTH.fullmatch(message):
         return f"Must have {_LIMITS[found[2]]} {found[3]} {_UNITS[found[1]]}."
     if found := _BOUND.fullmatch(message):
@@ -139,7 +142,7 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
             if isinstance(item, dict)
         ]
         detail = "; ".join(f"{item.field}: {item.message}" for item in errors) or "Invalid input."
-    elif isinstance(error.__cause__, KeyError):
+    elif status == HTTPStatus.BAD_REQUEST and isinstance(error.__cause__, KeyError):
         # A parameter that is not there; the framework names it in a sentence that holds the whole path.
         errors = [FieldError(str(error.__cause__.args[0]), "Required.")]
         detail = f"{errors[0].field}: Required."

@@ -1,5 +1,6 @@
 """Redis in all its forms: one server, Sentinel, Cluster."""
 
+import re
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -21,6 +22,9 @@ _OPTIONS: Final[dict[str, Any]] = {
     "socket_connect_timeout": 0.5,
     "health_check_interval": 30,
 }
+# What may follow the hosts: redis-py takes database 0 for whatever is not a number.
+_PATHS: Final = {"": r"(/\d*)?", "+sentinel": r"(/[^/]*(/\d*)?)?", "+cluster": "/?"}
+_SCHEMES: Final = tuple(f"{name}{form}://" for form in _PATHS for name in ("redis", "rediss"))
 _CONNECTIONS: Final = 32
 # A cluster client fails where a pool would wait, so it gets more than a process ever uses at once.
 _CLUSTER_CONNECTIONS: Final = 256
@@ -58,6 +62,47 @@ def connect(url: str) -> AnyRedis:
         return _cluster(split, options)
     pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=2, **options)
     return Redis.from_pool(pool)
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError for an address that `connect` cannot use; nothing is connected.
+
+    The message repeats none of it: it may hold a password.
+    """
+    if not url.startswith(_SCHEMES):
+        raise ValueError(f"must start with one of {', '.join(_SCHEMES)}")
+    try:
+        usable = _is_complete(urlsplit(url))
+        client = connect(url)
+        if isinstance(client, Redis):
+            # Sends nothing, but knows the options.
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, RedisError):
+        usable = False
+    if not usable:
+        raise ValueError(
+            "is malformed: a host is needed, port and database are numbers, options are redis-py's, "
+            "and in a password # / ? @ : % are written %23 %2F %3F %40 %3A %25"
+        )
+
+
+def _is_complete(split: SplitResult) -> bool:
+    form = "".join(split.scheme.partition("+")[1:])
+    login, _, hosts = split.netloc.rpartition("@")
+    nodes = hosts.split(",")
+    return (
+        # A password with one of these in it ends too early.
+        not split.fragment
+        and ("@" not in split.query or bool(login))
+        and all(re.fullmatch(r"\S+", urlsplit(f"//{node}").hostname or "") for node in nodes)
+        and (form != "" or len(nodes) == 1)
+        and re.fullmatch(_PATHS[form], split.path) is not None
+    )
+
+
+def is_cluster(redis: AnyRedis) -> bool:
+    """Tell whether one part of it may be away while the others serve."""
+    return isinstance(redis, RedisCluster)
 
 
 async def identity(redis: AnyRedis) -> frozenset[str]:

@@ -25,6 +25,8 @@ Row = dict[str, Any]
 Rows = list  # the class has a verb of that name
 
 _STREAM_BATCH: Final = 500
+# The driver stops waiting after ten seconds; the server must not go on for nobody.
+_LONGEST_MS: Final = 8_000
 
 
 class DuplicateRow(Conflict):
@@ -118,23 +120,18 @@ class Repository(Generic[DocumentT]):
 
     async def list(self, *filters: Filter, **where: Any) -> Rows[DocumentT]:
         query = self._query(filters, where)
-        return await self._run(lambda: [self._hydrate(row) for row in self._find(query)])
-
-    async def list_and_count(
-        self, *filters: Filter, **where: Any
-    ) -> tuple[Sequence[DocumentT], int]:
-        """SELECT a window, and count what it is a window of."""
-        query = self._query(filters, where)
-
-        def both() -> tuple[Sequence[DocumentT], int]:
-            found = [self._hydrate(row) for row in self._find(query)]
-            return found, self.rows.count_documents(self._where(query.where))
-
-        return await self._run(both)
+        return await self._run(
+            lambda: [self._hydrate(row) for row in self._find(query, max_time_ms=_LONGEST_MS)]
+        )
 
     async def count(self, *filters: Filter, **where: Any) -> int:
+        """SELECT COUNT(*). Without conditions it is the number that the database keeps of its own."""
         query = self._query(filters, where)
-        return await self._run(lambda: self.rows.count_documents(self._where(query.where)))
+        if not query.where:
+            return await self._run(self.rows.estimated_document_count)
+        return await self._run(
+            lambda: self.rows.count_documents(self._where(query.where), maxTimeMS=_LONGEST_MS)
+        )
 
     async def exists(self, **where: Any) -> bool:
         return await self._run(
@@ -156,19 +153,13 @@ class Repository(Generic[DocumentT]):
 
         return await self._run(update)
 
-    async def update_many(self, where: Where, **change: Any) -> int:
-        """UPDATE ... WHERE: how many rows changed."""
-        return await self._run(
-            lambda: self.rows.update_many(self._where(where), self._change(change)).modified_count
-        )
-
     async def select(self, view: type[ViewT], *filters: Filter, **where: Any) -> Rows[ViewT]:
         """SELECT columns: raw rows straight into structs, without building documents."""
         query = self._query(filters, where)
         return await self._run(
             lambda: [
                 msgspec.convert(row, view)
-                for row in self._find(query, _projection(view), _VIEW_CODEC)
+                for row in self._find(query, _projection(view), _VIEW_CODEC, _LONGEST_MS)
             ]
         )
 
@@ -220,6 +211,7 @@ class Repository(Generic[DocumentT]):
         query: Query,
         columns: dict[str, int] | None = None,
         codec: CodecOptions[Row] | None = None,
+        max_time_ms: int | None = None,
     ) -> Any:
         rows = self.rows if codec is None else self.rows.with_options(codec_options=codec)
         order = [(self._column(name), direction) for name, direction in query.order]
@@ -229,6 +221,7 @@ class Repository(Generic[DocumentT]):
             skip=query.skip,
             limit=query.limit,
             sort=order or None,
+            max_time_ms=max_time_ms,
         )
 
     def _column(self, name: str) -> str:

@@ -2,7 +2,10 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import Meta, MsgspecError
+
+UNREADABLE: Final = (MsgspecError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises: also over bytes that are no UTF-8, and over brackets by the thousand."""
 
 _MEANINGS: Final[dict[str, str]] = {}
 
@@ -28,11 +31,11 @@ _NOT_BLANK: Final = form(
     r"^[^\x00-\x1f\x7f\ud800-\udfff]*[^\s\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*$",
     "one line of text, not blank, without control characters",
 )
-_NAME: Final = form(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - only")
+NAME: Final = form(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - only")
 
 Line = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NOT_BLANK)]
 """One line of text that says something."""
 Label = Annotated[str, Meta(max_length=256, pattern=PRINTABLE)]
 """One line of text, possibly empty."""
-Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NAME)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=NAME)]
 """A name given by a program."""

@@ -17,7 +17,7 @@ from kernapay.devstack.binaries import MissingBinary
 from kernapay.devstack.plan import Ports
 from kernapay.devstack.process import ServerError
 from kernapay.devstack.stack import DevStack, Interrupted
-from kernapay.devstack.state import HOME, StackState
+from kernapay.devstack.state import ENVIRONMENT, HOME, StackState
 from kernapay.settings import ENV_FILE
 
 PORT = click.IntRange(1, 65535)
@@ -85,7 +85,9 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 def banner(state: StackState, home: Path) -> str:
     """Say where everything is and what to try."""
     kernapay = own_command()
-    data = "" if home == HOME.resolve() else f" --data {shlex.quote(str(home))}"
+    at_home = home == HOME.resolve()
+    data = "" if at_home else f" --data {shlex.quote(str(home))}"
+    settings = HOME / ENVIRONMENT if at_home else home / ENVIRONMENT
     lines = [
         "",
         "KernaPay is running. Ctrl-C ends it.",
@@ -109,6 +111,8 @@ def banner(state: StackState, home: Path) -> str:
         lines.append(f"  {kernapay} seed")
         login = f"curl -s {state.api}/health/ready"
     lines += ["", "Try next, in a second terminal:", f"  {kernapay} demo{data}", f"  {login}", ""]
+    lines.append("Operators' commands need the settings of this stack (secrets: for you alone):")
+    lines += [f"  . {shlex.quote(str(settings))} && {kernapay} doctor", ""]
     return "\n".join(lines)
 
 

@@ -31,6 +31,7 @@ class Plan:
     sandbox: str | None  # None: there are keys of the real Razorpay
     api: str
     env: Mapping[str, str]
+    chosen: Mapping[str, str]  # the part of env that was not in the environment
     notes: tuple[str, ...]
 
 
@@ -63,6 +64,7 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
     # With demo accounts whose password is public, it must not be reachable from elsewhere.
     env.update(APP_ENV="development", HOST=HOST, PORT=str(api_port))
     kept = credentials(home)
+    env.setdefault("FILES_DIR", str(home / "files"))
     env.setdefault("JWT_SECRET", kept["JWT_SECRET"])
     env.setdefault("RAZORPAY_WEBHOOK_SECRET", kept["RAZORPAY_WEBHOOK_SECRET"])
     if "RAZORPAY_KEY_ID" in env and "RAZORPAY_KEY_SECRET" in env:
@@ -75,8 +77,10 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
             RAZORPAY_KEY_SECRET=secret,
             RAZORPAY_BASE_URL=sandbox,
             MAILBOX_URL=sandbox,
-            # Not as options: arguments are there for every user of the machine to read.
-            SANDBOX_KEYS=f"{key}:{secret}",
-            SANDBOX_WEBHOOKS=f"{api}{WEBHOOK_PATH}|{env['RAZORPAY_WEBHOOK_SECRET']}",
         )
-    return Plan(mongo, redis, sandbox, api, env, tuple(notes))
+    chosen = {name: value for name, value in env.items() if environ.get(name) != value}
+    if sandbox:
+        # Not as options: arguments are there for every user of the machine to read.
+        env["SANDBOX_KEYS"] = f"{env['RAZORPAY_KEY_ID']}:{env['RAZORPAY_KEY_SECRET']}"
+        env["SANDBOX_WEBHOOKS"] = f"{api}{WEBHOOK_PATH}|{env['RAZORPAY_WEBHOOK_SECRET']}"
+    return Plan(mongo, redis, sandbox, api, env, chosen, tuple(notes))

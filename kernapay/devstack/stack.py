@@ -17,7 +17,14 @@ from rich.console import Console
 from kernapay.devstack.pidfile import InUse, PidFile
 from kernapay.devstack.plan import Plan, Ports, make_plan
 from kernapay.devstack.process import Process, ServerError
-from kernapay.devstack.state import FILE, LOCK, NoStack, StackState, find_stack
+from kernapay.devstack.state import (
+    LOCK,
+    NoStack,
+    StackState,
+    find_stack,
+    remove,
+    write_environment,
+)
 
 PATIENCE: Final = 60.0  # seconds for one step, on a slow machine
 PORTS: Final = Ports()
@@ -67,6 +74,7 @@ class DevStack:
         if plan.mongo:
             self._run(plan, "seed")
         self._wait(sandbox + services)
+        write_environment(self.home, plan.chosen)
         state = self._state(plan)
         state.write(self.home)
         return state
@@ -90,7 +98,7 @@ class DevStack:
             with suppress(OSError, SystemExit):
                 self._say(f"{process.name:<8} {'stopped' if was_running else 'had ended'}")
         if self._processes:
-            (self.home / FILE).unlink(missing_ok=True)
+            remove(self.home)
         self._processes.clear()
         self._lock.release()
 
@@ -161,7 +169,7 @@ class DevStack:
         except InUse:
             raise ServerError(self._describe_other()) from None
         self._lock.write(os.getpid(), sys.argv)
-        (self.home / FILE).unlink(missing_ok=True)
+        remove(self.home)
 
     def _describe_other(self) -> str:
         try:

@@ -1,6 +1,7 @@
 """Where a running stack is, for other commands on the same data directory."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from kernapay.devstack.pidfile import InUse, PidFile
 
 HOME = Path(".kernapay")
 FILE = "stack.json"
+ENVIRONMENT = "env"
 LOCK = "stack.lock"
 
 
@@ -29,6 +31,18 @@ class StackState:
 
     def write(self, home: Path) -> None:
         write_private(home / FILE, json.dumps(asdict(self), indent=2))
+
+
+def write_environment(home: Path, variables: Mapping[str, str]) -> None:
+    """Write the settings that a stack chose, secrets among them, for shells: `. .kernapay/env`."""
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())]
+    write_private(home / ENVIRONMENT, "".join(lines))
+
+
+def remove(home: Path) -> None:
+    """Take away what says where the stack is: it has ended."""
+    for name in (FILE, ENVIRONMENT):
+        (home / name).unlink(missing_ok=True)
 
 
 def find_stack(home: Path = HOME) -> StackState:

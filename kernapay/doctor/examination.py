@@ -25,10 +25,7 @@ async def examine(settings: Settings, clock: Clock = now) -> AsyncIterator[Findi
         for finding in messages(settings):
             yield finding
     finally:
-        await services.cache.redis.aclose()
-        for pool in services.pools:
-            pool.close()
-        services.mongo.close()
+        await services.close()
 
 
 def _configuration(settings: Settings) -> Iterator[Finding]:

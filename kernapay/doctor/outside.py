@@ -79,6 +79,8 @@ def messages(settings: Settings) -> Iterator[Finding]:
         ("SMS", providers.sms, "FAST_2_SMS_KEY"),
     ]
     wanted = {"email": {"e-mail"}, "mobile": {"SMS"}, "both": {"e-mail", "SMS"}}
+    if not any(provider(settings) for _, provider, _ in ways):
+        wanted["any"] = {"e-mail", "SMS"}  # with one of them, the other is not needed
     for name, provider, variables in ways:
         if provider(settings) is not None:
             yield Finding(Level.OK, name, "a provider is configured")

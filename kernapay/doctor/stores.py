@@ -24,7 +24,10 @@ _OLDEST_REDIS: Final = (6, 0)
 
 
 def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
-    client, db = open_database(settings.mongodb_url.get_secret_value())
+    try:
+        client, db = open_database(settings.mongodb_url.get_secret_value())
+    except PyMongoError as error:  # an SRV address is looked up already here
+        return [_unusable(error)]
     try:
         asked = clock()
         hello = client.admin.command("hello")
@@ -37,16 +40,18 @@ def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
             _administrators(db),
         ]
     except PyMongoError as error:
-        return [
-            Finding(
-                Level.FAIL,
-                "MongoDB",
-                f"cannot be used: {type(error).__name__}",
-                "start it, and check MONGODB_URL, its user and its password",
-            )
-        ]
+        return [_unusable(error)]
     finally:
         client.close()
+
+
+def _unusable(error: PyMongoError) -> Finding:
+    return Finding(
+        Level.FAIL,
+        "MongoDB",
+        f"cannot be used: {type(error).__name__}",
+        "start it, and check MONGODB_URL, its host, its user and its password",
+    )
 
 
 def _mongodb_server(

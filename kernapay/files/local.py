@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from time import time
@@ -21,6 +22,8 @@ from kernapay.files.base import FILE_NAME, LINK_LIFETIME, FileLink
 PATH: Final = "/v1/api/files"
 # A link lives for minutes, and what it leads to can be made again: nothing personal is left lying about.
 _KEPT: Final = timedelta(days=1)
+_TIDY_EVERY: Final = timedelta(minutes=10)
+_OURS: Final = rf"{FILE_NAME}|\.[0-9a-f]{{16}}\.part"
 
 
 class LinkRefused(Forbidden):
@@ -39,6 +42,7 @@ class LocalFiles:
         self._keys = [derive_key(secret, "files") for secret in secrets]
         self._pool = pool
         self._clock = clock
+        self._tidy_at = 0.0
 
     async def put(self, name: str, content: IO[bytes]) -> None:
         await self._pool.run(self._put, name, content)
@@ -75,25 +79,27 @@ class LocalFiles:
             ) as file:
                 shutil.copyfileobj(content, file)
             part.replace(self._folder / name)
-            self._forget_old()
         except OSError as error:
             part.unlink(missing_ok=True)
             raise Unavailable("The file cannot be stored now.") from error
+        if time() >= self._tidy_at:
+            self._tidy_at = time() + _TIDY_EVERY.total_seconds()
+            self._forget_old()
 
     def _forget_old(self) -> None:
+        """Remove what is ours and old. Others may do the same at the same time, and a folder may hold more."""
         oldest = time() - _KEPT.total_seconds()
         for path in self._folder.iterdir():
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            if re.fullmatch(_OURS, path.name):
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime < oldest:
+                        path.unlink()
 
     def _check(self) -> None:
-        probe = self._folder / f".{secrets.token_hex(8)}.part"
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            probe.touch(mode=0o600)
-            probe.unlink()
-        except OSError as error:
-            raise Unavailable(f"{self._folder} cannot be written: {error.strerror}.") from error
+        # The first file makes the folder; whoever only looks makes nothing.
+        place = next(p for p in (self._folder, *self._folder.parents) if os.path.lexists(p))
+        if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            raise Unavailable(f"{place} cannot be written.")
 
     def _sign(self, key: bytes, name: str, expires: int) -> str:
         return hmac.digest(key, f"{name}\n{expires}".encode(), hashlib.sha256).hex()

@@ -13,6 +13,7 @@ import urllib3
 from urllib3.util import Timeout, make_headers
 
 from kernapay.core.metrics import GATEWAY
+from kernapay.core.text import UNREADABLE
 from kernapay.gateway.base import GatewayBusy, GatewayError, GatewayRejected, GatewayUnknown
 
 _CONNECT_SECONDS: Final = 3.0
@@ -103,7 +104,7 @@ def _read(status: int, body: bytes) -> Answer:
     if status in (200, 201):
         try:
             return Answer(status, msgspec.json.decode(body))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise GatewayUnknown(
                 "The payment gateway's answer cannot be read.", http_status=status
             ) from error
@@ -113,7 +114,7 @@ def _read(status: int, body: bytes) -> Answer:
 def _error(status: int, body: bytes) -> GatewayError:
     try:
         problem = msgspec.json.decode(body, type=_Envelope).error
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         problem = _Problem()  # a proxy's HTML page, or nothing
     facts: dict[str, Any] = {
         "http_status": status,

@@ -24,7 +24,7 @@ _AT_ONCE: Final = 8
 _NUDGES: Final = 2
 _SWEEPS_PER_NUDGE: Final = 10
 _CLOSING_SECONDS: Final = 5.0
-_DIGITS: Final = re.compile(r"\d{4,}")
+_PERSONAL: Final = re.compile(r"\S*@\S*|\d{4,}")
 _HOW: Final = {
     Channel.EMAIL: "set EMAIL_API_KEY and SENDER_EMAIL",
     Channel.SMS: "set FAST_2_SMS_KEY",
@@ -149,7 +149,8 @@ class Outbox:
         try:
             text = self._sealer.open(message.sealed_text or b"")
         except BrokenSeal as error:
-            raise Rejected(str(error)) from error
+            # While the secret is changed, another process may be able to; nobody waits past its expiry.
+            raise TryLater(str(error)) from error
         if message.channel is Channel.EMAIL and self._email is not None:
             await self._email.send(message.to or "", message.subject or "", text)
         elif message.channel is Channel.SMS and self._sms is not None:
@@ -163,8 +164,8 @@ class Outbox:
             self._report(message, "sent")
             return
         expected = isinstance(failure, DeliveryFailure)
-        # Providers quote what they were sent: neither a code nor a number may stay behind.
-        said = _DIGITS.sub("…", str(failure)) if expected else type(failure).__name__
+        # Providers quote what they were sent: neither a code nor an address may stay behind.
+        said = _PERSONAL.sub("…", str(failure)) if expected else type(failure).__name__
         again = self._clock() + _delay(message, failure)
         if isinstance(failure, Rejected) or again >= message.expires_at:
             reason = f"given up after {message.attempts}: {said}"

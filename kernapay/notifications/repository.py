@@ -39,6 +39,7 @@ class MessageRepository(Repository[Message]):
             set__error=error,
             unset__sealed_text=True,
             unset__to=True,
+            unset__subject=True,
         )
 
     async def retry_at(self, message: Message, at: datetime, error: str) -> None:

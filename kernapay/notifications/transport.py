@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import httpx
 import msgspec
 
+from kernapay.core.text import UNREADABLE
 from kernapay.notifications.base import TryLater
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
@@ -48,12 +49,16 @@ def read(answer: httpx.Response, shape: type[AnswerT]) -> AnswerT | None:
     """Decode the answer; None when it is not what the provider documents."""
     try:
         return msgspec.json.decode(answer.content, type=shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
 def reason(answer: httpx.Response, text: str) -> str:
-    return f"HTTP {answer.status_code}: {text}"[:_LONGEST_REASON]
+    said = f"HTTP {answer.status_code}: {text}"
+    if len(said) > _LONGEST_REASON:
+        # Not within a word: half an address could not be told for one.
+        said = said[:_LONGEST_REASON].rpartition(" ")[0]
+    return said
 
 
 def _seconds(answer: httpx.Response) -> int:

@@ -1,9 +1,10 @@
 """The OpenAPI document and Swagger UI, from local files."""
 
+import asyncio
 from pathlib import Path
 from typing import Any, Final
 
-from litestar import Router
+from litestar import Request, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
@@ -12,6 +13,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import Method
 
 from kernapay import __version__
+from kernapay.ops.schema import document
 from kernapay.security.headers import DOCS_PATH
 
 _ASSETS: Final = f"{DOCS_PATH}/assets"
@@ -36,7 +38,9 @@ def openapi_config() -> OpenAPIConfig:
         license=License(name="MIT", identifier="MIT"),
         contact=Contact(name="KernaPay"),
         servers=[Server(url="/")],
-        path=DOCS_PATH,
+        openapi_router=Router(
+            DOCS_PATH, route_handlers=[], include_in_schema=False, before_request=_write
+        ),
         operation_id_creator=_operation_id,
         use_handler_docstrings=True,
         tags=[
@@ -45,7 +49,11 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="Payments", description="Creating, verifying and looking up payments."),
             Tag(name="Webhooks", description="What the gateway calls."),
             Tag(name="Files", description="Stored receipts and exports."),
-            Tag(name="Administration", description="Accounts, API keys and the audit log."),
+            Tag(
+                name="Administration",
+                description="Accounts, API keys and the audit log. API keys may look at accounts and at the log; "
+                "changes are for people.",
+            ),
             Tag(name="Reconciliation", description="Comparing our records with the gateway's."),
             Tag(name="Operations", description="Health and metrics."),
         ],
@@ -75,6 +83,10 @@ def openapi_config() -> OpenAPIConfig:
             )
         ],
     )
+
+
+async def _write(request: Request[Any, Any, Any]) -> None:
+    await asyncio.to_thread(document, request.app)
 
 
 def assets() -> Router:

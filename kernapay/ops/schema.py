@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from inspect import cleandoc
+from threading import Lock
 from typing import Any, Final
 
 import msgspec
@@ -48,6 +49,7 @@ from kernapay.security.authentication import PUBLIC
 from kernapay.security.principal import Role
 from kernapay.security.rate_limits import RateLimited
 
+_writing: Final = Lock()
 _REFS: Final = "#/components/schemas/"
 _GENERIC: Final = re.compile(r"^(\w+?)_(\w+)_$")
 _NEEDS_STORES: Final = "/v1/api/"
@@ -140,8 +142,22 @@ class _Route:
             yield Unavailable
 
 
-def complete(app: Litestar) -> None:
-    """Describe bodies, answers, errors and parameters in the application's OpenAPI document."""
+def document(app: Litestar) -> dict[str, Any]:
+    """Give the application's OpenAPI document, as it is served.
+
+    The first call takes a while, so it is no work for an event loop, nor for the start of a process.
+    """
+    with _writing:
+        if "document" not in app.state:
+            _complete(app)
+            plugin: Any = app.plugins.get("OpenAPIPlugin")
+            app.state["document"] = plugin.provide_openapi_schema()
+    written: dict[str, Any] = app.state["document"]
+    return written
+
+
+def _complete(app: Litestar) -> None:
+    """Describe bodies, answers, errors and parameters in what Litestar has written."""
     routes = list(_routes(app))
     requests = {route.body for route in routes if route.body is not None}
     answers = {answer for route in routes for answer, _ in route.answers.values()}

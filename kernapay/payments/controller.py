@@ -158,11 +158,13 @@ class PaymentController(Controller):
         Repeat the call with the same `idempotencyKey` as often as you like: there is one refund. The first answer is a
         201, a repeat a 200 with the refund as it stands then.
         """
+        # Found first: the log keeps its entries for good, so an invented reference leaves none.
+        payment = await refunds.payment_of(request.user, reference_id)
         asked = {"amount": data.amount}
         async with audit.action(
             request.user, "payment.refund", f"payment:{reference_id}", after=asked
         ):
-            made, new = await refunds.refund(request.user, reference_id, data, idempotency_key)
+            made, new = await refunds.refund(request.user, payment, data, idempotency_key)
         return Response(Success(made), status_code=201 if new else 200)
 
     @post(

@@ -203,3 +203,13 @@ class PaymentView(Struct, rename="camel"):
     amount_refunded: int = 0
     refunds: Annotated[list[RefundView], Meta(examples=[[]])] = []
     paid_at: Instant | None = None
+
+
+When = Annotated[str, Meta(min_length=10, max_length=40, examples=["2026-01-01"])]
+
+
+class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """Days, or times with a zone; `from` is inclusive, `to` is not."""
+
+    start: When = field(name="from")
+    end: When = field(name="to")

@@ -3,7 +3,7 @@
 import csv
 import secrets
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from io import StringIO
 from tempfile import SpooledTemporaryFile
 from typing import Final
@@ -13,6 +13,7 @@ from msgspec.structs import astuple, fields
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.clock import in_utc
 from kernapay.core.errors import InvalidInput
 from kernapay.core.filters import BeforeAfter, OrderBy
 from kernapay.files.base import FileLink, FileStore
@@ -99,7 +100,7 @@ def read_instant(text: str, field: str) -> datetime:
         raise InvalidInput(
             "Must be a day such as 2026-01-31, or a time such as 2026-01-31T10:15:00Z.", field=field
         ) from error
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return in_utc(instant, field)
 
 
 def _csv(rows: Iterable[Iterable[object]]) -> bytes:

@@ -45,7 +45,7 @@ class ReceiptService:
         self._pool = pool
 
     async def receipt(self, principal: Principal, reference_id: str) -> bytes:
-        """Give the receipt as PDF; the same bytes as long as the payment stays the same.
+        """Give the receipt as PDF; the same bytes as long as the payment and the payer's name stay the same.
 
         Raises NotFound, NoReceipt.
         """

@@ -68,19 +68,23 @@ class RefundService:
         self.lease: Final = gateway_timeout * 3
         self._clock = clock
 
-    async def refund(
-        self, principal: Principal, reference_id: str, data: RefundCreate, header_key: str | None
-    ) -> tuple[RefundCreated, bool]:
-        """Refund a part or, without an amount, all that remains: the refund, and whether it is new.
-
-        Raises NotFound, InvalidInput, NotRefundable, RefundKeyReused, RefundRejected, RefundInProgress,
-        GatewayUnknown (the reservation stands and the same key resumes it), Unavailable.
-        """
-        key = one_key(data.idempotency_key, header_key)
+    async def payment_of(self, principal: Principal, reference_id: str) -> Payment:
+        """Give the payment whose money the caller may give back. Raises NotFound to all others."""
         mine = {} if principal.is_admin else {"provider_id": principal.id}
         payment = await self._payments.get_one_or_none(reference_id=reference_id, **mine)
         if payment is None:
             raise NotFound("There is no such payment of yours.")
+        return payment
+
+    async def refund(
+        self, principal: Principal, payment: Payment, data: RefundCreate, header_key: str | None
+    ) -> tuple[RefundCreated, bool]:
+        """Refund a part or, without an amount, all that remains: the refund, and whether it is new.
+
+        Raises InvalidInput, NotRefundable, RefundKeyReused, RefundRejected, RefundInProgress,
+        GatewayUnknown (the reservation stands and the same key resumes it), Unavailable.
+        """
+        key = one_key(data.idempotency_key, header_key)
         known = _by_key(payment, key)
         if known is None:
             payment, known, new = await self._reserve(principal, payment, data, key)

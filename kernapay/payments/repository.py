@@ -6,7 +6,8 @@ from typing import Any
 
 from pymongo import ReturnDocument
 
-from kernapay.core.cache import Cache, cached
+from kernapay.core.cache import Cache
+from kernapay.core.cached import cached
 from kernapay.core.clock import Clock, now
 from kernapay.core.crashpoints import crash_point
 from kernapay.core.filters import LimitOffset, OrderBy
@@ -106,24 +107,21 @@ class PaymentRepository(Repository[Payment]):
         """Make the event's move, or return None when the payment is already past it."""
         sources, target = MOVES[event]
         at = self.clock()
-        # Before the write too: should this process die right after it, nobody might come back to drop the history.
-        await self.history.evict(user_id=str(payment.user_id))
-        moved = await self.update_where(
-            {
-                **_one(payment),
-                "status__in": sources,
-                "razorpay_order_id": payment.razorpay_order_id,
-                "amount": payment.amount,
-                "currency": payment.currency,
-            },
-            set__status=target,
-            push__history=Step(status=target, at=at, **step),
-            **({"set__paid_at": at} if target is Status.SUCCESS else {}),
-            **change,
-        )
-        crash_point("settle.written")
-        # Also when nothing moved: the process that did move it may have died before its own eviction.
-        await self.history.evict(user_id=str(payment.user_id))
+        async with self.history.changing(user_id=str(payment.user_id)):
+            moved = await self.update_where(
+                {
+                    **_one(payment),
+                    "status__in": sources,
+                    "razorpay_order_id": payment.razorpay_order_id,
+                    "amount": payment.amount,
+                    "currency": payment.currency,
+                },
+                set__status=target,
+                push__history=Step(status=target, at=at, **step),
+                **({"set__paid_at": at} if target is Status.SUCCESS else {}),
+                **change,
+            )
+            crash_point("settle.written")
         return moved
 
     async def note_authorized(
@@ -161,10 +159,9 @@ class PaymentRepository(Repository[Payment]):
             )
             return self._document(row)
 
-        await self.history.evict(user_id=str(payment.user_id))
-        changed = await self._run(update)
-        crash_point("settle.refund_written")
-        await self.history.evict(user_id=str(payment.user_id))
+        async with self.history.changing(user_id=str(payment.user_id)):
+            changed = await self._run(update)
+            crash_point("settle.refund_written")
         return changed or payment
 
     async def reserve_refund(self, payment: Payment, refund: Refund) -> Payment | None:

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from bson import ObjectId
+
 from kernapay.core.clock import Clock, now
 from kernapay.core.crashpoints import crash_point
 from kernapay.core.errors import Conflict, InvalidInput, KernaPayError, NotFound
@@ -173,10 +175,12 @@ class PaymentService:
     async def show(self, principal: Principal, reference_id: str) -> PaymentView:
         """Give everything about a payment to those who may see it. Raises NotFound to all others."""
         mine: dict[str, Any] = {}
+        caller = principal.id
         if principal.role is Role.USER:
-            mine = {"user_id": principal.id}
+            mine = {"user_id": caller}
         elif principal.role is Role.PROVIDER:
-            mine = {"provider_id": principal.id}
+            # Their own of a time when they were payers, too.
+            mine = {"__raw__": {"$or": [{"userId": ObjectId(caller)}, {"providerId": caller}]}}
         view = await self._payments.select_one(PaymentView, reference_id=reference_id, **mine)
         if view is None:
             raise NotFound("There is no such payment of yours.")

@@ -84,7 +84,7 @@ class Settlement:
         Raises UnknownOrder, GatewayError when the order had to be looked up, Unavailable.
         """
         payment = await self._payment_of(evidence.payment)
-        if (reason := self._misfit(payment, evidence.payment)) is not None:
+        if (reason := self._misfit(payment, evidence.payment, event)) is not None:
             await self._keep_mismatch(payment, evidence, reason)
             return Settled(payment, Outcome.MISMATCH, reason)
         if evidence.refund is not None:
@@ -108,7 +108,7 @@ class Settlement:
                 return Settled(payment, Outcome.MISMATCH, reason)
             facts = await self._capture(payment, facts)
             crash_point("capture.captured")
-        event = Event.CAPTURED if facts.captured or facts.status == "captured" else Event.DECLINED
+        event = Event.CAPTURED if _is_captured(facts) else Event.DECLINED
         return await self.settle(event, replace(evidence, payment=facts))
 
     async def expire(self, payment: Payment) -> Settled:
@@ -172,7 +172,7 @@ class Settlement:
 
     async def _refund(self, payment: Payment, evidence: Evidence, refund: GatewayRefund) -> Settled:
         facts = evidence.payment
-        if not facts.captured and facts.status != "captured":
+        if not _is_captured(facts):
             # The gateway gave back what was never captured: that sale did not happen.
             return await self._move(payment, Event.DECLINED, evidence)
         if refund.payment_id != facts.id or refund.currency != payment.currency:
@@ -209,13 +209,20 @@ class Settlement:
             )
         return payment
 
-    def _misfit(self, payment: Payment, facts: GatewayPayment) -> str | None:
+    def _misfit(
+        self, payment: Payment, facts: GatewayPayment, event: Event | None = None
+    ) -> str | None:
         if payment.razorpay_order_id != facts.order_id:
             return "order"
         if payment.amount != facts.amount:
             return "amount"
         if payment.currency != facts.currency:
             return "currency"
+        # An event's name alone proves nothing: what it tells of has to say the same.
+        if event in (Event.CAPTURED, Event.DECLINED) and (
+            _is_captured(facts) is not (event is Event.CAPTURED)
+        ):
+            return "status"
         return None
 
     async def _keep_mismatch(self, payment: Payment, evidence: Evidence, reason: str) -> None:
@@ -235,6 +242,10 @@ class Settlement:
                 currency=facts.currency,
             ),
         )
+
+
+def _is_captured(facts: GatewayPayment) -> bool:
+    return facts.captured or facts.status == "captured"
 
 
 _ATTEMPTS: Final = ("captured", "refunded", "authorized", "created", "failed")

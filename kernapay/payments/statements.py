@@ -6,26 +6,16 @@ from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
-from msgspec import Meta, Struct, field
 
 from kernapay.core.documented import problems
 from kernapay.files.base import MEDIA_TYPES, FileLink
-from kernapay.payments.dtos import PaymentSummary
+from kernapay.payments.dtos import ExportRequest, PaymentSummary
 from kernapay.payments.export import ExportService, read_instant
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.receipts import NoReceipt, ReceiptService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.security.guards import HasRole, SignedIn
 from kernapay.security.principal import Authenticated, Role
-
-When = Annotated[str, Meta(min_length=10, max_length=40, examples=["2026-01-01"])]
-
-
-class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """Days, or times with a zone; `from` is inclusive, `to` is not."""
-
-    start: When = field(name="from")
-    end: When = field(name="to")
 
 
 class StatementController(Controller):

@@ -1,8 +1,9 @@
 """What crosses the wire about reconciliation."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
 from kernapay.reconciliation.models import Kind, ReportState
@@ -11,8 +12,12 @@ from kernapay.reconciliation.models import Kind, ReportState
 class ReportRequest(Struct, forbid_unknown_fields=True):
     """A window of at most 31 days; `to` is where it ends, in the past."""
 
-    window_from: datetime = field(name="from")
-    window_to: datetime = field(name="to")
+    window_from: Annotated[datetime, Meta(tz=True, examples=["2026-01-30T00:00:00Z"])] = field(
+        name="from"
+    )
+    window_to: Annotated[datetime, Meta(tz=True, examples=["2026-01-31T00:00:00Z"])] = field(
+        name="to"
+    )
 
 
 class ReportView(Struct, rename="camel"):

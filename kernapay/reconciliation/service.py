@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from kernapay.core.clock import Clock, now
+from kernapay.core.clock import Clock, in_utc, now
 from kernapay.core.crashpoints import crash_point
 from kernapay.core.errors import Conflict, InvalidInput, KernaPayError
 from kernapay.core.ids import payment_id_of
@@ -76,6 +76,7 @@ class ReconciliationService:
         """Order a comparison of a window. A worker makes it, unless the caller does. Raises InvalidInput."""
         if after.tzinfo is None or before.tzinfo is None:
             raise InvalidInput("Say the time zone: 2026-01-31T00:00:00Z.", field="from")
+        after, before = in_utc(after, "from"), in_utc(before, "to")
         if not timedelta(0) < before - after <= _LONGEST_WINDOW:
             raise InvalidInput("Must be after `from`, by at most 31 days.", field="to")
         if before > self._clock():

@@ -47,11 +47,12 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        sent = connection.headers.getall("authorization", [])
+        # Of two, a proxy may have checked the other one.
+        scheme, _, token = (sent[0] if len(sent) == 1 else "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
         token = token.strip()
         if token.startswith(KEY_PREFIX):
             return AuthenticationResult(user=await self._load_key(token), auth=None)
-        claims = self._tokens.read(token)
-        return AuthenticationResult(user=await self._load(claims), auth=claims)
+        return AuthenticationResult(user=await self._load(self._tokens.read(token)), auth=None)

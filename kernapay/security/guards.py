@@ -1,6 +1,5 @@
 """Guard classes: who may use a route."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from litestar.connection import ASGIConnection
@@ -31,7 +30,7 @@ class SignedIn(HasRole):
 
 
 class IsPerson:
-    """Admit people, not API keys: the route hands out or ends credentials."""
+    """Admit people, not API keys: the route hands out or ends credentials, or says who may do what."""
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
         if connection.user.key_id is not None:
@@ -62,26 +61,30 @@ class NotVerified(Forbidden):
 
 _EMAIL_FIRST: Final = "confirm your e-mail address: POST /v1/api/verification/email/request"
 _MOBILE_FIRST: Final = "confirm your mobile number: POST /v1/api/verification/mobile/request"
-# What REQUIRE_VERIFIED may say: who passes, and what the others are told to do.
-_DEMANDS: Final[dict[str, tuple[Callable[[Principal], bool], str]]] = {
-    "none": (lambda _: True, ""),
-    "email": (lambda caller: caller.email_verified, _EMAIL_FIRST),
-    "mobile": (lambda caller: caller.mobile_verified, _MOBILE_FIRST),
-    "any": (
-        lambda caller: caller.email_verified or caller.mobile_verified,
-        f"{_EMAIL_FIRST}, or {_MOBILE_FIRST}",
-    ),
-    "both": (
-        lambda caller: caller.email_verified and caller.mobile_verified,
-        f"{_EMAIL_FIRST}, and {_MOBILE_FIRST}",
-    ),
-}
 
 
 class IsVerified:
     """Admit callers with the verified contacts that REQUIRE_VERIFIED demands; the app's state carries it."""
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
-        admits, advice = _DEMANDS[connection.app.state.require_verified]
-        if not admits(connection.user):
-            raise NotVerified(f"Before you pay, {advice}.")
+        missing = _missing(connection.app.state.require_verified, connection.user)
+        if missing:
+            raise NotVerified(f"Before you pay, {missing}.")
+
+
+def _missing(demand: str, caller: Principal) -> str:
+    """What the caller has to do first, by the choices of REQUIRE_VERIFIED."""
+    email = "" if caller.email_verified else _EMAIL_FIRST
+    mobile = "" if caller.mobile_verified else _MOBILE_FIRST
+    match demand:
+        case "email":
+            return email
+        case "mobile":
+            return mobile
+        case "both":
+            return ", and ".join(filter(None, (email, mobile)))
+        case "any":
+            return f"{email}, or {mobile}" if email and mobile else ""
+        case "none":
+            return ""
+    raise ValueError(f"no such demand: {demand}")

@@ -68,8 +68,10 @@ class PasswordHasher:
         if hashed is None:
             self._context.hash(password)
             return False, None
-        # Plain bcrypt hashes come from the service this one replaces; bcrypt refuses what passes 72 bytes.
-        if len(password.encode()) > 72 and not hashed.startswith("$bcrypt-sha256$"):
+        # Plain bcrypt hashes come from the service this one replaces; bcrypt takes neither more than
+        # 72 bytes nor a NUL.
+        beyond_bcrypt = len(password.encode()) > 72 or "\0" in password
+        if beyond_bcrypt and not hashed.startswith("$bcrypt-sha256$"):
             self._context.hash(password)
             return False, None
         fits, newer = self._context.verify_and_update(password, hashed)

@@ -131,18 +131,30 @@ class RateLimiter:
         """Tell whether one more would be admitted, without counting it."""
         return await self._strictest(name, subject, self._look)
 
+    async def clear(self, name: str, subject: str) -> None:
+        """Forget what the subject did."""
+        for key, item in self._windows(name, subject):
+            await self._own.clear_sliding_window(key, item.get_expiry())
+            if self._shared_is_up:
+                try:
+                    await self._shared.clear_sliding_window(key, item.get_expiry())
+                except RedisFailure as error:
+                    self._rest(error)
+
     async def _strictest(
         self, name: str, subject: str, ask: Callable[[str, RateLimitItem], Awaitable[Verdict]]
     ) -> Verdict | None:
-        items = self._limits.get(name, ())
-        if not items:
+        windows = self._windows(name, subject)
+        if not windows:
             return None
-        digest = hashlib.blake2b(subject.encode(), key=self._key, digest_size=16).hexdigest()
-        keys = [item.key_for(name, digest) for item in items]
-        if len(items) == 1:  # a gathering costs as much as the question
-            return await ask(keys[0], items[0])
-        verdicts = await asyncio.gather(*map(ask, keys, items))
+        if len(windows) == 1:  # a gathering costs as much as the question
+            return await ask(*windows[0])
+        verdicts = await asyncio.gather(*(ask(*window) for window in windows))
         return min(verdicts, key=lambda each: (each.admitted, each.remaining, -each.wait))
+
+    def _windows(self, name: str, subject: str) -> list[tuple[str, RateLimitItem]]:
+        digest = hashlib.blake2b(subject.encode(), key=self._key, digest_size=16).hexdigest()
+        return [(item.key_for(name, digest), item) for item in self._limits.get(name, ())]
 
     async def _hit(self, key: str, item: RateLimitItem) -> Verdict:
         if self._shared_is_up:
@@ -225,7 +237,7 @@ class PasswordAttempts:
         if not self._limiter.limits(self.NAME):
             yield
             return
-        subject = f"{account} {address}"
+        subject = _guesser(account, address)
         # One after the other, or a burst of guesses would all be let in before the first is found wrong.
         async with self._turns.setdefault(subject, asyncio.Lock()):
             verdict = await self._limiter.look(self.NAME, subject)
@@ -238,3 +250,11 @@ class PasswordAttempts:
             except (Unauthenticated, InvalidInput):
                 await self._limiter.hit(self.NAME, subject)
                 raise
+
+    async def forgive(self, account: str, address: str) -> None:
+        """Forget the wrong passwords: whoever guessed has shown who they are."""
+        await self._limiter.clear(self.NAME, _guesser(account, address))
+
+
+def _guesser(account: str, address: str) -> str:
+    return f"{account} {address}"

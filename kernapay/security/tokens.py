@@ -51,7 +51,7 @@ class TokenIssuer:
         self._secrets = tuple(secrets)
         self.lifetime = lifetime
         self._clock = clock
-        # Remembers that a signature is good, never that a session is.
+        # Remembers that a signature is good, never that a session is; and nothing of tokens that are not ours.
         self._verified = lru_cache(_REMEMBERED)(self._verify)
 
     def issue(self, user_id: str, session_id: str, expires_at: datetime) -> str:
@@ -72,14 +72,14 @@ class TokenIssuer:
 
     def read(self, token: str) -> Claims:
         """Raises Unauthenticated unless the token is ours, whole and unexpired."""
-        claims = self._verified(token) if len(token) <= _MAX_LENGTH else None
-        if claims is None:
+        if len(token) > _MAX_LENGTH:
             raise Unauthenticated("The token is not valid.")
+        claims = self._verified(token)
         if claims.exp <= self._clock().timestamp():
             raise Unauthenticated("The token has expired.")
         return claims
 
-    def _verify(self, token: str) -> Claims | None:
+    def _verify(self, token: str) -> Claims:
         for secret in self._secrets:
             try:
                 payload = jwt.decode(
@@ -94,7 +94,7 @@ class TokenIssuer:
             # python-jose lets some malformed input through as plain errors of its parsers.
             except (JOSEError, ValueError, OverflowError, TypeError, AttributeError):
                 continue
-        return None
+        raise Unauthenticated("The token is not valid.")
 
 
 class RefreshTokens:

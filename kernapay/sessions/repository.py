@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from kernapay.core.cache import Cache, cached
+from kernapay.core.cache import Cache
+from kernapay.core.cached import cached
 from kernapay.core.clock import Clock, now
 from kernapay.core.filters import BeforeAfter, LimitOffset, OrderBy
 from kernapay.core.mongo import Mongo
@@ -35,22 +36,21 @@ class SessionRepository(Repository[Session]):
     async def rotate(self, session: Session, new: str, expires_at: datetime) -> Session | None:
         """Put a new refresh token in the place of the one that was read; None when another request was faster."""
         at = self.clock()
-        rotated = await self.update_where(
-            {"id": session.pk, "refresh_hash": session.refresh_hash},
-            set__refresh_hash=new,
-            set__previous_hash=session.refresh_hash,
-            set__rotated_at=at,
-            set__last_used_at=at,
-            set__expires_at=expires_at,
-        )
-        if rotated is not None:
-            await self.session.evict(user_id=str(session.user_id))
-        return rotated
+        async with self.session.changing(user_id=str(session.user_id)):
+            return await self.update_where(
+                {"id": session.pk, "refresh_hash": session.refresh_hash},
+                set__refresh_hash=new,
+                set__previous_hash=session.refresh_hash,
+                set__rotated_at=at,
+                set__last_used_at=at,
+                set__expires_at=expires_at,
+            )
 
     async def touch(self, user_id: str, session_id: str) -> None:
         """Note that the session is in use."""
         where = {"id": session_id, "user_id": user_id}
         await self.update_where(where, set__last_used_at=self.clock())
+        # Only now: without the database, the session is served as long as the cache has it.
         await self.session.evict(user_id=user_id)
 
     async def end(
@@ -62,6 +62,5 @@ class SessionRepository(Repository[Session]):
             which["id"] = session_id
         if keep is not None:
             which["id__ne"] = keep
-        ended = await self.delete_where(**which)
-        await self.session.evict(user_id=user_id)
-        return ended
+        async with self.session.changing(user_id=user_id):
+            return await self.delete_where(**which)

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from kernapay.core.background import Background
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
 from kernapay.security.passwords import PasswordHasher, check_strength
@@ -68,6 +69,7 @@ class SessionService:
         refresh_tokens: RefreshTokens,
         refresh_expiry: timedelta,
         refresh_grace: timedelta,
+        background: Background,
         clock: Clock = now,
         *,
         production: bool,
@@ -81,6 +83,7 @@ class SessionService:
         # A session outlives its tokens, or the longer-lived of them would die with it.
         self._lifetime = max(refresh_expiry, tokens.lifetime)
         self._grace = refresh_grace
+        self._background = background
         self._clock = clock
         self._production = production
 
@@ -209,7 +212,7 @@ class SessionService:
         if found.status is not UserStatus.ACTIVE:
             raise Unauthenticated("This account is not active.")
         if self._clock() - (lease.last_used_at or lease.created_at) >= _NOTED_EVERY:
-            await self._note_use(claims)
+            self._background.start(claims.sid, lambda: self._note_use(claims))
         return Principal(
             id=claims.sub,
             role=found.type,
@@ -222,7 +225,7 @@ class SessionService:
         try:
             await self._sessions.touch(claims.sub, claims.sid)
         except Unavailable as error:
-            _log.info("use_not_noted", code=error.code)  # worth no failed request
+            _log.info("use_not_noted", code=error.code)  # the next request tries again
 
     async def _open(
         self, user: User, user_agent: str | None, newer_password: str | None = None
@@ -256,6 +259,8 @@ class SessionService:
         if fresh and hmac.compare_digest(seen, session.previous_hash or ""):
             successor = self._refresh_tokens.next_of(token, session.refresh_hash or "")
             if successor is not None:
+                # Whoever replaced it may not have got as far as dropping the session.
+                await self._sessions.session.evict(user_id=str(user.pk))
                 return self._signed_in(user, session, successor)
         await self._sessions.end(str(user.pk), session.pk)
         _log.warning("refresh_reused", user_id=str(user.pk))

@@ -2,21 +2,20 @@
 
 import phonenumbers
 from disposable_email_domains import blocklist
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from kernapay.core.errors import InvalidInput
 
 
 def normalise_email(text: str, *, production: bool) -> str:
     """Give the address in the form that is unique per mailbox. Raises InvalidInput, naming `email`."""
-    try:
-        address = validate_email(
-            text.strip(), check_deliverability=False, test_environment=not production
-        )
-    except EmailNotValidError as error:
-        raise InvalidInput(str(error), field="email") from error
-    domain = address.ascii_domain.lower()
-    labels = domain.split(".")
+    return _validated(text, production).normalized.lower()
+
+
+def new_email(text: str, *, production: bool) -> str:
+    """Normalise the address of an account that is to be opened: not a disposable one. Raises InvalidInput."""
+    address = _validated(text, production)
+    labels = address.ascii_domain.lower().split(".")
     if any(".".join(labels[start:]) in blocklist for start in range(len(labels) - 1)):
         raise InvalidInput("Disposable e-mail addresses are not accepted.", field="email")
     return address.normalized.lower()
@@ -24,12 +23,39 @@ def normalise_email(text: str, *, production: bool) -> str:
 
 def check_phone(country_code: str, number: int | str) -> int:
     """Give the national number. Raises InvalidInput, naming `mobileNumber`."""
-    try:
-        parsed = phonenumbers.parse(f"{country_code}{number}", None)
-    except phonenumbers.NumberParseException as error:
-        raise InvalidInput("This is not a phone number.", field="mobileNumber") from error
-    if not phonenumbers.is_valid_number(parsed):
+    if _parsed(country_code, number) is None:
         raise InvalidInput(
             f"This is not a valid phone number in {country_code}.", field="mobileNumber"
         )
     return int(number)
+
+
+def international(country_code: str, number: int | str) -> str | None:
+    """Give the number as the world dials it (E.164); None when it is not valid."""
+    parsed = _parsed(country_code, number)
+    if parsed is None:
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _validated(text: str, production: bool) -> ValidatedEmail:
+    try:
+        return validate_email(
+            text.strip(), check_deliverability=False, test_environment=not production
+        )
+    except EmailNotValidError as error:
+        raise InvalidInput(str(error), field="email") from error
+
+
+def _parsed(country_code: str, number: int | str) -> phonenumbers.PhoneNumber | None:
+    # In some countries a zero at the beginning belongs to the number, and an integer has lost it.
+    for zero in ("", "0"):
+        try:
+            parsed = phonenumbers.parse(f"{country_code}{zero}{number}", None)
+        except phonenumbers.NumberParseException:
+            continue
+        # `+1242` is how people write a part of the +1 countries; elsewhere a longer code has eaten digits.
+        own_code = parsed.country_code == 1 or f"+{parsed.country_code}" == country_code
+        if own_code and phonenumbers.is_valid_number(parsed):
+            return parsed
+    return None

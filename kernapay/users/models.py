@@ -21,6 +21,8 @@ class User(Record):
 
     email: str = StringField(required=True)
     name: str = StringField(required=True)
+    # What a search for a name goes by: upper and lower case are the same there.
+    name_folded: str = StringField(db_field="nameFolded")
     password: str = StringField(required=True)
     mobile_number: int = LongField(db_field="mobileNumber")
     country_code: str = StringField(db_field="countryCode")

@@ -5,7 +5,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from kernapay.core.cache import Cache, cached
+from kernapay.core.cache import Cache
+from kernapay.core.cached import cached
 from kernapay.core.clock import Clock, now
 from kernapay.core.mongo import Mongo
 from kernapay.core.repository import Repository, Where
@@ -32,9 +33,8 @@ class UserRepository(Repository[User]):
         self, user_id: str, only_if: Where | None = None, /, **change: Any
     ) -> User | None:
         """Change a user, if the row still fits `only_if`; the cached profile is gone before this returns."""
-        user = await self.update_where({**(only_if or {}), "id": user_id}, **change)
-        await self.profile.evict(user_id=user_id)
-        return user
+        async with self.profile.changing(user_id=user_id):
+            return await self.update_where({**(only_if or {}), "id": user_id}, **change)
 
     async def sign_in(self, user: User, refresh_hash: str, newer_password: str | None) -> bool:
         """Note the latest refresh token, if the user is still the one whose password was checked.

@@ -11,7 +11,7 @@ from kernapay.core.errors import Conflict, InvalidInput, NotFound
 from kernapay.core.repository import DuplicateRow
 from kernapay.security.passwords import PasswordHasher, check_strength
 from kernapay.security.principal import Principal
-from kernapay.users.contacts import check_phone, normalise_email
+from kernapay.users.contacts import check_phone, new_email, normalise_email
 from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
 from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
@@ -52,16 +52,18 @@ class UserService:
         """Open an account of any type, for operators. Raises InvalidInput, EmailTaken."""
         if data.password != data.confirm_password:
             raise InvalidInput("The passwords differ.", field="confirmPassword")
-        email = normalise_email(data.email, production=self._production)
+        email = new_email(data.email, production=self._production)
         number = check_phone(data.country_code, data.mobile_number)
         check_strength(data.password, email, data.name)
         # Hashing is the dear part of a sign-up; the unique index stays the judge of a race.
         if await self._users.exists(email=email):
             raise EmailTaken("There is an account with this e-mail address.", field="email")
+        name = data.name.strip()
         user = User(
             id=user_id or ObjectId(),
             email=email,
-            name=data.name.strip(),
+            name=name,
+            name_folded=name.casefold(),
             password=await self._passwords.hash(data.password),
             mobile_number=number,
             country_code=data.country_code,
@@ -80,6 +82,7 @@ class UserService:
         change: dict[str, Any] = {}
         if data.name is not UNSET:
             change["set__name"] = data.name.strip()
+            change["set__name_folded"] = data.name.strip().casefold()
         if data.mobile_number is not UNSET or data.country_code is not UNSET:
             user = await self._users.get(id=principal.id)
             code = data.country_code if data.country_code is not UNSET else user.country_code

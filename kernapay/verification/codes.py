@@ -48,32 +48,44 @@ class Codes:
         self, codes: CodeRepository, jwt_secrets: Sequence[str], clock: Clock = now
     ) -> None:
         self._codes = codes
+        # The present secret's, and the previous one's while it is changed.
         self._keys = tuple(derive_key(secret, "one-time codes") for secret in jwt_secrets)
         self._clock = clock
 
     async def issue(self, purpose: Purpose, subject: str, to: str) -> Issued:
         """Make the subject's new code; the one before is void. Raises TooSoon."""
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
-        key = _key(purpose, subject)
-        digest = _digest(self._keys[0], key, to, code)
-        row = await self._codes.put(key, digest, lifetime=LIFETIME, wait=WAIT, a_day=A_DAY)
+        ids = self._ids(purpose, subject)
+        digest = _digest(self._keys[0], purpose, subject, to, code)
+        row = await self._codes.put(ids, digest, lifetime=LIFETIME, wait=WAIT, a_day=A_DAY)
         if row is None:
-            raise self._too_soon(await self._codes.get_one_or_none(id=key))
+            raise self._too_soon(await self._codes.get_one_or_none(id__in=ids))
         return Issued(code, row.expires_at, row.sent_at + WAIT)
 
     async def redeem(self, purpose: Purpose, subject: str, to: str, code: str) -> None:
         """Spend the subject's code. Raises WrongCode, whatever is wrong with it."""
-        key = _key(purpose, subject)
-        row = await self._codes.try_once(key, ATTEMPTS)
-        digests = [_digest(each, key, to, code) for each in self._keys]
+        await self.spend(await self.check(purpose, subject, to, code))
+
+    async def check(self, purpose: Purpose, subject: str, to: str, code: str) -> Code:
+        """Give the subject's code, to be spent; this was one of its attempts. Raises WrongCode."""
+        row = await self._codes.try_once(self._ids(purpose, subject), ATTEMPTS)
+        digests = [_digest(key, purpose, subject, to, code) for key in self._keys]
         fits = row is not None and any(
             hmac.compare_digest(digest, row.digest or "") for digest in digests
         )
-        if row is None or not fits or not await self._codes.use(row):
-            raise WrongCode(
-                "The code is wrong or no longer valid: check it, or ask for a new one.",
-                field="code",
-            )
+        if row is None or not fits:
+            raise _wrong()
+        return row
+
+    async def spend(self, code: Code) -> None:
+        """Use the code up. Raises WrongCode when another request was faster."""
+        if not await self._codes.use(code):
+            raise _wrong()
+
+    def _ids(self, purpose: Purpose, subject: str) -> list[str]:
+        """Give the ids that the subject's row may have, one for each secret; a new row gets the first."""
+        # The subject may be an e-mail address, and the database writes ids into its own log.
+        return [f"{purpose.value}:{_keyed(key, subject)}" for key in self._keys]
 
     def _too_soon(self, row: Code | None) -> TooSoon:
         at = self._clock()
@@ -86,11 +98,16 @@ class Codes:
         return TooSoon(f"Ask for the next code in {seconds} s.", retry_after=seconds)
 
 
-def _key(purpose: Purpose, subject: str) -> str:
-    return f"{purpose.value}:{subject}"
+def _wrong() -> WrongCode:
+    return WrongCode(
+        "The code is wrong or no longer valid: check it, or ask for a new one.", field="code"
+    )
 
 
-def _digest(key: bytes, subject: str, to: str, code: str) -> str:
+def _digest(key: bytes, purpose: Purpose, subject: str, to: str, code: str) -> str:
     # A plain hash of six digits is undone in a second; without the key this one is not.
-    text = "\0".join((subject, to, code))
+    return _keyed(key, "\0".join((f"{purpose.value}:{subject}", to, code)))
+
+
+def _keyed(key: bytes, text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,6 +1,8 @@
 """HTTP for verified contacts and forgotten passwords."""
 
-from litestar import Controller, Response, post
+from typing import Any
+
+from litestar import Controller, Request, Response, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -9,6 +11,7 @@ from kernapay.core.documented import problems
 from kernapay.core.envelope import Message
 from kernapay.core.errors import Conflict
 from kernapay.notifications.outbox import NoProvider, Outbox
+from kernapay.security.addresses import ClientAddresses
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import IsPerson, SignedIn
 from kernapay.security.principal import Authenticated
@@ -113,12 +116,14 @@ class PasswordController(Controller):
     @post("/reset", status_code=200, responses=problems(WrongCode, Conflict))
     async def reset(
         self,
+        request: Request[Any, Any, Any],
         data: JSONBody[PasswordReset],
         resets: NamedDependency[PasswordResets],
+        addresses: NamedDependency[ClientAddresses],
         outbox: NamedDependency[Outbox],
     ) -> Response[Message]:
         """Set a new password with the code that was sent. Every device is signed out."""
-        await resets.reset(data)
+        await resets.reset(data, addresses.of(request.scope))
         return Response(
             Message("The password is changed: sign in with it."),
             background=BackgroundTask(outbox.nudge),

@@ -21,7 +21,7 @@ class Code(Record):
     meta: ClassVar[dict[str, Any]] = {"collection": "codes"}
 
     id: str = StringField(primary_key=True)
-    """`{purpose}:{subject}`"""
+    """`{purpose}:{keyed digest of the subject}`"""
     digest: str | None = StringField()
     """None once the code was used."""
     attempts: int = IntField(default=0)

@@ -1,5 +1,6 @@
 """Every query on one-time codes."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,17 +17,20 @@ class CodeRepository(Repository[Code]):
     model = Code
 
     async def put(
-        self, key: str, digest: str, *, lifetime: timedelta, wait: timedelta, a_day: int
+        self, ids: Sequence[str], digest: str, *, lifetime: timedelta, wait: timedelta, a_day: int
     ) -> Code | None:
-        """Replace the subject's code; None while the wait since the last one lasts or the day's number is used up."""
+        """Replace the subject's code; None while the wait since the last one lasts or the day's number is used up.
+
+        Its row has one of the ids; a new one gets the first.
+        """
         at = self.clock()
         allowed = {
-            "_id": key,
             "sentAt": {"$lte": at - wait},
             "$or": [{"dayEnds": {"$lte": at}}, {"issued": {"$lt": a_day}}],
         }
-        # On a new row the field is missing, which sorts before every time.
-        new_day = {"$lte": ["$dayEnds", at]}
+        # On a new row the field is missing, which sorts before every time. The row goes when its day ends,
+        # and must not take a live code along.
+        new_day = {"$lte": ["$dayEnds", at + lifetime]}
         values: dict[str, Any] = {
             "digest": {"$literal": digest},
             "attempts": 0,
@@ -39,9 +43,13 @@ class CodeRepository(Repository[Code]):
         }
 
         def upsert() -> Code | None:
+            found = self.rows.find_one({"_id": {"$in": list(ids)}}, {"_id": 1})
             try:
                 row = self.rows.find_one_and_update(
-                    allowed, [{"$set": values}], upsert=True, return_document=ReturnDocument.AFTER
+                    {**allowed, "_id": found["_id"] if found else ids[0]},
+                    [{"$set": values}],
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
                 )
             except DuplicateKeyError:
                 return None  # the row is there and does not allow it
@@ -49,11 +57,11 @@ class CodeRepository(Repository[Code]):
 
         return await self._run(upsert)
 
-    async def try_once(self, key: str, attempts: int) -> Code | None:
+    async def try_once(self, ids: Sequence[str], attempts: int) -> Code | None:
         """Count an attempt on a live code that has attempts left; None when there is none."""
         return await self.update_where(
             {
-                "id": key,
+                "id__in": ids,
                 "digest__ne": None,
                 "attempts__lt": attempts,
                 "expires_at__gt": self.clock(),

@@ -8,6 +8,7 @@ from kernapay.core.errors import InvalidInput
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
 from kernapay.security.passwords import check_strength
+from kernapay.security.rate_limits import PasswordAttempts
 from kernapay.users.contacts import normalise_email
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
@@ -26,6 +27,7 @@ class PasswordResets:
         codes: Codes,
         outbox: Outbox,
         replace_password: Callable[[User, str], Awaitable[object]],
+        attempts: PasswordAttempts,
         sender: str,
         clock: Clock = now,
         *,
@@ -35,6 +37,7 @@ class PasswordResets:
         self._codes = codes
         self._outbox = outbox
         self._replace_password = replace_password
+        self._attempts = attempts
         self._sender = sender
         self._clock = clock
         self._production = production
@@ -61,18 +64,25 @@ class PasswordResets:
             discard=user is None,
         )
 
-    async def reset(self, data: PasswordReset) -> None:
-        """Set a new password and end every session. Raises InvalidInput naming the field, WrongCode."""
+    async def reset(self, data: PasswordReset, client: str) -> None:
+        """Set a new password and end every session; `client` is the address of the caller's machine.
+
+        Raises InvalidInput naming the field, WrongCode.
+        """
         if data.password != data.confirm_password:
             raise InvalidInput("The passwords differ.", field="confirmPassword")
         address = self._address(data.email)
         # Before the code is looked at, and without the account: the answer must not tell whether there is one.
         check_strength(data.password, address, "")
-        await self._codes.redeem(Purpose.PASSWORD, address, address, data.code)
+        code = await self._codes.check(Purpose.PASSWORD, address, address, data.code)
         user = await self._active(address)
         if user is None:
             raise WrongCode("The code is wrong or no longer valid.", field="code")
+        # Whoever has the code may know of the account; it stays good for a better password.
+        check_strength(data.password, address, user.name)
+        await self._codes.spend(code)
         await self._replace_password(user, data.password)
+        await self._attempts.forgive(address, client)
         subject, text = texts.password_changed(self._sender)
         await self._outbox.post(
             Channel.EMAIL,

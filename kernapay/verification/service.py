@@ -4,6 +4,7 @@ from kernapay.core.errors import Conflict, NotFound
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
 from kernapay.security.principal import Principal
+from kernapay.users.contacts import international
 from kernapay.users.dtos import UserView
 from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
@@ -90,6 +91,8 @@ class VerificationService:
             user.is_email_verified if purpose is Purpose.EMAIL else user.is_mobile_number_verified
         )
         if done:
+            # Whoever verified it may not have got as far as dropping the profile.
+            await self._users.profile.evict(user_id=principal.id)
             raise AlreadyVerified("This contact is verified already.")
         return user
 
@@ -104,7 +107,7 @@ class VerificationService:
 def _number(user: User) -> str | None:
     if user.mobile_number is None or user.country_code is None:
         return None
-    return f"{user.country_code}{user.mobile_number}"
+    return international(user.country_code, user.mobile_number)
 
 
 def _sent(to: str, issued: Issued) -> CodeSent:

@@ -14,6 +14,7 @@ from kernapay.core.crashpoints import crash_point
 from kernapay.core.errors import KernaPayError, NotFound
 from kernapay.core.filters import LimitOffset, OrderBy
 from kernapay.core.metrics import WEBHOOKS
+from kernapay.core.text import UNREADABLE
 from kernapay.payments.settlement import Evidence, Settlement, UnknownOrder
 from kernapay.payments.states import Event, Source
 from kernapay.webhooks.dtos import EventName, GatewayEvent
@@ -126,7 +127,7 @@ class WebhookInbox:
             return EventStatus.IGNORED, "not an event of ours"
         try:
             facts = _event.decode(event.body)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise Unreadable(str(error)) from error
         payment, refund = facts.payload.payment, facts.payload.refund
         if payment is None or (kind is None and refund is None):
@@ -173,5 +174,5 @@ def _mark(event_id: str) -> str:
 def _name_of(body: bytes) -> str:
     try:
         return _name.decode(body).event[:100]
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return "unreadable"

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from actors import Actor, People, assert_problem
+from actors import PAYMENTS, Actor, People, assert_problem
+from bson import ObjectId
 from factories import PASSWORD, new_email
 from pymongo.database import Database
 from stack import Sandbox, bare_environment
@@ -15,6 +17,7 @@ from stack import Sandbox, bare_environment
 from kernapay.audit.models import AuditEntry
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Unavailable
+from kernapay.core.ids import new_reference_id
 from kernapay.devstack.ports import HOST, free_port
 
 Store = Database[dict[str, Any]]
@@ -45,16 +48,19 @@ def test_every_privileged_action_leaves_an_entry(admin: Actor, user: Actor) -> N
     created = admin.call("POST", "/v1/api/admin/api-keys", json={"name": "A", "role": "ADMIN"})
     key = created.json()["details"]["_id"]
     machine = {"Authorization": f"Bearer {created.json()['key']}"}
-    admin.client.post(f"{USERS_ADMIN}/{user.id}/deactivate", headers=machine)
+    admin.call("POST", f"{USERS_ADMIN}/{user.id}/deactivate")
     admin.call("POST", f"{USERS_ADMIN}/{user.id}/activate")
+    export = "/v1/api/payments/export?from=2020-01-01&to=2020-01-02"
+    admin.client.get(export, headers=machine)
     admin.call("DELETE", f"/v1/api/admin/api-keys/{key}")
-    admin.call("GET", "/v1/api/payments/export?from=2020-01-01&to=2020-01-02")
+    admin.call("GET", export)
     found = entries(admin, actor=admin.id)
     assert [(entry["action"], entry["keyId"]) for entry in found] == [
         ("payments.export", None),
         ("api_key.revoke", None),
+        ("payments.export", key),
         ("user.change", None),
-        ("user.change", key),
+        ("user.change", None),
         ("api_key.create", None),
     ]
 
@@ -96,6 +102,28 @@ def test_an_action_that_fails_says_so_in_a_second_entry(admin: Actor, user: Acto
     assert (first["failure"], second["failure"]) == (None, "email_taken")
 
 
+@pytest.mark.anyio
+async def test_an_action_that_breaks_says_so_too(in_process: Any, store: Store) -> None:
+    async with in_process() as client:
+        audit = client.app.state.services.audit
+        target = f"user:{ObjectId()}"
+        with pytest.raises(ZeroDivisionError):
+            async with audit.action(None, "user.change", target):
+                raise ZeroDivisionError
+        found, _ = await audit.search(count=10, target=target)
+    assert [entry.failure for entry in found] == ["internal_error", None]
+
+
+def test_a_refund_of_an_invented_payment_leaves_no_entry(admin: Actor, people: People) -> None:
+    provider = people.new("PROVIDER")
+    reference = new_reference_id(provider.id, datetime.now(UTC))
+    invented = f"{PAYMENTS}/{reference}/refunds"
+    body = {"amount": 100, "idempotencyKey": "invented"}
+    assert_problem(provider.call("POST", invented, json=body), 404)
+    assert entries(admin, actor=provider.id) == []
+
+
+@pytest.mark.owasp(line="API3")
 def test_the_log_holds_no_personal_data(admin: Actor, people: People, store: Store) -> None:
     person = people.new("PROVIDER")
     assert admin.call("POST", f"{USERS_ADMIN}/{person.id}/deactivate").status_code == 200
@@ -132,10 +160,12 @@ def test_bad_filters_are_named(admin: Actor, query: str, field: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["USER", "PROVIDER", "LAB_ASSISTANT"])
+@pytest.mark.owasp(line="API5")
 def test_only_administrators_read_it(people: People, role: str) -> None:
     assert people.new(role).call("GET", AUDIT).status_code == 403
 
 
+@pytest.mark.owasp(line="API5")
 def test_nobody_can_change_or_delete_an_entry(admin: Actor) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert admin.call(method, AUDIT, json={}).status_code == 405
@@ -152,9 +182,9 @@ def test_nobody_can_change_or_delete_an_entry(admin: Actor) -> None:
 def test_appointing_an_administrator_on_the_command_line_is_logged(
     api_env: dict[str, str], admin: Actor, user: Actor, tmp_path: Path
 ) -> None:
-    def create_admin(email: str) -> str:
+    def create_admin(email: str, *options: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "kernapay", "create-admin", "--email", email],
+            [sys.executable, "-m", "kernapay", "create-admin", "--email", email, *options],
             env={**bare_environment(), **api_env, "KERNAPAY_ADMIN_PASSWORD": PASSWORD},
             cwd=tmp_path,
             capture_output=True,
@@ -164,10 +194,10 @@ def test_appointing_an_administrator_on_the_command_line_is_logged(
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "is ADMIN now" in create_admin(user.email)
-    (promoted,) = entries(admin, actor="cli", target=f"user:{user.id}")
+    assert "is ADMIN now" in create_admin(user.email, "--promote")
+    promoted, password = entries(admin, actor="cli", target=f"user:{user.id}")
+    assert (password["action"], password["failure"]) == ("user.password", None)
     assert promoted["after"] == {"type": "ADMIN", "status": "ACTIVE"}
-    assert user.call("GET", AUDIT).status_code == 200
 
     email = new_email()
     create_admin(email)

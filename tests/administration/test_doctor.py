@@ -1,6 +1,8 @@
 """`kernapay doctor` as operators use it."""
 
+import gc
 import importlib.util
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pymongo.database import Database
 from stack import JWT_SECRET, Api, bare_environment
@@ -16,6 +19,7 @@ from kernapay.core.migrations import Migrator
 from kernapay.core.mongo import open_database
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.devstack.servers import MongoServer
+from kernapay.doctor.dependencies import judge
 from kernapay.doctor.examination import examine
 from kernapay.doctor.findings import Finding, Level
 from kernapay.settings import load_settings
@@ -71,6 +75,22 @@ def test_a_sound_installation_passes(doctor: Run) -> None:
     assert JWT_SECRET not in done.stdout
 
 
+@pytest.mark.anyio
+async def test_it_lets_go_of_the_providers_too(api_env: dict[str, str], api_server: Api) -> None:
+    def clients() -> list[httpx.AsyncClient]:
+        # By type: asking a weak proxy what it is would ask what it stands for, which may be gone.
+        return [found for found in gc.get_objects() if type(found) is httpx.AsyncClient]
+
+    given = {name.lower(): value for name, value in api_env.items()}
+    keys = {"email_api_key": "k", "sender_email": "pay@example.com", "fast_2_sms_key": "k"}
+    known = {id(client): client for client in clients()}
+    made: dict[int, httpx.AsyncClient] = {}
+    async for _ in examine(load_settings(None, **given, **keys)):
+        made |= {id(client): client for client in clients() if id(client) not in known}
+    assert len(made) == 2, "one for mails, one for texts"
+    assert all(client.is_closed for client in made.values())
+
+
 def test_servers_that_are_away_fail_it_without_a_traceback(doctor: Run) -> None:
     gone = f"{HOST}:{free_port()}"
     done = doctor(REDIS_URL=f"redis://{gone}", RAZORPAY_BASE_URL=f"http://{gone}")
@@ -78,6 +98,21 @@ def test_servers_that_are_away_fail_it_without_a_traceback(doctor: Run) -> None:
     assert "FAIL  Redis" in done.stdout
     assert "FAIL  Razorpay" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_database_that_dns_does_not_know_fails_it_without_a_traceback(doctor: Run) -> None:
+    done = doctor(MONGODB_URL="mongodb+srv://user:hunter2@nope.invalid/db")
+    assert done.returncode == 1
+    assert "FAIL  MongoDB       cannot be used: ConfigurationError -> " in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "Redis" in done.stdout, "the rest is looked at all the same"
+
+
+def test_looking_makes_no_folder(doctor: Run, tmp_path: Path) -> None:
+    done = doctor(FILES_DIR="not/there/yet")
+    assert f"kept in the folder {tmp_path}/not/there/yet" in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_configuration_is_told_variable_by_variable(doctor: Run) -> None:
@@ -127,12 +162,24 @@ async def test_a_demand_that_nobody_can_fulfil_fails(look: Callable[..., Any]) -
 
 
 @pytest.mark.anyio
+async def test_one_of_two_ways_is_enough_where_any_is_demanded(look: Callable[..., Any]) -> None:
+    neither = [*await look("e-mail", require_verified="any")]
+    neither += await look("SMS", require_verified="any")
+    assert [finding.level for finding in neither] == [Level.FAIL, Level.FAIL]
+    assert all("REQUIRE_VERIFIED=any" in finding.detail for finding in neither)
+    (mail,) = await look("e-mail", require_verified="any", fast_2_sms_key="k")
+    (sms,) = await look("SMS", require_verified="any", fast_2_sms_key="k")
+    assert (mail.level, sms.level) == (Level.WARN, Level.OK)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("below", ["", "not/there/yet"])
 async def test_a_folder_that_cannot_be_written_fails(
-    look: Callable[..., Any], tmp_path: Path
+    look: Callable[..., Any], tmp_path: Path, below: str
 ) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("")
-    (finding,) = await look("files", files_dir=occupied)
+    (finding,) = await look("files", files_dir=occupied / below)
     assert finding.level is Level.FAIL
 
 
@@ -173,3 +220,48 @@ def test_the_dependency_check_says_clearly_that_it_needs_the_network(doctor: Run
     assert done.returncode == 1
     assert "FAIL  dependencies  the advisories could not be read" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+AUDITED = {"name": "sound", "version": "1.0", "vulns": []}
+SKIPPED = {"name": "private", "skip_reason": "Dependency not found on PyPI"}
+OURS = {"name": "kernapay", "skip_reason": "distribution marked as editable"}
+VULNERABLE = {
+    "name": "leaky",
+    "version": "2.0",
+    "vulns": [{"id": "CVE-2026-1", "fix_versions": ["2.1"], "aliases": [], "description": "…"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "told"),
+    [
+        ([AUDITED, OURS], [(Level.OK, "no known vulnerabilities in 1")]),
+        ([AUDITED] * 3 + [SKIPPED], [(Level.WARN, "1 of 4 could not be audited: private")]),
+        ([AUDITED, SKIPPED, OURS], [(Level.FAIL, "1 of 2 could not be audited: private")]),
+        (
+            [SKIPPED] * 132 + [OURS],
+            [
+                (
+                    Level.FAIL,
+                    f"132 of 132 could not be audited: {'private, ' * 4}private and 127 more",
+                )
+            ],
+        ),
+        ([OURS], [(Level.FAIL, "0 of 0 could not be audited")]),
+        ([AUDITED, VULNERABLE], [(Level.FAIL, "leaky 2.0: CVE-2026-1")]),
+        (
+            [AUDITED, AUDITED, VULNERABLE, SKIPPED],
+            [
+                (Level.FAIL, "leaky 2.0: CVE-2026-1"),
+                (Level.WARN, "1 of 4 could not be audited: private"),
+            ],
+        ),
+    ],
+)
+def test_what_could_not_be_audited_does_not_pass_for_sound(
+    dependencies: list[dict[str, Any]], told: list[tuple[Level, str]]
+) -> None:
+    report = json.dumps({"dependencies": dependencies, "fixes": []}).encode()
+    found = list(judge(report, "No known vulnerabilities found"))
+    assert [(finding.level, finding.detail) for finding in found] == told
+    assert all(finding.advice for finding in found if finding.level is not Level.OK)

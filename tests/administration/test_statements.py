@@ -1,7 +1,9 @@
 """What people keep or hand on: payments received, receipts, exports, and the links to them."""
 
+import asyncio
 import csv
 import io
+import os
 import re
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -92,6 +94,7 @@ class TestReceipts:
             answer = user.call(method, f"{PAYMENTS}/{payment['referenceId']}/receipt")
             assert_problem(answer, 409, code="no_receipt")
 
+    @pytest.mark.owasp(line="API1")
     def test_strangers_do_not_get_it(self, people: People, user: Actor, sandbox: Sandbox) -> None:
         payment, _ = user.buy(sandbox)
         for role in ("USER", "PROVIDER"):
@@ -153,6 +156,7 @@ class TestExport:
         assert self.rows(later.text) == []
 
     @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1+1"])
+    @pytest.mark.owasp(line="API8")
     def test_a_spreadsheet_finds_no_formula_in_it(
         self, admin: Actor, user: Actor, sandbox: Sandbox, text: str
     ) -> None:
@@ -191,6 +195,7 @@ class TestExport:
         assert_problem(admin.call("POST", f"{PAYMENTS}/exports", json=times), 400, field=field)
 
     @pytest.mark.parametrize("role", ["USER", "PROVIDER", "LAB_ASSISTANT"])
+    @pytest.mark.owasp(line="API5")
     def test_only_administrators_export(self, people: People, role: str) -> None:
         caller = people.new(role)
         times = {"from": "2020-01-01", "to": "2020-01-02"}
@@ -198,6 +203,7 @@ class TestExport:
         assert caller.call("POST", f"{PAYMENTS}/exports", json=times).status_code == 403
 
 
+@pytest.mark.owasp(line="API2")
 class TestLinks:
     @pytest.fixture
     def link(self, admin: Actor) -> httpx.URL:
@@ -260,3 +266,36 @@ class TestLinks:
         with pytest.raises(LinkRefused):
             rotated.path_of(name, *proof)
         pool.close()
+
+    @pytest.mark.anyio
+    async def test_tidying_up_spares_what_is_not_ours_and_harms_no_storing(
+        self, tmp_path: Path
+    ) -> None:
+        strange, folder, ours = (
+            tmp_path / name for name in ("contract.docx", "old", f"export-{'1' * 32}.csv")
+        )
+        strange.write_text("signed")
+        folder.mkdir()
+        ours.write_text("old")
+        for path in (strange, folder, ours):
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+        pool = Bulkhead("files", 8)
+        stores = [LocalFiles(tmp_path, ["secret"], pool) for _ in range(40)]
+        names = [f"export-{number:032x}.csv" for number in range(len(stores))]
+        await asyncio.gather(
+            *(store.put(name, io.BytesIO(b"a")) for store, name in zip(stores, names, strict=True))
+        )
+        pool.close()
+        assert set(os.listdir(tmp_path)) == {"contract.docx", "old", *names}
+
+    @pytest.mark.anyio
+    async def test_storing_looks_through_the_folder_now_and_then_only(self, tmp_path: Path) -> None:
+        pool = Bulkhead("files", 1)
+        store = LocalFiles(tmp_path, ["secret"], pool)
+        await store.put(f"export-{'0' * 32}.csv", io.BytesIO(b"a"))
+        old = tmp_path / f"export-{'1' * 32}.csv"
+        old.touch()
+        os.utime(old, (1_700_000_000, 1_700_000_000))
+        await store.put(f"export-{'2' * 32}.csv", io.BytesIO(b"a"))
+        pool.close()
+        assert old.name in os.listdir(tmp_path)

@@ -5,6 +5,8 @@ import pytest
 from actors import PAYMENTS, USERS, Actor, assert_problem
 from factories import payment_body, sign_up_body
 
+pytestmark = pytest.mark.owasp(line="API4")
+
 JSON = {"Content-Type": "application/json"}
 ROUTES = [f"{USERS}/signup", f"{USERS}/login", f"{PAYMENTS}/verify", f"{PAYMENTS}/create"]
 

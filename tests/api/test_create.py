@@ -72,6 +72,7 @@ def test_a_payment_is_created_with_its_order(user: Actor, sandbox: Sandbox, stor
     assert [(step["status"], step["source"]) for step in row["history"]] == [("pending", "api")]
 
 
+@pytest.mark.owasp(line="API6")
 def test_the_same_key_again_gives_the_same_data_and_no_second_order(
     user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
@@ -114,6 +115,7 @@ def test_two_different_keys_or_none_are_refused(user: Actor, store: Store) -> No
     ],
     ids=str,
 )
+@pytest.mark.owasp(line="API6")
 def test_the_same_key_with_another_body_is_refused(user: Actor, change: dict[str, Any]) -> None:
     body = payment_body()
     first = user.create(body)
@@ -121,6 +123,7 @@ def test_the_same_key_with_another_body_is_refused(user: Actor, change: dict[str
     assert user.create(body).json() == first.json()
 
 
+@pytest.mark.owasp(line="API1")
 def test_a_key_belongs_to_its_user(user: Actor, people: People) -> None:
     body = payment_body()
     mine, theirs = user.create(body), people.new().create(body)
@@ -128,6 +131,7 @@ def test_a_key_belongs_to_its_user(user: Actor, people: People) -> None:
     assert mine.json()["data"]["orderId"] != theirs.json()["data"]["orderId"]
 
 
+@pytest.mark.owasp(line="API6")
 def test_of_a_hundred_at_once_with_one_key_all_get_the_one_order(
     user: Actor, api_server: Api, sandbox: Sandbox, store: Store
 ) -> None:
@@ -153,6 +157,7 @@ def test_of_a_hundred_at_once_on_two_processes_all_get_the_one_order(
     assert store.payments.count_documents({"userId": ObjectId(user.id)}) == 1
 
 
+@pytest.mark.owasp(line="API6")
 def test_of_two_bodies_racing_for_one_key_one_wins(
     user: Actor, api_server: Api, second_api: Api, sandbox: Sandbox
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, People, assert_problem, send_event, status, verify
+from actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event, status, verify
 from bson import ObjectId
 from factories import failed_payment, gateway_payment
 from pymongo.database import Database
@@ -113,6 +113,7 @@ def test_a_cursor_walks_through_payments_of_one_millisecond(
     ],
     ids=str,
 )
+@pytest.mark.owasp(line="API4")
 def test_a_bad_page_is_refused_by_name(user: Actor, page: dict[str, Any]) -> None:
     assert_problem(user.history(**page), 400, next(iter(page)))
 
@@ -205,6 +206,7 @@ def test_two_processes_share_one_truth(user: Actor, sandbox: Sandbox, second_api
 
 
 @pytest.mark.parametrize("role", ["USER", "PROVIDER", "LAB_ASSISTANT"])
+@pytest.mark.owasp(line="API1")
 def test_somebody_elses_history_is_closed(user: Actor, people: People, role: str) -> None:
     assert_problem(people.new(role).history(user.id), 403, code="forbidden")
 
@@ -220,6 +222,7 @@ def test_what_is_no_id_has_no_history(admin: Actor, user_id: str) -> None:
     assert_problem(answer, answer.status_code)
 
 
+@pytest.mark.owasp(line="API3")
 def test_the_status_is_open_to_whoever_knows_the_reference_and_says_nothing_personal(
     api: httpx.Client, user: Actor, sandbox: Sandbox
 ) -> None:
@@ -241,6 +244,7 @@ def test_an_unknown_or_malformed_reference_has_no_status(api: httpx.Client, user
         assert_problem(answer, answer.status_code)
 
 
+@pytest.mark.owasp(line="API1")
 def test_everything_about_a_payment_is_shown_to_those_it_concerns(
     people: People, user: Actor, admin: Actor, sandbox: Sandbox
 ) -> None:
@@ -254,6 +258,19 @@ def test_everything_about_a_payment_is_shown_to_those_it_concerns(
         assert checkout["razorpay_signature"] not in str(seen)
     for stranger in (people.new(), people.new("PROVIDER")):
         assert_problem(stranger.show(payment["referenceId"]), 404)
+
+
+def test_a_payer_who_became_a_provider_still_sees_what_they_paid(
+    people: People, store: Database[dict[str, Any]], sandbox: Sandbox
+) -> None:
+    person = people.new("USER")
+    payment, _ = person.buy(sandbox)
+    store.users.update_one({"_id": ObjectId(person.id)}, {"$set": {"type": "PROVIDER"}})
+    now_a_provider = person.device()
+    assert now_a_provider.call("PUT", f"{USERS}/update", json={"name": "Dr Asha"}).is_success
+    assert now_a_provider.seen(payment["referenceId"])["referenceId"] == payment["referenceId"]
+    receipt = now_a_provider.call("GET", f"{PAYMENTS}/{payment['referenceId']}/receipt")
+    assert receipt.status_code == 200
 
 
 def test_without_a_token_there_is_the_status_only(

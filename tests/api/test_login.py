@@ -8,7 +8,7 @@ import httpx
 import pytest
 from actors import USERS, Actor, People, assert_problem, log_in
 from bson import ObjectId
-from factories import PASSWORD, new_email
+from factories import PASSWORD, new_email, unique
 from pymongo.database import Database
 from redis import Redis
 
@@ -42,6 +42,7 @@ def test_login_gives_a_token_and_the_user(api: httpx.Client, user: Actor) -> Non
     assert api.get(f"{USERS}/profile", headers=headers).status_code == 200
 
 
+@pytest.mark.owasp(line="API2")
 def test_unknown_wrong_and_inactive_are_told_the_same(
     api: httpx.Client, user: Actor, people: People, store: Store, redis_client: Redis
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_malformed_login_names_the_field(
     assert_problem(attempt(api, email, password), 400, field)
 
 
+@pytest.mark.owasp(line="API2")
 def test_logout_ends_this_device_at_once_and_no_other(user: Actor) -> None:
     other = user.device()
     assert user.profile().status_code == other.profile().status_code == 200
@@ -91,6 +93,7 @@ def test_logout_ends_this_device_at_once_and_no_other(user: Actor) -> None:
     assert other.profile().status_code == 200
 
 
+@pytest.mark.owasp(line="API2")
 def test_an_account_made_inactive_is_locked_out_at_once(
     user: Actor, store: Store, redis_client: Redis
 ) -> None:
@@ -124,6 +127,7 @@ def test_a_session_gone_from_the_store_ends_when_the_cache_does(
     assert_problem(user.profile(), 401)
 
 
+@pytest.mark.owasp(line="API5")
 def test_a_role_that_changes_holds_for_tokens_given_out_before(
     user: Actor, store: Store, redis_client: Redis
 ) -> None:
@@ -149,6 +153,15 @@ def test_a_hash_of_the_former_service_signs_in_and_is_made_new(
     assert log_in(api, user.email, PASSWORD).profile().status_code == 200
 
 
+def test_an_account_whose_domain_was_listed_as_disposable_later_signs_in(
+    api: httpx.Client, people: People, store: Store
+) -> None:
+    user = people.new()
+    email = f"{unique()}@mailinator.com"
+    store.users.update_one({"_id": ObjectId(user.id)}, {"$set": {"email": email}})
+    assert log_in(api, email, PASSWORD).profile().status_code == 200
+
+
 def test_a_password_past_the_reach_of_an_old_hash_does_not_sign_in(
     api: httpx.Client, people: People, store: Store
 ) -> None:
@@ -157,4 +170,6 @@ def test_a_password_past_the_reach_of_an_old_hash_does_not_sign_in(
     old = bcrypt.hashpw(seen_by_bcrypt.encode(), bcrypt.gensalt(4)).decode()
     store.users.update_one({"_id": ObjectId(user.id)}, {"$set": {"password": old}})
     assert_problem(attempt(api, user.email, seen_by_bcrypt + "anything"), 401)
+    assert_problem(attempt(api, user.email, seen_by_bcrypt + "\0"), 401)
+    assert_problem(attempt(api, user.email, "\0"), 401)
     assert log_in(api, user.email, seen_by_bcrypt).profile().status_code == 200

@@ -14,6 +14,7 @@ from redis import Redis
 Store = Database[dict[str, Any]]
 
 
+@pytest.mark.owasp(line="API3")
 def test_the_profile_is_ones_own_without_secrets(user: Actor) -> None:
     profile = user.profile().json()
     assert profile["_id"] == user.id

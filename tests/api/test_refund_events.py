@@ -67,6 +67,7 @@ def test_two_partial_refunds_add_up(sale: Sale) -> None:
     ]
 
 
+@pytest.mark.owasp(line="API6")
 def test_the_same_refund_told_often_counts_once(sale: Sale) -> None:
     refund = sale.refund(20_000)
     for number in range(3):
@@ -110,6 +111,7 @@ def test_a_refund_sent_back_after_it_was_processed_undoes_it(sale: Sale) -> None
     assert sale.stands() == ("refunded", "completed", 50_000)
 
 
+@pytest.mark.owasp(line="API10")
 def test_a_refund_of_another_payment_changes_nothing(sale: Sale, store: Store) -> None:
     stray = {**sale.refund(50_000), "payment_id": "pay_another"}
     sale.tell("refund.processed", stray)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 from stack import Api
 
+from kernapay.users.contacts import international
+
 Store = Database[dict[str, Any]]
 
 
@@ -19,6 +21,7 @@ def sign_up(client: httpx.Client, **changes: Any) -> httpx.Response:
     return client.post(f"{USERS}/signup", json=sign_up_body(**changes))
 
 
+@pytest.mark.owasp(line="API3")
 def test_a_person_signs_up_and_the_answer_holds_no_password(
     api: httpx.Client, store: Store
 ) -> None:
@@ -135,6 +138,7 @@ def test_an_address_of_another_script_has_one_form_too(api: httpx.Client) -> Non
     assert_problem(sign_up(api, email=f"{name}{decomposed}@example.com"), 409, "email")
 
 
+@pytest.mark.owasp(line="API6")
 def test_of_twenty_identical_sign_ups_at_once_one_succeeds(api_server: Api, store: Store) -> None:
     body = sign_up_body()
     with (
@@ -173,8 +177,24 @@ def test_phone_numbers_come_as_number_or_digits(
     assert answer.json()["mobileNumber"] == stored
 
 
-def test_a_number_that_is_valid_elsewhere_only_is_refused(api: httpx.Client) -> None:
-    assert_problem(sign_up(api, countryCode="+1", mobileNumber=9876543210), 400, "mobileNumber")
+@pytest.mark.parametrize(
+    ("country_code", "number"), [("+1", 9876543210), ("+919", 876543210), ("+9", 19876543210)]
+)
+def test_a_number_that_is_valid_elsewhere_only_is_refused(
+    api: httpx.Client, country_code: str, number: int
+) -> None:
+    answer = sign_up(api, countryCode=country_code, mobileNumber=number)
+    assert_problem(answer, 400, "mobileNumber")
+
+
+def test_a_number_whose_zero_belongs_to_it_can_be_sent_again_as_it_is_stored(
+    api: httpx.Client,
+) -> None:
+    body = sign_up_body(countryCode="+225", mobileNumber="0708091011")
+    stored = api.post(f"{USERS}/signup", json=body).json()["mobileNumber"]
+    person = log_in(api, body["email"], body["password"])
+    assert person.update(mobileNumber=stored).json()["mobileNumber"] == stored == 708091011
+    assert international("+225", stored) == "+2250708091011"
 
 
 def test_a_provider_may_sign_up(api: httpx.Client) -> None:

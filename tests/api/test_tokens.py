@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jose import jwt
 from stack import JWT_SECRET, Api
 
+pytestmark = pytest.mark.owasp(line="API2")
+
 OTHER_SECRET = "another-secret-9c0d3b1e5f7a4682bbaa"
 
 

@@ -48,6 +48,7 @@ def test_a_good_signature_makes_the_payment_a_success(
     assert row["razorpaySignature"] == checkout["razorpay_signature"]
 
 
+@pytest.mark.owasp(line="API6")
 def test_verifying_again_changes_nothing(
     api: httpx.Client, user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
@@ -64,6 +65,7 @@ def test_verifying_again_changes_nothing(
     ["0" * 64, "x", "caf\u00e9" * 10, "\U0001f600", " ", "A" * 256, "\u0000"],
     ids=ascii,
 )
+@pytest.mark.owasp(line="API6")
 def test_a_bad_signature_changes_nothing(
     api: httpx.Client, user: Actor, sandbox: Sandbox, store: Store, signature: str
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_signature_in_capitals_or_cut_is_refused(
         assert_problem(answer, 400, code="invalid_signature")
 
 
+@pytest.mark.owasp(line="API6")
 def test_a_cheap_payment_does_not_pay_for_a_dear_order(
     api: httpx.Client, user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
@@ -103,6 +106,7 @@ def test_a_cheap_payment_does_not_pay_for_a_dear_order(
     assert status(api, cheap)["status"] == "pending"
 
 
+@pytest.mark.owasp(line="API6")
 def test_somebody_elses_signature_does_not_fit(
     api: httpx.Client, user: Actor, people: People, sandbox: Sandbox
 ) -> None:
@@ -112,6 +116,7 @@ def test_somebody_elses_signature_does_not_fit(
     assert status(api, mine)["status"] == "pending"
 
 
+@pytest.mark.owasp(line="API10")
 def test_a_signature_for_a_payment_of_another_order_is_caught_at_the_gateway(
     api: httpx.Client, user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
@@ -128,6 +133,7 @@ def test_a_signature_for_a_payment_of_another_order_is_caught_at_the_gateway(
     assert status(api, dear)["status"] == "pending"
 
 
+@pytest.mark.owasp(line="API10")
 def test_another_amount_at_the_gateway_is_recorded_and_changes_nothing(
     api: httpx.Client, user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
@@ -155,6 +161,7 @@ def test_what_is_only_authorized_gets_captured(
     assert status(api, payment)["status"] == "success"
 
 
+@pytest.mark.owasp(line="API10")
 def test_a_failed_payment_is_no_success_whoever_signed_it(
     api: httpx.Client, user: Actor, sandbox: Sandbox
 ) -> None:

@@ -132,6 +132,7 @@ class TestDeliveries:
         eventually(lambda: status(user.client, payment)["status"] == "success")
 
 
+@pytest.mark.owasp(line="API2")
 class TestSignature:
     def test_without_the_right_signature_nothing_is_stored(
         self, api: httpx.Client, payment: dict[str, Any], store: Store
@@ -199,6 +200,7 @@ class TestSignature:
         assert_problem(answer, 400)
 
 
+@pytest.mark.owasp(line="API6")
 class TestOnce:
     def test_an_event_is_marked_for_a_day_once_it_is_processed(
         self, api: httpx.Client, payment: dict[str, Any], redis_client: Redis
@@ -307,6 +309,7 @@ class TestInbox:
         ],
         ids=str,
     )
+    @pytest.mark.owasp(line="API10")
     def test_what_is_signed_but_malformed_is_parked_and_answered_200(
         self, api: httpx.Client, store: Store, payload: Any
     ) -> None:
@@ -321,6 +324,7 @@ class TestInbox:
     @pytest.mark.parametrize(
         "start", [b"no json ", b"[1, ", b'{"event": ', b'{"event": 5} ', b"\xff\xfe ", b"[" * 5000]
     )
+    @pytest.mark.owasp(line="API10")
     def test_what_is_signed_but_no_event_at_all_is_stored_and_answered_200(
         self, api: httpx.Client, store: Store, start: bytes
     ) -> None:
@@ -331,6 +335,7 @@ class TestInbox:
         assert row["body"] == body
         assert row["status"] in ("parked", "ignored")
 
+    @pytest.mark.owasp(line="API10")
     def test_an_event_of_an_order_made_elsewhere_is_not_ours(
         self, api: httpx.Client, sandbox: Sandbox, store: Store
     ) -> None:
@@ -453,6 +458,7 @@ class TestOrder:
             ({"currency": "USD"}, "currency"),
         ],
     )
+    @pytest.mark.owasp(line="API10")
     def test_what_does_not_fit_is_recorded_and_changes_nothing(
         self,
         user: Actor,
@@ -493,6 +499,7 @@ class TestOrder:
         assert user.history().json()[0]["status"] == "success"
 
 
+@pytest.mark.owasp(line="API2")
 def test_a_webhook_needs_no_token_and_a_token_is_no_signature(
     admin: Actor, payment: dict[str, Any]
 ) -> None:

@@ -1,13 +1,16 @@
 """`kernapay demo` checks what it shows: it is green on a whole stack only."""
 
 import re
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
 import httpx
+import pytest
 from click.testing import CliRunner
 from rich.console import Console
-from stack import Sandbox
+from stack import Sandbox, bare_environment
 
 from kernapay.cli import cli
 from kernapay.devstack.demo import Demo
@@ -62,3 +65,23 @@ def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
     assert code == 1
     assert "kernapay dev" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["doctor", "create-admin --email ops@kernapay.dev", "inbox list", "audit", "reconcile"],
+)
+def test_operators_commands_work_on_a_running_stack(
+    dev_stack: DevStack, tmp_path: Path, command: str
+) -> None:
+    ran = subprocess.run(
+        ["sh", "-c", f'. {dev_stack.home}/env && exec "{sys.executable}" -m kernapay {command}'],
+        cwd=tmp_path,
+        env={**bare_environment(), "KERNAPAY_ADMIN_PASSWORD": "a very long passphrase"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -1,7 +1,8 @@
 """The OpenAPI document: complete, readable, and true in itself."""
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -34,8 +35,40 @@ def examples(content: dict[str, Any]) -> list[Any]:
     return [example["value"] for example in content.get("examples", {}).values()]
 
 
+@pytest.mark.owasp(line="API9")
 def test_the_served_document_is_the_written_one(document: Document, api: httpx.Client) -> None:
     assert api.get("/docs/openapi.json").json() == document
+
+
+@pytest.mark.anyio
+async def test_the_document_is_written_once_and_only_when_it_is_asked_for(
+    document: Document, in_process: Callable[..., Any]
+) -> None:
+    async with in_process() as client:
+        assert (await client.get("/health/live")).status_code == 200
+        assert "document" not in client.app.state
+        paths = ["/docs", *["/docs/openapi.json"] * 5]
+        page, *answers = await asyncio.gather(*map(client.get, paths))
+        assert [answer.json() for answer in answers] == [document] * 5
+        assert "SwaggerUIBundle" in page.text
+        written = client.app.state["document"]
+        await client.get("/docs/openapi.json")
+        assert client.app.state["document"] is written
+
+
+@pytest.mark.anyio
+async def test_writing_the_document_does_not_stop_the_event_loop(
+    in_process: Callable[..., Any],
+) -> None:
+    async with in_process() as client:
+        asked = asyncio.create_task(client.get("/docs/openapi.json"))
+        turns = 0
+        while "document" not in client.app.state:
+            await asyncio.sleep(0)
+            turns += 1
+        assert (await asked).status_code == 200
+        # On the loop it would be written between two turns, a few after the request was made.
+        assert turns > 100
 
 
 def test_every_operation_says_what_it_does_under_a_readable_name(document: Document) -> None:

@@ -71,6 +71,7 @@ def cases(said: str) -> int:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.owasp(line="API9")
 def test_a_user_finds_nothing_outside_the_document(
     newcomer: Callable[[str], Actor], target: Api, document: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_user_finds_nothing_outside_the_document(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.owasp(line="API9")
 def test_an_administrator_finds_nothing_outside_the_document(
     newcomer: Callable[[str], Actor], target: Api, document: dict[str, Any], tmp_path: Path
 ) -> None:

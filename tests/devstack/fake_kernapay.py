@@ -18,7 +18,7 @@ from kernapay.devstack.orphans import watch_parent
 
 SEEN = (
     *("APP_ENV", "HOST", "MONGODB_URL", "REDIS_URL"),
-    *("JWT_SECRET", "RAZORPAY_BASE_URL"),
+    *("JWT_SECRET", "RAZORPAY_BASE_URL", "FILES_DIR"),
 )
 
 

@@ -52,7 +52,15 @@ class Dev:
         self.runs: list[subprocess.Popen[str]] = []
 
     def start(self, **environ: str) -> "subprocess.Popen[str]":
-        names = ("MONGODB_URL", "REDIS_URL", "REDIS_HOST", "RAZORPAY_KEY_ID", "JWT_SECRET", "PORT")
+        names = (
+            "MONGODB_URL",
+            "REDIS_URL",
+            "REDIS_HOST",
+            "RAZORPAY_KEY_ID",
+            "JWT_SECRET",
+            "PORT",
+            "FILES_DIR",
+        )
         clean = {name: value for name, value in os.environ.items() if name not in names}
         run = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, self.home, FAKE, *map(str, self.ports)],
@@ -141,6 +149,37 @@ def test_secrets_are_readable_by_their_owner_only_and_on_no_command_line(dev: De
         assert len(secret) >= 20
         assert not any(secret in line for line in lines), name
         assert secret not in (dev.home / "stack.json").read_text()
+
+
+def test_a_shell_gets_the_settings_of_the_stack_while_it_runs(dev: Dev) -> None:
+    run = dev.start(METRICS_TOKEN="of-my-own")
+    dev.wait_ready()
+    env = dev.home / "env"
+    assert env.stat().st_mode & 0o077 == 0
+    names = ("MONGODB_URL", "JWT_SECRET", "RAZORPAY_BASE_URL", "FILES_DIR")
+    shell = ["sh", "-c", f'. "$1"; printf "%s\\n" {" ".join(f"${name}" for name in names)}']
+    said = subprocess.run([*shell, "sh", env], env={}, capture_output=True, text=True, check=True)
+    served = dev.note("serve")["env"]
+    assert said.stdout.splitlines() == [served[name] for name in names]
+    # What the stack was given stays where it is.
+    assert "METRICS_TOKEN" not in env.read_text()
+    assert "SANDBOX_" not in env.read_text()
+
+    run.terminate()
+    output, _ = run.communicate(timeout=20)
+    assert f". {env} && " in output
+    assert not env.exists()
+
+
+def test_files_are_kept_with_the_data_unless_told_otherwise(dev: Dev, tmp_path: Path) -> None:
+    run = dev.start()
+    dev.wait_ready()
+    assert dev.note("serve")["env"]["FILES_DIR"] == str(dev.home / "files")
+    run.terminate()
+    run.communicate(timeout=20)
+    dev.start(FILES_DIR=str(tmp_path / "elsewhere"))
+    dev.wait_ready()
+    assert dev.note("serve")["env"]["FILES_DIR"] == str(tmp_path / "elsewhere")
 
 
 def test_kill_9_of_the_stack_leaves_no_orphan_and_the_next_start_works(dev: Dev) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import httpx
+import secrecy
 from actors import Actor, verify
 from factories import payment_body
 from stack import eventually
@@ -80,7 +81,8 @@ class Load:
 
     def _shop(self, number: int, person: Actor) -> None:
         clients = [
-            httpx.Client(base_url=api.url, trust_env=False, timeout=30) for api in self.service.apis
+            httpx.Client(base_url=api.url, trust_env=False, timeout=30, event_hooks=secrecy.hooks())
+            for api in self.service.apis
         ]
         turn = number
         try:

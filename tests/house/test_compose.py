@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -30,6 +31,7 @@ def test_every_part_is_there(services: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
+@pytest.mark.owasp(line="API8")
 def test_our_containers_run_without_privileges(services: dict[str, Any], name: str) -> None:
     service = services[name]
     stages = service["build"]["dockerfile_inline"].split("FROM ")
@@ -69,6 +71,7 @@ def test_nothing_starts_before_the_migrations_are_done(services: dict[str, Any],
 
 
 @pytest.mark.parametrize("name", ["migrate", "api", "worker"])
+@pytest.mark.owasp(line="API8")
 def test_secrets_have_no_defaults(services: dict[str, Any], name: str) -> None:
     environment = services[name]["environment"]
     for variable in (*REQUIRED, "REDIS_PASSWORD"):
@@ -85,7 +88,8 @@ def test_every_variable_is_one_the_settings_read(services: dict[str, Any], name:
 @pytest.mark.parametrize("name", OURS)
 def test_every_command_exists(services: dict[str, Any], name: str) -> None:
     command, *options = services[name]["command"]
-    found = cli.commands[command]
+    found = cli.get_command(click.Context(cli), command)
+    assert found is not None, command
     context = found.make_context(command, _literal(options))
     assert context.command is found
 

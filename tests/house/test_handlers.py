@@ -10,6 +10,7 @@ from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
 
 from house.routes import Route, routes
+from kernapay.ops.schema import document
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole, SignedIn
 
@@ -42,6 +43,7 @@ def _unguarded(found: Route) -> bool:
     return not found.handler.opt.get(PUBLIC) and not found.handler.resolve_guards()
 
 
+@pytest.mark.owasp(line="API5")
 def test_every_route_is_guarded_or_marked_public(application: Litestar) -> None:
     assert [found.name for found in routes(application) if _unguarded(found)] == []
 
@@ -85,6 +87,7 @@ def test_every_guard_is_asynchronous(application: Litestar) -> None:
     assert [guard for guard in guards if not _is_async(guard)] == []
 
 
+@pytest.mark.owasp(line="API3")
 def test_every_body_refuses_unknown_fields(application: Litestar) -> None:
     structs = {struct for found in routes(application) for struct in _body_structs(found.handler)}
     assert len(structs) >= 5, "the bodies were not found"
@@ -92,6 +95,7 @@ def test_every_body_refuses_unknown_fields(application: Litestar) -> None:
     assert lenient == []
 
 
+@pytest.mark.owasp(line="API4")
 def test_every_body_field_is_bounded(application: Litestar) -> None:
     """Text and lists without a largest length are an invitation."""
     unbounded = []
@@ -118,7 +122,7 @@ def test_every_body_field_is_bounded(application: Litestar) -> None:
 def test_every_operation_is_documented(application: Litestar, kind: str) -> None:
     missing = [
         f"{method} {path}"
-        for path, item in (application.openapi_schema.to_schema()["paths"]).items()
+        for path, item in document(application)["paths"].items()
         for method, operation in item.items()
         if not operation.get({"operation_id": "operationId"}.get(kind, kind))
     ]
@@ -128,7 +132,7 @@ def test_every_operation_is_documented(application: Litestar, kind: str) -> None
 def test_operation_ids_are_unique(application: Litestar) -> None:
     ids = [
         operation["operationId"]
-        for item in application.openapi_schema.to_schema()["paths"].values()
+        for item in document(application)["paths"].values()
         for operation in item.values()
     ]
     assert len(ids) > 8
@@ -145,6 +149,7 @@ def _patterns(document: object) -> Iterator[str]:
             yield from _patterns(each)
 
 
+@pytest.mark.owasp(line="API8")
 def test_no_pattern_takes_a_line_break_after_its_end(application: Litestar) -> None:
     """In Python a bare `$` does: an id with one would pass, and then be no id."""
     # Those that are enforced: in the document `$` means what it means in other languages.

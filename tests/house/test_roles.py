@@ -15,6 +15,8 @@ from stack import WEBHOOK_PATH, Api, Sandbox, Server
 from house.routes import routes
 from kernapay.security.principal import Role
 
+pytestmark = pytest.mark.owasp(line="API5")
+
 CALLERS = ("anonymous", *Role)
 INBOX = "/v1/api/webhooks/events"
 REPORTS = "/v1/api/reconciliation/reports"
@@ -453,8 +455,8 @@ TABLE = [
     ),
     Row("GET /health/live", "", get("/health/live"), "200 200 200 200 200"),
     Row("GET /health/ready", "", get("/health/ready"), "200 200 200 200 200"),
-    # Switched off without a METRICS_TOKEN.
-    Row("GET /metrics", "", get("/metrics"), "404 404 404 404 404"),
+    # They have a token of their own.
+    Row("GET /metrics", "", get("/metrics"), "401 401 401 401 401"),
 ]
 CELLS = [
     pytest.param(row, caller, int(status), id=f"{row.route} {row.what} as {caller}")
@@ -477,6 +479,7 @@ def test_each_role_may_do_what_the_table_says(
 
 
 @pytest.mark.parametrize("role", ["ADMIN", "LAB_ASSISTANT"])
+@pytest.mark.owasp(line="API3")
 def test_nobody_appoints_themselves_at_sign_up(world: World, role: str) -> None:
     answer = world.callers["anonymous"].call(
         "POST", f"{USERS}/signup", json=sign_up_body(type=role)

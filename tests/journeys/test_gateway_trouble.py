@@ -75,6 +75,7 @@ def test_trouble_may_last_and_strike_the_looking_up_as_well(
     assert_resumes_with_one_order(user, sandbox, store, body)
 
 
+@pytest.mark.owasp(line="API10")
 def test_an_answer_with_another_amount_is_not_believed(
     user: Actor, sandbox: Sandbox, store: Store
 ) -> None:

@@ -1,6 +1,7 @@
 """The service as it runs in production: strict about itself, and deaf to the tests' switches."""
 
 import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import httpx
 import pytest
 from actors import USERS, assert_problem, log_in
 from factories import payment_body, sign_up_body, unique
-from stack import LIVE_KEY_ID, LIVE_KEY_SECRET, Api, Sandbox, Server
+from stack import LIVE_KEY_ID, LIVE_KEY_SECRET, Api, Sandbox, Server, eventually
 
 from kernapay.devstack.process import ServerError
 
@@ -23,6 +24,7 @@ PRODUCTION = {
 }
 
 
+@pytest.mark.owasp(line="API9")
 def test_production_takes_payments_and_ignores_crash_points(
     sandbox: Sandbox, start_api: Callable[..., Api]
 ) -> None:
@@ -36,6 +38,7 @@ def test_production_takes_payments_and_ignores_crash_points(
     assert_problem(api.post(f"{USERS}/signup", json=sign_up_body(email="a@b.test")), 400, "email")
 
 
+@pytest.mark.owasp(line="API8")
 def test_production_with_weak_secrets_does_not_start(
     api_env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -53,3 +56,52 @@ def test_production_with_weak_secrets_does_not_start(
     assert "Traceback" not in str(refusal.value)
     with pytest.raises(httpx.TransportError):
         httpx.get(server.url, trust_env=False)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_taken_port_is_not_shared(
+    api_env: dict[str, str], api_server: Api, tmp_path: Path, workers: int
+) -> None:
+    """Or half of the requests would go to the other one, which may be of another configuration."""
+    second = Api(tmp_path, api_env, port=api_server.port, workers=workers)
+    try:
+        second.launch()
+        # Not until it is ready: the other one would answer for it.
+        assert eventually(lambda: second.process.exit_code, timeout=30) == 1
+    finally:
+        second.process.kill()
+        second.client.close()
+    assert f"port {api_server.port} is taken" in second.log()
+    assert "--port" in second.log()
+    assert "Traceback" not in second.log()
+    assert api_server.client.get("/health/live").status_code == 200
+
+
+def test_an_address_of_another_machine_is_a_message(
+    api_env: dict[str, str], tmp_path: Path
+) -> None:
+    server = Api(tmp_path, {**api_env, "HOST": "192.0.2.1"})
+    server.launch()
+    try:
+        with pytest.raises(ServerError, match=r"192\.0\.2\.1 port \d+ cannot be listened on"):
+            server.wait()
+    finally:
+        server.kill()
+
+
+def test_a_restart_finds_its_port_free_again(api_env: dict[str, str], tmp_path: Path) -> None:
+    first = Api(tmp_path, api_env).launch().wait()
+    # The side that closes first keeps the connection's port for a minute (TIME_WAIT): the server's.
+    with socket.create_connection(("127.0.0.1", first.port)) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while connection.recv(65536):
+            pass
+    first.process.stop()
+    with socket.socket() as strict, pytest.raises(OSError, match="in use"):
+        strict.bind(("127.0.0.1", first.port))
+    second = Api(tmp_path, api_env, port=first.port).launch().wait()
+    try:
+        assert second.client.get("/health/live").status_code == 200
+    finally:
+        first.client.close()
+        second.kill()

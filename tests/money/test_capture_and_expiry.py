@@ -39,6 +39,7 @@ def test_nothing_is_captured_where_nothing_was_authorised(
         assert shop.row(payment)["status"] == "pending"
 
 
+@pytest.mark.owasp(line="API5")
 def test_only_administrators_capture(shop: Shop, user: Actor, people: object) -> None:
     payment = user.new_payment()
     shop.sandbox.pay(payment["orderId"], "authorized")

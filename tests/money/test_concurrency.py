@@ -31,6 +31,7 @@ def together(calls: list[Callable[[], Any]], threads: int = 0) -> list[Any]:
         return list(pool.map(one, calls))
 
 
+@pytest.mark.owasp(line="API6")
 def test_two_hundred_clients_with_one_key_make_one_order(
     api: httpx.Client, start_api: START_API, shop: Shop, user: Actor
 ) -> None:
@@ -60,6 +61,7 @@ ROADS = ("verify", "webhook", "reconciliation")
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(ROADS)), ids="-".join)
+@pytest.mark.owasp(line="API6")
 def test_whoever_comes_first_a_payment_succeeds_once(
     order: tuple[str, ...],
     api: httpx.Client,

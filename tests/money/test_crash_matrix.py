@@ -58,7 +58,8 @@ def mortal(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Api]:
     """An API that dies where the trigger says, and is started again by the test."""
-    server = Api(tmp_path_factory.mktemp("mortal"), {**api_env, "KERNAPAY_CRASH_AT": str(trigger)})
+    env = {**api_env, "KERNAPAY_CRASH_AT": str(trigger), "RAZORPAY_TIMEOUT": "1s"}
+    server = Api(tmp_path_factory.mktemp("mortal"), env)
     try:
         yield server.launch().wait()
     finally:
@@ -113,6 +114,23 @@ def until_done(call: Callable[[], httpx.Response], *accepted: int) -> httpx.Resp
     return eventually(attempt, 30)
 
 
+def leases_end(shop: Shop) -> None:
+    """What is leased to the dead can be taken now."""
+    shop.store.payments.update_many(
+        {"orderLeaseUntil": {"$exists": True}}, {"$set": {"orderLeaseUntil": LONG_AGO}}
+    )
+    shop.store.payments.update_many(
+        {"refunds.leaseUntil": {"$exists": True}}, {"$set": {"refunds.$[].leaseUntil": LONG_AGO}}
+    )
+    shop.store.reconciliation_reports.update_many({}, {"$set": {"leaseUntil": LONG_AGO}})
+
+
+def time_passes(shop: Shop) -> None:
+    """What is leased to the dead, or scheduled for later, is due now."""
+    shop.store.payments.update_many({}, {"$set": {"checkAt": LONG_AGO}})
+    leases_end(shop)
+
+
 def told(shop: Shop, record: Record, way: str, point: str, row: dict[str, Any]) -> None:
     """Enter a row into the table, counted in the gateway's books."""
     payment = {"orderId": row.get("razorpayOrderId")}
@@ -146,6 +164,7 @@ def test_create_survives(
     doom.arm(point)
     dies(lambda: buyer.create(idempotencyKey=key))
     doom.restart()
+    leases_end(shop)
 
     payment = until_done(lambda: buyer.create(idempotencyKey=key), 200, 201).json()["data"]
 
@@ -286,6 +305,7 @@ def test_refunds_survive(
     if finisher == "worker":
         shop.settle_later()
     else:
+        leases_end(shop)
         until_done(refund, 200, 201)
 
     row = shop.assert_sound(payment)
@@ -310,7 +330,7 @@ def test_a_refused_refund_survives(
     dies(refund)
     doom.restart()
 
-    # The account has money again: asked once more, the gateway agrees.
+    # The account has money again: asked once more, when the lease has run out, the gateway agrees.
     until_done(refund, 200)
     assert len(shop.refunds_at_gateway(payment)) == 1
     told(shop, record_property, "refund", "refund.rejected", shop.assert_sound(payment))
@@ -326,15 +346,6 @@ def undertaker(shop: Shop, trigger: Path) -> Iterator[tuple[Doom, Process]]:
     trigger.unlink(missing_ok=True)
     assert struck, "nothing passed the armed point"
     assert "sweep_broken" not in worker.log.read_text()
-
-
-def time_passes(shop: Shop) -> None:
-    """What is leased to the dead, or scheduled for later, is due now."""
-    shop.store.payments.update_many({}, {"$set": {"checkAt": LONG_AGO}})
-    shop.store.payments.update_many(
-        {"refunds.leaseUntil": {"$exists": True}}, {"$set": {"refunds.$[].leaseUntil": LONG_AGO}}
-    )
-    shop.store.reconciliation_reports.update_many({}, {"$set": {"leaseUntil": LONG_AGO}})
 
 
 @pytest.mark.parametrize("point", RECONCILE)

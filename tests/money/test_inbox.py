@@ -115,6 +115,7 @@ def test_administrators_list_inspect_and_replay_events(
     assert admin.call("GET", EVENTS, params={"status": "pending"}).json() == []
 
 
+@pytest.mark.owasp(line="API6")
 def test_replaying_a_handled_event_changes_nothing(
     api: httpx.Client, shop: Shop, user: Actor, admin: Actor
 ) -> None:
@@ -153,6 +154,7 @@ def test_an_unknown_event_is_not_found(shop: Shop, admin: Actor) -> None:
 
 
 @pytest.mark.parametrize("role", ["USER", "PROVIDER", "LAB_ASSISTANT"])
+@pytest.mark.owasp(line="API5")
 def test_the_inbox_is_for_administrators(role: str, shop: Shop, people: Any) -> None:
     actor = people.new(role)
 

@@ -128,7 +128,12 @@ class Model(RuleBasedStateMachine):
         rows = self.rows()
         reference = rows[which % len(rows)]["referenceId"]
         body = RefundCreate(amount=amount)
-        self.do(lambda: self.services.refunds.refund(self.admin, reference, body, key))
+
+        async def refund() -> None:
+            payment = await self.services.refunds.payment_of(self.admin, reference)
+            await self.services.refunds.refund(self.admin, payment, body, key)
+
+        self.do(refund)
 
     @precondition(lambda self: self.rows())
     @rule(which=pick)
@@ -265,17 +270,17 @@ class Model(RuleBasedStateMachine):
             pass
         reconciliation = self.services.reconciliation
         before = self.time()
+        # All that has happened: every day of it costs a question for its settlements.
+        beginning = before - self.time.ahead - timedelta(days=1)
         # What is too old for the sweep is found by the comparison, and repaired by one call each.
-        findings = [
-            d async for d in reconciliation.compare(before - timedelta(days=900), before).run()
-        ]
+        findings = [d async for d in reconciliation.compare(beginning, before).run()]
         if findings:
             report = await reconciliation.request(before - timedelta(days=1), before, "model")
-            report.window_from = before - timedelta(days=900)
+            report.window_from = beginning
             await reconciliation.make(report)
             for finding in await self.services.findings.list(report_id=report.pk):
                 await reconciliation.repair(str(report.pk), str(finding.pk), "model")
-        comparison = reconciliation.compare(before - timedelta(days=900), self.time())
+        comparison = reconciliation.compare(beginning, self.time())
         assert [d.kind async for d in comparison.run()] == []
 
 

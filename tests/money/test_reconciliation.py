@@ -202,6 +202,7 @@ def test_a_missed_success_is_settled(ours: str, shop: Shop, user: Actor, admin: 
     shop.assert_sound(payment)
 
 
+@pytest.mark.owasp(line="API10")
 def test_a_success_the_gateway_denies_is_left_to_people(
     shop: Shop, user: Actor, admin: Actor
 ) -> None:
@@ -384,6 +385,7 @@ def test_bad_windows_are_refused(
     assert_problem(admin.call("POST", REPORTS, json=window), 400, field=field)
 
 
+@pytest.mark.owasp(line="API5")
 def test_reports_are_for_administrators(shop: Shop, user: Actor, admin: Actor) -> None:
     nowhere = f"{REPORTS}/{'0' * 24}"
     for method, path in (

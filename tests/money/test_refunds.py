@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 from actors import PAYMENTS, Actor, People, assert_problem, status
 from factories import unique
 from stack import Api, Sandbox, eventually
@@ -77,6 +78,7 @@ def test_several_partial_refunds_add_up_to_a_whole_one(
     assert shop.assert_sound(payment)["status"] == "refunded"
 
 
+@pytest.mark.owasp(line="API1")
 def test_the_provider_who_was_paid_may_refund_and_no_other(shop: Shop, people: People) -> None:
     user, paid, other = people.new("USER"), people.new("PROVIDER"), people.new("PROVIDER")
     payment, _ = user.buy(shop.sandbox, providerId=paid.id)
@@ -136,6 +138,7 @@ def test_repeating_a_refund_gives_the_same_refund(shop: Shop, user: Actor, admin
     assert len(shop.refunds_at_gateway(payment)) == 1
 
 
+@pytest.mark.owasp(line="API6")
 def test_a_refund_key_with_another_body_is_refused(shop: Shop, user: Actor, admin: Actor) -> None:
     payment, _ = user.buy(shop.sandbox)
     ask(admin, payment, 20000, "one-key", reason="late")
@@ -146,6 +149,7 @@ def test_a_refund_key_with_another_body_is_refused(shop: Shop, user: Actor, admi
     assert [r["amount"] for r in shop.refunds_at_gateway(payment)] == [20000]
 
 
+@pytest.mark.owasp(line="API6")
 def test_fifty_parallel_refunds_never_give_back_more_than_came(
     shop: Shop, user: Actor, admin: Actor
 ) -> None:
@@ -161,6 +165,7 @@ def test_fifty_parallel_refunds_never_give_back_more_than_came(
     assert shop.assert_sound(payment)["amountRefunded"] == 49000
 
 
+@pytest.mark.owasp(line="API6")
 def test_fifty_parallel_requests_with_one_key_are_one_refund(
     shop: Shop, user: Actor, admin: Actor
 ) -> None:

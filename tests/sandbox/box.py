@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
+import secrecy
 
 T = TypeVar("T")
 
 KEY = ("rzp_test_kernapay", "sandbox_secret_kernapay_0001")
 OTHER_KEY = ("rzp_test_other", "sandbox_secret_other_0002")
 WEBHOOK_SECRET = "whsec_of_the_tests"
+secrecy.confidential.update((KEY[1], OTHER_KEY[1], WEBHOOK_SECRET))
 
 
 def wait_for(condition: Callable[[], T], seconds: float = 15) -> T:
@@ -45,14 +47,20 @@ class Box:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.api = httpx.Client(base_url=self.url, auth=KEY, timeout=20, trust_env=False)
-        self.other = httpx.Client(base_url=self.url, auth=OTHER_KEY, timeout=20, trust_env=False)
-        self.stranger = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+        self.api = self._client(auth=KEY)
+        self.other = self._client(auth=OTHER_KEY)
+        self.stranger = self._client()
         self._options = options
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SANDBOX_")}
         keys = ",".join(":".join(key) for key in (KEY, OTHER_KEY))
         self._environ = {**clean, "SANDBOX_KEYS": keys, **environ}
         self.process: subprocess.Popen[bytes] | None = None
+
+    def _client(self, **options: Any) -> httpx.Client:
+        hooks = secrecy.hooks()
+        return httpx.Client(
+            base_url=self.url, timeout=20, trust_env=False, event_hooks=hooks, **options
+        )
 
     def start(self) -> "Box":
         command = [sys.executable, "-m", "kernapay.sandbox", "--port", str(self.port)]

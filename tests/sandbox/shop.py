@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from playwright.sync_api import FrameLocator, Page, Route, expect
+from secrecy import learn_word
 
 from tests.sandbox.box import Box
 
@@ -82,6 +83,7 @@ class Shop:
         self.page.goto(self.url)
 
     def by_card(self, number: str, otp: str = "1234") -> None:
+        learn_word(number)
         self.window.get_by_role("tab", name="Card").click()
         self.window.get_by_label("Card number").fill(number)
         self.window.get_by_label("Expiry").fill("12/39")

@@ -27,6 +27,15 @@ def test_messages_are_kept_newest_first_and_found_by_address(box: Box) -> None:
     assert box.stranger.post("/_sandbox/mailbox", json=bad).status_code == 400
 
 
+def test_a_number_is_found_by_its_plus_however_it_is_written(box: Box) -> None:
+    box.control("/mailbox", channel="sms", to="+919876543210", text="one")
+    box.control("/mailbox", channel="sms", to="9876543210", text="two")
+    # In a query, + is a space.
+    for written in ("+919876543210", "%2B919876543210"):
+        assert [m["text"] for m in box.look(f"/mailbox?to={written}")["items"]] == ["one"]
+    assert [m["text"] for m in box.look("/mailbox?to=9876543210")["items"]] == ["two"]
+
+
 def test_a_mail_sent_as_to_sendgrid_arrives(box: Box) -> None:
     sent = box.stranger.post("/v3/mail/send", json=MAIL, headers=BEARER)
     assert sent.status_code == 202

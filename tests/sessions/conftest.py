@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import USERS, confidential
+from actors import USERS
 from factories import PASSWORD, sign_up_body
 
 
@@ -51,12 +51,7 @@ async def sign_in(
         f"{USERS}/login", json={"email": email, "password": password}, **options
     )
     assert answer.status_code == 200, answer.text
-    return remember(answer.json())
-
-
-def remember(tokens: dict[str, Any]) -> dict[str, Any]:
-    confidential.update((tokens["token"], tokens["refreshToken"]))
-    return tokens
+    return answer.json()
 
 
 def bearer(tokens: dict[str, Any]) -> dict[str, str]:

@@ -36,12 +36,14 @@ def address(peer: str | None, *forwarded: str, proxies: Any = PROXIES) -> str:
         (None, ["198.51.100.1"], "unknown"),
     ],
 )
+@pytest.mark.owasp(line="API4")
 def test_the_rightmost_address_that_is_no_proxy_is_the_client(
     peer: str | None, forwarded: list[str], expected: str
 ) -> None:
     assert address(peer, *forwarded) == expected
 
 
+@pytest.mark.owasp(line="API4")
 def test_nobody_is_believed_by_default() -> None:
     assert address("127.0.0.1", "198.51.100.1", proxies=()) == "127.0.0.1"
 

@@ -11,6 +11,8 @@ from actors import USERS, Actor, assert_problem
 from factories import sign_up_body
 from stack import WEBHOOK_PATH, Api
 
+pytestmark = pytest.mark.owasp(line="API4")
+
 
 def _answer_to(api: Api, *pieces: bytes, then_wait: float) -> tuple[bytes, float]:
     """Send the pieces and stay connected; the answer, and when it came."""

@@ -11,7 +11,10 @@ from bson import ObjectId
 from conftest import InProcess
 from pymongo.database import Database
 from redis import Redis
+from stack import Api
 
+from kernapay.devstack.proxy import Mode, Proxy
+from kernapay.devstack.servers import MongoServer
 from sessions.conftest import Time, bearer, sign_in, sign_up
 
 Store = Database[dict[str, Any]]
@@ -23,6 +26,7 @@ def devices(actor: Actor) -> list[dict[str, Any]]:
     return answer.json()
 
 
+@pytest.mark.owasp(line="API3")
 def test_my_devices_are_listed_newest_first_without_their_tokens(
     api: httpx.Client, user: Actor
 ) -> None:
@@ -51,6 +55,7 @@ def test_one_device_is_signed_out_at_once_and_the_others_stay(user: Actor) -> No
     assert_problem(user.call("DELETE", f"{USERS}/sessions/{gone}"), 404)
 
 
+@pytest.mark.owasp(line="API1")
 def test_nobody_ends_a_session_of_somebody_else(user: Actor, people: People) -> None:
     for role in ("USER", "PROVIDER", "LAB_ASSISTANT", "ADMIN"):
         stranger = people.new(role)
@@ -89,6 +94,24 @@ def test_session_entries_keep_their_key_and_lifetime(user: Actor, redis_client: 
     assert not redis_client.exists(f"session:{user.id}")
 
 
+def test_keys_of_the_former_service_do_not_take_the_cache_down(
+    user: Actor, redis_client: Redis, api_server: Api
+) -> None:
+    """It kept JSON in strings under the same names."""
+    lost = len(api_server.log_entries("redis_lost"))
+    for name, call in (
+        ("session", user.profile),
+        ("user", user.profile),
+        ("payment_history", user.history),
+    ):
+        key = f"{name}:{user.id}"
+        redis_client.delete(key)
+        redis_client.set(key, '{"token": "x"}', ex=86_400)
+        assert call().status_code == 200
+        assert redis_client.type(key) == "hash", name
+    assert len(api_server.log_entries("redis_lost")) == lost
+
+
 @pytest.mark.anyio
 async def test_the_last_use_is_noted_once_an_hour(
     in_process: InProcess, time: Time, store: Store
@@ -97,7 +120,9 @@ async def test_the_last_use_is_noted_once_an_hour(
         tokens = await sign_in(client, (await sign_up(client))["email"])
 
         async def last_used() -> datetime:
-            answer = await client.get(f"{USERS}/sessions", headers=bearer(tokens))
+            for _ in range(2):  # the first is noted after it was answered
+                answer = await client.get(f"{USERS}/sessions", headers=bearer(tokens))
+                await client.app.state.services.background.drain()
             return datetime.fromisoformat(answer.json()[0]["lastUsedAt"])
 
         signed_in = await last_used()
@@ -111,3 +136,42 @@ async def test_the_last_use_is_noted_once_an_hour(
         other = await sign_in(client, tokens["user"]["email"])
         answer = await client.get(f"{USERS}/sessions", headers=bearer(other))
         assert len(answer.json()) == 1, "what has expired is no device any more"
+
+
+@pytest.mark.anyio
+async def test_nobody_waits_for_a_lost_database_to_note_a_use(
+    in_process: InProcess, time: Time, mongo_server: MongoServer, store: Store
+) -> None:
+    """What the cache knows is answered at once, for sessions and for API keys."""
+    with Proxy(mongo_server.port) as line:
+        # Directly: the replica set would tell the client its real address, past the proxy.
+        through = f"mongodb://{line.address}/{store.name}?directConnection=true"
+        async with in_process(clock=time, mongodb_url=through) as client:
+            tokens = await sign_in(client, (await sign_up(client))["email"])
+            where = {"_id": ObjectId(tokens["user"]["_id"])}
+            appointed = {"$set": {"type": "ADMIN"}}
+            await asyncio.to_thread(store.users.update_one, where, appointed)
+            body = {"name": "Back end", "role": "USER"}
+            made = await client.post("/v1/api/admin/api-keys", json=body, headers=bearer(tokens))
+            assert made.status_code == 201, made.text
+            key = {"Authorization": f"Bearer {made.json()['key']}"}
+
+            async def profiles() -> None:
+                async with asyncio.timeout(
+                    1
+                ):  # the driver looks for the database for three seconds
+                    for headers in (bearer(tokens), key) * 3:
+                        answer = await client.get(f"{USERS}/profile", headers=headers)
+                        assert answer.status_code == 200, answer.text
+
+            await profiles()
+            services = client.app.state.services
+            await services.background.drain()
+            await profiles()
+            line.set(Mode.CUT)
+            time.pass_by(minutes=61)
+            await profiles()
+            await services.background.drain()
+            await profiles()
+            line.set(Mode.PASS)
+            await services.background.drain()

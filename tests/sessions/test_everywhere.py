@@ -50,6 +50,23 @@ def test_a_deactivated_account_is_out_on_every_process_at_the_next_request(
         assert_problem(actor.profile(), 401)
 
 
+def test_a_change_of_standing_that_broke_off_counts_once_it_was_repeated(
+    people: People, store: Store
+) -> None:
+    """The process died between its write and dropping the profile."""
+    admin, doomed = people.new("ADMIN"), people.new("ADMIN")
+    row = {"_id": ObjectId(doomed.id)}
+    assert doomed.call("GET", f"{ADMIN}/users").status_code == 200
+    store.users.update_one(row, {"$set": {"type": "USER"}})
+    repeated = admin.call("PUT", f"{ADMIN}/users/{doomed.id}/role", json={"role": "USER"})
+    assert repeated.status_code == 200, repeated.text
+    assert_problem(doomed.call("GET", f"{ADMIN}/users"), 403)
+    store.users.update_one(row, {"$set": {"isEmailVerified": True}})
+    again = doomed.call("POST", "/v1/api/verification/email/confirm", json={"code": "123456"})
+    assert_problem(again, 409, code="already_verified")
+    assert doomed.profile().json()["isEmailVerified"] is True
+
+
 def test_signing_out_counts_on_every_process(two: list[httpx.Client], user: Actor) -> None:
     here, there = (user.at(client) for client in two)
     assert there.profile().status_code == 200

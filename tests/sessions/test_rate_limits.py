@@ -18,6 +18,8 @@ from stack import Api, Server, eventually
 from kernapay.devstack.servers import RedisServer
 from sessions.conftest import sign_up
 
+pytestmark = pytest.mark.owasp(line="API4")
+
 Store = Database[dict[str, Any]]
 Address = Callable[[], dict[str, str]]
 WRONG = "not the password"
@@ -139,6 +141,7 @@ def test_hot_reads_carry_no_limit(limited: Api, user: Actor) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.owasp(line="API2")
 async def test_who_guesses_passwords_waits_longer_and_longer(in_process: InProcess) -> None:
     async with in_process(rate_limits="on", rate_limit_wrong_password="2/second;4/hour") as client:
         email = (await sign_up(client))["email"]
@@ -181,6 +184,7 @@ def test_the_wait_does_not_tell_whether_an_address_is_known(
         assert statuses == [401] * 10 + [429]
 
 
+@pytest.mark.owasp(line="API2")
 def test_spelling_the_address_differently_gives_no_further_guesses(
     limited: Api, address: Address, user: Actor
 ) -> None:
@@ -191,6 +195,7 @@ def test_spelling_the_address_differently_gives_no_further_guesses(
     assert [log_in(api, email, WRONG, client).status_code for email in spellings] == [429] * 4
 
 
+@pytest.mark.owasp(line="API2")
 def test_a_burst_of_guesses_is_not_let_in_before_the_first_is_found_wrong(
     limited: Api, address: Address, user: Actor
 ) -> None:
@@ -209,6 +214,7 @@ def test_many_right_passwords_at_once_are_no_attack(
         assert {a.status_code for a in attempts} == {200}
 
 
+@pytest.mark.owasp(line="API2")
 def test_a_stolen_token_does_not_help_to_guess_the_password(
     limited: Api, address: Address, user: Actor
 ) -> None:

@@ -15,6 +15,8 @@ from kernapay.core.bulkhead import Bulkhead
 from kernapay.security.passwords import PasswordHasher
 from sessions.conftest import sign_up
 
+pytestmark = pytest.mark.owasp(line="API2")
+
 Store = Database[dict[str, Any]]
 ROUNDS = 8
 TOLERATED = 1.2

@@ -223,6 +223,7 @@ async def use(cache: Cache) -> None:
     assert cache.up
     addresses = [ADDRESS._replace(key=f"thing:{number}") for number in range(20)]
     source = Source(1)
+    await cache.redis.set(addresses[0].key, "of another program")
     for address in addresses:
         assert await cache.fetch(address, TTL, source.read) == b"1"
     assert await cache.peek(*addresses) == [b"1"] * 20

@@ -69,6 +69,18 @@ def test_the_configuration_may_stand_in_a_file_and_no_secret_of_it_is_repeated(
     assert "hunter2" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [("migrate", "status"), ("inbox", "list"), ("create-admin", "--email", "a@b.co")]
+)
+def test_a_database_that_dns_does_not_know_is_a_message(run: Run, command: tuple[str, ...]) -> None:
+    url = "mongodb+srv://someone:hunter2@nope.invalid/db"
+    result = run(*command, MONGODB_URL=url, KERNAPAY_ADMIN_PASSWORD=PASSWORD)
+    assert result.returncode in (1, 2)
+    assert "MONGODB_URL" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "hunter2" not in result.stderr
+
+
 def test_a_database_that_refuses_is_a_message(run: Run, mongo_url: str) -> None:
     url = mongo_url.replace("mongodb://", "mongodb://someone:hunter2@")
     result = run("migrate", "status", MONGODB_URL=url)
@@ -91,8 +103,11 @@ def test_openapi_is_valid_json_and_needs_no_configuration(
     assert "/v1/api/payments/create" in schema["paths"]
 
 
-def create_admin(run: Run, email: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    return run("create-admin", "--email", email, **{"KERNAPAY_ADMIN_PASSWORD": PASSWORD, **env})
+def create_admin(
+    run: Run, email: str, *options: str, **env: str
+) -> "subprocess.CompletedProcess[str]":
+    env = {"KERNAPAY_ADMIN_PASSWORD": PASSWORD, **env}
+    return run("create-admin", "--email", email, *options, **env)
 
 
 def test_create_admin_opens_an_account_with_which_one_can_sign_in(
@@ -110,20 +125,61 @@ def test_create_admin_opens_an_account_with_which_one_can_sign_in(
     assert (answer.status_code, answer.json()["user"]["type"]) == (200, "ADMIN")
 
 
-def test_create_admin_promotes_an_account_and_leaves_its_password(
+def test_create_admin_leaves_an_account_that_is_there_alone(
     run: Run, store: Database[dict[str, Any]], people: Any
 ) -> None:
-    person = people.new("USER")
-    result = create_admin(run, person.email)
+    """Or whoever signed up with the operator's address would become ADMIN."""
+    stranger = people.new("USER")
+    before = store.users.find_one({"_id": ObjectId(stranger.id)})
+    result = create_admin(run, stranger.email)
+    assert result.returncode == 1
+    assert "--promote" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert store.users.find_one({"_id": ObjectId(stranger.id)}) == before
+    assert stranger.profile().json()["type"] == "USER"
+
+
+def test_create_admin_takes_an_account_from_whoever_has_it_when_told_to(
+    run: Run, store: Database[dict[str, Any]], people: Any, admin: Any
+) -> None:
+    stranger = people.new("USER")
+    second = stranger.device()
+    bound = {"name": "Back end", "role": "USER", "userId": stranger.id}
+    key = admin.call("POST", "/v1/api/admin/api-keys", json=bound).json()["key"]
+
+    result = create_admin(run, stranger.email, "--promote")
     assert result.returncode == 0, result.stderr
-    row = store.users.find_one({"_id": ObjectId(person.id)})
+    assert PASSWORD not in result.stdout
+    row = store.users.find_one({"_id": ObjectId(stranger.id)})
     assert row is not None
     assert row["type"] == "ADMIN"
-    assert person.profile().json()["type"] == "ADMIN", "the cached profile is gone"
-    answer = person.client.post(
-        "/v1/api/users/login", json={"email": person.email, "password": person.password}
-    )
-    assert answer.status_code == 200
+    assert [device.profile().status_code for device in (stranger, second)] == [401, 401]
+
+    def log_in(password: str) -> Any:
+        body = {"email": stranger.email, "password": password}
+        return stranger.client.post("/v1/api/users/login", json=body)
+
+    assert log_in(stranger.password).status_code == 401
+    answer = log_in(PASSWORD)
+    assert (answer.status_code, answer.json()["user"]["type"]) == (200, "ADMIN")
+    # A key keeps to the role it was made for.
+    by_key = {"Authorization": f"Bearer {key}"}
+    assert stranger.client.get("/v1/api/admin/users", headers=by_key).status_code == 403
+
+
+def test_promoting_with_a_password_that_will_not_do_changes_nothing(run: Run, people: Any) -> None:
+    person = people.new("USER")
+    result = create_admin(run, person.email, "--promote", KERNAPAY_ADMIN_PASSWORD="password")
+    assert result.returncode == 1
+    assert "password: " in result.stderr
+    assert person.profile().json()["type"] == "USER"
+
+
+def test_promoting_opens_an_account_where_there_is_none(run: Run, api: Any) -> None:
+    email = new_email()
+    assert create_admin(run, email, "--promote").returncode == 0
+    answer = api.post("/v1/api/users/login", json={"email": email, "password": PASSWORD})
+    assert (answer.status_code, answer.json()["user"]["type"]) == (200, "ADMIN")
 
 
 @pytest.mark.parametrize(

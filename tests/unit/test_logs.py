@@ -54,6 +54,7 @@ def test_an_error_keeps_its_story(lines: list[dict[str, Any]]) -> None:
     assert "ValueError: broken" in lines[1]["exception"]
 
 
+@pytest.mark.owasp(line="API8")
 def test_secrets_are_blanked_by_the_name_of_their_field(lines: list[dict[str, Any]]) -> None:
     assert lines[0]["password"] == lines[0]["userEmail"] == "[redacted]"
 

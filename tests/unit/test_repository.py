@@ -24,10 +24,8 @@ from pymongo.database import Database
 from kernapay.core.errors import NotFound, Unavailable
 from kernapay.core.filters import (
     BeforeAfter,
-    CollectionFilter,
     LimitOffset,
     OrderBy,
-    SearchFilter,
 )
 from kernapay.core.mongo import Mongo, Record
 from kernapay.core.repository import DuplicateRow, Repository
@@ -193,10 +191,6 @@ async def test_filters_apply_themselves_together(filled: Things) -> None:
     newest = OrderBy("created_at", descending=True)
     assert names(await filled.list(window, newest)) == ["b2", "b1", "a3", "a2", "a1"]
     assert names(await filled.list(newest, LimitOffset(2, 1))) == ["b2", "b1"]
-    assert names(await filled.list(SearchFilter("name", "a"), newest)) == ["a3", "a2", "a1"]
-    chosen = CollectionFilter("serial", [1, 3, 99])
-    assert names(await filled.list(chosen, OrderBy("name"), colour=Colour.BLUE)) == ["a2", "b1"]
-    assert names(await filled.list(CollectionFilter("serial", []))) == []
 
 
 async def test_a_window_is_closed_at_its_start_and_open_at_its_end(filled: Things) -> None:
@@ -209,16 +203,6 @@ async def test_a_window_is_closed_at_its_start_and_open_at_its_end(filled: Thing
 async def test_order_may_have_several_columns(filled: Things) -> None:
     found = await filled.list(OrderBy("colour"), OrderBy("serial", descending=True))
     assert names(found) == ["b3", "b1", "a2", "b2", "a3", "a1"]
-
-
-@pytest.mark.parametrize("text", [".", "a|b", "^", "[ab]", "a.*", "(", "\\"])
-async def test_nothing_in_a_search_is_a_pattern(filled: Things, text: str) -> None:
-    assert await filled.list(SearchFilter("name", text)) == []
-
-
-async def test_list_and_count_tells_what_the_window_is_a_window_of(filled: Things) -> None:
-    found, total = await filled.list_and_count(LimitOffset(2), OrderBy("name"), colour=Colour.RED)
-    assert (names(found), total) == (["a1", "a3"], 3)
 
 
 async def test_count_and_exists(filled: Things) -> None:
@@ -259,11 +243,6 @@ async def test_an_update_that_breaks_a_unique_index_is_refused(filled: Things) -
     with pytest.raises(DuplicateRow):
         await filled.update_where({"name": "a1"}, set__serial=5)
     assert (await filled.get(name="a1")).serial == 0
-
-
-async def test_update_many_tells_how_many_changed(filled: Things) -> None:
-    assert await filled.update_many({"colour": Colour.RED}, set__colour=Colour.BLUE) == 3
-    assert await filled.count(colour=Colour.BLUE) == 6
 
 
 async def test_select_reads_rows_straight_into_structs(things: Things) -> None:

@@ -5,6 +5,7 @@ import base64
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -132,6 +133,17 @@ def test_a_token_with_other_claims_and_the_old_signature_is_refused(tokens: Toke
     head, _, signature = signed().split(".")
     with pytest.raises(Unauthenticated):
         tokens.read(f"{head}.{plain({**CLAIMS, 'sub': 'f' * 24})}.{signature}")
+
+
+def test_tokens_that_are_not_ours_do_not_push_out_what_is_remembered_of_ours(
+    tokens: TokenIssuer,
+) -> None:
+    ours = signed()
+    for token in (ours, signed(OTHER), "a.b.c", ours + "x", ours):
+        with suppress(Unauthenticated):
+            tokens.read(token)
+    remembered = tokens._verified.cache_info()
+    assert (remembered.hits, remembered.currsize) == (1, 1)
 
 
 @given(st.text(max_size=200))

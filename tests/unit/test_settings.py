@@ -134,6 +134,7 @@ def test_what_is_needed_must_not_be_empty(problems: Problems, name: str, value: 
         ("CORS_ORIGINS", "*"),
     ],
 )
+@pytest.mark.owasp(line="API8")
 def test_production_refuses_what_development_takes(
     load: Load, problems: Problems, name: str, value: str
 ) -> None:
@@ -143,10 +144,12 @@ def test_production_refuses_what_development_takes(
 
 
 @pytest.mark.parametrize("name", ["JWT_SECRET", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET"])
+@pytest.mark.owasp(line="API8")
 def test_production_has_no_default_secrets(problems: Problems, name: str) -> None:
     assert problems(PRODUCTION, **{name: None}) == {name: "is missing"}
 
 
+@pytest.mark.owasp(line="API8")
 def test_a_refusal_never_repeats_a_secret(load: Load) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(PRODUCTION, JWT_SECRET="hunter2", MONGODB_URL="mongo://admin:hunter2@db", PORT="0")
@@ -257,6 +260,73 @@ def test_redis_is_named_by_its_url_or_by_its_parts(
     load: Load, given: dict[str, str], expected: str
 ) -> None:
     assert load(**given).redis == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MONGODB_URL", "mongodb://us@er:hunter2@ss@host/db"),
+        ("MONGODB_URL", "mongodb://127.0.0.1:hunter2/db"),
+        ("MONGODB_URL", "mongodb://user:hunter2@host:99999/db"),
+        ("MONGODB_URL", "mongodb://user:hunter2/@host/db"),
+        ("MONGODB_URL", "mongodb://user:hunter2@/db"),
+        ("MONGODB_URL", "mongodb://user:hunter2@host/my db"),
+        ("MONGODB_URL", "mongodb://user:hunter2@host/db?tls=true&ssl=false"),
+        ("MONGODB_URL", "mongodb://user:hunter2@host/db?tls=true&tlsCAFile=/not/there"),
+        ("MONGODB_URL", "mongodb+srv://us@er:hunter2@ss@a.example.com/db"),
+        ("MONGODB_URL", "mongodb+srv://user:hunter2@a.example.com:27017/db"),
+        ("REDIS_URL", "redis://:hunter2#ss@host"),
+        ("REDIS_URL", "redis://:1#hunter2@host"),
+        ("REDIS_URL", "redis://u:1#hunter2@host"),
+        ("REDIS_URL", "redis://u:1?hunter2@host"),
+        ("REDIS_URL", "redis://u:1/hunter2@host"),
+        ("REDIS_URL", "redis://:hunter2@/0"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://[::1/0"),
+        ("REDIS_URL", "redis://host:hunter2/0"),
+        ("REDIS_URL", "redis://host:70000/0"),
+        ("REDIS_URL", "redis://a,b/0"),
+        ("REDIS_URL", "redis://host/hunter2"),
+        ("REDIS_URL", "redis://host/0?hunter2=1"),
+        ("REDIS_URL", "redis://host/0?db=hunter2"),
+        ("REDIS_URL", "rediss://host/0?ssl_cert_reqs=hunter2"),
+        ("REDIS_URL", "redis+sentinel://u:p#hunter2@a/m"),
+        ("REDIS_URL", "redis+sentinel://a,b:hunter2/m"),
+        ("REDIS_URL", "redis+sentinel://a,,b/m"),
+        ("REDIS_URL", "redis+sentinel://a/m/hunter2"),
+        ("REDIS_URL", "redis+cluster://a:1,b:hunter2"),
+        ("REDIS_URL", "redis+cluster://a/3"),
+        ("REDIS_HOST", "host:6379"),
+        ("REDIS_HOST", "::1"),
+        ("REDIS_HOST", ""),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_and_not_repeated(
+    problems: Problems, name: str, value: str
+) -> None:
+    told = problems(**{name: value})
+    assert set(told) == {name}
+    assert "hunter2" not in told[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MONGODB_URL", "mongodb://user:p%40ss%2F@a,b:27018,c/db?replicaSet=rs0&tls=true"),
+        ("MONGODB_URL", "mongodb+srv://user:p%40ss@nope.invalid/db"),  # not looked up here
+        ("MONGODB_URL", "mongodb://[::1]:27017/db"),
+        ("REDIS_URL", "redis://user:p%23ss@host:6379/3"),
+        ("REDIS_URL", "redis://[::1]:6379"),
+        ("REDIS_URL", "rediss://host/0?ssl_cert_reqs=none"),
+        ("REDIS_URL", "redis+sentinel://u:p@a:1,b,[::1]:3/m/1?sentinel_password=x"),
+        ("REDIS_URL", "redis+sentinel://a"),
+        ("REDIS_URL", "redis+cluster://u:p@a:1,b:2/"),
+        ("REDIS_HOST", "[::1]"),
+        ("REDIS_HOST", "cache-1.internal"),
+    ],
+)
+def test_an_address_that_can_be_used_is_taken(load: Load, name: str, value: str) -> None:
+    load(**{name: value})
 
 
 def test_a_password_in_the_parts_reaches_redis_whole(load: Load) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import confidential
 from bson import ObjectId
 from factories import PASSWORD, sign_up_body
 from pymongo.database import Database
@@ -46,7 +45,6 @@ class Person:
         self.id: str = user["_id"]
         self.email: str = user["email"]
         self.token = token
-        confidential.add(token)
 
     async def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
         return await self.call("POST", path, json=body, headers=headers)

@@ -65,6 +65,7 @@ async def test_the_answer_to_a_request_tells_when_and_masks_where(
 
 
 @CHANNELS
+@pytest.mark.owasp(line="API2")
 async def test_a_code_works_once(world: World, channel: str) -> None:
     asha = await world.person()
     code = await asha.request(channel)
@@ -89,6 +90,7 @@ async def test_a_code_ends_after_ten_minutes(world: World, channel: str) -> None
 
 
 @CHANNELS
+@pytest.mark.owasp(line="API2")
 async def test_five_attempts_are_all_there_are_even_at_once(world: World, channel: str) -> None:
     asha = await world.person()
     code = await asha.request(channel)
@@ -111,6 +113,7 @@ async def test_the_fifth_attempt_may_be_the_right_one(world: World, channel: str
 
 
 @CHANNELS
+@pytest.mark.owasp(line="API6")
 async def test_another_code_is_sent_after_a_minute_and_not_before(
     world: World, channel: str
 ) -> None:
@@ -128,6 +131,7 @@ async def test_another_code_is_sent_after_a_minute_and_not_before(
     assert len(world.said(channel)) == 2
 
 
+@pytest.mark.owasp(line="API6")
 async def test_simultaneous_requests_send_one_code(world: World) -> None:
     asha = await world.person()
     answers = await asyncio.gather(*(asha.post(f"{VERIFICATION}/mobile/request") for _ in range(8)))
@@ -138,6 +142,7 @@ async def test_simultaneous_requests_send_one_code(world: World) -> None:
     assert (await asha.confirm("mobile", code)).status_code == 200
 
 
+@pytest.mark.owasp(line="API6")
 async def test_ten_codes_a_day_are_enough(world: World) -> None:
     asha = await world.person()
     for _ in range(10):
@@ -176,6 +181,7 @@ async def test_a_changed_number_does_not_shorten_the_wait(world: World) -> None:
     assert_problem(await asha.post(f"{VERIFICATION}/mobile/request"), 429, code="code_too_soon")
 
 
+@pytest.mark.owasp(line="API2")
 async def test_a_code_serves_its_owner_and_its_purpose_only(world: World) -> None:
     asha, mallory = await world.person(), await world.person()
     code = await asha.request("email")
@@ -224,6 +230,7 @@ async def test_strangers_are_sent_away(world: World) -> None:
 
 
 @pytest.mark.parametrize("flag", FLAG.values())
+@pytest.mark.owasp(line="API3")
 async def test_nobody_can_declare_themselves_verified(world: World, flag: str) -> None:
     asha = await world.person()
     answer = await asha.call("PUT", f"{USERS}/update", json={flag: True})
@@ -252,16 +259,30 @@ async def test_without_a_provider_the_request_is_a_clear_503(
         assert_problem(answer, 503, code="delivery_not_configured")
 
 
+@pytest.mark.owasp(line="API2")
 async def test_codes_are_stored_as_keyed_digests(world: World) -> None:
     asha = await world.person()
+    others = [row["_id"] for row in await world.rows("codes")]
     code = await asha.request("email")
-    (row,) = await world.rows("codes", _id=f"email:{asha.id}")
+    (row,) = await world.rows("codes", _id={"$nin": others})
     assert code not in repr(row)
-    guesses = (code, f"email:{asha.id}\0{asha.email}\0{code}", f"{asha.email}{code}")
+    assert asha.id not in row["_id"]
+    guesses = (code, f"{row['_id']}\0{asha.email}\0{code}", f"{asha.email}{code}")
     assert row["digest"] not in {hashlib.sha256(g.encode()).hexdigest() for g in guesses}
     assert (await asha.confirm("email", code)).status_code == 200
-    (row,) = await world.rows("codes", _id=f"email:{asha.id}")
+    (row,) = await world.rows("codes", _id=row["_id"])
     assert "digest" not in row
+
+
+async def test_a_code_issued_shortly_before_its_day_ends_lives_ten_minutes(world: World) -> None:
+    """The row is deleted at `dayEnds`, by the database, whatever is in it."""
+    asha = await world.person()
+    others = [row["_id"] for row in await world.rows("codes")]
+    await asha.request("email")
+    world.clock.advance(hours=23, minutes=55)
+    await asha.request("email")
+    (row,) = await world.rows("codes", _id={"$nin": others})
+    assert row["dayEnds"] >= row["expiresAt"]
 
 
 async def test_a_code_outlives_the_rotation_of_the_secret(open_world: OpenWorld) -> None:
@@ -278,6 +299,28 @@ async def test_a_code_outlives_the_rotation_of_the_secret(open_world: OpenWorld)
         )
         assert answer.status_code == 200, answer.text
         assert answer.json()["_id"] == user
+
+
+async def test_a_rotation_of_the_secret_resets_no_wait_and_leaves_no_second_code(
+    open_world: OpenWorld,
+) -> None:
+    old, new = "old-secret-7d1f0c2ab3e948561122", "new-secret-99b0c1d9e7a24f683344"
+    async with open_world(jwt_secret=old) as world:
+        asha = await world.person()
+        first = await world.forgotten(asha.email)
+    async with open_world(jwt_secret=new, jwt_secret_previous=old) as world:
+        await world.forgot(asha.email)
+        await world.services.outbox.sweep()
+        assert world.said("email") == [], "the minute is not over"
+        world.clock.advance(seconds=61)
+        second = await world.forgotten(asha.email)
+        if first != second:
+            answer = await world.reset(asha.email, first, "a whole new battery")
+            assert_problem(answer, 400, "code", "wrong_code")
+    # Back to the old secret: the code is known to every process while it is changed.
+    async with open_world(jwt_secret=old, jwt_secret_previous=new) as world:
+        answer = await world.reset(asha.email, second, "a whole new battery")
+        assert answer.status_code == 200, answer.text
 
 
 async def test_codes_come_from_the_whole_range(world: World) -> None:

@@ -68,6 +68,8 @@ class MailboxController(Controller):
     async def list(self, request: AnyRequest, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
         query = Fields.of_query(request.scope["query_string"])
         to, channel = query.text("to"), query.text("channel")
+        if to is not None and to.startswith(" "):
+            to = f"+{to[1:]}"  # how a number's plus arrives from those who do not write %2B
         query.done()
         messages = sandbox.books.messages.newest(MOST_MESSAGES)
         return answer(

@@ -1,0 +1,253 @@
+"""Who may have whose objects: the design's table, for a second person of each role."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import httpx
+from actors import PAYMENTS, USERS, Actor
+from factories import payment_body, unique
+from stack import WEBHOOK_PATH
+
+from attacks.prizes import ADMIN, INBOX, REPORTS, Prize
+
+Ask = Callable[[Actor, Prize], httpx.Response]
+
+
+class Row(NamedTuple):
+    route: str
+    names: str
+    """The parameters that name somebody else's object."""
+    ask: Ask
+    answers: str
+    """The status for the second USER, PROVIDER, LAB_ASSISTANT and ADMIN: 2xx and 409 got past the guards."""
+    hidden: bool = True
+    """Whether who is refused must not learn that the object is there."""
+
+
+def ask(method: str, path: str, json: Callable[[Prize], Any] | None = None, **options: Any) -> Ask:
+    def aimed(attacker: Actor, prize: Prize) -> httpx.Response:
+        body = {} if json is None else {"json": json(prize)}
+        params = options.get("params", lambda _: None)(prize)
+        headers = options.get("headers", lambda _: {})(prize)
+        where = path.format(**vars(prize), mine=attacker.id)
+        return attacker.call(method, where, params=params, headers=headers, **body)
+
+    return aimed
+
+
+def link_of_another_file(attacker: Actor, prize: Prize) -> httpx.Response:
+    """A good signature, of a file of the attacker's own choice."""
+    return attacker.call(
+        "GET",
+        f"/v1/api/files/{prize.file_name}",
+        params={"expires": 9_999_999_999, "signature": "0" * 64},
+    )
+
+
+def proof(prize: Prize) -> dict[str, str]:
+    return {
+        "referenceId": prize.reference_id,
+        "razorpayOrderId": prize.order_id,
+        "razorpayPaymentId": prize.payment_id,
+        "razorpaySignature": "0" * 64,
+    }
+
+
+def refund(prize: Prize) -> dict[str, Any]:
+    return {"amount": 100, "idempotencyKey": prize.idempotency_key}
+
+
+TABLE = [
+    #                                                               USER PROVIDER LAB_ASSISTANT ADMIN
+    Row(
+        "GET /v1/api/payments/history/{user_id}",
+        "user_id",
+        ask("GET", f"{PAYMENTS}/history/{{user_id}}"),
+        "403 403 403 200",
+    ),
+    Row(
+        # Somebody else's payment as the place to go on from, in a list of one's own.
+        "GET /v1/api/payments/history/{user_id}",
+        "cursor",
+        ask("GET", f"{PAYMENTS}/history/{{mine}}", params=lambda p: {"cursor": p.reference_id}),
+        "200 200 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/received",
+        "cursor",
+        ask("GET", f"{PAYMENTS}/received", params=lambda p: {"cursor": p.reference_id}),
+        "403 200 403 403",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}",
+        "reference_id",
+        ask("GET", f"{PAYMENTS}/{{reference_id}}"),
+        "404 404 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/receipt",
+        "reference_id",
+        ask("GET", f"{PAYMENTS}/{{reference_id}}/receipt"),
+        "404 404 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/receipt",
+        "reference_id",
+        ask("POST", f"{PAYMENTS}/{{reference_id}}/receipt"),
+        "404 404 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/refunds",
+        "reference_id idempotencyKey",
+        ask("POST", f"{PAYMENTS}/{{reference_id}}/refunds", refund),
+        "403 404 403 201",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/refunds",
+        "Idempotency-Key",
+        ask(
+            "POST",
+            f"{PAYMENTS}/{{reference_id}}/refunds",
+            lambda p: {"amount": 100},
+            headers=lambda p: {"Idempotency-Key": p.idempotency_key},
+        ),
+        "403 404 403 200",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/capture",
+        "reference_id",
+        ask("POST", f"{PAYMENTS}/{{reference_id}}/capture"),
+        "403 403 403 409",
+    ),
+    Row(
+        # Public: the reference itself is the secret.
+        "GET /v1/api/payments/status/{reference_id}",
+        "reference_id",
+        ask("GET", f"{PAYMENTS}/status/{{reference_id}}"),
+        "200 200 200 200",
+    ),
+    Row(
+        # As is said by `status` to whoever has the reference: the payment is there.
+        "POST /v1/api/payments/verify",
+        "referenceId razorpayOrderId razorpayPaymentId",
+        ask("POST", f"{PAYMENTS}/verify", proof),
+        "400 400 400 400",
+        hidden=False,
+    ),
+    Row(
+        # Whose key it was: the attacker gets a payment of their own.
+        "POST /v1/api/payments/create",
+        "idempotencyKey providerId",
+        ask(
+            "POST",
+            f"{PAYMENTS}/create",
+            lambda p: payment_body(idempotencyKey=p.idempotency_key, providerId=p.user_id),
+        ),
+        "201 403 403 201",
+    ),
+    Row(
+        "POST /v1/api/payments/create",
+        "Idempotency-Key",
+        ask(
+            "POST",
+            f"{PAYMENTS}/create",
+            lambda p: {"amount": 100, "currency": "INR", "serviceType": "CONSULTATION"},
+            headers=lambda p: {"Idempotency-Key": f"{p.idempotency_key}."},
+        ),
+        "201 403 403 201",
+    ),
+    Row(
+        # Not signed: whether the event is known is not said.
+        "POST /v1/api/payments/webhook",
+        "X-Razorpay-Event-Id",
+        ask(
+            "POST",
+            WEBHOOK_PATH,
+            lambda p: {},
+            headers=lambda p: {"X-Razorpay-Event-Id": p.event_id},
+        ),
+        "401 401 401 401",
+    ),
+    Row(
+        "DELETE /v1/api/users/sessions/{session_id}",
+        "session_id",
+        ask("DELETE", f"{USERS}/sessions/{{session_id}}"),
+        "404 404 404 404",
+    ),
+    Row("GET /v1/api/files/{name}", "name", link_of_another_file, "403 403 403 403"),
+    Row(
+        "GET /v1/api/admin/users/{user_id}",
+        "user_id",
+        ask("GET", f"{ADMIN}/users/{{user_id}}"),
+        "403 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/activate",
+        "user_id",
+        ask("POST", f"{ADMIN}/users/{{user_id}}/activate"),
+        "403 403 403 200",
+    ),
+    Row(
+        "PUT /v1/api/admin/users/{user_id}/role",
+        "user_id",
+        ask("PUT", f"{ADMIN}/users/{{user_id}}/role", lambda p: {"role": "ADMIN"}),
+        "403 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/deactivate",
+        "user_id",
+        ask("POST", f"{ADMIN}/users/{{user_id}}/deactivate"),
+        "403 403 403 200",
+    ),
+    Row(
+        # Not even for another administrator: one would act under the other's name.
+        "POST /v1/api/admin/api-keys",
+        "userId",
+        ask(
+            "POST",
+            f"{ADMIN}/api-keys",
+            lambda p: {"name": unique("Till "), "role": "USER", "userId": p.user_id},
+        ),
+        "403 403 403 400",
+    ),
+    Row(
+        "DELETE /v1/api/admin/api-keys/{key_id}",
+        "key_id",
+        ask("DELETE", f"{ADMIN}/api-keys/{{key_id}}"),
+        "403 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/admin/audit",
+        "actor target",
+        ask(
+            "GET",
+            f"{ADMIN}/audit",
+            params=lambda p: {"actor": p.user_id, "target": f"user:{p.user_id}"},
+        ),
+        "403 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/webhooks/events/{event_id}",
+        "event_id",
+        ask("GET", f"{INBOX}/{{event_id}}"),
+        "403 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/webhooks/events/{event_id}/replay",
+        "event_id",
+        ask("POST", f"{INBOX}/{{event_id}}/replay"),
+        "403 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/reconciliation/reports/{report_id}",
+        "report_id",
+        ask("GET", f"{REPORTS}/{{report_id}}"),
+        "403 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/reconciliation/reports/{report_id}/findings/{finding_id}/repair",
+        "report_id finding_id",
+        ask("POST", f"{REPORTS}/{{report_id}}/findings/{{finding_id}}/repair"),
+        "403 403 403 200",
+    ),
+]

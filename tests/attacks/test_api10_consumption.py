@@ -1,0 +1,216 @@
+"""API10, unsafe consumption of APIs: the gateway's own words are read as carefully as anybody's.
+
+That amounts, orders and payments are compared with our own records is tried in `tests/api/test_verify.py`,
+`tests/api/test_webhook.py` and `tests/money`.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from actors import Actor, send_event
+from conftest import InProcess
+from factories import gateway_payment, payment_body, unique
+from stack import Api
+
+from attacks.hostile import OPERATORS, TEXTS
+from attacks.prizes import INBOX, Pair, Store
+from kernapay.security.principal import Role
+
+pytestmark = pytest.mark.owasp(line="API10")
+
+ODD: list[Any] = [None, True, -1, 0, 1.5, 2**63, 10**40, [], {}, "", *OPERATORS[::2], *TEXTS[::3]]
+
+
+def encoded(document: Any) -> bytes:
+    return json.dumps(document).encode()
+
+
+def captured(payment: Mapping[str, Any]) -> bytes:
+    """The event; a text in it may be what UTF-8 cannot hold."""
+    return encoded({"event": "payment.captured", "payload": {"payment": {"entity": payment}}})
+
+
+def test_no_field_of_an_event_is_believed_or_run(
+    pairs: Mapping[Role, Pair], api_server: Api, store: Store
+) -> None:
+    """Signed, but with something else where each value belongs: kept, and the payment stands as it did."""
+    user = pairs[Role.USER].owner
+    order = user.new_payment()
+    sound = gateway_payment(order["orderId"], status="created", captured=False)
+    before = store.payments.find_one({"referenceId": order["referenceId"]})
+    for name in (*sound, "$set", "__proto__", "acquirer_data", "card", "error_reason"):
+        for value in ODD:
+            if (name, value) == ("captured", True):
+                continue  # nothing odd about that: it would be paid
+            answer = send_event(api_server.client, body=captured({**sound, name: value}))
+            assert answer.status_code == 200, f"{name} {value!r}: {answer.text}"
+    after = store.payments.find_one({"referenceId": order["referenceId"]})
+    for kept in ("status", "amount", "currency", "userId", "orderId", "refunds", "paidAt"):
+        assert (after or {}).get(kept) == (before or {}).get(kept), kept
+    shown = user.seen(order["referenceId"])
+    assert shown["status"] == "pending"
+    assert {step["status"] for step in shown["history"]} == {"pending"}
+
+
+@pytest.mark.parametrize(
+    ("event", "entity"),
+    [
+        ("payment.captured", {"status": "failed", "captured": False}),
+        ("payment.captured", {"status": "authorized", "captured": False}),
+        ("order.paid", {"status": "created", "captured": False}),
+        ("payment.failed", {"status": "captured", "captured": True}),
+    ],
+)
+def test_the_name_of_an_event_alone_proves_nothing(
+    pairs: Mapping[Role, Pair],
+    api_server: Api,
+    store: Store,
+    event: str,
+    entity: Mapping[str, Any],
+) -> None:
+    """What it tells of has to say the same, or the payment stays as it is and an operator is told."""
+    user = pairs[Role.USER].owner
+    order = user.new_payment()
+    payment = gateway_payment(order["orderId"], **entity)
+    assert send_event(api_server.client, event, payment=payment).status_code == 200
+    row = store.payments.find_one({"referenceId": order["referenceId"]}) or {}
+    assert (row["status"], len(row["history"])) == ("pending", 1)
+    assert [each["reason"] for each in row["mismatches"]] == ["status"]
+
+
+def test_a_good_event_brings_no_words_of_its_own_into_a_payment(
+    pairs: Mapping[Role, Pair], api_server: Api
+) -> None:
+    user = pairs[Role.USER].owner
+    html = "<script>alert(1)</script>"
+    for changes in (
+        {"method": {"$ne": 1}},
+        {"notes": {"$set": {"status": "refunded"}}},
+        {"error_reason": html, "error_description": html, "email": html, "contact": html},
+        {"amount_refunded": 50_000, "refund_status": "full"},
+        {"fee": -1, "tax": "a lot"},
+    ):
+        order = user.new_payment()
+        body = captured(gateway_payment(order["orderId"], **changes))
+        assert send_event(api_server.client, body=body).status_code == 200
+        shown = user.seen(order["referenceId"])
+        assert shown["status"] in ("pending", "success"), "no refund was told of"
+        assert shown["paymentMethod"] in ("upi", None), changes
+        assert shown["amountRefunded"] == 0
+        assert html not in json.dumps(shown)
+
+
+def test_an_event_of_any_form_can_be_looked_at(pairs: Mapping[Role, Pair], api_server: Api) -> None:
+    admin = pairs[Role.ADMIN].owner
+    bodies = [
+        *(encoded({"event": value, "payload": {}}) for value in ODD),
+        *(encoded({"event": "payment.captured", "payload": value}) for value in ODD),
+        *(encoded({"event": "refund.processed", "payload": {"refund": value}}) for value in ODD),
+        b'{"event": "\xff\xfe", "payload": {}}',
+        b'{"event": "payment.captured", "payload": {"payment": {"entity": {"id": "\xc3\x28"}}}}',
+        b'{"event": "\\ud800"}',
+        b'{"event": "a", "event": "payment.captured"}',
+        b"\x00",
+        b"<xml/>",
+    ]
+    for body in bodies:
+        event_id = unique("evt_")
+        assert send_event(api_server.client, body=body, event_id=event_id).status_code == 200
+        shown = admin.call("GET", f"{INBOX}/{event_id}")
+        # The same bytes under another id are a repeat, and not stored again.
+        assert shown.status_code in (200, 404), f"{body!r}: {shown.text}"
+        assert shown.headers["content-type"].endswith("json")
+    assert admin.call("GET", INBOX, params={"count": 100}).status_code == 200
+
+
+class Gateway:
+    """A gateway that was taken over: it answers every call as the test says."""
+
+    def __init__(self) -> None:
+        self.status, self.body = 200, b"{}"
+        self.called = 0
+        gateway = self
+
+        class Answer(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = 65_536
+
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                gateway.called += 1
+                self.send_response(gateway.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Location", "http://127.0.0.1:9/")
+                self.send_header("Content-Length", str(len(gateway.body)))
+                self.end_headers()
+                self.wfile.write(gateway.body)
+
+            do_POST = do_PATCH = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                """Not of interest."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.server.daemon_threads = True  # the service keeps its connections
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    gateway = Gateway()
+    thread = threading.Thread(target=gateway.server.serve_forever, args=(0.05,))
+    thread.start()
+    yield gateway
+    gateway.server.shutdown()
+    thread.join()
+    gateway.server.server_close()
+
+
+def order_like(**changes: Any) -> bytes:
+    order = {"id": "order_Evil1", "entity": "order", "amount": 50_000, "currency": "INR"}
+    return encoded({**order, "receipt": "x", "status": "created", **changes})
+
+
+ANSWERS = [
+    (200, b""),
+    (200, b"null"),
+    (200, b"[]"),
+    (200, b"<html>"),
+    (200, b"\xff\xfe"),
+    (200, b'{"id": "\xff"}'),
+    (200, b"[" * 100_000),
+    (200, b'{"a":' * 100_000),
+    (200, b'{"amount": ' + b"9" * 5_000 + b"}"),
+    *((200, order_like(id=value)) for value in ODD),
+    *((200, order_like(amount=value)) for value in ODD),
+    (200, order_like(currency="USD")),
+    (200, encoded({"items": "many"})),
+    (200, encoded({"items": [{"id": {"$ne": 1}}]})),
+    *((status, b"") for status in (204, 301, 302, 307, 308, 401, 404, 418, 500, 503, 599)),
+    (400, encoded({"error": {"description": "<script>", "code": {"$ne": 1}}})),
+    (400, encoded({"error": [[[]]]})),
+    (400, b"[" * 100_000),
+    (500, b"\xff"),
+]
+
+
+@pytest.mark.anyio
+async def test_whatever_the_gateway_answers_the_client_gets_a_refusal(
+    in_process: InProcess, gateway: Gateway, user: Actor
+) -> None:
+    headers = {"Authorization": f"Bearer {user.token}"}
+    url = f"http://127.0.0.1:{gateway.server.server_port}"
+    async with in_process(razorpay_base_url=url, razorpay_timeout="2s") as client:
+        for status, body in ANSWERS:
+            gateway.status, gateway.body = status, body
+            answer = await client.post(
+                "/v1/api/payments/create", json=payment_body(), headers=headers
+            )
+            place = f"{status} {body[:60]!r}: {answer.text}"
+            assert answer.status_code in (409, 502, 503), place
+            assert answer.json()["code"].startswith("gateway_"), place
+            assert "script" not in answer.text, place
+    assert gateway.called >= len(ANSWERS)
