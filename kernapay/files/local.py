@@ -7,17 +7,20 @@ import re
 import secrets
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from time import time
 from typing import IO, Final
+
+import structlog
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Forbidden, NotFound, Unavailable
 from kernapay.core.keys import derive_key
 from kernapay.files.base import FILE_NAME, LINK_LIFETIME, FileLink
+
+_log = structlog.get_logger("kernapay.files")
 
 PATH: Final = "/v1/api/files"
 # A link lives for minutes, and what it leads to can be made again: nothing personal is left lying about.
@@ -91,9 +94,13 @@ class LocalFiles:
         oldest = time() - _KEPT.total_seconds()
         for path in self._folder.iterdir():
             if re.fullmatch(_OURS, path.name):
-                with suppress(FileNotFoundError):
+                try:
                     if path.stat().st_mtime < oldest:
-                        path.unlink()
+                        path.unlink(missing_ok=True)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    _log.warning("old_file_kept", error=error.strerror)
 
     def _check(self) -> None:
         # The first file makes the folder; whoever only looks makes nothing.
