@@ -34,7 +34,9 @@ from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
 
 # Answers that are always small: the middleware makes its compressor before it knows an answer's size.
-_SMALL: Final = r"^/(health|v1/api/(users|verification|payments/(create|verify|status|webhook)))"
+_SMALL: Final = (
+    r"^/(health|v1/api/(users|verification|payments/(create|verify|status|webhook)))(?!/sessions)"
+)
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:

@@ -57,6 +57,8 @@ def check_address(host: str, port: int) -> None:
             # What is left of closed connections (TIME_WAIT) must not hold up a restart.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+    except UnicodeError as error:
+        raise CannotListen("the host is no name and no address: check --host or HOST") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(

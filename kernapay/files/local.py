@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from time import time
@@ -92,15 +93,15 @@ class LocalFiles:
     def _forget_old(self) -> None:
         """Remove what is ours and old. Others may do the same at the same time, and a folder may hold more."""
         oldest = time() - _KEPT.total_seconds()
-        for path in self._folder.iterdir():
-            if re.fullmatch(_OURS, path.name):
-                try:
-                    if path.stat().st_mtime < oldest:
-                        path.unlink(missing_ok=True)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    _log.warning("old_file_kept", error=error.strerror)
+        try:
+            for path in self._folder.iterdir():
+                if re.fullmatch(_OURS, path.name):
+                    with suppress(FileNotFoundError):
+                        if path.stat().st_mtime < oldest:
+                            path.unlink()
+        except OSError as error:
+            # What was to be stored is stored.
+            _log.warning("old_files_kept", error=error.strerror)
 
     def _check(self) -> None:
         # The first file makes the folder; whoever only looks makes nothing.

@@ -204,3 +204,10 @@ def test_demo_accounts_are_refused_in_production(run: Run) -> None:
     )
     assert result.returncode == 1
     assert "not in production" in result.stderr
+
+
+def test_a_host_that_can_be_no_name_is_told(run: Run) -> None:
+    result = run("serve", "--host", "a" * 70)
+    assert result.returncode == 1
+    assert "check --host or HOST" in result.stderr
+    assert "Traceback" not in result.stderr
