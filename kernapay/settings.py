@@ -209,8 +209,9 @@ class Settings(BaseSettings):
 
     @field_validator("redis_host")
     @classmethod
-    def _host_alone(cls, value: str) -> str:
-        if not re.fullmatch(r"[^\s:/?#@%,\[\]]+|\[[0-9A-Fa-f:.]+\]", value):
+    def _host_alone(cls, value: str, info: ValidationInfo) -> str:
+        counts = info.data.get("redis_url") is None
+        if counts and not re.fullmatch(r"[^\s:/?#@%,\[\]]+|\[[0-9A-Fa-f:.]+\]", value):
             raise ValueError("must be a name or an address alone, an IPv6 one in brackets")
         return value
 

@@ -237,12 +237,8 @@ class Cache:
             self._sending = False
 
     async def _send(self, batch: "list[_Reading]") -> None:
-        pipeline = self._redis.pipeline(transaction=False)
-        for addresses, _ in batch:
-            for key, field in addresses:
-                pipeline.hget(key, field)
         try:
-            replies = [_value(reply) for reply in await pipeline.execute(raise_on_error=False)]
+            replies = await self._replies(batch)
         except RedisFailure as error:
             self._lost(error)
             replies = [None] * sum(len(addresses) for addresses, _ in batch)
@@ -256,6 +252,24 @@ class Cache:
             if not answer.done():
                 answer.set_result(replies[taken : taken + len(addresses)])
             taken += len(addresses)
+
+    async def _replies(self, batch: "list[_Reading]") -> list[bytes | None]:
+        try:
+            # Raising, a cluster's client follows what has moved between its nodes.
+            return list(await self._pipeline(batch).execute())
+        except RedisFailure as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+        # One key of another type is a miss, not the loss of Redis; taking the lease removes it.
+        replies = await self._pipeline(batch).execute(raise_on_error=False)
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
+
+    def _pipeline(self, batch: "list[_Reading]") -> Any:
+        pipeline = self._redis.pipeline(transaction=False)
+        for addresses, _ in batch:
+            for key, field in addresses:
+                pipeline.hget(key, field)
+        return pipeline
 
     def _spawn(self, work: Any) -> "asyncio.Task[Any]":
         task = asyncio.get_running_loop().create_task(work)
@@ -325,13 +339,3 @@ class Cache:
             for key in keys[start : start + _REPEATED_AT_ONCE]:
                 pipeline.delete(key)
             await pipeline.execute()
-
-
-def _value(reply: Any) -> bytes | None:
-    """Tell what was stored. One key of another type is a miss, not the loss of Redis; taking the lease removes it."""
-    if isinstance(reply, Exception):
-        if not str(reply).startswith("WRONGTYPE"):
-            raise reply
-        return None
-    stored: bytes | None = reply
-    return stored

@@ -10,7 +10,7 @@ import pymongo.errors
 from mongoengine import DateTimeField, Document, EnumField
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.uri_parser import parse_uri
+from pymongo.uri_parser import parse_uri, split_options
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import Unavailable
@@ -132,6 +132,9 @@ def check_url(url: str) -> None:
     if not url.startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("must start with mongodb:// or mongodb+srv://")
     try:
+        # Here an unknown option is an error; the client would print it, and it may be a piece of a password.
+        if options := url.partition("?")[2]:
+            split_options(options, warn=False)
         MongoClient(url, connect=False).close()
     except OSError:
         raise ValueError("names a certificate or key file that cannot be read") from None

@@ -93,7 +93,7 @@ def _is_complete(split: SplitResult) -> bool:
     return (
         # A password with one of these in it ends too early.
         not split.fragment
-        and ("@" not in split.query or bool(login))
+        and (form != "" or "@" not in split.query or bool(login))
         and all(re.fullmatch(r"\S+", urlsplit(f"//{node}").hostname or "") for node in nodes)
         and (form != "" or len(nodes) == 1)
         and re.fullmatch(_PATHS[form], split.path) is not None

@@ -218,12 +218,7 @@ class Settlement:
             return "amount"
         if payment.currency != facts.currency:
             return "currency"
-        # An event's name alone proves nothing: what it tells of has to say the same.
-        if event in (Event.CAPTURED, Event.DECLINED) and (
-            _is_captured(facts) is not (event is Event.CAPTURED)
-        ):
-            return "status"
-        return None
+        return "status" if _contradicts(event, facts) else None
 
     async def _keep_mismatch(self, payment: Payment, evidence: Evidence, reason: str) -> None:
         MISMATCHES.labels(evidence.source.value).inc()
@@ -242,6 +237,15 @@ class Settlement:
                 currency=facts.currency,
             ),
         )
+
+
+def _contradicts(event: Event | None, facts: GatewayPayment) -> bool:
+    """An event's name alone proves nothing: what it tells of has to say the same."""
+    if event is Event.CAPTURED:
+        return not _is_captured(facts)
+    if event is Event.DECLINED:
+        return _is_captured(facts) or facts.status in ("created", "authorized")
+    return False
 
 
 def _is_captured(facts: GatewayPayment) -> bool:

@@ -63,6 +63,8 @@ def test_no_field_of_an_event_is_believed_or_run(
         ("payment.captured", {"status": "authorized", "captured": False}),
         ("order.paid", {"status": "created", "captured": False}),
         ("payment.failed", {"status": "captured", "captured": True}),
+        ("payment.failed", {"status": "authorized", "captured": False}),
+        ("payment.failed", {"status": "created", "captured": False}),
     ],
 )
 def test_the_name_of_an_event_alone_proves_nothing(

@@ -49,11 +49,11 @@ TO_THEIR_OWNER = {
 
 def stored_names() -> set[str]:
     """Every field of every document."""
-    todo: list[type[BaseDocument]] = [Record, mongoengine.EmbeddedDocument]
+    models: list[type[BaseDocument]] = [Record, mongoengine.EmbeddedDocument]
     names: set[str] = set()
-    while todo:
-        model = todo.pop()
-        todo.extend(model.__subclasses__())
+    while models:
+        model = models.pop()
+        models.extend(model.__subclasses__())
         if model.__module__.startswith("kernapay."):
             names |= {field.db_field for field in model._fields.values()}
     return names

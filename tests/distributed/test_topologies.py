@@ -183,6 +183,24 @@ def test_a_drop_that_a_failover_undid_is_repeated(
     sentinel.restart(master)
 
 
+def test_a_connection_that_a_node_drops_is_made_anew_and_nothing_else_happens(
+    on_cluster: Service, cluster: RedisCluster
+) -> None:
+    eventually(on_cluster.all_up)
+    people = [on_cluster.people().new() for _ in range(6)]
+    api = on_cluster.apis[0]
+    before = len(api.log_entries("redis_lost"))
+    for _ in range(3):
+        for person in people:
+            assert person.profile().status_code == 200
+        for node in cluster.nodes:
+            with node.client() as client:
+                client.client_kill_filter(_type="normal", skipme=True)
+    for person in people:
+        assert person.profile().status_code == 200
+    assert len(api.log_entries("redis_lost")) == before
+
+
 def test_a_cluster_that_loses_a_node_costs_time_only(
     on_cluster: Service, cluster: RedisCluster, record_property: Record
 ) -> None:

@@ -20,15 +20,15 @@ def _body_structs(handler: HTTPRouteHandler) -> list[type[msgspec.Struct]]:
     if field is None:
         return []
     found: list[type[msgspec.Struct]] = []
-    todo: list[Any] = [field.annotation]
-    while todo:
-        annotation = todo.pop()
+    parts: list[Any] = [field.annotation]
+    while parts:
+        annotation = parts.pop()
         if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
             if annotation in found:
                 continue
             found.append(annotation)
-            todo.extend(each.type for each in msgspec.structs.fields(annotation))
-        todo.extend(get_args(annotation))
+            parts.extend(each.type for each in msgspec.structs.fields(annotation))
+        parts.extend(get_args(annotation))
     return found
 
 
