@@ -1,3 +1,3 @@
-from kernapay.cli import main
+from kernapay.commands.main import main
 
 main()

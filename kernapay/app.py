@@ -13,23 +13,24 @@ from litestar.middleware import DefineMiddleware
 from kernapay.administration.controller import AdministrationController
 from kernapay.apikeys.controller import ApiKeyController
 from kernapay.audit.controller import AuditController
-from kernapay.bootstrap import Services, build
+from kernapay.bootstrap.services import Services
+from kernapay.config.settings import Settings, load_settings
 from kernapay.core import logs
-from kernapay.core.body import JSONRequest
-from kernapay.core.problems import HANDLERS
 from kernapay.files.controller import FileController
-from kernapay.ops.controller import OpsController
-from kernapay.ops.documentation import assets, openapi_config
-from kernapay.ops.requests import RequestLayer
+from kernapay.health.controller import HealthController
 from kernapay.payments.controller import CheckoutController, PaymentController
-from kernapay.payments.statements import ExportController, StatementController
+from kernapay.payments.documents.controller import ExportController, StatementController
 from kernapay.reconciliation.controller import ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
-from kernapay.security.headers import DOCS_PATH
 from kernapay.sessions.controller import LoginController, SessionController
-from kernapay.settings import Settings, load_settings
 from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
+from kernapay.web.access_log import AccessLog
+from kernapay.web.headers import DOCS_PATH
+from kernapay.web.json_body import JSONRequest
+from kernapay.web.middleware import RequestLayer
+from kernapay.web.openapi.config import assets, openapi_config
+from kernapay.web.problems import HANDLERS
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
 
@@ -43,7 +44,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     """Make the application; without arguments, from the environment, as Granian's factory."""
     settings = settings or load_settings()
     logs.configure(settings.log_level)
-    services = services or build(settings)
+    services = services or Services(settings)
     webhooks = Router(
         path="/",
         route_handlers=[WebhookController],
@@ -78,16 +79,16 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             AdministrationController,
             ApiKeyController,
             AuditController,
-            OpsController,
+            HealthController,
             assets(),
         ],
         # Around every route: one that is meant to be public has to say so.
         middleware=[
             DefineMiddleware(
                 BearerAuthentication,
-                tokens=services.tokens,
-                load=services.logins.authenticate,
-                load_key=services.api_keys.authenticate,
+                tokens=services.token_issuer,
+                load=services.session_service.authenticate,
+                load_key=services.api_key_service.authenticate,
                 exclude=f"^{DOCS_PATH}",
             )
         ],
@@ -111,7 +112,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         debug=False,
     )
     app.asgi_handler = RequestLayer(
-        app.asgi_handler, logs.AccessLog(settings.log_level), settings.body_timeout.total_seconds()
+        app.asgi_handler, AccessLog(settings.log_level), settings.body_timeout.total_seconds()
     )
     return app
 

@@ -3,14 +3,15 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import structlog
 
-from kernapay.bootstrap import Services, build
+from kernapay.bootstrap.services import Services
+from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.errors import KernaPayError
-from kernapay.settings import Settings
 
 Sweep = Callable[[], Awaitable[bool]]
 """Do one piece of due work; False when there is none."""
@@ -20,20 +21,25 @@ _IDLE_SECONDS: Final = 1.0
 
 
 def sweeps(services: Services) -> dict[str, Sweep]:
-    """Name every loop. Each claims its work by an atomic update, so any number of workers may run."""
+    """Name every loop. Each claims its work by an atomic update, so any number of workers may run.
+
+    One loop a queue: no class of work waits for another.
+    """
+    reconciliation = services.reconciliation_service
+    payments = (services.settlement.unpaid, services.settlement.late, services.refund_service.open)
     return {
-        "inbox": services.inbox.sweep,
+        "inbox": services.webhook_inbox.sweep,
         "outbox": services.outbox.sweep,
-        "stale_payments": services.reconciliation.sweep_stale,
-        "nightly": services.reconciliation.request_nightly,
-        "reports": services.reconciliation.sweep_reports,
+        **{queue.name: partial(reconciliation.check_due, queue) for queue in payments},
+        "nightly": reconciliation.request_nightly,
+        "reports": reconciliation.sweep_reports,
     }
 
 
 async def run(settings: Settings) -> None:
     """Work until told to stop."""
     logs.configure(settings.log_level)
-    services = build(settings)
+    services = Services(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,15 +5,16 @@ from typing import Any
 
 import httpx
 from bson import ObjectId
-from factories import (
+from pymongo.database import Database
+
+from tests.factories import (
     event_body,
     payment_body,
     sign_up_body,
     signature_of,
     unique,
 )
-from pymongo.database import Database
-from stack import WEBHOOK_PATH, WEBHOOK_SECRET, Sandbox
+from tests.stack import WEBHOOK_PATH, WEBHOOK_SECRET, Sandbox
 
 USERS = "/v1/api/users"
 PAYMENTS = "/v1/api/payments"

@@ -7,12 +7,20 @@ from typing import Any
 
 import httpx
 import pytest
-import secrecy
-from actors import Actor, People
 from litestar import Litestar
 from pymongo.database import Database
 from redis import Redis
-from stack import (
+
+from kernapay.app import create_app
+from kernapay.bootstrap.services import Services
+from kernapay.config.settings import load_settings
+from kernapay.devstack.servers import MongoServer
+from kernapay.storage.migrations import Migrator
+from kernapay.storage.mongo import open_database
+from tests import secrecy
+from tests.actors import Actor, People
+from tests.clusters.nodes import RedisNode
+from tests.stack import (
     JWT_SECRET,
     KEY_ID,
     KEY_SECRET,
@@ -25,14 +33,7 @@ from stack import (
     Server,
     Worker,
 )
-from tripwire import tripwire
-
-from kernapay.app import create_app
-from kernapay.bootstrap import build
-from kernapay.core.migrations import Migrator
-from kernapay.core.mongo import open_database
-from kernapay.devstack.servers import MongoServer, RedisServer
-from kernapay.settings import load_settings
+from tests.tripwire import tripwire
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +66,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MongoServer, RedisServer]]:
+def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MongoServer, RedisNode]]:
     home = tmp_path_factory.mktemp("servers")
-    mongo, redis = MongoServer(home / "mongo"), RedisServer(home / "redis")
+    mongo, redis = MongoServer(home / "mongo"), RedisNode(home / "redis")
     try:
         # Launched together, so that the session waits for the slower one only.
         mongo.launch()
@@ -81,13 +82,13 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MongoSe
 
 
 @pytest.fixture(scope="session")
-def mongo_server(_servers: tuple[MongoServer, RedisServer]) -> MongoServer:
+def mongo_server(_servers: tuple[MongoServer, RedisNode]) -> MongoServer:
     """A mongod (a replica set of one) of this test worker; leave it running."""
     return _servers[0]
 
 
 @pytest.fixture(scope="session")
-def redis_server(_servers: tuple[MongoServer, RedisServer]) -> RedisServer:
+def redis_server(_servers: tuple[MongoServer, RedisNode]) -> RedisNode:
     """A Valkey server of this test worker; leave it running."""
     return _servers[1]
 
@@ -99,7 +100,7 @@ def mongo_url(mongo_server: MongoServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def redis_url(redis_server: RedisServer) -> str:
+def redis_url(redis_server: RedisNode) -> str:
     """The URL of this worker's Valkey server."""
     return redis_server.url
 
@@ -121,7 +122,7 @@ def store(mongo_url: str) -> Iterator[Database[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="session")
-def redis_client(redis_server: RedisServer) -> Iterator[Redis]:
+def redis_client(redis_server: RedisNode) -> Iterator[Redis]:
     """This worker's Valkey server: to look behind the API."""
     with redis_server.client() as client:
         yield client
@@ -290,18 +291,16 @@ InProcess = Callable[..., AbstractAsyncContextManager[InProcessClient]]
 def in_process(api_env: dict[str, str], store: Database[dict[str, Any]]) -> InProcess:
     """Run the application in this process, one at a time, for tests that pass a collaborator.
 
-    `async with in_process(clock=…, gateway=…, redis=…, salt_rounds=4, …) as client`: the three are parts of
-    `bootstrap.build`, everything else is a setting. `client.app.state.services` has the parts.
+    `async with in_process(clock=…, gateway=…, salt_rounds=4, …) as client`: the two are arguments of
+    `Services`, everything else is a setting. `client.app.state.services` has the parts.
     """
 
     @asynccontextmanager
     async def run(**changes: Any) -> AsyncIterator[InProcessClient]:
-        parts = {
-            name: changes.pop(name) for name in ("clock", "gateway", "redis") if name in changes
-        }
+        parts = {name: changes.pop(name) for name in ("clock", "gateway") if name in changes}
         given = {name.lower(): value for name, value in api_env.items()}
         settings = load_settings(None, **{**given, **changes})
-        services = build(settings, **parts)
+        services = Services(settings, **parts)
         app = create_app(settings, services)
         app.state.services = services
         async with app.lifespan(), InProcessClient(app) as client:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from stack import WEBHOOK_SECRET
+
+from tests.stack import WEBHOOK_SECRET
 
 PASSWORD = "correct horse battery"
 

@@ -11,11 +11,11 @@ from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
-import secrecy
 
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.devstack.process import Process
 from kernapay.devstack.stack import answers
+from tests import secrecy
 
 KEY_ID = "rzp_test_kernapay"
 KEY_SECRET = "sandbox_secret_kernapay_0001"

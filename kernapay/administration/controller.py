@@ -8,18 +8,18 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.administration.dtos import NewUser, RoleChange, UserPage, UserSearch
-from kernapay.administration.repository import RosterRepository
+from kernapay.administration.repository import AccountRepository
 from kernapay.administration.service import AdministrationService, ChangedMeanwhile, LastAdmin
 from kernapay.core.clock import in_utc
-from kernapay.core.documented import problems
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
-from kernapay.core.text import PRINTABLE
+from kernapay.core.patterns import PRINTABLE
 from kernapay.security.guards import HasRole, IsPerson
 from kernapay.security.principal import Authenticated, Role
 from kernapay.users.dtos import UserView
 from kernapay.users.models import UserStatus
 from kernapay.users.service import EmailTaken
+from kernapay.web.openapi.responses import problems
 
 UserId = Annotated[
     str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The account's `_id`.")
@@ -36,7 +36,7 @@ class AdministrationController(Controller):
     @get()
     async def list_users(
         self,
-        roster: NamedDependency[RosterRepository],
+        account_repository: NamedDependency[AccountRepository],
         search: Annotated[
             str | None,
             QueryParameter(
@@ -65,7 +65,7 @@ class AdministrationController(Controller):
             in_utc(created_before, "createdBefore"),
             in_utc(created_after, "createdAfter"),
         )
-        users, total = await roster.search(asked, count, skip)
+        users, total = await account_repository.search(asked, count, skip)
         return UserPage(total, list(users))
 
     @post(guards=[IsPerson()], responses=problems(EmailTaken))
@@ -73,17 +73,17 @@ class AdministrationController(Controller):
         self,
         request: Authenticated,
         data: JSONBody[NewUser],
-        administration: NamedDependency[AdministrationService],
+        administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
         """Open an account for somebody: a provider, a lab assistant, a user."""
-        return await administration.create(request.user, data)
+        return await administration_service.create(request.user, data)
 
     @get("/{user_id:str}")
     async def show_user(
-        self, user_id: UserId, roster: NamedDependency[RosterRepository]
+        self, user_id: UserId, account_repository: NamedDependency[AccountRepository]
     ) -> UserView:
         """Give one account."""
-        found = await roster.profile(user_id=user_id)
+        found = await account_repository.profile(user_id=user_id)
         if found is None:
             raise NotFound("There is no such account.")
         return found
@@ -98,10 +98,10 @@ class AdministrationController(Controller):
         self,
         request: Authenticated,
         user_id: UserId,
-        administration: NamedDependency[AdministrationService],
+        administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
         """Let a person in again. They have to sign in anew."""
-        return await administration.set_status(request.user, user_id, UserStatus.ACTIVE)
+        return await administration_service.set_status(request.user, user_id, UserStatus.ACTIVE)
 
     @post(
         "/{user_id:str}/deactivate",
@@ -113,10 +113,10 @@ class AdministrationController(Controller):
         self,
         request: Authenticated,
         user_id: UserId,
-        administration: NamedDependency[AdministrationService],
+        administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
         """Lock a person out: their next request is refused, on every device. Never the last administrator."""
-        return await administration.set_status(request.user, user_id, UserStatus.INACTIVE)
+        return await administration_service.set_status(request.user, user_id, UserStatus.INACTIVE)
 
     @put(
         "/{user_id:str}/role",
@@ -128,7 +128,7 @@ class AdministrationController(Controller):
         request: Authenticated,
         user_id: UserId,
         data: JSONBody[RoleChange],
-        administration: NamedDependency[AdministrationService],
+        administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
         """Give a person another role, from their next request on. Never takes away the last administrator."""
-        return await administration.set_role(request.user, user_id, data.role)
+        return await administration_service.set_role(request.user, user_id, data.role)

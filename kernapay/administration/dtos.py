@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from kernapay.core.text import Line
+from kernapay.core.patterns import Line
 from kernapay.security.passwords import MAX_LENGTH
 from kernapay.security.principal import Role
 from kernapay.users.dtos import CountryCode, EmailText, MobileNumber, Password, UserView

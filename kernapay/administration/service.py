@@ -3,13 +3,12 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 from bson import ObjectId
 from msgspec import UNSET, UnsetType
 
 from kernapay.administration.dtos import NewUser
-from kernapay.administration.repository import RosterRepository
+from kernapay.administration.repository import AccountRepository
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Conflict, InvalidInput
 from kernapay.security.passwords import check_strength
@@ -37,13 +36,13 @@ class ChangedMeanwhile(Conflict):
 class AdministrationService:
     def __init__(
         self,
-        roster: RosterRepository,
+        repository: AccountRepository,
         accounts: UserService,
         sessions: SessionRepository,
         replace_password: Callable[[User, str], Awaitable[User]],
         audit: AuditLog,
     ) -> None:
-        self._roster = roster
+        self._repository = repository
         self._accounts = accounts
         self._sessions = sessions
         self._replace_password = replace_password
@@ -87,14 +86,14 @@ class AdministrationService:
 
         Raises NotFound, LastAdmin, ChangedMeanwhile.
         """
-        changed = await self._change(actor, await self._roster.get(id=user_id), status=status)
+        changed = await self._change(actor, await self._repository.get(id=user_id), status=status)
         # An account that comes back must not bring old devices along, so both ways.
         await self._sessions.end(user_id)
         return changed
 
     async def set_role(self, actor: Principal, user_id: str, role: Role) -> UserView:
         """Give a person another role, from their next request on. Raises NotFound, LastAdmin, ChangedMeanwhile."""
-        return await self._change(actor, await self._roster.get(id=user_id), role=role)
+        return await self._change(actor, await self._repository.get(id=user_id), role=role)
 
     async def _open(self, actor: Principal | None, data: SignUp) -> UserView:
         user_id = ObjectId()
@@ -111,31 +110,31 @@ class AdministrationService:
         role: Role | UnsetType = UNSET,
         status: UserStatus | UnsetType = UNSET,
     ) -> UserView:
-        before = {"type": user.type.value, "status": user.status.value}
-        asked = {"type": role, "status": status}
-        after = {n: before[n] if value is UNSET else value.value for n, value in asked.items()}
-        if before == after:
-            # Whoever changed it may not have got as far as dropping the profile.
-            await self._roster.profile.evict(user_id=str(user.pk))
+        role = user.type if role is UNSET else role
+        status = user.status if status is UNSET else status
+        if (role, status) == (user.type, user.status):
+            await self._repository.confirm(str(user.pk))
             return view_of(user)
         async with AsyncExitStack() as stack:
             until = None
-            if _is_active_admin(before) and not _is_active_admin(after):
-                until = await stack.enter_async_context(self._roster.one_at_a_time())
-                if not await self._roster.has_another_admin(user):
+            if _is_active_admin(user.type, user.status) and not _is_active_admin(role, status):
+                until = await stack.enter_async_context(self._repository.removing_admin())
+                if not await self._repository.has_another_admin(user):
                     raise LastAdmin("Appoint another administrator first.")
             await stack.enter_async_context(
                 self._audit.action(
-                    actor, "user.change", f"user:{user.pk}", before=before, after=after
+                    actor,
+                    "user.change",
+                    f"user:{user.pk}",
+                    before={"type": user.type.value, "status": user.status.value},
+                    after={"type": role.value, "status": status.value},
                 )
             )
-            changed = await self._roster.change_standing(
-                user, until, **{f"set__{name}": value for name, value in after.items()}
-            )
+            changed = await self._repository.change_standing(user, role, status, until)
             if changed is None:
                 raise ChangedMeanwhile("The account was changed by somebody else: look again.")
         return view_of(changed)
 
 
-def _is_active_admin(standing: dict[str, Any]) -> bool:
-    return standing == {"type": Role.ADMIN, "status": UserStatus.ACTIVE}
+def _is_active_admin(role: Role, status: UserStatus) -> bool:
+    return (role, status) == (Role.ADMIN, UserStatus.ACTIVE)

@@ -26,20 +26,20 @@ class ApiKeyController(Controller):
         self,
         request: Authenticated,
         data: JSONBody[ApiKeyCreate],
-        api_keys: NamedDependency[ApiKeyService],
+        api_key_service: NamedDependency[ApiKeyService],
     ) -> ApiKeyCreated:
         """Make a key for a back end. It is shown in this answer and never again."""
-        return await api_keys.create(request.user, data)
+        return await api_key_service.create(request.user, data)
 
     @get()
     async def list_keys(
         self,
-        api_key_rows: NamedDependency[ApiKeyRepository],
+        api_key_repository: NamedDependency[ApiKeyRepository],
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
     ) -> ApiKeyPage:
         """List the keys: whose they are and when they were last used, never the keys themselves."""
-        keys, total = await api_key_rows.page(count, skip)
+        keys, total = await api_key_repository.page(count, skip)
         return ApiKeyPage(total, list(keys))
 
     @delete("/{key_id:str}", status_code=200)
@@ -47,7 +47,7 @@ class ApiKeyController(Controller):
         self,
         request: Authenticated,
         key_id: Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)],
-        api_keys: NamedDependency[ApiKeyService],
+        api_key_service: NamedDependency[ApiKeyService],
     ) -> ApiKeyView:
         """Revoke a key. It stops working at once, everywhere."""
-        return await api_keys.revoke(request.user, key_id)
+        return await api_key_service.revoke(request.user, key_id)

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_PATTERN
-from kernapay.core.text import Line
+from kernapay.core.patterns import Line
 from kernapay.security.principal import Role
 
 

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from mongoengine import DateTimeField, ObjectIdField, StringField
 
-from kernapay.core.mongo import Choice, Record
 from kernapay.security.principal import Role
+from kernapay.storage.mongo import Choice, Record
 
 
 class ApiKey(Record):

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from kernapay.apikeys.dtos import ApiKeyView, KeyGrant
 from kernapay.apikeys.models import ApiKey
-from kernapay.core.cache import Cache
-from kernapay.core.cached import cached
 from kernapay.core.clock import Clock, now
-from kernapay.core.filters import LimitOffset, OrderBy
-from kernapay.core.mongo import Mongo
-from kernapay.core.repository import Repository
+from kernapay.storage.cache import Cache
+from kernapay.storage.cached import cached
+from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.repository import Repository
 
 
 class ApiKeyRepository(Repository[ApiKey]):

@@ -10,10 +10,10 @@ from litestar.params import QueryParameter
 from kernapay.audit.dtos import AuditPage
 from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import in_utc
-from kernapay.core.filters import BeforeAfter
-from kernapay.core.text import NAME
+from kernapay.core.patterns import NAME
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Role
+from kernapay.storage.filters import BeforeAfter
 
 
 class AuditController(Controller):
@@ -24,7 +24,7 @@ class AuditController(Controller):
     @get()
     async def audit_log(
         self,
-        audit: NamedDependency[AuditLog],
+        audit_log: NamedDependency[AuditLog],
         actor: Annotated[
             str | None,
             QueryParameter(pattern=NAME, max_length=64, description="Only what this one did."),
@@ -47,7 +47,7 @@ class AuditController(Controller):
         `target` is a kind and an id, such as `user:66b1f0c2a7d4e5f601234567`. `after` is inclusive, `before` is not.
         """
         asked = {"actor": actor, "action": action, "target": target}
-        entries, total = await audit.search(
+        entries, total = await audit_log.search(
             BeforeAfter("created_at", in_utc(before, "before"), in_utc(after, "after")),
             count=count,
             skip=skip,

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from mongoengine import DictField, ObjectIdField, StringField
 
-from kernapay.core.mongo import Record
+from kernapay.storage.mongo import Record
 
 
 class AuditEntry(Record):

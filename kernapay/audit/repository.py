@@ -10,10 +10,10 @@ from kernapay.audit.models import AuditEntry
 from kernapay.core import logs
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, Unavailable
-from kernapay.core.filters import Filter, LimitOffset, OrderBy
-from kernapay.core.mongo import Mongo
-from kernapay.core.repository import Repository
 from kernapay.security.principal import Principal
+from kernapay.storage.filters import Filter, LimitOffset, OrderBy
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.repository import Repository
 
 CLI: Final = "cli"
 """The actor when there is no account: somebody with a shell on the server."""

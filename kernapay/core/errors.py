@@ -1,12 +1,14 @@
-"""What can go wrong, by name. Which error is which HTTP status is said here and nowhere else."""
+"""Errors by what they mean to whoever called. `web/problems` decides how each is answered over HTTP."""
 
 from typing import ClassVar
 
 
 class KernaPayError(Exception):
-    """A problem a client is told about. `detail` must be safe to show; `field` names the culprit."""
+    """An error that clients may see.
 
-    status: ClassVar[int] = 500
+    `detail` must be safe to show, `field` names the culprit, `retry_after` is in seconds.
+    """
+
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Internal error"
 
@@ -17,13 +19,11 @@ class KernaPayError(Exception):
         self.detail = detail
         self.field = field
         self.retry_after = retry_after
-        """Seconds after which a repeat is worth while."""
 
 
 class InvalidInput(KernaPayError):
     """Something that was sent is not as it should be; `errors` names the fields."""
 
-    status = 400
     code = "invalid_input"
     title = "Invalid input"
 
@@ -31,7 +31,6 @@ class InvalidInput(KernaPayError):
 class Unauthenticated(KernaPayError):
     """There is no token, or none that is valid now."""
 
-    status = 401
     code = "unauthenticated"
     title = "Not signed in"
 
@@ -39,7 +38,6 @@ class Unauthenticated(KernaPayError):
 class Forbidden(KernaPayError):
     """The caller's role does not allow this."""
 
-    status = 403
     code = "forbidden"
     title = "Not allowed"
 
@@ -47,29 +45,25 @@ class Forbidden(KernaPayError):
 class NotFound(KernaPayError):
     """There is no such thing, or none that the caller may see."""
 
-    status = 404
     code = "not_found"
     title = "Not found"
+
+
+class Conflict(KernaPayError):
+    code = "conflict"
+    title = "Conflict"
 
 
 class TooLarge(KernaPayError):
     """The body is larger than the service accepts."""
 
-    status = 413
     code = "too_large"
     title = "Too large"
-
-
-class Conflict(KernaPayError):
-    status = 409
-    code = "conflict"
-    title = "Conflict"
 
 
 class TooManyRequests(KernaPayError):
     """Ask again after `Retry-After` seconds."""
 
-    status = 429
     code = "too_many_requests"
     title = "Too many requests"
 
@@ -77,10 +71,17 @@ class TooManyRequests(KernaPayError):
         super().__init__(detail, retry_after=retry_after)
 
 
-class Unavailable(KernaPayError):
+class UpstreamError(KernaPayError):
+    """A service that KernaPay depends on did not do what it was asked."""
+
+
+class RetryLater(KernaPayError):
+    """This cannot be done now; repeating the call is safe."""
+
+
+class Unavailable(RetryLater):
     """A store or pool cannot serve now; nothing is known to be lost and a repeat is safe."""
 
-    status = 503
     code = "unavailable"
     title = "Temporarily unavailable"
 

@@ -29,30 +29,6 @@ request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=Non
 """The id of the request at work, in every line that is logged for it."""
 
 
-class AccessLine(msgspec.Struct, omit_defaults=False):
-    """One request. A line for every request is worth a path of its own, past structlog's processors."""
-
-    method: str
-    route: str
-    status: int
-    ms: float
-    request_id: str
-    time: str
-    level: str = "info"
-    event: str = "request"
-
-
-class AccessLog:
-    def __init__(self, level: str, stream: TextIO | None = None) -> None:
-        self._enabled = getattr(logging, level) <= logging.INFO
-        self._logger = structlog.BytesLogger((stream or sys.stdout).buffer)
-        self._encode = msgspec.json.Encoder().encode
-
-    def write(self, line: AccessLine) -> None:
-        if self._enabled:
-            self._logger.msg(self._encode(line))
-
-
 def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if (current := request_id.get()) is not None:
         event["request_id"] = current

@@ -2,17 +2,12 @@
 
 import json
 import secrets
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
-import click
 import httpx
 from rich.console import Console
-
-from kernapay.devstack.state import HOME, NoStack, find_stack
 
 PATIENCE: Final = 15.0  # seconds for a webhook on a busy machine
 PASSWORD: Final = "correct horse battery"  # noqa: S105
@@ -20,41 +15,6 @@ PASSWORD: Final = "correct horse battery"  # noqa: S105
 
 class StepFailed(Exception):
     """A step did not do what it should; the message says what happened instead."""
-
-
-@click.command()
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=HOME,
-    show_default=True,
-    help="Data directory of the running `kernapay dev`.",
-)
-@click.option("--api", help="Address of another API; needs --sandbox.")
-@click.option("--sandbox", help="Address of its sandbox.")
-def demo(data: Path, api: str | None, sandbox: str | None) -> None:
-    """Make one payment, from sign-up to webhook, and check every step.
-
-    Exit code 0 only if every step did what it should.
-    """
-    console = Console(highlight=False)
-    if api is None or sandbox is None:
-        try:
-            stack = find_stack(data)
-        except NoStack as error:
-            raise click.ClickException(str(error)) from error
-        api, sandbox = api or stack.api, sandbox or stack.sandbox
-    if sandbox is None:
-        raise click.ClickException(
-            "This stack uses the real Razorpay, where only a customer can pay: "
-            "unset RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET for a stack with the sandbox."
-        )
-    # No proxy of the environment stands between two processes of this machine.
-    with (
-        httpx.Client(base_url=api, timeout=30, trust_env=False) as service,
-        httpx.Client(base_url=sandbox, timeout=30, trust_env=False) as gateway,
-    ):
-        sys.exit(0 if Demo(service, gateway, console).run() else 1)
 
 
 class Demo:

@@ -7,10 +7,12 @@ from typing import IO, Final, Protocol, runtime_checkable
 from msgspec import Struct
 
 from kernapay.core.clock import Instant
-from kernapay.core.text import form
+from kernapay.core.patterns import explain
 
 LINK_LIFETIME: Final = timedelta(minutes=5)
-FILE_NAME: Final = form(r"^(receipt|export)-[0-9a-f]{32}\.(pdf|csv)$", "the name of a stored file")
+FILE_NAME: Final = explain(
+    r"^(receipt|export)-[0-9a-f]{32}\.(pdf|csv)$", "the name of a stored file"
+)
 MEDIA_TYPES: Final = {"pdf": "application/pdf", "csv": "text/csv"}
 
 

@@ -7,13 +7,13 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import File
 
-from kernapay.core.documented import problems
-from kernapay.core.text import form
+from kernapay.core.patterns import explain
 from kernapay.files.base import FILE_NAME, FileStore, media_type
 from kernapay.files.local import PATH, LinkRefused
 from kernapay.security.authentication import PUBLIC
+from kernapay.web.openapi.responses import problems
 
-_SIGNATURE: Final = form("^[0-9a-f]{64}$", "the signature that the link has")
+_SIGNATURE: Final = explain("^[0-9a-f]{64}$", "the signature that the link has")
 
 
 class FileController(Controller):
@@ -33,7 +33,7 @@ class FileController(Controller):
                 pattern=FILE_NAME, max_length=64, description="The file, as its link names it."
             ),
         ],
-        files: NamedDependency[FileStore],
+        file_store: NamedDependency[FileStore],
         expires: Annotated[
             int, QueryParameter(ge=0, le=2**53, description="When the link ends, in Unix seconds.")
         ],
@@ -42,5 +42,5 @@ class FileController(Controller):
         ],
     ) -> File:
         """Download a file by the link that a receipt or an export was answered with."""
-        path = files.path_of(name, expires, signature)
+        path = file_store.path_of(name, expires, signature)
         return File(path=path, filename=name, media_type=media_type(name))

@@ -6,13 +6,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from kernapay.core.errors import KernaPayError
+from kernapay.core.errors import RetryLater, UpstreamError
 
 
-class GatewayError(KernaPayError):
+class GatewayError(UpstreamError):
     """The gateway did not do what was asked. Keeps its status, code, field and reason for the log."""
 
-    status = 502
     code = "gateway_error"
     title = "Payment gateway error"
 
@@ -39,10 +38,9 @@ class GatewayRejected(GatewayError):
     code = "gateway_rejected"
 
 
-class GatewayUnknown(GatewayError):
+class GatewayUnknown(RetryLater, GatewayError):
     """No usable answer: the work may or may not have been done. Ask before repeating."""
 
-    status = 503
     code = "gateway_unavailable"
     title = "Payment gateway unavailable"
 
@@ -89,6 +87,11 @@ class GatewayPayment(msgspec.Struct, frozen=True):
     error_reason: str | None = None
     created_at: int = 0
 
+    @property
+    def is_captured(self) -> bool:
+        """Whether the merchant got the money."""
+        return self.captured or self.status == "captured"
+
 
 class GatewayRefund(msgspec.Struct, frozen=True):
     """A refund at the gateway; amount in minor units, time in Unix seconds."""
@@ -104,7 +107,7 @@ class GatewayRefund(msgspec.Struct, frozen=True):
 
 
 class PaymentGateway(Protocol):
-    """Every call may raise GatewayRejected, GatewayBusy or GatewayUnknown."""
+    """Every call may raise GatewayRejected, GatewayBusy or GatewayUnknown; amounts are in minor units."""
 
     async def create_order(
         self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
@@ -137,3 +140,6 @@ class PaymentGateway(Protocol):
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]: ...
+
+    def close(self) -> None:
+        """Let go of connections; calls under way end first."""

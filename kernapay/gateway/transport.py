@@ -10,12 +10,17 @@ from typing import Any, Final
 
 import msgspec
 import urllib3
+from prometheus_client import Histogram
 from urllib3.util import Timeout, make_headers
 
-from kernapay.core.metrics import GATEWAY
-from kernapay.core.text import UNREADABLE
+from kernapay.core.patterns import DECODE_ERRORS
 from kernapay.gateway.base import GatewayBusy, GatewayError, GatewayRejected, GatewayUnknown
 
+CALLS: Final = Histogram(
+    "kernapay_gateway_call_seconds",
+    "Time the gateway took, by call and outcome",
+    ("call", "outcome"),
+)
 _CONNECT_SECONDS: Final = 3.0
 _ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements"})
 
@@ -91,7 +96,7 @@ class Session:
         except urllib3.exceptions.HTTPError as error:
             raise GatewayUnknown("The payment gateway did not answer.") from error
         finally:
-            GATEWAY.labels(f"{method} {_kind(url)}", outcome).observe(perf_counter() - started)
+            CALLS.labels(f"{method} {_kind(url)}", outcome).observe(perf_counter() - started)
         return _read(response.status, response.data)
 
 
@@ -104,7 +109,7 @@ def _read(status: int, body: bytes) -> Answer:
     if status in (200, 201):
         try:
             return Answer(status, msgspec.json.decode(body))
-        except UNREADABLE as error:
+        except DECODE_ERRORS as error:
             raise GatewayUnknown(
                 "The payment gateway's answer cannot be read.", http_status=status
             ) from error
@@ -114,7 +119,7 @@ def _read(status: int, body: bytes) -> Answer:
 def _error(status: int, body: bytes) -> GatewayError:
     try:
         problem = msgspec.json.decode(body, type=_Envelope).error
-    except UNREADABLE:
+    except DECODE_ERRORS:
         problem = _Problem()  # a proxy's HTML page, or nothing
     facts: dict[str, Any] = {
         "http_status": status,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from mongoengine import BinaryField, DateTimeField, IntField, ObjectIdField, StringField
 
-from kernapay.core.mongo import Choice, Record
+from kernapay.storage.mongo import Choice, Record
 
 
 class Channel(StrEnum):

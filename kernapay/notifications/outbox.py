@@ -6,19 +6,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from prometheus_client import Counter
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.errors import KernaPayError
+from kernapay.core.errors import KernaPayError, RetryLater
 from kernapay.core.keys import BrokenSeal, Sealer
-from kernapay.core.metrics import MESSAGES
 from kernapay.notifications.base import DeliveryFailure, EmailSender, Rejected, SmsSender, TryLater
 from kernapay.notifications.models import Channel, Message, MessageStatus
 from kernapay.notifications.repository import MessageRepository
 
 _log = structlog.get_logger("kernapay.notifications")
-# Longer than a provider's deadline: a message is not sent twice while its first sending is under way.
-_LEASE: Final = timedelta(seconds=30)
-_BACKOFF: Final = tuple(timedelta(seconds=s) for s in (3, 10, 30, 90, 300, 900, 3600))
+MESSAGES: Final = Counter(
+    "kernapay_messages_total", "E-mails and texts, by outcome of a sending", ("channel", "outcome")
+)
 # One slow provider must not hold up the other's messages.
 _AT_ONCE: Final = 8
 _NUDGES: Final = 2
@@ -31,10 +31,9 @@ _HOW: Final = {
 }
 
 
-class NoProvider(KernaPayError):
+class NoProvider(RetryLater):
     """Nothing is configured that could deliver this kind of message."""
 
-    status = 503
     code = "delivery_not_configured"
     title = "Delivery is not configured"
 
@@ -119,9 +118,7 @@ class Outbox:
 
     async def sweep(self) -> bool:
         """Send the due messages, a handful side by side; False when none was due."""
-        claimed = await self._messages.claim_due(_LEASE, _AT_ONCE)
-        await asyncio.gather(*(self._deliver(message) for message in claimed))
-        return bool(claimed)
+        return await self._messages.queue.sweep(self._deliver, _AT_ONCE)
 
     async def _sweep_all(self) -> None:
         try:
@@ -160,19 +157,20 @@ class Outbox:
 
     async def _note(self, message: Message, failure: Exception | None) -> None:
         if failure is None:
-            await self._messages.finish(message, MessageStatus.SENT)
+            await self._messages.finish(message)
             self._report(message, "sent")
             return
         expected = isinstance(failure, DeliveryFailure)
         # Providers quote what they were sent: neither a code nor an address may stay behind.
         said = _PERSONAL.sub("…", str(failure)) if expected else type(failure).__name__
-        again = self._clock() + _delay(message, failure)
+        queue = self._messages.queue
+        asked = timedelta(seconds=failure.retry_after if isinstance(failure, TryLater) else 0)
+        again = self._clock() + max(queue.pause_after(message.attempts), asked)
         if isinstance(failure, Rejected) or again >= message.expires_at:
-            reason = f"given up after {message.attempts}: {said}"
-            await self._messages.finish(message, MessageStatus.FAILED, reason)
+            await queue.park(message, f"given up after {message.attempts}: {said}")
             self._report(message, "failed", failure, expected=expected)
         else:
-            await self._messages.retry_at(message, again, said)
+            await queue.fail(message, said, at_least=asked)
             self._report(message, "retried", failure, expected=expected)
 
     def _report(
@@ -199,8 +197,3 @@ class Outbox:
 
     def _has(self, channel: Channel) -> bool:
         return (self._email if channel is Channel.EMAIL else self._sms) is not None
-
-
-def _delay(message: Message, failure: Exception) -> timedelta:
-    asked = timedelta(seconds=failure.retry_after if isinstance(failure, TryLater) else 0)
-    return max(_BACKOFF[min(message.attempts, len(_BACKOFF)) - 1], asked)

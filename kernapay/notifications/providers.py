@@ -1,10 +1,10 @@
 """Which provider delivers, by what is configured."""
 
+from kernapay.config.settings import Settings
 from kernapay.notifications.base import EmailSender, SmsSender
 from kernapay.notifications.fast2sms import Fast2Sms
 from kernapay.notifications.mailbox import MailboxEmail, MailboxSms
 from kernapay.notifications.sendgrid import SendGrid
-from kernapay.settings import Settings
 
 
 def email(settings: Settings) -> EmailSender | None:

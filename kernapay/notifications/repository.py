@@ -1,50 +1,49 @@
 """Every query on the outbox."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any, Final
 
-from kernapay.core.filters import LimitOffset, OrderBy
-from kernapay.core.repository import Repository
+from kernapay.core.clock import Clock, now
 from kernapay.notifications.models import Message, MessageStatus
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.queue import Queue, Rules
+from kernapay.storage.repository import Repository
+
+# Longer than a provider's deadline: a message is not sent twice while its first sending is under way.
+_LEASE: Final = timedelta(seconds=30)
+_BACKOFF: Final = tuple(timedelta(seconds=s) for s in (3, 10, 30, 90, 300, 900, 3600))
+# Once a message is closed, nobody needs to know what was said to whom.
+_FORGET: Final[dict[str, Any]] = {
+    "unset__sealed_text": True,
+    "unset__to": True,
+    "unset__subject": True,
+}
 
 
 class MessageRepository(Repository[Message]):
     model = Message
 
-    async def claim_due(self, lease: timedelta, count: int) -> list[Message]:
-        """Take up to `count` due messages; nobody else is given them before the lease is over."""
-        due = await self.list(
-            OrderBy("next_at"),
-            LimitOffset(count),
-            status=MessageStatus.PENDING,
-            next_at__lte=self.clock(),
-        )
-        claims = [
-            await self.update_where(
-                {"id": message.pk, "status": MessageStatus.PENDING, "next_at": message.next_at},
-                set__next_at=self.clock() + lease,
-                inc__attempts=1,
-            )
-            for message in due
-        ]
-        return [message for message in claims if message is not None]
-
-    async def finish(
-        self, message: Message, status: MessageStatus, error: str | None = None
-    ) -> None:
-        """Close the row, and forget what was said to whom."""
-        await self.update_where(
-            {"id": message.pk},
-            set__status=status,
-            set__sent_at=self.clock() if status is MessageStatus.SENT else None,
-            set__error=error,
-            unset__sealed_text=True,
-            unset__to=True,
-            unset__subject=True,
+    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+        super().__init__(mongo, clock)
+        self.queue = Queue(
+            "outbox",
+            self,
+            Rules(
+                waiting=lambda _: {"status": MessageStatus.PENDING},
+                due="next_at",
+                attempts="attempts",
+                leases=(_LEASE,),
+                backoff=_BACKOFF,
+                parked=lambda _: {"set__status": MessageStatus.FAILED, **_FORGET},
+            ),
         )
 
-    async def retry_at(self, message: Message, at: datetime, error: str) -> None:
-        await self.update_where(
-            {"id": message.pk, "status": MessageStatus.PENDING},
-            set__next_at=at,
-            set__error=error,
+    async def finish(self, message: Message) -> None:
+        """Close a message that was sent."""
+        await self.queue.finish(
+            message,
+            set__status=MessageStatus.SENT,
+            set__sent_at=self.clock(),
+            set__error=None,
+            **_FORGET,
         )

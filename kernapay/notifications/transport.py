@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import httpx
 import msgspec
 
-from kernapay.core.text import UNREADABLE
+from kernapay.core.patterns import DECODE_ERRORS
 from kernapay.notifications.base import TryLater
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
@@ -49,7 +49,7 @@ def read(answer: httpx.Response, shape: type[AnswerT]) -> AnswerT | None:
     """Decode the answer; None when it is not what the provider documents."""
     try:
         return msgspec.json.decode(answer.content, type=shape)
-    except UNREADABLE:
+    except DECODE_ERRORS:
         return None
 
 

@@ -9,8 +9,6 @@ from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 
 from kernapay.audit.repository import AuditLog
-from kernapay.core.documented import problems
-from kernapay.core.envelope import StoredJSON, Success
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.gateway.base import GatewayBusy, GatewayRejected, GatewayUnknown
@@ -36,19 +34,19 @@ from kernapay.payments.refunds import (
     RefundService,
 )
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.service import (
+from kernapay.payments.service import InvalidSignature, KeyReused, PaymentService
+from kernapay.payments.settlement import (
     EvidenceMismatch,
-    InvalidSignature,
-    KeyReused,
     NotCapturable,
     NotCapturedYet,
     NotPaid,
-    PaymentService,
 )
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole, IsSelfOr, IsVerified, NotVerified, SignedIn
 from kernapay.security.principal import Authenticated, Role
 from kernapay.security.rate_limits import RateLimited
+from kernapay.web.openapi.responses import problems
+from kernapay.web.responses import StoredJSON, Success
 
 IdempotencyHeader = Annotated[
     str | None,
@@ -83,7 +81,7 @@ class PaymentController(Controller):
         self,
         request: Authenticated,
         data: JSONBody[PaymentCreate],
-        payments: NamedDependency[PaymentService],
+        payment_service: NamedDependency[PaymentService],
         idempotency_key: IdempotencyHeader = None,
     ) -> Response[Success[PaymentCreated]]:
         """Create a payment and its order at the gateway.
@@ -91,7 +89,7 @@ class PaymentController(Controller):
         Repeat the call with the same `idempotencyKey` as often as you like: there is one order, and nothing is
         charged twice. The first answer is a 201, a repeat a 200 with the same data.
         """
-        created, new = await payments.create(request.user, data, idempotency_key)
+        created, new = await payment_service.create(request.user, data, idempotency_key)
         return Response(Success(created), status_code=201 if new else 200)
 
     @get("/history/{user_id:str}", guards=[IsSelfOr(Role.ADMIN)])
@@ -100,7 +98,7 @@ class PaymentController(Controller):
         user_id: Annotated[
             str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The payer's `_id`.")
         ],
-        payment_rows: NamedDependency[PaymentRepository],
+        payment_repository: NamedDependency[PaymentRepository],
         count: Count = 10,
         skip: Skip = 0,
         cursor: Cursor = None,
@@ -110,9 +108,9 @@ class PaymentController(Controller):
         Page with `skip`, or with `cursor`: the `referenceId` of the last payment you have.
         """
         if cursor is not None:
-            after = await payment_rows.history_after(user_id, cursor, count)
+            after = await payment_repository.history_after(user_id, cursor, count)
             return StoredJSON(msgspec.json.encode(after))
-        page = await payment_rows.history.encoded(user_id=user_id, skip=skip, count=count)
+        page = await payment_repository.history.encoded(user_id=user_id, skip=skip, count=count)
         return StoredJSON(page or b"[]")
 
     @get("/{reference_id:str}", guards=[SignedIn()])
@@ -120,10 +118,10 @@ class PaymentController(Controller):
         self,
         request: Authenticated,
         reference_id: Reference,
-        payments: NamedDependency[PaymentService],
+        payment_service: NamedDependency[PaymentService],
     ) -> PaymentView:
         """Give everything about one payment to its payer, its provider, a lab assistant or an administrator."""
-        return await payments.show(request.user, reference_id)
+        return await payment_service.show(request.user, reference_id)
 
     @post(
         "/{reference_id:str}/refunds",
@@ -149,8 +147,8 @@ class PaymentController(Controller):
         request: Authenticated,
         reference_id: Reference,
         data: JSONBody[RefundCreate],
-        refunds: NamedDependency[RefundService],
-        audit: NamedDependency[AuditLog],
+        refund_service: NamedDependency[RefundService],
+        audit_log: NamedDependency[AuditLog],
         idempotency_key: IdempotencyHeader = None,
     ) -> Response[Success[RefundCreated]]:
         """Give money back, all that remains or a part, for an administrator or the provider who was paid.
@@ -159,12 +157,12 @@ class PaymentController(Controller):
         201, a repeat a 200 with the refund as it stands then.
         """
         # Found first: the log keeps its entries for good, so an invented reference leaves none.
-        payment = await refunds.payment_of(request.user, reference_id)
+        payment = await refund_service.payment_of(request.user, reference_id)
         asked = {"amount": data.amount}
-        async with audit.action(
+        async with audit_log.action(
             request.user, "payment.refund", f"payment:{reference_id}", after=asked
         ):
-            made, new = await refunds.refund(request.user, payment, data, idempotency_key)
+            made, new = await refund_service.refund(request.user, payment, data, idempotency_key)
         return Response(Success(made), status_code=201 if new else 200)
 
     @post(
@@ -179,12 +177,12 @@ class PaymentController(Controller):
         self,
         request: Authenticated,
         reference_id: Reference,
-        payments: NamedDependency[PaymentService],
-        audit: NamedDependency[AuditLog],
+        payment_service: NamedDependency[PaymentService],
+        audit_log: NamedDependency[AuditLog],
     ) -> Success[PaymentStatus]:
         """Capture what the bank has authorised. Payments capture themselves; this is for one that did not."""
-        async with audit.action(request.user, "payment.capture", f"payment:{reference_id}"):
-            return Success(await payments.capture(request.user, reference_id))
+        async with audit_log.action(request.user, "payment.capture", f"payment:{reference_id}"):
+            return Success(await payment_service.capture(request.user, reference_id))
 
 
 class CheckoutController(Controller):
@@ -211,14 +209,14 @@ class CheckoutController(Controller):
         ),
     )
     async def verify(
-        self, data: JSONBody[PaymentVerify], payments: NamedDependency[PaymentService]
+        self, data: JSONBody[PaymentVerify], payment_service: NamedDependency[PaymentService]
     ) -> PaymentVerified:
         """Confirm a payment with what Checkout gave to your page. Repeating it is harmless."""
-        return await payments.verify(data)
+        return await payment_service.verify(data)
 
     @get("/status/{reference_id:str}", guards=[RateLimited("status")])
     async def status(
-        self, reference_id: Reference, payments: NamedDependency[PaymentService]
+        self, reference_id: Reference, payment_service: NamedDependency[PaymentService]
     ) -> PaymentStatus:
         """Tell how a payment stands."""
-        return await payments.status(reference_id)
+        return await payment_service.status(reference_id)

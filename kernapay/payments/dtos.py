@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
-from kernapay.core.ids import OBJECT_ID_EXAMPLE, REFERENCE_EXAMPLE, REFERENCE_PATTERN
-from kernapay.core.text import Identifier, Label, form
+from kernapay.core.ids import OBJECT_ID_EXAMPLE
+from kernapay.core.patterns import Identifier, Label, explain
+from kernapay.payments.references import REFERENCE_EXAMPLE, REFERENCE_PATTERN
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status
 
 Amount = Annotated[int, Meta(ge=1, le=2**53, examples=[50000])]
 Currency = Annotated[
-    str, Meta(pattern=form("^[A-Z]{3}$", "three capital letters such as INR"), examples=["INR"])
+    str, Meta(pattern=explain("^[A-Z]{3}$", "three capital letters such as INR"), examples=["INR"])
 ]
 ReferenceId = Annotated[
     str, Meta(max_length=128, pattern=REFERENCE_PATTERN, examples=[REFERENCE_EXAMPLE])
@@ -19,19 +20,19 @@ ReferenceId = Annotated[
 OrderId = Annotated[
     str,
     Meta(
-        pattern=form(r"^order_[A-Za-z0-9]{1,32}$", "an order id of the gateway: order_…"),
+        pattern=explain(r"^order_[A-Za-z0-9]{1,32}$", "an order id of the gateway: order_…"),
         examples=["order_SxT4rqYwGZ8mLd"],
     ),
 ]
 PaymentId = Annotated[
     str,
     Meta(
-        pattern=form(r"^pay_[A-Za-z0-9]{1,32}$", "a payment id of the gateway: pay_…"),
+        pattern=explain(r"^pay_[A-Za-z0-9]{1,32}$", "a payment id of the gateway: pay_…"),
         examples=["pay_SxT5bNn0uQa2Kc"],
     ),
 ]
 Signature = Annotated[str, Meta(min_length=1, max_length=256, examples=["5f" * 32])]
-KEY_PATTERN = form(r"^[\x21-\x7e]+$", "visible ASCII characters without spaces")
+KEY_PATTERN = explain(r"^[\x21-\x7e]+$", "visible ASCII characters without spaces")
 IdempotencyKey = Annotated[
     str,
     Meta(min_length=1, max_length=128, pattern=KEY_PATTERN, examples=["cart-42-attempt-1"]),
@@ -41,7 +42,7 @@ NoteName = Annotated[
     Meta(
         min_length=1,
         max_length=64,
-        pattern=form(r"^[A-Za-z0-9_-]+$", "made of letters, digits, _ and - only"),
+        pattern=explain(r"^[A-Za-z0-9_-]+$", "made of letters, digits, _ and - only"),
     ),
 ]
 # Going out, nothing is checked: rows may be older than the rules.

@@ -15,8 +15,8 @@ from mongoengine import (
     StringField,
 )
 
-from kernapay.core.mongo import Choice, Record
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status
+from kernapay.storage.mongo import Choice, Record
 
 
 class Step(EmbeddedDocument):  # type: ignore[misc]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar.params import PathParameter, QueryParameter
 
-from kernapay.core.ids import REFERENCE_PATTERN
+from kernapay.payments.references import REFERENCE_PATTERN
 
 Reference = Annotated[
     str,

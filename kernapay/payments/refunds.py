@@ -1,4 +1,4 @@
-"""Giving money back: reserve, ask the gateway, record. The reservation is what makes over-refunding impossible."""
+"""Giving money back: reserve, ask the gateway, record. The reservation makes over-refunding impossible."""
 
 from datetime import timedelta
 from typing import Final
@@ -6,21 +6,24 @@ from typing import Final
 import structlog
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.crashpoints import crash_point
-from kernapay.core.errors import Conflict, KernaPayError, NotFound
-from kernapay.core.ids import new_refund_receipt
+from kernapay.core.crash_points import crash_point
+from kernapay.core.errors import Conflict, NotFound, RetryLater
 from kernapay.gateway.base import (
     GatewayError,
+    GatewayPayment,
     GatewayRefund,
     GatewayRejected,
     GatewayUnknown,
     PaymentGateway,
 )
 from kernapay.payments.dtos import RefundCreate, RefundCreated
+from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.idempotency import fingerprint, one_key
+from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, Refund
+from kernapay.payments.references import new_refund_receipt
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.settlement import Evidence, Settlement
+from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import RefundState, Source, Status
 from kernapay.security.principal import Principal
 
@@ -45,10 +48,9 @@ class RefundRejected(Conflict):
     code = "refund_rejected"
 
 
-class RefundInProgress(KernaPayError):
+class RefundInProgress(RetryLater):
     """Another request with this key is at work right now."""
 
-    status = 503
     code = "in_progress"
     title = "Still in progress"
 
@@ -57,19 +59,22 @@ class RefundService:
     def __init__(
         self,
         payments: PaymentRepository,
+        ledger: PaymentLedger,
         settlement: Settlement,
         gateway: PaymentGateway,
         gateway_timeout: timedelta,
         clock: Clock = now,
     ) -> None:
         self._payments = payments
+        self._ledger = ledger
         self._settlement = settlement
         self._gateway = gateway
         self.lease: Final = gateway_timeout * 3
         self._clock = clock
+        self.open = ledger.open_refunds
 
     async def payment_of(self, principal: Principal, reference_id: str) -> Payment:
-        """Give the payment whose money the caller may give back. Raises NotFound to all others."""
+        """Return the payment whose money the caller may refund. Raises NotFound to all others."""
         mine = {} if principal.is_admin else {"provider_id": principal.id}
         payment = await self._payments.get_one_or_none(reference_id=reference_id, **mine)
         if payment is None:
@@ -79,7 +84,7 @@ class RefundService:
     async def refund(
         self, principal: Principal, payment: Payment, data: RefundCreate, header_key: str | None
     ) -> tuple[RefundCreated, bool]:
-        """Refund a part or, without an amount, all that remains: the refund, and whether it is new.
+        """Refund a part or, without an amount, all that remains; return the refund, and whether it is new.
 
         Raises InvalidInput, NotRefundable, RefundKeyReused, RefundRejected, RefundInProgress,
         GatewayUnknown (the reservation stands and the same key resumes it), Unavailable.
@@ -107,6 +112,21 @@ class RefundService:
                 payment = await self._finish(payment, refund, ask_first=True)
         return payment
 
+    async def return_surplus(self, facts: GatewayPayment) -> None:
+        """Refund what is left of a gateway payment that belongs to no sale: a second one, or one of a surplus order.
+
+        Repeating it returns the money once. Raises GatewayError.
+        """
+        # Derived from the payment, so that a repeat has the same key.
+        key = f"surplus_{facts.id}"
+        await self._gateway.refund(
+            facts.id,
+            amount=facts.amount - (facts.amount_refunded or 0),
+            key=key,
+            receipt=key,
+            speed="normal",
+        )
+
     async def _reserve(
         self, principal: Principal, payment: Payment, data: RefundCreate, key: str
     ) -> tuple[Payment, Refund, bool]:
@@ -127,11 +147,11 @@ class RefundService:
         )
         if amount < 1 or payment.status is not Status.SUCCESS:
             raise _refusal(payment)
-        reserved = await self._payments.reserve_refund(payment, refund)
+        reserved = await self._ledger.reserve_refund(payment, refund)
         crash_point("refund.reserved")
         if reserved is not None:
             return reserved, refund, True
-        current = await self._payments.get(id=payment.pk)
+        current = await self._ledger.get(id=payment.pk)
         known = _by_key(current, key)
         if known is None:
             raise _refusal(current)
@@ -140,7 +160,7 @@ class RefundService:
     async def _finish(self, payment: Payment, refund: Refund, *, ask_first: bool) -> Payment:
         if refund.refund_id is not None or refund.status == RefundState.FAILED:
             return payment
-        if ask_first and not await self._payments.take_refund_lease(payment, refund, self.lease):
+        if ask_first and not await self._ledger.take_refund_lease(payment, refund, self.lease):
             raise RefundInProgress("This refund is being made right now.", retry_after=1)
         payment_id = str(payment.razorpay_payment_id)
         try:
@@ -156,10 +176,10 @@ class RefundService:
             facts = await self._gateway.fetch_payment(payment_id)
         except GatewayError:
             # Only a refusal of the refund itself would say that nothing was done.
-            await self._payments.release_refund_lease(payment, refund)
+            await self._ledger.release_refund_lease(payment, refund)
             raise
         settled = await self._settlement.settle(
-            None, Evidence(refund.source, "refund", facts, refund=made, actor=refund.actor)
+            None, Evidence(Origin(refund.source, "refund", actor=refund.actor), facts, made)
         )
         crash_point("refund.recorded")
         return settled.payment
@@ -168,7 +188,7 @@ class RefundService:
         return await self._gateway.refund(
             payment_id,
             amount=refund.amount,
-            # Stable over all attempts: the gateway gives the same refund for the same key.
+            # The same in every attempt: the gateway returns the same refund for the same key.
             key=str(refund.receipt),
             receipt=str(refund.receipt),
             speed="normal",
@@ -177,8 +197,8 @@ class RefundService:
     async def _refuse(self, payment: Payment, refund: Refund, error: GatewayRejected) -> Payment:
         _log.warning("refund_rejected", payment=str(payment.pk), reason=error.reason)
         crash_point("refund.rejected")
-        step = {"source": refund.source, "event": "refund.refused", "actor": refund.actor}
-        return await self._payments.refuse_refund(payment, refund, error.detail, step)
+        origin = Origin(refund.source, "refund.refused", actor=refund.actor)
+        return await self._ledger.refuse_refund(payment, refund, error.detail, origin)
 
     async def _find(self, payment_id: str, refund: Refund) -> GatewayRefund | None:
         """Look for the refund that an earlier attempt may have made without our hearing of it."""
@@ -198,7 +218,7 @@ def _remaining(payment: Payment) -> int:
 
 
 def _refusal(payment: Payment) -> NotRefundable:
-    if payment.status not in (Status.SUCCESS, Status.REFUNDED):
+    if not payment.status.is_paid:
         return NotRefundable(f"A {payment.status.value} payment cannot be refunded.")
     return NotRefundable(
         f"Only {_remaining(payment)} of {payment.amount} can still be refunded.", field="amount"

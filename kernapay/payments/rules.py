@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
+from kernapay.config.types import ServiceType
 from kernapay.core.errors import InvalidInput
-from kernapay.core.money import amount_problem
-from kernapay.core.variables import ServiceType
+from kernapay.payments.currencies import amount_problem
 from kernapay.payments.dtos import PaymentCreate
 
 

@@ -11,6 +11,11 @@ class Status(StrEnum):
     FAILED = "failed"
     REFUNDED = "refunded"
 
+    @property
+    def is_paid(self) -> bool:
+        """Whether money came in for this payment, whatever has gone back since."""
+        return self in (Status.SUCCESS, Status.REFUNDED)
+
 
 class RefundStatus(StrEnum):
     NOT_REQUESTED = "not_requested"
@@ -42,6 +47,9 @@ class Source(StrEnum):
     WEBHOOK = "webhook"
     RECONCILIATION = "reconciliation"
     ADMIN = "admin"
+
+
+PAID: Final = tuple(status for status in Status if status.is_paid)
 
 
 class Move(NamedTuple):

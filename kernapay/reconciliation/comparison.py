@@ -8,21 +8,20 @@ from typing import Any, Final
 
 from bson import ObjectId
 
-from kernapay.core.filters import BeforeAfter, OrderBy
-from kernapay.core.ids import payment_id_of, receipt_of
 from kernapay.gateway.base import GatewayPayment, GatewayRejected, Order, PaymentGateway
 from kernapay.payments.models import Payment
+from kernapay.payments.references import payment_id_of, receipt_of
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import Status
 from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.pacing import Pace
+from kernapay.storage.filters import BeforeAfter, OrderBy
 
 _PAGE: Final = 100
 _FEED_PAGE: Final = 1000
 _INDIA: Final = timezone(timedelta(hours=5, minutes=30))  # where the feed's days begin and end
 # The gateway's order is made a little after our record: look a little further than the window.
 _EDGE: Final = timedelta(minutes=15)
-_PAID: Final = (Status.SUCCESS, Status.REFUNDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class Comparison:
             return
         if payment.razorpay_order_id != order.id:
             # Known and without money in it, a surplus order is harmless.
-            if order.id not in payment.surplus_orders or await self.kept(order.id):
+            if order.id not in payment.surplus_orders or await self.captured_of(order.id):
                 ours = payment.razorpay_order_id
                 yield Difference(Kind.SURPLUS_ORDER, payment, order.id, ours=ours)
             return
@@ -114,14 +113,14 @@ class Comparison:
         attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
         return compare(await self._payments.get(id=payment.pk), order, attempts)
 
-    async def kept(self, order_id: str) -> list[GatewayPayment]:
-        """List what was captured for an order and not given back."""
+    async def captured_of(self, order_id: str) -> list[GatewayPayment]:
+        """Return what was captured for an order and is not wholly refunded."""
         attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
-        return [a for a in attempts if _captured(a) and (a.amount_refunded or 0) < a.amount]
+        return [a for a in attempts if a.is_captured and (a.amount_refunded or 0) < a.amount]
 
     async def _attempts_of(self, order: Order) -> Sequence[GatewayPayment]:
         known = list(self._attempts.get(order.id, {}).values())
-        if order.status == "created" or any(_captured(a) for a in known):
+        if order.status == "created" or any(attempt.is_captured for attempt in known):
             return known
         # An attempt made after the window is not on its pages.
         return await self._pace.call(lambda: self._gateway.payments_of(order.id))
@@ -186,7 +185,7 @@ class Comparison:
                 theirs=str(theirs),
             )
 
-        if payment is None or payment.status not in _PAID:
+        if payment is None or not payment.status.is_paid:
             status = payment.status.value if payment else "no payment"
             yield differs(Kind.SETTLEMENT, status, "settled")
         elif payment.amount != row.get("amount"):
@@ -215,10 +214,10 @@ def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) 
     if (payment.amount, payment.currency) != (order.amount, order.currency):
         ours, theirs = _money(payment), _money(order)
         return [Difference(Kind.AMOUNT, payment, order.id, ours=ours, theirs=theirs)]
-    captured = [attempt for attempt in attempts if _captured(attempt)]
+    captured = [attempt for attempt in attempts if attempt.is_captured]
     differences = []
     paid = bool(captured) or order.status == "paid"
-    if paid != (payment.status in _PAID):
+    if paid != payment.status.is_paid:
         differences.append(
             Difference(
                 Kind.STATUS,
@@ -230,7 +229,7 @@ def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) 
             )
         )
     for extra in captured:
-        if payment.status in _PAID and extra.id != payment.razorpay_payment_id:
+        if payment.status.is_paid and extra.id != payment.razorpay_payment_id:
             if extra.amount_refunded == extra.amount:
                 continue  # given back already
             differences.append(
@@ -242,7 +241,7 @@ def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) 
                     ours=payment.razorpay_payment_id,
                 )
             )
-        elif payment.status in _PAID:
+        elif payment.status.is_paid:
             differences += _compare_money(payment, order, extra)
     return differences
 
@@ -270,10 +269,6 @@ def _compare_money(payment: Payment, order: Order, facts: GatewayPayment) -> lis
             )
         )
     return differences
-
-
-def _captured(attempt: GatewayPayment) -> bool:
-    return attempt.captured or attempt.status == "captured"
 
 
 def _money(what: Payment | Order) -> str:

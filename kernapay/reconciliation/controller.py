@@ -8,15 +8,14 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import NotFound
-from kernapay.core.filters import LimitOffset, OrderBy
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.reconciliation.dtos import (
-    FindingView,
     Repaired,
     ReportDetail,
     ReportRequest,
     ReportView,
 )
+from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
 from kernapay.reconciliation.service import ReconciliationService
 from kernapay.security.guards import HasRole
@@ -35,39 +34,38 @@ class ReconciliationController(Controller):
         self,
         request: Authenticated,
         data: JSONBody[ReportRequest],
-        reconciliation: NamedDependency[ReconciliationService],
-        reports: NamedDependency[ReportRepository],
+        reconciliation_service: NamedDependency[ReconciliationService],
+        report_repository: NamedDependency[ReportRepository],
     ) -> ReportView:
         """Order a comparison of a window with the gateway's books; a worker makes it."""
-        report = await reconciliation.request(data.window_from, data.window_to, request.user.id)
-        return await _report(reports, str(report.pk))
+        report = await reconciliation_service.request(
+            data.window_from, data.window_to, request.user.id
+        )
+        return await _report(report_repository, str(report.pk))
 
     @get("/reports")
     async def list_reports(
         self,
-        reports: NamedDependency[ReportRepository],
+        report_repository: NamedDependency[ReportRepository],
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
         skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
     ) -> list[ReportView]:
         """List comparisons, newest first."""
-        newest = OrderBy("created_at", descending=True)
-        return await reports.select(ReportView, newest, LimitOffset(count, skip))
+        return await report_repository.newest(count, skip)
 
     @get("/reports/{report_id:str}")
     async def show_report(
         self,
         report_id: Id,
-        reports: NamedDependency[ReportRepository],
-        findings: NamedDependency[FindingRepository],
+        report_repository: NamedDependency[ReportRepository],
+        finding_repository: NamedDependency[FindingRepository],
         count: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
         skip: Annotated[int, QueryParameter(ge=0, le=100_000)] = 0,
     ) -> ReportDetail:
         """Show a comparison and what it found."""
         return ReportDetail(
-            await _report(reports, report_id),
-            await findings.select(
-                FindingView, OrderBy("id"), LimitOffset(count, skip), report_id=report_id
-            ),
+            await _report(report_repository, report_id),
+            await finding_repository.of_report(report_id, count, skip),
         )
 
     @post("/reports/{report_id:str}/findings/{finding_id:str}/repair", status_code=200)
@@ -76,20 +74,20 @@ class ReconciliationController(Controller):
         request: Authenticated,
         report_id: Id,
         finding_id: Id,
-        reconciliation: NamedDependency[ReconciliationService],
-        audit: NamedDependency[AuditLog],
+        repair_service: NamedDependency[RepairService],
+        audit_log: NamedDependency[AuditLog],
     ) -> Repaired:
         """Bring the payment of a finding to what the gateway says of it, and give back what was paid twice.
 
         Repeating it is harmless.
         """
-        async with audit.action(request.user, "reconciliation.repair", f"finding:{finding_id}"):
-            outcome = await reconciliation.repair(report_id, finding_id, request.user.id)
+        async with audit_log.action(request.user, "reconciliation.repair", f"finding:{finding_id}"):
+            outcome = await repair_service.repair(report_id, finding_id, request.user.id)
         return Repaired(finding_id, outcome)
 
 
 async def _report(reports: ReportRepository, report_id: str) -> ReportView:
-    found = await reports.select_one(ReportView, id=report_id)
+    found = await reports.view(report_id)
     if found is None:
         raise NotFound("There is no such report.")
     return found

@@ -12,7 +12,7 @@ from mongoengine import (
     StringField,
 )
 
-from kernapay.core.mongo import Choice, Record
+from kernapay.storage.mongo import Choice, Record
 
 
 class ReportState(StrEnum):

@@ -11,20 +11,21 @@ from weakref import WeakValueDictionary
 
 import structlog
 from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import MemoryStorage
 from limits.aio.storage.redis.bridge import RedisBridge
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
-from kernapay.core.cache import Cache
 from kernapay.core.errors import InvalidInput, TooManyRequests, Unauthenticated
-from kernapay.core.redis import AnyRedis, RedisFailure
 from kernapay.security.addresses import ClientAddresses
+from kernapay.storage.cache import Cache
+from kernapay.storage.redis import RedisFailure, RedisStore
 
 _log = structlog.get_logger("kernapay.rate_limits")
 
 # After a failure, how long to count in the process before Redis is asked again.
 _REST_SECONDS: Final = 1.0
+_PREFIX: Final = "rate"
 # limits asks for admission and for the window in two calls; this is both of its scripts in one.
 _TAKE: Final = f"""
 local function take()
@@ -66,29 +67,35 @@ class Verdict(NamedTuple):
         ]
 
 
-class _SharedWindows(RedisStorage):
-    """Windows in Redis, over the client that is there already: one server, Sentinel or Cluster."""
+class _SharedWindows:
+    """Windows in Redis as `limits` keeps them, with its scripts and keys, over the connection that is there."""
 
-    def __init__(self, redis: AnyRedis) -> None:
+    def __init__(self, redis: RedisStore) -> None:
         self._redis = redis
-        super().__init__("async+redis://", implementation="redispy", key_prefix="rate")
-        self._take = redis.register_script(_TAKE)
-
-    def configure_bridge(self) -> None:
-        self.bridge.storage = self._redis  # type: ignore[attr-defined]
-        self.bridge.connection_getter = lambda _: self._redis  # type: ignore[attr-defined]
+        self._take = redis.script(_TAKE)
+        self._look = redis.script(RedisBridge.SCRIPT_SLIDING_WINDOW.decode())
 
     async def take(self, key: str, item: RateLimitItem) -> tuple[bool, Window]:
-        keys = (self._previous_window_key(key), self._current_window_key(key))
         admitted, *seen = await self._take(
-            keys=[self.bridge.prefixed_key(name) for name in keys],
-            args=[item.amount, item.get_expiry(), 1],
+            keys=_window_keys(key), args=[item.amount, item.get_expiry(), 1]
         )
-        previous, previous_ms, current, current_ms = (max(0, int(value or 0)) for value in seen)
-        return bool(admitted), Window(previous, previous_ms / 1000, current, current_ms / 1000)
+        return bool(admitted), _window(seen)
 
     async def look(self, key: str, item: RateLimitItem) -> Window:
-        return Window(*await self.get_sliding_window(key, item.get_expiry()))
+        return _window(await self._look(keys=_window_keys(key), args=[item.get_expiry()]))
+
+    async def clear(self, key: str) -> None:
+        await self._redis.delete_all(_window_keys(key))
+
+
+def _window_keys(key: str) -> list[str]:
+    """Return the keys of the previous and of the present window; the braces keep both on one node of a cluster."""
+    return [f"{_PREFIX}:{{{key}}}/-1", f"{_PREFIX}:{{{key}}}"]
+
+
+def _window(seen: Sequence[Any]) -> Window:
+    previous, previous_ms, current, current_ms = (max(0, int(value or 0)) for value in seen)
+    return Window(previous, previous_ms / 1000, current, current_ms / 1000)
 
 
 class _OwnWindows(MemoryStorage):
@@ -108,6 +115,7 @@ class RateLimiter:
     def __init__(
         self,
         cache: Cache,
+        redis: RedisStore,
         limits: Mapping[str, Sequence[RateLimitItem]],
         key: bytes,
         addresses: ClientAddresses,
@@ -115,7 +123,7 @@ class RateLimiter:
         self._cache = cache
         self._limits = limits
         self._key = key
-        self._shared = _SharedWindows(cache.redis)
+        self._shared = _SharedWindows(redis)
         self._own = _OwnWindows()
         self._rest_until = 0.0
         self.addresses = addresses
@@ -137,7 +145,7 @@ class RateLimiter:
             await self._own.clear_sliding_window(key, item.get_expiry())
             if self._shared_is_up:
                 try:
-                    await self._shared.clear_sliding_window(key, item.get_expiry())
+                    await self._shared.clear(key)
                 except RedisFailure as error:
                     self._rest(error)
 
@@ -174,7 +182,7 @@ class RateLimiter:
 
     @property
     def _shared_is_up(self) -> bool:
-        return self._cache.up and monotonic() >= self._rest_until
+        return self._cache.is_up and monotonic() >= self._rest_until
 
     def _rest(self, error: Exception) -> None:
         self._rest_until = monotonic() + _REST_SECONDS

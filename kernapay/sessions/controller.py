@@ -6,17 +6,23 @@ from litestar import Controller, Request, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from kernapay.core.documented import problems
-from kernapay.core.envelope import Message
 from kernapay.core.errors import Conflict, Unauthenticated
 from kernapay.security.addresses import ClientAddresses
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import IsPerson, SignedIn
 from kernapay.security.principal import Authenticated
 from kernapay.security.rate_limits import RateLimited
-from kernapay.sessions.dtos import SESSION_ID_PATTERN, Device, PasswordChange, Refresh
+from kernapay.sessions.dtos import (
+    SESSION_ID_PATTERN,
+    Device,
+    LoggedIn,
+    Login,
+    PasswordChange,
+    Refresh,
+)
 from kernapay.sessions.service import RefreshRefused, SessionService
-from kernapay.users.dtos import LoggedIn, Login
+from kernapay.web.openapi.responses import problems
+from kernapay.web.responses import Message
 
 
 class LoginController(Controller):
@@ -37,15 +43,15 @@ class LoginController(Controller):
         self,
         request: Request[Any, Any, Any],
         data: JSONBody[Login],
-        logins: NamedDependency[SessionService],
-        addresses: NamedDependency[ClientAddresses],
+        session_service: NamedDependency[SessionService],
+        client_addresses: NamedDependency[ClientAddresses],
     ) -> LoggedIn:
         """Sign in on this device.
 
         Whoever keeps sending wrong passwords has to wait, longer and longer.
         """
-        return await logins.log_in(
-            data, request.headers.get("user-agent"), addresses.of(request.scope)
+        return await session_service.log_in(
+            data, request.headers.get("user-agent"), client_addresses.of(request.scope)
         )
 
     @post(
@@ -55,14 +61,14 @@ class LoginController(Controller):
         responses=problems(RefreshRefused),
     )
     async def refresh(
-        self, data: JSONBody[Refresh], logins: NamedDependency[SessionService]
+        self, data: JSONBody[Refresh], session_service: NamedDependency[SessionService]
     ) -> LoggedIn:
         """Exchange the refresh token for a new token and a new refresh token.
 
         Each refresh token works once. When the answer got lost, repeat the call within seconds and get it again;
         a used refresh token that shows up later was stolen, and ends the session on this device.
         """
-        return await logins.refresh(data.refresh_token)
+        return await session_service.refresh(data.refresh_token)
 
 
 class SessionController(Controller):
@@ -72,41 +78,41 @@ class SessionController(Controller):
 
     @post("/logout", status_code=200)
     async def log_out(
-        self, request: Authenticated, logins: NamedDependency[SessionService]
+        self, request: Authenticated, session_service: NamedDependency[SessionService]
     ) -> Message:
         """End this device's session; its tokens stop working at once."""
-        await logins.log_out(request.user)
+        await session_service.log_out(request.user)
         return Message("Signed out.")
 
     @get("/sessions")
     async def sessions(
-        self, request: Authenticated, logins: NamedDependency[SessionService]
+        self, request: Authenticated, session_service: NamedDependency[SessionService]
     ) -> list[Device]:
         """List the devices that are signed in, newest first."""
-        return await logins.devices(request.user)
+        return await session_service.devices(request.user)
 
     @delete("/sessions/{session_id:str}", status_code=200)
     async def end_session(
         self,
         request: Authenticated,
         session_id: Annotated[str, PathParameter(pattern=SESSION_ID_PATTERN)],
-        logins: NamedDependency[SessionService],
+        session_service: NamedDependency[SessionService],
     ) -> Message:
         """Sign one of your devices out; its tokens stop working at once."""
-        await logins.end(request.user, session_id)
+        await session_service.end(request.user, session_id)
         return Message("That device is signed out.")
 
     @delete("/sessions", status_code=200)
     async def end_sessions(
         self,
         request: Authenticated,
-        logins: NamedDependency[SessionService],
+        session_service: NamedDependency[SessionService],
         keep_current: Annotated[
             bool, QueryParameter(name="keepCurrent", description="Leave this device signed in.")
         ] = False,
     ) -> Message:
         """Sign all your devices out, or all but this one with `keepCurrent=true`."""
-        ended = await logins.end_all(request.user, keep_current=keep_current)
+        ended = await session_service.end_all(request.user, keep_current=keep_current)
         return Message(f"Signed out on {ended} {'device' if ended == 1 else 'devices'}.")
 
     @put("/password", responses=problems(Conflict))
@@ -114,10 +120,13 @@ class SessionController(Controller):
         self,
         request: Authenticated,
         data: JSONBody[PasswordChange],
-        logins: NamedDependency[SessionService],
-        addresses: NamedDependency[ClientAddresses],
+        session_service: NamedDependency[SessionService],
+        client_addresses: NamedDependency[ClientAddresses],
     ) -> LoggedIn:
         """Change your password. Every device is signed out; this one goes on with the tokens of the answer."""
-        return await logins.change_password(
-            request.user, data, request.headers.get("user-agent"), addresses.of(request.scope)
+        return await session_service.change_password(
+            request.user,
+            data,
+            request.headers.get("user-agent"),
+            client_addresses.of(request.scope),
         )

@@ -5,11 +5,12 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
-from kernapay.core.text import form
+from kernapay.core.patterns import explain
 from kernapay.security.passwords import MAX_LENGTH
-from kernapay.users.dtos import Password
+from kernapay.security.principal import Role
+from kernapay.users.dtos import Email, EmailText, Name, ObjectIdText, Password
 
-SESSION_ID_PATTERN: Final = form(r"^[A-Za-z0-9_-]{22}$", "the id of a session")
+SESSION_ID_PATTERN: Final = explain(r"^[A-Za-z0-9_-]{22}$", "the id of a session")
 SESSION_ID_EXAMPLE: Final = "u1Zq8oYc3nXwT5vRk2LmPA"
 _TOKEN_EXAMPLE: Final = f"{SESSION_ID_EXAMPLE}.pYh3mCq0T1sVb7uXkR9eWd2aJf6gZl8nOi4tEc5rBvQ"
 
@@ -17,7 +18,7 @@ RefreshToken = Annotated[
     str,
     Meta(
         max_length=128,
-        pattern=form(r"^[A-Za-z0-9_.-]+$", "a refresh token"),
+        pattern=explain(r"^[A-Za-z0-9_.-]+$", "a refresh token"),
         examples=[_TOKEN_EXAMPLE],
     ),
 ]
@@ -59,3 +60,33 @@ class PasswordChange(Struct, rename="camel", forbid_unknown_fields=True):
     ]
     password: Annotated[Password, Meta(examples=["wrong zebra battery"])]
     confirm_password: Annotated[str, Meta(max_length=MAX_LENGTH, examples=["wrong zebra battery"])]
+
+
+class Login(Struct, rename="camel", forbid_unknown_fields=True):
+    """How one signs in."""
+
+    email: EmailText
+    password: Annotated[
+        str, Meta(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery"])
+    ]
+
+
+class SignedInUser(Struct, rename="camel"):
+    """Whose token it is."""
+
+    id: ObjectIdText = field(name="_id")
+    email: Email
+    name: Name
+    type: Annotated[Role, Meta(examples=["USER"])]
+
+
+class LoggedIn(Struct, rename="camel"):
+    """The token goes into `Authorization: Bearer …` until `expiresAt`; the refresh token buys the next pair, once."""
+
+    token: Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI2NmIxIn0.c2ln"])]
+    refresh_token: Annotated[
+        str, Meta(examples=["u1Zq8oYc3nXwT5vRk2LmPA.pYh3mCq0T1sVb7uXkR9eWd2aJf6gZl8nOi4tEc5rBvQ"])
+    ]
+    user: SignedInUser
+    expires_at: Instant
+    refresh_expires_at: Instant

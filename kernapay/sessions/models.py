@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from mongoengine import DateTimeField, ObjectIdField, StringField
 
-from kernapay.core.mongo import Record
+from kernapay.storage.mongo import Record
 
 
 class Session(Record):

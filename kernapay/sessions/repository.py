@@ -2,14 +2,14 @@
 
 from datetime import datetime, timedelta
 
-from kernapay.core.cache import Cache
-from kernapay.core.cached import cached
 from kernapay.core.clock import Clock, now
-from kernapay.core.filters import BeforeAfter, LimitOffset, OrderBy
-from kernapay.core.mongo import Mongo
-from kernapay.core.repository import Repository
 from kernapay.sessions.dtos import SessionView
 from kernapay.sessions.models import Session
+from kernapay.storage.cache import Cache
+from kernapay.storage.cached import cached
+from kernapay.storage.filters import BeforeAfter, LimitOffset, OrderBy
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.repository import Repository
 
 
 class SessionRepository(Repository[Session]):
@@ -45,6 +45,13 @@ class SessionRepository(Repository[Session]):
                 set__last_used_at=at,
                 set__expires_at=expires_at,
             )
+
+    async def confirm(self, user_id: str) -> None:
+        """Make sure that no cache contradicts a change that was found made.
+
+        Whoever made it may have died before its own eviction.
+        """
+        await self.session.evict(user_id=user_id)
 
     async def touch(self, user_id: str, session_id: str) -> None:
         """Note that the session is in use."""

@@ -15,11 +15,17 @@ from kernapay.security.passwords import PasswordHasher, check_strength
 from kernapay.security.principal import Principal, Role
 from kernapay.security.rate_limits import PasswordAttempts
 from kernapay.security.tokens import Claims, RefreshTokens, TokenIssuer
-from kernapay.sessions.dtos import Device, PasswordChange, SessionView
+from kernapay.sessions.dtos import (
+    Device,
+    LoggedIn,
+    Login,
+    PasswordChange,
+    SessionView,
+    SignedInUser,
+)
 from kernapay.sessions.models import Session
 from kernapay.sessions.repository import SessionRepository
 from kernapay.users.contacts import normalise_email
-from kernapay.users.dtos import LoggedIn, Login, SignedInUser
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
 
@@ -92,7 +98,7 @@ class SessionService:
         email = self._normal(data.email)
         for _ in range(_LOOKS):
             async with self._attempts.turn(email or data.email, address):
-                user = await self._users.get_one_or_none(email=email) if email else None
+                user = await self._users.by_email(email) if email else None
                 fits, newer = await self._passwords.verify(
                     data.password, user.password if user else None
                 )
@@ -182,12 +188,7 @@ class SessionService:
         user_id = str(user.pk)
         # Before too: a crash half way must not leave old sessions beside the new password.
         await self._sessions.end(user_id)
-        changed = await self._users.change(
-            user_id,
-            {"password": user.password},
-            set__password=hashed,
-            unset__refresh_token=True,
-        )
+        changed = await self._users.replace_password(user, hashed)
         if changed is None:
             raise Conflict("The password was changed at the same time. Sign in again.")
         await self._sessions.end(user_id)
@@ -260,7 +261,7 @@ class SessionService:
             successor = self._refresh_tokens.next_of(token, session.refresh_hash or "")
             if successor is not None:
                 # Whoever replaced it may not have got as far as dropping the session.
-                await self._sessions.session.evict(user_id=str(user.pk))
+                await self._sessions.confirm(str(user.pk))
                 return self._signed_in(user, session, successor)
         await self._sessions.end(str(user.pk), session.pk)
         _log.warning("refresh_reused", user_id=str(user.pk))

@@ -1,10 +1,19 @@
 """E-mail addresses and phone numbers in the one form they are stored in."""
 
+from typing import NamedTuple
+
 import phonenumbers
 from disposable_email_domains import blocklist
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from kernapay.core.errors import InvalidInput
+
+
+class Phone(NamedTuple):
+    """A calling code such as `+91`, and the national number."""
+
+    country_code: str
+    number: int
 
 
 def normalise_email(text: str, *, production: bool) -> str:
@@ -21,13 +30,13 @@ def new_email(text: str, *, production: bool) -> str:
     return address.normalized.lower()
 
 
-def check_phone(country_code: str, number: int | str) -> int:
-    """Give the national number. Raises InvalidInput, naming `mobileNumber`."""
+def check_phone(country_code: str, number: int | str) -> Phone:
+    """Return the number in the form it is stored in. Raises InvalidInput, naming `mobileNumber`."""
     if _parsed(country_code, number) is None:
         raise InvalidInput(
             f"This is not a valid phone number in {country_code}.", field="mobileNumber"
         )
-    return int(number)
+    return Phone(country_code, int(number))
 
 
 def international(country_code: str, number: int | str) -> str | None:

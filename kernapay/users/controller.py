@@ -4,8 +4,6 @@ from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from kernapay.core.documented import problems
-from kernapay.core.envelope import StoredJSON
 from kernapay.core.errors import NotFound
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import IsPerson, SignedIn
@@ -14,6 +12,8 @@ from kernapay.security.rate_limits import RateLimited
 from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
 from kernapay.users.repository import UserRepository
 from kernapay.users.service import EmailTaken, UserService
+from kernapay.web.openapi.responses import problems
+from kernapay.web.responses import StoredJSON
 
 
 class SignUpController(Controller):
@@ -31,10 +31,10 @@ class SignUpController(Controller):
         responses=problems(EmailTaken),
     )
     async def sign_up(
-        self, data: JSONBody[SignUp], accounts: NamedDependency[UserService]
+        self, data: JSONBody[SignUp], user_service: NamedDependency[UserService]
     ) -> UserView:
         """Open an account. The e-mail address must be new."""
-        return await accounts.sign_up(data)
+        return await user_service.sign_up(data)
 
 
 class UserController(Controller):
@@ -44,10 +44,10 @@ class UserController(Controller):
 
     @get("/profile", responses=problems(NotFound))
     async def profile(
-        self, request: Authenticated, users: NamedDependency[UserRepository]
+        self, request: Authenticated, user_repository: NamedDependency[UserRepository]
     ) -> StoredJSON[UserView]:
         """Give the caller's own profile."""
-        profile = await users.profile.encoded(user_id=request.user.id)
+        profile = await user_repository.profile.encoded(user_id=request.user.id)
         if profile is None:
             raise NotFound("This account is gone.")
         return StoredJSON(profile)
@@ -57,7 +57,7 @@ class UserController(Controller):
         self,
         request: Authenticated,
         data: JSONBody[ProfileUpdate],
-        accounts: NamedDependency[UserService],
+        user_service: NamedDependency[UserService],
     ) -> UserView:
         """Change the caller's own profile; fields left out stay as they are."""
-        return await accounts.update(request.user, data)
+        return await user_service.update(request.user, data)

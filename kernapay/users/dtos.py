@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_EXAMPLE
-from kernapay.core.text import Line, form
+from kernapay.core.patterns import Line, explain
 from kernapay.security.passwords import MAX_LENGTH, MIN_LENGTH
 from kernapay.security.principal import Role
 from kernapay.users.models import UserStatus
@@ -17,20 +17,20 @@ Password = Annotated[
     Meta(
         min_length=MIN_LENGTH,
         max_length=MAX_LENGTH,
-        pattern=form(r"^[^\x00\ud800-\udfff]*$", "text without NUL"),
+        pattern=explain(r"^[^\x00\ud800-\udfff]*$", "text without NUL"),
         examples=["correct horse battery"],
     ),
 ]
 CountryCode = Annotated[
     str,
     Meta(
-        pattern=form(r"^\+[1-9][0-9]{0,3}$", "a country calling code such as +91"),
+        pattern=explain(r"^\+[1-9][0-9]{0,3}$", "a country calling code such as +91"),
         examples=["+91"],
     ),
 ]
 MobileNumber = (
     Annotated[int, Meta(ge=1, le=999_999_999_999_999, examples=[9876543210])]
-    | Annotated[str, Meta(pattern=form(r"^[0-9]{4,15}$", "4 to 15 digits"))]
+    | Annotated[str, Meta(pattern=explain(r"^[0-9]{4,15}$", "4 to 15 digits"))]
 )
 ObjectIdText = Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
 Email = Annotated[str, Meta(examples=["asha@example.com"])]
@@ -73,33 +73,3 @@ class UserView(Struct, rename="camel"):
     is_mobile_number_verified: bool = False
     created_at: Instant | None = None
     updated_at: Instant | None = None
-
-
-class Login(Struct, rename="camel", forbid_unknown_fields=True):
-    """How one signs in."""
-
-    email: EmailText
-    password: Annotated[
-        str, Meta(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery"])
-    ]
-
-
-class SignedInUser(Struct, rename="camel"):
-    """Whose token it is."""
-
-    id: ObjectIdText = field(name="_id")
-    email: Email
-    name: Name
-    type: Annotated[Role, Meta(examples=["USER"])]
-
-
-class LoggedIn(Struct, rename="camel"):
-    """The token goes into `Authorization: Bearer …` until `expiresAt`; the refresh token buys the next pair, once."""
-
-    token: Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI2NmIxIn0.c2ln"])]
-    refresh_token: Annotated[
-        str, Meta(examples=["u1Zq8oYc3nXwT5vRk2LmPA.pYh3mCq0T1sVb7uXkR9eWd2aJf6gZl8nOi4tEc5rBvQ"])
-    ]
-    user: SignedInUser
-    expires_at: Instant
-    refresh_expires_at: Instant

@@ -1,17 +1,16 @@
 """Decisions about accounts."""
 
 from collections.abc import Collection
-from typing import Any
 
 import msgspec
 from bson import ObjectId
 from msgspec import UNSET
 
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
-from kernapay.core.repository import DuplicateRow
 from kernapay.security.passwords import PasswordHasher, check_strength
 from kernapay.security.principal import Principal
-from kernapay.users.contacts import check_phone, new_email, normalise_email
+from kernapay.storage.repository import DuplicateRow
+from kernapay.users.contacts import Phone, check_phone, new_email, normalise_email
 from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
 from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
@@ -53,7 +52,7 @@ class UserService:
         if data.password != data.confirm_password:
             raise InvalidInput("The passwords differ.", field="confirmPassword")
         email = new_email(data.email, production=self._production)
-        number = check_phone(data.country_code, data.mobile_number)
+        phone = check_phone(data.country_code, data.mobile_number)
         check_strength(data.password, email, data.name)
         # Hashing is the dear part of a sign-up; the unique index stays the judge of a race.
         if await self._users.exists(email=email):
@@ -65,8 +64,8 @@ class UserService:
             name=name,
             name_folded=name.casefold(),
             password=await self._passwords.hash(data.password),
-            mobile_number=number,
-            country_code=data.country_code,
+            mobile_number=phone.number,
+            country_code=phone.country_code,
             type=data.type,
         )
         try:
@@ -79,29 +78,31 @@ class UserService:
 
     async def update(self, principal: Principal, data: ProfileUpdate) -> UserView:
         """Change the caller's own profile. Raises InvalidInput naming the field."""
-        change: dict[str, Any] = {}
-        if data.name is not UNSET:
-            change["set__name"] = data.name.strip()
-            change["set__name_folded"] = data.name.strip().casefold()
-        if data.mobile_number is not UNSET or data.country_code is not UNSET:
-            user = await self._users.get(id=principal.id)
-            code = data.country_code if data.country_code is not UNSET else user.country_code
-            number = data.mobile_number if data.mobile_number is not UNSET else user.mobile_number
-            change["set__mobile_number"] = check_phone(code, number)
-            change["set__country_code"] = code
-            if (code, change["set__mobile_number"]) != (user.country_code, user.mobile_number):
-                change["set__is_mobile_number_verified"] = False
-        if not change:
+        if (data.name, data.mobile_number, data.country_code) == (UNSET, UNSET, UNSET):
             raise InvalidInput("Send at least one field to change.", field="body")
-        changed = await self._users.change(principal.id, **change)
+        changed = await self._users.update_profile(
+            principal.id,
+            name=None if data.name is UNSET else data.name.strip(),
+            phone=await self._new_phone(principal, data),
+        )
         if changed is None:
             raise NotFound("This account is gone.")
         return view_of(changed)
 
+    async def _new_phone(self, principal: Principal, data: ProfileUpdate) -> Phone | None:
+        if data.mobile_number is UNSET and data.country_code is UNSET:
+            return None
+        user = await self._users.get(id=principal.id)
+        phone = check_phone(
+            user.country_code if data.country_code is UNSET else data.country_code,
+            user.mobile_number if data.mobile_number is UNSET else data.mobile_number,
+        )
+        return None if phone == (user.country_code, user.mobile_number) else phone
+
     async def find(self, email: str) -> User | None:
         """Give the account with this address. Raises InvalidInput when it cannot be one."""
         address = normalise_email(email, production=self._production)
-        return await self._users.get_one_or_none(email=address)
+        return await self._users.by_email(address)
 
 
 def view_of(user: User) -> UserView:

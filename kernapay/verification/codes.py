@@ -59,7 +59,7 @@ class Codes:
         digest = _digest(self._keys[0], purpose, subject, to, code)
         row = await self._codes.put(ids, digest, lifetime=LIFETIME, wait=WAIT, a_day=A_DAY)
         if row is None:
-            raise self._too_soon(await self._codes.get_one_or_none(id__in=ids))
+            raise self._too_soon(await self._codes.find(ids))
         return Issued(code, row.expires_at, row.sent_at + WAIT)
 
     async def redeem(self, purpose: Purpose, subject: str, to: str, code: str) -> None:

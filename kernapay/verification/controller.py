@@ -7,8 +7,6 @@ from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from kernapay.core.documented import problems
-from kernapay.core.envelope import Message
 from kernapay.core.errors import Conflict
 from kernapay.notifications.outbox import NoProvider, Outbox
 from kernapay.security.addresses import ClientAddresses
@@ -19,8 +17,10 @@ from kernapay.security.rate_limits import RateLimited
 from kernapay.users.dtos import UserView
 from kernapay.verification.codes import TooSoon, WrongCode
 from kernapay.verification.dtos import CodeConfirm, CodeSent, PasswordForgot, PasswordReset
-from kernapay.verification.reset import PasswordResets
+from kernapay.verification.reset import PasswordResetService
 from kernapay.verification.service import AlreadyVerified, Unreachable, VerificationService
+from kernapay.web.openapi.responses import problems
+from kernapay.web.responses import Message
 
 
 class VerificationController(Controller):
@@ -36,7 +36,7 @@ class VerificationController(Controller):
     async def request_email(
         self,
         request: Authenticated,
-        verification: NamedDependency[VerificationService],
+        verification_service: NamedDependency[VerificationService],
         outbox: NamedDependency[Outbox],
     ) -> Response[CodeSent]:
         """Send a six-digit code to the caller's e-mail address.
@@ -44,7 +44,7 @@ class VerificationController(Controller):
         It is valid for ten minutes and five attempts, and replaces the one before.
         Call again for another after 60 seconds.
         """
-        sent = await verification.request_email(request.user)
+        sent = await verification_service.request_email(request.user)
         return Response(sent, status_code=202, background=BackgroundTask(outbox.nudge))
 
     @post("/email/confirm", status_code=200, responses=problems(WrongCode, AlreadyVerified))
@@ -52,10 +52,10 @@ class VerificationController(Controller):
         self,
         request: Authenticated,
         data: JSONBody[CodeConfirm],
-        verification: NamedDependency[VerificationService],
+        verification_service: NamedDependency[VerificationService],
     ) -> UserView:
         """Confirm the e-mail address with the code sent to it."""
-        return await verification.confirm_email(request.user, data.code)
+        return await verification_service.confirm_email(request.user, data.code)
 
     @post(
         "/mobile/request",
@@ -65,14 +65,14 @@ class VerificationController(Controller):
     async def request_mobile(
         self,
         request: Authenticated,
-        verification: NamedDependency[VerificationService],
+        verification_service: NamedDependency[VerificationService],
         outbox: NamedDependency[Outbox],
     ) -> Response[CodeSent]:
         """Send a six-digit code to the caller's mobile number, as a text message.
 
         The rules are those of the e-mail code. A change of the number voids it.
         """
-        sent = await verification.request_mobile(request.user)
+        sent = await verification_service.request_mobile(request.user)
         return Response(sent, status_code=202, background=BackgroundTask(outbox.nudge))
 
     @post("/mobile/confirm", status_code=200, responses=problems(WrongCode, AlreadyVerified))
@@ -80,10 +80,10 @@ class VerificationController(Controller):
         self,
         request: Authenticated,
         data: JSONBody[CodeConfirm],
-        verification: NamedDependency[VerificationService],
+        verification_service: NamedDependency[VerificationService],
     ) -> UserView:
         """Confirm the mobile number with the code sent to it."""
-        return await verification.confirm_mobile(request.user, data.code)
+        return await verification_service.confirm_mobile(request.user, data.code)
 
 
 class PasswordController(Controller):
@@ -99,14 +99,14 @@ class PasswordController(Controller):
     async def forgot(
         self,
         data: JSONBody[PasswordForgot],
-        resets: NamedDependency[PasswordResets],
+        password_reset_service: NamedDependency[PasswordResetService],
         outbox: NamedDependency[Outbox],
     ) -> Response[Message]:
         """Send a code for a new password. The answer is the same whether the address is known or not.
 
         Within 60 seconds of a code, and past ten a day, no further one is sent.
         """
-        await resets.forgot(data.email)
+        await password_reset_service.forgot(data.email)
         return Response(
             Message("If there is an account with this address, a code is on its way."),
             status_code=202,
@@ -118,12 +118,12 @@ class PasswordController(Controller):
         self,
         request: Request[Any, Any, Any],
         data: JSONBody[PasswordReset],
-        resets: NamedDependency[PasswordResets],
-        addresses: NamedDependency[ClientAddresses],
+        password_reset_service: NamedDependency[PasswordResetService],
+        client_addresses: NamedDependency[ClientAddresses],
         outbox: NamedDependency[Outbox],
     ) -> Response[Message]:
         """Set a new password with the code that was sent. Every device is signed out."""
-        await resets.reset(data, addresses.of(request.scope))
+        await password_reset_service.reset(data, client_addresses.of(request.scope))
         return Response(
             Message("The password is changed: sign in with it."),
             background=BackgroundTask(outbox.nudge),

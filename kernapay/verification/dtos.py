@@ -5,11 +5,13 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from kernapay.core.clock import Instant
-from kernapay.core.text import form
+from kernapay.core.patterns import explain
 from kernapay.security.passwords import MAX_LENGTH
 from kernapay.users.dtos import EmailText, Password
 
-OneTimeCode = Annotated[str, Meta(pattern=form(r"^[0-9]{6}$", "six digits"), examples=["042917"])]
+OneTimeCode = Annotated[
+    str, Meta(pattern=explain(r"^[0-9]{6}$", "six digits"), examples=["042917"])
+]
 
 
 class CodeConfirm(Struct, rename="camel", forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from mongoengine import DateTimeField, IntField, StringField
 
-from kernapay.core.mongo import Record
+from kernapay.storage.mongo import Record
 
 
 class Purpose(StrEnum):

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from kernapay.core.repository import Repository
+from kernapay.storage.repository import Repository
 from kernapay.verification.models import Code
 
 _DAY = timedelta(days=1)
@@ -43,9 +43,9 @@ class CodeRepository(Repository[Code]):
         }
 
         def upsert() -> Code | None:
-            found = self.rows.find_one({"_id": {"$in": list(ids)}}, {"_id": 1})
+            found = self._collection.find_one({"_id": {"$in": list(ids)}}, {"_id": 1})
             try:
-                row = self.rows.find_one_and_update(
+                row = self._collection.find_one_and_update(
                     {**allowed, "_id": found["_id"] if found else ids[0]},
                     [{"$set": values}],
                     upsert=True,
@@ -56,6 +56,10 @@ class CodeRepository(Repository[Code]):
             return self._document(row)
 
         return await self._run(upsert)
+
+    async def find(self, ids: Sequence[str]) -> Code | None:
+        """Return the subject's row, which has one of the ids."""
+        return await self.get_one_or_none(id__in=ids)
 
     async def try_once(self, ids: Sequence[str], attempts: int) -> Code | None:
         """Count an attempt on a live code that has attempts left; None when there is none."""

@@ -20,7 +20,7 @@ from kernapay.verification.models import Purpose
 _NOTICE_LIFETIME = timedelta(days=1)
 
 
-class PasswordResets:
+class PasswordResetService:
     def __init__(
         self,
         users: UserRepository,
@@ -101,5 +101,5 @@ class PasswordResets:
             return email.strip().lower()  # nobody's, and treated like any unknown one
 
     async def _active(self, address: str) -> User | None:
-        user = await self._users.get_one_or_none(email=address)
+        user = await self._users.by_email(address)
         return user if user is not None and user.status is UserStatus.ACTIVE else None

@@ -74,14 +74,13 @@ class VerificationService:
         """Raises WrongCode, AlreadyVerified."""
         user = await self._unverified(principal, Purpose.EMAIL)
         await self._codes.redeem(Purpose.EMAIL, principal.id, user.email, code)
-        return await self._verified(user, {"email": user.email}, set__is_email_verified=True)
+        return _verified(await self._users.verify_email(user))
 
     async def confirm_mobile(self, principal: Principal, code: str) -> UserView:
         """Raises WrongCode, AlreadyVerified. A code sent to an earlier number is wrong."""
         user = await self._unverified(principal, Purpose.MOBILE)
         await self._codes.redeem(Purpose.MOBILE, principal.id, _number(user) or "", code)
-        same = {"country_code": user.country_code, "mobile_number": user.mobile_number}
-        return await self._verified(user, same, set__is_mobile_number_verified=True)
+        return _verified(await self._users.verify_mobile(user))
 
     async def _unverified(self, principal: Principal, purpose: Purpose) -> User:
         user = await self._users.get_one_or_none(id=principal.id)
@@ -91,17 +90,15 @@ class VerificationService:
             user.is_email_verified if purpose is Purpose.EMAIL else user.is_mobile_number_verified
         )
         if done:
-            # Whoever verified it may not have got as far as dropping the profile.
-            await self._users.profile.evict(user_id=principal.id)
+            await self._users.confirm(principal.id)
             raise AlreadyVerified("This contact is verified already.")
         return user
 
-    async def _verified(self, user: User, same: dict[str, object], **flag: bool) -> UserView:
-        # Only while it is the contact the code was sent to: it may have changed since we looked.
-        changed = await self._users.change(str(user.pk), same, **flag)
-        if changed is None:
-            raise WrongCode("The contact has changed: ask for a new code.", field="code")
-        return view_of(changed)
+
+def _verified(changed: User | None) -> UserView:
+    if changed is None:
+        raise WrongCode("The contact has changed: ask for a new code.", field="code")
+    return view_of(changed)
 
 
 def _number(user: User) -> str | None:

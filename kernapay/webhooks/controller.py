@@ -7,12 +7,12 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from kernapay.audit.repository import AuditLog
-from kernapay.core.documented import RAW_BODY, problems
 from kernapay.core.errors import NotFound
-from kernapay.core.text import form
+from kernapay.core.patterns import explain
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Authenticated, Role
+from kernapay.web.openapi.responses import RAW_BODY, problems
 from kernapay.webhooks.dtos import (
     GatewayEvent,
     Received,
@@ -27,7 +27,7 @@ from kernapay.webhooks.repository import WebhookRepository
 from kernapay.webhooks.service import WebhookInbox
 
 _MAX_BODY: Final = 1_048_576
-_EVENT_ID: Final = form("^[A-Za-z0-9_.-]+$", "made of letters, digits and . _ - only")
+_EVENT_ID: Final = explain("^[A-Za-z0-9_.-]+$", "made of letters, digits and . _ - only")
 
 
 class WebhookController(Controller):
@@ -46,7 +46,7 @@ class WebhookController(Controller):
     async def receive(
         self,
         request: Request[Any, Any, Any],
-        inbox: NamedDependency[WebhookInbox],
+        webhook_inbox: NamedDependency[WebhookInbox],
         event_id: Annotated[
             str | None,
             HeaderParameter(
@@ -62,7 +62,7 @@ class WebhookController(Controller):
         Answered 200 once it is safely stored, or known already; whatever is signed is stored, also what we cannot read.
         The signature, hex HMAC-SHA256 over the raw body, stands in the header `X-Razorpay-Signature`.
         """
-        await inbox.receive(await request.body(), event_id)
+        await webhook_inbox.receive(await request.body(), event_id)
         return Received()
 
 
@@ -79,52 +79,54 @@ class InboxController(Controller):
     @get()
     async def list_events(
         self,
-        events: NamedDependency[WebhookRepository],
+        webhook_repository: NamedDependency[WebhookRepository],
         status: Annotated[EventStatus | None, QueryParameter()] = None,
         event: Annotated[str | None, QueryParameter(max_length=100)] = None,
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Annotated[int, QueryParameter(ge=0, le=100_000)] = 0,
     ) -> list[WebhookEventView]:
         """List the events that came, newest first."""
-        return await events.page(status, event, skip=skip, count=count)
+        return await webhook_repository.page(status, event, skip=skip, count=count)
 
     @get("/{event_id:str}")
     async def show_event(
-        self, event_id: EventId, events: NamedDependency[WebhookRepository]
+        self, event_id: EventId, webhook_repository: NamedDependency[WebhookRepository]
     ) -> WebhookEventDetail:
         """Show one event with its body."""
-        return await _detail(events, event_id)
+        return await _detail(webhook_repository, event_id)
 
     @post("/{event_id:str}/replay", status_code=200)
     async def replay_event(
         self,
         request: Authenticated,
         event_id: EventId,
-        inbox: NamedDependency[WebhookInbox],
-        audit: NamedDependency[AuditLog],
-        events: NamedDependency[WebhookRepository],
+        webhook_inbox: NamedDependency[WebhookInbox],
+        audit_log: NamedDependency[AuditLog],
+        webhook_repository: NamedDependency[WebhookRepository],
     ) -> WebhookEventDetail:
         """Handle one event again. Harmless when it was handled: money moves only forward."""
-        async with audit.action(request.user, "webhook.replay", f"event:{event_id}"):
-            await inbox.replay(event_id)
-        return await _detail(events, event_id)
+        async with audit_log.action(request.user, "webhook.replay", f"event:{event_id}"):
+            await webhook_inbox.replay(event_id)
+        return await _detail(webhook_repository, event_id)
 
     @post("/replay", status_code=200)
     async def replay_events(
         self,
         request: Authenticated,
         data: JSONBody[ReplayRequest],
-        inbox: NamedDependency[WebhookInbox],
-        audit: NamedDependency[AuditLog],
+        webhook_inbox: NamedDependency[WebhookInbox],
+        audit_log: NamedDependency[AuditLog],
     ) -> Replayed:
         """Handle the oldest parked (or pending) events again."""
-        async with audit.action(request.user, "webhook.replay_all", after={"status": data.status}):
-            return Replayed(await inbox.replay_all(EventStatus(data.status)))
+        async with audit_log.action(
+            request.user, "webhook.replay_all", after={"status": data.status}
+        ):
+            return Replayed(await webhook_inbox.replay_all(EventStatus(data.status)))
 
 
 async def _detail(events: WebhookRepository, event_id: str) -> WebhookEventDetail:
-    found = await events.get_one_or_none(event_id=event_id)
-    view = await events.select_one(WebhookEventView, event_id=event_id)
-    if found is None or view is None:
+    found = await events.by_event_id(event_id)
+    if found is None:
         raise NotFound("There is no such event.", field="eventId")
-    return WebhookEventDetail(view, bytes(found.body).decode("utf-8", "replace"))
+    view, body = found
+    return WebhookEventDetail(view, body.decode("utf-8", "replace"))

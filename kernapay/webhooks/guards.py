@@ -9,8 +9,8 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from kernapay.core.errors import Unauthenticated
-from kernapay.core.metrics import WEBHOOKS
 from kernapay.gateway.signatures import webhook_signature_fits
+from kernapay.webhooks.metrics import WEBHOOKS
 
 _log = structlog.get_logger("kernapay.webhooks")
 

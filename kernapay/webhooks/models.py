@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from mongoengine import BinaryField, DateTimeField, IntField, StringField
 
-from kernapay.core.mongo import Choice, Record
+from kernapay.storage.mongo import Choice, Record
 
 
 class EventStatus(StrEnum):

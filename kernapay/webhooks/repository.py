@@ -1,66 +1,77 @@
 """Every query on the inbox."""
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
-from kernapay.core.filters import LimitOffset, OrderBy
-from kernapay.core.repository import DuplicateRow, Repository
+from kernapay.core.clock import Clock, now
+from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.queue import Queue, Rules
+from kernapay.storage.repository import DuplicateRow, Repository
 from kernapay.webhooks.dtos import WebhookEventView
 from kernapay.webhooks.models import EventStatus, WebhookEvent
+
+_LEASE: Final = timedelta(minutes=2)
+# While the request that brought an event is at work on it, the worker leaves it alone.
+_FIRST_LEASE: Final = timedelta(seconds=30)
+# Two days in all.
+_BACKOFF: Final = tuple(
+    timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600, 3600 * 4, 3600 * 12, 3600 * 24)
+)
 
 
 class WebhookRepository(Repository[WebhookEvent]):
     model = WebhookEvent
 
+    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+        super().__init__(mongo, clock)
+        self.queue = Queue(
+            "inbox",
+            self,
+            Rules(
+                waiting=lambda _: {"status": EventStatus.PENDING},
+                due="next_at",
+                attempts="attempts",
+                leases=(_LEASE,),
+                backoff=_BACKOFF,
+                limit=len(_BACKOFF) + 1,
+                parked=lambda _: {"set__status": EventStatus.PARKED},
+            ),
+        )
+
     async def store(self, event: WebhookEvent) -> bool:
-        """Insert the event; False when its id or its very body is here already."""
+        """Insert an event whose first attempt begins now; False when its id or its very body is here already."""
+        event.next_at = self.clock() + _FIRST_LEASE
         try:
             await self.add(event)
         except DuplicateRow:
             return False
+        self.queue.begin(event)
         return True
 
-    async def claim_due(self, lease: timedelta) -> WebhookEvent | None:
-        """Take one due event; nobody else is given it before the lease is over."""
-        due = await self.list(
-            OrderBy("next_at"),
-            LimitOffset(8),
-            status=EventStatus.PENDING,
-            next_at__lte=self.clock(),
-        )
-        for event in due:
-            claimed = await self.update_where(
-                {"id": event.pk, "status": EventStatus.PENDING, "next_at": event.next_at},
-                set__next_at=self.clock() + lease,
-            )
-            if claimed is not None:
-                return claimed
-        return None
-
     async def finish(self, event: WebhookEvent, status: EventStatus, outcome: str) -> None:
-        await self.update_where(
-            {"id": event.pk},
+        await self.queue.finish(
+            event,
             set__status=status,
             set__outcome=outcome,
             set__processed_at=self.clock(),
             set__error=None,
         )
 
-    async def retry_later(self, event: WebhookEvent, at: datetime, error: str) -> None:
-        await self.update_where(
-            {"id": event.pk, "status": EventStatus.PENDING},
-            set__next_at=at,
-            set__error=error,
-            inc__attempts=1,
-        )
+    async def replay(self, event_id: str) -> WebhookEvent | None:
+        """Claim an event to handle it again, whatever became of it; None when there is none."""
+        return await self.queue.replay({"event_id": event_id}, set__status=EventStatus.PENDING)
 
-    async def park(self, event: WebhookEvent, error: str) -> None:
-        await self.update_where(
-            {"id": event.pk, "status": EventStatus.PENDING},
-            set__status=EventStatus.PARKED,
-            set__error=error,
-            inc__attempts=1,
-        )
+    async def oldest_ids(self, status: EventStatus, count: int) -> list[str]:
+        oldest = OrderBy("created_at")
+        found = await self.list(oldest, LimitOffset(count), status=status)
+        return [event.event_id for event in found]
+
+    async def by_event_id(self, event_id: str) -> tuple[WebhookEventView, bytes] | None:
+        """Return an event and its body as it came; None when there is none."""
+        view = await self.select_one(WebhookEventView, event_id=event_id)
+        event = await self.get_one_or_none(event_id=event_id)
+        return None if view is None or event is None else (view, bytes(event.body))
 
     async def page(
         self, status: EventStatus | None, event: str | None, *, skip: int, count: int
@@ -70,12 +81,3 @@ class WebhookRepository(Repository[WebhookEvent]):
             where["event"] = event
         newest = OrderBy("created_at", descending=True)
         return await self.select(WebhookEventView, newest, LimitOffset(count, skip), **where)
-
-    async def reopen(self, lease: timedelta, **where: Any) -> WebhookEvent | None:
-        """Take an event to handle it again, whatever became of it; a worker does when the lease is over."""
-        return await self.update_where(
-            where,
-            set__status=EventStatus.PENDING,
-            set__next_at=self.clock() + lease,
-            set__attempts=0,
-        )

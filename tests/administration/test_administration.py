@@ -9,15 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import USERS, Actor, People, assert_problem
-from factories import new_email, sign_up_body, unique
 from pymongo.database import Database
-from stack import Api
 
-from kernapay.core.migrations import Migrator
-from kernapay.core.mongo import open_database
 from kernapay.devstack.servers import MongoServer
 from kernapay.security.principal import Role
+from kernapay.storage.migrations import Migrator
+from kernapay.storage.mongo import open_database
+from tests.actors import USERS, Actor, People, assert_problem
+from tests.factories import new_email, sign_up_body, unique
+from tests.stack import Api
 
 Store = Database[dict[str, Any]]
 ADMIN = "/v1/api/admin/users"
@@ -326,7 +326,7 @@ class TestLastAdministrator:
     @pytest.mark.anyio
     async def test_removals_take_turns(self, in_process: Callable[..., Any]) -> None:
         async with in_process() as client:
-            roster = client.app.state.services.roster
+            roster = client.app.state.services.account_repository
             inside = asyncio.Event()
             leave = asyncio.Event()
             order: list[str] = []
@@ -355,7 +355,7 @@ class TestLastAdministrator:
         self, in_process: Callable[..., Any], user: Actor
     ) -> None:
         async with in_process() as client:
-            roster = client.app.state.services.roster
+            roster = client.app.state.services.account_repository
             row = await roster.get(id=user.id)
             past = datetime.now(UTC) - timedelta(seconds=1)
             assert await roster.change_standing(row, past, set__type=Role.PROVIDER) is None

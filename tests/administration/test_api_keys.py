@@ -7,15 +7,15 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, People, assert_problem
 from bson import ObjectId
-from factories import payment_body, sign_up_body
 from pymongo.database import Database
 from redis import Redis
-from stack import Api, Sandbox
 
 from kernapay.apikeys.tokens import digest_of, new_key
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem
+from tests.factories import payment_body, sign_up_body
+from tests.stack import Api, Sandbox
 
 pytestmark = pytest.mark.owasp(line="API2")
 
@@ -249,7 +249,7 @@ async def test_a_key_expires_and_its_use_is_noted_every_five_minutes(in_process:
 async def _admin(client: Any, services: Any) -> str:
     body = sign_up_body()
     signed_up = (await client.post(f"{USERS}/signup", json=body)).json()
-    await services.users.change(signed_up["_id"], set__type=Role.ADMIN)
+    await services.user_repository.change(signed_up["_id"], set__type=Role.ADMIN)
     login = {"email": body["email"], "password": body["password"]}
     token: str = (await client.post(f"{USERS}/login", json=login)).json()["token"]
     return token

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from actors import PAYMENTS, Actor, People, assert_problem
 from bson import ObjectId
-from factories import PASSWORD, new_email
 from pymongo.database import Database
-from stack import Sandbox, bare_environment
 
 from kernapay.audit.models import AuditEntry
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Unavailable
-from kernapay.core.ids import new_reference_id
 from kernapay.devstack.ports import HOST, free_port
+from kernapay.payments.references import new_reference_id
+from tests.actors import PAYMENTS, Actor, People, assert_problem
+from tests.factories import PASSWORD, new_email
+from tests.stack import Sandbox, bare_environment
 
 Store = Database[dict[str, Any]]
 AUDIT = "/v1/api/admin/audit"
@@ -105,7 +105,7 @@ def test_an_action_that_fails_says_so_in_a_second_entry(admin: Actor, user: Acto
 @pytest.mark.anyio
 async def test_an_action_that_breaks_says_so_too(in_process: Any, store: Store) -> None:
     async with in_process() as client:
-        audit = client.app.state.services.audit
+        audit = client.app.state.services.audit_log
         target = f"user:{ObjectId()}"
         with pytest.raises(ZeroDivisionError):
             async with audit.action(None, "user.change", target):
@@ -213,6 +213,6 @@ async def test_nothing_privileged_happens_when_it_cannot_be_logged(
     async with in_process(mongodb_url=f"mongodb://{HOST}:{free_port()}/away") as client:
         happened = False
         with pytest.raises(Unavailable):
-            async with client.app.state.services.audit.action(None, "user.change"):
+            async with client.app.state.services.audit_log.action(None, "user.change"):
                 happened = True
         assert not happened

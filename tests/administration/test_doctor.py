@@ -13,16 +13,16 @@ from typing import Any
 import httpx
 import pytest
 from pymongo.database import Database
-from stack import JWT_SECRET, Api, bare_environment
 
-from kernapay.core.migrations import Migrator
-from kernapay.core.mongo import open_database
+from kernapay.commands.doctor.dependencies import judge
+from kernapay.commands.doctor.examination import examine
+from kernapay.commands.doctor.findings import Finding, Level
+from kernapay.config.settings import load_settings
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.devstack.servers import MongoServer
-from kernapay.doctor.dependencies import judge
-from kernapay.doctor.examination import examine
-from kernapay.doctor.findings import Finding, Level
-from kernapay.settings import load_settings
+from kernapay.storage.migrations import Migrator
+from kernapay.storage.mongo import open_database
+from tests.stack import JWT_SECRET, Api, bare_environment
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from kernapay.core.migrations import Migrator
-from kernapay.core.mongo import open_database
 from kernapay.devstack.servers import MongoServer
+from kernapay.storage.migrations import Migrator
+from kernapay.storage.mongo import open_database
 
 
 def test_names_of_older_accounts_become_searchable_and_nothing_else_changes(

@@ -7,15 +7,15 @@ from typing import Any
 import boto3
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, assert_problem
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
-from stack import Api, Sandbox
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import NotFound, Unavailable
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.files.s3 import S3Files
+from tests.actors import PAYMENTS, Actor, assert_problem
+from tests.stack import Api, Sandbox
 
 BUCKET = "kernapay-files"
 KEY = "AKIATESTS"

@@ -12,13 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, People, assert_problem
 from pymongo.database import Database
-from stack import Sandbox
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.files.local import LinkRefused, LocalFiles
-from kernapay.payments.receipts import money
+from kernapay.payments.documents.receipts import money
+from tests.actors import PAYMENTS, Actor, People, assert_problem
+from tests.stack import Sandbox
 
 Store = Database[dict[str, Any]]
 

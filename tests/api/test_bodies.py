@@ -2,8 +2,9 @@
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, assert_problem
-from factories import payment_body, sign_up_body
+
+from tests.actors import PAYMENTS, USERS, Actor, assert_problem
+from tests.factories import payment_body, sign_up_body
 
 pytestmark = pytest.mark.owasp(line="API4")
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, People, assert_problem
 from bson import ObjectId
-from factories import payment_body, unique, without
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
-from stack import Api, Sandbox
+
+from tests.actors import PAYMENTS, Actor, People, assert_problem
+from tests.factories import payment_body, unique, without
+from tests.stack import Api, Sandbox
 
 Store = Database[dict[str, Any]]
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event, status, verify
 from bson import ObjectId
-from factories import failed_payment, gateway_payment
 from pymongo.database import Database
 from redis import Redis
-from stack import Api, Sandbox
+
+from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event, status, verify
+from tests.factories import failed_payment, gateway_payment
+from tests.stack import Api, Sandbox
 
 Store = Database[dict[str, Any]]
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, assert_problem, send_event, verify
-from factories import PASSWORD, gateway_payment, unique
-from secrecy import CARD, leaks_in
-from stack import METRICS_TOKEN, Api, Sandbox, eventually
+
+from tests.actors import PAYMENTS, USERS, Actor, assert_problem, send_event, verify
+from tests.factories import PASSWORD, gateway_payment, unique
+from tests.secrecy import CARD, leaks_in
+from tests.stack import METRICS_TOKEN, Api, Sandbox, eventually
 
 PATHS = ["/health/live", f"{USERS}/profile", "/nothing", f"{PAYMENTS}/status/x"]
 

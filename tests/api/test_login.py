@@ -6,11 +6,14 @@ from typing import Any
 import bcrypt
 import httpx
 import pytest
-from actors import USERS, Actor, People, assert_problem, log_in
 from bson import ObjectId
-from factories import PASSWORD, new_email, unique
 from pymongo.database import Database
 from redis import Redis
+
+from kernapay.security.principal import Role
+from kernapay.users.models import UserStatus
+from tests.actors import USERS, Actor, People, assert_problem, log_in
+from tests.factories import PASSWORD, new_email, unique
 
 Store = Database[dict[str, Any]]
 InProcess = Callable[..., Any]
@@ -112,10 +115,11 @@ async def test_an_account_made_inactive_by_the_service_needs_no_help_with_the_ca
     headers = {"Authorization": f"Bearer {user.token}"}
     async with in_process() as client:
         assert (await client.get(f"{USERS}/profile", headers=headers)).status_code == 200
-        users = client.app.state.services.users
-        await users.change(user.id, set__status="INACTIVE")
+        accounts = client.app.state.services.account_repository
+        stored = await accounts.get(id=user.id)
+        locked = await accounts.change_standing(stored, Role.USER, UserStatus.INACTIVE)
         assert_problem(await client.get(f"{USERS}/profile", headers=headers), 401)
-        await users.change(user.id, set__status="ACTIVE")
+        await accounts.change_standing(locked, Role.USER, UserStatus.ACTIVE)
         assert (await client.get(f"{USERS}/profile", headers=headers)).status_code == 200
 
 

@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from actors import Actor, assert_problem
 from bson import ObjectId
-from factories import sign_up_body
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 from redis import Redis
+
+from tests.actors import Actor, assert_problem
+from tests.factories import sign_up_body
 
 Store = Database[dict[str, Any]]
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from actors import Actor, send_event, status
-from factories import gateway_payment, gateway_refund
 from pymongo.database import Database
-from stack import Api, Sandbox, eventually
+
+from tests.actors import Actor, send_event, status
+from tests.factories import gateway_payment, gateway_refund
+from tests.stack import Api, Sandbox, eventually
 
 Store = Database[dict[str, Any]]
 

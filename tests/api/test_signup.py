@@ -5,14 +5,14 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import USERS, assert_problem, log_in
-from factories import PASSWORD, new_email, sign_up_body, unique, without
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
-from stack import Api
 
 from kernapay.users.contacts import international
+from tests.actors import USERS, assert_problem, log_in
+from tests.factories import PASSWORD, new_email, sign_up_body, unique, without
+from tests.stack import Api
 
 Store = Database[dict[str, Any]]
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import USERS, Actor, People, assert_problem
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jose import jwt
-from stack import JWT_SECRET, Api
+
+from tests.actors import USERS, Actor, People, assert_problem
+from tests.stack import JWT_SECRET, Api
 
 pytestmark = pytest.mark.owasp(line="API2")
 

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 from pymongo.database import Database
-from tripwire import tripwire
+
+from tests.tripwire import tripwire
 
 
 def test_a_database_command_on_the_event_loop_is_noticed(store: Database[dict[str, Any]]) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, People, assert_problem, status, verify
-from factories import without
 from pymongo.database import Database
-from stack import KEY_SECRET, Sandbox
+
+from tests.actors import PAYMENTS, Actor, People, assert_problem, status, verify
+from tests.factories import without
+from tests.stack import KEY_SECRET, Sandbox
 
 Store = Database[dict[str, Any]]
 

@@ -7,17 +7,18 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import Actor, assert_problem, send_event, status, verify
-from factories import (
+from pymongo.database import Database
+from redis import Redis
+
+from tests.actors import Actor, assert_problem, send_event, status, verify
+from tests.factories import (
     event_body,
     failed_payment,
     gateway_payment,
     signature_of,
     unique,
 )
-from pymongo.database import Database
-from redis import Redis
-from stack import (
+from tests.stack import (
     PREVIOUS_WEBHOOK_SECRET,
     WEBHOOK_PATH,
     WEBHOOK_SECRET,

@@ -2,15 +2,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from actors import Actor, People
-from house.conftest import application
 from litestar import Litestar
 from pymongo.database import Database
-from stack import Api, Sandbox, Server
 
-from attacks.prizes import Pair, set_up
-from attacks.surface import Operation, operations
 from kernapay.security.principal import Role
+from tests.actors import Actor, People
+from tests.attacks.prizes import Pair, set_up
+from tests.attacks.surface import Operation, operations
+from tests.house.conftest import application
+from tests.stack import Api, Sandbox, Server
 
 __all__ = ["application"]
 

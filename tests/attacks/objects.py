@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import httpx
-from actors import PAYMENTS, USERS, Actor
-from factories import payment_body, unique
-from stack import WEBHOOK_PATH
 
-from attacks.prizes import ADMIN, INBOX, REPORTS, Prize
+from tests.actors import PAYMENTS, USERS, Actor
+from tests.attacks.prizes import ADMIN, INBOX, REPORTS, Prize
+from tests.factories import payment_body, unique
+from tests.stack import WEBHOOK_PATH
 
 Ask = Callable[[Actor, Prize], httpx.Response]
 

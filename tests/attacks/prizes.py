@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from actors import PAYMENTS, USERS, Actor, People, send_event
 from bson import ObjectId
-from factories import payment_body, unique
 from pymongo.database import Database
-from stack import Sandbox
 
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, USERS, Actor, People, send_event
+from tests.factories import payment_body, unique
+from tests.stack import Sandbox
 
 Store = Database[dict[str, Any]]
 ADMIN = "/v1/api/admin"

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from house.routes import routes
 from litestar import Litestar
 
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Role
+from tests.house.routes import routes
 
 # What the gateway sends: signed, and it grows without asking us.
 WEBHOOK = "POST /v1/api/payments/webhook"

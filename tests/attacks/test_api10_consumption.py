@@ -11,14 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from actors import Actor, send_event
-from conftest import InProcess
-from factories import gateway_payment, payment_body, unique
-from stack import Api
 
-from attacks.hostile import OPERATORS, TEXTS
-from attacks.prizes import INBOX, Pair, Store
 from kernapay.security.principal import Role
+from tests.actors import Actor, send_event
+from tests.attacks.hostile import OPERATORS, TEXTS
+from tests.attacks.prizes import INBOX, Pair, Store
+from tests.conftest import InProcess
+from tests.factories import gateway_payment, payment_body, unique
+from tests.stack import Api
 
 pytestmark = pytest.mark.owasp(line="API10")
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS
 
-from attacks.objects import TABLE, Row
-from attacks.prizes import Pair, Store, rows_of
-from attacks.surface import Operation
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, USERS
+from tests.attacks.objects import TABLE, Row
+from tests.attacks.prizes import Pair, Store, rows_of
+from tests.attacks.surface import Operation
 
 pytestmark = pytest.mark.owasp(line="API1")
 

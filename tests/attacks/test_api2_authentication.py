@@ -12,18 +12,18 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
-from actors import PAYMENTS, USERS, Actor, send_event
-from api.test_tokens import claims_of, encoded, signed
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from factories import PASSWORD, gateway_payment, signature_of
 from jose import jwk, jwt
-from stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Api
 
-from attacks.prizes import Pair, Store, fingerprints
-from attacks.surface import Operation
-from attacks.wire import Headers, Wire
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, USERS, Actor, send_event
+from tests.api.test_tokens import claims_of, encoded, signed
+from tests.attacks.prizes import Pair, Store, fingerprints
+from tests.attacks.surface import Operation
+from tests.attacks.wire import Headers, Wire
+from tests.factories import PASSWORD, gateway_payment, signature_of
+from tests.stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Api
 
 pytestmark = pytest.mark.owasp(line="API2")
 

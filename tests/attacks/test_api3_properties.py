@@ -9,16 +9,16 @@ from typing import Any
 
 import mongoengine
 import pytest
-from actors import USERS, assert_problem
-from house.test_roles import CALLERS, TABLE, World, world
 from mongoengine.base import BaseDocument
-from stack import JWT_SECRET, KEY_SECRET, WEBHOOK_SECRET, Api
 
-from attacks.prizes import Pair, Store, fingerprints
-from attacks.surface import WEBHOOK, Operation
-from attacks.wire import Wire
-from kernapay.core.mongo import Record
 from kernapay.security.principal import Role
+from kernapay.storage.mongo import Record
+from tests.actors import USERS, assert_problem
+from tests.attacks.prizes import Pair, Store, fingerprints
+from tests.attacks.surface import WEBHOOK, Operation
+from tests.attacks.wire import Wire
+from tests.house.test_roles import CALLERS, TABLE, World, world
+from tests.stack import JWT_SECRET, KEY_SECRET, WEBHOOK_SECRET, Api
 
 __all__ = ["world"]
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, send_event
-from factories import unique
-from stack import Api
 
-from attacks.prizes import ADMIN, INBOX, Pair
-from attacks.surface import WEBHOOK, Operation
-from attacks.wire import JSON, Answer, Wire
 from kernapay.devstack.ports import HOST
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, USERS, send_event
+from tests.attacks.prizes import ADMIN, INBOX, Pair
+from tests.attacks.surface import WEBHOOK, Operation
+from tests.attacks.wire import JSON, Answer, Wire
+from tests.factories import unique
+from tests.stack import Api
 
 pytestmark = pytest.mark.owasp(line="API4")
 

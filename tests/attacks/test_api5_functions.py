@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 
 import pytest
-from actors import USERS
-from stack import Api
 
-from attacks.prizes import ADMIN, Pair, Store, fingerprints
-from attacks.surface import Operation
-from attacks.wire import JSON, Wire
 from kernapay.security.principal import Role
+from tests.actors import USERS
+from tests.attacks.prizes import ADMIN, Pair, Store, fingerprints
+from tests.attacks.surface import Operation
+from tests.attacks.wire import JSON, Wire
+from tests.stack import Api
 
 pytestmark = pytest.mark.owasp(line="API5")
 

@@ -10,14 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from actors import PAYMENTS, Actor, send_event
-from factories import event_body, gateway_payment, payment_body, sign_up_body, unique
-from stack import Api
 
-from attacks.prizes import Pair
-from attacks.surface import WEBHOOK, Operation
-from attacks.wire import Wire
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, Actor, send_event
+from tests.attacks.prizes import Pair
+from tests.attacks.surface import WEBHOOK, Operation
+from tests.attacks.wire import Wire
+from tests.factories import event_body, gateway_payment, payment_body, sign_up_body, unique
+from tests.stack import Api
 
 pytestmark = pytest.mark.owasp(line="API7")
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, assert_problem
-from conftest import InProcess
-from factories import sign_up_body, unique
-from stack import Api, eventually
 
-from attacks.hostile import SEGMENTS, TEXTS
-from attacks.prizes import ADMIN, Pair
-from attacks.surface import Operation
-from attacks.wire import Wire
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, USERS, Actor, assert_problem
+from tests.attacks.hostile import SEGMENTS, TEXTS
+from tests.attacks.prizes import ADMIN, Pair
+from tests.attacks.surface import Operation
+from tests.attacks.wire import Wire
+from tests.conftest import InProcess
+from tests.factories import sign_up_body, unique
+from tests.stack import Api, eventually
 
 pytestmark = pytest.mark.owasp(line="API8")
 

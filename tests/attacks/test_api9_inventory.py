@@ -5,16 +5,16 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, assert_problem
-from house.routes import routes
 from litestar import Litestar
 from litestar.routes import HTTPRoute
-from stack import JWT_SECRET, LIVE_KEY_ID, LIVE_KEY_SECRET, WEBHOOK_SECRET, Api
 
-from attacks.prizes import ADMIN
-from attacks.wire import Wire
 from kernapay.app import create_app
-from kernapay.settings import load_settings
+from kernapay.config.settings import load_settings
+from tests.actors import PAYMENTS, assert_problem
+from tests.attacks.prizes import ADMIN
+from tests.attacks.wire import Wire
+from tests.house.routes import routes
+from tests.stack import JWT_SECRET, LIVE_KEY_ID, LIVE_KEY_SECRET, WEBHOOK_SECRET, Api
 
 pytestmark = pytest.mark.owasp(line="API9")
 

@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from actors import PAYMENTS, USERS, Actor
 from redis import Redis
-from stack import Api
 
-from attacks.hostile import SEGMENTS
-from attacks.prizes import Pair
-from attacks.surface import Operation
-from attacks.wire import Headers, Wire
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, USERS, Actor
+from tests.attacks.hostile import SEGMENTS
+from tests.attacks.prizes import Pair
+from tests.attacks.surface import Operation
+from tests.attacks.wire import Headers, Wire
+from tests.stack import Api
 
 pytestmark = [pytest.mark.owasp(line="API8"), pytest.mark.owasp(line="API1")]
 

@@ -10,15 +10,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from actors import PAYMENTS
-from factories import payment_body, sign_up_body, unique
-from stack import Api
 
-from attacks.hostile import OPERATORS, SEGMENTS, SUFFIXES, TEXTS
-from attacks.prizes import Pair
-from attacks.surface import WEBHOOK, Field, Operation
-from attacks.wire import Answer, Wire
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS
+from tests.attacks.hostile import OPERATORS, SEGMENTS, SUFFIXES, TEXTS
+from tests.attacks.prizes import Pair
+from tests.attacks.surface import WEBHOOK, Field, Operation
+from tests.attacks.wire import Answer, Wire
+from tests.factories import payment_body, sign_up_body, unique
+from tests.stack import Api
 
 pytestmark = [pytest.mark.owasp(line="API8"), pytest.mark.owasp(line="API1")]
 

@@ -13,14 +13,14 @@ from time import perf_counter_ns
 from typing import Any
 
 import pytest
-from actors import PAYMENTS, Actor
-from conftest import InProcess
-from factories import event_body, signature_of
-from stack import KEY_SECRET, PREVIOUS_WEBHOOK_SECRET, WEBHOOK_PATH, WEBHOOK_SECRET
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.files.local import LinkRefused, LocalFiles
 from kernapay.gateway.signatures import checkout_signature_fits, webhook_signature_fits
+from tests.actors import PAYMENTS, Actor
+from tests.conftest import InProcess
+from tests.factories import event_body, signature_of
+from tests.stack import KEY_SECRET, PREVIOUS_WEBHOOK_SECRET, WEBHOOK_PATH, WEBHOOK_SECRET
 
 pytestmark = pytest.mark.owasp(line="API2")
 

@@ -22,9 +22,14 @@ import httpx
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-from actors import PAYMENTS, Actor, People, verify  # noqa: E402
-from factories import unique  # noqa: E402
-from stack import (  # noqa: E402
+from kernapay.devstack.process import Process  # noqa: E402
+from kernapay.devstack.servers import MongoServer
+from kernapay.storage.migrations import Migrator  # noqa: E402
+from kernapay.storage.mongo import open_database  # noqa: E402
+from tests.actors import PAYMENTS, Actor, People, verify  # noqa: E402
+from tests.clusters.nodes import RedisNode  # noqa: E402
+from tests.factories import unique  # noqa: E402
+from tests.stack import (  # noqa: E402
     JWT_SECRET,
     KEY_ID,
     KEY_SECRET,
@@ -35,11 +40,6 @@ from stack import (  # noqa: E402
     bare_environment,
     eventually,
 )
-
-from kernapay.core.migrations import Migrator  # noqa: E402
-from kernapay.core.mongo import open_database  # noqa: E402
-from kernapay.devstack.process import Process  # noqa: E402
-from kernapay.devstack.servers import MongoServer, RedisServer  # noqa: E402
 
 FAULTS = (
     "answer_lost",
@@ -68,7 +68,7 @@ class Soak:
 
     def __init__(self, home: Path, stack: ExitStack) -> None:
         mongo = stack.enter_context(MongoServer(home / "mongo"))
-        redis = stack.enter_context(RedisServer(home / "redis"))
+        redis = stack.enter_context(RedisNode(home / "redis"))
         keys = {"SANDBOX_KEYS": f"{KEY_ID}:{KEY_SECRET}"}
         bank = Server("sandbox", home, ["kernapay.sandbox"], keys, "/_sandbox/health")
         stack.callback(bank.kill)

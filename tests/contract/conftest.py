@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from stack import bare_environment
 
 from kernapay.devstack.ports import free_port
 from kernapay.devstack.process import Process
 from kernapay.devstack.state import FILE, find_stack
 from tests.contract.running import DevStack
+from tests.stack import bare_environment
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
-from factories import new_email
-from stack import eventually
 
 from tests.contract.running import DevStack
+from tests.factories import new_email
+from tests.stack import eventually
 
 PACKAGE = "generated_kernapay_client"
 PASSWORD = "correct horse battery"

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
-from stack import Sandbox, bare_environment
 
-from kernapay.cli import cli
+from kernapay.commands.main import cli
 from kernapay.devstack.demo import Demo
 from tests.contract.running import DevStack
+from tests.stack import Sandbox, bare_environment
 
 STEPS = 8
 NOWHERE = "http://127.0.0.1:9"

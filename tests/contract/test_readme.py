@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kernapay.settings import Settings, load_settings
+from kernapay.config.settings import Settings, load_settings
 from tests.contract.running import DevStack
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from actors import Actor, People
-from stack import WEBHOOK_SECRET, Api, Sandbox, bare_environment
+
+from tests.actors import Actor, People
+from tests.stack import WEBHOOK_SECRET, Api, Sandbox, bare_environment
 
 HERE = Path(__file__).parent
 # Whose answers depend on the role; the rest is tried as a user.

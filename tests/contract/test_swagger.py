@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from actors import Actor
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from stack import Api
 
+from tests.actors import Actor
 from tests.sandbox.conftest import CHROMIUM, QUIET
+from tests.stack import Api
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from stack import bare_environment
 
 from kernapay.devstack.servers import MongoServer
+from tests.stack import bare_environment
 
 ROOT = Path(__file__).parents[2]
 

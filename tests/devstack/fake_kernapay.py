@@ -14,7 +14,7 @@ from types import FrameType
 from pymongo import MongoClient
 from redis import Redis
 
-from kernapay.devstack.orphans import watch_parent
+from kernapay.core.parent_watch import watch_parent
 
 SEEN = (
     *("APP_ENV", "HOST", "MONGODB_URL", "REDIS_URL"),

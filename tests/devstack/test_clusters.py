@@ -7,15 +7,15 @@ from redis import RedisCluster as ClusterClient
 from redis.exceptions import RedisError
 from redis.sentinel import Sentinel
 
-from kernapay.devstack.clusters import (
+from kernapay.devstack.process import ServerError
+from tests.clusters.proxy import Mode
+from tests.clusters.servers import (
     MASTER_NAME,
     MongoReplicaSet,
     RedisCluster,
     RedisSentinel,
     wait_for,
 )
-from kernapay.devstack.process import ServerError
-from kernapay.devstack.proxy import Mode
 
 
 @pytest.fixture(scope="module")

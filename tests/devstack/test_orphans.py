@@ -11,8 +11,7 @@ import pytest
 
 from kernapay.devstack.pidfile import command_line
 from kernapay.devstack.process import Process, ServerError
-
-from .waiting import eventually
+from tests.devstack.waiting import eventually
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
@@ -65,7 +64,7 @@ threading.Event().wait()
 def test_a_process_that_watches_its_parent_ends_with_it_even_if_it_ignores_sigterm() -> None:
     child = """
 import signal, sys
-from kernapay.devstack.orphans import watch_parent
+from kernapay.core.parent_watch import watch_parent
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 watch_parent(grace=0.2)
 print("watching", flush=True)

@@ -9,12 +9,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from kernapay.devstack.ports import free_port
-from kernapay.devstack.proxy import Mode, Proxy
-from kernapay.devstack.servers import RedisServer
+from tests.clusters.nodes import RedisNode
+from tests.clusters.proxy import Mode, Proxy
 
 
 @pytest.fixture
-def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
+def proxy(redis_server: RedisNode) -> Iterator[Proxy]:
     with Proxy(redis_server.port) as proxy:
         yield proxy
 
@@ -48,7 +48,7 @@ def test_latency_delays_each_way(proxy: Proxy, client: Redis) -> None:
 
 
 def test_a_hang_is_a_timeout_for_open_and_new_connections_until_it_ends(
-    proxy: Proxy, client: Redis, redis_server: RedisServer
+    proxy: Proxy, client: Redis, redis_server: RedisNode
 ) -> None:
     client.ping()
     proxy.set(Mode.HANG)
@@ -127,6 +127,6 @@ def test_a_target_that_is_down_is_a_connection_error() -> None:
         client.ping()
 
 
-def test_a_taken_port_is_an_os_error(redis_server: RedisServer) -> None:
+def test_a_taken_port_is_an_os_error(redis_server: RedisNode) -> None:
     with pytest.raises(OSError, match="in use"):
         Proxy(redis_server.port, redis_server.port).start()

@@ -13,7 +13,8 @@ from kernapay.devstack.binaries import MissingBinary, Source, locate
 from kernapay.devstack.pidfile import command_line
 from kernapay.devstack.ports import free_port, is_free
 from kernapay.devstack.process import ServerError
-from kernapay.devstack.servers import MongoServer, RedisServer
+from kernapay.devstack.servers import MongoServer
+from tests.clusters.nodes import RedisNode
 
 
 def put(server: MongoServer, name: str) -> None:
@@ -60,7 +61,7 @@ def test_mongo_runs_transactions(
 
 
 def test_redis_keeps_its_data_over_stop_and_kill(tmp_path: Path) -> None:
-    with RedisServer(tmp_path) as server:
+    with RedisNode(tmp_path) as server:
         with Redis.from_url(server.url) as client:
             client.set("before", "the stop")
         server.stop()
@@ -74,11 +75,11 @@ def test_redis_keeps_its_data_over_stop_and_kill(tmp_path: Path) -> None:
             assert client.mget("before", "then") == ["the stop", "the kill"]
 
 
-@pytest.mark.parametrize("kind", [MongoServer, RedisServer])
+@pytest.mark.parametrize("kind", [MongoServer, RedisNode])
 def test_a_taken_port_is_named_and_its_owner_left_alone(
-    kind: type[MongoServer | RedisServer],
+    kind: type[MongoServer | RedisNode],
     mongo_server: MongoServer,
-    redis_server: RedisServer,
+    redis_server: RedisNode,
     tmp_path: Path,
 ) -> None:
     owner = mongo_server if kind is MongoServer else redis_server
@@ -87,9 +88,9 @@ def test_a_taken_port_is_named_and_its_owner_left_alone(
     assert owner.ready()
 
 
-@pytest.mark.parametrize("kind", [MongoServer, RedisServer])
+@pytest.mark.parametrize("kind", [MongoServer, RedisNode])
 def test_a_directory_in_use_is_named_and_its_server_left_alone(
-    kind: type[MongoServer | RedisServer], mongo_server: MongoServer, redis_server: RedisServer
+    kind: type[MongoServer | RedisNode], mongo_server: MongoServer, redis_server: RedisNode
 ) -> None:
     owner = mongo_server if kind is MongoServer else redis_server
     with pytest.raises(ServerError, match=f"{owner.home} is in use"):
@@ -135,18 +136,18 @@ def test_a_server_that_is_never_ready_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
-    with RedisServer(tmp_path) as server:
+    with RedisNode(tmp_path) as server:
         os.kill(server.pid or 0, signal.SIGSTOP)
         server.stop(timeout=0.2)
         assert server.exit_code == -signal.SIGKILL
 
 
-def test_the_data_is_reachable_from_this_machine_only(redis_server: RedisServer) -> None:
+def test_the_data_is_reachable_from_this_machine_only(redis_server: RedisNode) -> None:
     assert "--bind" in (line := command_line(redis_server.pid or 0))
     assert line[line.index("--bind") + 1] == "127.0.0.1"
 
 
-def test_a_taken_port_is_stepped_over(redis_server: RedisServer) -> None:
+def test_a_taken_port_is_stepped_over(redis_server: RedisNode) -> None:
     assert not is_free(redis_server.port)
     assert free_port(redis_server.port) > redis_server.port
     free = free_port()

@@ -13,20 +13,19 @@ from click.testing import CliRunner
 from pymongo import MongoClient
 from redis import Redis
 
-from kernapay.devstack.cli import dev as cli
-from kernapay.devstack.cli import environment
+from kernapay.commands.dev import command as cli
+from kernapay.commands.dev import environment
 from kernapay.devstack.pidfile import command_line
 from kernapay.devstack.ports import free_port, is_listening
 from kernapay.devstack.state import NoStack, StackState, find_stack
-
-from .waiting import eventually
+from tests.devstack.waiting import eventually
 
 FAKE = Path(__file__).with_name("fake_kernapay.py")
 SCRIPT = """
 import os, sys
 from pathlib import Path
 from rich.console import Console
-from kernapay.devstack.cli import run
+from kernapay.commands.dev import run
 from kernapay.devstack.plan import Ports
 from kernapay.devstack.stack import DevStack
 home, fake, *ports = sys.argv[1:]

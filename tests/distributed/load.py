@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import httpx
-import secrecy
-from actors import Actor, verify
-from factories import payment_body
-from stack import eventually
 
+from tests import secrecy
+from tests.actors import Actor, verify
 from tests.distributed.service import Service
+from tests.factories import payment_body
+from tests.stack import eventually
 
 SHOPPERS = 4
 # A refused call is repeated for so long, also after the load has ended.

@@ -6,8 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from actors import People
-from stack import (
+from kernapay.storage.migrations import Migrator
+from kernapay.storage.mongo import open_database
+from tests.actors import People
+from tests.stack import (
     JWT_SECRET,
     KEY_ID,
     KEY_SECRET,
@@ -18,9 +20,6 @@ from stack import (
     Worker,
     bare_environment,
 )
-
-from kernapay.core.migrations import Migrator
-from kernapay.core.mongo import open_database
 
 
 class Service:

@@ -1,14 +1,16 @@
 """Names, passwords and TLS reach every server of the forms that have several."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster as ClusterClient
 from redis.asyncio.sentinel import SentinelManagedSSLConnection
 
-from kernapay.core.redis import RedisFailure, connect, identity
-from kernapay.devstack.clusters import RedisCluster, RedisSentinel
+from kernapay.storage.redis import RedisFailure, RedisStore
+from kernapay.storage.redis_clients import connect
+from tests.clusters.servers import RedisCluster, RedisSentinel
 
 pytestmark = pytest.mark.anyio
 SECRET, WRITTEN = "p@ss/word", "p%40ss%2Fword"
@@ -34,12 +36,17 @@ def signed_in(url: str, login: str) -> str:
 async def test_the_name_and_the_password_open_every_node(
     redis: RedisSentinel | RedisCluster,
 ) -> None:
-    client = connect(signed_in(redis.url, f"shop:{WRITTEN}"))
+    url = signed_in(redis.url, f"shop:{WRITTEN}")
+    store = RedisStore(url)
     try:
         for number in range(20):
-            await client.set(f"key:{number}", b"1", ex=60)
+            await store.set(f"key:{number}", b"1", timedelta(minutes=1))
+        assert await store.data_sets()
+    finally:
+        await store.close()
+    client = connect(url)
+    try:
         assert await client.execute_command("ACL WHOAMI") == "shop"
-        assert await identity(client)
     finally:
         await client.aclose()
 
@@ -47,12 +54,12 @@ async def test_the_name_and_the_password_open_every_node(
 async def test_a_wrong_password_is_a_failure_like_any_other(
     redis: RedisSentinel | RedisCluster,
 ) -> None:
-    client = connect(signed_in(redis.url, "shop:wrong"))
+    store = RedisStore(signed_in(redis.url, "shop:wrong"))
     try:
         with pytest.raises(RedisFailure):
-            await identity(client)
+            await store.data_sets()
     finally:
-        await client.aclose()
+        await store.close()
 
 
 async def test_tls_is_for_the_servers_and_for_the_sentinels() -> None:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from actors import Actor
-from stack import eventually
 
-from kernapay.devstack.clusters import MongoReplicaSet
-from kernapay.devstack.proxy import Mode
-from kernapay.devstack.servers import RedisServer
+from tests.actors import Actor
+from tests.clusters.nodes import RedisNode
+from tests.clusters.proxy import Mode
+from tests.clusters.servers import MongoReplicaSet
 from tests.distributed.load import SHOPPERS, Load, told
 from tests.distributed.service import Service
+from tests.stack import eventually
 
 Record = Callable[[str, object], None]
 Weather = Callable[[MongoReplicaSet, Service], None]
@@ -30,7 +30,7 @@ def service(
 ) -> Iterator[Service]:
     home, database = tmp_path_factory.mktemp("service"), replica_set.database_url("outages")
     with (
-        RedisServer(tmp_path_factory.mktemp("redis")) as redis,
+        RedisNode(tmp_path_factory.mktemp("redis")) as redis,
         Service(home, database, [redis.url] * 2) as service,
     ):
         yield service

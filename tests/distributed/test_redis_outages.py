@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from actors import Actor
-from stack import eventually
 
-from kernapay.devstack.clusters import RedisSentinel
 from kernapay.devstack.servers import MongoServer
+from tests.actors import Actor
+from tests.clusters.servers import RedisSentinel
 from tests.distributed.load import SHOPPERS, Load, told
 from tests.distributed.service import Service
+from tests.stack import eventually
 
 Record = Callable[[str, object], None]
 Weather = Callable[[RedisSentinel], None]

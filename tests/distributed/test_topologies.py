@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from actors import PAYMENTS, USERS, Actor, assert_problem, verify
-from factories import payment_body, unique
-from stack import eventually
 
-from kernapay.devstack.clusters import MongoReplicaSet, RedisCluster, RedisSentinel
-from kernapay.devstack.proxy import Mode, Proxy
-from kernapay.devstack.servers import RedisServer
+from tests.actors import PAYMENTS, USERS, Actor, assert_problem, verify
+from tests.clusters.nodes import RedisNode
+from tests.clusters.proxy import Mode, Proxy
+from tests.clusters.servers import MongoReplicaSet, RedisCluster, RedisSentinel
 from tests.distributed.service import Service
+from tests.factories import payment_body, unique
+from tests.stack import eventually
 
 LIMITED = {"RATE_LIMITS": "true", "RATE_LIMIT_STATUS": "20/hour"}
 Record = Callable[[str, object], None]
@@ -137,7 +137,7 @@ def names(*people: Actor) -> set[str]:
 
 
 @contextmanager
-def cut_off(replica: RedisServer, master: RedisServer) -> Iterator[None]:
+def cut_off(replica: RedisNode, master: RedisNode) -> Iterator[None]:
     """Nothing the master takes in reaches its replica any more."""
     with replica.client() as client, master.client() as other:
         client.config_set("masterauth", "not the password")
@@ -239,7 +239,7 @@ def test_who_is_cut_off_from_redis_leaves_nobody_with_old_answers(
     tmp_path_factory: pytest.TempPathFactory,
     record_property: Record,
 ) -> None:
-    redis = RedisServer(tmp_path_factory.mktemp("redis"))
+    redis = RedisNode(tmp_path_factory.mktemp("redis"))
     database = replica_set.database_url("partitioned")
     try:
         with (

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 from litestar import Litestar
-from stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET
 
 from kernapay.app import create_app
-from kernapay.settings import load_settings
+from kernapay.config.settings import load_settings
+from tests.stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET
 
 
 @pytest.fixture(scope="package")

@@ -7,7 +7,7 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from kernapay.security.headers import DOCS_PATH
+from kernapay.web.headers import DOCS_PATH
 
 
 class Route(NamedTuple):

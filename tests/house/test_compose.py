@@ -8,8 +8,8 @@ import click
 import pytest
 import yaml
 
-from kernapay.cli import cli
-from kernapay.settings import Settings
+from kernapay.commands.main import cli
+from kernapay.config.settings import Settings
 
 OURS = ("migrate", "api", "worker", "sandbox")
 REQUIRED = ("JWT_SECRET", "RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET")

@@ -9,10 +9,10 @@ import pytest
 from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
 
-from house.routes import Route, routes
-from kernapay.ops.schema import document
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole, SignedIn
+from kernapay.web.openapi.schema import document
+from tests.house.routes import Route, routes
 
 
 def _body_structs(handler: HTTPRouteHandler) -> list[type[msgspec.Struct]]:

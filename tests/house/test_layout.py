@@ -10,7 +10,7 @@ import mongoengine
 import pytest
 from mongoengine.base import BaseDocument
 
-from kernapay.core.mongo import Record
+from kernapay.storage.mongo import Record
 
 PACKAGE = Path(__file__).parents[2] / "kernapay"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -19,7 +19,7 @@ SLICES = sorted(path.parent for path in PACKAGE.glob("*/controller.py"))
 ORDER = ("controller", "service", "repository", "models")
 TOP_LEVEL = {"kernapay", "migrations", "tests", "pyproject.toml", "README.md", "compose.yaml"}
 # Programs of their own, which talk to whoever runs them.
-TALKATIVE = ("cli.py", "devstack", "sandbox")
+TALKATIVE = ("commands", "devstack", "sandbox")
 
 
 def module_of(path: Path) -> str:

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, People, send_event
-from factories import PASSWORD, new_email, payment_body, sign_up_body, unique
 from litestar import Litestar
 from pymongo.database import Database
-from stack import WEBHOOK_PATH, Api, Sandbox, Server
 
-from house.routes import routes
 from kernapay.security.principal import Role
+from tests.actors import PAYMENTS, USERS, Actor, People, send_event
+from tests.factories import PASSWORD, new_email, payment_body, sign_up_body, unique
+from tests.house.routes import routes
+from tests.stack import WEBHOOK_PATH, Api, Sandbox, Server
 
 pytestmark = pytest.mark.owasp(line="API5")
 

@@ -2,10 +2,11 @@
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor
-from factories import PASSWORD
-from secrecy import CARD, confidential, leaks_in, learn
-from stack import Sandbox
+
+from tests.actors import PAYMENTS, Actor
+from tests.factories import PASSWORD
+from tests.secrecy import CARD, confidential, leaks_in, learn
+from tests.stack import Sandbox
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import Actor, send_event, status, verify
-from factories import event_body, gateway_payment, payment_body, unique
 from pymongo.database import Database
-from stack import Api, Sandbox, Worker, eventually
+
+from tests.actors import Actor, send_event, status, verify
+from tests.factories import event_body, gateway_payment, payment_body, unique
+from tests.stack import Api, Sandbox, Worker, eventually
 
 Store = Database[dict[str, Any]]
 StartApi = Callable[..., Api]

@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, assert_problem, status, verify
-from factories import payment_body
 from pymongo.database import Database
-from stack import KEY_ID, KEY_SECRET, Api, Sandbox, eventually
 
 from kernapay.core.bulkhead import Bulkhead
-from kernapay.devstack.proxy import Mode, Proxy
 from kernapay.gateway.razorpay import RazorpayGateway
+from tests.actors import PAYMENTS, USERS, Actor, assert_problem, status, verify
+from tests.clusters.proxy import Mode, Proxy
+from tests.factories import payment_body
+from tests.stack import KEY_ID, KEY_SECRET, Api, Sandbox, eventually
 
 Store = Database[dict[str, Any]]
 ORDERS = "/v1/orders"

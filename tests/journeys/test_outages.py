@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from actors import USERS, Actor, assert_problem, send_event, status
-from factories import failed_payment, gateway_payment, payment_body, sign_up_body
 from pymongo.database import Database
-from stack import Api, Sandbox, eventually
 
-from kernapay.devstack.proxy import Mode, Proxy
-from kernapay.devstack.servers import MongoServer, RedisServer
+from kernapay.devstack.servers import MongoServer
+from tests.actors import USERS, Actor, assert_problem, send_event, status
+from tests.clusters.nodes import RedisNode
+from tests.clusters.proxy import Mode, Proxy
+from tests.factories import failed_payment, gateway_payment, payment_body, sign_up_body
+from tests.stack import Api, Sandbox, eventually
 
 Store = Database[dict[str, Any]]
 StartApi = Callable[..., Api]
@@ -25,7 +26,7 @@ def mongo_line(mongo_server: MongoServer) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def redis_line(redis_server: RedisServer) -> Iterator[Proxy]:
+def redis_line(redis_server: RedisNode) -> Iterator[Proxy]:
     with Proxy(redis_server.port) as proxy:
         yield proxy
 

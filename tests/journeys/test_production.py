@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from actors import USERS, assert_problem, log_in
-from factories import payment_body, sign_up_body, unique
-from stack import LIVE_KEY_ID, LIVE_KEY_SECRET, Api, Sandbox, Server, eventually
 
 from kernapay.devstack.process import ServerError
+from tests.actors import USERS, assert_problem, log_in
+from tests.factories import payment_body, sign_up_body, unique
+from tests.stack import LIVE_KEY_ID, LIVE_KEY_SECRET, Api, Sandbox, Server, eventually
 
 PRODUCTION = {
     "APP_ENV": "production",

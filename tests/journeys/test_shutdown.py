@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import Actor
-from factories import payment_body
 from pymongo.database import Database
-from stack import Api, Sandbox, Worker, eventually
+
+from tests.actors import Actor
+from tests.factories import payment_body
+from tests.stack import Api, Sandbox, Worker, eventually
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

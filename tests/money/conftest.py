@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from stack import KEY_ID, KEY_SECRET, Api, Sandbox, Server
 
-from kernapay.core.migrations import Migrator
-from kernapay.core.mongo import open_database
 from kernapay.devstack.servers import MongoServer
+from kernapay.storage.migrations import Migrator
+from kernapay.storage.mongo import open_database
 from tests.money.shop import Shop
+from tests.stack import KEY_ID, KEY_SECRET, Api, Sandbox, Server
 
 _COLLECTIONS = (
     "payments",

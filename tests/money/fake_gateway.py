@@ -195,6 +195,9 @@ class FakeGateway:
         body = msgspec.json.encode({"event": name, "payload": payload, "id": secrets.token_hex(4)})
         self.events.append((_id("evt"), body))
 
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
     def _maybe_silent(self, moment: str) -> None:
         if self.silent == moment:
             self.silent = None

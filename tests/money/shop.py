@@ -10,17 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from pymongo.database import Database
-from stack import Sandbox, bare_environment
 
-from kernapay import books
-from kernapay.bootstrap import Services, build
+from kernapay.bootstrap.services import Services
+from kernapay.commands.audit import audit
+from kernapay.config.settings import Settings, load_settings
 from kernapay.core.clock import now
 from kernapay.devstack.process import Process
 from kernapay.reconciliation.comparison import Difference
-from kernapay.settings import Settings, load_settings
+from tests.stack import Sandbox, bare_environment
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 PAID = ("success", "refunded")
+
+
+async def check_payments(services: Services) -> None:
+    """Look every due payment and refund up at the gateway, as a worker does."""
+    for queue in (
+        services.settlement.unpaid,
+        services.settlement.late,
+        services.refund_service.open,
+    ):
+        while await services.reconciliation_service.check_due(queue):
+            pass
 
 
 class Shop:
@@ -72,7 +83,7 @@ class Shop:
         """Let the services of this process do something, in a time that may lie ahead."""
 
         async def run() -> Any:
-            services = build(self.settings(**more), clock=lambda: now() + later)
+            services = Services(self.settings(**more), clock=lambda: now() + later)
             await services.open()
             try:
                 return await do(services)
@@ -85,17 +96,16 @@ class Shop:
         """Do all the work a worker finds that much later."""
 
         async def sweep(services: Services) -> None:
-            while await services.inbox.sweep():
+            while await services.webhook_inbox.sweep():
                 pass
-            while await services.reconciliation.sweep_stale():
-                pass
+            await check_payments(services)
 
         self.work(sweep, later)
 
     def differences(self) -> list[tuple[str, str | None, str | None]]:
         """Compare the books as `kernapay audit` does."""
         found: list[Difference] = []
-        asyncio.run(books.audit(self.settings(), None, None, lambda _, __: None, found.append))
+        asyncio.run(audit(self.settings(), None, None, lambda _, __: None, found.append))
         return [(d.kind.value, d.ours, d.theirs) for d in found]
 
     def row(self, payment: dict[str, Any]) -> dict[str, Any]:

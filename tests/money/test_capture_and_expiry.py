@@ -2,11 +2,11 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, assert_problem, send_event, status, verify
-from factories import gateway_payment
-from stack import Api, eventually
 
+from tests.actors import PAYMENTS, Actor, assert_problem, send_event, status, verify
+from tests.factories import gateway_payment
 from tests.money.shop import Shop
+from tests.stack import Api, eventually
 
 
 def capture(actor: Actor, payment: dict[str, str]) -> httpx.Response:

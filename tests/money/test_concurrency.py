@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import USERS, Actor, send_event, verify
-from factories import unique
-from stack import Api, Sandbox, eventually
 
-from kernapay.bootstrap import Services
-from tests.money.shop import LONG_AGO, Shop
+from kernapay.bootstrap.services import Services
+from tests.actors import USERS, Actor, send_event, verify
+from tests.factories import unique
+from tests.money.shop import LONG_AGO, Shop, check_payments
+from tests.stack import Api, Sandbox, eventually
 
 START_API = Callable[..., Api]
 
@@ -111,11 +111,7 @@ def test_eight_sweeps_at_once_look_each_payment_up_once(shop: Shop, user: Actor)
     shop.store.payments.update_many({}, {"$set": {"checkAt": LONG_AGO}})
 
     async def sweep(services: Services) -> None:
-        async def one() -> None:
-            while await services.reconciliation.sweep_stale():
-                pass
-
-        await asyncio.gather(*(one() for _ in range(8)))
+        await asyncio.gather(*(check_payments(services) for _ in range(8)))
 
     shop.work(sweep, timedelta(minutes=1), reconcile_after="1ms")
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, verify
-from factories import unique
 from pymongo.database import Database
-from stack import Api, Sandbox, eventually
 
 import kernapay
 from kernapay.devstack.process import Process
+from tests.actors import PAYMENTS, Actor, verify
+from tests.factories import unique
 from tests.money.shop import LONG_AGO, Shop
+from tests.stack import Api, Sandbox, eventually
 
 Record = Callable[[str, object], None]
 
@@ -246,7 +246,7 @@ def events_only(shop: Shop) -> None:
     shop.store.webhook_events.update_many({"status": "pending"}, {"$set": {"nextAt": LONG_AGO}})
 
     async def sweep(services: Any) -> None:
-        while await services.inbox.sweep():
+        while await services.webhook_inbox.sweep():
             pass
 
     shop.work(sweep)

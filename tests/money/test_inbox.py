@@ -1,15 +1,14 @@
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from actors import Actor, assert_problem, send_event, status
-from factories import gateway_payment, unique
-from stack import Sandbox, eventually
 
-from kernapay.bootstrap import Services
+from kernapay.bootstrap.services import Services
+from tests.actors import Actor, assert_problem, send_event, status
+from tests.factories import gateway_payment, unique
 from tests.money.shop import LONG_AGO, Shop
+from tests.stack import Sandbox, eventually
 
 EVENTS = "/v1/api/webhooks/events"
 
@@ -62,7 +61,7 @@ def test_retries_wait_longer_each_time_and_the_hopeless_is_parked(
     waits = []
 
     async def sweep(services: Services) -> None:
-        while await services.inbox.sweep():
+        while await services.webhook_inbox.sweep():
             pass
 
     for attempt in range(1, 12):
@@ -228,13 +227,12 @@ def test_a_claimed_event_is_given_to_nobody_else(
 
     async def claim(services: Services) -> None:
         async def one() -> None:
-            while (event := await services.events.claim_due(timedelta(minutes=2))) is not None:
-                claimed.append(event.event_id)
+            while events := await services.webhook_repository.queue.claim():
+                claimed.extend(event.event_id for event in events)
 
         await asyncio.gather(*(one() for _ in range(8)))
         # A claimer who lost every race of its glance gives up; what it left is still due.
-        while (event := await services.events.claim_due(timedelta(minutes=2))) is not None:
-            claimed.append(event.event_id)
+        await one()
 
     shop.work(claim)
 

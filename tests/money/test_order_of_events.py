@@ -4,7 +4,7 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -21,13 +21,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from kernapay.bootstrap import Services, build
+from kernapay.bootstrap.services import Services
+from kernapay.config.settings import load_settings
 from kernapay.core.clock import now
 from kernapay.core.errors import KernaPayError
 from kernapay.payments.dtos import PaymentCreate, PaymentVerify, RefundCreate
 from kernapay.security.principal import Principal, Role
-from kernapay.settings import load_settings
 from tests.money.fake_gateway import FakeGateway
+from tests.money.shop import check_payments
 
 AMOUNT = 50000
 PAID = ("success", "refunded")
@@ -63,12 +64,12 @@ class Model(RuleBasedStateMachine):
         self.gateway.clear()
         self.time.ahead = timedelta(0)
         for rows in (
-            self.services.payment_rows,
-            self.services.events,
-            self.services.reports,
-            self.services.findings,
+            self.services.payment_repository,
+            self.services.webhook_repository,
+            self.services.report_repository,
+            self.services.finding_repository,
         ):
-            rows.rows.delete_many({})
+            rows._collection.delete_many({})
         self.user = Principal(id=str(ObjectId()), role=Role.USER, session_id="model")
         self.admin = Principal(id=str(ObjectId()), role=Role.ADMIN, session_id="model")
         self.keys: list[str] = []
@@ -86,7 +87,9 @@ class Model(RuleBasedStateMachine):
         return self.loop.run(call())
 
     def rows(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = list(self.services.payment_rows.rows.find().sort("_id"))
+        found: list[dict[str, Any]] = list(
+            self.services.payment_repository._collection.find().sort("_id")
+        )
         return found
 
     def ordered(self) -> list[dict[str, Any]]:
@@ -97,7 +100,7 @@ class Model(RuleBasedStateMachine):
     @rule(key=st.sampled_from("abc"))
     def create(self, key: str) -> None:
         body = PaymentCreate(amount=AMOUNT, currency="INR", service_type="CONSULTATION")
-        self.do(lambda: self.services.payments.create(self.user, body, key))
+        self.do(lambda: self.services.payment_service.create(self.user, body, key))
 
     @precondition(lambda self: self.gateway.payments)
     @rule(which=pick)
@@ -118,7 +121,7 @@ class Model(RuleBasedStateMachine):
             razorpay_signature=signature,
             reference_id=row["referenceId"],
         )
-        self.do(lambda: self.services.payments.verify(body))
+        self.do(lambda: self.services.payment_service.verify(body))
 
     @precondition(lambda self: self.rows())
     @rule(
@@ -130,8 +133,8 @@ class Model(RuleBasedStateMachine):
         body = RefundCreate(amount=amount)
 
         async def refund() -> None:
-            payment = await self.services.refunds.payment_of(self.admin, reference)
-            await self.services.refunds.refund(self.admin, payment, body, key)
+            payment = await self.services.refund_service.payment_of(self.admin, reference)
+            await self.services.refund_service.refund(self.admin, payment, body, key)
 
         self.do(refund)
 
@@ -140,7 +143,7 @@ class Model(RuleBasedStateMachine):
     def capture(self, which: int) -> None:
         rows = self.rows()
         reference = rows[which % len(rows)]["referenceId"]
-        self.do(lambda: self.services.payments.capture(self.admin, reference))
+        self.do(lambda: self.services.payment_service.capture(self.admin, reference))
 
     # The customer, the bank, the dashboard.
 
@@ -189,7 +192,7 @@ class Model(RuleBasedStateMachine):
         event_id, body = events[which % len(events)]
         if not again:
             events.remove((event_id, body))
-        self.do(lambda: self.services.inbox.receive(body, event_id))
+        self.do(lambda: self.services.webhook_inbox.receive(body, event_id))
 
     @precondition(lambda self: self.gateway.events)
     @rule(which=pick)
@@ -205,8 +208,8 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
-        self.do(self.services.inbox.sweep)
-        self.do(self.services.reconciliation.sweep_stale)
+        self.do(self.services.webhook_inbox.sweep)
+        self.do(lambda: check_payments(self.services))
 
     # What always holds.
 
@@ -262,26 +265,31 @@ class Model(RuleBasedStateMachine):
 
     async def _settle(self) -> None:
         for event_id, body in list(self.gateway.events):
-            await self.services.inbox.receive(body, event_id)
+            await self.services.webhook_inbox.receive(body, event_id)
         self.time.ahead += timedelta(days=1)
-        while await self.services.inbox.sweep():
+        while await self.services.webhook_inbox.sweep():
             pass
-        while await self.services.reconciliation.sweep_stale():
-            pass
-        reconciliation = self.services.reconciliation
+        await check_payments(self.services)
+        reconciliation = self.services.reconciliation_service
         before = self.time()
         # All that has happened: every day of it costs a question for its settlements.
         beginning = before - self.time.ahead - timedelta(days=1)
         # What is too old for the sweep is found by the comparison, and repaired by one call each.
         findings = [d async for d in reconciliation.compare(beginning, before).run()]
         if findings:
-            report = await reconciliation.request(before - timedelta(days=1), before, "model")
-            report.window_from = beginning
-            await reconciliation.make(report)
-            for finding in await self.services.findings.list(report_id=report.pk):
-                await reconciliation.repair(str(report.pk), str(finding.pk), "model")
+            await self._repair(beginning, before)
         comparison = reconciliation.compare(beginning, self.time())
         assert [d.kind async for d in comparison.run()] == []
+
+    async def _repair(self, beginning: datetime, before: datetime) -> None:
+        while beginning < before:
+            end = min(before, beginning + timedelta(days=31))
+            report, _ = await self.services.reconciliation_service.make_now(
+                beginning, end, "model", lambda _, __: None
+            )
+            for finding in await self.services.finding_repository.list(report_id=report.pk):
+                await self.services.repair_service.repair(str(report.pk), str(finding.pk), "model")
+            beginning = end
 
 
 @pytest.fixture
@@ -289,7 +297,7 @@ def model(api_env: dict[str, str], store: object) -> Iterator[type[Model]]:
     time = Time()
     gateway = FakeGateway(time)
     given = {name.lower(): value for name, value in api_env.items()}
-    services = build(
+    services = Services(
         load_settings(None, **{**given, "reconcile_after": "15m", "reconcile_rate": 1000}),
         clock=time,
         gateway=gateway,

@@ -3,12 +3,12 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, assert_problem, status, verify
-from stack import Api, Sandbox, eventually
 
-from kernapay.bootstrap import Services
-from kernapay.core.ids import payment_id_of
-from tests.money.shop import LONG_AGO, Shop
+from kernapay.bootstrap.services import Services
+from kernapay.payments.references import payment_id_of
+from tests.actors import PAYMENTS, Actor, assert_problem, status, verify
+from tests.money.shop import LONG_AGO, Shop, check_payments
+from tests.stack import Api, Sandbox, eventually
 
 REPORTS = "/v1/api/reconciliation/reports"
 
@@ -26,7 +26,7 @@ def make_report(shop: Shop, admin: Actor) -> dict[str, Any]:
     assert answer.json()["state"] == "requested"
 
     async def work(services: Services) -> None:
-        while await services.reconciliation.sweep_reports():
+        while await services.reconciliation_service.sweep_reports():
             pass
 
     shop.work(work)
@@ -81,7 +81,7 @@ def test_the_worker_waits_before_it_asks_the_gateway(shop: Shop, user: Actor) ->
     shop.sandbox.pay(payment["orderId"])
 
     async def sweep(services: Services) -> bool:
-        return await services.reconciliation.sweep_stale()
+        return await services.reconciliation_service.check_due(services.settlement.unpaid)
 
     assert shop.work(sweep, timedelta(minutes=14), reconcile_after="15m") is False
     assert shop.work(sweep, timedelta(minutes=16), reconcile_after="15m") is True
@@ -309,16 +309,11 @@ def test_calls_are_spread_to_the_rate_that_is_configured(shop: Shop, user: Actor
         shop.sandbox.pay(payment["orderId"])
 
     started = datetime.now(UTC)
-    shop.work(_sweep_all, timedelta(minutes=30), reconcile_rate=5)
+    shop.work(check_payments, timedelta(minutes=30), reconcile_rate=5)
 
     # Six look-ups at five a second: the first at once, each other 200 ms later.
     assert datetime.now(UTC) - started >= timedelta(seconds=1)
     assert shop.differences() == []
-
-
-async def _sweep_all(services: Services) -> None:
-    while await services.reconciliation.sweep_stale():
-        pass
 
 
 def test_a_report_waits_for_a_gateway_that_is_down(shop: Shop, user: Actor, admin: Actor) -> None:
@@ -326,7 +321,7 @@ def test_a_report_waits_for_a_gateway_that_is_down(shop: Shop, user: Actor, admi
     report_id = admin.call("POST", REPORTS, json=today()).json()["_id"]
 
     async def sweep(services: Services) -> bool:
-        return await services.reconciliation.sweep_reports()
+        return await services.reconciliation_service.sweep_reports()
 
     assert shop.work(sweep, razorpay_key_secret="not_the_secret_of_this_key") is True
     report = admin.call("GET", f"{REPORTS}/{report_id}").json()["report"]
@@ -342,7 +337,7 @@ def test_a_report_that_never_succeeds_is_given_up(shop: Shop, user: Actor, admin
     report_id = admin.call("POST", REPORTS, json=today()).json()["_id"]
 
     async def sweep(services: Services) -> bool:
-        return await services.reconciliation.sweep_reports()
+        return await services.reconciliation_service.sweep_reports()
 
     for _ in range(8):
         shop.store.reconciliation_reports.update_many({}, {"$set": {"leaseUntil": LONG_AGO}})
@@ -356,7 +351,7 @@ def test_many_workers_make_one_nightly_report(shop: Shop) -> None:
     night = at.replace(hour=2, minute=0) + timedelta(days=1)
 
     async def order(services: Services) -> tuple[bool, bool]:
-        nightly = services.reconciliation.request_nightly
+        nightly = services.reconciliation_service.request_nightly
         return await nightly(), await nightly()
 
     early = shop.work(order, night - timedelta(hours=1, minutes=30) - at)

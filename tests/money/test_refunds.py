@@ -3,11 +3,11 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, Actor, People, assert_problem, status
-from factories import unique
-from stack import Api, Sandbox, eventually
 
+from tests.actors import PAYMENTS, Actor, People, assert_problem, status
+from tests.factories import unique
 from tests.money.shop import Shop
+from tests.stack import Api, Sandbox, eventually
 
 
 def ask(

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
-import secrecy
+
+from tests import secrecy
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from playwright.sync_api import FrameLocator, Page, Route, expect
-from secrecy import learn_word
 
 from tests.sandbox.box import Box
+from tests.secrecy import learn_word
 
 REAL = "https://checkout.razorpay.com/v1/checkout.js"
 

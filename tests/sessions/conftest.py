@@ -5,8 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import USERS
-from factories import PASSWORD, sign_up_body
+
+from tests.actors import USERS
+from tests.factories import PASSWORD, sign_up_body
 
 
 class Time:

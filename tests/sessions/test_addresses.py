@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from kernapay.config.settings import ConfigurationError, load_settings
 from kernapay.security.addresses import ClientAddresses
-from kernapay.settings import ConfigurationError, load_settings
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48")]
 

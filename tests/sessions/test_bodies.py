@@ -7,9 +7,10 @@ from time import monotonic
 
 import httpx
 import pytest
-from actors import USERS, Actor, assert_problem
-from factories import sign_up_body
-from stack import WEBHOOK_PATH, Api
+
+from tests.actors import USERS, Actor, assert_problem
+from tests.factories import sign_up_body
+from tests.stack import WEBHOOK_PATH, Api
 
 pytestmark = pytest.mark.owasp(line="API4")
 

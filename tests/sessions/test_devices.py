@@ -6,16 +6,16 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import USERS, Actor, People, assert_problem
 from bson import ObjectId
-from conftest import InProcess
 from pymongo.database import Database
 from redis import Redis
-from stack import Api
 
-from kernapay.devstack.proxy import Mode, Proxy
 from kernapay.devstack.servers import MongoServer
-from sessions.conftest import Time, bearer, sign_in, sign_up
+from tests.actors import USERS, Actor, People, assert_problem
+from tests.clusters.proxy import Mode, Proxy
+from tests.conftest import InProcess
+from tests.sessions.conftest import Time, bearer, sign_in, sign_up
+from tests.stack import Api
 
 Store = Database[dict[str, Any]]
 

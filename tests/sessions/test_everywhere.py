@@ -5,11 +5,12 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event
 from bson import ObjectId
-from factories import unique
 from pymongo.database import Database
-from stack import JWT_SECRET, WEBHOOK_SECRET, Api
+
+from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event
+from tests.factories import unique
+from tests.stack import JWT_SECRET, WEBHOOK_SECRET, Api
 
 Store = Database[dict[str, Any]]
 ADMIN = "/v1/api/admin"

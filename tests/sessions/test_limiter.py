@@ -9,34 +9,35 @@ from time import monotonic
 import pytest
 from limits import parse_many
 
-from kernapay.core.cache import Cache
-from kernapay.core.redis import connect
-from kernapay.devstack.clusters import RedisCluster, RedisSentinel
-from kernapay.devstack.proxy import Mode, Proxy
-from kernapay.devstack.servers import RedisServer
 from kernapay.security.addresses import ClientAddresses
 from kernapay.security.rate_limits import RateLimiter, Verdict
+from kernapay.storage.cache import Cache
+from kernapay.storage.redis import RedisStore
+from tests.clusters.nodes import RedisNode
+from tests.clusters.proxy import Mode, Proxy
+from tests.clusters.servers import RedisCluster, RedisSentinel
 
 pytestmark = pytest.mark.anyio
 LIMITS = {"things": parse_many("5/hour"), "steps": parse_many("3/hour;5/day"), "nothing": []}
 
 
-class NoDrops:
-    """These tests drop nothing from the cache."""
+class NoEvictions:
+    """These tests evict nothing from the cache."""
 
-    async def keep(self, keys: Sequence[str]) -> None:
+    async def add(self, keys: Sequence[str]) -> None:
         raise AssertionError(keys)
 
-    async def carry_out(self, drop: Callable[[str], Awaitable[object]]) -> None:
+    async def drain(self, evict: Callable[[str], Awaitable[object]]) -> None:
         return None
 
 
 @asynccontextmanager
 async def limiter(url: str) -> AsyncIterator[RateLimiter]:
-    cache = Cache(connect(url), NoDrops())
+    redis = RedisStore(url)
+    cache = Cache(redis, NoEvictions())
     await cache.start()
     try:
-        yield RateLimiter(cache, LIMITS, b"key of the tests", ClientAddresses())
+        yield RateLimiter(cache, redis, LIMITS, b"key of the tests", ClientAddresses())
     finally:
         await cache.close()
 
@@ -107,7 +108,7 @@ async def test_counting_goes_on_after_sentinel_named_another_master(
 
 
 async def test_a_redis_that_hangs_delays_once_and_fails_nothing(
-    redis_server: RedisServer,
+    redis_server: RedisNode,
 ) -> None:
     with Proxy(redis_server.port) as proxy:
         async with limiter(f"redis://{proxy.address}/0") as mine:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from kernapay.core.migrations import Migrator
-from kernapay.core.mongo import open_database
 from kernapay.devstack.servers import MongoServer
+from kernapay.storage.migrations import Migrator
+from kernapay.storage.mongo import open_database
 
 
 def test_refresh_tokens_kept_readable_by_the_former_service_are_forgotten(

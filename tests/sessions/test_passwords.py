@@ -6,15 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import USERS, Actor, assert_problem, log_in
 from bson import ObjectId
-from conftest import InProcess
-from factories import PASSWORD, new_email, sign_up_body, unique
 from pymongo.database import Database
 
 from kernapay.core.errors import InvalidInput
 from kernapay.security.passwords import check_strength
-from sessions.conftest import bearer, sign_in, sign_up
+from tests.actors import USERS, Actor, assert_problem, log_in
+from tests.conftest import InProcess
+from tests.factories import PASSWORD, new_email, sign_up_body, unique
+from tests.sessions.conftest import bearer, sign_in, sign_up
 
 Store = Database[dict[str, Any]]
 NEW = "wrong zebra battery"

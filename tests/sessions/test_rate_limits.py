@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from actors import PAYMENTS, USERS, Actor, People, assert_problem
-from conftest import InProcess
-from factories import PASSWORD, new_email, payment_body, sign_up_body
 from pymongo.database import Database
 from redis import Redis
-from stack import Api, Server, eventually
 
-from kernapay.devstack.servers import RedisServer
-from sessions.conftest import sign_up
+from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem
+from tests.clusters.nodes import RedisNode
+from tests.conftest import InProcess
+from tests.factories import PASSWORD, new_email, payment_body, sign_up_body
+from tests.sessions.conftest import sign_up
+from tests.stack import Api, Server, eventually
 
 pytestmark = pytest.mark.owasp(line="API4")
 
@@ -270,7 +270,7 @@ async def test_limits_can_be_switched_off_one_by_one_or_all(in_process: InProces
 async def test_without_redis_each_process_counts_alone(
     in_process: InProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server = RedisNode(tmp_path_factory.mktemp("redis"))
     await asyncio.to_thread(server.start)
     try:
         async with in_process(

@@ -6,14 +6,14 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from actors import USERS
-from conftest import InProcess
-from factories import PASSWORD, new_email
 from pymongo.database import Database
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.security.passwords import PasswordHasher
-from sessions.conftest import sign_up
+from tests.actors import USERS
+from tests.conftest import InProcess
+from tests.factories import PASSWORD, new_email
+from tests.sessions.conftest import sign_up
 
 pytestmark = pytest.mark.owasp(line="API2")
 

@@ -6,11 +6,11 @@ import pytest
 from pymongo.database import Database
 from redis import Redis
 
-from kernapay.core.cache import Cache
-from kernapay.core.drops import MongoPendingDrops
-from kernapay.core.mongo import Mongo, open_database
-from kernapay.core.redis import connect
 from kernapay.devstack.servers import MongoServer
+from kernapay.storage.cache import Cache
+from kernapay.storage.mongo import Mongo, open_database
+from kernapay.storage.pending_evictions import MongoPendingEvictions
+from kernapay.storage.redis import RedisStore
 
 OpenCache = Callable[..., AbstractAsyncContextManager[Cache]]
 
@@ -49,7 +49,7 @@ def open_cache(mongo: Mongo, redis_url: str, store: Database[dict[str, Any]]) ->
 
     @asynccontextmanager
     async def opened(url: str = redis_url, kind: type[Cache] = Cache) -> AsyncIterator[Cache]:
-        cache = kind(connect(url), MongoPendingDrops(mongo))
+        cache = kind(RedisStore(url), MongoPendingEvictions(mongo))
         await cache.start()
         try:
             yield cache

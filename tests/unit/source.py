@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from kernapay.core.cache import Address
+from kernapay.storage.redis import Address
 
 
 class Source:

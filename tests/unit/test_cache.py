@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from redis import Redis
 
-from kernapay.core.cache import Address, Cache
-from kernapay.core.cached import cached
-from unit.conftest import OpenCache
-from unit.source import ADDRESS, SlowRead, Source
+from kernapay.storage.cache import Cache
+from kernapay.storage.cached import cached
+from kernapay.storage.redis import Address
+from tests.unit.conftest import OpenCache
+from tests.unit.source import ADDRESS, SlowRead, Source
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("empty_redis")]
 TTL = 100
@@ -207,7 +208,7 @@ async def test_a_key_of_another_type_is_a_miss_and_makes_room(
         assert await cache.peek(ADDRESS, other) == [None, b"7"]
         assert await read(cache, source) == b"7"
         assert await cache.peek(ADDRESS) == [b"7"]
-        assert cache.up
+        assert cache.is_up
         assert 0 < empty_redis.ttl(ADDRESS.key) <= TTL
 
 
@@ -221,7 +222,7 @@ async def test_a_key_that_becomes_of_another_type_meanwhile_takes_no_value(
         empty_redis.set(ADDRESS.key, "{}")
         slow.finish()
         assert await reading == b"7"
-        assert cache.up
+        assert cache.is_up
 
 
 async def test_every_entry_has_a_lifetime(open_cache: OpenCache, empty_redis: Redis) -> None:
@@ -266,9 +267,9 @@ async def test_an_entry_with_many_fields_stops_growing(
 
 async def test_a_mark_is_there_for_its_lifetime(open_cache: OpenCache, empty_redis: Redis) -> None:
     async with open_cache() as cache:
-        assert not await cache.marked("webhook_event:1")
+        assert not await cache.is_marked("webhook_event:1")
         await cache.mark("webhook_event:1", timedelta(hours=24))
-        assert await cache.marked("webhook_event:1")
+        assert await cache.is_marked("webhook_event:1")
         assert 86_000 < empty_redis.ttl("webhook_event:1") <= 86_400
 
 

@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from kernapay.core.cache import Cache
-from kernapay.core.redis import connect
-from kernapay.devstack.clusters import RedisCluster, RedisSentinel
-from kernapay.devstack.proxy import Mode, Proxy
-from kernapay.devstack.servers import RedisServer
-from unit.conftest import OpenCache
-from unit.source import ADDRESS, Source, until
+from kernapay.storage.cache import Cache
+from kernapay.storage.redis import RedisStore
+from tests.clusters.nodes import RedisNode
+from tests.clusters.proxy import Mode, Proxy
+from tests.clusters.servers import RedisCluster, RedisSentinel
+from tests.unit.conftest import OpenCache
+from tests.unit.source import ADDRESS, Source, until
 
 pytestmark = pytest.mark.anyio
 TTL = 100
 
 
 @pytest.fixture(scope="module")
-def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), options=("--appendfsync", "always"))
+def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisNode]:
+    server = RedisNode(tmp_path_factory.mktemp("redis"), options=("--appendfsync", "always"))
     try:
         yield server.start()
     finally:
@@ -31,7 +31,7 @@ def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def redis(_redis: RedisServer) -> RedisServer:
+def redis(_redis: RedisNode) -> RedisNode:
     """A server of these tests' own, to be stopped and started; what it held, it holds again."""
     if not _redis.is_running:
         _redis.start()
@@ -41,7 +41,7 @@ def redis(_redis: RedisServer) -> RedisServer:
 
 
 @pytest.fixture
-def proxy(redis: RedisServer) -> Iterator[Proxy]:
+def proxy(redis: RedisNode) -> Iterator[Proxy]:
     with Proxy(redis.port) as proxy:
         yield proxy
 
@@ -57,7 +57,7 @@ async def timed(work: Awaitable[Any]) -> float:
 
 
 async def test_without_redis_every_read_goes_to_the_source(
-    open_cache: OpenCache, redis: RedisServer
+    open_cache: OpenCache, redis: RedisNode
 ) -> None:
     source = Source(1)
     async with open_cache(redis.url) as cache:
@@ -67,36 +67,36 @@ async def test_without_redis_every_read_goes_to_the_source(
         assert await read(cache, source) == b"2"
         source.value = 3
         assert await read(cache, source) == b"3"
-        assert not cache.up
+        assert not cache.is_up
         assert await cache.peek(ADDRESS) == [None]
 
 
 async def test_marks_are_forgotten_without_redis_and_nobody_is_told(
-    open_cache: OpenCache, redis: RedisServer
+    open_cache: OpenCache, redis: RedisNode
 ) -> None:
     async with open_cache(redis.url) as cache:
         redis.kill()
         await cache.mark("webhook_event:1", timedelta(hours=1))
-        assert not await cache.marked("webhook_event:1")
+        assert not await cache.is_marked("webhook_event:1")
 
 
 async def test_a_service_may_start_before_its_redis(
-    open_cache: OpenCache, redis: RedisServer
+    open_cache: OpenCache, redis: RedisNode
 ) -> None:
     redis.kill()
     source = Source(1)
     async with open_cache(redis.url) as cache:
-        assert not cache.up
+        assert not cache.is_up
         assert await read(cache, source) == b"1"
         await asyncio.to_thread(redis.start)
-        await until(lambda: cache.up)
+        await until(lambda: cache.is_up)
         await read(cache, source)
         await read(cache, source)
         assert source.reads == 2
 
 
 async def test_what_was_dropped_while_redis_was_down_is_not_served_when_it_returns(
-    open_cache: OpenCache, redis: RedisServer, store: Database[dict[str, Any]]
+    open_cache: OpenCache, redis: RedisNode, store: Database[dict[str, Any]]
 ) -> None:
     """The server comes back with its old data; the drop was kept in MongoDB meanwhile."""
     source = Source(1)
@@ -110,13 +110,13 @@ async def test_what_was_dropped_while_redis_was_down_is_not_served_when_it_retur
         await asyncio.to_thread(redis.start)
         with redis.client() as client:
             assert client.hget(*ADDRESS) == "1", "the old value is there again"
-        await until(lambda: cache.up)
+        await until(lambda: cache.is_up)
         assert await read(cache, source) == b"2"
         assert await asyncio.to_thread(store.cache_drops.count_documents, {}) == 0
 
 
 async def test_a_drop_outlives_the_process_that_could_not_carry_it_out(
-    open_cache: OpenCache, redis: RedisServer, proxy: Proxy, store: Database[dict[str, Any]]
+    open_cache: OpenCache, redis: RedisNode, proxy: Proxy, store: Database[dict[str, Any]]
 ) -> None:
     source = Source(1)
     async with open_cache(f"redis://{proxy.address}/0") as doomed:
@@ -130,7 +130,7 @@ async def test_a_drop_outlives_the_process_that_could_not_carry_it_out(
 
 
 async def test_a_value_computed_during_the_outage_is_not_stored_afterwards(
-    open_cache: OpenCache, redis: RedisServer, proxy: Proxy
+    open_cache: OpenCache, redis: RedisNode, proxy: Proxy
 ) -> None:
     """Its reader saw no lease, so nothing could have told it of a drop."""
     source = Source(1)
@@ -150,7 +150,7 @@ async def test_a_value_computed_during_the_outage_is_not_stored_afterwards(
         source.value = 2
         await cache.evict(ADDRESS.key)
         proxy.set(Mode.PASS)
-        await until(lambda: cache.up)
+        await until(lambda: cache.is_up)
         go.set()
         assert await reading == b"1"
         assert await cache.peek(ADDRESS) == [None]
@@ -166,11 +166,11 @@ async def test_a_hanging_redis_delays_the_first_callers_only_a_little(
         proxy.set(Mode.HANG)
         together = [timed(read(cache, source)) for _ in range(40)]
         assert max(await asyncio.gather(*together)) < 2.5
-        assert not cache.up
+        assert not cache.is_up
         assert await timed(read(cache, source)) < 0.2, "from now on Redis is not asked"
         assert await timed(cache.evict(ADDRESS.key)) < 0.5
         proxy.set(Mode.PASS)
-        await until(lambda: cache.up)
+        await until(lambda: cache.is_up)
         assert await read(cache, source) == b"1"
 
 
@@ -181,22 +181,22 @@ async def test_a_slow_redis_is_still_used(open_cache: OpenCache, proxy: Proxy) -
         await read(cache, source)
         await read(cache, source)
         assert source.reads == 1
-        assert cache.up
+        assert cache.is_up
 
 
 async def test_without_redis_and_mongodb_a_drop_is_refused_not_forgotten(
-    redis: RedisServer,
+    redis: RedisNode,
 ) -> None:
     """Whoever wrote has to hear that old answers may live on."""
 
     class NowhereToKeep:
-        async def keep(self, keys: object) -> None:
+        async def add(self, keys: object) -> None:
             raise ConnectionError("the database is gone too")
 
-        async def carry_out(self, drop: Callable[[str], Awaitable[object]]) -> None:
+        async def drain(self, evict: Callable[[str], Awaitable[object]]) -> None:
             return None
 
-    cache = Cache(connect(redis.url), NowhereToKeep())
+    cache = Cache(RedisStore(redis.url), NowhereToKeep())
     await cache.start()
     try:
         redis.kill()
@@ -218,12 +218,14 @@ def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel
         yield sentinel
 
 
-async def use(cache: Cache) -> None:
+async def use(cache: Cache, url: str) -> None:
     """Everything the cache does, on keys that fall on different nodes."""
-    assert cache.up
+    assert cache.is_up
     addresses = [ADDRESS._replace(key=f"thing:{number}") for number in range(20)]
     source = Source(1)
-    await cache.redis.set(addresses[0].key, "of another program")
+    another = RedisStore(url)
+    await another.set(addresses[0].key, b"of another program", timedelta(minutes=1))
+    await another.close()
     for address in addresses:
         assert await cache.fetch(address, TTL, source.read) == b"1"
     assert await cache.peek(*addresses) == [b"1"] * 20
@@ -233,13 +235,13 @@ async def use(cache: Cache) -> None:
     await cache.evict(*(address.key for address in addresses))
     assert await cache.peek(*addresses) == [None] * 20
     await cache.mark("webhook_event:1", timedelta(minutes=1))
-    assert await cache.marked("webhook_event:1")
-    assert cache.up, "no part of it failed on the way"
+    assert await cache.is_marked("webhook_event:1")
+    assert cache.is_up, "no part of it failed on the way"
 
 
 async def test_the_cache_works_on_a_cluster(open_cache: OpenCache, cluster: RedisCluster) -> None:
     async with open_cache(cluster.url) as cache:
-        await use(cache)
+        await use(cache, cluster.url)
     held = []
     for node in cluster.nodes:
         with node.client() as client:
@@ -252,13 +254,13 @@ async def test_the_cache_follows_sentinel_to_the_new_master(
 ) -> None:
     source = Source(1)
     async with open_cache(sentinel.url) as cache:
-        await use(cache)
+        await use(cache, sentinel.url)
         await cache.fetch(ADDRESS, TTL, source.read)
         await asyncio.to_thread(sentinel.failover)
         source.value = 2
         await cache.evict(ADDRESS.key)
         assert await read(cache, source) == b"2"
-        await until(lambda: cache.up, 20)
+        await until(lambda: cache.is_up, 20)
         assert await read(cache, source) == b"2"
         source.value = 3
         await cache.evict(ADDRESS.key)

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 import pytest
 from redis import Redis
 
-from kernapay.core.cache import Address, Cache
-from unit.conftest import OpenCache
-from unit.source import ADDRESS
+from kernapay.storage.cache import Cache
+from kernapay.storage.redis import Address
+from tests.unit.conftest import OpenCache
+from tests.unit.source import ADDRESS
 
 pytestmark = pytest.mark.anyio
 SEEDS = range(8)
 STEPS = 150
+
+
+_STORE = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])"
 
 
 class Careless(Cache):
@@ -24,7 +28,7 @@ class Careless(Cache):
         self, address: Address, lease: bytes, compute: Callable[[], Awaitable[bytes | None]]
     ) -> bytes | None:
         value = await compute()
-        await self.redis.hset(address.key, address.field, value)  # type: ignore[misc]
+        await self._redis.script(_STORE)(keys=[address.key], args=[address.field, value])
         return value
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from factories import new_email
 from pymongo.database import Database
-from stack import bare_environment
 
 from kernapay import __version__
+from tests.factories import new_email
+from tests.stack import bare_environment
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PASSWORD = "a very long passphrase"

@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 import pytest
-from stack import bare_environment
 
 from kernapay.core.logs import redact
+from tests.stack import bare_environment
 
 SCRIPT = """
 import logging, structlog

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from kernapay.core.problems import field_error
+from kernapay.web.problems import field_error
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True):

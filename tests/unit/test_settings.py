@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET
 
-from kernapay.core.variables import parse_duration
-from kernapay.settings import (
+from kernapay.config.settings import (
     ConfigurationError,
     Environment,
     ServiceType,
     Settings,
     load_settings,
 )
+from kernapay.config.types import parse_duration
+from tests.stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET
 
 NEEDED = {
     "MONGODB_URL": "mongodb://localhost/kernapay",
@@ -334,7 +334,7 @@ def test_an_address_that_can_be_used_is_taken(load: Load, name: str, value: str)
 
 
 def test_a_password_in_the_parts_reaches_redis_whole(load: Load) -> None:
-    from kernapay.core.redis import connect
+    from kernapay.storage.redis_clients import connect
 
     password = "p@ss:/w%20 ü#?"
     client = connect(load(REDIS_PASSWORD=password).redis)

@@ -7,18 +7,19 @@ from typing import Any, NamedTuple
 import pytest
 from bson import ObjectId
 
+from kernapay.administration.repository import AccountRepository
 from kernapay.apikeys.models import ApiKey
 from kernapay.apikeys.repository import ApiKeyRepository
-from kernapay.core.cache import Address, Cache
 from kernapay.core.clock import now
 from kernapay.core.errors import Unavailable
-from kernapay.core.mongo import Mongo
 from kernapay.security.principal import Role
 from kernapay.sessions.models import Session
 from kernapay.sessions.repository import SessionRepository
+from kernapay.storage.cache import Cache
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.redis import Address
 from kernapay.users.models import User, UserStatus
-from kernapay.users.repository import UserRepository
-from unit.conftest import OpenCache
+from tests.unit.conftest import OpenCache
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("empty_redis", "store")]
 
@@ -43,7 +44,7 @@ Prepare = Callable[[Mongo, LossyMongo, Cache], Awaitable[Write]]
 
 
 async def a_role_is_taken(mongo: Mongo, lossy: LossyMongo, cache: Cache) -> Write:
-    users, unsure = UserRepository(mongo, cache), UserRepository(lossy, cache)
+    users, unsure = AccountRepository(mongo, cache), AccountRepository(lossy, cache)
     user = await users.add(
         User(
             id=ObjectId(),
@@ -58,7 +59,7 @@ async def a_role_is_taken(mongo: Mongo, lossy: LossyMongo, cache: Cache) -> Writ
     assert await users.profile(user_id=user_id) is not None
     return Write(
         users.profile.address(user_id=user_id),
-        lambda: unsure.change(user_id, set__type=Role.USER),
+        lambda: unsure.change_standing(user, Role.USER, UserStatus.ACTIVE),
     )
 
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from kernapay.core.clock import now
 from kernapay.core.errors import InvalidInput
-from kernapay.core.ids import (
-    OBJECT_ID_PATTERN,
+from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.core.patterns import Identifier, Label, Line
+from kernapay.payments.currencies import amount_problem, exponent
+from kernapay.payments.references import (
     REFERENCE_PATTERN,
     new_reference_id,
     payment_id_of,
     receipt_of,
 )
-from kernapay.core.money import amount_problem, exponent
-from kernapay.core.text import Identifier, Label, Line
 from kernapay.users.contacts import check_phone, new_email, normalise_email
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -235,7 +235,7 @@ def test_disposable_addresses_are_refused(domain: str) -> None:
     [("+91", 9876543210), ("+91", "9876543210"), ("+1", 2025550123), ("+49", 15112345678)],
 )
 def test_a_valid_number_is_taken_as_number_or_text(code: str, number: int | str) -> None:
-    assert check_phone(code, number) == int(number)
+    assert check_phone(code, number) == (code, int(number))
 
 
 @pytest.mark.parametrize(

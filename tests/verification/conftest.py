@@ -11,15 +11,21 @@ from typing import Any
 import httpx
 import pytest
 from bson import ObjectId
-from factories import PASSWORD, sign_up_body
 from pymongo.database import Database
-from stack import Server
 
-from kernapay.bootstrap import Services
+from kernapay.bootstrap.services import Services
 from kernapay.core.clock import now
-from kernapay.core.mongo import database
-
-from .provider import FAST2SMS_KEY, SENDGRID_KEY, Provider, fast2sms, playing, sendgrid
+from kernapay.storage.mongo import database
+from tests.factories import PASSWORD, sign_up_body
+from tests.stack import Server
+from tests.verification.provider import (
+    FAST2SMS_KEY,
+    SENDGRID_KEY,
+    Provider,
+    fast2sms,
+    playing,
+    sendgrid,
+)
 
 USERS = "/v1/api/users"
 VERIFICATION = "/v1/api/verification"

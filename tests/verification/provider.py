@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from secrecy import confidential, learn
+
+from tests.secrecy import confidential, learn
 
 HOST = "127.0.0.1"
 

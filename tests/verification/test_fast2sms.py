@@ -5,8 +5,7 @@ import pytest
 from kernapay.devstack.ports import free_port
 from kernapay.notifications.base import Rejected, TryLater
 from kernapay.notifications.fast2sms import Fast2Sms
-
-from .provider import (
+from tests.verification.provider import (
     FAST2SMS_KEY,
     GARBAGE,
     HANG_UP,

@@ -3,7 +3,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from factories import unique
 
 from kernapay.core.keys import Sealer
 from kernapay.notifications.fast2sms import Fast2Sms
@@ -11,9 +10,9 @@ from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
 from kernapay.notifications.repository import MessageRepository
 from kernapay.notifications.sendgrid import SendGrid
-
-from .conftest import VERIFICATION, OpenWorld, Person, World, until
-from .provider import (
+from tests.factories import unique
+from tests.verification.conftest import VERIFICATION, OpenWorld, Person, World, until
+from tests.verification.provider import (
     FAST2SMS_KEY,
     HANG_UP,
     SENDGRID_KEY,

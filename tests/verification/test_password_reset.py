@@ -5,13 +5,13 @@ import time
 from typing import Any
 
 import pytest
-from actors import assert_problem
 from bson import ObjectId
-from factories import PASSWORD, new_email
 from pymongo.database import Database
 
-from .conftest import USERS, OpenWorld, World, until, wrong
-from .provider import Answer
+from tests.actors import assert_problem
+from tests.factories import PASSWORD, new_email
+from tests.verification.conftest import USERS, OpenWorld, World, until, wrong
+from tests.verification.provider import Answer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.owasp(line="API2")]
 NEW = "a whole new battery"
@@ -55,7 +55,7 @@ async def test_an_address_is_found_however_it_is_written(world: World) -> None:
 
 async def test_the_answer_does_not_tell_whether_the_address_is_known(world: World) -> None:
     asha, gone = await world.person(), await world.person()
-    await world.services.users.change(gone.id, set__status="INACTIVE")
+    await world.services.user_repository.update_where({"id": gone.id}, set__status="INACTIVE")
     addresses = (asha.email, gone.email, new_email(), "not an address", "x@mailinator.com")
     for round_ in range(2):  # the second within the minute
         answers = [await world.forgot(address) for address in addresses]
@@ -132,7 +132,7 @@ async def test_a_code_resets_no_other_account(world: World) -> None:
 async def test_an_account_that_was_closed_meanwhile_is_not_reset(world: World) -> None:
     asha = await world.person()
     code = await world.forgotten(asha.email)
-    await world.services.users.change(asha.id, set__status="INACTIVE")
+    await world.services.user_repository.update_where({"id": asha.id}, set__status="INACTIVE")
     assert_problem(await world.reset(asha.email, code, NEW), 400, "code", "wrong_code")
 
 
@@ -232,7 +232,7 @@ async def test_known_and_unknown_addresses_cost_the_same_database_work(
     known = [(await world.person()).email for _ in range(3)]
     unknown = [new_email() for _ in range(3)]
     # No nudge: what is sent after the answer is not part of the answer.
-    resets = world.services.resets
+    resets = world.services.password_reset_service
 
     async def work(address: str) -> list[tuple[str, str]]:
         await asyncio.to_thread(store.command, "profile", 2)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-import secrecy
-from factories import PASSWORD, sign_up_body
-from stack import METRICS_TOKEN, Api, bare_environment
 
 from kernapay.devstack.process import Process
-
-from .conftest import USERS, VERIFICATION, until
-from .provider import (
+from tests import secrecy
+from tests.factories import PASSWORD, sign_up_body
+from tests.stack import METRICS_TOKEN, Api, bare_environment
+from tests.verification.conftest import USERS, VERIFICATION, until
+from tests.verification.provider import (
     FAST2SMS_KEY,
     SENDGRID_KEY,
     Answer,

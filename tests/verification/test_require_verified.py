@@ -1,12 +1,11 @@
 import re
 
 import pytest
-from actors import assert_problem
-from factories import payment_body, unique
 
-from kernapay.settings import ConfigurationError, load_settings
-
-from .conftest import USERS, OpenWorld, Person
+from kernapay.config.settings import ConfigurationError, load_settings
+from tests.actors import assert_problem
+from tests.factories import payment_body, unique
+from tests.verification.conftest import USERS, OpenWorld, Person
 
 pytestmark = pytest.mark.anyio
 CREATE = "/v1/api/payments/create"

@@ -5,8 +5,7 @@ import pytest
 from kernapay.devstack.ports import free_port
 from kernapay.notifications.base import Rejected, TryLater
 from kernapay.notifications.sendgrid import SendGrid
-
-from .provider import (
+from tests.verification.provider import (
     GARBAGE,
     HANG_UP,
     HOST,

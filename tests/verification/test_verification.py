@@ -2,14 +2,13 @@ import asyncio
 import hashlib
 
 import pytest
-from actors import assert_problem
-from factories import new_email
 
 from kernapay.verification.codes import Codes
 from kernapay.verification.models import Purpose
 from kernapay.verification.repository import CodeRepository
-
-from .conftest import USERS, VERIFICATION, OpenWorld, World, wrong
+from tests.actors import assert_problem
+from tests.factories import new_email
+from tests.verification.conftest import USERS, VERIFICATION, OpenWorld, World, wrong
 
 pytestmark = pytest.mark.anyio
 CHANNELS = pytest.mark.parametrize("channel", ["email", "mobile"])

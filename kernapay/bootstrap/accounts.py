@@ -1,0 +1,124 @@
+"""Users, sessions, messages, one-time codes, administration, API keys."""
+
+from functools import cached_property
+
+from kernapay.administration.repository import AccountRepository
+from kernapay.administration.service import AdministrationService
+from kernapay.apikeys.repository import ApiKeyRepository
+from kernapay.apikeys.service import ApiKeyService
+from kernapay.bootstrap.foundation import Foundation
+from kernapay.core.keys import Sealer
+from kernapay.notifications import providers
+from kernapay.notifications.outbox import Outbox
+from kernapay.notifications.repository import MessageRepository
+from kernapay.security.tokens import RefreshTokens
+from kernapay.sessions.repository import SessionRepository
+from kernapay.sessions.service import SessionService
+from kernapay.users.repository import UserRepository
+from kernapay.users.service import UserService
+from kernapay.verification.codes import Codes
+from kernapay.verification.repository import CodeRepository
+from kernapay.verification.reset import PasswordResetService
+from kernapay.verification.service import VerificationService
+
+
+class Accounts(Foundation):
+    @cached_property
+    def user_repository(self) -> UserRepository:
+        return UserRepository(self.mongo, self.cache, self._clock)
+
+    @cached_property
+    def user_service(self) -> UserService:
+        return UserService(
+            self.user_repository,
+            self.password_hasher,
+            self.settings.signup_types,
+            production=self.settings.production,
+        )
+
+    @cached_property
+    def session_repository(self) -> SessionRepository:
+        return SessionRepository(self.mongo, self.cache, self._clock)
+
+    @cached_property
+    def session_service(self) -> SessionService:
+        return SessionService(
+            self.session_repository,
+            self.user_repository,
+            self.password_hasher,
+            self.password_attempts,
+            self.token_issuer,
+            RefreshTokens(self.settings.jwt_secrets),
+            self.settings.refresh_expiry,
+            self.settings.refresh_grace,
+            self.background,
+            self._clock,
+            production=self.settings.production,
+        )
+
+    @cached_property
+    def message_repository(self) -> MessageRepository:
+        return MessageRepository(self.mongo, self._clock)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(
+            self.message_repository,
+            Sealer(self.settings.jwt_secrets, "outbox"),
+            providers.email(self.settings),
+            providers.sms(self.settings),
+            self._clock,
+        )
+
+    @cached_property
+    def codes(self) -> Codes:
+        repository = CodeRepository(self.mongo, self._clock)
+        return Codes(repository, self.settings.jwt_secrets, self._clock)
+
+    @cached_property
+    def verification_service(self) -> VerificationService:
+        return VerificationService(
+            self.user_repository, self.codes, self.outbox, self.settings.sender_name
+        )
+
+    @cached_property
+    def password_reset_service(self) -> PasswordResetService:
+        return PasswordResetService(
+            self.user_repository,
+            self.codes,
+            self.outbox,
+            self.session_service.replace_password,
+            self.password_attempts,
+            self.settings.sender_name,
+            self._clock,
+            production=self.settings.production,
+        )
+
+    @cached_property
+    def account_repository(self) -> AccountRepository:
+        return AccountRepository(self.mongo, self.cache, self._clock)
+
+    @cached_property
+    def administration_service(self) -> AdministrationService:
+        return AdministrationService(
+            self.account_repository,
+            self.user_service,
+            self.session_repository,
+            self.session_service.replace_password,
+            self.audit_log,
+        )
+
+    @cached_property
+    def api_key_repository(self) -> ApiKeyRepository:
+        return ApiKeyRepository(self.mongo, self.cache, self._clock)
+
+    @cached_property
+    def api_key_service(self) -> ApiKeyService:
+        return ApiKeyService(
+            self.api_key_repository,
+            self.user_repository,
+            self.audit_log,
+            self.background,
+            self._clock,
+            live=self.settings.live,
+        )

@@ -1,0 +1,114 @@
+"""Pools, stores, the gateway, and what security is made of."""
+
+from functools import cached_property
+
+from kernapay.audit.repository import AuditLog
+from kernapay.config.settings import Settings
+from kernapay.core.background import Background
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.clock import Clock, now
+from kernapay.core.keys import derive_key
+from kernapay.files.base import FileStore
+from kernapay.files.local import LocalFiles
+from kernapay.files.s3 import S3Files
+from kernapay.gateway.base import PaymentGateway
+from kernapay.gateway.razorpay import RazorpayGateway
+from kernapay.security.addresses import ClientAddresses
+from kernapay.security.passwords import PasswordHasher
+from kernapay.security.rate_limits import PasswordAttempts, RateLimiter
+from kernapay.security.tokens import TokenIssuer
+from kernapay.storage.cache import Cache
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.pending_evictions import MongoPendingEvictions
+from kernapay.storage.redis import RedisStore
+
+
+class Foundation:
+    def __init__(
+        self, settings: Settings, *, clock: Clock = now, gateway: PaymentGateway | None = None
+    ) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._gateway = gateway
+
+    @cached_property
+    def hashing_pool(self) -> Bulkhead:
+        return Bulkhead("hashing", self.settings.hashing_threads)
+
+    @cached_property
+    def gateway_pool(self) -> Bulkhead:
+        return Bulkhead("gateway", self.settings.gateway_threads, queue=400)
+
+    @cached_property
+    def file_pool(self) -> Bulkhead:
+        return Bulkhead("files", 4)
+
+    @cached_property
+    def background(self) -> Background:
+        return Background()
+
+    @cached_property
+    def mongo(self) -> Mongo:
+        return Mongo(self.settings.mongodb_url.get_secret_value(), self.settings.mongo_threads)
+
+    @cached_property
+    def redis(self) -> RedisStore:
+        return RedisStore(self.settings.redis)
+
+    @cached_property
+    def cache(self) -> Cache:
+        return Cache(self.redis, MongoPendingEvictions(self.mongo))
+
+    @cached_property
+    def file_store(self) -> FileStore:
+        settings = self.settings
+        if settings.aws_bucket_name is None:
+            folder = settings.files_dir
+            return LocalFiles(folder, settings.jwt_secrets, self.file_pool, self._clock)
+        secret = settings.aws_secret_access_key
+        return S3Files(
+            settings.aws_bucket_name,
+            region=settings.aws_region,
+            key_id=settings.aws_access_key_id,
+            secret=secret.get_secret_value() if secret else None,
+            endpoint=settings.aws_endpoint_url,
+            pool=self.file_pool,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def payment_gateway(self) -> PaymentGateway:
+        return self._gateway or RazorpayGateway(
+            self.settings.razorpay_key_id,
+            self.settings.razorpay_key_secret.get_secret_value(),
+            base_url=self.settings.razorpay_base_url,
+            timeout=self.settings.razorpay_timeout.total_seconds(),
+            pool=self.gateway_pool,
+        )
+
+    @cached_property
+    def password_hasher(self) -> PasswordHasher:
+        return PasswordHasher(self.settings.salt_rounds, self.hashing_pool)
+
+    @cached_property
+    def token_issuer(self) -> TokenIssuer:
+        return TokenIssuer(self.settings.jwt_secrets, self.settings.token_expiry, self._clock)
+
+    @cached_property
+    def client_addresses(self) -> ClientAddresses:
+        return ClientAddresses(self.settings.trusted_proxies)
+
+    @cached_property
+    def rate_limiter(self) -> RateLimiter:
+        subject_key = derive_key(self.settings.jwt_secrets[0], "rate-limits")
+        return RateLimiter(
+            self.cache, self.redis, self.settings.limits, subject_key, self.client_addresses
+        )
+
+    @cached_property
+    def password_attempts(self) -> PasswordAttempts:
+        return PasswordAttempts(self.rate_limiter)
+
+    @cached_property
+    def audit_log(self) -> AuditLog:
+        return AuditLog(self.mongo, self._clock)

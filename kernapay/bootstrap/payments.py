@@ -1,0 +1,79 @@
+"""Payments and their documents."""
+
+from functools import cached_property
+
+from kernapay.bootstrap.accounts import Accounts
+from kernapay.payments.documents.exports import ExportService
+from kernapay.payments.documents.receipts import ReceiptService
+from kernapay.payments.ledger import PaymentLedger
+from kernapay.payments.lifetimes import Lifetimes
+from kernapay.payments.ordering import Ordering
+from kernapay.payments.refunds import RefundService
+from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.rules import PaymentRules
+from kernapay.payments.service import PaymentService
+from kernapay.payments.settlement import Settlement
+
+
+class Payments(Accounts):
+    @cached_property
+    def lifetimes(self) -> Lifetimes:
+        return Lifetimes(self.settings.reconcile_after, self.settings.payment_expiry)
+
+    @cached_property
+    def payment_repository(self) -> PaymentRepository:
+        return PaymentRepository(self.mongo, self.cache, self._clock)
+
+    @cached_property
+    def payment_ledger(self) -> PaymentLedger:
+        return PaymentLedger(self.mongo, self.payment_repository, self.lifetimes)
+
+    @cached_property
+    def ordering(self) -> Ordering:
+        timeout = self.settings.razorpay_timeout
+        return Ordering(self.payment_ledger, self.payment_gateway, timeout, self._clock)
+
+    @cached_property
+    def settlement(self) -> Settlement:
+        return Settlement(
+            self.payment_repository, self.payment_ledger, self.payment_gateway, self._clock
+        )
+
+    @cached_property
+    def payment_service(self) -> PaymentService:
+        settings = self.settings
+        return PaymentService(
+            self.payment_repository,
+            self.ordering,
+            self.settlement,
+            PaymentRules(settings.currencies, settings.max_amount, settings.service_types),
+            settings.razorpay_key_secret.get_secret_value().encode(),
+            self._clock,
+        )
+
+    @cached_property
+    def refund_service(self) -> RefundService:
+        return RefundService(
+            self.payment_repository,
+            self.payment_ledger,
+            self.settlement,
+            self.payment_gateway,
+            self.settings.razorpay_timeout,
+            self._clock,
+        )
+
+    @cached_property
+    def receipt_service(self) -> ReceiptService:
+        return ReceiptService(
+            self.payment_service,
+            self.file_store,
+            self.user_repository.name_of,
+            self.settings.merchant_name,
+            self.file_pool,
+        )
+
+    @cached_property
+    def export_service(self) -> ExportService:
+        return ExportService(
+            self.payment_repository, self.file_store, self.audit_log, self.file_pool
+        )

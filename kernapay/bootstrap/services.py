@@ -1,0 +1,59 @@
+"""The whole object graph. Each collaborator is built by one property, when it is first asked for."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+from litestar.di import Provide
+
+from kernapay.bootstrap.operations import Operations
+from kernapay.config.settings import Settings
+from kernapay.core import logs
+
+
+class Services(Operations):
+    """Every collaborator. The name of a property is also its injection key."""
+
+    def dependencies(self) -> dict[str, Provide]:
+        """Return every collaborator by its injection key."""
+        found = {"settings": self.settings, **{name: getattr(self, name) for name in _names()}}
+        return {name: _constant(value) for name, value in found.items()}
+
+    async def open(self) -> None:
+        """Connect. A server that is absent is no reason not to start: readiness says so."""
+        self.mongo.connect()
+        await self.cache.start()
+
+    async def close(self) -> None:
+        """Finish what is under way, then let go of everything."""
+        await self.ordering.drain()
+        await self.background.drain()
+        await self.outbox.close()
+        await self.cache.close()
+        self.payment_gateway.close()
+        self.hashing_pool.close()
+        self.file_pool.close()
+        self.mongo.close()
+
+
+def _names() -> Iterator[str]:
+    for name in dir(Services):
+        if isinstance(getattr(Services, name), cached_property):
+            yield name
+
+
+def _constant(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Services]:
+    """Build and open everything for a command of the command line, whose own output is for people."""
+    logs.configure("WARNING", sys.stderr)
+    services = Services(settings)
+    await services.open()
+    try:
+        yield services
+    finally:
+        await services.close()

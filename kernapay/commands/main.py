@@ -1,0 +1,61 @@
+"""The command line: `kernapay COMMAND --help` says the rest."""
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from kernapay import __version__
+from kernapay.config.settings import ConfigurationError
+from kernapay.core.errors import Unavailable
+
+# The module of each command, in this package; `command` is what it defines.
+_MODULES: Final = {
+    "audit": "audit",
+    "create-admin": "create_admin",
+    "demo": "demo",
+    "dev": "dev",
+    "doctor": "doctor.command",
+    "inbox": "inbox",
+    "migrate": "migrate",
+    "openapi": "openapi",
+    "reconcile": "reconcile",
+    "sandbox": "sandbox",
+    "seed": "seed",
+    "serve": "serve",
+    "worker": "worker",
+}
+
+
+class _Commands(click.Group):
+    """Import a command when it is asked for: the others then start sooner."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        command: click.Command = import_module(f"kernapay.commands.{_MODULES[cmd_name]}").command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """KernaPay: payments through Razorpay that are never lost, doubled or misreported.
+
+    New here? `kernapay dev` starts everything, `kernapay demo` makes a payment against it.
+    """
+
+
+def main() -> None:
+    try:
+        cli()
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except Unavailable as error:
+        click.echo(f"Error: {error.detail}", err=True)
+        sys.exit(1)

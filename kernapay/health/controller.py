@@ -1,0 +1,107 @@
+"""Health and metrics."""
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from litestar import Controller, MediaType, Request, Response, get
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+from msgspec import Meta, Struct
+from prometheus_client.core import GaugeMetricFamily
+
+from kernapay.config.settings import Settings
+from kernapay.core import metrics
+from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
+from kernapay.security.authentication import PUBLIC
+from kernapay.storage.cache import Cache
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.queue import Queue
+
+_STORE_SECONDS: Final = 3
+
+
+class Liveness(Struct):
+    """The process serves."""
+
+    status: str = "ok"
+
+
+class Readiness(Struct):
+    """`redis: down` makes answers slower, not wrong, so the service stays ready."""
+
+    status: Annotated[str, Meta(examples=["ready"])]
+    mongodb: Annotated[str, Meta(examples=["up"])]
+    redis: Annotated[str, Meta(examples=["up"])]
+
+
+class HealthController(Controller):
+    tags = ["Operations"]
+    opt = {PUBLIC: True}
+    security = [{}]
+
+    @get("/health/live")
+    async def live(self) -> Liveness:
+        """Answer as long as the process serves at all."""
+        return Liveness()
+
+    @get(
+        "/health/ready",
+        responses={503: ResponseSpec(Readiness, description="The database cannot be reached.")},
+    )
+    async def ready(
+        self, mongo: NamedDependency[Mongo], cache: NamedDependency[Cache]
+    ) -> Response[Readiness]:
+        """Tell whether requests can be served; 503 while the database cannot be reached."""
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                await mongo.ping()
+            database = "up"
+        except (Unavailable, TimeoutError):
+            database = "down"
+        return Response(
+            Readiness(
+                status="ready" if database == "up" else "not ready",
+                mongodb=database,
+                redis="up" if cache.is_up else "down",
+            ),
+            status_code=200 if database == "up" else 503,
+        )
+
+    @get("/metrics", include_in_schema=False)
+    async def metrics(
+        self,
+        request: Request[Any, Any, Any],
+        settings: NamedDependency[Settings],
+        queues: NamedDependency[tuple[Queue[Any], ...]],
+    ) -> Response[bytes]:
+        if settings.metrics_token is None:
+            raise NotFound("Set METRICS_TOKEN to switch metrics on.")
+        expected = f"Bearer {settings.metrics_token.get_secret_value()}".encode()
+        given = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(expected, given):
+            raise Unauthenticated("Send the metrics token: Authorization: Bearer <token>.")
+        families = await _queue_depths(queues)
+        return Response(
+            metrics.exposition(families), media_type=metrics.CONTENT_TYPE or MediaType.TEXT
+        )
+
+
+async def _queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
+    """Return how much work is due in each queue; nothing of those that cannot be asked now."""
+    due = GaugeMetricFamily(
+        "kernapay_queue_due", "Rows that are due, counted up to 10,000", labels=("queue",)
+    )
+    oldest = GaugeMetricFamily(
+        "kernapay_queue_oldest_seconds", "How long the oldest has been due", labels=("queue",)
+    )
+    for queue in queues:
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                depth = await queue.depth()
+        except (Unavailable, TimeoutError):
+            break  # the scrape goes on: the other metrics say what is wrong
+        due.add_metric((queue.name,), depth.due)
+        oldest.add_metric((queue.name,), depth.oldest_seconds)
+    return [due, oldest]

@@ -1,0 +1,117 @@
+"""Payments as CSV: streamed, however many there are."""
+
+import csv
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from io import StringIO
+from tempfile import SpooledTemporaryFile
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import astuple, fields
+
+from kernapay.audit.repository import AuditLog
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.clock import in_utc
+from kernapay.core.errors import InvalidInput
+from kernapay.files.base import FileLink, FileStore
+from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.states import RefundStatus, Status
+from kernapay.security.principal import Principal
+from kernapay.storage.filters import BeforeAfter, OrderBy
+
+_IN_MEMORY: Final = 1_048_576
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+class ExportedPayment(Struct, rename="camel"):
+    """A line of the export; the field names are its heading. Amounts are in minor units."""
+
+    reference_id: str
+    status: Status
+    amount: int
+    currency: str
+    created_at: datetime
+    user_id: str
+    service_type: str
+    provider_id: str | None = None
+    description: str | None = None
+    paid_at: datetime | None = None
+    payment_method: str | None = None
+    razorpay_order_id: str | None = None
+    razorpay_payment_id: str | None = None
+    refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
+    amount_refunded: int = 0
+
+
+class ExportService:
+    def __init__(
+        self, payments: PaymentRepository, files: FileStore, audit: AuditLog, pool: Bulkhead
+    ) -> None:
+        self._payments = payments
+        self._files = files
+        self._audit = audit
+        self._pool = pool
+
+    async def stream(
+        self, actor: Principal, start: datetime, end: datetime
+    ) -> AsyncIterator[bytes]:
+        """Give the payments created from `start` to just before `end`, oldest first, as chunks of CSV.
+
+        Raises InvalidInput at once, not when the first chunk is asked for.
+        """
+        await self._log(actor, "payments.export", start, end)
+        return self._chunks(start, end)
+
+    async def store(self, actor: Principal, start: datetime, end: datetime) -> FileLink:
+        """Keep the export among the files, and give a link. Raises InvalidInput, Unavailable."""
+        await self._log(actor, "payments.export_file", start, end)
+        name = f"export-{secrets.token_hex(16)}.csv"
+        with SpooledTemporaryFile(_IN_MEMORY) as file:
+            async for chunk in self._chunks(start, end):
+                await self._pool.run(file.write, chunk)
+            file.seek(0)
+            await self._files.put(name, file)
+        return await self._files.link(name)
+
+    async def _log(self, actor: Principal, action: str, start: datetime, end: datetime) -> None:
+        if start >= end:
+            raise InvalidInput("Must lie after `from`.", field="to")
+        async with self._audit.action(
+            actor, action, after={"from": start.isoformat(), "to": end.isoformat()}
+        ):
+            return
+
+    async def _chunks(self, start: datetime, end: datetime) -> AsyncIterator[bytes]:
+        yield _csv([[field.encode_name for field in fields(ExportedPayment)]])
+        created = BeforeAfter("created_at", before=end, after=start)
+        oldest_first = (OrderBy("created_at"), OrderBy("reference_id"))
+        async for batch in self._payments.batches(ExportedPayment, created, *oldest_first):
+            yield await self._pool.run(_csv, [map(_cell, astuple(row)) for row in batch])
+
+
+def read_instant(text: str, field: str) -> datetime:
+    """Read a day (its beginning, in UTC) or a moment. Raises InvalidInput naming the field."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(
+            "Must be a day such as 2026-01-31, or a time such as 2026-01-31T10:15:00Z.", field=field
+        ) from error
+    return in_utc(instant, field)
+
+
+def _csv(rows: Iterable[Iterable[object]]) -> bytes:
+    text = StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
+        return f"'{value}"
+    return value

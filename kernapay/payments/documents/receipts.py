@@ -1,0 +1,110 @@
+"""A printable receipt."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from io import BytesIO
+from typing import Final
+
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.errors import Conflict
+from kernapay.files.base import FileLink, FileStore
+from kernapay.payments.currencies import exponent
+from kernapay.payments.dtos import PaymentView
+from kernapay.payments.service import PaymentService
+from kernapay.security.principal import Principal
+
+NameOf = Callable[[str], Awaitable[str | None]]
+"""Gives the name of the user with this id."""
+
+_A5: Final = (148, 210)
+
+
+class NoReceipt(Conflict):
+    """There is a receipt for what was paid, and this payment was not."""
+
+    code = "no_receipt"
+    title = "No receipt"
+
+
+class ReceiptService:
+    def __init__(
+        self,
+        payments: PaymentService,
+        files: FileStore,
+        name_of: NameOf,
+        merchant: str,
+        pool: Bulkhead,
+    ) -> None:
+        self._payments = payments
+        self._files = files
+        self._name_of = name_of
+        self._merchant = merchant
+        self._pool = pool
+
+    async def receipt(self, principal: Principal, reference_id: str) -> bytes:
+        """Give the receipt as PDF; the same bytes as long as the payment and the payer's name stay the same.
+
+        Raises NotFound, NoReceipt.
+        """
+        payment = await self._payments.show(principal, reference_id)
+        if not payment.status.is_paid or payment.paid_at is None:
+            raise NoReceipt("This payment was not paid: there is no receipt.")
+        payer = await self._name_of(payment.user_id) or "-"
+        return await self._pool.run(_render, payment, payment.paid_at, payer, self._merchant)
+
+    async def store(self, principal: Principal, reference_id: str) -> FileLink:
+        """Keep the receipt among the files, and give a link. Raises NotFound, NoReceipt, Unavailable."""
+        pdf = await self.receipt(principal, reference_id)
+        # The name tells nothing about the payment: links end up in logs.
+        name = f"receipt-{hashlib.sha256(pdf).hexdigest()[:32]}.pdf"
+        await self._files.put(name, BytesIO(pdf))
+        return await self._files.link(name)
+
+
+def money(amount: int, currency: str) -> str:
+    """Write minor units as people read them: 50000 INR is `INR 500.00`."""
+    places = exponent(currency)
+    whole, rest = divmod(amount, 10**places)
+    return f"{currency} {whole:,}" + (f".{rest:0{places}}" if places else "")
+
+
+def _render(payment: PaymentView, paid_at: datetime, payer: str, merchant: str) -> bytes:
+    from fpdf import FPDF  # half a second
+
+    pdf = FPDF(format=_A5)
+    pdf.set_creation_date(paid_at)
+    pdf.set_title("Receipt")
+    pdf.add_page()
+    pdf.set_font("Helvetica", "B", 18)
+    pdf.cell(0, 10, _printable(merchant), new_x="LMARGIN", new_y="NEXT")
+    pdf.set_font("Helvetica", "", 13)
+    pdf.cell(0, 12, "Receipt", new_x="LMARGIN", new_y="NEXT")
+    for name, value in _lines(payment, paid_at, payer):
+        pdf.set_font("Helvetica", "", 9)
+        pdf.set_text_color(90)
+        pdf.cell(38, 6, name)
+        pdf.set_text_color(0)
+        pdf.multi_cell(0, 6, _printable(value), align="L", new_x="LMARGIN", new_y="NEXT")
+    return bytes(pdf.output())
+
+
+def _lines(payment: PaymentView, paid_at: datetime, payer: str) -> list[tuple[str, str]]:
+    lines = [
+        ("Amount", money(payment.amount, payment.currency)),
+        ("Paid on", f"{paid_at:%d %B %Y, %H:%M} UTC"),
+        ("Paid by", payer),
+        ("For", payment.description or payment.service_type),
+        ("Method", payment.payment_method or "-"),
+        ("Payment", payment.razorpay_payment_id or "-"),
+        ("Order", payment.razorpay_order_id or "-"),
+        ("Reference", payment.reference_id),
+    ]
+    if payment.amount_refunded:
+        lines.insert(1, ("Refunded", money(payment.amount_refunded, payment.currency)))
+    return lines
+
+
+def _printable(text: str) -> str:
+    # The fonts every reader has know Latin letters only.
+    return text.encode("latin-1", "replace").decode("latin-1")

@@ -1,0 +1,43 @@
+"""The names of payments and refunds: what clients see, and what the gateway sees."""
+
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import Final
+
+from bson import ObjectId
+
+from kernapay.core.patterns import explain
+
+REFERENCE_PATTERN: Final = explain(
+    r"^PAY_[0-9a-f]{24}_[0-9]{13}_[A-Za-z0-9_-]{16,32}$", "a reference such as PAY_…_…_…"
+)
+REFERENCE_EXAMPLE: Final = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3nXwT5vRk2LmPA"
+RECEIPT_PREFIX: Final = "KP_"
+_RECEIPT: Final = re.compile(rf"{RECEIPT_PREFIX}([0-9a-f]{{24}})")
+
+
+def new_reference_id(user_id: str, at: datetime) -> str:
+    """Make an unguessable reference: its random part has 128 bits, for `status` shows it to anyone."""
+    return f"PAY_{user_id}_{int(at.timestamp() * 1000)}_{secrets.token_urlsafe(16)}"
+
+
+def created_at_of(reference_id: str) -> datetime:
+    """Return the time of creation that a reference carries, in UTC, to the millisecond."""
+    return datetime.fromtimestamp(int(reference_id.split("_")[2]) / 1000, UTC)
+
+
+def receipt_of(payment_id: ObjectId) -> str:
+    """Return the receipt of a payment's order: 27 characters (Razorpay: a receipt has at most 40)."""
+    return f"{RECEIPT_PREFIX}{payment_id}"
+
+
+def new_refund_receipt() -> str:
+    """Make a refund's receipt, which is its idempotency key at the gateway as well."""
+    return f"KPR_{ObjectId()}"
+
+
+def payment_id_of(receipt: object) -> ObjectId | None:
+    """Return the payment's id that a receipt holds; None when the receipt is not one of ours."""
+    match = _RECEIPT.fullmatch(receipt) if isinstance(receipt, str) else None
+    return ObjectId(match[1]) if match else None

@@ -1,0 +1,112 @@
+"""The cache decorator: a repository's query that is answered by the cache, and dropped by what changes it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar, get_type_hints, overload
+
+import msgspec
+
+from kernapay.storage.cache import Cache
+from kernapay.storage.redis import Address
+
+T = TypeVar("T")
+
+
+class CachedQuery(Generic[T]):
+    """A repository's query behind its cache: call it for the decoded value, `encoded` for the stored bytes."""
+
+    def __init__(
+        self,
+        owner: "HasCache",
+        compute: Callable[..., Awaitable[T]],
+        key: str,
+        field: str,
+        ttl: int,
+        decoder: msgspec.json.Decoder[T],
+    ) -> None:
+        self._owner = owner
+        self._compute = compute
+        self._key = key
+        self._field = field
+        self._ttl = ttl
+        self.decoder = decoder
+
+    def address(self, **arguments: object) -> Address:
+        return Address(self._key.format_map(arguments), self._field.format_map(arguments))
+
+    async def encoded(self, **arguments: Any) -> bytes | None:
+        """The value as JSON; on a hit, the stored bytes as they are. None when there is no value."""
+
+        async def compute() -> bytes | None:
+            value = await self._compute(self._owner, **arguments)
+            return None if value is None else msgspec.json.encode(value)
+
+        return await self._owner.cache.fetch(self.address(**arguments), self._ttl, compute)
+
+    async def __call__(self, **arguments: Any) -> T:
+        stored = await self.encoded(**arguments)
+        return self.decoder.decode(stored) if stored is not None else None  # type: ignore[return-value]
+
+    async def evict(self, **arguments: Any) -> None:
+        """Drop the whole entry, every field of it."""
+        await self._owner.cache.evict(self._key.format_map(arguments))
+
+    @asynccontextmanager
+    async def changing(self, **arguments: Any) -> AsyncIterator[None]:
+        """Drop the entry before and after a write to what it is made from.
+
+        Before, should the process die right after the write; after, even if the write seems to have failed: it may
+        have been applied, its answer lost. A reader may still store the old value until a majority has such a write.
+        So whoever repeats a change and finds it made drops the entry as well.
+        """
+        await self.evict(**arguments)
+        try:
+            yield
+        finally:
+            await self.evict(**arguments)
+
+
+class HasCache(Protocol):
+    cache: Cache
+
+
+class cached:
+    """Put a query behind the cache. The return annotation is the cache's schema; arguments are passed by name."""
+
+    def __init__(self, key: str, *, ttl: timedelta, field: str = "value") -> None:
+        self._key = key
+        self._field = field
+        self._ttl = int(ttl.total_seconds())
+
+    def __call__(self, query: Callable[..., Awaitable[T]]) -> "_CachedMethod[T]":
+        return _CachedMethod(query, self._key, self._field, self._ttl)
+
+
+class _CachedMethod(Generic[T]):
+    def __init__(self, query: Callable[..., Awaitable[T]], key: str, field: str, ttl: int) -> None:
+        self._query = query
+        self._key = key
+        self._field = field
+        self._ttl = ttl
+        self.__doc__ = query.__doc__
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "_CachedMethod[T]": ...
+    @overload
+    def __get__(self, instance: HasCache, owner: type) -> CachedQuery[T]: ...
+    def __get__(
+        self, instance: HasCache | None, owner: type
+    ) -> "_CachedMethod[T] | CachedQuery[T]":
+        if instance is None:
+            return self
+        bound: CachedQuery[T] | None = instance.__dict__.get(self._name)
+        if bound is None:
+            decoder = msgspec.json.Decoder(get_type_hints(self._query)["return"])
+            bound = CachedQuery(instance, self._query, self._key, self._field, self._ttl, decoder)
+            # A non-data descriptor: from now on the attribute is found on the instance.
+            instance.__dict__[self._name] = bound
+        return bound

@@ -1,0 +1,140 @@
+"""Clients for Redis in all its forms: one server, Sentinel, Cluster."""
+
+import re
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+AnyRedis = Redis | RedisCluster
+# redis-py would try ten times: 3.9 s a call with the server gone. The cache has its own breaker.
+_OPTIONS: Final[dict[str, Any]] = {
+    "socket_timeout": 0.5,
+    "socket_connect_timeout": 0.5,
+    "health_check_interval": 30,
+}
+# What may follow the hosts: redis-py takes database 0 for whatever is not a number.
+_PATHS: Final = {"": r"(/\d*)?", "+sentinel": r"(/[^/]*(/\d*)?)?", "+cluster": "/?"}
+_SCHEMES: Final = tuple(f"{name}{form}://" for form in _PATHS for name in ("redis", "rediss"))
+_CONNECTIONS: Final = 32
+# A cluster client fails where a pool would wait, so it gets more than a process ever uses at once.
+_CLUSTER_CONNECTIONS: Final = 256
+
+
+class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Follow the master that Sentinel names, and wait for a free connection."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        # Idle ones alone are closed when the master changes; all of them, when the client is.
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+class _Places(NamedTuple):
+    nodes: list[tuple[str, int]]
+    login: dict[str, Any]
+    tls: dict[str, Any]
+
+
+def connect(url: str) -> AnyRedis:
+    """Make a client for `redis://`, `redis+sentinel://h:p,h:p/master/db` or `redis+cluster://h:p,h:p`.
+
+    `rediss` instead of `redis` is TLS; `user:password@` goes before the hosts. Sentinels that want a password of
+    their own get it by `?sentinel_username=…&sentinel_password=…`. Nothing is sent yet. Callers wait for a free
+    connection instead of failing.
+    """
+    split = urlsplit(url)
+    options = {**_OPTIONS, "retry": Retry(NoBackoff(), 1)}
+    if split.scheme.endswith("+sentinel"):
+        return _sentinel(split, options)
+    if split.scheme.endswith("+cluster"):
+        return _cluster(split, options)
+    pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=2, **options)
+    return Redis.from_pool(pool)
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError for an address that `connect` cannot use; nothing is connected.
+
+    The message repeats none of it: it may hold a password.
+    """
+    if not url.startswith(_SCHEMES):
+        raise ValueError(f"must start with one of {', '.join(_SCHEMES)}")
+    try:
+        usable = _is_complete(urlsplit(url))
+        client = connect(url)
+        if isinstance(client, Redis):
+            # Sends nothing, but knows the options.
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, RedisError):
+        usable = False
+    if not usable:
+        raise ValueError(
+            "is malformed: a host is needed, port and database are numbers, options are redis-py's, "
+            "and in a password # / ? @ : % are written %23 %2F %3F %40 %3A %25"
+        )
+
+
+def _is_complete(split: SplitResult) -> bool:
+    form = "".join(split.scheme.partition("+")[1:])
+    login, _, hosts = split.netloc.rpartition("@")
+    nodes = hosts.split(",")
+    return (
+        # A password with one of these in it ends too early.
+        not split.fragment
+        and (form != "" or "@" not in split.query or bool(login))
+        and all(re.fullmatch(r"\S+", urlsplit(f"//{node}").hostname or "") for node in nodes)
+        and (form != "" or len(nodes) == 1)
+        and re.fullmatch(_PATHS[form], split.path) is not None
+    )
+
+
+def _places(split: SplitResult, default_port: int) -> _Places:
+    credentials, _, hosts = split.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    nodes = []
+    for host in hosts.split(","):
+        parts = urlsplit(f"//{host}")
+        nodes.append((parts.hostname or "127.0.0.1", parts.port or default_port))
+    login = {"username": unquote(username) or None, "password": unquote(password) or None}
+    return _Places(nodes, login, {"ssl": True} if split.scheme.startswith("rediss") else {})
+
+
+def _sentinel(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
+    nodes, login, tls = _places(split, 26379)
+    _, master, database = (*split.path.split("/"), "", "")[:3]
+    query = parse_qs(split.query)
+    own = {
+        n: query[f"sentinel_{n}"][0] for n in ("username", "password") if f"sentinel_{n}" in query
+    }
+    once = {**options, "retry": Retry(NoBackoff(), 0)}
+    sentinel = Sentinel(nodes, sentinel_kwargs={**once, **own, **tls})  # type: ignore[no-untyped-call]
+    pool = _SentinelPool(  # type: ignore[no-untyped-call]
+        master or "mymaster",
+        sentinel,
+        db=int(database or 0),
+        max_connections=_CONNECTIONS,
+        timeout=2,
+        **options,
+        **login,
+        **tls,
+    )
+    return Redis.from_pool(pool)
+
+
+def _cluster(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
+    nodes, login, tls = _places(split, 6379)
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in nodes],
+        max_connections=_CLUSTER_CONNECTIONS,
+        **options,
+        **login,
+        **tls,
+    )

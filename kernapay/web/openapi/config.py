@@ -1,0 +1,101 @@
+"""The OpenAPI document and Swagger UI, from local files."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import Request, Router
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Server, Tag
+from litestar.static_files import create_static_files_router
+from litestar.types import Method
+
+from kernapay import __version__
+from kernapay.web.headers import DOCS_PATH
+from kernapay.web.openapi.schema import document
+
+_ASSETS: Final = f"{DOCS_PATH}/assets"
+_SWAGGER: Final = Path(__file__).parent / "static" / "swagger"
+_DESCRIPTION: Final = """\
+Payments through Razorpay that are never lost, doubled or misreported.
+
+1. `POST /v1/api/users/signup`, then `POST /v1/api/users/login`; put the token into **Authorize**.
+2. `POST /v1/api/payments/create` with an `idempotencyKey` of your own. Repeat it as often as you like.
+3. Open Razorpay Checkout with the `orderId` of the answer.
+4. `POST /v1/api/payments/verify` with what Checkout hands to your page.
+
+Amounts are integers in the currency's smallest unit. Times are UTC. Errors are `application/problem+json`.
+"""
+
+
+def openapi_config() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="KernaPay",
+        version=__version__,
+        description=_DESCRIPTION,
+        license=License(name="MIT", identifier="MIT"),
+        contact=Contact(name="KernaPay"),
+        servers=[Server(url="/")],
+        openapi_router=Router(
+            DOCS_PATH, route_handlers=[], include_in_schema=False, before_request=_write
+        ),
+        operation_id_creator=_operation_id,
+        use_handler_docstrings=True,
+        tags=[
+            Tag(name="Users", description="Accounts, signing in and out."),
+            Tag(name="Verification", description="Confirming e-mail address and mobile number."),
+            Tag(name="Payments", description="Creating, verifying and looking up payments."),
+            Tag(name="Webhooks", description="What the gateway calls."),
+            Tag(name="Files", description="Stored receipts and exports."),
+            Tag(
+                name="Administration",
+                description="Accounts, API keys and the audit log. API keys may look at accounts and at the log; "
+                "changes are for people.",
+            ),
+            Tag(name="Reconciliation", description="Comparing our records with the gateway's."),
+            Tag(name="Operations", description="Health and metrics."),
+        ],
+        components=Components(
+            security_schemes={
+                "BearerToken": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="The `token` of the login answer, or an API key.",
+                ),
+                "WebhookSignature": SecurityScheme(
+                    type="apiKey",
+                    name="X-Razorpay-Signature",
+                    security_scheme_in="header",
+                    description="Hex HMAC-SHA256 of the raw body under the webhook secret.",
+                ),
+            }
+        ),
+        security=[{"BearerToken": []}],
+        render_plugins=[
+            SwaggerRenderPlugin(
+                js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+                css_url=f"{_ASSETS}/swagger-ui.css",
+                standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
+                favicon=f'<link rel="icon" href="{_ASSETS}/favicon-32x32.png">',
+            )
+        ],
+    )
+
+
+async def _write(request: Request[Any, Any, Any]) -> None:
+    await asyncio.to_thread(document, request.app)
+
+
+def assets() -> Router:
+    return create_static_files_router(
+        path=_ASSETS, directories=[_SWAGGER], include_in_schema=False, opt={"public": True}
+    )
+
+
+def _operation_id(handler: HTTPRouteHandler, _: Method, __: list[Any]) -> str:
+    """`PaymentController.create` reads as `payments_create`."""
+    resource = (sorted(handler.resolve_tags()) or ["kernapay"])[0].lower()
+    return f"{resource}_{handler.handler_name}"

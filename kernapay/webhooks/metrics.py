@@ -1,0 +1,7 @@
+"""What is counted of webhooks."""
+
+from typing import Final
+
+from prometheus_client import Counter
+
+WEBHOOKS: Final = Counter("kernapay_webhooks_total", "Webhooks received, by outcome", ("outcome",))
