@@ -5,23 +5,29 @@ from typing import Any
 
 import httpx
 from bson import ObjectId
-from pymongo.database import Database
 
+from tests.aliases import Json, Store, json_of
 from tests.factories import (
     event_body,
+    event_headers,
     payment_body,
     sign_up_body,
-    signature_of,
-    unique,
 )
-from tests.stack import WEBHOOK_PATH, WEBHOOK_SECRET, Sandbox
+from tests.stack import WEBHOOK_PATH, WEBHOOK_SECRET, Sandbox, bearer
 
 USERS = "/v1/api/users"
 PAYMENTS = "/v1/api/payments"
+VERIFICATION = "/v1/api/verification"
+ADMIN = "/v1/api/admin"
+ADMIN_USERS = f"{ADMIN}/users"
+API_KEYS = f"{ADMIN}/api-keys"
+AUDIT = f"{ADMIN}/audit"
+EVENTS = "/v1/api/webhooks/events"
+REPORTS = "/v1/api/reconciliation/reports"
 
 
 class Actor:
-    """Somebody signed in at the API. `device` signs in once more, `at` uses another process."""
+    """Somebody signed in. `device` signs in once more, `at` uses another process."""
 
     def __init__(
         self, client: httpx.Client, user: Mapping[str, Any], password: str, token: str
@@ -39,7 +45,7 @@ class Actor:
         return log_in(self.client, self.email, self.password)
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        headers = {**bearer(self.token), **options.pop("headers", {})}
         return self.client.request(method, path, headers=headers, **options)
 
     def profile(self) -> httpx.Response:
@@ -52,19 +58,19 @@ class Actor:
         return self.call("POST", f"{USERS}/logout")
 
     def create(self, body: Any = None, key: str | None = None, **changes: Any) -> httpx.Response:
-        """Ask for a payment; `key` goes into the header, `body` replaces the whole body."""
+        """Create a payment; `key` goes into the header, `body` replaces the whole body."""
         headers = {} if key is None else {"Idempotency-Key": key}
         body = payment_body(**changes) if body is None else body
         return self.call("POST", f"{PAYMENTS}/create", json=body, headers=headers)
 
-    def new_payment(self, **changes: Any) -> dict[str, Any]:
-        """Create a payment that must succeed; its data."""
+    def new_payment(self, **changes: Any) -> Json:
+        """Create a payment that must succeed; return its data."""
         answer = self.create(**changes)
         assert answer.status_code == 201, answer.text
-        return answer.json()["data"]
+        return data_of(answer)
 
-    def buy(self, sandbox: Sandbox, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Create a payment, pay it and verify it: its data and what Checkout gave."""
+    def buy(self, sandbox: Sandbox, **changes: Any) -> tuple[Json, Json]:
+        """Create a payment, pay it and verify it; return its data and what Checkout gave."""
         payment = self.new_payment(**changes)
         checkout = sandbox.pay(payment["orderId"])
         answer = verify(self.client, payment, checkout)
@@ -77,30 +83,30 @@ class Actor:
     def show(self, reference_id: str) -> httpx.Response:
         return self.call("GET", f"{PAYMENTS}/{reference_id}")
 
-    def seen(self, reference_id: str) -> dict[str, Any]:
-        """The payment as its owner sees it."""
+    def seen(self, reference_id: str) -> Json:
+        """Return the payment as its owner sees it."""
         answer = self.show(reference_id)
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return json_of(answer)
 
 
 class People:
-    """Opens accounts; no two tests share one."""
+    """Open accounts; no two tests share one."""
 
-    def __init__(self, client: httpx.Client, store: Database[dict[str, Any]]) -> None:
-        self._client = client
+    def __init__(self, client: httpx.Client, store: Store) -> None:
+        self.client = client
         self._store = store
 
     def new(self, role: str = "USER", **changes: Any) -> Actor:
-        # Only an operator makes these; the account becomes one before anybody has asked for it.
+        # Only an operator makes these; nobody has read the account yet, so no cache holds its old role.
         appointed = role in ("ADMIN", "LAB_ASSISTANT")
         body = sign_up_body(type="USER" if appointed else role, **changes)
-        answer = self._client.post(f"{USERS}/signup", json=body)
+        answer = self.client.post(f"{USERS}/signup", json=body)
         assert answer.status_code == 201, answer.text
         if appointed:
             where = {"_id": ObjectId(answer.json()["_id"])}
             self._store.users.update_one(where, {"$set": {"type": role}})
-        return log_in(self._client, body["email"], body["password"])
+        return log_in(self.client, body["email"], body["password"])
 
 
 def log_in(client: httpx.Client, email: str, password: str) -> Actor:
@@ -112,7 +118,7 @@ def log_in(client: httpx.Client, email: str, password: str) -> Actor:
 def verify(
     client: httpx.Client, payment: Mapping[str, Any], checkout: Mapping[str, Any], **changes: Any
 ) -> httpx.Response:
-    """What the shop's page sends after Checkout."""
+    """Send what the shop's page sends after Checkout."""
     body = {
         "razorpayOrderId": checkout["razorpay_order_id"],
         "razorpayPaymentId": checkout["razorpay_payment_id"],
@@ -123,11 +129,17 @@ def verify(
     return client.post(f"{PAYMENTS}/verify", json=body)
 
 
-def status(client: httpx.Client, payment: Mapping[str, Any]) -> dict[str, Any]:
-    """What anyone with the reference sees."""
+def status(client: httpx.Client, payment: Mapping[str, Any]) -> Json:
+    """Return what anyone with the reference sees."""
     answer = client.get(f"{PAYMENTS}/status/{payment['referenceId']}")
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    return json_of(answer)
+
+
+def data_of(answer: httpx.Response) -> Json:
+    """Return the `data` of an answer."""
+    data: Json = answer.json()["data"]
+    return data
 
 
 def send_event(
@@ -139,24 +151,19 @@ def send_event(
     secret: str = WEBHOOK_SECRET,
     **entities: Mapping[str, Any],
 ) -> httpx.Response:
-    """Play the gateway: post a signed event."""
+    """Post a signed event, as the gateway does."""
     body = event_body(name, **entities) if body is None else body
-    signature = signature_of(body, secret)
-    headers = {
-        "Content-Type": "application/json",
-        "X-Razorpay-Signature": signature,
-        "X-Razorpay-Event-Id": event_id or unique("evt_"),
-    }
+    headers = event_headers(body, event_id, secret)
     return client.post(WEBHOOK_PATH, content=body, headers=headers)
 
 
 def assert_problem(
     answer: httpx.Response, status_code: int, field: str | None = None, code: str | None = None
-) -> dict[str, Any]:
-    """The answer is this problem, in the form of RFC 9457; its document."""
+) -> Json:
+    """Assert that the answer is this problem, in the form of RFC 9457; return its document."""
     assert answer.status_code == status_code, f"{answer.status_code}: {answer.text}"
     assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
+    problem = json_of(answer)
     assert problem["status"] == status_code
     assert problem["title"]
     assert problem["detail"]

@@ -1,36 +1,36 @@
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from litestar import Litestar
-from pymongo.database import Database
 from redis import Redis
 
 from kernapay.app import create_app
 from kernapay.bootstrap.services import Services
-from kernapay.config.settings import load_settings
+from kernapay.core.clock import Clock, now
 from kernapay.devstack.servers import MongoServer
-from kernapay.storage.migrations import Migrator
-from kernapay.storage.mongo import open_database
-from tests import secrecy
+from kernapay.gateway.base import PaymentGateway
+from tests import command_line, secrecy
 from tests.actors import Actor, People
+from tests.aliases import Json, Store, json_of
 from tests.clusters.nodes import RedisNode
+from tests.clusters.proxy import Proxy
+from tests.clusters.topologies import RedisCluster, RedisSentinel
+from tests.command_line import RunKernapay
+from tests.databases import open_migrated_store, open_store
+from tests.environment import REQUIRED, api_environment, settings_from
+from tests.in_process import InProcess, InProcessClient
 from tests.stack import (
-    JWT_SECRET,
-    KEY_ID,
-    KEY_SECRET,
-    LIVE_KEY_ID,
-    LIVE_KEY_SECRET,
     PREVIOUS_WEBHOOK_SECRET,
-    WEBHOOK_SECRET,
     Api,
     Sandbox,
-    Server,
+    SandboxServer,
+    StartApi,
+    StartWorker,
     Worker,
 )
 from tests.tripwire import tripwire
@@ -107,18 +107,34 @@ def redis_url(redis_server: RedisNode) -> str:
 
 @pytest.fixture(scope="session")
 def fresh_database() -> Callable[[], str]:
-    """Give a new database name; with `mongo_server.database_url(name)` it becomes a URL."""
+    """Return a new database name; with `mongo_server.database_url(name)` it becomes a URL."""
     numbers = count(1)
     return lambda: f"fresh_{next(numbers)}"
 
 
 @pytest.fixture(scope="session")
-def store(mongo_url: str) -> Iterator[Database[dict[str, Any]]]:
+def store(mongo_url: str) -> Iterator[Store]:
     """This worker's database, migrated: to look behind the API. Not from an event loop."""
-    client, database = open_database(mongo_url)
-    Migrator(database).up()
-    yield database
-    client.close()
+    with open_migrated_store(mongo_url) as database:
+        yield database
+
+
+@pytest.fixture
+def empty_database_url(
+    mongo_server: MongoServer, fresh_database: Callable[[], str]
+) -> Iterator[str]:
+    """The URL of a database without migrations; it is dropped when the test ends."""
+    url = mongo_server.database_url(fresh_database())
+    yield url
+    with open_store(url) as database:
+        database.client.drop_database(database.name)
+
+
+@pytest.fixture
+def empty_database(empty_database_url: str) -> Iterator[Store]:
+    """The database at `empty_database_url`."""
+    with open_store(empty_database_url) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")
@@ -128,15 +144,38 @@ def redis_client(redis_server: RedisNode) -> Iterator[Redis]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
+    """A Redis master with a replica, behind three sentinels."""
+    with RedisSentinel(tmp_path_factory.mktemp("sentinel")) as sentinel:
+        yield sentinel
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A Redis Cluster of three masters."""
+    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def mongo_proxy(mongo_server: MongoServer) -> Iterator[Proxy]:
+    """A way to this worker's mongod that can be slowed down, held up and cut."""
+    with Proxy(mongo_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def redis_proxy(redis_server: RedisNode) -> Iterator[Proxy]:
+    """A way to this worker's Valkey server that can be slowed down, held up and cut."""
+    with Proxy(redis_server.port) as proxy:
+        yield proxy
+
+
 @pytest.fixture(scope="session")
-def _sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(
-        "sandbox",
-        tmp_path_factory.mktemp("sandbox"),
-        ["kernapay.sandbox"],
-        {"SANDBOX_KEYS": f"{KEY_ID}:{KEY_SECRET},{LIVE_KEY_ID}:{LIVE_KEY_SECRET}"},
-        "/_sandbox/health",
-    )
+def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+    """The sandbox of this worker, launched; leave it running."""
+    server = SandboxServer(tmp_path_factory.mktemp("sandbox"))
     try:
         yield server.launch()
     finally:
@@ -144,45 +183,34 @@ def _sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 
 @pytest.fixture(scope="session")
-def api_env(mongo_url: str, redis_url: str, _sandbox_server: Server) -> dict[str, str]:
+def api_env(
+    mongo_url: str,
+    redis_url: str,
+    sandbox_server: SandboxServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, str]:
     """The environment of an API of this worker."""
-    return {
-        "APP_ENV": "test",
-        "MONGODB_URL": mongo_url,
-        "REDIS_URL": redis_url,
-        "JWT_SECRET": JWT_SECRET,
-        "SALT_ROUNDS": "4",
-        "RAZORPAY_KEY_ID": KEY_ID,
-        "RAZORPAY_KEY_SECRET": KEY_SECRET,
-        "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
-        "RAZORPAY_WEBHOOK_SECRET_PREVIOUS": PREVIOUS_WEBHOOK_SECRET,
-        "RAZORPAY_BASE_URL": _sandbox_server.url,
-        "RAZORPAY_TIMEOUT": "5s",
-        "RATE_LIMITS": "false",
-    }
+    return api_environment(
+        mongo_url,
+        redis_url,
+        sandbox_server.url,
+        tmp_path_factory.mktemp("files"),
+        RAZORPAY_TIMEOUT="5s",
+        RAZORPAY_WEBHOOK_SECRET_PREVIOUS=PREVIOUS_WEBHOOK_SECRET,
+    )
 
 
 @pytest.fixture(scope="session")
 def api_server(
     api_env: dict[str, str],
-    store: Database[dict[str, Any]],
-    _sandbox_server: Server,
+    store: Store,
+    sandbox_server: SandboxServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Api]:
     """The API of this worker as a real process, beside its sandbox; leave it running."""
-    server = Api(tmp_path_factory.mktemp("api"), api_env)
-    try:
-        server.launch()
-        _sandbox_server.wait()
-        yield server.wait()
-    finally:
-        server.kill()
-    _assert_clean(server)
-
-
-def _assert_clean(server: Api) -> None:
-    unforeseen = [entry.get("exception") for entry in server.log_entries("unhandled_error")]
-    assert not unforeseen, unforeseen[0]
+    with Api(tmp_path_factory.mktemp("api"), api_env) as server:
+        sandbox_server.wait()
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -190,12 +218,8 @@ def second_api(
     api_env: dict[str, str], api_server: Api, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:
     """Another process of the same service, with two workers; leave it running."""
-    server = Api(tmp_path_factory.mktemp("api"), api_env, workers=2)
-    try:
-        yield server.launch().wait()
-    finally:
-        server.kill()
-    _assert_clean(server)
+    with Api(tmp_path_factory.mktemp("api"), api_env, workers=2) as server:
+        yield server
 
 
 @pytest.fixture
@@ -204,58 +228,72 @@ def api(api_server: Api) -> httpx.Client:
     return api_server.client
 
 
+@pytest.fixture(scope="session")
+def served_document(api_server: Api) -> Json:
+    """The OpenAPI document that this worker's API serves."""
+    return json_of(api_server.client.get("/docs/openapi.json"))
+
+
 @pytest.fixture
-def sandbox(api_server: Api, _sandbox_server: Server) -> Iterator[Sandbox]:
-    """The gateway of this worker's APIs. Faults, clock and webhooks are as before when the test ends."""
-    sandbox = Sandbox(_sandbox_server.url)
-    yield sandbox
-    sandbox.clear()
-    sandbox.client.close()
+def sandbox(api_server: Api, sandbox_server: SandboxServer) -> Iterator[Sandbox]:
+    """The gateway of this worker's APIs; its faults, clock and webhooks are reset when the test ends."""
+    with Sandbox(sandbox_server.url) as sandbox:
+        yield sandbox
+        sandbox.clear()
 
 
 @pytest.fixture
 def start_api(
     api_env: dict[str, str],
-    store: Database[dict[str, Any]],
-    _sandbox_server: Server,
+    store: Store,
+    sandbox_server: SandboxServer,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[..., Api]]:
-    """Start further APIs: `start_api(VARIABLE="value")` changes their environment, `workers=2` makes more."""
-    started: list[Api] = []
+) -> Iterator[StartApi]:
+    """Start further APIs: `start_api(2, VARIABLE="value")` has two workers and another environment."""
+    with ExitStack() as started:
 
-    def start(*, workers: int = 1, **env: str) -> Api:
-        server = Api(tmp_path_factory.mktemp("api"), {**api_env, **env}, workers=workers)
-        started.append(server)
-        return server.launch().wait()
+        def start(workers: int = 1, /, **env: str) -> Api:
+            server = Api(tmp_path_factory.mktemp("api"), {**api_env, **env}, workers=workers)
+            return started.enter_context(server)
 
-    yield start
-    for server in started:
-        server.kill()
-    for server in started:
-        _assert_clean(server)
+        yield start
 
 
 @pytest.fixture
 def start_worker(
-    api_env: dict[str, str],
-    store: Database[dict[str, Any]],
-    _sandbox_server: Server,
-    tmp_path: Path,
-) -> Iterator[Callable[..., Worker]]:
-    """Start workers: `start_worker(VARIABLE="value")`; stopped when the test ends."""
-    started: list[Worker] = []
+    api_env: dict[str, str], store: Store, sandbox_server: SandboxServer, tmp_path: Path
+) -> Iterator[StartWorker]:
+    """Start workers: `start_worker(VARIABLE="value")`; killed when the test ends."""
+    numbers = count()
+    with ExitStack() as started:
 
-    def start(**env: str) -> Worker:
-        started.append(Worker(tmp_path / f"worker-{len(started)}", {**api_env, **env}))
-        return started[-1].start()
+        def start(**env: str) -> Worker:
+            worker = Worker(tmp_path / f"worker-{next(numbers)}", {**api_env, **env})
+            started.callback(worker.kill)
+            return worker.start()
 
-    yield start
-    for worker in started:
-        worker.kill()
+        yield start
 
 
 @pytest.fixture
-def people(api: httpx.Client, store: Database[dict[str, Any]]) -> People:
+def run_kernapay(api_env: dict[str, str], tmp_path: Path) -> RunKernapay:
+    """Run `kernapay …` in an empty folder: `run_kernapay("audit", VARIABLE="value")`.
+
+    The environment is that of this worker's API; None takes a variable away.
+    """
+    return lambda *arguments, **env: command_line.run_command(
+        *arguments, env={**api_env, **env}, cwd=tmp_path
+    )
+
+
+@pytest.fixture(scope="session")
+def application() -> Litestar:
+    """The application as it would be served; nothing is connected."""
+    return create_app(settings_from(REQUIRED))
+
+
+@pytest.fixture
+def people(api: httpx.Client, store: Store) -> People:
     """Opens accounts: `people.new("ADMIN")` is signed in."""
     return People(api, store)
 
@@ -272,38 +310,18 @@ def admin(people: People) -> Actor:
     return people.new("ADMIN")
 
 
-class InProcessClient(httpx.AsyncClient):
-    """A client of an application on the test's own event loop, so that its parts can be used as well."""
-
-    def __init__(self, app: Litestar) -> None:
-        super().__init__(
-            transport=httpx.ASGITransport(app),
-            base_url="http://in-process",
-            event_hooks=secrecy.async_hooks(),
-        )
-        self.app = app
-
-
-InProcess = Callable[..., AbstractAsyncContextManager[InProcessClient]]
-
-
 @pytest.fixture
-def in_process(api_env: dict[str, str], store: Database[dict[str, Any]]) -> InProcess:
-    """Run the application in this process, one at a time, for tests that pass a collaborator.
-
-    `async with in_process(clock=…, gateway=…, salt_rounds=4, …) as client`: the two are arguments of
-    `Services`, everything else is a setting. `client.app.state.services` has the parts.
-    """
+def in_process(api_env: dict[str, str], store: Store) -> InProcess:
+    """Run the application in this process, one at a time, for tests that pass a collaborator."""
 
     @asynccontextmanager
-    async def run(**changes: Any) -> AsyncIterator[InProcessClient]:
-        parts = {name: changes.pop(name) for name in ("clock", "gateway") if name in changes}
-        given = {name.lower(): value for name, value in api_env.items()}
-        settings = load_settings(None, **{**given, **changes})
-        services = Services(settings, **parts)
+    async def run(
+        *, clock: Clock = now, gateway: PaymentGateway | None = None, **changes: object
+    ) -> AsyncIterator[InProcessClient]:
+        settings = settings_from(api_env, **changes)
+        services = Services(settings, clock=clock, gateway=gateway)
         app = create_app(settings, services)
-        app.state.services = services
-        async with app.lifespan(), InProcessClient(app) as client:
+        async with app.lifespan(), InProcessClient(app, services) as client:
             yield client
 
     return run

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tests.aliases import Json
 from tests.stack import WEBHOOK_SECRET
 
 PASSWORD = "correct horse battery"
@@ -21,7 +22,7 @@ def new_email() -> str:
     return f"{unique('asha.')}@example.com"
 
 
-def sign_up_body(**changes: Any) -> dict[str, Any]:
+def sign_up_body(**changes: Any) -> Json:
     return {
         "email": new_email(),
         "name": "Asha Rao",
@@ -34,7 +35,7 @@ def sign_up_body(**changes: Any) -> dict[str, Any]:
     }
 
 
-def payment_body(**changes: Any) -> dict[str, Any]:
+def payment_body(**changes: Any) -> Json:
     return {
         "amount": 50000,
         "currency": "INR",
@@ -46,12 +47,12 @@ def payment_body(**changes: Any) -> dict[str, Any]:
     }
 
 
-def without(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def without(body: Mapping[str, Any], *names: str) -> Json:
     return {name: value for name, value in body.items() if name not in names}
 
 
-def gateway_payment(order_id: str, **changes: Any) -> dict[str, Any]:
-    """A payment as the gateway writes it."""
+def gateway_payment(order_id: str, **changes: Any) -> Json:
+    """Return a payment as the gateway writes it."""
     return {
         "id": f"pay_{secrets.token_hex(7)}",
         "entity": "payment",
@@ -69,7 +70,7 @@ def gateway_payment(order_id: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def failed_payment(order_id: str, **changes: Any) -> dict[str, Any]:
+def failed_payment(order_id: str, **changes: Any) -> Json:
     return gateway_payment(
         order_id,
         **{
@@ -82,8 +83,8 @@ def failed_payment(order_id: str, **changes: Any) -> dict[str, Any]:
     )
 
 
-def gateway_refund(payment: Mapping[str, Any], amount: int, **changes: Any) -> dict[str, Any]:
-    """A refund as the gateway writes it."""
+def gateway_refund(payment: Mapping[str, Any], amount: int, **changes: Any) -> Json:
+    """Return a refund as the gateway writes it."""
     return {
         "id": f"rfnd_{secrets.token_hex(7)}",
         "entity": "refund",
@@ -99,7 +100,7 @@ def gateway_refund(payment: Mapping[str, Any], amount: int, **changes: Any) -> d
 
 
 def event_body(name: str, **entities: Mapping[str, Any]) -> bytes:
-    """A webhook's bytes; `payment=`, `refund=`, `order=` are its entities."""
+    """Return a webhook's bytes; `payment=`, `refund=`, `order=` are its entities."""
     return msgspec.json.encode(
         {
             "entity": "event",
@@ -110,6 +111,17 @@ def event_body(name: str, **entities: Mapping[str, Any]) -> bytes:
             "created_at": 1_760_000_200,
         }
     )
+
+
+def event_headers(
+    body: bytes, event_id: str | None = None, secret: str = WEBHOOK_SECRET
+) -> dict[str, str]:
+    """Return the headers of a webhook that the gateway has signed; its id is new unless given."""
+    return {
+        "Content-Type": "application/json",
+        "X-Razorpay-Signature": signature_of(body, secret),
+        "X-Razorpay-Event-Id": event_id or unique("evt_"),
+    }
 
 
 def signature_of(body: bytes, secret: str = WEBHOOK_SECRET) -> str:

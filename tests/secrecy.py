@@ -47,7 +47,7 @@ _STORED_SHAPES: Final = {
 
 
 def hooks() -> dict[str, Any]:
-    """Give the `event_hooks` of a client that learns what it sends and gets."""
+    """Return the `event_hooks` of a client that learns what it sends and receives."""
 
     def learn(answer: httpx.Response) -> None:
         answer.read()
@@ -57,7 +57,7 @@ def hooks() -> dict[str, Any]:
 
 
 def async_hooks() -> dict[str, Any]:
-    """Give the `event_hooks` of an asynchronous client."""
+    """Return the `event_hooks` of an asynchronous client."""
 
     async def learn(answer: httpx.Response) -> None:
         await answer.aread()
@@ -111,7 +111,7 @@ def learn_word(word: str) -> None:
 
 
 def leaks(folder: Path) -> Iterator[str]:
-    """Search what was captured, and the logs and metrics under a folder; say what was found where."""
+    """Search what was captured, and the logs and metrics under a folder; yield what was found where."""
     yield from leaks_in("the output of an application inside a test", "".join(captured))
     for path in sorted((*folder.rglob("*.log"), *folder.rglob("*.metrics"))):
         # `kernapay dev` tells the accounts of its demo on the screen; its services have logs of their own.

@@ -3,11 +3,10 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import httpx
 import msgspec
@@ -16,6 +15,8 @@ from kernapay.devstack.ports import HOST, free_port
 from kernapay.devstack.process import Process
 from kernapay.devstack.stack import answers
 from tests import secrecy
+from tests.aliases import Json, json_of
+from tests.waiting import eventually as eventually  # for modules that have not moved on
 
 KEY_ID = "rzp_test_kernapay"
 KEY_SECRET = "sandbox_secret_kernapay_0001"
@@ -34,21 +35,15 @@ secrecy.confidential.update(
     )
 )
 
-ResultT = TypeVar("ResultT")
-
-
-def eventually(look: Callable[[], ResultT], timeout: float = 10) -> ResultT:
-    """Look until there is something to see; fail after the timeout in seconds."""
-    deadline = time.monotonic() + timeout
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"still {seen!r} after {timeout} s"
-        time.sleep(0.02)
-    return seen
-
 
 def bare_environment() -> dict[str, str]:
-    """What a child needs of ours; nobody's own settings."""
+    """Return the variables that a child process needs, without anybody's settings."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that carries a token or an API key."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 class Server:
@@ -85,6 +80,17 @@ class Server:
         self.process.wait_ready(60)
         return self
 
+    def __enter__(self) -> Self:
+        """Launch it and wait until it answers."""
+        try:
+            return self.launch().wait()
+        except BaseException:
+            self.kill()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.kill()
+
     def signal(self, number: signal.Signals) -> None:
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
@@ -96,8 +102,8 @@ class Server:
     def log(self) -> str:
         return self.process.log.read_text() if self.process.log.exists() else ""
 
-    def log_entries(self, event: str | None = None, **fields: object) -> list[dict[str, Any]]:
-        """The log's JSON lines with this event and these fields."""
+    def log_entries(self, event: str | None = None, **fields: object) -> list[Json]:
+        """Return the log's JSON lines with this event and these fields."""
         entries = []
         for line in self.log().splitlines():
             with suppress(msgspec.DecodeError):
@@ -105,6 +111,15 @@ class Server:
                 if event in (None, entry.get("event")) and fields.items() <= entry.items():
                     entries.append(entry)
         return entries
+
+
+class SandboxServer(Server):
+    """`kernapay sandbox` without a file, for the tests' key and the live one."""
+
+    def __init__(self, home: Path, **env: str) -> None:
+        keys = f"{KEY_ID}:{KEY_SECRET},{LIVE_KEY_ID}:{LIVE_KEY_SECRET}"
+        env = {"SANDBOX_KEYS": keys, **env}
+        super().__init__("sandbox", home, ["kernapay.sandbox"], env, "/_sandbox/health")
 
 
 class Api(Server):
@@ -118,20 +133,31 @@ class Api(Server):
         super().__init__("api", home, arguments, env, "/health/live", port)
         self._metrics_token = env["METRICS_TOKEN"]
 
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        super().__exit__(kind)
+        if kind is None:
+            self.assert_no_unhandled_errors()
+
+    def assert_no_unhandled_errors(self) -> None:
+        errors = [entry.get("exception") for entry in self.log_entries("unhandled_error")]
+        assert not errors, errors[0]
+
     def kill(self) -> None:
         if self.process.is_running and not self.client.is_closed:
-            # One that was made to hang, or is on its way out, has none to give.
+            # An API that was made to hang, or is shutting down, does not answer.
             with suppress(httpx.TransportError):
-                self._keep_metrics()
+                self._store_metrics()
         super().kill()
 
-    def _keep_metrics(self) -> None:
-        headers = {"Authorization": f"Bearer {self._metrics_token}"}
-        answer = self.client.get("/metrics", headers=headers, timeout=2)
+    def _store_metrics(self) -> None:
+        answer = self.client.get("/metrics", headers=bearer(self._metrics_token), timeout=2)
         assert answer.status_code == 200, answer.text
-        kept = self.process.log.with_suffix(".metrics")
-        with kept.open("a") as metrics:
+        with self.process.log.with_suffix(".metrics").open("a") as metrics:
             metrics.write(answer.text)
+
+
+class StartApi(Protocol):
+    def __call__(self, workers: int = 1, /, **env: str) -> Api: ...
 
 
 class Worker(Process):
@@ -143,12 +169,16 @@ class Worker(Process):
             home,
             (sys.executable, "-m", "kernapay", "worker"),
             {**bare_environment(), **env},
-            lambda: "worker_started" in self.tail(50),
+            lambda: "worker_started" in self.log.read_text(),
         )
 
 
+class StartWorker(Protocol):
+    def __call__(self, **env: str) -> Worker: ...
+
+
 class Sandbox:
-    """Razorpay as the tests play it: the customer, the dashboard, the weather."""
+    """A client of the sandbox: of Razorpay's API, and of the calls that play customers and faults."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -160,62 +190,73 @@ class Sandbox:
             event_hooks=secrecy.hooks(),
         )
 
-    def call(self, method: str, path: str, body: object = None, **params: Any) -> Any:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def call(self, method: str, path: str, body: object = None, **params: Any) -> Json:
         answer = self.client.request(
             method, path, json=body, params={k: v for k, v in params.items() if v is not None}
         )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json() if answer.content else None
+        return json_of(answer) if answer.content else {}
 
-    def pay(self, order_id: str, outcome: str = "success", **play: Any) -> dict[str, Any]:
-        """What Checkout hands to the page: ids and signature, or an error."""
+    def items(self, path: str, **params: Any) -> list[Json]:
+        """Return the items of a collection of Razorpay's API."""
+        found: list[Json] = self.call("GET", path, **params)["items"]
+        return found
+
+    def pay(self, order_id: str, outcome: str = "success", **play: Any) -> Json:
+        """Let the customer pay; return what Checkout hands to the page: ids and signature, or an error."""
         return self.call(
             "POST", "/_sandbox/pay", {"order_id": order_id, "outcome": outcome, **play}
         )
 
-    def payment(self, payment_id: str) -> dict[str, Any]:
-        """The payment as the gateway has it."""
+    def payment(self, payment_id: str) -> Json:
+        """Return the payment as the gateway has it."""
         return self.call("GET", f"/v1/payments/{payment_id}")
 
-    def refund(self, payment_id: str, amount: int | None = None) -> dict[str, Any]:
+    def refund(self, payment_id: str, amount: int | None = None) -> Json:
         body = {} if amount is None else {"amount": amount}
         return self.call("POST", f"/v1/payments/{payment_id}/refund", body)
 
-    def order(self, amount: int = 50000, receipt: str | None = None) -> dict[str, Any]:
-        """An order made past KernaPay."""
+    def order(self, amount: int = 50000, receipt: str | None = None) -> Json:
+        """Create an order past KernaPay."""
         body = {"amount": amount, "currency": "INR", "receipt": receipt}
         return self.call("POST", "/v1/orders", {k: v for k, v in body.items() if v is not None})
 
-    def orders(self, receipt: str) -> list[dict[str, Any]]:
-        return self.call("GET", "/v1/orders", receipt=receipt)["items"]
+    def orders(self, receipt: str) -> list[Json]:
+        return self.items("/v1/orders", receipt=receipt)
 
     def order_count(self) -> int:
-        return self.call("GET", "/_sandbox/overview")["counts"]["order"]
+        return int(self.call("GET", "/_sandbox/overview")["counts"]["order"])
 
-    def fault(self, name: str, times: int | None = 1, **more: Any) -> dict[str, Any]:
+    def fault(self, name: str, times: int | None = 1, **more: Any) -> Json:
         """Arm a fault; `route`, `method` and `options` as the sandbox knows them."""
         return self.call("POST", "/_sandbox/faults", {"name": name, "times": times, **more})
 
     def hits(self, fault: Mapping[str, Any]) -> int:
-        found = self.call("GET", "/_sandbox/faults")["items"]
-        return next((f["hits"] for f in found if f["id"] == fault["id"]), fault["times"])
+        armed = {each["id"]: each["hits"] for each in self.items("/_sandbox/faults")}
+        return int(armed.get(fault["id"], fault["times"]))
 
     def clear(self) -> None:
-        """Fair weather again: no faults, the real time, no webhooks."""
+        """Disarm the faults, set the real time, remove the webhooks."""
         self.call("DELETE", "/_sandbox/faults")
         self.call("POST", "/_sandbox/clock", {"reset": True})
-        for endpoint in self.call("GET", "/_sandbox/webhooks")["items"]:
+        for endpoint in self.items("/_sandbox/webhooks"):
             self.call("DELETE", f"/_sandbox/webhooks/{endpoint['id']}")
 
     def deliver_to(
         self, url: str, secret: str = WEBHOOK_SECRET, events: tuple[str, ...] = ()
-    ) -> dict[str, Any]:
-        """Register a webhook at an API; it goes when the test ends."""
+    ) -> Json:
+        """Register an API's webhook; `clear` removes it."""
         body = {"url": url + WEBHOOK_PATH, "secret": secret, "events": list(events)}
         return self.call("POST", "/_sandbox/webhooks", body)
 
-    def deliveries(self, **which: str) -> list[dict[str, Any]]:
-        return self.call("GET", "/_sandbox/deliveries", **which)["items"]
+    def deliveries(self, **which: str) -> list[Json]:
+        return self.items("/_sandbox/deliveries", **which)
 
     def advance(self, seconds: float) -> None:
         self.call("POST", "/_sandbox/clock", {"advance": seconds})

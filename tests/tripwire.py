@@ -1,4 +1,4 @@
-"""An alarm for MongoDB commands that start on an event loop: they would hold up all other requests."""
+"""Find MongoDB commands that start on an event loop: they would hold up all other requests."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from pymongo import monitoring
 
 
 class Tripwire(monitoring.CommandListener):
-    """Notes the commands, of every client made after it is registered."""
+    """Note such commands of every client made after it is registered."""
 
     def __init__(self) -> None:
         self.tripped: list[str] = []

@@ -1,4 +1,4 @@
-"""What KernaPay needs of a payment gateway, and what can go wrong there."""
+"""The protocol of a payment gateway: its calls, its entities and its errors."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,7 +10,10 @@ from kernapay.core.errors import RetryLater, UpstreamError
 
 
 class GatewayError(UpstreamError):
-    """The gateway did not do what was asked. Keeps its status, code, field and reason for the log."""
+    """The gateway did not carry out a call.
+
+    `http_status`, `gateway_code`, `gateway_field` and `reason` are the gateway's own. Clients see only `detail`.
+    """
 
     code = "gateway_error"
     title = "Payment gateway error"
@@ -33,28 +36,31 @@ class GatewayError(UpstreamError):
 
 
 class GatewayRejected(GatewayError):
-    """The gateway understood and refused: nothing was done, and a repeat would be refused again."""
+    """The gateway refused the request. Nothing was done, and a repeat would be refused again."""
 
     code = "gateway_rejected"
 
 
 class GatewayUnknown(RetryLater, GatewayError):
-    """No usable answer: the work may or may not have been done. Ask before repeating."""
+    """The gateway gave no usable answer, so it may or may not have carried out the request.
+
+    Look up the result at the gateway before you repeat a call that changes something.
+    """
 
     code = "gateway_unavailable"
     title = "Payment gateway unavailable"
 
-    def __init__(self, detail: str, **facts: Any) -> None:
-        super().__init__(detail, **{"retry_after": 5, **facts})
+    def __init__(self, detail: str, **details: Any) -> None:
+        super().__init__(detail, **{"retry_after": 5, **details})
 
 
 class GatewayBusy(GatewayUnknown):
-    """The gateway's rate limit: nothing was done."""
+    """The gateway has too many requests at present, or is still working on this one."""
 
     code = "gateway_busy"
 
 
-# Entities are read tolerantly: the gateway adds fields, and writes empty notes as a list.
+# These structs declare only the fields we use: Razorpay adds fields, and sends empty notes as a list.
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -89,7 +95,7 @@ class GatewayPayment(msgspec.Struct, frozen=True):
 
     @property
     def is_captured(self) -> bool:
-        """Whether the merchant got the money."""
+        """Whether the money was captured for the merchant, even if it was refunded since."""
         return self.captured or self.status == "captured"
 
 
@@ -107,7 +113,10 @@ class GatewayRefund(msgspec.Struct, frozen=True):
 
 
 class PaymentGateway(Protocol):
-    """Every call may raise GatewayRejected, GatewayBusy or GatewayUnknown; amounts are in minor units."""
+    """The calls of a gateway. Each may raise GatewayRejected, GatewayBusy or GatewayUnknown.
+
+    Amounts are in minor units.
+    """
 
     async def create_order(
         self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
@@ -142,4 +151,4 @@ class PaymentGateway(Protocol):
     ) -> Sequence[Mapping[str, Any]]: ...
 
     def close(self) -> None:
-        """Let go of connections; calls under way end first."""
+        """Close the connections, after the calls under way have finished."""

@@ -1,4 +1,4 @@
-"""Razorpay through its official SDK, each call in the gateway's own thread pool."""
+"""The Razorpay gateway. It calls the official SDK in a thread pool of its own."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,14 +23,14 @@ from kernapay.gateway.transport import Session
 
 EntityT = TypeVar("EntityT", bound=msgspec.Struct)
 
-# The SDK puts ids into the path as they are.
+# The SDK puts ids into the path without escaping them.
 _ID: Final = re.compile(r"(order|pay|rfnd|setl)_[A-Za-z0-9]{1,32}")
 _VERSION: Final = version("razorpay")
 
 
 class _Client(razorpay.Client):  # type: ignore[misc]
     def _get_version(self) -> str:
-        return _VERSION  # the SDK looks it up on disk at every request
+        return _VERSION  # the SDK reads it from disk at every request
 
 
 class RazorpayGateway:
@@ -43,11 +43,11 @@ class RazorpayGateway:
         timeout: float,
         pool: Bulkhead,
     ) -> None:
-        """`timeout` is in seconds, for a whole call."""
+        """A call waits up to `timeout` seconds for a free thread, then takes up to `timeout` seconds."""
         self._session = Session(timeout, pool.threads)
         self._client = _Client(session=self._session, auth=(key_id, key_secret), base_url=base_url)
         self._pool = pool
-        self._patience = timeout
+        self._wait_seconds = timeout
 
     async def create_order(
         self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
@@ -65,20 +65,20 @@ class RazorpayGateway:
         return await self._many(Order, self._client.order.all, {"receipt": receipt, "count": 100})
 
     async def fetch_order(self, order_id: str) -> Order:
-        return await self._one(Order, self._client.order.fetch, _checked(order_id))
+        return await self._one(Order, self._client.order.fetch, _check_id(order_id))
 
     async def payments_of(self, order_id: str) -> Sequence[GatewayPayment]:
-        return await self._many(GatewayPayment, self._client.order.payments, _checked(order_id))
+        return await self._many(GatewayPayment, self._client.order.payments, _check_id(order_id))
 
     async def fetch_payment(self, payment_id: str) -> GatewayPayment:
-        return await self._one(GatewayPayment, self._client.payment.fetch, _checked(payment_id))
+        return await self._one(GatewayPayment, self._client.payment.fetch, _check_id(payment_id))
 
     async def capture(self, payment_id: str, amount: int, currency: str) -> GatewayPayment:
-        # A fresh dict: the SDK writes the amount into its argument, whose default all threads share.
+        # A new dict: the SDK writes the amount into this argument, and all threads share its default.
         return await self._one(
             GatewayPayment,
             self._client.payment.capture,
-            _checked(payment_id),
+            _check_id(payment_id),
             amount,
             {"currency": currency},
         )
@@ -89,7 +89,7 @@ class RazorpayGateway:
         return await self._one(
             GatewayRefund,
             self._client.payment.refund,
-            _checked(payment_id),
+            _check_id(payment_id),
             {"amount": amount, "speed": speed, "receipt": receipt},
             headers={"X-Refund-Idempotency": key},
         )
@@ -98,45 +98,47 @@ class RazorpayGateway:
         return await self._many(
             GatewayRefund,
             self._client.payment.fetch_multiple_refund,
-            _checked(payment_id),
+            _check_id(payment_id),
             {"count": 100},
         )
 
     async def list_orders(
         self, after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[Order]:
-        return await self._many(Order, self._client.order.all, _window(after, before, skip, count))
+        return await self._many(
+            Order, self._client.order.all, _make_window(after, before, skip, count)
+        )
 
     async def list_payments(
         self, after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[GatewayPayment]:
         return await self._many(
-            GatewayPayment, self._client.payment.all, _window(after, before, skip, count)
+            GatewayPayment, self._client.payment.all, _make_window(after, before, skip, count)
         )
 
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]:
         when = {"year": year, "month": f"{month:02}", "day": f"{day:02}"}
-        found = await self._call(
+        document = await self._call(
             self._client.settlement.report, {**when, "skip": skip, "count": count}
         )
-        return _items(found)
+        return _items_of(document)
 
     def close(self) -> None:
         self._pool.close()
         self._session.close()
 
     async def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        asked = monotonic()
+        start = monotonic()
 
-        def fresh() -> Any:
-            # A call that waited long must not start any more: whoever asked may have given its claim up.
-            if monotonic() - asked > self._patience:
-                raise GatewayBusy("Too many calls to the payment gateway are waiting.")
+        def run() -> Any:
+            # Do not start a call that has waited too long: its caller's lease could end while it runs.
+            if monotonic() - start > self._wait_seconds:
+                raise GatewayBusy("Too many calls to the payment gateway are waiting. Try again.")
             return call(*args, **kwargs)
 
-        return await self._pool.run(fresh)
+        return await self._pool.run(run)
 
     async def _one(
         self, entity: type[EntityT], call: Callable[..., Any], *args: Any, **kwargs: Any
@@ -146,16 +148,18 @@ class RazorpayGateway:
     async def _many(
         self, entity: type[EntityT], call: Callable[..., Any], *args: Any
     ) -> list[EntityT]:
-        return [_convert(item, entity) for item in _items(await self._call(call, *args))]
+        return [_convert(item, entity) for item in _items_of(await self._call(call, *args))]
 
 
-def _checked(identifier: str) -> str:
+def _check_id(identifier: str) -> str:
     if not _ID.fullmatch(identifier):
-        raise GatewayRejected("This is not an id of the payment gateway.")
+        raise GatewayRejected(
+            "Not an id of the payment gateway: it must start with order_, pay_, rfnd_ or setl_."
+        )
     return identifier
 
 
-def _window(after: datetime, before: datetime, skip: int, count: int) -> dict[str, int]:
+def _make_window(after: datetime, before: datetime, skip: int, count: int) -> dict[str, int]:
     return {
         "from": int(after.timestamp()),
         "to": int(before.timestamp()),
@@ -164,15 +168,15 @@ def _window(after: datetime, before: datetime, skip: int, count: int) -> dict[st
     }
 
 
-def _items(found: Any) -> Sequence[Mapping[str, Any]]:
-    if not isinstance(found, dict) or not isinstance(found.get("items"), list):
+def _items_of(document: Any) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(document, dict) or not isinstance(document.get("items"), list):
         raise GatewayUnknown("The payment gateway's answer is not a list.")
-    return list(found["items"])
+    return list(document["items"])
 
 
 def _convert(document: Any, entity: type[EntityT]) -> EntityT:
     try:
         return msgspec.convert(document, entity)
     except msgspec.ValidationError as error:
-        # Never guess about money: an answer of another form is no answer.
+        # Do not guess about money: treat an answer of another form as no answer.
         raise GatewayUnknown("The payment gateway's answer has an unexpected form.") from error

@@ -1,6 +1,6 @@
-"""Razorpay's signatures: hex HMAC-SHA256, compared in constant time, over bytes as they came.
+"""Check Razorpay's signatures: hex HMAC-SHA256 over the raw bytes, compared in constant time.
 
-Source: Razorpay, "Verify payment signature" and "Validate webhooks".
+Razorpay: see "Verify payment signature" and "Validate webhooks".
 """
 
 import hmac
@@ -9,19 +9,19 @@ from collections.abc import Iterable
 
 def _matches(secret: bytes, message: bytes, signature: str) -> bool:
     expected = hmac.new(secret, message, "sha256").hexdigest().encode()
-    # As bytes: compare_digest refuses text that is not ASCII.
+    # As bytes: compare_digest raises on text that is not ASCII.
     return hmac.compare_digest(expected, signature.encode("utf-8", "surrogatepass"))
 
 
 def checkout_signature_fits(
     key_secret: bytes, order_id: str, payment_id: str, signature: str
 ) -> bool:
-    """Check what Checkout handed to the browser, for the order id of our own record."""
+    """Return whether the signature from Checkout is valid. `order_id` must be the one we stored, not the client's."""
     return _matches(key_secret, f"{order_id}|{payment_id}".encode(), signature)
 
 
 def webhook_signature_fits(secrets: Iterable[bytes], body: bytes, signature: str) -> bool:
-    """Check a webhook's raw bytes with the current and the previous secret."""
-    # No early exit: the time taken must not tell which of the secrets fits.
-    fits = [_matches(secret, body, signature) for secret in secrets]
-    return any(fits)
+    """Return whether the signature of a raw webhook body is valid under one of the secrets."""
+    # Check every secret: the time taken must not reveal which one matches.
+    matches = [_matches(secret, body, signature) for secret in secrets]
+    return any(matches)

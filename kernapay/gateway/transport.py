@@ -1,7 +1,7 @@
-"""The session the Razorpay SDK talks through: urllib3, a forced timeout, typed errors.
+"""The HTTP session of the Razorpay SDK: urllib3 with a timeout for every call and typed errors.
 
-The SDK takes any object with the interface of requests.Session. This one costs a third of the CPU, never follows
-redirects, never retries, and keeps the status, code, field and reason that the SDK's own errors lose.
+The SDK accepts any object with the interface of requests.Session. This one needs a third of the CPU and never follows
+redirects or retries. Its errors have the status, code, field and reason, which the SDK's own errors lack.
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ _CONNECT_SECONDS: Final = 3.0
 _ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements"})
 
 
-class Answer:
-    """As much of requests.Response as the SDK reads."""
+class Response:
+    """The part of requests.Response that the SDK reads."""
 
     def __init__(self, status_code: int, document: Any) -> None:
         self.status_code = status_code
@@ -36,19 +36,19 @@ class Answer:
         return self._document
 
 
-class _Problem(msgspec.Struct):
+class _ErrorBody(msgspec.Struct):
     code: str | None = None
     description: str | None = None
     field: str | None = None
     reason: str | None = None
 
 
-class _Envelope(msgspec.Struct):
-    error: _Problem
+class _ErrorDocument(msgspec.Struct):
+    error: _ErrorBody
 
 
 class Session:
-    """A pool of connections shared by the gateway's threads."""
+    """A pool of connections that the gateway's threads share. `timeout` is in seconds."""
 
     def __init__(self, timeout: float, connections: int) -> None:
         self._pool = urllib3.PoolManager(
@@ -58,13 +58,13 @@ class Session:
             timeout=Timeout(connect=min(_CONNECT_SECONDS, timeout), total=timeout),
         )
 
-    def get(self, url: str, **options: Any) -> Answer:
+    def get(self, url: str, **options: Any) -> Response:
         return self._send("GET", url, **options)
 
-    def post(self, url: str, **options: Any) -> Answer:
+    def post(self, url: str, **options: Any) -> Response:
         return self._send("POST", url, **options)
 
-    def patch(self, url: str, **options: Any) -> Answer:
+    def patch(self, url: str, **options: Any) -> Response:
         return self._send("PATCH", url, **options)
 
     def close(self) -> None:
@@ -80,8 +80,8 @@ class Session:
         data: str | None = None,
         params: Mapping[str, Any] | None = None,
         verify: str | None = None,
-    ) -> Answer:
-        started = perf_counter()
+    ) -> Response:
+        start = perf_counter()
         outcome = "unknown"
         try:
             response = self._pool.request(
@@ -94,45 +94,47 @@ class Session:
             )
             outcome = str(response.status)
         except urllib3.exceptions.HTTPError as error:
-            raise GatewayUnknown("The payment gateway did not answer.") from error
+            raise GatewayUnknown("The payment gateway did not answer. Try again.") from error
         finally:
-            CALLS.labels(f"{method} {_kind(url)}", outcome).observe(perf_counter() - started)
+            CALLS.labels(f"{method} {_entity_of(url)}", outcome).observe(perf_counter() - start)
         return _read(response.status, response.data)
 
 
-def _kind(url: str) -> str:
-    """Name the call for the metrics, without ids."""
+def _entity_of(url: str) -> str:
+    """Return the name of a call for the metrics, without ids."""
     return next((part for part in url.split("/") if part in _ENTITIES), "other")
 
 
-def _read(status: int, body: bytes) -> Answer:
+def _read(status: int, body: bytes) -> Response:
     if status in (200, 201):
         try:
-            return Answer(status, msgspec.json.decode(body))
+            return Response(status, msgspec.json.decode(body))
         except DECODE_ERRORS as error:
             raise GatewayUnknown(
-                "The payment gateway's answer cannot be read.", http_status=status
+                "The payment gateway's answer is not valid JSON.", http_status=status
             ) from error
-    raise _error(status, body)
+    raise _read_error(status, body)
 
 
-def _error(status: int, body: bytes) -> GatewayError:
+def _read_error(status: int, body: bytes) -> GatewayError:
     try:
-        problem = msgspec.json.decode(body, type=_Envelope).error
+        error = msgspec.json.decode(body, type=_ErrorDocument).error
     except DECODE_ERRORS:
-        problem = _Problem()  # a proxy's HTML page, or nothing
-    facts: dict[str, Any] = {
+        error = _ErrorBody()  # an HTML page from a proxy, or an empty body
+    details: dict[str, Any] = {
         "http_status": status,
-        "gateway_code": problem.code,
-        "gateway_field": problem.field,
-        "reason": problem.reason,
+        "gateway_code": error.code,
+        "gateway_field": error.field,
+        "reason": error.reason,
     }
     if status == 429:
-        return GatewayBusy("The payment gateway asks for fewer requests.", **facts)
+        return GatewayBusy("The payment gateway has too many requests. Try again.", **details)
     if status == 409:
-        return GatewayBusy("The payment gateway is still at work on this request.", **facts)
-    if 400 <= status < 500 and problem.code != "SERVER_ERROR":
-        return GatewayRejected(
-            f"The payment gateway refused: {problem.description or f'status {status}'}", **facts
+        return GatewayBusy(
+            "The payment gateway is still working on this request. Try again.", **details
         )
-    return GatewayUnknown("The payment gateway failed.", **facts)
+    if 400 <= status < 500 and error.code != "SERVER_ERROR":
+        return GatewayRejected(
+            f"The payment gateway refused: {error.description or f'status {status}'}", **details
+        )
+    return GatewayUnknown(f"The payment gateway failed with status {status}. Try again.", **details)

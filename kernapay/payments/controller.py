@@ -1,4 +1,4 @@
-"""HTTP for payments."""
+"""The HTTP routes for payments."""
 
 from typing import Annotated
 
@@ -55,7 +55,7 @@ IdempotencyHeader = Annotated[
         pattern=KEY_PATTERN,
         min_length=1,
         max_length=128,
-        description="The `idempotencyKey`, if it is not in the body; both must be equal.",
+        description="The `idempotencyKey`, unless the body contains it. If both are sent, they must be equal.",
     ),
 ]
 
@@ -67,10 +67,11 @@ class PaymentController(Controller):
     @post(
         "/create",
         guards=[HasRole(Role.USER, Role.ADMIN), RateLimited("create"), IsVerified()],
-        response_description="The payment is new.",
+        response_description="The payment was created.",
         responses={
             200: ResponseSpec(
-                Success[PaymentCreated], description="The payment that this key has made before."
+                Success[PaymentCreated],
+                description="An earlier call with this key created the payment.",
             ),
             **problems(
                 NotVerified, KeyReused, GatewayRejected, GatewayUnknown, GatewayBusy, InProgress
@@ -86,11 +87,11 @@ class PaymentController(Controller):
     ) -> Response[Success[PaymentCreated]]:
         """Create a payment and its order at the gateway.
 
-        Repeat the call with the same `idempotencyKey` as often as you like: there is one order, and nothing is
-        charged twice. The first answer is a 201, a repeat a 200 with the same data.
+        Repeat the call with the same `idempotencyKey` as often as you like: it creates one order, and nothing is
+        charged twice. The first call is answered with 201, a repeat with 200 and the same data.
         """
-        created, new = await payment_service.create(request.user, data, idempotency_key)
-        return Response(Success(created), status_code=201 if new else 200)
+        payment, is_new = await payment_service.create(request.user, data, idempotency_key)
+        return Response(Success(payment), status_code=201 if is_new else 200)
 
     @get("/history/{user_id:str}", guards=[IsSelfOr(Role.ADMIN)])
     async def history(
@@ -105,11 +106,11 @@ class PaymentController(Controller):
     ) -> StoredJSON[list[PaymentSummary]]:
         """List a user's payments, newest first.
 
-        Page with `skip`, or with `cursor`: the `referenceId` of the last payment you have.
+        Page with `skip`, or with `cursor`: the `referenceId` of the last payment on the previous page.
         """
         if cursor is not None:
-            after = await payment_repository.history_after(user_id, cursor, count)
-            return StoredJSON(msgspec.json.encode(after))
+            next_page = await payment_repository.history_after(user_id, cursor, count)
+            return StoredJSON(msgspec.json.encode(next_page))
         page = await payment_repository.history.encoded(user_id=user_id, skip=skip, count=count)
         return StoredJSON(page or b"[]")
 
@@ -120,16 +121,20 @@ class PaymentController(Controller):
         reference_id: Reference,
         payment_service: NamedDependency[PaymentService],
     ) -> PaymentView:
-        """Give everything about one payment to its payer, its provider, a lab assistant or an administrator."""
+        """Return one payment with its history and refunds.
+
+        Its payer, its provider, lab assistants and administrators may read it. Everybody else gets a 404.
+        """
         return await payment_service.show(request.user, reference_id)
 
     @post(
         "/{reference_id:str}/refunds",
         guards=[HasRole(Role.PROVIDER, Role.ADMIN)],
-        response_description="The refund is new.",
+        response_description="The refund was created.",
         responses={
             200: ResponseSpec(
-                Success[RefundCreated], description="The refund that this key has made before."
+                Success[RefundCreated],
+                description="An earlier call with this key created the refund.",
             ),
             **problems(
                 NotRefundable,
@@ -151,19 +156,24 @@ class PaymentController(Controller):
         audit_log: NamedDependency[AuditLog],
         idempotency_key: IdempotencyHeader = None,
     ) -> Response[Success[RefundCreated]]:
-        """Give money back, all that remains or a part, for an administrator or the provider who was paid.
+        """Refund a payment, in full or in part.
 
-        Repeat the call with the same `idempotencyKey` as often as you like: there is one refund. The first answer is a
-        201, a repeat a 200 with the refund as it stands then.
+        Administrators may refund any payment, a provider those paid to them. Without an `amount`, all that remains is
+        refunded. Repeat the call with the same `idempotencyKey` as often as you like: it makes one refund. The first
+        call is answered with 201, a repeat with 200 and the present state of the refund.
         """
-        # Found first: the log keeps its entries for good, so an invented reference leaves none.
+        # Look the payment up before logging: audit entries are permanent, and an invented reference must not add one.
         payment = await refund_service.payment_of(request.user, reference_id)
-        asked = {"amount": data.amount}
         async with audit_log.action(
-            request.user, "payment.refund", f"payment:{reference_id}", after=asked
+            request.user,
+            "payment.refund",
+            f"payment:{reference_id}",
+            after={"amount": data.amount},
         ):
-            made, new = await refund_service.refund(request.user, payment, data, idempotency_key)
-        return Response(Success(made), status_code=201 if new else 200)
+            refund, is_new = await refund_service.refund(
+                request.user, payment, data, idempotency_key
+            )
+        return Response(Success(refund), status_code=201 if is_new else 200)
 
     @post(
         "/{reference_id:str}/capture",
@@ -180,13 +190,13 @@ class PaymentController(Controller):
         payment_service: NamedDependency[PaymentService],
         audit_log: NamedDependency[AuditLog],
     ) -> Success[PaymentStatus]:
-        """Capture what the bank has authorised. Payments capture themselves; this is for one that did not."""
+        """Capture an authorised payment. Payments are captured automatically; use this when that failed."""
         async with audit_log.action(request.user, "payment.capture", f"payment:{reference_id}"):
             return Success(await payment_service.capture(request.user, reference_id))
 
 
 class CheckoutController(Controller):
-    """Public: a valid signature, or an unguessable reference, is the proof."""
+    """Public routes. The proof is Checkout's signature, or the reference, which cannot be guessed."""
 
     path = "/v1/api/payments"
     tags = ["Payments"]
@@ -211,12 +221,12 @@ class CheckoutController(Controller):
     async def verify(
         self, data: JSONBody[PaymentVerify], payment_service: NamedDependency[PaymentService]
     ) -> PaymentVerified:
-        """Confirm a payment with what Checkout gave to your page. Repeating it is harmless."""
+        """Confirm a payment with the three values that Checkout passes to your page. Repeating the call is harmless."""
         return await payment_service.verify(data)
 
     @get("/status/{reference_id:str}", guards=[RateLimited("status")])
     async def status(
         self, reference_id: Reference, payment_service: NamedDependency[PaymentService]
     ) -> PaymentStatus:
-        """Tell how a payment stands."""
+        """Return the status of a payment. Anyone who knows the reference may call this."""
         return await payment_service.status(reference_id)

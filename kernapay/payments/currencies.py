@@ -1,6 +1,6 @@
-"""Currencies: how many decimals, and the smallest charge, both as Razorpay counts them.
+"""Currencies: their decimals, the smallest charge, and amounts as people read them.
 
-Source: Razorpay, International Payments, supported currencies.
+Razorpay: "International Payments" lists the supported currencies and their decimals.
 """
 
 from typing import Final
@@ -29,19 +29,36 @@ _THREE_DECIMALS: Final = frozenset(["BHD", "IQD", "JOD", "KWD", "OMR", "TND"])
 
 
 def exponent(currency: str) -> int:
-    """How many decimals the currency has."""
+    """Return the number of decimals of a currency."""
     if currency in _NO_DECIMALS:
         return 0
     return 3 if currency in _THREE_DECIMALS else 2
 
 
-def amount_problem(amount: int, currency: str, maximum: int) -> str | None:
-    """Say why an amount in minor units cannot be charged; None when it can."""
+def format_amount(amount: int, currency: str) -> str:
+    """Return minor units as people read them: 50000 INR is `INR 500.00`."""
     places = exponent(currency)
-    if amount < 10**places:
-        return f"Must be at least {10**places} (1.00 {currency})."
+    whole, rest = divmod(amount, 10**places)
+    return f"{currency} {whole:,}" + (f".{rest:0{places}}" if places else "")
+
+
+def explain_amount(amount: int, currency: str) -> str:
+    """Return minor units with their unit and as people read them: `50000 paise (₹500.00)`."""
+    if currency == "INR":
+        return f"{amount} paise ({format_amount(amount, currency).replace('INR ', '₹')})"
+    return f"{amount} in minor units ({format_amount(amount, currency)})"
+
+
+def amount_problem(amount: int, currency: str, maximum: int) -> str | None:
+    """Return why an amount in minor units cannot be charged, or None when it can."""
+    places = exponent(currency)
+    minimum = 10**places  # Razorpay: at least one whole unit of the currency
+    if amount < minimum:
+        return f"Must be at least {explain_amount(minimum, currency)}."
     if amount > maximum:
-        return f"Must be at most {maximum}."
+        return f"Must be at most {explain_amount(maximum, currency)}."
+    # Razorpay: the third decimal of such a currency must be 0.
     if places == 3 and amount % 10:
-        return f"The last digit must be 0 in {currency}."
+        example = explain_amount(amount - amount % 10, currency)
+        return f"Must end in 0 in {currency}, for example {example}."
     return None

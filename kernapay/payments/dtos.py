@@ -1,4 +1,4 @@
-"""What crosses the wire about payments. Amounts are integers in the currency's minor units."""
+"""The bodies and answers of the payment routes. Amounts are integers in the currency's minor units."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from kernapay.payments.states import RefundState, RefundStatus, Source, Status
 
 Amount = Annotated[int, Meta(ge=1, le=2**53, examples=[50000])]
 Currency = Annotated[
-    str, Meta(pattern=explain("^[A-Z]{3}$", "three capital letters such as INR"), examples=["INR"])
+    str, Meta(pattern=explain("^[A-Z]{3}$", "a currency code such as INR"), examples=["INR"])
 ]
 ReferenceId = Annotated[
     str, Meta(max_length=128, pattern=REFERENCE_PATTERN, examples=[REFERENCE_EXAMPLE])
@@ -20,14 +20,18 @@ ReferenceId = Annotated[
 OrderId = Annotated[
     str,
     Meta(
-        pattern=explain(r"^order_[A-Za-z0-9]{1,32}$", "an order id of the gateway: order_…"),
+        pattern=explain(
+            r"^order_[A-Za-z0-9]{1,32}$", "the gateway's order id, such as order_SxT4rqYwGZ8mLd"
+        ),
         examples=["order_SxT4rqYwGZ8mLd"],
     ),
 ]
 PaymentId = Annotated[
     str,
     Meta(
-        pattern=explain(r"^pay_[A-Za-z0-9]{1,32}$", "a payment id of the gateway: pay_…"),
+        pattern=explain(
+            r"^pay_[A-Za-z0-9]{1,32}$", "the gateway's payment id, such as pay_SxT5bNn0uQa2Kc"
+        ),
         examples=["pay_SxT5bNn0uQa2Kc"],
     ),
 ]
@@ -45,27 +49,27 @@ NoteName = Annotated[
         pattern=explain(r"^[A-Za-z0-9_-]+$", "made of letters, digits, _ and - only"),
     ),
 ]
-# Going out, nothing is checked: rows may be older than the rules.
+# Types for answers. They have no limits, because a stored row may be older than a limit.
 MinorUnits = Annotated[int, Meta(examples=[50000])]
-Code = Annotated[str, Meta(examples=["INR"])]
-Reference = Annotated[str, Meta(examples=[REFERENCE_EXAMPLE])]
-GatewayOrder = Annotated[str, Meta(examples=["order_SxT4rqYwGZ8mLd"])]
-PaidBy = Annotated[str, Meta(examples=["pay_SxT5bNn0uQa2Kc"])]
-RefundedBy = Annotated[str, Meta(examples=["rfnd_SxT9k1JpWm4VeB"])]
-Method = Annotated[
+CurrencyCode = Annotated[str, Meta(examples=["INR"])]
+ReferenceText = Annotated[str, Meta(examples=[REFERENCE_EXAMPLE])]
+GatewayOrderId = Annotated[str, Meta(examples=["order_SxT4rqYwGZ8mLd"])]
+GatewayPaymentId = Annotated[str, Meta(examples=["pay_SxT5bNn0uQa2Kc"])]
+GatewayRefundId = Annotated[str, Meta(examples=["rfnd_SxT9k1JpWm4VeB"])]
+PaymentMethod = Annotated[
     str, Meta(description="card, netbanking, upi, wallet or emandate.", examples=["upi"])
 ]
-ServiceName = Annotated[str, Meta(examples=["CONSULTATION"])]
-Text = Annotated[str, Meta(examples=["Consultation, 30 minutes"])]
+ServiceTypeName = Annotated[str, Meta(examples=["CONSULTATION"])]
+DescriptionText = Annotated[str, Meta(examples=["Consultation, 30 minutes"])]
 ObjectIdText = Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
-Standing = Annotated[Status, Meta(examples=["success"])]
+StatusValue = Annotated[Status, Meta(examples=["success"])]
 MetadataValue = Label | bool | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | None
 
 
 class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
-    """`idempotencyKey` may come as the `Idempotency-Key` header instead.
+    """A payment to create. Send the `idempotencyKey` here, or as the `Idempotency-Key` header.
 
-    `notes` go to the gateway; `metadata` stays here and follows the configuration of the service type.
+    `notes` are sent to the gateway. `metadata` stays here; the service type decides which names it may have.
     """
 
     amount: Amount
@@ -81,17 +85,20 @@ class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class PaymentCreated(Struct, rename="camel"):
-    """`orderId` is what Checkout needs."""
+    """A new payment. Pass the `orderId` to Checkout."""
 
-    order_id: GatewayOrder
+    order_id: GatewayOrderId
     amount: MinorUnits
-    currency: Code
-    reference_id: Reference
+    currency: CurrencyCode
+    reference_id: ReferenceText
     status: Annotated[Status, Meta(examples=["pending"])]
 
 
 class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
-    """Without an `amount`, all that remains. `idempotencyKey` may come as the `Idempotency-Key` header instead."""
+    """A refund to make. Without an `amount`, all that remains is refunded.
+
+    Send the `idempotencyKey` here, or as the `Idempotency-Key` header.
+    """
 
     amount: Amount | None = None
     reason: Annotated[Label, Meta(examples=["Appointment cancelled"])] | None = None
@@ -99,12 +106,12 @@ class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class RefundCreated(Struct, rename="camel"):
-    """`status` is the refund's, `refundStatus` the payment's; `refundId` is the gateway's."""
+    """A refund. `status` is the refund's, `refundStatus` the payment's; `refundId` is the gateway's id."""
 
-    reference_id: Reference
-    refund_id: RefundedBy | None
+    reference_id: ReferenceText
+    refund_id: GatewayRefundId | None
     amount: MinorUnits
-    currency: Code
+    currency: CurrencyCode
     status: Annotated[RefundState, Meta(examples=["processed"])]
     refund_status: RefundStatus
     amount_refunded: MinorUnits
@@ -112,7 +119,7 @@ class RefundCreated(Struct, rename="camel"):
 
 
 class PaymentVerify(Struct, rename="camel", forbid_unknown_fields=True):
-    """What Checkout hands to your page's `handler`, and the reference of the payment."""
+    """The three values that Checkout passes to your page's `handler`, and the reference of the payment."""
 
     razorpay_order_id: OrderId
     razorpay_payment_id: PaymentId
@@ -122,56 +129,56 @@ class PaymentVerify(Struct, rename="camel", forbid_unknown_fields=True):
 
 class PaymentVerified(Struct, rename="camel"):
     message: Annotated[str, Meta(examples=["Payment verified successfully"])]
-    payment_method: Method | None
+    payment_method: PaymentMethod | None
     success: bool = True
 
 
 class PaymentSummary(Struct, rename="camel"):
-    """A line of the history."""
+    """One payment in a list."""
 
-    reference_id: Reference
-    status: Standing
+    reference_id: ReferenceText
+    status: StatusValue
     amount: MinorUnits
-    currency: Code
+    currency: CurrencyCode
     created_at: Instant
-    service_type: ServiceName
-    razorpay_order_id: GatewayOrder | None = None
-    payment_method: Method | None = None
+    service_type: ServiceTypeName
+    razorpay_order_id: GatewayOrderId | None = None
+    payment_method: PaymentMethod | None = None
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
-    description: Text | None = None
+    description: DescriptionText | None = None
 
 
 class PaymentStatus(Struct, rename="camel"):
-    """What anyone who knows the reference may know."""
+    """The public view of a payment: anyone who knows its reference may read it."""
 
-    reference_id: Reference
-    status: Standing
+    reference_id: ReferenceText
+    status: StatusValue
     amount: MinorUnits
-    currency: Code
+    currency: CurrencyCode
     updated_at: Instant
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
 
 
 class StepView(Struct, rename="camel"):
-    """One entry of the audit trail."""
+    """One entry of a payment's history: the status after a change, and where the change came from."""
 
     status: Annotated[Status, Meta(examples=["failed"])]
     updated_at: Instant
     source: Annotated[Source, Meta(examples=["webhook"])] | None = None
     event: Annotated[str, Meta(examples=["payment.failed"])] | None = None
     event_id: Annotated[str, Meta(examples=["evt_SxT5cQ2hVd7LrA"])] | None = None
-    razorpay_payment_id: PaidBy | None = None
+    razorpay_payment_id: GatewayPaymentId | None = None
     reason: Annotated[str, Meta(examples=["insufficient_funds"])] | None = None
 
 
 class RefundView(Struct, rename="camel"):
-    """Money going back to the payer."""
+    """One refund of a payment."""
 
     amount: MinorUnits
     status: Annotated[RefundState, Meta(examples=["processed"])]
-    refund_id: RefundedBy | None = None
+    refund_id: GatewayRefundId | None = None
     reason: Annotated[str, Meta(examples=["Appointment cancelled"])] | None = None
     failure: str | None = None
     created_at: Instant | None = None
@@ -179,24 +186,24 @@ class RefundView(Struct, rename="camel"):
 
 
 class PaymentView(Struct, rename="camel"):
-    """Everything about a payment, for those who may see it."""
+    """A payment in full, with its history and refunds."""
 
     id: ObjectIdText = field(name="_id")
     user_id: ObjectIdText
-    reference_id: Reference
-    status: Standing
+    reference_id: ReferenceText
+    status: StatusValue
     amount: MinorUnits
-    currency: Code
-    service_type: ServiceName
+    currency: CurrencyCode
+    service_type: ServiceTypeName
     created_at: Instant
     updated_at: Instant
     payment_gateway: str = "razorpay"
     provider_id: ObjectIdText | None = None
-    order_id: GatewayOrder | None = None
-    razorpay_order_id: GatewayOrder | None = None
-    razorpay_payment_id: PaidBy | None = None
-    payment_method: Method | None = None
-    description: Text | None = None
+    order_id: GatewayOrderId | None = None
+    razorpay_order_id: GatewayOrderId | None = None
+    razorpay_payment_id: GatewayPaymentId | None = None
+    payment_method: PaymentMethod | None = None
+    description: DescriptionText | None = None
     notes: Annotated[dict[str, str], Meta(examples=[{"cart": "42"}])] = {}
     metadata: Annotated[dict[str, Any], Meta(examples=[{"minutes": 30}])] = {}
     history: list[StepView] = []
@@ -206,11 +213,11 @@ class PaymentView(Struct, rename="camel"):
     paid_at: Instant | None = None
 
 
-When = Annotated[str, Meta(min_length=10, max_length=40, examples=["2026-01-01"])]
+DayOrTime = Annotated[str, Meta(min_length=10, max_length=40, examples=["2026-01-01"])]
 
 
 class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """Days, or times with a zone; `from` is inclusive, `to` is not."""
+    """The period of an export: days, or times with a zone. `from` is inclusive, `to` is not."""
 
-    start: When = field(name="from")
-    end: When = field(name="to")
+    start: DayOrTime = field(name="from")
+    end: DayOrTime = field(name="to")

@@ -1,4 +1,4 @@
-"""What somebody brings to change a payment, and who they are."""
+"""What a change of a payment is based on: the gateway's data, and where it came from."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from kernapay.payments.states import Source
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who brought a change, and the event or call it came with; each step of the history names it."""
+    """Where a change came from: its source, its event or call, and its actor. Each step of the history stores it."""
 
     source: Source
     event: str
@@ -18,7 +18,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the gateway says of a payment, and of one of its refunds."""
+    """The gateway's data about a payment and, for a refund, about that refund."""
 
     origin: Origin
     payment: GatewayPayment

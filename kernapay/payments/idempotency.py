@@ -1,4 +1,4 @@
-"""The key by which a client may repeat a call without harm."""
+"""Idempotency keys: with one, a client may repeat a call without doing anything twice."""
 
 import hashlib
 
@@ -7,19 +7,26 @@ import msgspec
 from kernapay.core.errors import InvalidInput
 
 
-def one_key(body_key: str | None, header_key: str | None) -> str:
-    """Give the key of the body or of the Idempotency-Key header. Raises InvalidInput on none or two."""
+def resolve_key(body_key: str | None, header_key: str | None) -> str:
+    """Return the key from the body or the Idempotency-Key header.
+
+    Raises InvalidInput when there is none, or when the two differ.
+    """
     if body_key and header_key and body_key != header_key:
         raise InvalidInput(
-            "The Idempotency-Key header and the body name different keys.", field="idempotencyKey"
+            "The body and the Idempotency-Key header have different keys. Send one key, in either place.",
+            field="idempotencyKey",
         )
     key = body_key or header_key
     if not key:
-        raise InvalidInput("Field required.", field="idempotencyKey")
+        raise InvalidInput(
+            "Required. Send it in the body or as the Idempotency-Key header.",
+            field="idempotencyKey",
+        )
     return key
 
 
 def fingerprint(data: msgspec.Struct) -> str:
-    """Tell bodies apart that come with one key; the key itself is no part of it."""
+    """Return a hash of a body, leaving out its key. A repeat has the same hash; other content has another."""
     content = {**msgspec.to_builtins(data), "idempotencyKey": None}
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

@@ -1,7 +1,6 @@
-"""Every write that changes a payment: the one door for money.
+"""Every write to a payment. Only settlement, refunds and ordering may import this module (an import contract).
 
-Only settlement, refunds and ordering may import this module; an import contract sees to it. Each method is one
-conditional update, and evicts the cached history that the update makes stale.
+Each method makes one conditional update, and evicts the cached history when the update makes it stale.
 """
 
 from collections.abc import AsyncIterator
@@ -24,7 +23,7 @@ from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import Repository
 
-# Refunds that are neither done nor refused.
+# Unfinished refunds.
 _OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
 _LEASE_ENDED: Final = datetime.fromtimestamp(0, UTC)
 
@@ -35,7 +34,7 @@ class PaymentLedger(Repository[Payment]):
     def __init__(self, mongo: Mongo, payments: PaymentRepository, lifetimes: Lifetimes) -> None:
         super().__init__(mongo, payments.clock)
         self._history = payments.history
-        # Three queues, so that none of these kinds waits for another.
+        # Three queues, so that a long one does not hold up the others.
         self.unpaid = self._queue(
             "unpaid_payments", lifetimes.check_rules(lambda _: {"status": Status.PENDING})
         )
@@ -51,99 +50,108 @@ class PaymentLedger(Repository[Payment]):
         )
 
     async def claim(self, payment: Payment, origin: Origin) -> tuple[Payment, bool]:
-        """Insert the payment unless its key is taken; return the row, and whether it is this one."""
+        """Insert the payment, unless one with its key exists. Return the stored payment, and whether it is new."""
         payment.check_at = payment.created_at
-        payment.history = [_step(Status.PENDING, payment.created_at, origin)]
-        found, is_new = await self.add_or_get(payment, "user_id", "idempotency_key")
+        payment.history = [_make_step(Status.PENDING, payment.created_at, origin)]
+        row, is_new = await self.add_or_get(payment, "user_id", "idempotency_key")
         crash_point("create.inserted")
-        # Also for a repeat: the process that inserted the row may have died before its own eviction.
-        await self._evict_history(found)
-        return found, is_new
+        # Evict for a repeat too: the process that inserted the payment may have died before its own eviction.
+        await self.evict_history(row)
+        return row, is_new
 
-    async def take_order_lease(self, payment: Payment, lasts: timedelta) -> Payment | None:
-        """Get the right to make the order; None while another caller has it, or when there is an order."""
+    async def take_order_lease(self, payment: Payment, duration: timedelta) -> Payment | None:
+        """Take the lease for creating the order. Return None when another caller has it, or an order is attached."""
         at = self.clock()
         return await self.update_where(
-            {**_one(payment), "razorpay_order_id": None, "order_lease_until__lt": at},
-            set__order_lease_until=at + lasts,
+            {**_key_of(payment), "razorpay_order_id": None, "order_lease_until__lt": at},
+            set__order_lease_until=at + duration,
         )
 
     async def release_order_lease(self, payment: Payment) -> None:
         await self.update_where(
-            {**_one(payment), "order_lease_until": payment.order_lease_until},
+            {**_key_of(payment), "order_lease_until": payment.order_lease_until},
             set__order_lease_until=_LEASE_ENDED,
         )
 
     async def attach_order(self, payment: Payment, order_id: str) -> Payment:
-        """Store the gateway's order id unless the payment has one; return the payment as it is then."""
-        attached = await self.update_where(
-            {**_one(payment), "razorpay_order_id": None},
+        """Store the gateway's order id, unless the payment has one. Return the payment as stored afterwards."""
+        row = await self.update_where(
+            {**_key_of(payment), "razorpay_order_id": None},
             set__order_id=order_id,
             set__razorpay_order_id=order_id,
         )
         crash_point("create.written")
-        await self._evict_history(payment)
-        return attached or await self.get(id=payment.pk)
+        await self.evict_history(payment)
+        return row or await self.get(id=payment.pk)
 
     async def move(
         self,
         event: Event,
         payment: Payment,
         origin: Origin,
-        facts: GatewayPayment | None = None,
+        gateway_payment: GatewayPayment | None = None,
         signature: str | None = None,
     ) -> Payment | None:
-        """Make the event's move and store what the gateway says; None when the payment is past it."""
+        """Make the event's move and store the gateway's data. Return None when the status no longer allows the move."""
         sources, target = MOVES[event]
         at = self.clock()
         async with self._changing_history(payment):
-            moved = await self.update_where(
+            row = await self.update_where(
                 {
-                    **_one(payment),
+                    **_key_of(payment),
                     "status__in": sources,
                     "razorpay_order_id": payment.razorpay_order_id,
                     "amount": payment.amount,
                     "currency": payment.currency,
                 },
                 set__status=target,
-                push__history=_step(target, at, origin, facts, _reason(event, facts)),
-                **_facts_of(event, facts, signature),
+                push__history=_make_step(
+                    target,
+                    at,
+                    origin,
+                    gateway_payment,
+                    reason=_find_reason(event, gateway_payment),
+                ),
+                **_build_changes(event, gateway_payment, signature),
                 **({"set__paid_at": at} if target.is_paid else {}),
             )
             crash_point("settle.written")
-        return moved
+        return row
 
-    async def confirm(self, payment: Payment) -> None:
-        """Make sure that no cache contradicts a move that was found made.
+    async def evict_history(self, payment: Payment) -> None:
+        """Evict the payer's cached history.
 
-        Whoever made it may have died before its own eviction.
+        Call it also for a change that was already made: the process that made it may have died before evicting.
         """
-        await self._evict_history(payment)
+        await self._history.evict(user_id=str(payment.user_id))
 
-    async def note_authorized(
-        self, payment: Payment, origin: Origin, facts: GatewayPayment
+    async def record_authorization(
+        self, payment: Payment, origin: Origin, gateway_payment: GatewayPayment
     ) -> Payment | None:
-        """Store that the bank agreed; the money is not ours before the capture. None when it is known."""
+        """Store that the bank authorised the payment, which stays pending. Return None when that is stored already."""
         at = self.clock()
         return await self.update_where(
-            {**_one(payment), "status": Status.PENDING, "authorized_at": None},
+            {**_key_of(payment), "status": Status.PENDING, "authorized_at": None},
             set__authorized_at=at,
-            push__history=_step(Status.PENDING, at, origin, facts),
+            push__history=_make_step(Status.PENDING, at, origin, gateway_payment),
         )
 
     async def reserve_refund(self, payment: Payment, refund: Refund) -> Payment | None:
-        """Set an amount aside; None when its key is taken, or more would go back than came in."""
-        taken = {
+        """Add the refund, which reserves its amount.
+
+        Return None when its key exists, or when all refunds together would exceed the payment.
+        """
+        active = {
             "$filter": {
                 "input": {"$ifNull": ["$refunds", []]},
                 "cond": {"$ne": ["$$this.status", RefundState.FAILED.value]},
             }
         }
-        total = {"$sum": {"$map": {"input": taken, "in": "$$this.amount"}}}
+        total = {"$sum": {"$map": {"input": active, "in": "$$this.amount"}}}
         origin = Origin(refund.source, "refund.requested", actor=refund.actor)
-        reserved = await self.update_where(
+        row = await self.update_where(
             {
-                **_one(payment),
+                **_key_of(payment),
                 "status": Status.SUCCESS,
                 "__raw__": {
                     "refunds.key": {"$ne": refund.key},
@@ -151,7 +159,7 @@ class PaymentLedger(Repository[Payment]):
                 },
             },
             push__refunds=refund,
-            push__history=_step(
+            push__history=_make_step(
                 Status.SUCCESS,
                 refund.created_at,
                 origin,
@@ -161,16 +169,16 @@ class PaymentLedger(Repository[Payment]):
             set__check_at=refund.created_at,
             set__checks=0,
         )
-        await self._evict_history(payment)
-        return reserved
+        await self.evict_history(payment)
+        return row
 
     async def take_refund_lease(
-        self, payment: Payment, refund: Refund, lasts: timedelta
+        self, payment: Payment, refund: Refund, duration: timedelta
     ) -> Payment | None:
-        """Get the right to ask the gateway for a reserved refund; None while another caller has it."""
+        """Take the lease for requesting a reserved refund from the gateway. Return None when another caller has it."""
         at = self.clock()
-        unasked = {"receipt": refund.receipt, "refundId": None, "leaseUntil": {"$lt": at}}
-        return await self._change_refund(payment, unasked, {"leaseUntil": at + lasts})
+        free_lease = {"receipt": refund.receipt, "refundId": None, "leaseUntil": {"$lt": at}}
+        return await self._change_refund(payment, free_lease, {"leaseUntil": at + duration})
 
     async def release_refund_lease(self, payment: Payment, refund: Refund) -> None:
         await self._change_refund(
@@ -180,23 +188,23 @@ class PaymentLedger(Repository[Payment]):
     async def record_refund(
         self, payment: Payment, refund: GatewayRefund, origin: Origin
     ) -> Payment:
-        """Enter what the gateway says of a refund and add the refunds up, in one update."""
+        """Store the gateway's state of a refund and add up all refunds, in one update."""
         pipeline = refund_pipelines.record(refund, origin, refund.payment_id, self.clock())
         return await self._update_refunds(payment, pipeline)
 
     async def refuse_refund(
         self, payment: Payment, refund: Refund, failure: str, origin: Origin
     ) -> Payment:
-        """Release a reservation that the gateway refused for good."""
+        """Mark a refund as failed, which releases its amount, after the gateway refused it for good."""
         pipeline = refund_pipelines.refuse(str(refund.receipt), failure, origin, self.clock())
         return await self._update_refunds(payment, pipeline)
 
-    async def note_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
-        """Store the gateway's fee and the tax within it, in minor units."""
-        await self.update_where(_one(payment), set__fee=fee, set__tax=tax)
+    async def record_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
+        """Store the gateway's fee and the tax included in it, in minor units."""
+        await self.update_where(_key_of(payment), set__fee=fee, set__tax=tax)
 
-    async def note_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
-        """Keep evidence that did not fit; the same evidence is kept once."""
+    async def record_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
+        """Store evidence that does not match; the same evidence is stored once."""
         same = {
             "source": mismatch.source.value,
             "reason": mismatch.reason,
@@ -204,40 +212,37 @@ class PaymentLedger(Repository[Payment]):
             "orderId": mismatch.order_id,
         }
         await self.update_where(
-            {**_one(payment), "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
+            {**_key_of(payment), "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
             push__mismatches=mismatch,
         )
 
-    async def note_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
-        """Remember orders of this payment that nobody may pay."""
-        await self.update_where(_one(payment), add_to_set__surplus_orders=order_ids)
+    async def record_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
+        """Store further orders of this payment at the gateway. Nobody may pay them."""
+        await self.update_where(_key_of(payment), add_to_set__surplus_orders=order_ids)
 
-    async def _change_refund(self, payment: Payment, which: Stage, change: Stage) -> Payment | None:
+    async def _change_refund(self, payment: Payment, where: Stage, change: Stage) -> Payment | None:
         return await self.update_where(
-            {**_one(payment), "__raw__": {"refunds": {"$elemMatch": which}}},
+            {**_key_of(payment), "__raw__": {"refunds": {"$elemMatch": where}}},
             __raw__={"$set": {f"refunds.$.{name}": value for name, value in change.items()}},
         )
 
     async def _update_refunds(self, payment: Payment, pipeline: list[Stage]) -> Payment:
         def update() -> Payment | None:
             row = self._collection.find_one_and_update(
-                self._where(_one(payment)),
+                self._where(_key_of(payment)),
                 pipeline,
                 return_document=ReturnDocument.AFTER,
             )
             return self._document(row)
 
         async with self._changing_history(payment):
-            changed = await self._run(update)
+            row = await self._run(update)
             crash_point("settle.refund_written")
-        return changed or payment
+        return row or payment
 
     def _queue(self, name: str, rules: Rules) -> Queue[Payment]:
-        # It changes nothing but when a payment is looked at next.
-        return Queue(name, self, rules, key=_one)
-
-    async def _evict_history(self, payment: Payment) -> None:
-        await self._history.evict(user_id=str(payment.user_id))
+        # The queue writes only the time and the number of checks, so it may write to payments.
+        return Queue(name, self, rules, key=_key_of)
 
     @asynccontextmanager
     async def _changing_history(self, payment: Payment) -> AsyncIterator[None]:
@@ -245,16 +250,16 @@ class PaymentLedger(Repository[Payment]):
             yield
 
 
-def _one(payment: Payment) -> dict[str, Any]:
-    # The user's id is the shard key: an update without it is refused, or asks every shard.
+def _key_of(payment: Payment) -> dict[str, Any]:
+    # MongoDB: `userId` is the shard key. Without it, a sharded collection rejects the update or queries every shard.
     return {"id": payment.pk, "user_id": payment.user_id}
 
 
-def _step(
+def _make_step(
     status: Status,
     at: datetime,
     origin: Origin,
-    facts: GatewayPayment | None = None,
+    gateway_payment: GatewayPayment | None = None,
     reason: str | None = None,
 ) -> Step:
     return Step(
@@ -264,26 +269,28 @@ def _step(
         event=origin.event,
         event_id=origin.event_id,
         actor=origin.actor,
-        razorpay_payment_id=facts.id if facts else None,
+        razorpay_payment_id=gateway_payment.id if gateway_payment else None,
         reason=reason,
     )
 
 
-def _reason(event: Event, facts: GatewayPayment | None) -> str | None:
-    if event is Event.DECLINED and facts is not None:
-        return facts.error_reason or facts.error_code
+def _find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | None:
+    if event is Event.DECLINED and gateway_payment is not None:
+        return gateway_payment.error_reason or gateway_payment.error_code
     return None
 
 
-def _facts_of(event: Event, facts: GatewayPayment | None, signature: str | None) -> dict[str, Any]:
-    if facts is None:
+def _build_changes(
+    event: Event, gateway_payment: GatewayPayment | None, signature: str | None
+) -> dict[str, Any]:
+    if gateway_payment is None:
         return {}
     change: dict[str, Any] = {
-        "set__razorpay_payment_id": facts.id,
-        "set__payment_method": facts.method,
+        "set__razorpay_payment_id": gateway_payment.id,
+        "set__payment_method": gateway_payment.method,
     }
     if event is Event.CAPTURED:
-        change |= {"set__fee": facts.fee, "set__tax": facts.tax}
+        change |= {"set__fee": gateway_payment.fee, "set__tax": gateway_payment.tax}
         if signature is not None:
             change["set__razorpay_signature"] = signature
     return change

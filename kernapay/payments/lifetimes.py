@@ -1,4 +1,4 @@
-"""How old is too old: when a payment is looked up at the gateway, and when it stops waiting for money."""
+"""The ages at which a payment is checked at the gateway, and at which an unpaid one expires."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,36 +13,36 @@ from kernapay.storage.repository import Where
 LATE_AUTHORIZATION: Final = timedelta(days=4)
 """How long a failed payment may still be authorised.
 
-Razorpay asks the bank for up to three days before it gives a late authorisation up.
+Razorpay: it asks the bank for up to three days before it gives up a late authorisation. The fourth day is a margin.
 """
-# The pauses between two looks at a payment.
-_CHECKS: Final = tuple(timedelta(minutes=minutes) for minutes in (15, 60, 240, 720, 1440))
+# The pauses between checks of one payment.
+_CHECK_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (15, 60, 240, 720, 1440))
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
     check_after: timedelta
-    """The age at which a payment or refund without an end is looked up (RECONCILE_AFTER)."""
-    unpaid: timedelta
-    """The age at which a payment that nobody paid expires (PAYMENT_EXPIRY)."""
+    """The age at which an unfinished payment or refund is checked at the gateway (RECONCILE_AFTER)."""
+    expire_after: timedelta
+    """The age at which an unpaid payment expires (PAYMENT_EXPIRY)."""
 
     def has_expired(self, payment: Payment, at: datetime) -> bool:
-        """Whether nobody paid in time, and no bank has agreed to pay."""
+        """Return whether the payment is too old, still unpaid, and not authorised by the bank."""
         return (
             payment.status is Status.PENDING
             and payment.authorized_at is None
-            and payment.created_at + self.unpaid < at
+            and payment.created_at + self.expire_after < at
         )
 
     def check_rules(self, waiting: Callable[[datetime], Where]) -> Rules:
-        """Return the rules of a queue of payments that are looked up until they have come to their end.
+        """Return the rules of a queue whose payments are checked until they are finished.
 
-        A claim schedules the next look, so a look that found nothing new writes nothing.
+        The lease of a claim is also the pause until the next check, so a check that finds no change writes nothing.
         """
         return Rules(
             waiting=waiting,
             due="check_at",
             attempts="checks",
-            leases=_CHECKS,
+            leases=_CHECK_PAUSES,
             offset=self.check_after,
         )

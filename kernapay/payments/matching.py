@@ -1,4 +1,4 @@
-"""Does the gateway's payment fit ours, and which of several attempts counts?"""
+"""Compare a payment of the gateway with ours, and choose the attempt that decides about an order."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,33 +7,51 @@ from kernapay.gateway.base import GatewayPayment
 from kernapay.payments.models import Payment
 from kernapay.payments.states import Event
 
-# What says most about an order: money first, then hope, then failure.
-_ATTEMPTS: Final = ("captured", "refunded", "authorized", "created", "failed")
+# The most decisive status first: money that came in, money that may still come in, failure.
+_STATUSES: Final = ("captured", "refunded", "authorized", "created", "failed")
+_MISMATCH_TEXTS: Final = {
+    "order": "The gateway's payment belongs to another order.",
+    "amount": "The gateway's payment has another amount than the order.",
+    "currency": "The gateway's payment has another currency than the order.",
+    "status": "The status of the gateway's payment contradicts this change.",
+    "second_payment": "This is a second payment of the same order. An administrator has to refund it.",
+    "refund_of_another_payment": "The refund belongs to another payment.",
+    "refund_of_second_payment": "The refund belongs to a second payment of the same order.",
+}
 
 
-def mismatch_of(payment: Payment, facts: GatewayPayment, event: Event | None = None) -> str | None:
-    """Return what does not fit (`order`, `amount`, `currency`, `status`); None when all does.
+def mismatch_of(
+    payment: Payment, gateway_payment: GatewayPayment, event: Event | None = None
+) -> str | None:
+    """Return what does not match (`order`, `amount`, `currency` or `status`), or None when everything does.
 
-    With an event, what the gateway says of the payment must agree with the event's name: a name alone proves nothing.
+    With an event, the status of the gateway's payment must agree with it. The name of an event alone proves nothing.
     """
-    if payment.razorpay_order_id != facts.order_id:
+    if payment.razorpay_order_id != gateway_payment.order_id:
         return "order"
-    if payment.amount != facts.amount:
+    if payment.amount != gateway_payment.amount:
         return "amount"
-    if payment.currency != facts.currency:
+    if payment.currency != gateway_payment.currency:
         return "currency"
-    return "status" if _contradicts(event, facts) else None
+    return "status" if _contradicts(event, gateway_payment) else None
+
+
+def explain_mismatch(reason: str) -> str:
+    """Return a sentence for the reason of a mismatch."""
+    return f"{_MISMATCH_TEXTS[reason]} Nothing was changed."
 
 
 def best_attempt(attempts: Iterable[GatewayPayment]) -> GatewayPayment | None:
-    """Return the attempt that says most about an order; None when there is none of a known status."""
-    known = [attempt for attempt in attempts if attempt.status in _ATTEMPTS]
-    return min(known, key=lambda a: (_ATTEMPTS.index(a.status), -a.created_at, a.id), default=None)
+    """Return the attempt with the most decisive status, or None when no attempt has a status we know."""
+    candidates = [attempt for attempt in attempts if attempt.status in _STATUSES]
+    return min(
+        candidates, key=lambda a: (_STATUSES.index(a.status), -a.created_at, a.id), default=None
+    )
 
 
-def _contradicts(event: Event | None, facts: GatewayPayment) -> bool:
+def _contradicts(event: Event | None, gateway_payment: GatewayPayment) -> bool:
     if event is Event.CAPTURED:
-        return not facts.is_captured
+        return not gateway_payment.is_captured
     if event is Event.DECLINED:
-        return facts.is_captured or facts.status in ("created", "authorized")
+        return gateway_payment.is_captured or gateway_payment.status in ("created", "authorized")
     return False

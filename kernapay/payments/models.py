@@ -1,4 +1,4 @@
-"""The payments collection: a payment, its history, its refunds, and what did not fit it."""
+"""The payments collection: a payment with its history, its refunds and its mismatches."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from kernapay.storage.mongo import Choice, Record
 
 
 class Step(EmbeddedDocument):  # type: ignore[misc]
-    """One entry of the audit trail: what became of the payment, when, and who said so."""
+    """One entry of the history: the status after a change, its time, and where the change came from."""
 
     status: Status = Choice(Status, required=True)
     at: datetime = DateTimeField(db_field="updatedAt", required=True)
@@ -33,7 +33,7 @@ class Step(EmbeddedDocument):  # type: ignore[misc]
 
 
 class Mismatch(EmbeddedDocument):  # type: ignore[misc]
-    """Evidence that did not fit; it changed nothing and waits for an operator."""
+    """Evidence that does not match the payment. It changed nothing; an operator has to look at it."""
 
     at: datetime = DateTimeField(required=True)
     source: Source = Choice(Source, required=True)
@@ -46,7 +46,7 @@ class Mismatch(EmbeddedDocument):  # type: ignore[misc]
 
 
 class Refund(EmbeddedDocument):  # type: ignore[misc]
-    """Money going back. `refund_id` is the gateway's; `receipt` is ours and comes first."""
+    """One refund. `receipt` is our id, known from the start; `refund_id` is the gateway's, known after its answer."""
 
     refund_id: str | None = StringField(db_field="refundId")
     receipt: str | None = StringField()
@@ -58,20 +58,20 @@ class Refund(EmbeddedDocument):  # type: ignore[misc]
     actor: str | None = StringField()
     reason: str | None = StringField()
     failure: str | None = StringField()
-    # Until then one caller has the right to ask the gateway for it.
+    # Until this time, only one caller may request this refund from the gateway.
     lease_until: datetime | None = DateTimeField(db_field="leaseUntil")
     created_at: datetime = DateTimeField(db_field="createdAt", required=True)
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
 
 
 class Payment(Record):
-    """One sale. Amounts are integers in the currency's minor units."""
+    """One payment. Amounts are integers in the currency's minor units."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "payments"}
 
     user_id: str = ObjectIdField(db_field="userId", required=True)
     provider_id: str | None = StringField(db_field="providerId")
-    # Both carry the gateway's order id: `orderId` is what the API calls it, and unique.
+    # Both hold the gateway's order id. `orderId` is the API's name for it, and has the unique index.
     order_id: str | None = StringField(db_field="orderId")
     razorpay_order_id: str | None = StringField(db_field="razorpayOrderId")
     razorpay_payment_id: str | None = StringField(db_field="razorpayPaymentId")
@@ -94,14 +94,14 @@ class Payment(Record):
     )
     refunds: list[Refund] = EmbeddedDocumentListField(Refund)
     amount_refunded: int = LongField(db_field="amountRefunded", default=0)
-    # What the gateway keeps of a captured payment, and the tax within it.
+    # The gateway's fee for a captured payment, and the tax included in it, in minor units.
     fee: int | None = LongField()
     tax: int | None = LongField()
     authorized_at: datetime | None = DateTimeField(db_field="authorizedAt")
     paid_at: datetime | None = DateTimeField(db_field="paidAt")
-    # Until then one caller has the right to make the order at the gateway.
+    # Until this time, only one caller may create the order at the gateway.
     order_lease_until: datetime | None = DateTimeField(db_field="orderLeaseUntil")
-    # From when reconciliation counts a payment as waiting for its end, and how often it has looked.
+    # A check at the gateway is due RECONCILE_AFTER later than `check_at`; `checks` counts them.
     check_at: datetime | None = DateTimeField(db_field="checkAt")
     checks: int = IntField(default=0)
     surplus_orders: list[str] = ListField(StringField(), db_field="surplusOrders")

@@ -1,4 +1,7 @@
-"""Creating a payment: claim, order, attach. Each phase may be the last one before a crash, and may be repeated."""
+"""Create a payment in three phases: insert it, create its order, attach the order.
+
+The process may die after each phase; each phase may be repeated.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -17,19 +20,19 @@ from kernapay.payments.models import Payment
 from kernapay.payments.references import receipt_of
 
 _log = structlog.get_logger("kernapay.payments")
-_POLL_FIRST_SECONDS: Final = 0.03
-_POLL_MOST_SECONDS: Final = 0.5
+_FIRST_POLL_SECONDS: Final = 0.03
+_LONGEST_POLL_SECONDS: Final = 0.5
 
 
 class InProgress(RetryLater):
-    """Another request with this key is at work right now."""
+    """Another request with this key is still running. Repeat the call."""
 
     code = "in_progress"
     title = "Still in progress"
 
 
 class Ordering:
-    """Bring a payment to its one order at the gateway, whoever else is trying the same."""
+    """Place exactly one order at the gateway for each payment, also when several callers try at the same time."""
 
     def __init__(
         self,
@@ -40,16 +43,16 @@ class Ordering:
     ) -> None:
         self._ledger = ledger
         self._gateway = gateway
-        # A gateway call waits in its queue for at most one timeout and runs for at most another.
+        # A gateway call waits in its queue for up to one timeout and runs for up to another; the third is a margin.
         self.lease = gateway_timeout * 3
-        self._patience_seconds = gateway_timeout.total_seconds()
+        self._wait_seconds = gateway_timeout.total_seconds()
         self._clock = clock
         self._running: dict[tuple[str, str], asyncio.Task[tuple[Payment, bool]]] = {}
 
     async def place(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
-        """Return the payment of the draft's key, with its order, and whether it is new.
+        """Return the payment with the draft's key and its order, and whether it is new.
 
-        Raises GatewayError (the payment stays pending, the same key resumes it), InProgress, Unavailable.
+        Raises GatewayError, InProgress, Unavailable. The payment stays pending then; the same key resumes it.
         """
         slot = (str(draft.user_id), str(draft.idempotency_key))
         running = self._running.get(slot)
@@ -58,12 +61,12 @@ class Ordering:
             return payment, False
         running = asyncio.get_running_loop().create_task(self._place(draft, origin))
         self._running[slot] = running
-        running.add_done_callback(lambda task: self._finished(slot, task))
-        # Shielded: a client that hangs up must not stop an order half-way.
+        running.add_done_callback(lambda task: self._forget(slot, task))
+        # Shielded: a client that disconnects must not cancel an order half-way.
         return await asyncio.shield(running)
 
-    async def adopt(self, payment: Payment) -> Payment:
-        """Attach the order that a payment has at the gateway without our knowing; buy none.
+    async def attach_existing_order(self, payment: Payment) -> Payment:
+        """Attach the order that an interrupted attempt created at the gateway, if there is one. Create none.
 
         Raises GatewayError, Unavailable.
         """
@@ -72,90 +75,98 @@ class Ordering:
             return payment
         return await self._ledger.attach_order(payment, order.id)
 
-    async def note_surplus(self, payment: Payment, order_ids: list[str]) -> None:
-        """Remember orders of this payment that nobody may pay."""
+    async def record_surplus(self, payment: Payment, order_ids: list[str]) -> None:
+        """Log and store further orders of this payment at the gateway. Nobody may pay them."""
         _log.warning("surplus_orders", payment=str(payment.pk), orders=order_ids)
-        await self._ledger.note_surplus_orders(payment, order_ids)
+        await self._ledger.record_surplus_orders(payment, order_ids)
 
     async def drain(self) -> None:
-        """Wait for the orders that are being placed."""
+        """Wait until the orders under way are placed."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    def _finished(self, slot: tuple[str, str], task: "asyncio.Task[tuple[Payment, bool]]") -> None:
+    def _forget(self, slot: tuple[str, str], task: "asyncio.Task[tuple[Payment, bool]]") -> None:
         self._running.pop(slot, None)
         if not task.cancelled():
-            task.exception()  # retrieved here too, for a task whose clients all hung up
+            # asyncio logs an exception that nobody retrieved, as when every client has disconnected.
+            task.exception()
 
     async def _place(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
         draft.order_lease_until = self._clock() + self.lease
         payment, is_new = await self._ledger.claim(draft, origin)
         crash_point("create.claimed")
         if is_new:
-            return await self._order(payment, ask_first=False), True
+            return await self._order(payment, look_first=False), True
         if payment.fingerprint != draft.fingerprint or payment.razorpay_order_id:
             return payment, False
         return await self._wait_or_take_over(payment), False
 
     async def _wait_or_take_over(self, payment: Payment) -> Payment:
-        give_up = monotonic() + self._patience_seconds
-        pause = _POLL_FIRST_SECONDS
+        deadline = monotonic() + self._wait_seconds
+        pause = _FIRST_POLL_SECONDS
         while True:
-            taken = await self._ledger.take_order_lease(payment, self.lease)
-            if taken is not None:
-                return await self._order(taken, ask_first=True)
+            row = await self._ledger.take_order_lease(payment, self.lease)
+            if row is not None:
+                return await self._order(row, look_first=True)
             payment = await self._ledger.get(id=payment.pk)
             if payment.razorpay_order_id:
                 return payment
-            if monotonic() > give_up:
-                raise InProgress("Another request with this key is still at work.", retry_after=1)
+            if monotonic() > deadline:
+                raise InProgress(
+                    "Another request with this idempotencyKey is still running. Repeat the call.",
+                    retry_after=1,
+                )
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _POLL_MOST_SECONDS)
+            pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
 
-    async def _order(self, payment: Payment, *, ask_first: bool) -> Payment:
+    async def _order(self, payment: Payment, *, look_first: bool) -> Payment:
         try:
-            order = await self._find(payment) if ask_first else None
+            order = await self._find(payment) if look_first else None
             if order is None:
-                order = await self._buy(payment)
+                order = await self._create(payment)
         except (GatewayError, Unavailable):
-            # Whoever repeats the call may go on at once; they will ask the gateway first.
+            # A repeat may take the lease at once: it looks for an order at the gateway before it creates one.
             await self._ledger.release_order_lease(payment)
             raise
         crash_point("create.ordered")
-        attached = await self._ledger.attach_order(payment, order.id)
+        payment = await self._ledger.attach_order(payment, order.id)
         crash_point("create.attached")
-        if attached.razorpay_order_id != order.id:
-            await self.note_surplus(attached, [order.id])
-        return attached
+        if payment.razorpay_order_id != order.id:
+            await self.record_surplus(payment, [order.id])
+        return payment
 
-    async def _buy(self, payment: Payment) -> Order:
+    async def _create(self, payment: Payment) -> Order:
         order = await self._gateway.create_order(
             amount=payment.amount,
             currency=payment.currency,
             receipt=receipt_of(payment.pk),
             notes={**payment.notes, "kernapay_payment": str(payment.pk)},
         )
-        if not _fits(order, payment):
-            # The order exists, but differs from this answer: look again before anyone pays.
-            raise GatewayUnknown("The payment gateway's answer does not fit the request.")
+        if not _matches(order, payment):
+            # The order may be right and only the answer wrong: the next attempt looks it up before anyone pays.
+            raise GatewayUnknown("The payment gateway's answer does not match the request.")
         return order
 
     async def _find(self, payment: Payment) -> Order | None:
-        """Look for the order that an earlier attempt may have made without our hearing of it."""
-        found = await self._gateway.find_orders(receipt_of(payment.pk))
-        fitting = sorted(
-            (order for order in found if _fits(order, payment)),
+        """Return the order that an earlier attempt created without our storing it, or None.
+
+        Razorpay: orders have no idempotency header, so look them up by our receipt.
+        """
+        orders = await self._gateway.find_orders(receipt_of(payment.pk))
+        # A paid order first, then the oldest.
+        matching = sorted(
+            (order for order in orders if _matches(order, payment)),
             key=lambda order: (order.amount_paid == 0, order.created_at, order.id),
         )
-        if found and not fitting:
-            # The order exists, but differs from this answer. A second one would not be better.
-            raise GatewayUnknown("The payment gateway's order does not fit the payment.")
-        surplus = [order.id for order in found if order != fitting[0]]
+        if orders and not matching:
+            # Do not create a second order beside a wrong one.
+            raise GatewayUnknown("The payment gateway's order does not match the payment.")
+        surplus = [order.id for order in orders if order != matching[0]]
         if surplus:
-            await self.note_surplus(payment, surplus)
-        return fitting[0] if fitting else None
+            await self.record_surplus(payment, surplus)
+        return matching[0] if matching else None
 
 
-def _fits(order: Order, payment: Payment) -> bool:
+def _matches(order: Order, payment: Payment) -> bool:
     return (order.amount, order.currency, order.receipt) == (
         payment.amount,
         payment.currency,

@@ -1,4 +1,4 @@
-"""Parameters that several routes on payments take."""
+"""Parameters that several payment routes have in common."""
 
 from typing import Annotated
 
@@ -11,18 +11,20 @@ Reference = Annotated[
     PathParameter(
         pattern=REFERENCE_PATTERN,
         max_length=128,
-        description="The `referenceId` of the answer to `create`.",
+        description="The `referenceId` from the answer of `create`.",
     ),
 ]
-Count = Annotated[int, QueryParameter(ge=1, le=100, description="How many payments at most.")]
+Count = Annotated[
+    int, QueryParameter(ge=1, le=100, description="The largest number of payments to return.")
+]
 Skip = Annotated[
-    int, QueryParameter(ge=0, le=10_000, description="How many of the newest to leave out.")
+    int, QueryParameter(ge=0, le=10_000, description="How many of the newest payments to skip.")
 ]
 Cursor = Annotated[
     str | None,
     QueryParameter(
         pattern=REFERENCE_PATTERN,
         max_length=128,
-        description="The `referenceId` of the last payment you have; `skip` is ignored then.",
+        description="The `referenceId` of the last payment on the previous page. With it, `skip` is ignored.",
     ),
 ]

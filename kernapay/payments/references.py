@@ -1,4 +1,4 @@
-"""The names of payments and refunds: what clients see, and what the gateway sees."""
+"""References and receipts: the ids of payments and refunds that clients and the gateway see."""
 
 import re
 import secrets
@@ -10,7 +10,8 @@ from bson import ObjectId
 from kernapay.core.patterns import explain
 
 REFERENCE_PATTERN: Final = explain(
-    r"^PAY_[0-9a-f]{24}_[0-9]{13}_[A-Za-z0-9_-]{16,32}$", "a reference such as PAY_…_…_…"
+    r"^PAY_[0-9a-f]{24}_[0-9]{13}_[A-Za-z0-9_-]{16,32}$",
+    "the reference of a payment, which starts with PAY_",
 )
 REFERENCE_EXAMPLE: Final = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3nXwT5vRk2LmPA"
 RECEIPT_PREFIX: Final = "KP_"
@@ -18,26 +19,29 @@ _RECEIPT: Final = re.compile(rf"{RECEIPT_PREFIX}([0-9a-f]{{24}})")
 
 
 def new_reference_id(user_id: str, at: datetime) -> str:
-    """Make an unguessable reference: its random part has 128 bits, for `status` shows it to anyone."""
+    """Return a new reference that cannot be guessed.
+
+    Its random part has 128 bits, because `status` needs no token and answers anyone who knows the reference.
+    """
     return f"PAY_{user_id}_{int(at.timestamp() * 1000)}_{secrets.token_urlsafe(16)}"
 
 
 def created_at_of(reference_id: str) -> datetime:
-    """Return the time of creation that a reference carries, in UTC, to the millisecond."""
+    """Return the time of creation that a reference contains, in UTC, to the millisecond."""
     return datetime.fromtimestamp(int(reference_id.split("_")[2]) / 1000, UTC)
 
 
 def receipt_of(payment_id: ObjectId) -> str:
-    """Return the receipt of a payment's order: 27 characters (Razorpay: a receipt has at most 40)."""
+    """Return the receipt of a payment's order. It has 27 characters (Razorpay: at most 40)."""
     return f"{RECEIPT_PREFIX}{payment_id}"
 
 
 def new_refund_receipt() -> str:
-    """Make a refund's receipt, which is its idempotency key at the gateway as well."""
+    """Return a new receipt for a refund, which is also its idempotency key at the gateway."""
     return f"KPR_{ObjectId()}"
 
 
 def payment_id_of(receipt: object) -> ObjectId | None:
-    """Return the payment's id that a receipt holds; None when the receipt is not one of ours."""
+    """Return the id of the payment that a receipt contains, or None when the receipt is not ours."""
     match = _RECEIPT.fullmatch(receipt) if isinstance(receipt, str) else None
     return ObjectId(match[1]) if match else None

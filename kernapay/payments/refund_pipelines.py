@@ -1,4 +1,4 @@
-"""The updates that change a refund and add all refunds up: aggregation pipelines, so each is atomic."""
+"""Updates that change one refund and add up all refunds. As aggregation pipelines they are atomic."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -9,7 +9,7 @@ from kernapay.payments.states import RefundState, RefundStatus, Status
 
 Stage = dict[str, Any]
 
-# A refund only moves forward; a bank may still send a processed one back.
+# A refund moves only forward in this order. A bank may still return a processed one, so `failed` is last.
 _RANK: Final = [state.value for state in RefundState]
 _FAILED: Final = RefundState.FAILED.value
 _REQUESTED: Final = RefundState.REQUESTED.value
@@ -17,12 +17,12 @@ _PROCESSED: Final = RefundState.PROCESSED.value
 
 
 def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime) -> list[Stage]:
-    """Enter what the gateway says of a refund: one known by its id or by our receipt, or a new one.
+    """Return the update that stores the gateway's state of a refund.
 
-    `payment_id` is the gateway's.
+    It finds the refund by its id or our receipt, or adds a new one. `payment_id` is the gateway's.
     """
     status = refund.status if refund.status in _RANK else RefundState.PENDING.value
-    # Literals: in a pipeline, text that starts with a dollar would be read as a field.
+    # $literal: in a pipeline, MongoDB reads text that starts with a dollar sign as a field.
     refund_id = {"$literal": refund.id}
     entry = {
         "refundId": refund.id,
@@ -36,53 +36,55 @@ def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime)
     same: dict[str, Any] = {"$eq": ["$$this.refundId", refund_id]}
     if refund.receipt:
         same = {"$or": [same, {"$eq": ["$$this.receipt", {"$literal": refund.receipt}]}]}
-    # Whatever the gateway says first counts more than what we made of its silence or refusal.
-    first_word = {"$eq": [{"$ifNull": ["$$this.refundId", None]}, None]}
+    # The gateway's first state always replaces ours. We may have marked the refund as failed although it was made.
+    is_first_state = {"$eq": [{"$ifNull": ["$$this.refundId", None]}, None]}
     rank = {"$indexOfArray": [_RANK, status]}
-    newer = {"$or": [first_word, {"$gt": [rank, {"$indexOfArray": [_RANK, "$$this.status"]}]}]}
+    is_newer = {
+        "$or": [is_first_state, {"$gt": [rank, {"$indexOfArray": [_RANK, "$$this.status"]}]}]
+    }
     merged = {
         "$mergeObjects": [
             "$$this",
             {"refundId": refund_id},
-            {"$cond": [newer, {"status": status, "failure": None, "updatedAt": at}, {}]},
+            {"$cond": [is_newer, {"status": status, "failure": None, "updatedAt": at}, {}]},
         ]
     }
-    known = {"$filter": {"input": "$refunds", "cond": same}}
-    changed = {
+    matches = {"$filter": {"input": "$refunds", "cond": same}}
+    refunds = {
         "$cond": [
-            {"$eq": [{"$size": known}, 0]},
+            {"$eq": [{"$size": matches}, 0]},
             {"$concatArrays": ["$refunds", [{"$literal": entry}]]},
-            _mapped(same, merged),
+            _replace_where(same, merged),
         ]
     }
     reason = f"refund {status}: {refund.amount}"
-    return _stages(changed, _step(origin, reason, at, payment_id))
+    return _build_stages(refunds, _make_step(origin, reason, at, payment_id))
 
 
 def refuse(receipt: str, failure: str, origin: Origin, at: datetime) -> list[Stage]:
-    """Release a reservation that the gateway refused for good."""
-    waiting = {
+    """Return the update that marks a refund as failed and so releases its amount."""
+    is_waiting = {
         "$and": [
             {"$eq": ["$$this.receipt", receipt]},
             {"$eq": ["$$this.status", _REQUESTED]},
             {"$eq": [{"$ifNull": ["$$this.refundId", None]}, None]},
         ]
     }
-    failed = {"status": _FAILED, "failure": {"$literal": failure}, "updatedAt": at}
-    changed = _mapped(waiting, {"$mergeObjects": ["$$this", failed]})
-    return _stages(changed, _step(origin, "refund refused", at))
+    failure_fields = {"status": _FAILED, "failure": {"$literal": failure}, "updatedAt": at}
+    refunds = _replace_where(is_waiting, {"$mergeObjects": ["$$this", failure_fields]})
+    return _build_stages(refunds, _make_step(origin, "refund refused", at))
 
 
-def _mapped(condition: Any, value: Any) -> dict[str, Any]:
+def _replace_where(condition: Any, value: Any) -> dict[str, Any]:
     return {"$map": {"input": "$refunds", "in": {"$cond": [condition, value, "$$this"]}}}
 
 
-def _sum_of(*statuses: str) -> dict[str, Any]:
-    counted = {"$filter": {"input": "$refunds", "cond": {"$in": ["$$this.status", list(statuses)]}}}
-    return {"$sum": {"$map": {"input": counted, "in": "$$this.amount"}}}
+def _sum_amounts(*statuses: str) -> dict[str, Any]:
+    refunds = {"$filter": {"input": "$refunds", "cond": {"$in": ["$$this.status", list(statuses)]}}}
+    return {"$sum": {"$map": {"input": refunds, "in": "$$this.amount"}}}
 
 
-def _step(origin: Origin, reason: str, at: datetime, payment_id: str | None = None) -> Stage:
+def _make_step(origin: Origin, reason: str, at: datetime, payment_id: str | None = None) -> Stage:
     step = {
         "updatedAt": at,
         "source": origin.source.value,
@@ -95,31 +97,31 @@ def _step(origin: Origin, reason: str, at: datetime, payment_id: str | None = No
     return {name: value for name, value in step.items() if value is not None}
 
 
-def _stages(refunds: Any, step: Stage) -> list[Stage]:
-    """Change the refunds, add them up, derive both statuses, and push the step if anything changed."""
-    complete = {"$gte": ["$amountRefunded", "$amount"]}
-    under_way = {"$gt": [_sum_of(*(state for state in _RANK if state != _FAILED)), 0]}
+def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
+    """Return the stages: set the refunds, add them up, derive both statuses, append the step if a refund changed."""
+    is_complete = {"$gte": ["$amountRefunded", "$amount"]}
+    is_under_way = {"$gt": [_sum_amounts(*(state for state in _RANK if state != _FAILED)), 0]}
     refund_status = {
         "$switch": {
             "branches": [
-                {"case": complete, "then": RefundStatus.COMPLETED.value},
-                {"case": under_way, "then": RefundStatus.REQUESTED.value},
+                {"case": is_complete, "then": RefundStatus.COMPLETED.value},
+                {"case": is_under_way, "then": RefundStatus.REQUESTED.value},
             ],
             "default": RefundStatus.NOT_REQUESTED.value,
         }
     }
-    # `refunded` says that everything is returned: back to success when the bank sends money back.
-    paid = {"$in": ["$status", [Status.SUCCESS.value, Status.REFUNDED.value]]}
-    returned = {"$cond": [complete, Status.REFUNDED.value, Status.SUCCESS.value]}
-    entered = [{"$mergeObjects": [{"$literal": step}, {"status": "$status"}]}]
+    # `refunded` means that the whole amount was returned. When the bank returns a refund, it is `success` again.
+    is_paid = {"$in": ["$status", [Status.SUCCESS.value, Status.REFUNDED.value]]}
+    paid_status = {"$cond": [is_complete, Status.REFUNDED.value, Status.SUCCESS.value]}
+    new_step = [{"$mergeObjects": [{"$literal": step}, {"status": "$status"}]}]
     return [
         {"$set": {"refunds": {"$ifNull": ["$refunds", []]}, "_before": "$refunds"}},
         {"$set": {"refunds": refunds}},
-        {"$set": {"amountRefunded": _sum_of(_PROCESSED)}},
+        {"$set": {"amountRefunded": _sum_amounts(_PROCESSED)}},
         {
             "$set": {
                 "refundStatus": refund_status,
-                "status": {"$cond": [paid, returned, "$status"]},
+                "status": {"$cond": [is_paid, paid_status, "$status"]},
             }
         },
         {
@@ -129,7 +131,7 @@ def _stages(refunds: Any, step: Stage) -> list[Stage]:
                     "$cond": [
                         {"$eq": ["$refunds", {"$ifNull": ["$_before", []]}]},
                         "$history",
-                        {"$concatArrays": [{"$ifNull": ["$history", []]}, entered]},
+                        {"$concatArrays": [{"$ifNull": ["$history", []]}, new_step]},
                     ]
                 },
             }

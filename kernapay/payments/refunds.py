@@ -1,4 +1,7 @@
-"""Giving money back: reserve, ask the gateway, record. The reservation makes over-refunding impossible."""
+"""Refund a payment: reserve the amount, call the gateway, store its answer.
+
+The reservation checks the total in the database, so refunds can never exceed the payment.
+"""
 
 from datetime import timedelta
 from typing import Final
@@ -16,9 +19,10 @@ from kernapay.gateway.base import (
     GatewayUnknown,
     PaymentGateway,
 )
+from kernapay.payments.currencies import explain_amount
 from kernapay.payments.dtos import RefundCreate, RefundCreated
 from kernapay.payments.evidence import Evidence, Origin
-from kernapay.payments.idempotency import fingerprint, one_key
+from kernapay.payments.idempotency import fingerprint, resolve_key
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, Refund
 from kernapay.payments.references import new_refund_receipt
@@ -31,25 +35,25 @@ _log = structlog.get_logger("kernapay.refunds")
 
 
 class NotRefundable(Conflict):
-    """The payment has no money of the payer to give back, or less than was asked for."""
+    """The payment is not paid, or less than this amount is left to refund."""
 
     code = "not_refundable"
 
 
 class RefundKeyReused(Conflict):
-    """The key was used for a refund with other content."""
+    """The idempotency key was used for a refund with other content. Use another key."""
 
     code = "idempotency_key_reused"
 
 
 class RefundRejected(Conflict):
-    """The gateway refused the refund for good; another try needs another key."""
+    """The gateway refused the refund for good. Use another idempotency key for another attempt."""
 
     code = "refund_rejected"
 
 
 class RefundInProgress(RetryLater):
-    """Another request with this key is at work right now."""
+    """Another request with this key is still running. Repeat the call."""
 
     code = "in_progress"
     title = "Still in progress"
@@ -69,59 +73,64 @@ class RefundService:
         self._ledger = ledger
         self._settlement = settlement
         self._gateway = gateway
+        # As for an order: up to one timeout in the queue, up to another for the call, and a margin.
         self.lease: Final = gateway_timeout * 3
         self._clock = clock
         self.open = ledger.open_refunds
 
     async def payment_of(self, principal: Principal, reference_id: str) -> Payment:
-        """Return the payment whose money the caller may refund. Raises NotFound to all others."""
-        mine = {} if principal.is_admin else {"provider_id": principal.id}
-        payment = await self._payments.get_one_or_none(reference_id=reference_id, **mine)
+        """Return a payment that the caller may refund. Raises NotFound, also for the payments of others."""
+        owner = {} if principal.is_admin else {"provider_id": principal.id}
+        payment = await self._payments.get_one_or_none(reference_id=reference_id, **owner)
         if payment is None:
-            raise NotFound("There is no such payment of yours.")
+            raise NotFound("No payment that you may refund has this reference.")
         return payment
 
     async def refund(
         self, principal: Principal, payment: Payment, data: RefundCreate, header_key: str | None
     ) -> tuple[RefundCreated, bool]:
-        """Refund a part or, without an amount, all that remains; return the refund, and whether it is new.
+        """Refund a part of a payment or, without an amount, all that remains. Return the refund, and whether it is new.
 
-        Raises InvalidInput, NotRefundable, RefundKeyReused, RefundRejected, RefundInProgress,
-        GatewayUnknown (the reservation stands and the same key resumes it), Unavailable.
+        Raises InvalidInput, NotRefundable, RefundKeyReused, RefundRejected, RefundInProgress, Unavailable, and
+        GatewayUnknown: the amount then stays reserved, and a call with the same key resumes the refund.
         """
-        key = one_key(data.idempotency_key, header_key)
-        known = _by_key(payment, key)
-        if known is None:
-            payment, known, new = await self._reserve(principal, payment, data, key)
+        key = resolve_key(data.idempotency_key, header_key)
+        refund = _find_by_key(payment, key)
+        if refund is None:
+            payment, refund, is_new = await self._reserve(principal, payment, data, key)
         else:
-            new = False
-        if known.fingerprint != fingerprint(data):
+            is_new = False
+        if refund.fingerprint != fingerprint(data):
             raise RefundKeyReused(
-                "This key was used for a refund with other content.", field="idempotencyKey"
+                "A refund with other content was made with this key. Use another key.",
+                field="idempotencyKey",
             )
-        payment = await self._finish(payment, known, ask_first=not new)
-        done = _by_key(payment, key) or known
-        if done.status == RefundState.FAILED and done.refund_id is None:
-            raise RefundRejected(f"The refund was refused: {done.failure or 'no reason given'}.")
-        return _answer(payment, done), new
+        payment = await self._finish(payment, refund, look_first=not is_new)
+        refund = _find_by_key(payment, key) or refund
+        if refund.status == RefundState.FAILED and refund.refund_id is None:
+            reason = refund.failure or "The payment gateway refused without a reason"
+            raise RefundRejected(
+                f"{reason.rstrip('.')}. Use another idempotencyKey for another attempt."
+            )
+        return _build_answer(payment, refund), is_new
 
     async def resume(self, payment: Payment) -> Payment:
-        """Finish the refunds that an earlier attempt left without an answer, as the worker does."""
+        """Finish the refunds for which an earlier attempt got no answer from the gateway. The worker calls this."""
         for refund in payment.refunds:
             if refund.refund_id is None and refund.status == RefundState.REQUESTED:
-                payment = await self._finish(payment, refund, ask_first=True)
+                payment = await self._finish(payment, refund, look_first=True)
         return payment
 
-    async def return_surplus(self, facts: GatewayPayment) -> None:
-        """Refund what is left of a gateway payment that belongs to no sale: a second one, or one of a surplus order.
+    async def return_surplus(self, gateway_payment: GatewayPayment) -> None:
+        """Refund the rest of a surplus payment: a second one of an order, or one of a surplus order.
 
-        Repeating it returns the money once. Raises GatewayError.
+        A repeat does not return the money again. Raises GatewayError.
         """
-        # Derived from the payment, so that a repeat has the same key.
-        key = f"surplus_{facts.id}"
+        # Derived from the payment: a repeat has the same key.
+        key = f"surplus_{gateway_payment.id}"
         await self._gateway.refund(
-            facts.id,
-            amount=facts.amount - (facts.amount_refunded or 0),
+            gateway_payment.id,
+            amount=gateway_payment.amount - (gateway_payment.amount_refunded or 0),
             key=key,
             receipt=key,
             speed="normal",
@@ -130,7 +139,7 @@ class RefundService:
     async def _reserve(
         self, principal: Principal, payment: Payment, data: RefundCreate, key: str
     ) -> tuple[Payment, Refund, bool]:
-        amount = data.amount if data.amount is not None else _remaining(payment)
+        amount = data.amount if data.amount is not None else _sum_remaining(payment)
         at = self._clock()
         refund = Refund(
             receipt=new_refund_receipt(),
@@ -146,49 +155,53 @@ class RefundService:
             updated_at=at,
         )
         if amount < 1 or payment.status is not Status.SUCCESS:
-            raise _refusal(payment)
-        reserved = await self._ledger.reserve_refund(payment, refund)
+            raise _explain_refusal(payment)
+        row = await self._ledger.reserve_refund(payment, refund)
         crash_point("refund.reserved")
-        if reserved is not None:
-            return reserved, refund, True
+        if row is not None:
+            return row, refund, True
         current = await self._ledger.get(id=payment.pk)
-        known = _by_key(current, key)
-        if known is None:
-            raise _refusal(current)
-        return current, known, False
+        earlier = _find_by_key(current, key)
+        if earlier is None:
+            raise _explain_refusal(current)
+        return current, earlier, False
 
-    async def _finish(self, payment: Payment, refund: Refund, *, ask_first: bool) -> Payment:
+    async def _finish(self, payment: Payment, refund: Refund, *, look_first: bool) -> Payment:
         if refund.refund_id is not None or refund.status == RefundState.FAILED:
             return payment
-        if ask_first and not await self._ledger.take_refund_lease(payment, refund, self.lease):
-            raise RefundInProgress("This refund is being made right now.", retry_after=1)
+        if look_first and not await self._ledger.take_refund_lease(payment, refund, self.lease):
+            raise RefundInProgress(
+                "Another request with this idempotencyKey is still running. Repeat the call.",
+                retry_after=1,
+            )
         payment_id = str(payment.razorpay_payment_id)
         try:
-            made = await self._find(payment_id, refund) if ask_first else None
-            if made is None:
+            gateway_refund = await self._find(payment_id, refund) if look_first else None
+            if gateway_refund is None:
                 try:
-                    made = await self._make(payment_id, refund)
+                    gateway_refund = await self._create(payment_id, refund)
                 except GatewayRejected as error:
                     return await self._refuse(payment, refund, error)
-            if (made.amount, made.payment_id) != (refund.amount, payment_id):
-                raise GatewayUnknown("The payment gateway's answer does not fit the refund.")
+            if (gateway_refund.amount, gateway_refund.payment_id) != (refund.amount, payment_id):
+                raise GatewayUnknown("The payment gateway's answer does not match the refund.")
             crash_point("refund.made")
-            facts = await self._gateway.fetch_payment(payment_id)
+            gateway_payment = await self._gateway.fetch_payment(payment_id)
         except GatewayError:
-            # Only a refusal of the refund itself would say that nothing was done.
+            # Keep the amount reserved: only a refusal of the refund itself proves that none was made.
             await self._ledger.release_refund_lease(payment, refund)
             raise
-        settled = await self._settlement.settle(
-            None, Evidence(Origin(refund.source, "refund", actor=refund.actor), facts, made)
+        origin = Origin(refund.source, "refund", actor=refund.actor)
+        result = await self._settlement.settle(
+            None, Evidence(origin, gateway_payment, gateway_refund)
         )
         crash_point("refund.recorded")
-        return settled.payment
+        return result.payment
 
-    async def _make(self, payment_id: str, refund: Refund) -> GatewayRefund:
+    async def _create(self, payment_id: str, refund: Refund) -> GatewayRefund:
         return await self._gateway.refund(
             payment_id,
             amount=refund.amount,
-            # The same in every attempt: the gateway returns the same refund for the same key.
+            # Razorpay: the same key returns the same refund, so every attempt sends the same.
             key=str(refund.receipt),
             receipt=str(refund.receipt),
             speed="normal",
@@ -201,31 +214,37 @@ class RefundService:
         return await self._ledger.refuse_refund(payment, refund, error.detail, origin)
 
     async def _find(self, payment_id: str, refund: Refund) -> GatewayRefund | None:
-        """Look for the refund that an earlier attempt may have made without our hearing of it."""
-        for made in await self._gateway.refunds_of(payment_id):
-            if made.receipt == refund.receipt:
-                return made
+        """Return the refund that an earlier attempt made without our storing it, or None."""
+        for gateway_refund in await self._gateway.refunds_of(payment_id):
+            if gateway_refund.receipt == refund.receipt:
+                return gateway_refund
         return None
 
 
-def _by_key(payment: Payment, key: str) -> Refund | None:
+def _find_by_key(payment: Payment, key: str) -> Refund | None:
     return next((refund for refund in payment.refunds if refund.key == key), None)
 
 
-def _remaining(payment: Payment) -> int:
-    taken = sum(r.amount for r in payment.refunds if r.status != RefundState.FAILED)
-    return payment.amount - taken
+def _sum_remaining(payment: Payment) -> int:
+    reserved = sum(r.amount for r in payment.refunds if r.status != RefundState.FAILED)
+    return payment.amount - reserved
 
 
-def _refusal(payment: Payment) -> NotRefundable:
+def _explain_refusal(payment: Payment) -> NotRefundable:
     if not payment.status.is_paid:
-        return NotRefundable(f"A {payment.status.value} payment cannot be refunded.")
-    return NotRefundable(
-        f"Only {_remaining(payment)} of {payment.amount} can still be refunded.", field="amount"
-    )
+        return NotRefundable(
+            f"Only a paid payment can be refunded. This one is {payment.status.value}."
+        )
+    remaining = _sum_remaining(payment)
+    if remaining < 1:
+        return NotRefundable(
+            "Nothing is left: the whole payment is refunded or being refunded.", field="amount"
+        )
+    limit = explain_amount(remaining, payment.currency)
+    return NotRefundable(f"Must be at most {limit}: that is left to refund.", field="amount")
 
 
-def _answer(payment: Payment, refund: Refund) -> RefundCreated:
+def _build_answer(payment: Payment, refund: Refund) -> RefundCreated:
     return RefundCreated(
         reference_id=payment.reference_id,
         refund_id=refund.refund_id,
@@ -234,5 +253,5 @@ def _answer(payment: Payment, refund: Refund) -> RefundCreated:
         status=refund.status,
         refund_status=payment.refund_status,
         amount_refunded=payment.amount_refunded,
-        amount_refundable=_remaining(payment),
+        amount_refundable=_sum_remaining(payment),
     )

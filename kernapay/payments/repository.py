@@ -1,4 +1,4 @@
-"""Every query on payments. What changes a payment is in `ledger.py`."""
+"""The queries that read payments. `ledger.py` has the writes."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     @cached("payment_history:{user_id}", field="{skip}:{count}", ttl=timedelta(hours=2))
     async def history(self, *, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
-        """Return a page of what a user ordered, newest first."""
+        """Return a page of the payments that a user created, newest first."""
         return await self.select(
             PaymentSummary, *_NEWEST_FIRST, LimitOffset(count, skip), user_id=user_id
         )
@@ -37,7 +37,7 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
     async def history_after(
         self, user_id: str, reference_id: str, count: int
     ) -> list[PaymentSummary]:
-        """Return the page that follows a payment; new payments do not shift it."""
+        """Return the page after a given payment. New payments do not shift it."""
         return await self.select(
             PaymentSummary,
             *_NEWEST_FIRST,
@@ -49,7 +49,7 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
     async def received(
         self, provider_id: str, count: int, skip: int, cursor: str | None
     ) -> list[PaymentSummary]:
-        """Return what was paid to a provider, newest first; after the payment `cursor` when there is one."""
+        """Return the paid payments of a provider, newest first. With a `cursor`, start after that payment."""
         where: dict[str, Any] = {} if cursor is None else {"__raw__": _older_than(cursor)}
         return await self.select(
             PaymentSummary,
@@ -70,13 +70,13 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         return await self.select_one(PaymentStatus, reference_id=reference_id)
 
     async def first_created_at(self) -> datetime | None:
-        """Return when the oldest payment was created; None when there is none."""
+        """Return the creation time of the oldest payment, or None without payments."""
         oldest = await self.list(OrderBy("created_at"), LimitOffset(1))
         return oldest[0].created_at if oldest else None
 
 
 def _older_than(reference_id: str) -> dict[str, Any]:
-    # The reference carries the time of creation, so a cursor needs no look-up.
+    # The reference contains the time of creation, so a cursor needs no query.
     at = created_at_of(reference_id)
     return {
         "$or": [

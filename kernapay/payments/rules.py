@@ -1,4 +1,4 @@
-"""What the configuration of a business says about its payments."""
+"""The rules for new payments that a business configures: currencies, amounts, service types."""
 
 from collections.abc import Collection, Mapping
 
@@ -20,18 +20,25 @@ class PaymentRules:
         self._service_types = service_types
 
     def check(self, data: PaymentCreate) -> None:
-        """Raises InvalidInput naming the field."""
+        """Check a payment to create. Raises InvalidInput naming the field."""
         if data.currency not in self._currencies:
-            raise InvalidInput(f"Choose one of {', '.join(self._currencies)}.", field="currency")
+            raise InvalidInput(f"Must be one of: {', '.join(self._currencies)}.", field="currency")
         if problem := amount_problem(data.amount, data.currency, self._maximum):
             raise InvalidInput(problem, field="amount")
-        kind = self._service_types.get(data.service_type)
-        if kind is None:
+        service_type = self._service_types.get(data.service_type)
+        if service_type is None:
             raise InvalidInput(
-                f"Choose one of {', '.join(self._service_types)}.", field="serviceType"
+                f"Must be one of: {', '.join(self._service_types)}.", field="serviceType"
             )
-        for name in kind.required:
+        for name in service_type.required:
             if data.metadata.get(name) in (None, ""):
-                raise InvalidInput("Field required.", field=f"metadata.{name}")
-        if kind.allowed and (unknown := sorted(set(data.metadata) - kind.allowed)):
-            raise InvalidInput("Unknown field.", field=f"metadata.{unknown[0]}")
+                raise InvalidInput(
+                    f"Required for the service type {data.service_type}.", field=f"metadata.{name}"
+                )
+        allowed = service_type.allowed
+        if allowed and (unknown := sorted(set(data.metadata) - allowed)):
+            raise InvalidInput(
+                f"Unknown field. The service type {data.service_type} allows: "
+                f"{', '.join(sorted(allowed))}.",
+                field=f"metadata.{unknown[0]}",
+            )

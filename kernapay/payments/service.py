@@ -1,4 +1,4 @@
-"""Decisions about payments: creating, verifying, showing."""
+"""Create, verify, capture and show payments."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ from kernapay.payments.dtos import (
     PaymentView,
 )
 from kernapay.payments.evidence import Origin
-from kernapay.payments.idempotency import fingerprint, one_key
+from kernapay.payments.idempotency import fingerprint, resolve_key
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.references import new_reference_id
@@ -30,13 +30,13 @@ _VERIFIED: Final = "Payment verified successfully"
 
 
 class KeyReused(Conflict):
-    """The key was used for a payment with other content."""
+    """The idempotency key was used for a payment with other content. Use another key."""
 
     code = "idempotency_key_reused"
 
 
 class InvalidSignature(InvalidInput):
-    """The signature does not fit this payment; nothing was changed."""
+    """The signature does not match this payment; nothing was changed."""
 
     code = "invalid_signature"
     title = "Invalid signature"
@@ -62,11 +62,11 @@ class PaymentService:
     async def create(
         self, principal: Principal, data: PaymentCreate, header_key: str | None
     ) -> tuple[PaymentCreated, bool]:
-        """Create the payment and its one order; return the answer, and whether it is new.
+        """Create a payment and its order at the gateway. Return the payment, and whether it is new.
 
         Raises InvalidInput naming the field, KeyReused, GatewayError, InProgress, Unavailable.
         """
-        key = one_key(data.idempotency_key, header_key)
+        key = resolve_key(data.idempotency_key, header_key)
         self._rules.check(data)
         at = self._clock()
         draft = Payment(
@@ -88,7 +88,8 @@ class PaymentService:
         )
         if payment.fingerprint != draft.fingerprint:
             raise KeyReused(
-                "This key was used for a payment with other content.", field="idempotencyKey"
+                "A payment with other content was created with this key. Use another key.",
+                field="idempotencyKey",
             )
         return (
             PaymentCreated(
@@ -96,50 +97,50 @@ class PaymentService:
                 amount=payment.amount,
                 currency=payment.currency,
                 reference_id=payment.reference_id,
-                # The answer to the creation, repeated; `status` says what became of the payment since.
+                # A repeat gets the first answer again. `GET /status/{referenceId}` returns the present status.
                 status=Status.PENDING,
             ),
             is_new,
         )
 
     async def verify(self, data: PaymentVerify) -> PaymentVerified:
-        """Settle a payment on Checkout's signature and the gateway's own word.
+        """Settle a payment after checking Checkout's signature and asking the gateway.
 
         Raises NotFound, InvalidSignature, EvidenceMismatch, NotPaid, NotCapturedYet, GatewayError, Unavailable.
         """
         payment = await self._payments.by_reference(data.reference_id)
         if payment is None or payment.razorpay_order_id is None:
-            raise NotFound("There is no payment with this reference.", field="referenceId")
+            raise NotFound("No payment has this reference.", field="referenceId")
         self._check_signature(payment.razorpay_order_id, data)
-        settled = await self._settlement.settle_checkout(
+        result = await self._settlement.settle_checkout(
             payment, data.razorpay_payment_id, data.razorpay_signature
         )
-        return PaymentVerified(_VERIFIED, settled.payment.payment_method)
+        return PaymentVerified(_VERIFIED, result.payment.payment_method)
 
     async def show(self, principal: Principal, reference_id: str) -> PaymentView:
-        """Return everything about a payment to those who may see it. Raises NotFound to all others."""
+        """Return a payment in full. Raises NotFound, also when the caller may not see it."""
         view = await self._payments.view(reference_id)
-        if view is None or not _concerns(view, principal):
-            raise NotFound("There is no such payment of yours.")
+        if view is None or not _may_see(principal, view):
+            raise NotFound("No payment that you may see has this reference.")
         return view
 
     async def status(self, reference_id: str) -> PaymentStatus:
-        """Return what anyone who knows the reference may know. Raises NotFound."""
+        """Return the public view of a payment. Raises NotFound."""
         status = await self._payments.status(reference_id)
         if status is None:
-            raise NotFound("There is no payment with this reference.")
+            raise NotFound("No payment has this reference.")
         return status
 
     async def capture(self, principal: Principal, reference_id: str) -> PaymentStatus:
-        """Capture the payment's authorised money.
+        """Capture an authorised payment.
 
         Raises NotFound, NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """
         payment = await self._payments.by_reference(reference_id)
         if payment is None:
-            raise NotFound("There is no payment with this reference.", field="referenceId")
-        settled = await self._settlement.capture_authorized(payment, principal.id)
-        return msgspec.convert(settled.payment, PaymentStatus, from_attributes=True)
+            raise NotFound("No payment has this reference.", field="referenceId")
+        result = await self._settlement.capture_authorized(payment, principal.id)
+        return msgspec.convert(result.payment, PaymentStatus, from_attributes=True)
 
     def _check_signature(self, order_id: str, data: PaymentVerify) -> None:
         # Use the order id we stored. With the client's, the signature of a cheap payment could settle an expensive one.
@@ -147,18 +148,21 @@ class PaymentService:
             self._key_secret, order_id, data.razorpay_payment_id, data.razorpay_signature
         ):
             raise InvalidSignature(
-                "The signature does not fit this payment.", field="razorpaySignature"
+                "The signature does not match this order and payment. Send it as Checkout returned it.",
+                field="razorpaySignature",
             )
         if data.razorpay_order_id != order_id:
-            raise InvalidInput("This is not the order of the payment.", field="razorpayOrderId")
+            raise InvalidInput(
+                "Must be the order of the payment with this referenceId.", field="razorpayOrderId"
+            )
 
 
-def _concerns(payment: PaymentView, principal: Principal) -> bool:
+def _may_see(principal: Principal, payment: PaymentView) -> bool:
     match principal.role:
         case Role.USER:
             return payment.user_id == principal.id
         case Role.PROVIDER:
-            # What they paid themselves is of a time when they were a payer.
+            # A provider may have paid as a USER before its role changed.
             return principal.id in (payment.user_id, payment.provider_id)
         case Role.LAB_ASSISTANT | Role.ADMIN:
             return True

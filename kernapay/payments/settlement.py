@@ -1,4 +1,4 @@
-"""Bring a payment to what the gateway says of it, whoever brings the news: a page, an event, the worker, a person."""
+"""Settle evidence from Checkout, webhooks, reconciliation and people: bring a payment to its state at the gateway."""
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -13,7 +13,7 @@ from kernapay.core.errors import Conflict, NotFound, RetryLater
 from kernapay.gateway.base import GatewayPayment, GatewayRefund, GatewayRejected, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
-from kernapay.payments.matching import best_attempt, mismatch_of
+from kernapay.payments.matching import best_attempt, explain_mismatch, mismatch_of
 from kernapay.payments.models import Mismatch, Payment
 from kernapay.payments.references import payment_id_of
 from kernapay.payments.repository import PaymentRepository
@@ -24,11 +24,13 @@ MOVES: Final = Counter(
     "kernapay_payment_moves_total", "Payments that changed their status", ("status", "source")
 )
 MISMATCHES: Final = Counter(
-    "kernapay_payment_mismatches_total", "Evidence that did not fit its payment", ("source",)
+    "kernapay_payment_mismatches_total", "Evidence that did not match its payment", ("source",)
 )
 
 
 class Outcome(Enum):
+    """What settling did to the payment."""
+
     MOVED = auto()
     UNCHANGED = auto()
     MISMATCH = auto()
@@ -36,48 +38,55 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
+    """The payment after settling, and the outcome. `reason` says what did not match."""
+
     payment: Payment
     outcome: Outcome
     reason: str | None = None
 
 
 class RecordMissing(NotFound):
-    """The order was made by us, but its payment is not here: not yet, or not any more."""
+    """The order has our receipt, but its payment is not stored: not yet, or no longer."""
 
     code = "record_missing"
 
 
 class UnknownOrder(NotFound):
-    """No payment of ours belongs to this order."""
+    """The order does not belong to a payment of KernaPay."""
 
     code = "unknown_order"
 
 
 class EvidenceMismatch(Conflict):
-    """The gateway's payment is not the one that was ordered; nothing was changed."""
+    """The gateway's payment does not match ours; nothing was changed."""
 
     code = "evidence_mismatch"
 
 
 class NotPaid(Conflict):
-    """The signature is good, but the gateway has no captured money to show."""
+    """The signature is valid, but the gateway has not captured the payment."""
 
     code = "not_paid"
 
 
 class NotCapturable(Conflict):
+    """The payment is captured already, or there is no authorised payment to capture."""
+
     code = "not_capturable"
 
 
 class NotCapturedYet(RetryLater):
-    """The bank has not confirmed the payment yet: repeat the call later."""
+    """The bank has not confirmed the payment yet. Repeat the call later."""
 
     code = "not_captured_yet"
     title = "Not captured yet"
 
 
 class Settlement:
-    """Check evidence against the record, then make one conditional update. Late or repeated news changes nothing."""
+    """Compare evidence with the stored payment, then make one conditional update.
+
+    Late or repeated evidence changes nothing.
+    """
 
     def __init__(
         self,
@@ -94,158 +103,162 @@ class Settlement:
         self.late = ledger.late
 
     async def settle(self, event: Event | None, evidence: Evidence) -> Settled:
-        """Bring the payment to what the evidence shows. Without an event, the evidence is a refund.
+        """Settle evidence of an event or, without an event, of a refund.
 
-        Raises UnknownOrder, RecordMissing, GatewayError when the order had to be looked up, Unavailable.
+        Raises UnknownOrder, RecordMissing, Unavailable, and GatewayError if the order had to be looked up.
         """
-        return await self._apply(await self._payment_of(evidence.payment), event, evidence)
+        return await self._apply(await self._find_payment(evidence.payment), event, evidence)
 
     async def capture_and_settle(self, evidence: Evidence) -> Settled:
-        """Settle what the gateway says of a payment; capture it first when the bank has only authorised it.
+        """Settle a payment of the gateway. If it is only authorised, capture it first.
 
         Raises UnknownOrder, RecordMissing, GatewayError, Unavailable.
         """
-        return await self._capture_and_apply(await self._payment_of(evidence.payment), evidence)
+        return await self._capture_and_apply(await self._find_payment(evidence.payment), evidence)
 
     async def settle_checkout(self, payment: Payment, payment_id: str, signature: str) -> Settled:
-        """Settle the gateway's payment that Checkout's signature names; the signature has been checked.
+        """Settle the payment of the gateway that Checkout named. The caller has checked the signature.
 
         Raises EvidenceMismatch, NotPaid, NotCapturedYet, GatewayError, Unavailable.
         """
         if payment.status.is_paid and payment.razorpay_payment_id == payment_id:
-            await self._ledger.confirm(payment)
+            await self._ledger.evict_history(payment)
             return Settled(payment, Outcome.UNCHANGED)
         crash_point("verify.signed")
-        facts = await self._gateway.fetch_payment(payment_id)
+        gateway_payment = await self._gateway.fetch_payment(payment_id)
         crash_point("verify.asked")
-        if facts.order_id != payment.razorpay_order_id:
-            raise EvidenceMismatch("The gateway's payment belongs to another order.")
-        if facts.status == "failed":
-            raise NotPaid("The payment was not successful.")
-        if facts.status == "created":
-            raise NotCapturedYet("The bank has not confirmed this payment yet.", retry_after=5)
+        if gateway_payment.order_id != payment.razorpay_order_id:
+            raise EvidenceMismatch(explain_mismatch("order"))
+        if gateway_payment.status == "failed":
+            raise NotPaid("The payment failed. The customer may try again with the same order.")
+        if gateway_payment.status == "created":
+            raise NotCapturedYet(
+                "The bank has not confirmed this payment yet. Repeat the call.", retry_after=5
+            )
         origin = Origin(Source.CHECKOUT, "verify")
-        settled = _accepted(
-            await self._capture_and_apply(payment, Evidence(origin, facts, signature=signature))
-        )
-        if not settled.payment.status.is_paid:
-            raise NotPaid("The payment was given back without having been captured.")
-        return settled
+        evidence = Evidence(origin, gateway_payment, signature=signature)
+        result = _require_match(await self._capture_and_apply(payment, evidence))
+        if not result.payment.status.is_paid:
+            raise NotPaid("The gateway refunded the payment without capturing it.")
+        return result
 
     async def capture_authorized(self, payment: Payment, actor: str) -> Settled:
-        """Capture the authorised money of a payment for a person.
+        """Capture an authorised payment for an administrator.
 
         Raises NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """
         if payment.status.is_paid:
             raise NotCapturable("This payment is captured already.")
         if payment.razorpay_order_id is None:
-            raise NotCapturable("Nobody has paid yet.")
-        facts = best_attempt(await self._gateway.payments_of(payment.razorpay_order_id))
-        if facts is None or facts.status not in ("authorized", "captured"):
-            raise NotCapturable("The bank has authorised nothing that could be captured.")
+            raise NotCapturable("This payment has no order yet, so nobody has paid it.")
+        gateway_payment = best_attempt(await self._gateway.payments_of(payment.razorpay_order_id))
+        if gateway_payment is None or gateway_payment.status not in ("authorized", "captured"):
+            raise NotCapturable("The bank has not authorised a payment of this order.")
         origin = Origin(Source.ADMIN, "capture", actor=actor)
-        return _accepted(await self._capture_and_apply(payment, Evidence(origin, facts)))
+        evidence = Evidence(origin, gateway_payment)
+        return _require_match(await self._capture_and_apply(payment, evidence))
 
     async def expire(self, payment: Payment) -> Settled:
-        """Give up on a payment that nobody paid; money that comes late all the same still counts."""
+        """Move a payment that nobody paid to `failed`. A late payment can still move it to `success`."""
         origin = Origin(Source.RECONCILIATION, "expired")
-        moved = await self._ledger.move(Event.EXPIRED, payment, origin)
-        if moved is None:
+        row = await self._ledger.move(Event.EXPIRED, payment, origin)
+        if row is None:
             return Settled(payment, Outcome.UNCHANGED)
-        return _moved(moved, origin)
+        return _count_move(row, origin)
 
-    async def record_fee(self, payment: Payment, facts: GatewayPayment) -> None:
-        """Take over what the gateway keeps of a payment, in minor units."""
-        await self._ledger.note_fee(payment, facts.fee, facts.tax)
+    async def record_fee(self, payment: Payment, gateway_payment: GatewayPayment) -> None:
+        """Store the gateway's fee and tax for a payment."""
+        await self._ledger.record_fee(payment, gateway_payment.fee, gateway_payment.tax)
 
     async def _apply(self, payment: Payment, event: Event | None, evidence: Evidence) -> Settled:
         reason = mismatch_of(payment, evidence.payment, event)
         if reason is not None:
-            return await self._keep_mismatch(payment, evidence, reason)
+            return await self._record_mismatch(payment, evidence, reason)
         if evidence.refund is not None:
             return await self._record_refund(payment, evidence, evidence.refund)
         if event is Event.AUTHORIZED:
-            return await self._note_authorized(payment, evidence)
+            return await self._record_authorization(payment, evidence)
         if event is None:
             return Settled(payment, Outcome.UNCHANGED)
         return await self._move(payment, event, evidence)
 
     async def _capture_and_apply(self, payment: Payment, evidence: Evidence) -> Settled:
-        facts = evidence.payment
-        if facts.status == "authorized":
-            reason = mismatch_of(payment, facts)
+        gateway_payment = evidence.payment
+        if gateway_payment.status == "authorized":
+            reason = mismatch_of(payment, gateway_payment)
             if reason is not None:
-                return await self._keep_mismatch(payment, evidence, reason)
-            facts = await self._capture(payment, facts)
+                return await self._record_mismatch(payment, evidence, reason)
+            gateway_payment = await self._capture(payment, gateway_payment)
             crash_point("capture.captured")
-        event = Event.CAPTURED if facts.is_captured else Event.DECLINED
-        return await self._apply(payment, event, replace(evidence, payment=facts))
+        event = Event.CAPTURED if gateway_payment.is_captured else Event.DECLINED
+        return await self._apply(payment, event, replace(evidence, payment=gateway_payment))
 
-    async def _capture(self, payment: Payment, facts: GatewayPayment) -> GatewayPayment:
+    async def _capture(self, payment: Payment, gateway_payment: GatewayPayment) -> GatewayPayment:
         crash_point("capture.checked")
         try:
-            return await self._gateway.capture(facts.id, payment.amount, payment.currency)
+            return await self._gateway.capture(gateway_payment.id, payment.amount, payment.currency)
         except GatewayRejected:
-            # Captured by someone else meanwhile, or given back: the gateway knows.
-            fresh = await self._gateway.fetch_payment(facts.id)
-            if fresh.status == "authorized":
+            # Razorpay also rejects a capture when the payment was captured or refunded meanwhile.
+            current = await self._gateway.fetch_payment(gateway_payment.id)
+            if current.status == "authorized":
                 raise
-            return fresh
+            return current
 
     async def _move(self, payment: Payment, event: Event, evidence: Evidence) -> Settled:
-        facts = evidence.payment
+        gateway_payment = evidence.payment
         crash_point("settle.checked")
-        moved = await self._ledger.move(event, payment, evidence.origin, facts, evidence.signature)
+        row = await self._ledger.move(
+            event, payment, evidence.origin, gateway_payment, evidence.signature
+        )
         crash_point("settle.moved")
-        if moved is not None:
-            return _moved(moved, evidence.origin)
+        if row is not None:
+            return _count_move(row, evidence.origin)
         current = await self._ledger.get(id=payment.pk)
         if (
             event is Event.CAPTURED
             and current.status.is_paid
-            and current.razorpay_payment_id != facts.id
+            and current.razorpay_payment_id != gateway_payment.id
         ):
-            # Money came twice for one sale: nothing to move, but somebody has to give it back.
-            return await self._keep_mismatch(current, evidence, "second_payment")
+            # The customer paid twice: nothing to move, but the second payment has to be refunded.
+            return await self._record_mismatch(current, evidence, "second_payment")
         return Settled(current, Outcome.UNCHANGED)
 
-    async def _note_authorized(self, payment: Payment, evidence: Evidence) -> Settled:
-        noted = await self._ledger.note_authorized(payment, evidence.origin, evidence.payment)
-        if noted is None:
+    async def _record_authorization(self, payment: Payment, evidence: Evidence) -> Settled:
+        row = await self._ledger.record_authorization(payment, evidence.origin, evidence.payment)
+        if row is None:
             return Settled(payment, Outcome.UNCHANGED)
-        return Settled(noted, Outcome.MOVED)
+        return Settled(row, Outcome.MOVED)
 
     async def _record_refund(
         self, payment: Payment, evidence: Evidence, refund: GatewayRefund
     ) -> Settled:
-        facts = evidence.payment
-        if not facts.is_captured:
-            # The gateway gave back what was never captured: that sale did not happen.
+        gateway_payment = evidence.payment
+        if not gateway_payment.is_captured:
+            # The gateway refunded a payment that it never captured, so nothing was paid.
             return await self._move(payment, Event.DECLINED, evidence)
-        if refund.payment_id != facts.id or refund.currency != payment.currency:
-            return await self._keep_mismatch(payment, evidence, "refund_of_another_payment")
+        if refund.payment_id != gateway_payment.id or refund.currency != payment.currency:
+            return await self._record_mismatch(payment, evidence, "refund_of_another_payment")
         if not payment.status.is_paid:
-            # A refund proves the capture whose own event is still on its way.
+            # The refund event overtook the capture event: a refund proves the capture.
             payment = (await self._move(payment, Event.CAPTURED, evidence)).payment
-        if payment.razorpay_payment_id != facts.id:
-            return await self._keep_mismatch(payment, evidence, "refund_of_second_payment")
-        changed = await self._ledger.record_refund(payment, refund, evidence.origin)
+        if payment.razorpay_payment_id != gateway_payment.id:
+            return await self._record_mismatch(payment, evidence, "refund_of_second_payment")
+        row = await self._ledger.record_refund(payment, refund, evidence.origin)
         crash_point("settle.refund_recorded")
-        has_step = len(changed.history) != len(payment.history)
-        return Settled(changed, Outcome.MOVED if has_step else Outcome.UNCHANGED)
+        has_new_step = len(row.history) != len(payment.history)
+        return Settled(row, Outcome.MOVED if has_new_step else Outcome.UNCHANGED)
 
-    async def _payment_of(self, facts: GatewayPayment) -> Payment:
-        if facts.order_id is None:
+    async def _find_payment(self, gateway_payment: GatewayPayment) -> Payment:
+        if gateway_payment.order_id is None:
             raise UnknownOrder("The payment belongs to no order.")
-        payment = await self._payments.get_one_or_none(razorpay_order_id=facts.order_id)
+        payment = await self._payments.get_one_or_none(razorpay_order_id=gateway_payment.order_id)
         if payment is not None:
             return payment
-        # The news may have overtaken the third phase of creation: the receipt names the payment.
-        order = await self._gateway.fetch_order(facts.order_id)
+        # An event may come before the order is attached to its payment. The order's receipt contains the payment's id.
+        order = await self._gateway.fetch_order(gateway_payment.order_id)
         payment_id = payment_id_of(order.receipt)
         if payment_id is None:
-            raise UnknownOrder("The order was not made here.")
+            raise UnknownOrder("KernaPay did not create the order.")
         payment = await self._payments.get_one_or_none(id=payment_id)
         if payment is None:
             raise RecordMissing("No payment has this order's receipt.")
@@ -253,35 +266,33 @@ class Settlement:
             return await self._ledger.attach_order(payment, order.id)
         return payment
 
-    async def _keep_mismatch(self, payment: Payment, evidence: Evidence, reason: str) -> Settled:
-        origin, facts = evidence.origin, evidence.payment
+    async def _record_mismatch(self, payment: Payment, evidence: Evidence, reason: str) -> Settled:
+        origin, gateway_payment = evidence.origin, evidence.payment
         MISMATCHES.labels(origin.source.value).inc()
         _log.error("evidence_mismatch", payment=str(payment.pk), reason=reason, news=origin.event)
-        await self._ledger.note_mismatch(
+        await self._ledger.record_mismatch(
             payment,
             Mismatch(
                 at=self._clock(),
                 source=origin.source,
                 reason=reason,
                 event_id=origin.event_id,
-                order_id=facts.order_id,
-                payment_id=facts.id,
-                amount=facts.amount,
-                currency=facts.currency,
+                order_id=gateway_payment.order_id,
+                payment_id=gateway_payment.id,
+                amount=gateway_payment.amount,
+                currency=gateway_payment.currency,
             ),
         )
         return Settled(payment, Outcome.MISMATCH, reason)
 
 
-def _moved(payment: Payment, origin: Origin) -> Settled:
+def _count_move(payment: Payment, origin: Origin) -> Settled:
     MOVES.labels(payment.status.value, origin.source.value).inc()
     return Settled(payment, Outcome.MOVED)
 
 
-def _accepted(settled: Settled) -> Settled:
-    """Raise EvidenceMismatch when the evidence did not fit."""
-    if settled.outcome is Outcome.MISMATCH:
-        raise EvidenceMismatch(
-            f"The gateway's payment has another {settled.reason}: nothing was changed."
-        )
-    return settled
+def _require_match(result: Settled) -> Settled:
+    """Return the result. Raises EvidenceMismatch when the evidence did not match."""
+    if result.outcome is Outcome.MISMATCH:
+        raise EvidenceMismatch(explain_mismatch(str(result.reason)))
+    return result

@@ -1,4 +1,4 @@
-"""The state machine of a payment; data, not branches."""
+"""The statuses of a payment, and the table of moves between them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -13,18 +13,20 @@ class Status(StrEnum):
 
     @property
     def is_paid(self) -> bool:
-        """Whether money came in for this payment, whatever has gone back since."""
+        """Whether money came in for this payment, even if it was refunded since."""
         return self in (Status.SUCCESS, Status.REFUNDED)
 
 
 class RefundStatus(StrEnum):
+    """The state of all refunds of a payment together."""
+
     NOT_REQUESTED = "not_requested"
     REQUESTED = "requested"
     COMPLETED = "completed"
 
 
 class RefundState(StrEnum):
-    """Where one refund stands: ours until the gateway has it, then as the gateway says."""
+    """The state of one refund: `requested` until the gateway answers, then the gateway's own state."""
 
     REQUESTED = "requested"
     PENDING = "pending"
@@ -33,6 +35,8 @@ class RefundState(StrEnum):
 
 
 class Event(StrEnum):
+    """What can happen to a payment. `expired` comes from KernaPay: nobody paid in time."""
+
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     DECLINED = "declined"
@@ -40,7 +44,7 @@ class Event(StrEnum):
 
 
 class Source(StrEnum):
-    """Who brought the news of a change."""
+    """Where a change came from."""
 
     API = "api"
     CHECKOUT = "checkout"
@@ -53,13 +57,15 @@ PAID: Final = tuple(status for status in Status if status.is_paid)
 
 
 class Move(NamedTuple):
+    """A change of status: allowed from `sources` only, to `target`."""
+
     sources: frozenset[Status]
     target: Status
 
 
-# Razorpay allows another attempt on the same order, so a failed payment may still succeed.
-# Success never returns to failed: webhooks arrive late and out of order.
-# `refunded` is reached only by recording refunds, in the same update that adds them up.
+# Razorpay: a customer may try again with the same order, so a failed payment may still succeed.
+# Nothing moves a paid payment to `failed`: webhooks arrive late and out of order.
+# No event leads to `refunded`: the update that adds up the refunds sets it.
 MOVES: Final[Mapping[Event, Move]] = {
     Event.CAPTURED: Move(frozenset({Status.PENDING, Status.FAILED}), Status.SUCCESS),
     Event.DECLINED: Move(frozenset({Status.PENDING}), Status.FAILED),

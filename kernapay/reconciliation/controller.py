@@ -1,4 +1,4 @@
-"""HTTP for reconciliation; administrators only."""
+"""The HTTP routes for reconciliation, for administrators."""
 
 from typing import Annotated
 
@@ -37,11 +37,11 @@ class ReconciliationController(Controller):
         reconciliation_service: NamedDependency[ReconciliationService],
         report_repository: NamedDependency[ReportRepository],
     ) -> ReportView:
-        """Order a comparison of a window with the gateway's books; a worker makes it."""
+        """Request a report that compares the payments of a window with the gateway's records. A worker makes it."""
         report = await reconciliation_service.request(
             data.window_from, data.window_to, request.user.id
         )
-        return await _report(report_repository, str(report.pk))
+        return await _load_report(report_repository, str(report.pk))
 
     @get("/reports")
     async def list_reports(
@@ -50,7 +50,7 @@ class ReconciliationController(Controller):
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
         skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
     ) -> list[ReportView]:
-        """List comparisons, newest first."""
+        """List reports, newest first."""
         return await report_repository.newest(count, skip)
 
     @get("/reports/{report_id:str}")
@@ -62,9 +62,9 @@ class ReconciliationController(Controller):
         count: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
         skip: Annotated[int, QueryParameter(ge=0, le=100_000)] = 0,
     ) -> ReportDetail:
-        """Show a comparison and what it found."""
+        """Return a report with its findings."""
         return ReportDetail(
-            await _report(report_repository, report_id),
+            await _load_report(report_repository, report_id),
             await finding_repository.of_report(report_id, count, skip),
         )
 
@@ -77,17 +77,17 @@ class ReconciliationController(Controller):
         repair_service: NamedDependency[RepairService],
         audit_log: NamedDependency[AuditLog],
     ) -> Repaired:
-        """Bring the payment of a finding to what the gateway says of it, and give back what was paid twice.
+        """Repair a finding: bring its payment to the state at the gateway, and refund what was paid twice.
 
-        Repeating it is harmless.
+        Repeating the call is harmless.
         """
         async with audit_log.action(request.user, "reconciliation.repair", f"finding:{finding_id}"):
             outcome = await repair_service.repair(report_id, finding_id, request.user.id)
         return Repaired(finding_id, outcome)
 
 
-async def _report(reports: ReportRepository, report_id: str) -> ReportView:
-    found = await reports.view(report_id)
-    if found is None:
-        raise NotFound("There is no such report.")
-    return found
+async def _load_report(reports: ReportRepository, report_id: str) -> ReportView:
+    report = await reports.view(report_id)
+    if report is None:
+        raise NotFound("No report has this id.")
+    return report

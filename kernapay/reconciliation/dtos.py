@@ -1,4 +1,4 @@
-"""What crosses the wire about reconciliation."""
+"""The bodies and answers of the reconciliation routes."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,7 @@ from kernapay.reconciliation.models import Kind, ReportState
 
 
 class ReportRequest(Struct, forbid_unknown_fields=True):
-    """A window of at most 31 days; `to` is where it ends, in the past."""
+    """The window of a report: at most 31 days. `from` is inclusive, `to` is not and must be in the past."""
 
     window_from: Annotated[datetime, Meta(tz=True, examples=["2026-01-30T00:00:00Z"])] = field(
         name="from"
@@ -21,7 +21,7 @@ class ReportRequest(Struct, forbid_unknown_fields=True):
 
 
 class ReportView(Struct, rename="camel"):
-    """`totals` counts what was compared; `findings` what did not agree."""
+    """A report. `totals` counts what was compared and, as `findings`, the differences."""
 
     id: str = field(name="_id")
     window_from: Instant = field(name="from")
@@ -35,7 +35,7 @@ class ReportView(Struct, rename="camel"):
 
 
 class FindingView(Struct, rename="camel"):
-    """One thing the books disagree on; repair it with one call."""
+    """One difference between our records and the gateway's. `ours` and `theirs` are the two values."""
 
     id: str = field(name="_id")
     kind: Kind

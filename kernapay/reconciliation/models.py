@@ -1,4 +1,4 @@
-"""Reports of comparisons with the gateway, and what each of them found."""
+"""The reports of comparisons with the gateway, and their findings."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +23,7 @@ class ReportState(StrEnum):
 
 
 class Kind(StrEnum):
-    """What two sets of books can disagree on."""
+    """The kind of a difference between our records and the gateway's."""
 
     MISSING_THERE = "missing_there"
     MISSING_HERE = "missing_here"
@@ -43,7 +43,7 @@ class Report(Record):
     window_from: datetime = DateTimeField(db_field="from", required=True)
     window_to: datetime = DateTimeField(db_field="to", required=True)
     state: ReportState = Choice(ReportState, required=True, default=ReportState.REQUESTED)
-    # The day a nightly report is of: unique, so that many workers make one.
+    # The day of a nightly report. It is unique, so that several workers make one report.
     night: str | None = StringField()
     requested_by: str | None = StringField(db_field="requestedBy")
     lease_until: datetime | None = DateTimeField(db_field="leaseUntil")

@@ -1,4 +1,4 @@
-"""Calls to the gateway at a pace it bears: spread out, and slower when it says so."""
+"""Limit the rate of calls to the gateway, and slow down when it is busy."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,37 +12,38 @@ from kernapay.gateway.base import GatewayUnknown
 T = TypeVar("T")
 
 _log = structlog.get_logger("kernapay.reconciliation")
+# The pauses between six attempts add up to 15.5 seconds.
 _ATTEMPTS: Final = 6
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 30.0
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 class Pace:
-    """At most `rate` calls a second, over all who share this object."""
+    """Allow at most `rate` calls a second, among all callers that share this object."""
 
     def __init__(self, rate: float) -> None:
         self._interval = 1 / rate
         self._next = 0.0
 
-    async def call(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask in turn; repeat with growing pauses while the gateway is busy or silent. Raises its last error.
+    async def call(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Wait for a turn, then call the gateway. Repeat with growing pauses while it is busy or does not answer.
 
-        For questions only: what changes something must not be repeated unasked.
+        Use it for reads only: a call that changes something must not be repeated blindly. Raises the last error.
         """
-        pause = _FIRST_PAUSE
+        pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, _ATTEMPTS + 1):
-            await self._turn()
+            await self._wait_for_turn()
             try:
-                return await ask()
+                return await read()
             except GatewayUnknown as error:
                 if attempt == _ATTEMPTS:
                     raise
                 _log.info("gateway_slow", code=error.code, pause=pause)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         raise AssertionError("unreachable")
 
-    async def _turn(self) -> None:
+    async def _wait_for_turn(self) -> None:
         at = monotonic()
         self._next = max(self._next + self._interval, at)
         if self._next > at:

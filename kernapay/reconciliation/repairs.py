@@ -1,4 +1,4 @@
-"""Repair what a comparison found: bring one payment to the gateway's truth, and return what was paid twice."""
+"""Repair a finding: bring its payment to the state at the gateway, and refund what was paid twice."""
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict
@@ -18,6 +18,8 @@ from kernapay.reconciliation.resync import Resync
 
 
 class NotRepairable(Conflict):
+    """The finding belongs to no payment of KernaPay, so an administrator has to look at the gateway."""
+
     code = "not_repairable"
 
 
@@ -45,36 +47,36 @@ class RepairService:
         self._clock = clock
 
     async def repair(self, report_id: str, finding_id: str, repaired_by: str) -> str:
-        """Bring the payment of a finding to the gateway's truth; return what came of it.
+        """Repair a finding and return the outcome as a sentence for people.
 
-        Money that came twice for one payment is refunded. Raises NotFound, NotRepairable, GatewayError, Unavailable.
+        Raises NotFound, NotRepairable, GatewayError, Unavailable.
         """
         finding = await self._findings.get(id=finding_id, report_id=report_id)
-        payment = await self._payment_of(finding)
+        payment = await self._find_payment(finding)
         if payment is None:
             raise NotRepairable(
-                "No payment of ours is concerned: look at the order in the gateway's dashboard."
+                "No payment belongs to this order. Look at the order in the gateway's dashboard."
             )
         status = await self._repair(finding, payment)
         remains = await self._remains(finding, payment)
         outcome = f"payment is {status}"
         if remains:
-            outcome += "; the rest needs a decision in the gateway's dashboard"
-        await self._findings.note_repair(finding, repaired_by, outcome, is_repaired=not remains)
+            outcome += "; the difference remains and needs a decision in the gateway's dashboard"
+        await self._findings.record_repair(finding, repaired_by, outcome, is_repaired=not remains)
         return outcome
 
     async def _repair(self, finding: Finding, payment: Payment) -> str:
         if finding.kind is Kind.MISSING_THERE:
             # Nobody can pay an order that the gateway does not know.
-            return await self._resync.give_up(payment)
+            return await self._resync.expire(payment)
         if finding.kind is Kind.SURPLUS_ORDER:
-            await self._ordering.note_surplus(payment, [str(finding.order_id)])
+            await self._ordering.record_surplus(payment, [str(finding.order_id)])
         if finding.kind in (Kind.SURPLUS_ORDER, Kind.SECOND_PAYMENT):
             await self._return_surplus(finding, payment)
         elif finding.kind is Kind.FEE and payment.razorpay_payment_id is not None:
             payment_id = payment.razorpay_payment_id
-            facts = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
-            await self._settlement.record_fee(payment, facts)
+            gateway_payment = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
+            await self._settlement.record_fee(payment, gateway_payment)
         return await self._resync.payment(payment)
 
     async def _return_surplus(self, finding: Finding, payment: Payment) -> None:
@@ -82,28 +84,30 @@ class RepairService:
             ours = str(payment.razorpay_payment_id)
             first = await self._pace.call(lambda: self._gateway.fetch_payment(ours))
             if not first.is_captured:
-                return  # the one we know brought nothing: the other is not too much
-        for extra in await self._comparison().captured_of(str(finding.order_id)):
+                return  # our payment was not captured, so the other one is not surplus
+        for extra in await self._new_comparison().find_unrefunded_captures(str(finding.order_id)):
             if extra.id != payment.razorpay_payment_id:
                 await self._refunds.return_surplus(extra)
 
     async def _remains(self, finding: Finding, payment: Payment) -> bool:
-        """Return whether the finding still stands."""
+        """Return whether the difference still exists."""
         payment = await self._payments.get(id=payment.pk)
         if finding.kind is Kind.MISSING_THERE:
             return payment.status is not Status.FAILED
         if finding.kind is Kind.SURPLUS_ORDER:
-            return bool(await self._comparison().captured_of(str(finding.order_id)))
+            return bool(
+                await self._new_comparison().find_unrefunded_captures(str(finding.order_id))
+            )
         if payment.razorpay_order_id is None:
             return True
-        differences = await self._comparison().again(payment, payment.razorpay_order_id)
+        differences = await self._new_comparison().compare_again(payment, payment.razorpay_order_id)
         return any(difference.kind is finding.kind for difference in differences)
 
-    def _comparison(self) -> Comparison:
+    def _new_comparison(self) -> Comparison:
         at = self._clock()
         return Comparison(self._payments, self._gateway, self._pace, at, at)
 
-    async def _payment_of(self, finding: Finding) -> Payment | None:
+    async def _find_payment(self, finding: Finding) -> Payment | None:
         if finding.reference_id is not None:
             return await self._payments.by_reference(finding.reference_id)
         if finding.order_id is None:

@@ -1,4 +1,4 @@
-"""Every query on reconciliation reports and findings."""
+"""The queries on reconciliation reports and findings."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,7 +13,7 @@ from kernapay.storage.repository import DuplicateRow, Repository
 
 _LEASE: Final = timedelta(hours=1)
 _PAUSE: Final = timedelta(minutes=10)
-_MOST_ATTEMPTS: Final = 6
+_ATTEMPT_LIMIT: Final = 6
 _DUE_AT_ONCE: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -26,13 +26,13 @@ class ReportRepository(Repository[Report]):
             "reports",
             self,
             Rules(
-                # A running one whose lease has ended was left by a worker that died.
+                # A report that is running after its lease has ended belongs to a worker that died.
                 waiting=lambda _: {"state__in": [ReportState.REQUESTED, ReportState.RUNNING]},
                 due="lease_until",
                 attempts="attempts",
                 leases=(_LEASE,),
                 backoff=(_PAUSE,),
-                limit=_MOST_ATTEMPTS,
+                limit=_ATTEMPT_LIMIT,
                 claimed={"set__state": ReportState.RUNNING},
                 parked=lambda at: {"set__state": ReportState.FAILED, "set__finished_at": at},
                 renews=True,
@@ -40,21 +40,21 @@ class ReportRepository(Repository[Report]):
         )
 
     async def request(
-        self, after: datetime, before: datetime, requested_by: str, *, claimed: bool = False
+        self, after: datetime, before: datetime, requested_by: str, *, is_claimed: bool = False
     ) -> Report:
-        """Insert a report of a window, due at once. A `claimed` one is the caller's to make."""
+        """Insert a report of a window, due at once. If `is_claimed`, the caller makes it instead of a worker."""
         return await self.add(
             Report(
                 window_from=after,
                 window_to=before,
                 requested_by=requested_by,
-                state=ReportState.RUNNING if claimed else ReportState.REQUESTED,
-                lease_until=self.clock() + _LEASE if claimed else _DUE_AT_ONCE,
+                state=ReportState.RUNNING if is_claimed else ReportState.REQUESTED,
+                lease_until=self.clock() + _LEASE if is_claimed else _DUE_AT_ONCE,
             )
         )
 
     async def request_night(self, night: str, after: datetime, before: datetime) -> bool:
-        """Insert the report of a night; False when there is one."""
+        """Insert the report of a night. Return False when it exists."""
         report = Report(
             window_from=after,
             window_to=before,
@@ -78,7 +78,7 @@ class ReportRepository(Repository[Report]):
         )
 
     async def newest(self, count: int, skip: int) -> list[ReportView]:
-        """Return a window of the reports, newest first."""
+        """Return a page of the reports, newest first."""
         newest = OrderBy("created_at", descending=True)
         return await self.select(ReportView, newest, LimitOffset(count, skip))
 
@@ -90,15 +90,15 @@ class FindingRepository(Repository[Finding]):
     model = Finding
 
     async def of_report(self, report_id: str, count: int, skip: int) -> list[FindingView]:
-        """Return a window of a report's findings, in the order they were found."""
+        """Return a page of a report's findings, oldest first."""
         return await self.select(
             FindingView, OrderBy("id"), LimitOffset(count, skip), report_id=report_id
         )
 
-    async def note_repair(
+    async def record_repair(
         self, finding: Finding, repaired_by: str, outcome: str, *, is_repaired: bool
     ) -> None:
-        """Store what came of a repair; `is_repaired` when nothing is left of the finding."""
+        """Store the outcome of a repair. `is_repaired` says that the difference is gone."""
         await self.update_where(
             {"id": finding.pk},
             set__repaired_at=self.clock() if is_repaired else None,

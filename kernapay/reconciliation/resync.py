@@ -1,4 +1,4 @@
-"""Bring one payment to what the gateway says of it; the same for the worker, repairs and calls by hand."""
+"""Bring one payment to its state at the gateway, for the worker and for repairs."""
 
 import structlog
 
@@ -42,18 +42,18 @@ class Resync:
         self._clock = clock
 
     async def check(self, payment: Payment) -> None:
-        """Do `payment` for the worker, and log what came of it."""
+        """Resync a payment for the worker, and log its status."""
         status = await self.payment(payment)
         _log.info("payment_checked", payment=str(payment.pk), status=status)
 
     async def payment(self, payment: Payment) -> str:
-        """Look the payment up at the gateway and settle what is found; return its status then.
+        """Look up the payment at the gateway and settle the result. Return its status afterwards.
 
-        Raises GatewayError, Unavailable: nothing is lost, the next look finds the same.
+        Raises GatewayError, Unavailable. Nothing is lost then: the next check starts again.
         """
         crash_point("reconcile.claimed")
         if payment.razorpay_order_id is None:
-            payment = await self._ordering.adopt(payment)
+            payment = await self._ordering.attach_existing_order(payment)
             crash_point("reconcile.adopted")
         if payment.razorpay_order_id is None:
             return await self._expire_if_old(payment)
@@ -65,7 +65,7 @@ class Resync:
             return await self._expire_if_old(payment)
         await self._settle(best)
         for extra in attempts:
-            # Settlement flags a second capture on one order.
+            # Settlement records a second capture of one order as a mismatch.
             if extra.id != best.id and extra.is_captured:
                 await self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, extra))
         payment = await self._refunds.resume(await self._payments.get(id=payment.pk))
@@ -74,13 +74,13 @@ class Resync:
             payment = await self._record_refunds(payment)
         return payment.status.value
 
-    async def give_up(self, payment: Payment) -> str:
-        """End a payment whose order the gateway does not know; return its status then."""
+    async def expire(self, payment: Payment) -> str:
+        """Expire a payment whose order does not exist at the gateway. Return its status afterwards."""
         return (await self._settlement.expire(payment)).payment.status.value
 
-    async def _settle(self, facts: GatewayPayment) -> None:
-        evidence = Evidence(_ORIGIN, facts)
-        if facts.status == "failed":
+    async def _settle(self, gateway_payment: GatewayPayment) -> None:
+        evidence = Evidence(_ORIGIN, gateway_payment)
+        if gateway_payment.status == "failed":
             await self._settlement.settle(Event.DECLINED, evidence)
         else:
             await self._settlement.capture_and_settle(evidence)
@@ -89,10 +89,10 @@ class Resync:
         payment_id = payment.razorpay_payment_id
         if payment_id is None or not payment.status.is_paid:
             return payment
-        facts = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
+        gateway_payment = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
         for refund in await self._pace.call(lambda: self._gateway.refunds_of(payment_id)):
-            settled = await self._settlement.settle(None, Evidence(_ORIGIN, facts, refund))
-            payment = settled.payment
+            result = await self._settlement.settle(None, Evidence(_ORIGIN, gateway_payment, refund))
+            payment = result.payment
         return payment
 
     async def _expire_if_old(self, payment: Payment) -> str:

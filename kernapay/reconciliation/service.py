@@ -1,4 +1,4 @@
-"""Reconciliation: payments without an end, and comparisons with the gateway's books."""
+"""Reconciliation: check unfinished payments, and compare our records with the gateway's."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
@@ -21,7 +21,7 @@ from kernapay.storage.queue import Queue
 
 _log = structlog.get_logger("kernapay.reconciliation")
 _LONGEST_WINDOW: Final = timedelta(days=31)
-# By then the events of the day before have surely come.
+# In UTC. An hour is enough for the last events of the day before.
 _NIGHT_STARTS: Final = time(1, 0)
 
 
@@ -46,11 +46,11 @@ class ReconciliationService:
         self._night: str | None = None
 
     async def check_due(self, queue: Queue[Payment]) -> bool:
-        """Look one due payment up at the gateway; False when none is due."""
+        """Check one due payment at the gateway. Return False when none is due."""
         return await queue.sweep(self._resync.check)
 
     async def request(self, after: datetime, before: datetime, requested_by: str) -> Report:
-        """Order a comparison of a window, which a worker makes. Raises InvalidInput."""
+        """Request the report of a window, which a worker makes. Raises InvalidInput."""
         return await self._reports.request(*self._window(after, before), requested_by)
 
     async def make_now(
@@ -60,17 +60,17 @@ class ReconciliationService:
         requested_by: str,
         progress: Callable[[str, int], None],
     ) -> tuple[Report, int]:
-        """Compare a window here and now; return the report, and how many findings it has.
+        """Make the report of a window in this process. Return it, and the number of its findings.
 
         Raises InvalidInput, GatewayError, Unavailable.
         """
         window = self._window(after, before)
-        report = await self._reports.request(*window, requested_by, claimed=True)
+        report = await self._reports.request(*window, requested_by, is_claimed=True)
         async with self._reports.queue.hold(report):
             return report, await self._make(report, progress)
 
     async def request_nightly(self) -> bool:
-        """Order last night's comparison unless it is ordered; many workers make one. False when it was."""
+        """Request the report of the day before, once for all workers. Return whether this call requested it."""
         at = self._clock().astimezone(UTC)
         if at.time() < _NIGHT_STARTS:
             return False
@@ -85,7 +85,7 @@ class ReconciliationService:
         return is_new
 
     async def sweep_reports(self) -> bool:
-        """Make one report that is due; False when none is."""
+        """Make one report that is due. Return False when none is."""
         return await self._reports.queue.sweep(self._make_or_fail)
 
     def compare(
@@ -94,7 +94,7 @@ class ReconciliationService:
         before: datetime,
         progress: Callable[[str, int], None] = lambda _, __: None,
     ) -> Comparison:
-        """Prepare a comparison that keeps nothing, as the audit uses it."""
+        """Return a comparison that stores nothing. `kernapay audit` uses it."""
         return Comparison(self._payments, self._gateway, self._pace, after, before, progress)
 
     async def _make_or_fail(self, report: Report) -> None:
@@ -107,31 +107,31 @@ class ReconciliationService:
     async def _make(
         self, report: Report, progress: Callable[[str, int], None] = lambda _, __: None
     ) -> int:
-        # A worker that died half-way left findings of its own.
+        # Delete the findings of a worker that died half-way.
         await self._findings.delete_where(report_id=report.pk)
         comparison = self.compare(report.window_from, report.window_to, progress)
-        found = 0
+        count = 0
         async for difference in comparison.run():
-            await self._findings.add(_finding(report, difference))
-            found += 1
+            await self._findings.add(_make_finding(report, difference))
+            count += 1
             crash_point("report.found")
         crash_point("report.compared")
-        await self._reports.finish(report, {**comparison.totals, "findings": found})
-        _log.info("report_done", report=str(report.pk), findings=found)
-        return found
+        await self._reports.finish(report, {**comparison.totals, "findings": count})
+        _log.info("report_done", report=str(report.pk), findings=count)
+        return count
 
     def _window(self, after: datetime, before: datetime) -> tuple[datetime, datetime]:
         if after.tzinfo is None or before.tzinfo is None:
-            raise InvalidInput("Say the time zone: 2026-01-31T00:00:00Z.", field="from")
+            raise InvalidInput("Must have a time zone: 2026-01-31T00:00:00Z.", field="from")
         after, before = in_utc(after, "from"), in_utc(before, "to")
         if not timedelta(0) < before - after <= _LONGEST_WINDOW:
             raise InvalidInput("Must be after `from`, by at most 31 days.", field="to")
         if before > self._clock():
-            raise InvalidInput("Must lie in the past.", field="to")
+            raise InvalidInput("Must be in the past.", field="to")
         return after, before
 
 
-def _finding(report: Report, difference: Difference) -> Finding:
+def _make_finding(report: Report, difference: Difference) -> Finding:
     payment = difference.payment
     return Finding(
         report_id=report.pk,

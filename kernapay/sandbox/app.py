@@ -1,4 +1,4 @@
-"""The sandbox as an application: Razorpay's API, Checkout, and the sandbox's own calls."""
+"""The sandbox as an application: Razorpay's API, Checkout and the sandbox's own calls."""
 
 import logging
 import os
@@ -6,22 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Response
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
-from kernapay.sandbox.assembly import assemble
+from kernapay.sandbox.bootstrap import build_sandbox
 from kernapay.sandbox.checkout.assets import AssetController
 from kernapay.sandbox.checkout.controller import CheckoutController
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.control.clock import ClockController
-from kernapay.sandbox.control.customer import CustomerController
 from kernapay.sandbox.control.faults import FaultController
 from kernapay.sandbox.control.mailbox import MailboxController, ProviderController
+from kernapay.sandbox.control.simulation import SimulationController
 from kernapay.sandbox.control.state import StateController
 from kernapay.sandbox.control.webhooks import WebhookController
-from kernapay.sandbox.disruption import Disruption
 from kernapay.sandbox.errors import (
     ControlError,
     RazorpayError,
@@ -29,7 +28,9 @@ from kernapay.sandbox.errors import (
     server_error,
     unknown_route,
 )
-from kernapay.sandbox.rest.call import answer, provide_call
+from kernapay.sandbox.fault_injection import FaultInjectionMiddleware
+from kernapay.sandbox.json_http import AnyRequest, json_response
+from kernapay.sandbox.rest.api_call import provide_api_call
 from kernapay.sandbox.rest.disputes import DisputeController
 from kernapay.sandbox.rest.orders import OrderController
 from kernapay.sandbox.rest.payments import PaymentController
@@ -37,28 +38,27 @@ from kernapay.sandbox.rest.refunds import RefundController
 from kernapay.sandbox.rest.settlements import SettlementController
 
 log = logging.getLogger("kernapay.sandbox")
-AnyRequest = Request[Any, Any, Any]
 
 
 def create_app(config: SandboxConfig | None = None) -> Litestar:
-    """Build the sandbox; without a configuration it reads its environment.
+    """Build the application. Without a configuration, read it from the environment.
 
-    Raises ConfigError, or JournalError if the file for the books cannot be used.
+    Raise ConfigError, or DatabaseError if the file cannot be used.
     """
-    sandbox = assemble(config or SandboxConfig.from_env(os.environ))
-    sandbox.journal.open()
+    sandbox = build_sandbox(config or SandboxConfig.from_env(os.environ))
+    sandbox.database.open()
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with sandbox.running():
+        async with sandbox.run():
             yield
 
-    def disruption(app: ASGIApp) -> ASGIApp:
-        return Disruption(app, sandbox.faults)
+    def fault_injection(app: ASGIApp) -> ASGIApp:
+        return FaultInjectionMiddleware(app, sandbox.faults)
 
-    async def settle_first(response: Response[Any]) -> Response[Any]:
-        # No answer leaves before everything it speaks of is on disk.
-        await sandbox.journal.durable()
+    async def flush_first(response: Response[Any]) -> Response[Any]:
+        # Send a response only after its rows are on disk: a crash must not undo what a client has already seen.
+        await sandbox.database.flush()
         return response
 
     return Litestar(
@@ -70,7 +70,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             DisputeController,
             AssetController,
             CheckoutController,
-            CustomerController,
+            SimulationController,
             WebhookController,
             FaultController,
             ClockController,
@@ -80,35 +80,35 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
         ],
         dependencies={
             "sandbox": Provide(lambda: sandbox, sync_to_thread=False),
-            "call": Provide(provide_call),
+            "api_call": Provide(provide_api_call),
         },
         exception_handlers={
-            RazorpayError: refuse,
-            ControlError: refuse,
-            HTTPException: refuse_http,
-            Exception: report,
+            RazorpayError: handle_error,
+            ControlError: handle_error,
+            HTTPException: handle_http_error,
+            Exception: handle_failure,
         },
         lifespan=[lifespan],
-        middleware=[disruption],
-        after_request=settle_first,
+        middleware=[fault_injection],
+        after_request=flush_first,
         openapi_config=None,
         logging_config=None,
     )
 
 
-def refuse(_: AnyRequest, error: RazorpayError | ControlError) -> Response[bytes]:
-    return answer(error.body, error.status)
+def handle_error(_: AnyRequest, error: RazorpayError | ControlError) -> Response[bytes]:
+    return json_response(error.body, error.status)
 
 
-def refuse_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """Answer what the framework refused. Razorpay calls an unknown route a bad request."""
+def handle_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     if error.status_code not in {404, 405}:
-        return refuse(request, bad_request(error.detail))
+        return handle_error(request, bad_request(error.detail))
     if request.url.path.startswith("/v1"):
-        return refuse(request, unknown_route())
-    return refuse(request, ControlError("There is nothing here.", error.status_code))
+        return handle_error(request, unknown_route())
+    message = f"There is no {request.method} {request.url.path[:200]}."
+    return handle_error(request, ControlError(message, error.status_code))
 
 
-def report(request: AnyRequest, error: Exception) -> Response[bytes]:
+def handle_failure(request: AnyRequest, error: Exception) -> Response[bytes]:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return refuse(request, server_error())
+    return handle_error(request, server_error())

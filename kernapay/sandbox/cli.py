@@ -1,4 +1,4 @@
-"""`kernapay sandbox`: a Razorpay on this machine, by itself on one port."""
+"""`kernapay sandbox`: run the sandbox."""
 
 import os
 
@@ -6,26 +6,26 @@ import click
 
 from kernapay.sandbox.config import ConfigError, SandboxConfig
 
-HELP = """Run a Razorpay that lives on this machine.
+HELP = """Run a simulator of Razorpay on this machine.
 
-It speaks Razorpay's REST API, serves its Checkout, delivers signed webhooks, keeps its own
-books and goes wrong on request. Point any Razorpay SDK at its address with one of its key
-pairs. Everything can be seen and steered on its page, or by calls under /_sandbox.
+It has Razorpay's REST API, its Checkout and its signed webhooks, and injects faults on request.
+Point any Razorpay SDK at its address with one of its key pairs. Its page at / and the calls under
+/_sandbox show and control everything.
 
 \b
-Environment (options win):
+Environment variables (options override them; defaults in brackets):
   SANDBOX_KEYS                    ID:SECRET[,ID:SECRET...]
-  SANDBOX_DATA                    SQLite file; empty: in memory
-  SANDBOX_WEBHOOKS                URL|SECRET[|KEY_ID][,...], registered at start
-  SANDBOX_CAPTURE                 automatic (default) or manual
-  SANDBOX_AUTO_REFUND_MINUTES     uncaptured payments go back after (4320)
-  SANDBOX_MAX_AMOUNT              largest amount, in minor units (50000000)
-  SANDBOX_SETTLE_AFTER_HOURS      settlements run every (48)
-  SANDBOX_WEBHOOK_TIMEOUT         seconds an endpoint has to answer (5)
-  SANDBOX_WEBHOOK_BACKOFF         seconds to the first retry, doubling, 24 h in all (2)
-  SANDBOX_DELIVERY_LOG            finished deliveries kept in the log (5000)
-  SANDBOX_BAD_KEY_STATUS          401 (default) or 400
-  SANDBOX_REFUND_CONFLICT_STATUS  400 (default) or 409
+  SANDBOX_DATA                    SQLite file to keep all data in [in memory]
+  SANDBOX_WEBHOOKS                URL|SECRET[|KEY_ID][,...]
+  SANDBOX_CAPTURE                 automatic or manual [automatic]
+  SANDBOX_AUTO_REFUND_MINUTES     uncaptured payments are refunded after [4320]
+  SANDBOX_MAX_AMOUNT              largest amount, in minor units [50000000]
+  SANDBOX_SETTLE_AFTER_HOURS      hours between settlements [48]
+  SANDBOX_WEBHOOK_TIMEOUT         seconds until a webhook times out [5]
+  SANDBOX_WEBHOOK_BACKOFF         seconds to the first retry, doubling for 24 h [2]
+  SANDBOX_DELIVERY_LOG            ended deliveries to keep in the log [5000]
+  SANDBOX_BAD_KEY_STATUS          answer to a bad key pair: 400 or 401 [401]
+  SANDBOX_REFUND_CONFLICT_STATUS  answer to a reused refund key: 400 or 409 [400]
 
 \b
 Try:
@@ -40,14 +40,22 @@ Try:
 @click.command("sandbox", help=HELP)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", default=3100, show_default=True, type=click.IntRange(1, 65535), help="Port."
+    "--port",
+    default=3100,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.",
 )
-@click.option("--data", metavar="FILE", help="Keep the books in this SQLite file.")
-@click.option("--key", "keys", multiple=True, metavar="ID:SECRET", help="A key pair; repeatable.")
+@click.option("--data", metavar="FILE", help="SQLite file to keep all data in.")
+@click.option("--key", "keys", multiple=True, metavar="ID:SECRET", help="Key pair. Repeatable.")
 @click.option(
-    "--webhook", "webhooks", multiple=True, metavar="URL=SECRET", help="A webhook; repeatable."
+    "--webhook", "webhooks", multiple=True, metavar="URL=SECRET", help="Webhook. Repeatable."
 )
-@click.option("--capture", type=click.Choice(["automatic", "manual"]), help="Default capture.")
+@click.option(
+    "--capture",
+    type=click.Choice(["automatic", "manual"]),
+    help="How payments are captured if their order does not say.",
+)
 def sandbox(
     host: str,
     port: int,
@@ -62,23 +70,23 @@ def sandbox(
     if keys:
         environ["SANDBOX_KEYS"] = ",".join(keys)
     if webhooks:
-        # The secret follows the last equals sign, since an address may have some of its own.
+        # The secret follows the last equals sign, because an address may contain others.
         environ["SANDBOX_WEBHOOKS"] = ",".join("|".join(w.rsplit("=", 1)) for w in webhooks)
     if capture is not None:
         environ["SANDBOX_CAPTURE"] = capture
     try:
         config = SandboxConfig.from_env(environ)
-    except ConfigError as problem:
-        raise click.ClickException(str(problem)) from None
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
     serve(config, host, port)
 
 
 def serve(config: SandboxConfig, host: str = "127.0.0.1", port: int = 3100) -> None:
-    """Run until SIGTERM or Ctrl-C; raise ClickException if port or file is in use."""
-    # Imported late: the other commands of the main program need none of this.
-    from kernapay.sandbox.server import CannotStart, run
+    """Run until SIGTERM or SIGINT. Raise ClickException if the port or the file is in use."""
+    # Imported here to keep the program's other commands fast.
+    from kernapay.sandbox.server import StartError, run
 
     try:
         run(config, host, port)
-    except CannotStart as problem:
-        raise click.ClickException(str(problem)) from None
+    except StartError as error:
+        raise click.ClickException(str(error)) from None

@@ -1,4 +1,4 @@
-"""What the sandbox reads from its environment."""
+"""The sandbox's configuration, read from its environment."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -9,11 +9,11 @@ from msgspec import Struct, field
 T = TypeVar("T")
 
 DEFAULT_KEY = ("rzp_test_kernapay", "sandbox_secret_kernapay_0001")
-THREE_DAYS = 3 * 24 * 60
+THREE_DAYS_IN_MINUTES = 3 * 24 * 60
 
 
 class ConfigError(ValueError):
-    """One line for each variable that cannot be used."""
+    """The message has one line for each invalid variable."""
 
 
 class WebhookTarget(Struct, frozen=True):
@@ -23,13 +23,16 @@ class WebhookTarget(Struct, frozen=True):
 
 
 class SandboxConfig(Struct, frozen=True, kw_only=True):
-    """How this sandbox behaves where Razorpay's behaviour is a setting or is not published."""
+    """Settings for what depends on the account at Razorpay, or is not published.
+
+    `max_amount` is in minor units, `webhook_timeout` and `webhook_backoff` in seconds.
+    """
 
     keys: Mapping[str, str] = field(default_factory=lambda: dict([DEFAULT_KEY]))
     data: str = ""
     webhooks: tuple[WebhookTarget, ...] = ()
     capture: str = "automatic"
-    auto_refund_minutes: int = THREE_DAYS
+    auto_refund_minutes: int = THREE_DAYS_IN_MINUTES
     max_amount: int = 50_000_000
     settle_after_hours: int = 48
     webhook_timeout: float = 5.0
@@ -44,8 +47,8 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "SandboxConfig":
-        """Read the SANDBOX_ variables; raise ConfigError naming each that is wrong."""
-        problems: list[str] = []
+        """Read the SANDBOX_ variables. Raise ConfigError naming each that is invalid."""
+        errors: list[str] = []
 
         def read(name: str, parse: Callable[[str], T], default: T) -> T:
             text = environ.get(name, "").strip()
@@ -53,36 +56,46 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
                 return default
             try:
                 return parse(text)
-            except ValueError as problem:
-                problems.append(f"{name}: {problem}")
+            except ValueError as error:
+                errors.append(f"{name}: {error}")
                 return default
 
-        base = cls()
+        defaults = cls()
         config = cls(
-            keys=read("SANDBOX_KEYS", parse_keys, base.keys),
+            keys=read("SANDBOX_KEYS", parse_keys, defaults.keys),
             data=environ.get("SANDBOX_DATA", "").strip(),
-            webhooks=read("SANDBOX_WEBHOOKS", parse_webhooks, base.webhooks),
-            capture=read("SANDBOX_CAPTURE", one_of("automatic", "manual"), base.capture),
+            webhooks=read("SANDBOX_WEBHOOKS", parse_webhooks, defaults.webhooks),
+            capture=read("SANDBOX_CAPTURE", parse_one_of("automatic", "manual"), defaults.capture),
             auto_refund_minutes=read(
-                "SANDBOX_AUTO_REFUND_MINUTES", whole(1, 7200), base.auto_refund_minutes
+                "SANDBOX_AUTO_REFUND_MINUTES", parse_integer(1, 7200), defaults.auto_refund_minutes
             ),
-            max_amount=read("SANDBOX_MAX_AMOUNT", whole(1, 10**15), base.max_amount),
+            max_amount=read("SANDBOX_MAX_AMOUNT", parse_integer(1, 10**15), defaults.max_amount),
             settle_after_hours=read(
-                "SANDBOX_SETTLE_AFTER_HOURS", whole(1, 24 * 30), base.settle_after_hours
+                "SANDBOX_SETTLE_AFTER_HOURS", parse_integer(1, 24 * 30), defaults.settle_after_hours
             ),
-            webhook_timeout=read("SANDBOX_WEBHOOK_TIMEOUT", seconds, base.webhook_timeout),
-            webhook_backoff=read("SANDBOX_WEBHOOK_BACKOFF", seconds, base.webhook_backoff),
-            delivery_log=read("SANDBOX_DELIVERY_LOG", whole(1, 10**7), base.delivery_log),
-            bad_key_status=read("SANDBOX_BAD_KEY_STATUS", whole(400, 401), base.bad_key_status),
+            webhook_timeout=read(
+                "SANDBOX_WEBHOOK_TIMEOUT", parse_seconds, defaults.webhook_timeout
+            ),
+            webhook_backoff=read(
+                "SANDBOX_WEBHOOK_BACKOFF", parse_seconds, defaults.webhook_backoff
+            ),
+            delivery_log=read(
+                "SANDBOX_DELIVERY_LOG", parse_integer(1, 10**7), defaults.delivery_log
+            ),
+            bad_key_status=read(
+                "SANDBOX_BAD_KEY_STATUS", parse_integer(400, 401), defaults.bad_key_status
+            ),
             refund_conflict_status=read(
-                "SANDBOX_REFUND_CONFLICT_STATUS", status_400_or_409, base.refund_conflict_status
+                "SANDBOX_REFUND_CONFLICT_STATUS",
+                parse_conflict_status,
+                defaults.refund_conflict_status,
             ),
         )
         for target in config.webhooks:
             if target.key_id is not None and target.key_id not in config.keys:
-                problems.append(f"SANDBOX_WEBHOOKS: no key {target.key_id!r} in SANDBOX_KEYS")
-        if problems:
-            raise ConfigError("\n".join(problems))
+                errors.append(f"SANDBOX_WEBHOOKS: the key {target.key_id!r} is not in SANDBOX_KEYS")
+        if errors:
+            raise ConfigError("\n".join(errors))
         return config
 
 
@@ -91,14 +104,14 @@ def parse_keys(text: str) -> Mapping[str, str]:
     for pair in filter(None, (part.strip() for part in text.split(","))):
         key_id, colon, secret = pair.partition(":")
         if not (colon and key_id and secret):
-            raise ValueError("write ID:SECRET, several separated by commas")
+            raise ValueError("must be ID:SECRET, or several separated by commas")
         if not key_id.isascii() or not key_id.replace("_", "").isalnum():
-            raise ValueError("a key id is letters, digits and underscores, like rzp_test_shop")
+            raise ValueError("a key id must be letters, digits and underscores, like rzp_test_shop")
         if key_id in keys:
-            raise ValueError(f"the key id {key_id} stands there twice")
+            raise ValueError(f"the key id {key_id} is there twice; each must be unique")
         keys[key_id] = secret
     if not keys:
-        raise ValueError("name at least one ID:SECRET")
+        raise ValueError("must have at least one ID:SECRET")
     return keys
 
 
@@ -108,25 +121,29 @@ def parse_webhooks(text: str) -> tuple[WebhookTarget, ...]:
         url, bar, rest = part.partition("|")
         secret, _, key_id = rest.partition("|")
         if not (bar and secret):
-            raise ValueError("write URL|SECRET, several separated by commas")
+            raise ValueError(
+                "must be URL|SECRET or URL|SECRET|KEY_ID, or several separated by commas"
+            )
         check_url(url)
         targets.append(WebhookTarget(url, secret, key_id or None))
     return tuple(targets)
 
 
 def check_url(url: str) -> str:
-    """Return the address if a webhook can be sent to it; raise ValueError if not."""
+    """Return the address of a webhook. Raise ValueError if nothing can be sent to it."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
-    except ValueError:
-        usable = False
-    if not usable or not url.isascii() or any(c.isspace() or ord(c) < 32 for c in url):
-        raise ValueError(f"{url[:200]!r} is not an http or https address")
+        is_valid = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+    except ValueError:  # a port out of range, or a broken IPv6 address
+        is_valid = False
+    if not is_valid or not url.isascii() or any(c.isspace() or ord(c) < 32 for c in url):
+        raise ValueError(
+            f"{url[:200]!r} is not an http or https address, like http://127.0.0.1:8000/webhooks"
+        )
     return url
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
+def parse_one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
             raise ValueError(f"must be {' or '.join(choices)}, not {text!r}")
@@ -135,24 +152,24 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
+def parse_integer(minimum: int, maximum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}, not {text!r}")
+        if not text.isdecimal() or not minimum <= int(text) <= maximum:
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}, not {text!r}")
         return int(text)
 
     return parse
 
 
-def status_400_or_409(text: str) -> int:
-    return int(one_of("400", "409")(text))
+def parse_conflict_status(text: str) -> int:
+    return int(parse_one_of("400", "409")(text))
 
 
-def seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1
     if not 0 < value <= 86_400:
-        raise ValueError(f"must be seconds, more than 0 and at most 86400, not {text!r}")
+        raise ValueError(f"must be seconds: more than 0 and at most 86400, not {text!r}")
     return value

@@ -1,19 +1,20 @@
-"""Disputes: opened by the bank, answered by the business."""
+"""Disputes: opened and decided by the bank, accepted or contested by the business."""
 
 from typing import Any, Final
 
-from kernapay.sandbox.agenda import Agenda
-from kernapay.sandbox.announcer import Announcer
-from kernapay.sandbox.books import Books, page_of
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.entities import Dispute, Payment
-from kernapay.sandbox.errors import ControlError, bad_request, unknown_id
-from kernapay.sandbox.fields import Fields, Page
-from kernapay.sandbox.ids import check_id, new_id
+from kernapay.sandbox.errors import ControlError, bad_request, check_choice
+from kernapay.sandbox.events import EventPublisher
+from kernapay.sandbox.fields import Fields
+from kernapay.sandbox.ids import new_id
+from kernapay.sandbox.resources import Resource
+from kernapay.sandbox.scheduler import Scheduler
+from kernapay.sandbox.store import Store
 
 PHASES: Final = ("fraud", "retrieval", "chargeback", "pre_arbitration", "arbitration")
-ENDINGS: Final = ("won", "lost", "closed")
-PROOFS: Final = (
+FINAL_STATUSES: Final = ("won", "lost", "closed")
+DOCUMENT_KINDS: Final = (
     "shipping_proof",
     "billing_proof",
     "cancellation_proof",
@@ -26,25 +27,19 @@ PROOFS: Final = (
     "term_and_conditions",
     "others",
 )
-TIME_TO_ANSWER = 7 * 86_400
+MAX_SUMMARY_LENGTH = 1000
+RESPONSE_TIME = 7 * 86_400
 
 
-class Disputes:
-    def __init__(self, books: Books, clock: Clock, agenda: Agenda, announcer: Announcer) -> None:
-        self._books = books
+class Disputes(Resource[Dispute]):
+    def __init__(
+        self, store: Store, clock: Clock, scheduler: Scheduler, events: EventPublisher
+    ) -> None:
+        super().__init__("disp", store.disputes)
+        self._store = store
         self._clock = clock
-        self._announcer = announcer
-        agenda.actions["dispute.open"] = self._open_by_itself
-
-    def get(self, owner: str, dispute_id: str) -> Dispute:
-        check_id("disp", dispute_id)
-        dispute = self._books.disputes.get(dispute_id)
-        if dispute is None or dispute.owner != owner:
-            raise unknown_id()
-        return dispute
-
-    def find(self, owner: str, page: Page) -> list[Dispute]:
-        return page_of(self._books.disputes.by("owner", owner), page)
+        self._events = events
+        scheduler.register("dispute.open", self._open_scheduled)
 
     def open(
         self,
@@ -53,91 +48,97 @@ class Disputes:
         phase: str = "chargeback",
         reason_code: str = "chargeback",
     ) -> Dispute:
-        """Let the customer's bank dispute a captured payment; raise ControlError for others."""
+        """Open a dispute about all or part of a captured payment.
+
+        Raise ControlError if the payment is not captured, or for an unknown phase or amount.
+        """
         if not payment.captured:
             raise ControlError("Only a captured payment can be disputed.", 409)
-        if phase not in PHASES:
-            raise ControlError(f"phase must be one of {', '.join(PHASES)}.", field="phase")
-        disputed = payment.amount if amount is None else amount
-        if not 1 <= disputed <= payment.amount:
-            raise ControlError("amount must be from 1 to the payment's.", field="amount")
-        now = self._clock.stamp()
-        dispute = self._books.disputes.add(
+        check_choice("phase", phase, PHASES)
+        disputed_amount = payment.amount if amount is None else amount
+        if not 1 <= disputed_amount <= payment.amount:
+            raise ControlError(
+                f"amount must be from 1 to {payment.amount}, the payment's.", field="amount"
+            )
+        now = self._clock.timestamp()
+        dispute = self._store.disputes.add(
             Dispute(
                 id=new_id("disp"),
                 owner=payment.owner,
                 payment_id=payment.id,
-                amount=disputed,
+                amount=disputed_amount,
                 currency=payment.currency,
                 reason_code=reason_code,
                 phase=phase,
-                respond_by=now + TIME_TO_ANSWER,
+                respond_by=now + RESPONSE_TIME,
                 created_at=now,
                 evidence={
-                    "amount": disputed,
+                    "amount": disputed_amount,
                     "summary": None,
-                    **dict.fromkeys(PROOFS),
+                    **dict.fromkeys(DOCUMENT_KINDS),
                     "submitted_at": None,
                 },
             )
         )
-        self._announce("created", dispute)
+        self._publish("created", dispute)
         return dispute
 
     def accept(self, dispute: Dispute) -> Dispute:
-        if dispute.status != "open":
-            raise bad_request("Action is not allowed on the dispute in its current status.")
-        self._end(dispute, "lost")
+        require_open(dispute)
+        self._close(dispute, "lost")
         return dispute
 
     def contest(self, dispute: Dispute, fields: Fields) -> Dispute:
-        """Keep the evidence as a draft, or hand it to the bank when `action` is `submit`."""
+        """Save the evidence as a draft, or submit it to the bank if `action` is `submit`."""
         action = fields.choice("action", "draft", "submit") or "draft"
         amount = fields.integer("amount")
-        summary = fields.text("summary", 1000)
-        proofs: dict[str, Any] = {name: fields.value(name) for name in PROOFS}
-        fields.done()
-        if dispute.status != "open":
-            raise bad_request("Action is not allowed on the dispute in its current status.")
+        summary = fields.text("summary", MAX_SUMMARY_LENGTH)
+        documents: dict[str, Any] = {kind: fields.value(kind) for kind in DOCUMENT_KINDS}
+        fields.reject_unread()
+        require_open(dispute)
         if amount is not None and not 0 <= amount <= dispute.amount:
             raise bad_request("The amount may not be greater than the dispute amount.", "amount")
-        for name, proof in proofs.items():
-            if proof is not None and not isinstance(proof, list):
-                raise bad_request(f"The {name} must be an array.", name)
-        given: dict[str, Any] = {"amount": amount, "summary": summary, **proofs}
-        dispute.evidence.update({k: v for k, v in given.items() if v is not None})
+        for kind, ids in documents.items():
+            if ids is not None and not isinstance(ids, list):
+                raise bad_request(f"The {kind} must be an array.", kind)
+        changes: dict[str, Any] = {"amount": amount, "summary": summary, **documents}
+        dispute.evidence.update({k: v for k, v in changes.items() if v is not None})
         if action == "submit":
-            if not any(dispute.evidence[name] for name in PROOFS):
+            if not any(dispute.evidence[kind] for kind in DOCUMENT_KINDS):
                 raise bad_request("At least one document is needed to contest a dispute.")
-            dispute.evidence["submitted_at"] = self._clock.stamp()
+            dispute.evidence["submitted_at"] = self._clock.timestamp()
             dispute.status = "under_review"
-        self._books.disputes.changed(dispute)
+        self._store.disputes.save(dispute)
         if action == "submit":
-            self._announce("under_review", dispute)
+            self._publish("under_review", dispute)
         return dispute
 
-    def resolve(self, dispute: Dispute, ending: str) -> Dispute:
-        """Let the bank decide; raise ControlError when it has decided before."""
-        if ending not in ENDINGS:
-            raise ControlError(f"status must be one of {', '.join(ENDINGS)}.", field="status")
-        if dispute.status in ENDINGS:
+    def resolve(self, dispute: Dispute, status: str) -> Dispute:
+        """Decide the dispute for the bank. Raise ControlError if it is decided already."""
+        check_choice("status", status, FINAL_STATUSES)
+        if dispute.status in FINAL_STATUSES:
             raise ControlError(f"The dispute is {dispute.status} already.", 409)
-        self._end(dispute, ending)
+        self._close(dispute, status)
         return dispute
 
-    def _end(self, dispute: Dispute, ending: str) -> None:
-        dispute.status = ending
-        if ending == "lost":
+    def _close(self, dispute: Dispute, status: str) -> None:
+        dispute.status = status
+        if status == "lost":
             dispute.amount_deducted = dispute.amount
-        self._books.disputes.changed(dispute)
-        self._announce(ending, dispute)
+        self._store.disputes.save(dispute)
+        self._publish(status, dispute)
 
-    def _announce(self, what: str, dispute: Dispute) -> None:
-        payment = self._books.payments.get(dispute.payment_id)
+    def _publish(self, event: str, dispute: Dispute) -> None:
+        payment = self._store.payments.get(dispute.payment_id)
         if payment is not None:
-            self._announcer.dispute(f"payment.dispute.{what}", dispute, payment)
+            self._events.publish_dispute(f"payment.dispute.{event}", dispute, payment)
 
-    def _open_by_itself(self, payment_id: str) -> None:
-        payment = self._books.payments.get(payment_id)
+    def _open_scheduled(self, payment_id: str) -> None:
+        payment = self._store.payments.get(payment_id)
         if payment is not None and payment.captured:
             self.open(payment)
+
+
+def require_open(dispute: Dispute) -> None:
+    if dispute.status != "open":
+        raise bad_request("Action is not allowed on the dispute in its current status.")

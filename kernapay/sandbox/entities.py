@@ -1,4 +1,7 @@
-"""The rows of the sandbox's books. What a client sees of them is in `views`."""
+"""The rows that the store keeps. `views` decides what a client sees of them.
+
+Field names and their order are the format of the SQLite file and of snapshots: do not change them.
+"""
 
 from typing import Any
 
@@ -9,14 +12,16 @@ class Row(Struct, kw_only=True):
     id: str
 
 
-class Owned(Row, kw_only=True):
-    """A row that belongs to one key pair; the others cannot see it."""
+class OwnedRow(Row, kw_only=True):
+    """A row of one key pair. Razorpay: objects of one key pair are invisible to another."""
 
     owner: str
     created_at: int
 
 
-class Order(Owned, kw_only=True):
+class Order(OwnedRow, kw_only=True):
+    """Amounts are in minor units, expiries in minutes from the payment's creation."""
+
     amount: int
     currency: str
     receipt: str | None
@@ -47,7 +52,7 @@ class Card(Struct, kw_only=True):
 
 
 class Failure(Struct, kw_only=True, frozen=True):
-    """Why a payment failed, in Razorpay's five words."""
+    """The five error fields of a failed payment."""
 
     code: str
     description: str
@@ -56,7 +61,9 @@ class Failure(Struct, kw_only=True, frozen=True):
     reason: str
 
 
-class Payment(Owned, kw_only=True):
+class Payment(OwnedRow, kw_only=True):
+    """Amounts, fee and tax are in minor units; the tax is part of the fee."""
+
     order_id: str | None
     amount: int
     currency: str
@@ -76,14 +83,15 @@ class Payment(Owned, kw_only=True):
     fee: int | None = None
     tax: int | None = None
     failure: Failure | None = None
-    declined_as: Failure | None = None
+    simulated_failure: Failure | None = field(default=None, name="declined_as")
+    """How the payment will fail, known from its test card or address. None: it will succeed."""
     card: Card | None = None
     acquirer_data: dict[str, str | None] = field(default_factory=dict)
     late_authorized: bool = False
     settlement_id: str | None = None
 
 
-class Refund(Owned, kw_only=True):
+class Refund(OwnedRow, kw_only=True):
     payment_id: str
     amount: int
     currency: str
@@ -97,13 +105,13 @@ class Refund(Owned, kw_only=True):
 
 
 class RefundKey(Row, kw_only=True):
-    """An X-Refund-Idempotency key: what was asked under it, and the refund that came of it."""
+    """An X-Refund-Idempotency key, the hash of its first request and the refund that followed."""
 
     request: str
     refund_id: str
 
 
-class Settlement(Owned, kw_only=True):
+class Settlement(OwnedRow, kw_only=True):
     amount: int
     fees: int
     tax: int
@@ -111,7 +119,7 @@ class Settlement(Owned, kw_only=True):
     status: str = "processed"
 
 
-class Dispute(Owned, kw_only=True):
+class Dispute(OwnedRow, kw_only=True):
     payment_id: str
     amount: int
     currency: str
@@ -124,8 +132,8 @@ class Dispute(Owned, kw_only=True):
     settlement_id: str | None = None
 
 
-class Endpoint(Owned, kw_only=True):
-    """A webhook: an address, the events it wants (none named: all) and how they are signed."""
+class Endpoint(OwnedRow, kw_only=True):
+    """A webhook's address, its secret and its events. An empty list of events means all."""
 
     url: str
     secret: str
@@ -134,7 +142,7 @@ class Endpoint(Owned, kw_only=True):
     active: bool = True
     disabled_reason: str | None = None
     configured: bool = False
-    """The environment asks for it; it goes when the environment no longer does."""
+    """SANDBOX_WEBHOOKS names it. It is removed once the variable no longer does."""
 
 
 class Attempt(Struct, kw_only=True):
@@ -148,12 +156,17 @@ class Attempt(Struct, kw_only=True):
 
 
 class Delivery(Row, kw_only=True):
-    """One event on its way to one endpoint, signed with the secret of the day it was made."""
+    """One event for one endpoint.
+
+    Razorpay: after a change of secret, earlier events stay signed with the old one. So a delivery
+    keeps the secret of the moment it was created.
+    """
 
     endpoint_id: str
     event_id: str
     event: str
     subject: str
+    """The id of the order, or of what has none. Deliveries about one subject stay in order."""
     url: str
     secret: str
     body: str
@@ -162,11 +175,12 @@ class Delivery(Row, kw_only=True):
     next_at: float | None = None
     tries: int = 0
     by_hand: bool = False
+    """A person asked to send it again."""
     attempts: list[Attempt] = field(default_factory=list)
 
 
 class Message(Row, kw_only=True):
-    """A mail or a text that the mailbox caught."""
+    """A mail or text message caught by the mailbox."""
 
     channel: str
     to: str
@@ -176,7 +190,7 @@ class Message(Row, kw_only=True):
 
 
 class Timer(Row, kw_only=True):
-    """Something that will happen by itself once the sandbox's clock has come that far."""
+    """An action due at a moment of the sandbox's clock, in Unix seconds."""
 
     due: float
     action: str
@@ -184,7 +198,7 @@ class Timer(Row, kw_only=True):
 
 
 class Fault(Row, kw_only=True):
-    """A misfortune on order: for the next `times` matches (none given: until removed)."""
+    """An armed fault: applies to the next `times` matches, or until it is removed (None)."""
 
     name: str
     times: int | None = 1
@@ -196,8 +210,14 @@ class Fault(Row, kw_only=True):
     hits: int = 0
     draws: int = 0
 
+    @property
+    def seconds(self) -> float:
+        return float(self.options["seconds"])
+
 
 class ClockState(Row, kw_only=True):
+    """`offset` is added to real time. `frozen_at` is the moment at which time stands still."""
+
     id: str = "clock"
     offset: float = 0.0
     frozen_at: float | None = None

@@ -1,10 +1,11 @@
-"""Failures in Razorpay's own envelope."""
+"""Errors in Razorpay's envelope, and those of the sandbox's own calls."""
 
+from collections.abc import Collection
 from typing import Any
 
 
 class RazorpayError(Exception):
-    """An answer other than 200 that a Razorpay client knows how to read."""
+    """An error response in Razorpay's own form."""
 
     def __init__(
         self,
@@ -40,9 +41,14 @@ def bad_request(description: str, field: str | None = None) -> RazorpayError:
     return RazorpayError(description, field=field)
 
 
-def not_applicable(description: str, status: int = 400) -> RazorpayError:
-    """Refuse in the form of refund and routing errors, which say NA for where and why."""
-    return RazorpayError(description, status=status, source="NA", step="NA", reason="NA")
+def not_applicable(
+    description: str, status: int = 400, code: str = "BAD_REQUEST_ERROR"
+) -> RazorpayError:
+    """Return an error with NA for source, step and reason.
+
+    Razorpay: so do errors about refunds, routes and keys.
+    """
+    return RazorpayError(description, status=status, code=code, source="NA", step="NA", reason="NA")
 
 
 def unknown_id() -> RazorpayError:
@@ -50,22 +56,20 @@ def unknown_id() -> RazorpayError:
 
 
 def unknown_route() -> RazorpayError:
+    """Return what Razorpay says of an unknown route or method: 400, not 404."""
     return not_applicable("The requested URL was not found on the server.")
 
 
 def server_error() -> RazorpayError:
-    return RazorpayError(
+    return not_applicable(
         "The server encountered an error. The incident has been reported to admins.",
-        status=500,
-        code="SERVER_ERROR",
-        source="NA",
-        step="NA",
-        reason="NA",
+        500,
+        "SERVER_ERROR",
     )
 
 
 class ControlError(Exception):
-    """A refusal of one of the sandbox's own calls, under /_sandbox."""
+    """An error response to one of the sandbox's own calls."""
 
     def __init__(self, message: str, status: int = 400, field: str | None = None) -> None:
         super().__init__(message)
@@ -74,5 +78,14 @@ class ControlError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        named = {} if self.field is None else {"field": self.field}
-        return {"error": {"code": "SANDBOX_ERROR", "description": str(self), **named}}
+        field = {} if self.field is None else {"field": self.field}
+        return {"error": {"code": "SANDBOX_ERROR", "description": str(self), **field}}
+
+
+def check_choice(field: str, value: str, choices: Collection[str]) -> None:
+    """Raise ControlError unless the field's value is one of the choices."""
+    if value not in choices:
+        raise ControlError(
+            f"{field} {value[:100]!r} is unknown. It must be one of: {', '.join(choices)}.",
+            field=field,
+        )

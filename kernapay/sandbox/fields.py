@@ -1,4 +1,4 @@
-"""Read bodies and queries field by field, refusing in Razorpay's words."""
+"""Read the fields of bodies and queries, with Razorpay's error messages."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -10,51 +10,58 @@ from kernapay.sandbox.errors import RazorpayError, bad_request
 
 T = TypeVar("T")
 
-MOST_NOTES = 15
-LONGEST_NOTE = 256
-LONGEST_TEXT = 2048
-EARLIEST, LATEST = 946_684_800, 4_765_046_400
+# Razorpay: at most 15 pairs of notes, 256 characters in each key or value.
+MAX_NOTES = 15
+MAX_NOTE_LENGTH = 256
+# Razorpay: `from` and `to` lie between 2000 and 2120, in Unix seconds.
+MIN_TIME, MAX_TIME = 946_684_800, 4_765_046_400
+# Ours: the longest text of a field without a limit of its own.
+MAX_TEXT_LENGTH = 2048
 
 
 class Fields:
-    """The fields of one request. `done` refuses whatever nobody asked for."""
+    """The fields of one request. Each method raises RazorpayError if its field is invalid.
+
+    None means that the field is missing or empty.
+    """
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._raw = raw
-        self._read: set[str] = set()
+        self._names_read: set[str] = set()
 
     @classmethod
-    def of_body(cls, body: bytes, content_type: str) -> "Fields":
+    def from_body(cls, body: bytes, content_type: str) -> "Fields":
         if not body.strip():
             return cls({})
         try:
             if content_type.startswith("application/x-www-form-urlencoded"):
-                return cls(nested(parse_qsl(body.decode(), keep_blank_values=True)))
+                return cls(parse_names(parse_qsl(body.decode(), keep_blank_values=True)))
             decoded = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
             raise bad_request("The request body could not be parsed.") from None
-        if decoded == []:  # PHP clients send an empty array where they mean an empty object
+        if decoded == []:  # PHP clients write an empty object as an empty list
             decoded = {}
         if not isinstance(decoded, dict):
             raise bad_request("The request body must be an object.")
         return cls(decoded)
 
     @classmethod
-    def of_query(cls, query: bytes) -> "Fields":
+    def from_query(cls, query: bytes) -> "Fields":
         try:
-            return cls(nested(parse_qsl(query.decode("ascii"), keep_blank_values=True)))
+            return cls(parse_names(parse_qsl(query.decode("ascii"), keep_blank_values=True)))
         except (UnicodeDecodeError, ValueError):
             raise bad_request("The query could not be parsed.") from None
 
     def value(self, name: str) -> Any:
-        self._read.add(name)
+        self._names_read.add(name)
         return self._raw.get(name)
 
-    def done(self) -> None:
-        extra = [name for name in self._raw if name not in self._read]
-        if extra:
+    def reject_unread(self) -> None:
+        """Raise RazorpayError if the request has a field that no other method read."""
+        unread = [name for name in self._raw if name not in self._names_read]
+        if unread:
             raise RazorpayError(
-                f"{', '.join(extra)[:200]} is/are not required and should not be sent",
+                f"{', '.join(unread)[:200]} is/are not required and should not be sent",
                 reason="extra_field_sent",
             )
 
@@ -68,21 +75,21 @@ class Fields:
             return value
         raise bad_request(f"The {name} must be an integer.", name)
 
-    def need_integer(self, name: str) -> int:
-        return self._needed(name, self.integer(name))
+    def require_integer(self, name: str) -> int:
+        return self._require(name, self.integer(name))
 
-    def text(self, name: str, longest: int = LONGEST_TEXT) -> str | None:
+    def text(self, name: str, max_length: int = MAX_TEXT_LENGTH) -> str | None:
         value = self.value(name)
         if value is None or value == "":
             return None
         if not isinstance(value, str):
             raise bad_request(f"The {name} must be a string.", name)
-        if len(value) > longest:
-            raise bad_request(f"{name}: the length must be no more than {longest}.", name)
+        if len(value) > max_length:
+            raise bad_request(f"{name}: the length must be no more than {max_length}.", name)
         return value
 
-    def need_text(self, name: str, longest: int = LONGEST_TEXT) -> str:
-        return self._needed(name, self.text(name, longest))
+    def require_text(self, name: str, max_length: int = MAX_TEXT_LENGTH) -> str:
+        return self._require(name, self.text(name, max_length))
 
     def choice(self, name: str, *choices: str) -> str | None:
         value = self.text(name)
@@ -94,9 +101,9 @@ class Fields:
         value = self.value(name)
         if value is None or value == "":
             return None
-        for truth, spellings in ((True, ("1", "true")), (False, ("0", "false"))):
+        for flag, spellings in ((True, ("1", "true")), (False, ("0", "false"))):
             if isinstance(value, bool | int | str) and str(value).lower() in spellings:
-                return truth
+                return flag
         raise bad_request(f"The {name} field must be true or false.", name)
 
     def notes(self) -> dict[str, str] | None:
@@ -107,30 +114,24 @@ class Fields:
             return {}
         if not isinstance(value, dict):
             raise bad_request("The notes must be an array.", "notes")
-        if len(value) > MOST_NOTES:
+        if len(value) > MAX_NOTES:
             raise bad_request(
-                f"Number of fields in notes should be less than or equal to {MOST_NOTES}.", "notes"
+                f"Number of fields in notes should be less than or equal to {MAX_NOTES}.", "notes"
             )
         notes = {}
         for key, note in value.items():
             if isinstance(note, dict | list):
                 raise bad_request("The notes values themselves should not be an array", "notes")
-            text = (
-                note
-                if isinstance(note, str)
-                else ""
-                if note is None
-                else msgspec.json.encode(note).decode()
-            )
-            if len(key) > LONGEST_NOTE or len(text) > LONGEST_NOTE:
+            text = note_text(note)
+            if len(key) > MAX_NOTE_LENGTH or len(text) > MAX_NOTE_LENGTH:
                 raise bad_request(
-                    f"Notes value should not exceed {LONGEST_NOTE} characters.", "notes"
+                    f"Notes value should not exceed {MAX_NOTE_LENGTH} characters.", "notes"
                 )
             notes[key] = text
         return notes
 
-    def need_notes(self) -> dict[str, str]:
-        return self._needed("notes", self.notes())
+    def require_notes(self) -> dict[str, str]:
+        return self._require("notes", self.notes())
 
     def object(self, name: str) -> "Fields | None":
         value = self.value(name)
@@ -140,22 +141,22 @@ class Fields:
             raise bad_request(f"The {name} must be an object.", name)
         return Fields(value)
 
-    def expand(self, *known: str) -> frozenset[str]:
+    def expand(self, *allowed: str) -> frozenset[str]:
         value = self.value("expand")
         names = [] if value is None else value if isinstance(value, list) else [value]
         for name in names:
-            if name not in known:
+            if name not in allowed:
                 raise bad_request(f"{str(name)[:100]} is not a valid expand value", "expand")
         return frozenset(names)
 
-    def _needed(self, name: str, value: T | None) -> T:
+    def _require(self, name: str, value: T | None) -> T:
         if value is None:
             raise bad_request(f"The {name} field is required.", name)
         return value
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Which part of a list to give, and from which span of Unix seconds."""
+    """The part of a list to return. `start` and `end` are Unix seconds, both included."""
 
     start: int
     end: int
@@ -163,10 +164,10 @@ class Page(msgspec.Struct, frozen=True):
     skip: int
 
     @classmethod
-    def of(cls, query: Fields, most: int = 100, default: int = 10) -> "Page":
+    def from_query(cls, query: Fields, max_count: int = 100, default_count: int = 10) -> "Page":
         count = query.integer("count")
-        if count is not None and count > most:
-            raise bad_request(f"The count may not be greater than {most}.", "count")
+        if count is not None and count > max_count:
+            raise bad_request(f"The count may not be greater than {max_count}.", "count")
         if count is not None and count < 1:
             raise bad_request("The count must be at least 1.", "count")
         skip = query.integer("skip") or 0
@@ -174,26 +175,32 @@ class Page(msgspec.Struct, frozen=True):
             raise bad_request("The skip must be at least 0.", "skip")
         start, end = query.integer("from"), query.integer("to")
         for name, bound in (("from", start), ("to", end)):
-            if bound is not None and not EARLIEST <= bound <= LATEST:
-                raise bad_request(f"{name} must be between {EARLIEST} and {LATEST}", name)
-        return cls(start or 0, end or LATEST, count or default, skip)
+            if bound is not None and not MIN_TIME <= bound <= MAX_TIME:
+                raise bad_request(f"{name} must be between {MIN_TIME} and {MAX_TIME}", name)
+        return cls(start or 0, end or MAX_TIME, count or default_count, skip)
 
 
-def nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """Unfold PHP-style names: `notes[a]=1` is an object, `expand[]=a` and `expand[0]=a` a list."""
-    found: dict[str, Any] = {}
+def note_text(note: Any) -> str:
+    if isinstance(note, str):
+        return note
+    return "" if note is None else msgspec.json.encode(note).decode()
+
+
+def parse_names(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Parse names in PHP's style: `notes[a]=1` is an object, `expand[]=a` and `expand[0]=a` a list."""
+    fields: dict[str, Any] = {}
     for name, value in pairs:
         head, bracket, rest = name.partition("[")
         if not bracket or not rest.endswith("]"):
-            found[name] = value
+            fields[name] = value
             continue
         key = rest[:-1]
         if not key or key.isdecimal():
-            held = found.setdefault(head, [])
-            if isinstance(held, list):
-                held.append(value)
+            values = fields.setdefault(head, [])
+            if isinstance(values, list):
+                values.append(value)
         else:
-            held = found.setdefault(head, {})
-            if isinstance(held, dict):
-                held[key] = value
-    return found
+            values = fields.setdefault(head, {})
+            if isinstance(values, dict):
+                values[key] = value
+    return fields

@@ -1,4 +1,4 @@
-"""Ids as Razorpay writes them: a prefix and fourteen letters or digits."""
+"""Ids in Razorpay's form: a prefix and fourteen letters or digits."""
 
 import hashlib
 import re
@@ -8,19 +8,19 @@ import string
 from kernapay.sandbox.errors import bad_request
 
 ALPHABET = string.ascii_letters + string.digits
-SHAPE = re.compile(r"[a-z]+_[A-Za-z0-9]{14}")
+ID_PATTERN = re.compile(r"[a-z]+_[A-Za-z0-9]{14}")
 
 
 def new_id(prefix: str) -> str:
     return f"{prefix}_{''.join(secrets.choice(ALPHABET) for _ in range(14))}"
 
 
-def derived_id(prefix: str, seed: str) -> str:
+def derive_id(prefix: str, seed: str) -> str:
     """Return the same id for the same seed, so that it survives restarts and resets."""
     digest = hashlib.sha256(seed.encode()).digest()
     return f"{prefix}_{''.join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:14])}"
 
 
 def check_id(prefix: str, value: str) -> None:
-    if not value.startswith(f"{prefix}_") or not SHAPE.fullmatch(value):
+    if not value.startswith(f"{prefix}_") or not ID_PATTERN.fullmatch(value):
         raise bad_request(f"{value[:100]} is not a valid id")

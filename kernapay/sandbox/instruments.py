@@ -1,4 +1,4 @@
-"""Razorpay's test cards, addresses and banks, and what happens to who pays with them."""
+"""Razorpay's test cards, UPI addresses, banks and wallets, and how payments with them end."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -32,10 +32,10 @@ NETWORKS: Final = (
     (("51", "52", "53", "54", "55", "2"), "MasterCard"),
     (("4",), "Visa"),
 )
-FOREIGN_CARDS: Final = frozenset({"5555555555554444", "4012888888881881"})
+INTERNATIONAL_CARDS: Final = frozenset({"5555555555554444", "4012888888881881"})
 
 
-def declined(
+def failure(
     reason: str,
     description: str,
     *,
@@ -47,48 +47,48 @@ def declined(
 
 
 FAILURES: Final[Mapping[str, Failure]] = {
-    failure.reason: failure
-    for failure in (
-        declined("payment_failed", "Payment failed"),
-        declined(
+    item.reason: item
+    for item in (
+        failure("payment_failed", "Payment failed"),
+        failure(
             "payment_timed_out",
             "The payment was not completed in time. Try again.",
             source="customer",
             step="payment_authentication",
         ),
-        declined(
+        failure(
             "payment_cancelled",
             "The payment was cancelled by the customer.",
             source="customer",
             step="payment_authentication",
         ),
-        declined("insufficient_fund", "The account does not have enough money.", source="customer"),
-        declined("card_declined", "The card was declined by its bank.", source="issuer"),
-        declined(
+        failure("insufficient_fund", "The account does not have enough money.", source="customer"),
+        failure("card_declined", "The card was declined by its bank.", source="issuer"),
+        failure(
             "card_disabled_for_online_payments",
             "The card is not enabled for online payments.",
             source="customer",
         ),
-        declined(
+        failure(
             "card_number_invalid",
             "The card number is not valid.",
             source="customer",
             step="payment_initiation",
         ),
-        declined(
+        failure(
             "gateway_technical_error",
             "Payment processing failed due to error at bank/wallet gateway",
             code="GATEWAY_ERROR",
             source="gateway",
         ),
-        declined(
+        failure(
             "authentication_failed",
             "The customer could not be authenticated by the bank.",
             code="GATEWAY_ERROR",
             source="gateway",
             step="payment_authentication",
         ),
-        declined(
+        failure(
             "incorrect_otp",
             "The one-time password is not correct.",
             source="customer",
@@ -96,7 +96,7 @@ FAILURES: Final[Mapping[str, Failure]] = {
         ),
     )
 }
-DECLINED_CARDS: Final[Mapping[str, str]] = {
+FAILING_CARDS: Final[Mapping[str, str]] = {
     "4100280000090000": "payment_timed_out",
     "4100280000080001": "insufficient_fund",
     "4100280000070002": "payment_cancelled",
@@ -108,64 +108,78 @@ DECLINED_CARDS: Final[Mapping[str, str]] = {
     "4100280000020007": "gateway_technical_error",
     "4100280000000009": "authentication_failed",
 }
-GOOD_CARD: Final = "4100280000001007"
-GOOD_VPA, BAD_VPA = "success@razorpay", "failure@razorpay"
+SUCCESS_CARD: Final = "4100280000001007"
+SUCCESS_VPA, FAILURE_VPA = "success@razorpay", "failure@razorpay"
+
+
+class PaymentAttempt(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a customer enters to pay. The amount is in minor units.
+
+    None means the order's amount, or an instrument and a contact that succeed.
+    """
+
+    method: str
+    amount: int | None = None
+    card_number: str | None = None
+    card_name: str | None = None
+    vpa: str | None = None
+    bank: str | None = None
+    wallet: str | None = None
+    email: str | None = None
+    contact: str | None = None
+    description: str | None = None
 
 
 class Instrument(Struct, kw_only=True):
-    """What a customer pays with. `declined_as` says how it will end, None: well."""
+    """What a customer pays with, and how the payment will fail, if so."""
 
     method: str
     card: Card | None = None
     vpa: str | None = None
     bank: str | None = None
     wallet: str | None = None
-    declined_as: Failure | None = None
+    simulated_failure: Failure | None = None
 
 
-def choose(
-    method: str,
-    *,
-    number: str | None = None,
-    holder: str | None = None,
-    vpa: str | None = None,
-    bank: str | None = None,
-    wallet: str | None = None,
-) -> Instrument:
-    """Return the instrument, with what is missing filled in; raise RazorpayError if unusable."""
+def build_instrument(attempt: PaymentAttempt) -> Instrument:
+    """Return the instrument of an attempt. Raise RazorpayError if it is invalid."""
+    method = attempt.method
     if method == "card":
-        digits = (number or GOOD_CARD).replace(" ", "").replace("-", "")
-        reason = DECLINED_CARDS.get(digits)
+        digits = (attempt.card_number or SUCCESS_CARD).replace(" ", "").replace("-", "")
+        reason = FAILING_CARDS.get(digits)
         return Instrument(
             method=method,
-            card=card_of(digits, holder or "Test Customer"),
-            declined_as=FAILURES[reason] if reason else None,
+            card=build_card(digits, attempt.card_name or "Test Customer"),
+            simulated_failure=FAILURES[reason] if reason else None,
         )
     if method == "upi":
-        address = vpa or GOOD_VPA
-        user, at, handle = address.partition("@")
+        vpa = attempt.vpa or SUCCESS_VPA
+        user, at, handle = vpa.partition("@")
         if not (at and user and handle.isalnum()):
             raise bad_request("Invalid VPA. Please enter a valid Virtual Payment Address", "vpa")
-        refused = FAILURES["payment_failed"] if address == BAD_VPA else None
-        return Instrument(method=method, vpa=address, declined_as=refused)
+        simulated_failure = FAILURES["payment_failed"] if vpa == FAILURE_VPA else None
+        return Instrument(method=method, vpa=vpa, simulated_failure=simulated_failure)
     if method == "netbanking":
-        return Instrument(method=method, bank=known("bank", bank or "HDFC", BANKS))
+        return Instrument(method=method, bank=require_known("bank", attempt.bank or "HDFC", BANKS))
     if method == "wallet":
-        return Instrument(method=method, wallet=known("wallet", wallet or "mobikwik", WALLETS))
+        wallet = require_known("wallet", attempt.wallet or "mobikwik", WALLETS)
+        return Instrument(method=method, wallet=wallet)
     raise bad_request("The selected method is invalid.", "method")
 
 
-def known(name: str, value: str, choices: Mapping[str, str]) -> str:
+def require_known(name: str, value: str, choices: Mapping[str, str]) -> str:
     if value not in choices:
         raise bad_request(f"The selected {name} is invalid.", name)
     return value
 
 
-def card_of(digits: str, holder: str) -> Card:
-    if not (digits.isascii() and digits.isdecimal() and 12 <= len(digits) <= 19 and luhn(digits)):
+def build_card(digits: str, holder: str) -> Card:
+    """Return the card. Razorpay never shows its whole number, so only the last four digits stay."""
+    is_number = digits.isascii() and digits.isdecimal() and 12 <= len(digits) <= 19
+    if not (is_number and passes_luhn(digits)):
         raise bad_request("Your card number is incorrect.", "card[number]")
-    international = digits in FOREIGN_CARDS
-    network = next((name for starts, name in NETWORKS if digits.startswith(starts)), "Unknown")
+    international = digits in INTERNATIONAL_CARDS
+    network = next((name for prefixes, name in NETWORKS if digits.startswith(prefixes)), "Unknown")
     return Card(
         id=new_id("card"),
         name=holder,
@@ -177,6 +191,6 @@ def card_of(digits: str, holder: str) -> Card:
     )
 
 
-def luhn(digits: str) -> bool:
+def passes_luhn(digits: str) -> bool:
     doubled = [int(d) * (2 if place % 2 else 1) for place, d in enumerate(reversed(digits))]
     return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0

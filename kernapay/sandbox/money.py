@@ -1,8 +1,8 @@
-"""Currencies: how many decimals they have, what the least amount is, and what a payment costs."""
+"""Currencies with their decimals and limits, and the fee of a payment. Amounts are in minor units."""
 
 from kernapay.sandbox.errors import bad_request
 
-# Words in a string: a line for each of the 130 would hide the few that matter.
+# Razorpay's list of currencies. Strings, because 130 lines would hide the few exceptions.
 NO_DECIMALS = frozenset(
     "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split()  # noqa: SIM905
 )
@@ -18,7 +18,7 @@ TWO_DECIMALS = frozenset(
 CURRENCIES = NO_DECIMALS | TWO_DECIMALS | THREE_DECIMALS
 
 
-def exponent(currency: str) -> int:
+def decimals_of(currency: str) -> int:
     return 0 if currency in NO_DECIMALS else 3 if currency in THREE_DECIMALS else 2
 
 
@@ -27,27 +27,33 @@ def check_currency(currency: str) -> None:
         raise bad_request("The currency is not supported.", "currency")
 
 
-def check_amount(amount: int, currency: str, most: int, field: str = "amount") -> None:
-    """Refuse an amount (in minor units) that no payment in this currency may have."""
-    decimals = exponent(currency)
+def check_amount(amount: int, currency: str, maximum: int, field: str = "amount") -> None:
+    """Raise RazorpayError unless a payment in this currency can have this amount.
+
+    Razorpay: at least one major unit, and of three decimals the last must be 0.
+    """
+    decimals = decimals_of(currency)
     if amount < 10**decimals:
-        least = f"{currency} 1.{'0' * decimals}" if decimals else f"{currency} 1"
-        raise bad_request(f"The amount must be at least {least}", field)
-    if amount > most:
+        minimum = f"{currency} 1.{'0' * decimals}" if decimals else f"{currency} 1"
+        raise bad_request(f"The amount must be at least {minimum}", field)
+    if amount > maximum:
         raise bad_request("Amount exceeds maximum amount allowed.", field)
     if decimals == 3 and amount % 10:
         raise bad_request(f"The last digit of an amount in {currency} must be 0.", field)
 
 
-def display(amount: int, currency: str) -> str:
-    decimals = exponent(currency)
-    whole, rest = divmod(amount, 10**decimals)
+def format_amount(amount: int, currency: str) -> str:
+    decimals = decimals_of(currency)
+    major, minor = divmod(amount, 10**decimals)
     symbol = "₹" if currency == "INR" else f"{currency} "
-    return f"{symbol}{whole:,}" + (f".{rest:0{decimals}d}" if decimals else "")
+    return f"{symbol}{major:,}" + (f".{minor:0{decimals}d}" if decimals else "")
 
 
 def fee_and_tax(amount: int) -> tuple[int, int]:
-    """Return the fee, tax included, and the tax: 2 % of the amount and 18 % of that."""
-    base = (amount * 2 + 50) // 100
-    tax = (base * 18 + 50) // 100
-    return base + tax, tax
+    """Return the fee, which includes the tax, and the tax.
+
+    The fee is 2 % of the amount and the tax 18 % of that, as in Razorpay's samples.
+    """
+    base_fee = (amount * 2 + 50) // 100
+    tax = (base_fee * 18 + 50) // 100
+    return base_fee + tax, tax

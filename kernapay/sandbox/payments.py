@@ -1,22 +1,24 @@
-"""Payments: from the customer's first click to captured, failed or given back."""
+"""Payments, from the attempt to captured, failed or refunded."""
 
 import random
 from typing import Final
 
-from kernapay.sandbox.agenda import Agenda
-from kernapay.sandbox.announcer import Announcer
-from kernapay.sandbox.books import Books, page_of
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.entities import Failure, Order, Payment
-from kernapay.sandbox.errors import RazorpayError, bad_request, unknown_id
+from kernapay.sandbox.errors import RazorpayError, bad_request
+from kernapay.sandbox.events import EventPublisher
 from kernapay.sandbox.faults import Faults
-from kernapay.sandbox.fields import Fields, Page
-from kernapay.sandbox.ids import check_id, new_id
-from kernapay.sandbox.instruments import FAILURES, Instrument
+from kernapay.sandbox.fields import Fields
+from kernapay.sandbox.ids import new_id
+from kernapay.sandbox.instruments import FAILURES, Instrument, PaymentAttempt
 from kernapay.sandbox.money import check_amount, check_currency, fee_and_tax
 from kernapay.sandbox.refunds import Refunds
+from kernapay.sandbox.resources import EditableResource
+from kernapay.sandbox.scheduler import Scheduler
+from kernapay.sandbox.store import Store
 
+# Razorpay: an attempt times out after 3 to 15 minutes, depending on the method.
 ATTEMPT_TIMEOUT: Final = 12 * 60
 ALREADY_PAID: Final = (
     "Your payment has been declined as the order is already paid. "
@@ -24,71 +26,54 @@ ALREADY_PAID: Final = (
 )
 
 
-class Payments:
+class Payments(EditableResource[Payment]):
     def __init__(
         self,
         config: SandboxConfig,
-        books: Books,
+        store: Store,
         clock: Clock,
-        agenda: Agenda,
+        scheduler: Scheduler,
         faults: Faults,
-        announcer: Announcer,
+        events: EventPublisher,
         refunds: Refunds,
     ) -> None:
+        super().__init__("pay", store.payments)
         self._config = config
-        self._books = books
+        self._store = store
         self._clock = clock
-        self._agenda = agenda
+        self._scheduler = scheduler
         self._faults = faults
-        self._announcer = announcer
+        self._events = events
         self._refunds = refunds
-        agenda.actions["payment.time_out"] = self._time_out
-        agenda.actions["payment.expire"] = self._expire
-        agenda.actions["payment.authorize_late"] = self._authorize_late
-
-    def get(self, owner: str, payment_id: str) -> Payment:
-        check_id("pay", payment_id)
-        payment = self._books.payments.get(payment_id)
-        if payment is None or payment.owner != owner:
-            raise unknown_id()
-        return payment
-
-    def find(self, owner: str, page: Page) -> list[Payment]:
-        return page_of(self._books.payments.by("owner", owner), page)
-
-    def edit(self, payment: Payment, fields: Fields) -> Payment:
-        payment.notes = fields.need_notes()
-        fields.done()
-        self._books.payments.changed(payment)
-        return payment
+        scheduler.register("payment.time_out", self._time_out)
+        scheduler.register("payment.expire", self._expire)
+        scheduler.register("payment.authorize_late", self._authorize_late)
 
     def start(
         self,
         owner: str,
         order: Order | None,
+        attempt: PaymentAttempt,
         instrument: Instrument,
         *,
-        amount: int | None = None,
         currency: str | None = None,
-        email: str | None = None,
-        contact: str | None = None,
-        description: str | None = None,
         notes: dict[str, str] | None = None,
     ) -> Payment:
-        """Begin an attempt; raise RazorpayError when the order takes none, or not this amount."""
+        """Create the payment of an attempt.
+
+        Raise RazorpayError if the order takes no payment now, or not of this amount. Without an
+        order the attempt names the amount.
+        """
         if order is None:
-            if amount is None:
-                raise bad_request("The amount field is required.", "amount")
             currency = currency or "INR"
-            check_currency(currency)
-            check_amount(amount, currency, self._config.max_amount)
+            amount = self.require_amount(attempt.amount, currency)
         else:
             currency = order.currency
-            amount = self._payable(order, amount)
+            amount = self._payable_amount(order, attempt.amount)
             order.attempts += 1
             order.status = "attempted"
-            self._books.orders.changed(order)
-        return self._books.payments.add(
+            self._store.orders.save(order)
+        return self._store.payments.add(
             Payment(
                 id=new_id("pay"),
                 owner=owner,
@@ -96,74 +81,90 @@ class Payments:
                 amount=amount,
                 currency=currency,
                 method=instrument.method,
-                created_at=self._clock.stamp(),
+                created_at=self._clock.timestamp(),
                 international=bool(instrument.card and instrument.card.international),
-                description=description,
+                description=attempt.description,
                 bank=instrument.bank,
                 wallet=instrument.wallet,
                 vpa=instrument.vpa,
-                email=email or "customer@example.com",
-                contact=contact or "+919000090000",
+                email=attempt.email or "customer@example.com",
+                contact=attempt.contact or "+919000090000",
                 notes=notes or {},
-                declined_as=instrument.declined_as,
+                simulated_failure=instrument.simulated_failure,
                 card=instrument.card,
-                acquirer_data=acquirer_data(instrument.method, known=False),
+                acquirer_data=acquirer_data(instrument.method, is_authorized=False),
             )
         )
 
-    def give_up_later(self, payment: Payment) -> None:
-        """Fail the attempt by itself if the customer never comes back from the bank."""
-        self._agenda.after(ATTEMPT_TIMEOUT, "payment.time_out", payment.id)
+    def require_amount(self, amount: int | None, currency: str) -> int:
+        """Return the amount of a payment without an order. Raise RazorpayError if it is invalid."""
+        if amount is None:
+            raise bad_request("The amount field is required.", "amount")
+        check_currency(currency)
+        check_amount(amount, currency, self._config.max_amount)
+        return amount
+
+    def schedule_timeout(self, payment: Payment) -> None:
+        """Fail the payment later if the customer never comes back from the bank."""
+        self._scheduler.schedule(ATTEMPT_TIMEOUT, "payment.time_out", payment.id)
 
     def authorize(self, payment: Payment, *, capture: bool = True) -> None:
-        """Let the bank say yes, then do what the order says about capture."""
+        """Authorise the payment, then capture or refund it as its order says.
+
+        Razorpay: a payment that its order no longer needs is refunded at once. One that is not
+        captured in time is refunded later.
+        """
         order = self._order(payment)
         payment.status = "authorized"
         payment.failure = None
-        payment.acquirer_data = acquirer_data(payment.method, known=True)
-        self._books.payments.changed(payment)
-        self._announcer.payment("payment.authorized", payment)
+        payment.acquirer_data = acquirer_data(payment.method, is_authorized=True)
+        self._store.payments.save(payment)
+        self._events.publish_payment("payment.authorized", payment)
         if order is not None and (order.status == "paid" or payment.amount > order.amount_due):
-            self._refunds.return_uncaptured(payment)
+            self._refunds.refund_uncaptured(payment)
             return
-        doomed = self._faults.take("auto_refund")
-        if doomed:
-            self._agenda.after(float(doomed.options["seconds"]), "payment.expire", payment.id)
+        auto_refund = self._faults.take("auto_refund")
+        if auto_refund:
+            self._scheduler.schedule(auto_refund.seconds, "payment.expire", payment.id)
             return
         now = self._clock.now()
         if order is None:
-            expires = payment.created_at + self._config.auto_refund_minutes * 60
+            expires_at = payment.created_at + self._config.auto_refund_minutes * 60
         else:
-            in_time = now <= payment.created_at + order.automatic_expiry * 60
-            if capture and order.capture == "automatic" and in_time:
+            is_in_time = now <= payment.created_at + order.automatic_expiry * 60
+            if capture and order.capture == "automatic" and is_in_time:
                 self._capture(payment, order)
                 return
-            expires = payment.created_at + order.manual_expiry * 60
-        self._agenda.after(max(0.0, expires - now), "payment.expire", payment.id)
+            expires_at = payment.created_at + order.manual_expiry * 60
+        self._scheduler.schedule(max(0.0, expires_at - now), "payment.expire", payment.id)
 
     def fail(self, payment: Payment, failure: Failure) -> None:
         payment.status = "failed"
         payment.failure = failure
-        self._books.payments.changed(payment)
-        self._announcer.payment("payment.failed", payment)
+        self._store.payments.save(payment)
+        self._events.publish_payment("payment.failed", payment)
         late = self._faults.take("late_authorization")
         if late:
-            self._agenda.after(float(late.options["seconds"]), "payment.authorize_late", payment.id)
+            self._scheduler.schedule(late.seconds, "payment.authorize_late", payment.id)
 
     def authorize_late(self, payment: Payment) -> None:
-        """Turn a failure into an authorisation, as a bank that answers late does."""
+        """Authorise a failed payment.
+
+        Razorpay: a bank that does not answer in time may still approve, up to three days later.
+        """
         if payment.status != "failed":
             raise bad_request("Only a failed payment can be authorised late.")
         payment.late_authorized = True
         self.authorize(payment)
 
     def capture(self, payment: Payment, fields: Fields) -> Payment:
-        amount = fields.need_integer("amount")
+        amount = fields.require_integer("amount")
         currency = fields.text("currency") or "INR"
-        fields.done()
+        fields.reject_unread()
         order = self._order(payment)
         if payment.captured or (order is not None and order.status == "paid"):
             raise bad_request(ALREADY_PAID)
+        # Razorpay: a payment without an order cannot be captured.
         if payment.status != "authorized" or order is None:
             raise bad_request(
                 "Only payments which have been authorized and not yet captured can be captured"
@@ -182,50 +183,53 @@ class Payments:
         order.amount_paid += payment.amount
         if order.amount_due == 0:
             order.status = "paid"
-        self._books.payments.changed(payment)
-        self._books.orders.changed(order)
-        self._announcer.payment("payment.captured", payment)
+        self._store.payments.save(payment)
+        self._store.orders.save(order)
+        self._events.publish_payment("payment.captured", payment)
         if order.status == "paid":
-            self._announcer.order("order.paid", order, payment)
-        disputed = self._faults.take("dispute")
-        if disputed:
-            self._agenda.after(float(disputed.options["seconds"]), "dispute.open", payment.id)
+            self._events.publish_order("order.paid", order, payment)
+        dispute = self._faults.take("dispute")
+        if dispute:
+            self._scheduler.schedule(dispute.seconds, "dispute.open", payment.id)
 
-    def _payable(self, order: Order, amount: int | None) -> int:
+    def _payable_amount(self, order: Order, amount: int | None) -> int:
+        """Return the amount of the order's next payment. Raise RazorpayError if it takes none."""
         if order.status == "paid":
-            raise declined_attempt(ALREADY_PAID, order)
-        payments = self._books.payments.by("order_id", order.id)
+            raise order_declined(ALREADY_PAID, order)
+        payments = self._store.payments.find_by("order_id", order.id)
         if any(payment.status == "authorized" for payment in payments):
-            raise declined_attempt("Another payment of this order is already authorised.", order)
+            raise order_declined("Another payment of this order is already authorised.", order)
         due = order.amount_due
         if amount is None or amount == due:
             return due
-        least = order.first_payment_min_amount if not order.amount_paid else None
-        if not order.partial_payment or not (least or 1) <= amount < due:
+        minimum = order.first_payment_min_amount if not order.amount_paid else None
+        if not order.partial_payment or not (minimum or 1) <= amount < due:
             raise bad_request("The amount is not what the order asks for.", "amount")
         check_amount(amount, order.currency, due)
         return amount
 
     def _order(self, payment: Payment) -> Order | None:
-        return self._books.orders.get(payment.order_id) if payment.order_id else None
+        return self._store.orders.get(payment.order_id) if payment.order_id else None
+
+    def _find_with_status(self, payment_id: str, status: str) -> Payment | None:
+        """Return the payment of a timer, unless its status has changed since."""
+        payment = self._store.payments.get(payment_id)
+        return payment if payment is not None and payment.status == status else None
 
     def _time_out(self, payment_id: str) -> None:
-        payment = self._books.payments.get(payment_id)
-        if payment is not None and payment.status == "created":
+        if payment := self._find_with_status(payment_id, "created"):
             self.fail(payment, FAILURES["payment_timed_out"])
 
     def _expire(self, payment_id: str) -> None:
-        payment = self._books.payments.get(payment_id)
-        if payment is not None and payment.status == "authorized":
-            self._refunds.return_uncaptured(payment)
+        if payment := self._find_with_status(payment_id, "authorized"):
+            self._refunds.refund_uncaptured(payment)
 
     def _authorize_late(self, payment_id: str) -> None:
-        payment = self._books.payments.get(payment_id)
-        if payment is not None and payment.status == "failed":
+        if payment := self._find_with_status(payment_id, "failed"):
             self.authorize_late(payment)
 
 
-def declined_attempt(description: str, order: Order) -> RazorpayError:
+def order_declined(description: str, order: Order) -> RazorpayError:
     return RazorpayError(
         description,
         source="customer",
@@ -234,16 +238,19 @@ def declined_attempt(description: str, order: Order) -> RazorpayError:
     )
 
 
-def acquirer_data(method: str, known: bool) -> dict[str, str | None]:
-    """Return the bank's references for a payment, empty until the bank has given them."""
+def acquirer_data(method: str, *, is_authorized: bool) -> dict[str, str | None]:
+    """Return the bank's references for a payment: null until the bank has authorised it."""
 
-    def number(digits: int) -> str | None:
-        return str(random.randrange(10 ** (digits - 1), 10**digits)) if known else None  # noqa: S311
+    def reference(digits: int) -> str | None:
+        if not is_authorized:
+            return None
+        return str(random.randrange(10 ** (digits - 1), 10**digits))  # noqa: S311
 
     if method == "card":
-        return {"auth_code": number(6)}
+        return {"auth_code": reference(6)}
     if method == "upi":
-        return {"rrn": number(12), "upi_transaction_id": f"SBX{number(30)}" if known else None}
+        upi_transaction_id = f"SBX{reference(30)}" if is_authorized else None
+        return {"rrn": reference(12), "upi_transaction_id": upi_transaction_id}
     if method == "netbanking":
-        return {"bank_transaction_id": number(7)}
-    return {"transaction_id": number(9)}
+        return {"bank_transaction_id": reference(7)}
+    return {"transaction_id": reference(9)}

@@ -1,58 +1,81 @@
-"""Refunds: by request, with or without an idempotency key, and by themselves."""
+"""Refunds: by request, with or without an idempotency key, and of uncaptured payments."""
 
 import hashlib
 import re
+from typing import NamedTuple
 
 import msgspec
 
-from kernapay.sandbox.agenda import Agenda
-from kernapay.sandbox.announcer import Announcer
-from kernapay.sandbox.books import Books, page_of
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.entities import Payment, Refund, RefundKey
-from kernapay.sandbox.errors import bad_request, not_applicable, unknown_id
+from kernapay.sandbox.errors import bad_request, not_applicable
+from kernapay.sandbox.events import EventPublisher
 from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.fields import Fields, Page
-from kernapay.sandbox.ids import check_id, new_id
+from kernapay.sandbox.ids import new_id
 from kernapay.sandbox.money import check_amount
+from kernapay.sandbox.resources import EditableResource, paginate
+from kernapay.sandbox.scheduler import Scheduler
+from kernapay.sandbox.store import Store
 
-KEY_SHAPE = re.compile(r"[A-Za-z0-9_-]{10,200}")
+# Razorpay asks for 10 or more of these characters. The upper limit is ours.
+KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{10,200}")
+MAX_RECEIPT_LENGTH = 40
 SIX_MONTHS = 183 * 86_400
-NEVER_INSTANT = (
-    2468  # the vendor's reserved amount: an instant refund of it is done as a normal one
-)
+# Razorpay reserves this amount for tests: an instant refund of it becomes a normal one.
+NEVER_INSTANT_AMOUNT = 2468
+# The payment's own amount is the limit that counts.
+NO_MAXIMUM = 10**18
 
 
-class Refunds:
+class RefundRequest(NamedTuple):
+    """The amount is in minor units; None means the remaining amount.
+
+    The order of these fields is that of the hash stored with an idempotency key.
+    """
+
+    amount: int | None
+    speed: str
+    notes: dict[str, str]
+    receipt: str | None
+
+
+class Refunds(EditableResource[Refund]):
     def __init__(
         self,
         config: SandboxConfig,
-        books: Books,
+        store: Store,
         clock: Clock,
-        agenda: Agenda,
+        scheduler: Scheduler,
         faults: Faults,
-        announcer: Announcer,
+        events: EventPublisher,
     ) -> None:
+        super().__init__("rfnd", store.refunds)
         self._config = config
-        self._books = books
+        self._store = store
         self._clock = clock
-        self._agenda = agenda
+        self._scheduler = scheduler
         self._faults = faults
-        self._announcer = announcer
-        agenda.actions["refund.process"] = self._process
-        agenda.actions["refund.fail"] = self._fail
+        self._events = events
+        scheduler.register("refund.process", lambda refund_id: self._finish(refund_id, "processed"))
+        scheduler.register("refund.fail", lambda refund_id: self._finish(refund_id, "failed"))
 
     def create(self, payment: Payment, fields: Fields, key: str | None) -> Refund:
-        amount = fields.integer("amount")
-        speed = fields.choice("speed", "normal", "optimum") or "normal"
-        notes = fields.notes() or {}
-        receipt = fields.text("receipt", 40)
-        fields.done()
-        asked = (payment.id, amount, speed, notes, receipt)
+        """Create a refund, or return the earlier one of the same key and request.
+
+        Raise RazorpayError if the key was used for another request.
+        """
+        request = RefundRequest(
+            amount=fields.integer("amount"),
+            speed=fields.choice("speed", "normal", "optimum") or "normal",
+            notes=fields.notes() or {},
+            receipt=fields.text("receipt", MAX_RECEIPT_LENGTH),
+        )
+        fields.reject_unread()
         if key is None:
-            return self._create(payment, amount, speed, notes, receipt)
-        if not KEY_SHAPE.fullmatch(key):
+            return self._create(payment, request)
+        if not KEY_PATTERN.fullmatch(key):
             raise bad_request(
                 "The idempotency key must be 10 or more letters, digits, hyphens or underscores."
             )
@@ -60,51 +83,31 @@ class Refunds:
             raise not_applicable(
                 "Another request with the same idempotency key is still in progress.", 409
             )
-        request = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+        content = msgspec.json.encode((payment.id, *request), order="sorted")
+        request_hash = hashlib.sha256(content).hexdigest()
         key_id = f"{payment.owner}:{key}"
-        known = self._books.refund_keys.get(key_id)
-        if known is None:
-            refund = self._create(payment, amount, speed, notes, receipt)
-            self._books.refund_keys.add(RefundKey(id=key_id, request=request, refund_id=refund.id))
+        earlier = self._store.refund_keys.get(key_id)
+        if earlier is None:
+            refund = self._create(payment, request)
+            self._store.refund_keys.add(
+                RefundKey(id=key_id, request=request_hash, refund_id=refund.id)
+            )
             return refund
-        if known.request != request:
+        if earlier.request != request_hash:
             raise not_applicable(
                 "Different request with the same idempotency key has already been processed.",
                 self._config.refund_conflict_status,
             )
-        return self.get(payment.owner, known.refund_id)
+        return self.get(payment.owner, earlier.refund_id)
 
-    def get(self, owner: str, refund_id: str) -> Refund:
-        check_id("rfnd", refund_id)
-        refund = self._books.refunds.get(refund_id)
-        if refund is None or refund.owner != owner:
-            raise unknown_id()
-        return refund
+    def find_by_payment(self, payment: Payment, page: Page) -> list[Refund]:
+        return paginate(self._store.refunds.find_by("payment_id", payment.id), page)
 
-    def find(self, owner: str, page: Page) -> list[Refund]:
-        return page_of(self._books.refunds.by("owner", owner), page)
+    def refund_uncaptured(self, payment: Payment) -> Refund:
+        """Refund an authorised payment that was not captured in time."""
+        return self._add(payment, payment.amount, RefundRequest(None, "normal", {}, None))
 
-    def of_payment(self, payment: Payment, page: Page) -> list[Refund]:
-        return page_of(self._books.refunds.by("payment_id", payment.id), page)
-
-    def edit(self, refund: Refund, fields: Fields) -> Refund:
-        refund.notes = fields.need_notes()
-        fields.done()
-        self._books.refunds.changed(refund)
-        return refund
-
-    def return_uncaptured(self, payment: Payment) -> Refund:
-        """Give an authorised payment back that nobody captured."""
-        return self._book(payment, payment.amount, "normal", {}, None)
-
-    def _create(
-        self,
-        payment: Payment,
-        amount: int | None,
-        speed: str,
-        notes: dict[str, str],
-        receipt: str | None,
-    ) -> Refund:
+    def _create(self, payment: Payment, request: RefundRequest) -> Refund:
         if payment.status == "refunded":
             raise not_applicable("The payment has been fully refunded already")
         if not payment.captured:
@@ -114,86 +117,68 @@ class Refunds:
                 "Refund is not supported by the bank because the payment is more than 6 months old"
             )
         remaining = payment.amount - payment.amount_refunded
-        wanted = remaining if amount is None else amount
-        if amount is not None:
-            check_amount(amount, payment.currency, 10**18)
-        if wanted > remaining:
+        amount = remaining
+        if request.amount is not None:
+            amount = request.amount
+            check_amount(amount, payment.currency, NO_MAXIMUM)
+        if amount > remaining:
             raise not_applicable("The refund amount provided is greater than amount captured")
         if self._faults.take("low_balance"):
             raise not_applicable(
                 "Your account does not have enough balance to carry out the refund operation."
             )
-        return self._book(payment, wanted, speed, notes, receipt)
+        return self._add(payment, amount, request)
 
-    def _book(
-        self,
-        payment: Payment,
-        amount: int,
-        speed: str,
-        notes: dict[str, str],
-        receipt: str | None,
-    ) -> Refund:
-        fails = self._faults.take("refund_fails_later")
-        waits = fails or self._faults.take("refund_pending")
-        instant = speed == "optimum" and amount != NEVER_INSTANT
-        refund = self._books.refunds.add(
+    def _add(self, payment: Payment, amount: int, request: RefundRequest) -> Refund:
+        failure = self._faults.take("refund_fails_later")
+        pending = failure or self._faults.take("refund_pending")
+        is_instant = request.speed == "optimum" and amount != NEVER_INSTANT_AMOUNT
+        refund = self._store.refunds.add(
             Refund(
                 id=new_id("rfnd"),
                 owner=payment.owner,
                 payment_id=payment.id,
                 amount=amount,
                 currency=payment.currency,
-                created_at=self._clock.stamp(),
-                status="pending" if waits else "processed",
-                speed_requested=speed,
-                speed_processed="instant" if instant else "normal",
-                receipt=receipt,
-                notes=notes,
+                created_at=self._clock.timestamp(),
+                status="pending" if pending else "processed",
+                speed_requested=request.speed,
+                speed_processed="instant" if is_instant else "normal",
+                receipt=request.receipt,
+                notes=request.notes,
             )
         )
-        self._apply(payment, amount)
-        self._announcer.refund("refund.created", refund, payment)
-        if speed == "optimum" and not instant:
-            self._announcer.refund("refund.speed_changed", refund, payment)
-        if waits:
-            action = "refund.fail" if fails else "refund.process"
-            self._agenda.after(float(waits.options["seconds"]), action, refund.id)
+        self._change_amount_refunded(payment, amount)
+        self._events.publish_refund("refund.created", refund, payment)
+        if request.speed == "optimum" and not is_instant:
+            self._events.publish_refund("refund.speed_changed", refund, payment)
+        if pending:
+            action = "refund.fail" if failure else "refund.process"
+            self._scheduler.schedule(pending.seconds, action, refund.id)
         else:
-            self._announcer.refund("refund.processed", refund, payment)
+            self._events.publish_refund("refund.processed", refund, payment)
         return refund
 
-    def _apply(self, payment: Payment, amount: int) -> None:
-        """Move what is refunded of the payment by this much, up or down."""
-        payment.amount_refunded += amount
+    def _change_amount_refunded(self, payment: Payment, by: int) -> None:
+        payment.amount_refunded += by
         if payment.amount_refunded == payment.amount:
             payment.status, payment.refund_status = "refunded", "full"
         else:
-            # Only a captured payment can be refunded in part, or have its refund fail and
-            # stay captured; an uncaptured one goes back to what it was.
+            # An uncaptured payment is only refunded in full. If that refund fails, it is authorised again.
             payment.status = "captured" if payment.captured else "authorized"
             payment.refund_status = "partial" if payment.amount_refunded else None
-        self._books.payments.changed(payment)
+        self._store.payments.save(payment)
 
-    def _pending(self, refund_id: str) -> tuple[Refund, Payment] | None:
-        refund = self._books.refunds.get(refund_id)
+    def _finish(self, refund_id: str, status: str) -> None:
+        """Process or fail a pending refund."""
+        refund = self._store.refunds.get(refund_id)
         if refund is None or refund.status != "pending":
-            return None
-        payment = self._books.payments.get(refund.payment_id)
-        return None if payment is None else (refund, payment)
-
-    def _process(self, refund_id: str) -> None:
-        found = self._pending(refund_id)
-        if found:
-            refund, payment = found
-            refund.status = "processed"
-            self._books.refunds.changed(refund)
-            self._announcer.refund("refund.processed", refund, payment)
-
-    def _fail(self, refund_id: str) -> None:
-        found = self._pending(refund_id)
-        if found:
-            refund, payment = found
-            refund.status = "failed"
-            self._books.refunds.changed(refund)
-            self._apply(payment, -refund.amount)
-            self._announcer.refund("refund.failed", refund, payment)
+            return
+        payment = self._store.payments.get(refund.payment_id)
+        if payment is None:
+            return
+        refund.status = status
+        self._store.refunds.save(refund)
+        if status == "failed":
+            self._change_amount_refunded(payment, -refund.amount)
+        self._events.publish_refund(f"refund.{status}", refund, payment)

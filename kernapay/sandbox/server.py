@@ -1,4 +1,4 @@
-"""Serve the sandbox with Granian inside this process."""
+"""Serve the sandbox with Granian in this process."""
 
 import asyncio
 import signal
@@ -12,25 +12,25 @@ from granian.server.embed import Server
 
 from kernapay.sandbox.app import create_app
 from kernapay.sandbox.config import SandboxConfig
-from kernapay.sandbox.journal import JournalError
+from kernapay.sandbox.database import DatabaseError
 
 
-class CannotStart(Exception):
-    """The port or the file is in use."""
+class StartError(Exception):
+    """The port or the file cannot be used."""
 
 
 def run(config: SandboxConfig, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; raise CannotStart if the port or the file is in use."""
-    refuse_taken_port(host, port)
+    """Serve until SIGTERM or SIGINT. Raise StartError if the port or the file is in use."""
+    check_port(host, port)
     uvloop.run(serve(config, host, port))
 
 
 async def serve(config: SandboxConfig, host: str, port: int) -> None:
     try:
         app = create_app(config)
-    except JournalError as problem:
-        raise CannotStart(str(problem)) from None
-    # One process on purpose: the books are in its memory, and killing it leaves nothing behind.
+    except DatabaseError as error:
+        raise StartError(str(error)) from None
+    # One process, because the rows are in its memory and a kill must leave no child process.
     server = Server(
         app,
         address=host,
@@ -44,24 +44,27 @@ async def serve(config: SandboxConfig, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, server.stop)
-    greeting = loop.create_task(greet(config, host, port))
+    banner = loop.create_task(print_banner(config, host, port))
     try:
         await server.serve()
     finally:
-        greeting.cancel()
+        banner.cancel()
 
 
-def refuse_taken_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
+    """Raise StartError if the port is in use or not allowed."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as problem:
-            raise CannotStart(f"Cannot listen on {host}:{port}: {problem.strerror}.") from None
+        except OSError as error:
+            raise StartError(
+                f"Cannot listen on {host}:{port}: {error.strerror}. Choose another --port."
+            ) from None
 
 
-async def greet(config: SandboxConfig, host: str, port: int) -> None:
-    """Say where everything is, once it can be reached."""
+async def print_banner(config: SandboxConfig, host: str, port: int) -> None:
+    """Wait until the port accepts connections, then print the addresses."""
     reachable = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104
     while True:
         try:
@@ -73,18 +76,18 @@ async def greet(config: SandboxConfig, host: str, port: int) -> None:
             break
     address = f"http://{reachable}:{port}"
     key_id = config.first_key
-    # A terminal is read by whoever started it; a log is kept, and read by others.
+    # Others may read a log, so the secret goes to a terminal only.
     secret = config.keys[key_id] if sys.stdout.isatty() else "<its secret in SANDBOX_KEYS>"
     click.echo(
         f"""
-KernaPay sandbox: a Razorpay on this machine
+KernaPay sandbox: a simulator of Razorpay
   API        {address}/v1          key {key_id}  secret {secret}
   Page       {address}/            orders, payments, webhooks, faults
   Checkout   {address}/v1/checkout.js
-  Books      {config.data or "in memory"}
+  Data       {config.data or "in memory"}
 
 Try   curl -u '{key_id}:{secret}' {address}/v1/orders \\
            -d amount=50000 -d currency=INR
       curl {address}/_sandbox/pay -d '{{"order_id": "<the id>", "method": "upi"}}'
-Ctrl-C stops it."""
+Press Ctrl-C to stop it."""
     )

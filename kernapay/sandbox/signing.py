@@ -1,4 +1,7 @@
-"""Razorpay's signatures, written without a look at the code that will check them."""
+"""Razorpay's signatures.
+
+This code shares nothing with the code that verifies them: shared code would hide its own mistakes.
+"""
 
 import hmac
 

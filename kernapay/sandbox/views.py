@@ -1,4 +1,4 @@
-"""Rows as Razorpay writes them, field by field."""
+"""Rows in the form in which Razorpay shows them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,12 +9,13 @@ View = dict[str, Any]
 
 
 def collection(items: Iterable[View]) -> View:
-    found = list(items)
-    return {"entity": "collection", "count": len(found), "items": found}
+    """Return a list's page. Razorpay: `count` is the number of its items, not a total."""
+    page = list(items)
+    return {"entity": "collection", "count": len(page), "items": page}
 
 
 def notes_view(notes: dict[str, str]) -> dict[str, str] | list[str]:
-    return notes or []  # the real one is written in PHP, where an empty map is an empty list
+    return notes or []  # Razorpay: PHP writes an empty map as an empty list
 
 
 def order_view(order: Order) -> View:

@@ -1,4 +1,4 @@
-"""HTTP for the gateway's events."""
+"""The HTTP routes for the gateway's events: the webhook, and the inbox for administrators."""
 
 from typing import Annotated, Any, Final
 
@@ -31,7 +31,7 @@ _EVENT_ID: Final = explain("^[A-Za-z0-9_.-]+$", "made of letters, digits and . _
 
 
 class WebhookController(Controller):
-    """Public: the signature over the raw bytes is the proof; the guard is added where the secrets are known."""
+    """A public route: the signature over the raw body is the proof. `create_app` adds the guard that checks it."""
 
     path = "/v1/api/payments/webhook"
     tags = ["Webhooks"]
@@ -53,14 +53,14 @@ class WebhookController(Controller):
                 name="X-Razorpay-Event-Id",
                 max_length=128,
                 pattern=_EVENT_ID,
-                description="The event's id: a repeat is known by it, and by its very body.",
+                description="The id of the event. An event with a known id, or with a known body, is a repeat.",
             ),
         ] = None,
     ) -> Received:
-        """Take an event of the gateway.
+        """Receive an event from the gateway.
 
-        Answered 200 once it is safely stored, or known already; whatever is signed is stored, also what we cannot read.
-        The signature, hex HMAC-SHA256 over the raw body, stands in the header `X-Razorpay-Signature`.
+        The answer is 200 once the event is stored, or when it was stored before. Every signed body is stored, even one
+        that cannot be read. The header `X-Razorpay-Signature` has the hex HMAC-SHA256 of the raw body.
         """
         await webhook_inbox.receive(await request.body(), event_id)
         return Received()
@@ -70,7 +70,7 @@ EventId = Annotated[str, PathParameter(pattern=_EVENT_ID, max_length=128)]
 
 
 class InboxController(Controller):
-    """The inbox, for administrators."""
+    """The stored events, for administrators."""
 
     path = "/v1/api/webhooks/events"
     tags = ["Webhooks"]
@@ -85,15 +85,15 @@ class InboxController(Controller):
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Annotated[int, QueryParameter(ge=0, le=100_000)] = 0,
     ) -> list[WebhookEventView]:
-        """List the events that came, newest first."""
+        """List the events that were received, newest first."""
         return await webhook_repository.page(status, event, skip=skip, count=count)
 
     @get("/{event_id:str}")
     async def show_event(
         self, event_id: EventId, webhook_repository: NamedDependency[WebhookRepository]
     ) -> WebhookEventDetail:
-        """Show one event with its body."""
-        return await _detail(webhook_repository, event_id)
+        """Return one event with its body."""
+        return await _load_detail(webhook_repository, event_id)
 
     @post("/{event_id:str}/replay", status_code=200)
     async def replay_event(
@@ -104,10 +104,10 @@ class InboxController(Controller):
         audit_log: NamedDependency[AuditLog],
         webhook_repository: NamedDependency[WebhookRepository],
     ) -> WebhookEventDetail:
-        """Handle one event again. Harmless when it was handled: money moves only forward."""
+        """Replay one event: process it again. This is harmless for an event that was processed before."""
         async with audit_log.action(request.user, "webhook.replay", f"event:{event_id}"):
             await webhook_inbox.replay(event_id)
-        return await _detail(webhook_repository, event_id)
+        return await _load_detail(webhook_repository, event_id)
 
     @post("/replay", status_code=200)
     async def replay_events(
@@ -117,16 +117,16 @@ class InboxController(Controller):
         webhook_inbox: NamedDependency[WebhookInbox],
         audit_log: NamedDependency[AuditLog],
     ) -> Replayed:
-        """Handle the oldest parked (or pending) events again."""
+        """Replay the oldest parked (or pending) events, a hundred at most."""
         async with audit_log.action(
             request.user, "webhook.replay_all", after={"status": data.status}
         ):
             return Replayed(await webhook_inbox.replay_all(EventStatus(data.status)))
 
 
-async def _detail(events: WebhookRepository, event_id: str) -> WebhookEventDetail:
-    found = await events.by_event_id(event_id)
-    if found is None:
-        raise NotFound("There is no such event.", field="eventId")
-    view, body = found
+async def _load_detail(events: WebhookRepository, event_id: str) -> WebhookEventDetail:
+    row = await events.by_event_id(event_id)
+    if row is None:
+        raise NotFound("No event has this id.", field="eventId")
+    view, body = row
     return WebhookEventDetail(view, body.decode("utf-8", "replace"))

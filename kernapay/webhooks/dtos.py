@@ -1,4 +1,7 @@
-"""A Razorpay event, as much of it as we read. Unknown fields and events pass."""
+"""Razorpay's events, as far as we read them, and the bodies and answers of the inbox routes.
+
+Unknown fields and events are accepted: Razorpay adds new ones.
+"""
 
 from typing import Annotated, Final, Generic, Literal, TypeVar
 
@@ -10,6 +13,7 @@ from kernapay.webhooks.models import EventStatus
 
 EntityT = TypeVar("EntityT")
 _EVENT_ID: Final = "evt_SxT5cQ2hVd7LrA"
+_ERROR: Final = "GatewayUnknown: The payment gateway did not answer. Try again."
 _PAYLOAD: Final = {
     "payment": {
         "entity": {
@@ -31,7 +35,7 @@ class Wrapped(Struct, Generic[EntityT], frozen=True):
 
 
 class EventName(Struct, frozen=True):
-    """The least an event has: its name."""
+    """The name of an event, for bodies whose other fields cannot be read."""
 
     event: str = ""
 
@@ -42,14 +46,14 @@ class Payload(Struct, frozen=True):
 
 
 class GatewayEvent(Struct, frozen=True):
-    """`payload` holds the entities that the event is about, each as the gateway's API shows it."""
+    """An event of the gateway. `payload` has the entities it concerns, in the form of the gateway's API."""
 
     event: Annotated[str, Meta(examples=["payment.captured"])]
     payload: Annotated[Payload, Meta(examples=[_PAYLOAD])]
 
 
 class WebhookEventView(Struct, rename="camel"):
-    """A stored event and what became of it."""
+    """A stored event, and the result of processing it."""
 
     event_id: Annotated[str, Meta(examples=[_EVENT_ID])]
     event: Annotated[str, Meta(examples=["payment.captured"])]
@@ -59,30 +63,30 @@ class WebhookEventView(Struct, rename="camel"):
     next_at: Instant | None = None
     processed_at: Instant | None = None
     outcome: Annotated[str, Meta(examples=["unchanged"])] | None = None
-    error: Annotated[str, Meta(examples=["gateway_unavailable"])] | None = None
+    error: Annotated[str, Meta(examples=[_ERROR])] | None = None
 
 
 class WebhookEventDetail(Struct, rename="camel"):
-    """With the body as it came."""
+    """A stored event with its body as it was received."""
 
     event: WebhookEventView
     body: Annotated[str, Meta(examples=['{"event":"payment.captured","payload":{}}'])]
 
 
 class ReplayRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """Which events to handle again; the oldest hundred of them."""
+    """The status of the events to replay. The oldest hundred are replayed."""
 
     status: Literal["parked", "pending"] = "parked"
 
 
 class Replayed(Struct, rename="camel"):
-    """How many were handled."""
+    """The number of events replayed."""
 
     count: Annotated[int, Meta(examples=[3])]
     success: bool = True
 
 
 class Received(Struct, frozen=True):
-    """What the gateway is told; it reads the status code only."""
+    """The answer to the gateway, which reads only the status code."""
 
     received: bool = True

@@ -1,4 +1,4 @@
-"""The webhook's guard: its signature, over the bytes as they came."""
+"""The guard of the webhook: it checks the signature over the raw body."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +16,13 @@ _log = structlog.get_logger("kernapay.webhooks")
 
 
 class InvalidWebhookSignature(Unauthenticated):
-    """The signature does not fit the body."""
+    """The signature does not match the body."""
 
     code = "invalid_signature"
 
 
 class HasWebhookSignature:
-    """Admit bodies signed with the current or the previous webhook secret."""
+    """Admit a request whose body is signed with the current or the previous webhook secret."""
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         self._secrets = tuple(secrets)
@@ -31,15 +31,15 @@ class HasWebhookSignature:
         self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
     ) -> None:
         signature = connection.headers.get("x-razorpay-signature", "")
-        body = await _body(connection)
+        body = await _read_body(connection)
         if not webhook_signature_fits(self._secrets, body, signature):
             WEBHOOKS.labels("bad_signature").inc()
             _log.warning("webhook_refused", bytes=len(body), signed=bool(signature))
-            raise InvalidWebhookSignature("The signature does not fit the body.")
+            raise InvalidWebhookSignature("The signature does not match the body.")
 
 
-async def _body(connection: ASGIConnection[Any, Any, Any, Any]) -> bytes:
-    # A guard is handed the request the handler gets; its body is read once and kept.
+async def _read_body(connection: ASGIConnection[Any, Any, Any, Any]) -> bytes:
+    # Litestar passes the same request to the handler, which gets the body from memory.
     if not isinstance(connection, Request):
-        raise Unauthenticated("Webhooks come over HTTP.")
+        raise Unauthenticated("Send webhooks as HTTP requests.")
     return await connection.body()

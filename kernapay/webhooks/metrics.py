@@ -1,4 +1,4 @@
-"""What is counted of webhooks."""
+"""The metric of the webhook."""
 
 from typing import Final
 

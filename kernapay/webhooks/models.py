@@ -1,4 +1,4 @@
-"""The inbox: every event that was signed for us, as it came."""
+"""The inbox: every event with a valid signature, with its body as received."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,13 +13,13 @@ class EventStatus(StrEnum):
     PENDING = "pending"
     PROCESSED = "processed"
     IGNORED = "ignored"
-    """Stored, known not to concern us."""
+    """Stored, but it does not concern KernaPay."""
     PARKED = "parked"
-    """Given up after many attempts; `error` says why. An operator may replay it."""
+    """Given up after the last attempt; `error` says why. An administrator may replay it."""
 
 
 class WebhookEvent(Record):
-    """Kept 45 days: the gateway can resend events up to 15 days old."""
+    """One event. Rows are deleted after 45 days (Razorpay: an event may be sent again for 15 days)."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "webhook_events"}
 

@@ -1,4 +1,4 @@
-"""Every query on the inbox."""
+"""The queries on the inbox."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -12,9 +12,9 @@ from kernapay.webhooks.dtos import WebhookEventView
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 
 _LEASE: Final = timedelta(minutes=2)
-# While the request that brought an event is at work on it, the worker leaves it alone.
+# The request that stored an event processes it. The worker leaves it alone for this time.
 _FIRST_LEASE: Final = timedelta(seconds=30)
-# Two days in all.
+# About 41 hours together, so that an outage of a day parks no event.
 _BACKOFF: Final = tuple(
     timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600, 3600 * 4, 3600 * 12, 3600 * 24)
 )
@@ -40,7 +40,7 @@ class WebhookRepository(Repository[WebhookEvent]):
         )
 
     async def store(self, event: WebhookEvent) -> bool:
-        """Insert an event whose first attempt begins now; False when its id or its very body is here already."""
+        """Insert an event and begin its first attempt. Return False when its id or its body is stored already."""
         event.next_at = self.clock() + _FIRST_LEASE
         try:
             await self.add(event)
@@ -59,16 +59,16 @@ class WebhookRepository(Repository[WebhookEvent]):
         )
 
     async def replay(self, event_id: str) -> WebhookEvent | None:
-        """Claim an event to handle it again, whatever became of it; None when there is none."""
+        """Claim an event in any status to process it again. Return None when there is no such event."""
         return await self.queue.replay({"event_id": event_id}, set__status=EventStatus.PENDING)
 
     async def oldest_ids(self, status: EventStatus, count: int) -> list[str]:
         oldest = OrderBy("created_at")
-        found = await self.list(oldest, LimitOffset(count), status=status)
-        return [event.event_id for event in found]
+        events = await self.list(oldest, LimitOffset(count), status=status)
+        return [event.event_id for event in events]
 
     async def by_event_id(self, event_id: str) -> tuple[WebhookEventView, bytes] | None:
-        """Return an event and its body as it came; None when there is none."""
+        """Return an event and its body as received, or None when there is no such event."""
         view = await self.select_one(WebhookEventView, event_id=event_id)
         event = await self.get_one_or_none(event_id=event_id)
         return None if view is None or event is None else (view, bytes(event.body))

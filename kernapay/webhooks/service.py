@@ -1,4 +1,4 @@
-"""The durable inbox: stored before it is acknowledged, handled at once, kept for the worker when that fails."""
+"""The inbox of webhooks: store an event, process it at once, and leave it to the worker if that fails."""
 
 import asyncio
 import hashlib
@@ -21,8 +21,9 @@ from kernapay.webhooks.models import EventStatus, WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
 
 _log = structlog.get_logger("kernapay.webhooks")
+# Razorpay: it retries a delivery for 24 hours. The mark saves these repeats a query.
 _MARK_TTL: Final = timedelta(hours=24)
-_REPLAYED_AT_ONCE: Final = 100
+_REPLAY_LIMIT: Final = 100
 
 _EVENTS: Final = {
     "payment.authorized": Event.AUTHORIZED,
@@ -31,12 +32,12 @@ _EVENTS: Final = {
     "payment.failed": Event.DECLINED,
 }
 
-_name = msgspec.json.Decoder(EventName)
-_event = msgspec.json.Decoder(GatewayEvent)
+_name_decoder = msgspec.json.Decoder(EventName)
+_event_decoder = msgspec.json.Decoder(GatewayEvent)
 
 
 class Unreadable(ValueError):
-    """The event concerns us but has a form we do not know."""
+    """The event concerns a payment, but its body does not have the form we expect."""
 
 
 class WebhookInbox:
@@ -53,105 +54,106 @@ class WebhookInbox:
         self._deadline = deadline.total_seconds()
 
     async def receive(self, body: bytes, event_id: str | None) -> None:
-        """Store a signed event and try to handle it. Raises Unavailable when it could not be stored."""
+        """Store a signed event, then try to process it. Raises Unavailable when it could not be stored."""
         body_hash = hashlib.sha256(body).hexdigest()
         event_id = event_id or f"sha256-{body_hash}"
-        if await self._cache.is_marked(_mark(event_id)):
+        if await self._cache.is_marked(_mark_key(event_id)):
             WEBHOOKS.labels("repeated").inc()
             return
         event = WebhookEvent(
             event_id=event_id,
             body_hash=body_hash,
             body=body,
-            event=_name_of(body),
+            event=_read_name(body),
         )
         crash_point("webhook.received")
         if not await self._events.store(event):
-            # Neither id nor time is signed: the same body under a new id is a replay.
+            # Razorpay does not sign the event id, so a repeat may have the same body under a new id.
             WEBHOOKS.labels("repeated").inc()
             return
         crash_point("webhook.stored")
         await self.process(event)
 
     async def process(self, event: WebhookEvent) -> None:
-        """Handle a stored event under the deadline. Whatever goes wrong, it stays for the worker and nobody is told:
-        the gateway switches an endpoint off that keeps failing.
+        """Process a stored event under the deadline. On any error, leave it to the worker and raise nothing.
+
+        Razorpay: an endpoint that keeps failing is disabled, so an event that is stored is always answered with 200.
         """
         try:
             async with asyncio.timeout(self._deadline):
-                status, outcome = await self._handle(event)
+                status, outcome = await self._settle(event)
                 crash_point("webhook.handled")
                 await self._events.finish(event, status, outcome)
             crash_point("webhook.processed")
-            await self._cache.mark(_mark(event.event_id), _MARK_TTL)
+            await self._cache.mark(_mark_key(event.event_id), _MARK_TTL)
             WEBHOOKS.labels(status.value).inc()
         except Exception as error:
-            await self._keep(event, error)
+            await self._record_failure(event, error)
 
     async def sweep(self) -> bool:
-        """Handle one due event; False when none is due."""
+        """Process one event that is due. Return False when none is."""
         return await self._events.queue.sweep(self.process)
 
     async def replay(self, event_id: str) -> None:
-        """Handle a stored event again, whatever became of it before. Raises NotFound, Unavailable."""
+        """Process a stored event again, whatever its status. Raises NotFound, Unavailable."""
         event = await self._events.replay(event_id)
         if event is None:
-            raise NotFound("There is no such event.", field="eventId")
+            raise NotFound("No event has this id.", field="eventId")
         await self.process(event)
 
-    async def replay_all(self, status: EventStatus, most: int = _REPLAYED_AT_ONCE) -> int:
-        """Handle the oldest events of a status again; return how many."""
-        event_ids = await self._events.oldest_ids(status, most)
+    async def replay_all(self, status: EventStatus, limit: int = _REPLAY_LIMIT) -> int:
+        """Replay the oldest events of a status. Return how many were replayed."""
+        event_ids = await self._events.oldest_ids(status, limit)
         for event_id in event_ids:
             await self.replay(event_id)
         return len(event_ids)
 
-    async def _handle(self, event: WebhookEvent) -> tuple[EventStatus, str]:
-        kind = _EVENTS.get(event.event)
-        if kind is None and not (event.event or "").startswith("refund."):
-            return EventStatus.IGNORED, "not an event of ours"
+    async def _settle(self, event: WebhookEvent) -> tuple[EventStatus, str]:
+        payment_event = _EVENTS.get(event.event)
+        if payment_event is None and not (event.event or "").startswith("refund."):
+            return EventStatus.IGNORED, "KernaPay does not use this event."
         try:
-            facts = _event.decode(event.body)
+            gateway_event = _event_decoder.decode(event.body)
         except DECODE_ERRORS as error:
             raise Unreadable(str(error)) from error
-        payment, refund = facts.payload.payment, facts.payload.refund
-        if payment is None or (kind is None and refund is None):
-            raise Unreadable(f"{event.event} came without its entity")
+        payment, refund = gateway_event.payload.payment, gateway_event.payload.refund
+        if payment is None or (payment_event is None and refund is None):
+            raise Unreadable(f"The payload of {event.event} lacks the entity of that event.")
         evidence = Evidence(
             Origin(Source.WEBHOOK, event.event, event_id=event.event_id),
             payment.entity,
-            refund=refund.entity if kind is None and refund else None,
+            refund=refund.entity if payment_event is None and refund else None,
         )
         try:
-            settled = await self._settlement.settle(kind, evidence)
+            result = await self._settlement.settle(payment_event, evidence)
         except UnknownOrder as error:
             return EventStatus.IGNORED, error.detail
-        return EventStatus.PROCESSED, settled.outcome.name.lower()
+        return EventStatus.PROCESSED, result.outcome.name.lower()
 
-    async def _keep(self, event: WebhookEvent, error: Exception) -> None:
+    async def _record_failure(self, event: WebhookEvent, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:500]
-        expected = isinstance(error, KernaPayError | TimeoutError | Unreadable)
+        is_expected = isinstance(error, KernaPayError | TimeoutError | Unreadable)
         _log.warning(
             "webhook_kept",
             event_id=event.event_id,
             webhook=event.event,
             reason=reason,
-            exc_info=None if expected else error,
+            exc_info=None if is_expected else error,
         )
         WEBHOOKS.labels("kept").inc()
         try:
             await self._events.queue.fail(event, reason, hopeless=isinstance(error, Unreadable))
         except KernaPayError:
-            # The row is stored and its lease runs out: the worker finds it without this note.
+            # The event is stored. The worker claims it when its lease ends, even without this update.
             _log.warning("webhook_note_lost", event_id=event.event_id)
 
 
-def _mark(event_id: str) -> str:
+def _mark_key(event_id: str) -> str:
     return f"webhook_event:{event_id}"
 
 
-def _name_of(body: bytes) -> str:
+def _read_name(body: bytes) -> str:
     try:
-        return _name.decode(body).event[:100]
+        return _name_decoder.decode(body).event[:100]
     except DECODE_ERRORS:
         return "unreadable"

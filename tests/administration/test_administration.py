@@ -1,34 +1,31 @@
 """Managing accounts: who may, what they see, and that it counts at once."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 
-from kernapay.devstack.servers import MongoServer
 from kernapay.security.principal import Role
 from kernapay.storage.migrations import Migrator
-from kernapay.storage.mongo import open_database
-from tests.actors import USERS, Actor, People, assert_problem
+from kernapay.users.models import UserStatus
+from tests.actors import ADMIN_USERS, USERS, Actor, People, assert_problem
+from tests.aliases import Store
+from tests.databases import profiled
 from tests.factories import new_email, sign_up_body, unique
-from tests.stack import Api
-
-Store = Database[dict[str, Any]]
-ADMIN = "/v1/api/admin/users"
+from tests.in_process import InProcess
+from tests.stack import StartApi
 
 
 def change_role(admin: Actor, whose: Actor, role: str) -> httpx.Response:
-    return admin.call("PUT", f"{ADMIN}/{whose.id}/role", json={"role": role})
+    return admin.call("PUT", f"{ADMIN_USERS}/{whose.id}/role", json={"role": role})
 
 
 def deactivate(admin: Actor, whose: Actor) -> httpx.Response:
-    return admin.call("POST", f"{ADMIN}/{whose.id}/deactivate")
+    return admin.call("POST", f"{ADMIN_USERS}/{whose.id}/deactivate")
 
 
 def emails(answer: httpx.Response) -> list[str]:
@@ -36,34 +33,13 @@ def emails(answer: httpx.Response) -> list[str]:
     return [user["email"] for user in answer.json()["users"]]
 
 
-@contextmanager
-def profiled(store: Store, collection: str) -> Iterator[list[dict[str, Any]]]:
-    """What the database is asked of a collection meanwhile, and what it takes to answer."""
-    entries: list[dict[str, Any]] = []
-    store.command("profile", 2)
-    try:
-        yield entries
-    finally:
-        store.command("profile", 0)
-        entries += store["system.profile"].find({"ns": f"{store.name}.{collection}"})
-        store.drop_collection("system.profile")
-
-
 @pytest.fixture
-def empty(
-    start_api: Callable[..., Api], mongo_server: MongoServer, fresh_database: Callable[[], str]
-) -> Iterator[Callable[[], tuple[Api, People]]]:
-    """APIs on a database of their own, where nobody is an administrator yet."""
-    url = mongo_server.database_url(fresh_database())
-    client, database = open_database(url)
-    Migrator(database).up()
-
-    def start() -> tuple[Api, People]:
-        server = start_api(MONGODB_URL=url)
-        return server, People(server.client, database)
-
-    yield start
-    client.close()
+def start_without_admins(
+    empty_database_url: str, empty_database: Store, start_api: StartApi
+) -> Callable[[], People]:
+    """Start APIs on a database of their own, where nobody is an administrator yet."""
+    Migrator(empty_database).up()
+    return lambda: People(start_api(MONGODB_URL=empty_database_url).client, empty_database)
 
 
 class TestLooking:
@@ -74,10 +50,12 @@ class TestLooking:
         by_name = people.new("USER", name=name)
         by_email = people.new("PROVIDER", email=f"{name.replace(' ', '.').lower()}@example.com")
         for text in (name, name.upper(), name.lower()):
-            assert emails(admin.call("GET", ADMIN, params={"search": text})) == [by_name.email]
-        found = admin.call("GET", ADMIN, params={"search": by_email.email.upper()})
+            assert emails(admin.call("GET", ADMIN_USERS, params={"search": text})) == [
+                by_name.email
+            ]
+        found = admin.call("GET", ADMIN_USERS, params={"search": by_email.email.upper()})
         assert emails(found) == [by_email.email]
-        assert emails(admin.call("GET", ADMIN, params={"search": name[1:]})) == []
+        assert emails(admin.call("GET", ADMIN_USERS, params={"search": name[1:]})) == []
 
     def test_a_name_is_found_however_it_is_written_and_after_it_was_changed(
         self, admin: Actor, people: People
@@ -85,12 +63,12 @@ class TestLooking:
         name = unique("Žofie Weiß ")
         person = people.new("USER", name=name)
         for text in (name, name.upper(), name.lower(), name.replace("ß", "SS")):
-            assert emails(admin.call("GET", ADMIN, params={"search": text})) == [person.email]
+            assert emails(admin.call("GET", ADMIN_USERS, params={"search": text})) == [person.email]
         other = unique("ΟΔΥΣΣΕΥΣ ")
         assert person.update(name=other).status_code == 200
-        assert emails(admin.call("GET", ADMIN, params={"search": name})) == []
+        assert emails(admin.call("GET", ADMIN_USERS, params={"search": name})) == []
         for text in (other[:6], other[:9].lower(), other):
-            found = emails(admin.call("GET", ADMIN, params={"search": text, "count": 100}))
+            found = emails(admin.call("GET", ADMIN_USERS, params={"search": text, "count": 100}))
             assert person.email in found
 
     def test_a_list_reads_no_more_than_it_shows(
@@ -113,7 +91,7 @@ class TestLooking:
         try:
             for query in ({"search": "ZOE "}, {"search": wanted.email}, {"search": unique()}, {}):
                 with profiled(store, "users") as entries:
-                    assert admin.call("GET", ADMIN, params=query).status_code == 200
+                    assert admin.call("GET", ADMIN_USERS, params=query).status_code == 200
                 read = [
                     entry.get("keysExamined", 0) + entry.get("docsExamined", 0) for entry in entries
                 ]
@@ -128,7 +106,7 @@ class TestLooking:
     @pytest.mark.parametrize("text", [".*", "^", "a|b", "(", "[", "\\", "$where", "{", "a{99999}"])
     @pytest.mark.owasp(line="API8")
     def test_nothing_in_a_search_is_a_pattern(self, admin: Actor, text: str) -> None:
-        assert emails(admin.call("GET", ADMIN, params={"search": text})) == []
+        assert emails(admin.call("GET", ADMIN_USERS, params={"search": text})) == []
 
     @pytest.mark.parametrize(
         "query",
@@ -142,8 +120,8 @@ class TestLooking:
     )
     @pytest.mark.owasp(line="API8")
     def test_operators_in_the_query_are_no_conditions(self, admin: Actor, query: str) -> None:
-        plain = admin.call("GET", ADMIN).json()["total"]
-        assert admin.call("GET", f"{ADMIN}?{query}").json()["total"] == plain
+        plain = admin.call("GET", ADMIN_USERS).json()["total"]
+        assert admin.call("GET", f"{ADMIN_USERS}?{query}").json()["total"] == plain
 
     @pytest.mark.parametrize(
         ("query", "field"),
@@ -159,7 +137,7 @@ class TestLooking:
         ],
     )
     def test_bad_filters_are_named(self, admin: Actor, query: str, field: str) -> None:
-        assert_problem(admin.call("GET", f"{ADMIN}?{query}"), 400, field=field)
+        assert_problem(admin.call("GET", f"{ADMIN_USERS}?{query}"), 400, field=field)
 
     def test_filters_narrow_the_list_and_total_counts_all_of_it(
         self, admin: Actor, people: People
@@ -171,7 +149,7 @@ class TestLooking:
         everybody = [provider.email, *(user.email for user in reversed(users))]
 
         def find(**query: Any) -> httpx.Response:
-            return admin.call("GET", ADMIN, params={"search": name, **query})
+            return admin.call("GET", ADMIN_USERS, params={"search": name, **query})
 
         assert emails(find()) == everybody
         assert emails(find(type="PROVIDER")) == [provider.email]
@@ -179,20 +157,23 @@ class TestLooking:
         assert emails(find(type="USER", status="ACTIVE")) == [users[2].email, users[1].email]
         assert emails(find(count=2, skip=1)) == everybody[1:3]
         assert find(count=2, skip=1).json()["total"] == 4
-        made = admin.call("GET", f"{ADMIN}/{users[1].id}").json()["createdAt"]
+        made = admin.call("GET", f"{ADMIN_USERS}/{users[1].id}").json()["createdAt"]
         assert emails(find(createdAfter=made)) == everybody[:3]
         assert emails(find(createdBefore=made)) == everybody[3:]
 
     @pytest.mark.owasp(line="API3")
     def test_no_view_shows_a_password_or_a_token(self, admin: Actor, user: Actor) -> None:
-        views = [admin.call("GET", ADMIN).text, admin.call("GET", f"{ADMIN}/{user.id}").text]
+        views = [
+            admin.call("GET", ADMIN_USERS).text,
+            admin.call("GET", f"{ADMIN_USERS}/{user.id}").text,
+        ]
         assert not [word for word in ("password", "refresh", "$bcrypt") for v in views if word in v]
 
     def test_an_unknown_account_is_not_found(self, admin: Actor) -> None:
         for method, path in (("GET", ""), ("POST", "/activate"), ("POST", "/deactivate")):
-            assert_problem(admin.call(method, f"{ADMIN}/{'0' * 24}{path}"), 404)
+            assert_problem(admin.call(method, f"{ADMIN_USERS}/{'0' * 24}{path}"), 404)
         for path in ("x", "$ne", "..%2f..", "0" * 25, "%00" * 24):
-            assert admin.call("GET", f"{ADMIN}/{path}").status_code in (400, 404)
+            assert admin.call("GET", f"{ADMIN_USERS}/{path}").status_code in (400, 404)
 
 
 class TestAuthorization:
@@ -204,12 +185,12 @@ class TestAuthorization:
         caller, other = people.new(role), people.new(role)
         for target in (caller, other):
             attempts = [
-                caller.call("GET", ADMIN),
-                caller.call("GET", f"{ADMIN}/{target.id}"),
+                caller.call("GET", ADMIN_USERS),
+                caller.call("GET", f"{ADMIN_USERS}/{target.id}"),
                 change_role(caller, target, "ADMIN"),
                 deactivate(caller, target),
-                caller.call("POST", f"{ADMIN}/{target.id}/activate"),
-                caller.call("POST", ADMIN, json=sign_up_body(type="PROVIDER")),
+                caller.call("POST", f"{ADMIN_USERS}/{target.id}/activate"),
+                caller.call("POST", ADMIN_USERS, json=sign_up_body(type="PROVIDER")),
             ]
             assert [answer.status_code for answer in attempts] == [403] * len(attempts)
         assert other.profile().json()["type"] == role
@@ -221,12 +202,12 @@ class TestAuthorization:
         for extra in ({"status": "INACTIVE"}, {"isEmailVerified": True}, {"_id": user.id}):
             name = next(iter(extra))
             body = sign_up_body(type="PROVIDER", **extra)
-            assert_problem(admin.call("POST", ADMIN, json=body), 400, field=name)
-            role = {"role": "PROVIDER", **extra}
-            answer = admin.call("PUT", f"{ADMIN}/{user.id}/role", json=role)
+            assert_problem(admin.call("POST", ADMIN_USERS, json=body), 400, field=name)
+            change = {"role": "PROVIDER", **extra}
+            answer = admin.call("PUT", f"{ADMIN_USERS}/{user.id}/role", json=change)
             assert_problem(answer, 400, field=name)
         for role in ("king", {"$ne": "USER"}, ["ADMIN"], None, 1):
-            answer = admin.call("PUT", f"{ADMIN}/{user.id}/role", json={"role": role})
+            answer = admin.call("PUT", f"{ADMIN_USERS}/{user.id}/role", json={"role": role})
             assert_problem(answer, 400, field="role")
         assert user.profile().json()["type"] == "USER"
 
@@ -236,7 +217,7 @@ class TestOpening:
         self, admin: Actor, api: httpx.Client
     ) -> None:
         body = sign_up_body(type="LAB_ASSISTANT")
-        answer = admin.call("POST", ADMIN, json=body)
+        answer = admin.call("POST", ADMIN_USERS, json=body)
         assert answer.status_code == 201, answer.text
         assert answer.json()["type"] == "LAB_ASSISTANT"
         login = {"email": body["email"], "password": body["password"]}
@@ -247,66 +228,65 @@ class TestOpening:
     ) -> None:
         body = sign_up_body(type="PROVIDER", email=new_email())
         del body["password"], body["confirmPassword"]
-        assert admin.call("POST", ADMIN, json=body).status_code == 201
+        assert admin.call("POST", ADMIN_USERS, json=body).status_code == 201
         login = {"email": body["email"], "password": "None"}
         assert api.post(f"{USERS}/login", json=login).status_code == 401
 
     @pytest.mark.owasp(line="API5")
     def test_administrators_are_appointed_not_opened(self, admin: Actor) -> None:
         body = sign_up_body(type="ADMIN")
-        assert_problem(admin.call("POST", ADMIN, json=body), 400, field="type")
+        assert_problem(admin.call("POST", ADMIN_USERS, json=body), 400, field="type")
 
     def test_an_address_is_taken_once(self, admin: Actor, user: Actor) -> None:
         body = sign_up_body(type="PROVIDER", email=user.email)
-        assert_problem(admin.call("POST", ADMIN, json=body), 409, code="email_taken")
+        assert_problem(admin.call("POST", ADMIN_USERS, json=body), 409, code="email_taken")
 
 
 class TestStanding:
     def test_a_change_counts_from_the_next_request_on_every_process(
-        self, admin: Actor, people: People, start_api: Callable[..., Api]
+        self, admin: Actor, people: People, start_api: StartApi
     ) -> None:
         person = people.new("USER")
         elsewhere = person.at(start_api().client)
         assert person.profile().status_code == elsewhere.profile().status_code == 200
 
         assert change_role(admin, person, "ADMIN").json()["type"] == "ADMIN"
-        assert [at.call("GET", ADMIN).status_code for at in (person, elsewhere)] == [200, 200]
+        assert [at.call("GET", ADMIN_USERS).status_code for at in (person, elsewhere)] == [200, 200]
         assert change_role(admin, person, "USER").status_code == 200
-        assert [at.call("GET", ADMIN).status_code for at in (person, elsewhere)] == [403, 403]
+        assert [at.call("GET", ADMIN_USERS).status_code for at in (person, elsewhere)] == [403, 403]
 
         assert deactivate(admin, person).json()["status"] == "INACTIVE"
         assert [at.profile().status_code for at in (person, elsewhere)] == [401, 401]
 
     def test_whoever_comes_back_signs_in_again(self, admin: Actor, user: Actor) -> None:
         assert deactivate(admin, user).status_code == 200
-        answer = admin.call("POST", f"{ADMIN}/{user.id}/activate")
+        answer = admin.call("POST", f"{ADMIN_USERS}/{user.id}/activate")
         assert answer.json()["status"] == "ACTIVE"
         assert user.profile().status_code == 401
         assert user.device().profile().status_code == 200
 
     def test_changing_nothing_is_no_error(self, admin: Actor, user: Actor) -> None:
         assert change_role(admin, user, "USER").status_code == 200
-        assert admin.call("POST", f"{ADMIN}/{user.id}/activate").status_code == 200
+        assert admin.call("POST", f"{ADMIN_USERS}/{user.id}/activate").status_code == 200
 
 
 @pytest.mark.owasp(line="API6")
 class TestLastAdministrator:
-    def test_the_last_one_stays(self, empty: Callable[[], tuple[Api, People]]) -> None:
-        _, people = empty()
+    def test_the_last_one_stays(self, start_without_admins: Callable[[], People]) -> None:
+        people = start_without_admins()
         admin, second = people.new("ADMIN"), people.new("ADMIN")
         assert deactivate(admin, second).status_code == 200
         # An inactive administrator is none: the other one is the last.
         assert_problem(change_role(admin, admin, "USER"), 409, code="last_admin")
         assert_problem(deactivate(admin, admin), 409, code="last_admin")
         assert admin.profile().json()["type"] == "ADMIN"
-        assert admin.call("POST", f"{ADMIN}/{second.id}/activate").status_code == 200
+        assert admin.call("POST", f"{ADMIN_USERS}/{second.id}/activate").status_code == 200
         assert change_role(admin, admin, "USER").status_code == 200
 
     def test_two_cannot_remove_each_other_even_at_once(
-        self, empty: Callable[[], tuple[Api, People]]
+        self, start_without_admins: Callable[[], People]
     ) -> None:
-        _, people = empty()
-        other_process, _ = empty()
+        people, other_process = start_without_admins(), start_without_admins()
         first, second = people.new("ADMIN"), people.new("ADMIN").at(other_process.client)
         with ThreadPoolExecutor(2) as pool:
             for turn in range(8):
@@ -318,28 +298,28 @@ class TestLastAdministrator:
                 assert outcomes[0] == 200
                 assert outcomes[1] in (401, 403, 409)
                 winner, loser = (first, second) if one.result().is_success else (second, first)
-                assert winner.call("GET", ADMIN, params={"type": "ADMIN"}).status_code == 200
-                assert winner.call("POST", f"{ADMIN}/{loser.id}/activate").is_success
+                assert winner.call("GET", ADMIN_USERS, params={"type": "ADMIN"}).status_code == 200
+                assert winner.call("POST", f"{ADMIN_USERS}/{loser.id}/activate").is_success
                 assert change_role(winner, loser, "ADMIN").is_success
                 loser.token = loser.device().token
 
     @pytest.mark.anyio
-    async def test_removals_take_turns(self, in_process: Callable[..., Any]) -> None:
+    async def test_removals_take_turns(self, in_process: InProcess) -> None:
         async with in_process() as client:
-            roster = client.app.state.services.account_repository
+            accounts = client.services.account_repository
             inside = asyncio.Event()
             leave = asyncio.Event()
             order: list[str] = []
 
             async def first() -> None:
-                async with roster.one_at_a_time():
+                async with accounts.removing_admin():
                     inside.set()
                     await leave.wait()
                     order.append("first")
 
             async def second() -> None:
                 await inside.wait()
-                async with roster.one_at_a_time():
+                async with accounts.removing_admin():
                     order.append("second")
 
             tasks = [asyncio.create_task(first()), asyncio.create_task(second())]
@@ -352,17 +332,19 @@ class TestLastAdministrator:
 
     @pytest.mark.anyio
     async def test_whoever_slept_past_the_end_of_the_lock_writes_nothing(
-        self, in_process: Callable[..., Any], user: Actor
+        self, in_process: InProcess, user: Actor
     ) -> None:
         async with in_process() as client:
-            roster = client.app.state.services.account_repository
-            row = await roster.get(id=user.id)
+            accounts = client.services.account_repository
+            row = await accounts.get(id=user.id)
             past = datetime.now(UTC) - timedelta(seconds=1)
-            assert await roster.change_standing(row, past, set__type=Role.PROVIDER) is None
-            async with roster.one_at_a_time() as until:
-                assert await roster.change_standing(row, until, set__type=Role.PROVIDER)
-                # The row is not as it was read: somebody else was here.
-                assert await roster.change_standing(row, until, set__type=Role.ADMIN) is None
+            standing = (Role.PROVIDER, UserStatus.ACTIVE)
+            assert await accounts.change_standing(row, *standing, past) is None
+            async with accounts.removing_admin() as until:
+                assert await accounts.change_standing(row, *standing, until)
+                # Another process has changed the row since it was read.
+                standing = (Role.ADMIN, UserStatus.ACTIVE)
+                assert await accounts.change_standing(row, *standing, until) is None
         assert user.profile().json()["type"] == "PROVIDER"
 
 

@@ -1,31 +1,29 @@
 """API keys: made by people, used by machines, ended at once."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 from redis import Redis
 
 from kernapay.apikeys.tokens import digest_of, new_key
 from kernapay.security.principal import Role
-from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem
+from kernapay.users.models import UserStatus
+from tests.actors import ADMIN_USERS, API_KEYS, PAYMENTS, USERS, Actor, People, assert_problem
+from tests.aliases import Store
+from tests.clocks import FrozenClock
 from tests.factories import payment_body, sign_up_body
-from tests.stack import Api, Sandbox
+from tests.in_process import InProcess, InProcessClient
+from tests.stack import Sandbox, StartApi, bearer
 
 pytestmark = pytest.mark.owasp(line="API2")
 
-Store = Database[dict[str, Any]]
-KEYS = "/v1/api/admin/api-keys"
-USERS_ADMIN = "/v1/api/admin/users"
-
 
 def make(admin: Actor, **body: Any) -> httpx.Response:
-    return admin.call("POST", KEYS, json={"name": "Back end", "role": "USER", **body})
+    return admin.call("POST", API_KEYS, json={"name": "Back end", "role": "USER", **body})
 
 
 class Machine:
@@ -34,12 +32,15 @@ class Machine:
     def __init__(self, client: httpx.Client, created: httpx.Response) -> None:
         assert created.status_code == 201, created.text
         self.client = client
+        self.created = created
         self.key: str = created.json()["key"]
         self.id: str = created.json()["details"]["_id"]
 
+    def at(self, client: httpx.Client) -> "Machine":
+        return Machine(client, self.created)
+
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.key}"}
-        return self.client.request(method, path, headers=headers, **options)
+        return self.client.request(method, path, headers=bearer(self.key), **options)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_key_is_shown_once_and_stored_nowhere(
     machine: Machine, admin: Actor, store: Store, redis_client: Redis
 ) -> None:
     assert machine.call("GET", f"{USERS}/profile").status_code == 200
-    listed = admin.call("GET", KEYS, params={"count": 100})
+    listed = admin.call("GET", API_KEYS, params={"count": 100})
     assert machine.id in [key["_id"] for key in listed.json()["keys"]]
     assert machine.key not in listed.text
     assert "digest" not in listed.text
@@ -79,16 +80,15 @@ def test_a_key_is_shown_once_and_stored_nowhere(
 
 
 def test_a_revoked_key_is_refused_at_once_on_every_process(
-    machine: Machine, admin: Actor, start_api: Callable[..., Api]
+    machine: Machine, admin: Actor, start_api: StartApi
 ) -> None:
-    elsewhere = Machine.__new__(Machine)
-    elsewhere.client, elsewhere.key = start_api().client, machine.key
+    elsewhere = machine.at(start_api().client)
     profile = ("GET", f"{USERS}/profile")
     assert [m.call(*profile).status_code for m in (machine, elsewhere)] == [200, 200]
-    revoked = admin.call("DELETE", f"{KEYS}/{machine.id}")
+    revoked = admin.call("DELETE", f"{API_KEYS}/{machine.id}")
     assert revoked.json()["revokedAt"] is not None
     assert [m.call(*profile).status_code for m in (machine, elsewhere)] == [401, 401]
-    again = admin.call("DELETE", f"{KEYS}/{machine.id}")
+    again = admin.call("DELETE", f"{API_KEYS}/{machine.id}")
     assert again.json()["revokedAt"] == revoked.json()["revokedAt"]
 
 
@@ -99,7 +99,7 @@ def test_a_key_is_refused_once_its_revocation_was_repeated_though_the_first_brok
     assert machine.call(*profile).status_code == 200
     revoked = {"$set": {"revokedAt": datetime.now(UTC)}}
     store.api_keys.update_one({"_id": ObjectId(machine.id)}, revoked)
-    assert admin.call("DELETE", f"{KEYS}/{machine.id}").status_code == 200
+    assert admin.call("DELETE", f"{API_KEYS}/{machine.id}").status_code == 200
     assert machine.call(*profile).status_code == 401
 
 
@@ -110,31 +110,31 @@ def test_a_key_ends_with_the_standing_of_its_account(
     machine = Machine(api, make(admin, userId=provider.id, role="PROVIDER"))
     received = ("GET", f"{PAYMENTS}/received")
     assert machine.call(*received).status_code == 200
-    role = f"{USERS_ADMIN}/{provider.id}/role"
+    role = f"{ADMIN_USERS}/{provider.id}/role"
     assert admin.call("PUT", role, json={"role": "USER"}).status_code == 200
     assert machine.call(*received).status_code == 401
     assert admin.call("PUT", role, json={"role": "PROVIDER"}).status_code == 200
     assert machine.call(*received).status_code == 200
-    assert admin.call("POST", f"{USERS_ADMIN}/{provider.id}/deactivate").status_code == 200
+    assert admin.call("POST", f"{ADMIN_USERS}/{provider.id}/deactivate").status_code == 200
     assert machine.call(*received).status_code == 401
 
 
 @pytest.mark.owasp(line="API5")
 def test_a_key_can_do_what_its_role_can_and_no_more(admin: Actor, people: People) -> None:
     limited = Machine(admin.client, make(admin, role="LAB_ASSISTANT"))
-    assert limited.call("GET", USERS_ADMIN).status_code == 403
+    assert limited.call("GET", ADMIN_USERS).status_code == 403
     assert limited.call("POST", f"{PAYMENTS}/create", json=payment_body()).status_code == 403
     mighty = Machine(admin.client, make(admin, role="ADMIN"))
-    assert mighty.call("GET", USERS_ADMIN).status_code == 200
+    assert mighty.call("GET", ADMIN_USERS).status_code == 200
 
 
 @pytest.mark.owasp(line="API5")
 def test_a_key_changes_no_accounts_and_so_gets_no_successor(admin: Actor, people: People) -> None:
     mighty = Machine(admin.client, make(admin, role="ADMIN"))
     accomplice = people.new("PROVIDER")
-    one = f"{USERS_ADMIN}/{accomplice.id}"
+    one = f"{ADMIN_USERS}/{accomplice.id}"
     for method, path, body in (
-        ("POST", USERS_ADMIN, sign_up_body(type="PROVIDER")),
+        ("POST", ADMIN_USERS, sign_up_body(type="PROVIDER")),
         ("PUT", f"{one}/role", {"role": "ADMIN"}),
         ("POST", f"{one}/deactivate", None),
         ("POST", f"{one}/activate", None),
@@ -148,9 +148,9 @@ def test_a_key_changes_no_accounts_and_so_gets_no_successor(admin: Actor, people
 def test_a_key_makes_and_sees_no_keys(admin: Actor) -> None:
     mighty = Machine(admin.client, make(admin, role="ADMIN"))
     body = {"name": "Successor", "role": "ADMIN"}
-    assert mighty.call("POST", KEYS, json=body).status_code == 403
-    assert mighty.call("GET", KEYS).status_code == 403
-    assert mighty.call("DELETE", f"{KEYS}/{mighty.id}").status_code == 403
+    assert mighty.call("POST", API_KEYS, json=body).status_code == 403
+    assert mighty.call("GET", API_KEYS).status_code == 403
+    assert mighty.call("DELETE", f"{API_KEYS}/{mighty.id}").status_code == 403
 
 
 def test_a_key_signs_nobody_out(machine: Machine, user: Actor) -> None:
@@ -202,54 +202,56 @@ def test_what_is_no_key_is_refused_and_leaves_nothing_behind(
         "kp_test_" + "é" * 49,
         f"{forged}x",
     ):
-        headers = {"Authorization": f"Bearer {key}".encode()}
+        headers = {b"Authorization": f"Bearer {key}".encode()}
         assert_problem(api.get(f"{USERS}/profile", headers=headers), 401)
     assert set(redis_client.scan_iter("api_key:*")) == held
 
 
 @pytest.mark.anyio
-async def test_a_key_expires_and_its_use_is_noted_every_five_minutes(in_process: Any) -> None:
-    start = datetime.now(UTC).replace(microsecond=0)
-    time = [start]
-    async with in_process(clock=lambda: time[0]) as client:
-        services = client.app.state.services
-        admin = await _admin(client, services)
-        headers = {"Authorization": f"Bearer {admin}"}
+async def test_a_key_expires_and_its_use_is_noted_every_five_minutes(
+    in_process: InProcess,
+) -> None:
+    clock = FrozenClock()
+    start = clock.now
+    async with in_process(clock=clock) as client:
+        headers = bearer(await _admin_token(client))
         body = {
             "name": "Timed",
             "role": "USER",
             "expiresAt": (start + timedelta(minutes=8)).isoformat(),
         }
-        created = (await client.post(KEYS, json=body, headers=headers)).json()
-        machine = {"Authorization": f"Bearer {created['key']}"}
+        created = (await client.post(API_KEYS, json=body, headers=headers)).json()
+        machine = bearer(created["key"])
 
-        async def used_at() -> Any:
-            keys = (await client.get(KEYS, headers=headers)).json()["keys"]
-            noted = next(k for k in keys if k["_id"] == created["details"]["_id"])["lastUsedAt"]
-            return noted and datetime.fromisoformat(noted)
+        async def used_at() -> datetime | None:
+            keys = (await client.get(API_KEYS, headers=headers)).json()["keys"]
+            (at,) = (k["lastUsedAt"] for k in keys if k["_id"] == created["details"]["_id"])
+            return None if at is None else datetime.fromisoformat(at)
 
         async def use() -> int:
             answer = await client.get(f"{USERS}/profile", headers=machine)
-            await services.background.drain()
+            await client.services.background.drain()
             return answer.status_code
 
         assert await used_at() is None
         assert await use() == 200
         assert await used_at() == start
-        time[0] = start + timedelta(minutes=4)
+        clock.advance(minutes=4)
         assert await use() == 200
         assert await used_at() == start
-        time[0] = start + timedelta(minutes=6)
+        clock.advance(minutes=2)
         assert await use() == 200
-        assert await used_at() == time[0]
-        time[0] = start + timedelta(minutes=8)
+        assert await used_at() == clock.now
+        clock.advance(minutes=2)
         assert await use() == 401
 
 
-async def _admin(client: Any, services: Any) -> str:
+async def _admin_token(client: InProcessClient) -> str:
     body = sign_up_body()
     signed_up = (await client.post(f"{USERS}/signup", json=body)).json()
-    await services.user_repository.change(signed_up["_id"], set__type=Role.ADMIN)
+    accounts = client.services.account_repository
+    user = await accounts.get(id=signed_up["_id"])
+    assert await accounts.change_standing(user, Role.ADMIN, UserStatus.ACTIVE)
     login = {"email": body["email"], "password": body["password"]}
     token: str = (await client.post(f"{USERS}/login", json=login)).json()["token"]
     return token

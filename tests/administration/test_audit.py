@@ -1,38 +1,33 @@
 """The audit log: every privileged action, before it happens, for good."""
 
-import subprocess
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 
 from kernapay.audit.models import AuditEntry
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Unavailable
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.payments.references import new_reference_id
-from tests.actors import PAYMENTS, Actor, People, assert_problem
+from tests.actors import ADMIN_USERS, API_KEYS, AUDIT, PAYMENTS, Actor, People, assert_problem
+from tests.aliases import Json, Store
+from tests.checkout import SOURCES, module_of
+from tests.command_line import RunKernapay
 from tests.factories import PASSWORD, new_email
-from tests.stack import Sandbox, bare_environment
-
-Store = Database[dict[str, Any]]
-AUDIT = "/v1/api/admin/audit"
-USERS_ADMIN = "/v1/api/admin/users"
+from tests.in_process import InProcess
+from tests.stack import Sandbox, bearer
 
 
-def entries(admin: Actor, **query: Any) -> list[dict[str, Any]]:
+def entries(admin: Actor, **query: Any) -> list[Json]:
     answer = admin.call("GET", AUDIT, params=query)
     assert answer.status_code == 200, answer.text
     return list(answer.json()["entries"])
 
 
 def test_an_action_is_logged_with_who_whom_what_was_and_what_is(admin: Actor, user: Actor) -> None:
-    answer = admin.call("PUT", f"{USERS_ADMIN}/{user.id}/role", json={"role": "PROVIDER"})
+    answer = admin.call("PUT", f"{ADMIN_USERS}/{user.id}/role", json={"role": "PROVIDER"})
     (entry,) = entries(admin, target=f"user:{user.id}")
     assert entry["actor"] == admin.id
     assert entry["actorRole"] == "ADMIN"
@@ -45,14 +40,14 @@ def test_an_action_is_logged_with_who_whom_what_was_and_what_is(admin: Actor, us
 
 
 def test_every_privileged_action_leaves_an_entry(admin: Actor, user: Actor) -> None:
-    created = admin.call("POST", "/v1/api/admin/api-keys", json={"name": "A", "role": "ADMIN"})
+    created = admin.call("POST", API_KEYS, json={"name": "A", "role": "ADMIN"})
     key = created.json()["details"]["_id"]
-    machine = {"Authorization": f"Bearer {created.json()['key']}"}
-    admin.call("POST", f"{USERS_ADMIN}/{user.id}/deactivate")
-    admin.call("POST", f"{USERS_ADMIN}/{user.id}/activate")
+    machine = bearer(created.json()["key"])
+    admin.call("POST", f"{ADMIN_USERS}/{user.id}/deactivate")
+    admin.call("POST", f"{ADMIN_USERS}/{user.id}/activate")
     export = "/v1/api/payments/export?from=2020-01-01&to=2020-01-02"
     admin.client.get(export, headers=machine)
-    admin.call("DELETE", f"/v1/api/admin/api-keys/{key}")
+    admin.call("DELETE", f"{API_KEYS}/{key}")
     admin.call("GET", export)
     found = entries(admin, actor=admin.id)
     assert [(entry["action"], entry["keyId"]) for entry in found] == [
@@ -96,16 +91,16 @@ def test_an_action_that_fails_says_so_in_a_second_entry(admin: Actor, user: Acto
         "countryCode": "+91",
         "type": "PROVIDER",
     }
-    assert_problem(admin.call("POST", USERS_ADMIN, json=body), 409)
+    assert_problem(admin.call("POST", ADMIN_USERS, json=body), 409)
     second, first = entries(admin, actor=admin.id)
     assert first["operation"] == second["operation"]
     assert (first["failure"], second["failure"]) == (None, "email_taken")
 
 
 @pytest.mark.anyio
-async def test_an_action_that_breaks_says_so_too(in_process: Any, store: Store) -> None:
+async def test_an_action_that_breaks_says_so_too(in_process: InProcess, store: Store) -> None:
     async with in_process() as client:
-        audit = client.app.state.services.audit_log
+        audit = client.services.audit_log
         target = f"user:{ObjectId()}"
         with pytest.raises(ZeroDivisionError):
             async with audit.action(None, "user.change", target):
@@ -126,7 +121,7 @@ def test_a_refund_of_an_invented_payment_leaves_no_entry(admin: Actor, people: P
 @pytest.mark.owasp(line="API3")
 def test_the_log_holds_no_personal_data(admin: Actor, people: People, store: Store) -> None:
     person = people.new("PROVIDER")
-    assert admin.call("POST", f"{USERS_ADMIN}/{person.id}/deactivate").status_code == 200
+    assert admin.call("POST", f"{ADMIN_USERS}/{person.id}/deactivate").status_code == 200
     rows = str(list(store.audit_log.find({"target": f"user:{person.id}"})))
     assert person.id in rows
     assert [word for word in (person.email, "Asha", "9876543210") if word in rows] == []
@@ -134,7 +129,7 @@ def test_the_log_holds_no_personal_data(admin: Actor, people: People, store: Sto
 
 def test_filters_and_pages_cover_the_log_once(admin: Actor, user: Actor) -> None:
     for step in ("deactivate", "activate") * 2:
-        assert admin.call("POST", f"{USERS_ADMIN}/{user.id}/{step}").status_code == 200
+        assert admin.call("POST", f"{ADMIN_USERS}/{user.id}/{step}").status_code == 200
     mine = entries(admin, actor=admin.id, target=f"user:{user.id}", action="user.change")
     assert len(mine) == 4
     assert admin.call("GET", AUDIT, params={"actor": admin.id}).json()["total"] == 4
@@ -170,26 +165,17 @@ def test_nobody_can_change_or_delete_an_entry(admin: Actor) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert admin.call(method, AUDIT, json={}).status_code == 405
     assert {name for name in vars(AuditLog) if not name.startswith("_")} == {"action", "search"}
-    package = Path(__file__).parents[2] / "kernapay"
-    users = [p for p in package.rglob("*.py") if "AuditEntry" in p.read_text()]
-    assert {path.relative_to(package).as_posix() for path in users} == {
-        "audit/models.py",
-        "audit/repository.py",
-    }
+    users = {module_of(path) for path in SOURCES if "AuditEntry" in path.read_text()}
+    assert users == {"kernapay.audit.models", "kernapay.audit.repository"}
     assert AuditEntry._meta["collection"] == "audit_log"
 
 
 def test_appointing_an_administrator_on_the_command_line_is_logged(
-    api_env: dict[str, str], admin: Actor, user: Actor, tmp_path: Path
+    run_kernapay: RunKernapay, admin: Actor, user: Actor
 ) -> None:
     def create_admin(email: str, *options: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "kernapay", "create-admin", "--email", email, *options],
-            env={**bare_environment(), **api_env, "KERNAPAY_ADMIN_PASSWORD": PASSWORD},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
+        done = run_kernapay(
+            "create-admin", "--email", email, *options, KERNAPAY_ADMIN_PASSWORD=PASSWORD
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -201,18 +187,18 @@ def test_appointing_an_administrator_on_the_command_line_is_logged(
 
     email = new_email()
     create_admin(email)
-    found = admin.call("GET", USERS_ADMIN, params={"search": email}).json()["users"]
+    found = admin.call("GET", ADMIN_USERS, params={"search": email}).json()["users"]
     (opened,) = entries(admin, actor="cli", target=f"user:{found[0]['_id']}")
     assert (opened["action"], opened["after"]) == ("user.create", {"type": "ADMIN"})
 
 
 @pytest.mark.anyio
 async def test_nothing_privileged_happens_when_it_cannot_be_logged(
-    in_process: Callable[..., Any],
+    in_process: InProcess,
 ) -> None:
     async with in_process(mongodb_url=f"mongodb://{HOST}:{free_port()}/away") as client:
         happened = False
         with pytest.raises(Unavailable):
-            async with client.app.state.services.audit_log.action(None, "user.change"):
+            async with client.services.audit_log.action(None, "user.change"):
                 happened = True
         assert not happened

@@ -15,7 +15,7 @@ from kernapay.core.errors import NotFound, Unavailable
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.files.s3 import S3Files
 from tests.actors import PAYMENTS, Actor, assert_problem
-from tests.stack import Api, Sandbox
+from tests.stack import Api, Sandbox, StartApi
 
 BUCKET = "kernapay-files"
 KEY = "AKIATESTS"
@@ -50,7 +50,7 @@ def bucket(endpoint: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def s3_api(start_api: Callable[..., Api], endpoint: str, bucket: Any) -> Api:
+def s3_api(start_api: StartApi, endpoint: str, bucket: Any) -> Api:
     return start_api(
         AWS_BUCKET_NAME=BUCKET,
         AWS_REGION="ap-south-1",

@@ -12,15 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.files.local import LinkRefused, LocalFiles
-from kernapay.payments.documents.receipts import money
+from kernapay.payments.currencies import format_amount
 from tests.actors import PAYMENTS, Actor, People, assert_problem
+from tests.clocks import FrozenClock
 from tests.stack import Sandbox
-
-Store = Database[dict[str, Any]]
 
 
 def references(answer: httpx.Response) -> list[str]:
@@ -29,7 +27,7 @@ def references(answer: httpx.Response) -> list[str]:
 
 
 def text_of(pdf: bytes) -> str:
-    """The words of a PDF of ours."""
+    """Return the words of a PDF of ours."""
     assert pdf.startswith(b"%PDF-")
     streams = re.findall(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL)
     content = b"".join(zlib.decompress(stream) for stream in streams if stream[:1] == b"x")
@@ -129,7 +127,7 @@ class TestReceipts:
     def test_money_is_written_as_people_read_it(
         self, amount: int, currency: str, words: str
     ) -> None:
-        assert money(amount, currency) == words
+        assert format_amount(amount, currency) == words
 
 
 class TestExport:
@@ -250,19 +248,19 @@ class TestLinks:
 
     @pytest.mark.anyio
     async def test_links_expire_and_outlive_a_rotation_of_the_secret(self, tmp_path: Path) -> None:
-        time = [datetime(2026, 1, 1, tzinfo=UTC)]
+        clock = FrozenClock(datetime(2026, 1, 1, tzinfo=UTC))
         pool = Bulkhead("files", 1)
-        old = LocalFiles(tmp_path / "files", ["old"], pool, lambda: time[0])
+        old = LocalFiles(tmp_path / "files", ["old"], pool, clock)
         await old.put("export-" + "0" * 32 + ".csv", io.BytesIO(b"a,b\r\n"))
         link = httpx.URL((await old.link("export-" + "0" * 32 + ".csv")).url)
         proof = (int(link.params["expires"]), link.params["signature"])
         name = link.path.rpartition("/")[2]
-        rotated = LocalFiles(tmp_path / "files", ["new", "old"], pool, lambda: time[0])
+        rotated = LocalFiles(tmp_path / "files", ["new", "old"], pool, clock)
         assert rotated.path_of(name, *proof).read_bytes() == b"a,b\r\n"
         assert oct(rotated.path_of(name, *proof).stat().st_mode)[-3:] == "600"
         with pytest.raises(LinkRefused):
             LocalFiles(tmp_path / "files", ["new"], pool).path_of(name, *proof)
-        time[0] += timedelta(minutes=5)
+        clock.advance(minutes=5)
         with pytest.raises(LinkRefused):
             rotated.path_of(name, *proof)
         pool.close()

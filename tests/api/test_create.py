@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -11,28 +10,27 @@ import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo.database import Database
 
 from tests.actors import PAYMENTS, Actor, People, assert_problem
+from tests.aliases import Json, Store
+from tests.databases import receipt_of, row_of
 from tests.factories import payment_body, unique, without
-from tests.stack import Api, Sandbox
+from tests.in_process import InProcess
+from tests.stack import Api, Sandbox, bearer
+from tests.strategies import json_values
 
-Store = Database[dict[str, Any]]
 
-
-def together(user: Actor, urls: list[str], bodies: list[dict[str, Any]]) -> list[httpx.Response]:
+def create_at_once(user: Actor, urls: list[str], bodies: list[Json]) -> list[httpx.Response]:
     """Send all at once, spread over the processes."""
 
     async def send_all() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(trust_env=False, timeout=30, limits=limits) as client:
+        async with httpx.AsyncClient(
+            headers=bearer(user.token), trust_env=False, timeout=30, limits=limits
+        ) as client:
             return await asyncio.gather(
                 *(
-                    client.post(
-                        f"{urls[number % len(urls)]}{PAYMENTS}/create",
-                        json=body,
-                        headers={"Authorization": f"Bearer {user.token}"},
-                    )
+                    client.post(f"{urls[number % len(urls)]}{PAYMENTS}/create", json=body)
                     for number, body in enumerate(bodies)
                 )
             )
@@ -40,11 +38,9 @@ def together(user: Actor, urls: list[str], bodies: list[dict[str, Any]]) -> list
     return asyncio.run(send_all())
 
 
-def orders_of(sandbox: Sandbox, store: Store, reference: str) -> list[dict[str, Any]]:
-    """The gateway's orders for a payment, by the receipt it was sent."""
-    row = store.payments.find_one({"referenceId": reference})
-    assert row is not None
-    return sandbox.orders(f"KP_{row['_id']}")
+def orders_of(sandbox: Sandbox, store: Store, reference: str) -> list[Json]:
+    """Return the gateway's orders for a payment."""
+    return sandbox.orders(receipt_of(row_of(store.payments, referenceId=reference)))
 
 
 def test_a_payment_is_created_with_its_order(user: Actor, sandbox: Sandbox, store: Store) -> None:
@@ -61,8 +57,7 @@ def test_a_payment_is_created_with_its_order(user: Actor, sandbox: Sandbox, stor
     assert order["id"] == data["orderId"]
     assert (order["amount"], order["currency"]) == (50000, "INR")
     assert len(order["receipt"]) <= 40
-    row = store.payments.find_one({"referenceId": data["referenceId"]})
-    assert row is not None
+    row = row_of(store.payments, referenceId=data["referenceId"])
     assert row["userId"] == ObjectId(user.id)
     assert row["orderId"] == row["razorpayOrderId"] == data["orderId"]
     assert row["idempotencyKey"] == body["idempotencyKey"]
@@ -137,7 +132,7 @@ def test_of_a_hundred_at_once_with_one_key_all_get_the_one_order(
     user: Actor, api_server: Api, sandbox: Sandbox, store: Store
 ) -> None:
     before = sandbox.order_count()
-    answers = together(user, [api_server.url], [payment_body(idempotencyKey="one")] * 100)
+    answers = create_at_once(user, [api_server.url], [payment_body(idempotencyKey="one")] * 100)
     assert sorted(answer.status_code for answer in answers) == [200] * 99 + [201]
     assert len({answer.text for answer in answers}) == 1
     assert sandbox.order_count() == before + 1
@@ -151,7 +146,7 @@ def test_of_a_hundred_at_once_on_two_processes_all_get_the_one_order(
 ) -> None:
     before = sandbox.order_count()
     bodies = [payment_body(idempotencyKey="one")] * 100
-    answers = together(user, [api_server.url, second_api.url], bodies)
+    answers = create_at_once(user, [api_server.url, second_api.url], bodies)
     assert sorted(answer.status_code for answer in answers) == [200] * 99 + [201]
     assert len({answer.text for answer in answers}) == 1
     assert sandbox.order_count() == before + 1
@@ -164,7 +159,7 @@ def test_of_two_bodies_racing_for_one_key_one_wins(
 ) -> None:
     before = sandbox.order_count()
     bodies = [payment_body(idempotencyKey="one", amount=a) for a in (100, 100, 200, 200) * 10]
-    answers = together(user, [api_server.url, second_api.url], bodies)
+    answers = create_at_once(user, [api_server.url, second_api.url], bodies)
     assert sorted({answer.status_code for answer in answers}) == [200, 201, 409]
     assert len([a for a in answers if a.status_code == 409]) == 20
     assert len({a.json()["data"]["amount"] for a in answers if a.is_success}) == 1
@@ -288,10 +283,10 @@ def test_without_a_token_nothing_is_created(api: httpx.Client, store: Store) -> 
 
 @pytest.mark.anyio
 async def test_service_types_and_their_metadata_are_configuration(
-    in_process: Callable[..., Any], user: Actor, sandbox: Sandbox
+    in_process: InProcess, user: Actor, sandbox: Sandbox
 ) -> None:
     types = '{"LAB_TEST": {"required": ["sampleId"], "optional": ["fasting"]}, "DONATION": {}}'
-    headers = {"Authorization": f"Bearer {user.token}"}
+    headers = bearer(user.token)
     async with in_process(service_types=types) as client:
 
         async def create(**changes: Any) -> httpx.Response:
@@ -315,9 +310,9 @@ async def test_service_types_and_their_metadata_are_configuration(
 
 @pytest.mark.anyio
 async def test_currencies_are_configuration_with_their_own_smallest_amounts(
-    in_process: Callable[..., Any], user: Actor, sandbox: Sandbox
+    in_process: InProcess, user: Actor, sandbox: Sandbox
 ) -> None:
-    headers = {"Authorization": f"Bearer {user.token}"}
+    headers = bearer(user.token)
     async with in_process(currencies="INR,JPY,KWD", max_amount=10_000) as client:
         for currency, amount, status in (
             ("JPY", 1, 201),
@@ -334,20 +329,13 @@ async def test_currencies_are_configuration_with_their_own_smallest_amounts(
             assert answer.status_code == status, (currency, amount, answer.text)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-
-
 @settings(
     max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(st.sampled_from([*payment_body(), "notes", "metadata"]), JSON)
+@given(st.sampled_from([*payment_body(), "notes", "metadata"]), json_values)
 def test_whatever_a_field_holds_the_answer_is_a_payment_or_a_refusal(
     user: Actor, field: str, value: Any
 ) -> None:

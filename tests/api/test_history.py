@@ -7,14 +7,13 @@ from typing import Any
 import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 from redis import Redis
 
 from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event, status, verify
+from tests.aliases import Store
+from tests.databases import row_of
 from tests.factories import failed_payment, gateway_payment
 from tests.stack import Api, Sandbox
-
-Store = Database[dict[str, Any]]
 
 
 def references(answer: httpx.Response) -> list[str]:
@@ -78,10 +77,8 @@ def test_a_cursor_walks_through_payments_of_one_millisecond(
     """The time in the reference is what the cursor goes by, so both must agree."""
     stamp = seven[3].split("_")[2]
     for number, reference in enumerate(seven):
-        row = store.payments.find_one({"referenceId": reference})
-        twin = store.payments.find_one({"referenceId": seven[3]})
-        assert row is not None
-        assert twin is not None
+        row = row_of(store.payments, referenceId=reference)
+        twin = row_of(store.payments, referenceId=seven[3])
         parts = reference.split("_", 3)
         renamed = f"PAY_{user.id}_{stamp}_{number}{parts[3][1:]}"
         change = {"referenceId": renamed, "createdAt": twin["createdAt"]}
@@ -138,8 +135,9 @@ def test_the_history_is_cached_for_two_hours(
 def test_a_hit_is_the_stored_page_and_a_new_payment_drops_all_pages(
     user: Actor, seven: list[str], store: Store, redis_client: Redis
 ) -> None:
-    for page in ({}, {"count": 3}, {"count": 3, "skip": 3}):
-        user.history(**page)
+    user.history()
+    user.history(count=3)
+    user.history(count=3, skip=3)
     # Behind the service's back: whoever still answers "pending" answers from the cache.
     mine = {"userId": ObjectId(user.id)}
     store.payments.update_many(mine, {"$set": {"description": "stored"}})
@@ -262,7 +260,7 @@ def test_everything_about_a_payment_is_shown_to_those_it_concerns(
 
 
 def test_a_payer_who_became_a_provider_still_sees_what_they_paid(
-    people: People, store: Database[dict[str, Any]], sandbox: Sandbox
+    people: People, store: Store, sandbox: Sandbox
 ) -> None:
     person = people.new("USER")
     payment, _ = person.buy(sandbox)

@@ -1,16 +1,17 @@
 """Around every answer: headers, compression, request ids, health, logs."""
 
 import re
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import httpx
 import pytest
 
-from tests.actors import PAYMENTS, USERS, Actor, assert_problem, send_event, verify
+from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event, verify
 from tests.factories import PASSWORD, gateway_payment, unique
+from tests.in_process import InProcess
 from tests.secrecy import CARD, leaks_in
-from tests.stack import METRICS_TOKEN, Api, Sandbox, eventually
+from tests.stack import METRICS_TOKEN, Api, Sandbox, bearer
+from tests.waiting import eventually
 
 PATHS = ["/health/live", f"{USERS}/profile", "/nothing", f"{PAYMENTS}/status/x"]
 
@@ -40,9 +41,7 @@ def test_without_an_allow_list_no_other_origin_is_let_in(api: httpx.Client, user
 
 @pytest.mark.anyio
 @pytest.mark.owasp(line="API8")
-async def test_the_allow_list_lets_in_whom_it_names(
-    in_process: Callable[..., Any], user: Actor
-) -> None:
+async def test_the_allow_list_lets_in_whom_it_names(in_process: InProcess, user: Actor) -> None:
     preflight = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
@@ -58,15 +57,15 @@ async def test_the_allow_list_lets_in_whom_it_names(
             answer = await client.options(
                 f"{PAYMENTS}/create", headers={"Origin": origin, **preflight}
             )
-            told = answer.headers.get("access-control-allow-origin")
-            assert told == (origin if allowed else None)
+            let_in = answer.headers.get("access-control-allow-origin")
+            assert let_in == (origin if allowed else None)
             if allowed:
                 assert answer.is_success
                 assert "idempotency-key" in answer.headers["access-control-allow-headers"].lower()
-            headers = {"Origin": origin, "Authorization": f"Bearer {user.token}"}
+            headers = {"Origin": origin, **bearer(user.token)}
             answer = await client.get(f"{USERS}/profile", headers=headers)
-            told = answer.headers.get("access-control-allow-origin")
-            assert told == (origin if allowed else None)
+            let_in = answer.headers.get("access-control-allow-origin")
+            assert let_in == (origin if allowed else None)
             assert "*" not in answer.headers.values()
 
 
@@ -113,9 +112,7 @@ def test_a_request_is_one_line_of_json_in_the_log(
     ):
         request_id = unique("log-")
         api.request(method, path, headers={"X-Request-ID": request_id})
-        (line,) = eventually(
-            lambda request_id=request_id: api_server.log_entries("request", request_id=request_id)
-        )
+        (line,) = eventually(partial(api_server.log_entries, "request", request_id=request_id))
         assert line["method"] == method
         assert line["status"] == status
         assert line["route"].startswith(route)
@@ -126,7 +123,7 @@ def test_a_request_is_one_line_of_json_in_the_log(
 
 @pytest.mark.owasp(line="API8")
 def test_nothing_confidential_reaches_the_log(
-    api: httpx.Client, api_server: Api, people: Any, sandbox: Sandbox
+    api: httpx.Client, api_server: Api, people: People, sandbox: Sandbox
 ) -> None:
     """All that the run wrote is searched again when it is over; here a leak is provoked."""
     user = people.new()
@@ -138,7 +135,7 @@ def test_nothing_confidential_reaches_the_log(
     api.post(f"{USERS}/login", json={"email": user.email, "password": {"$ne": PASSWORD}})
     api.get(f"{USERS}/profile", params={"token": user.token, "email": user.email})
     api.get(f"/nothing/{user.email}", headers={"X-Request-ID": user.email})
-    api.get(f"{USERS}/profile", headers={"Authorization": f"Bearer {user.token}x"})
+    api.get(f"{USERS}/profile", headers=bearer(f"{user.token}x"))
     send_event(
         api,
         "payment.captured",
@@ -152,7 +149,7 @@ def test_nothing_confidential_reaches_the_log(
     assert api_server.log_entries("webhook_refused")
     log = api_server.log()
     assert list(leaks_in("the log", log)) == []
-    metrics = api.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}).text
+    metrics = api.get("/metrics", headers=bearer(METRICS_TOKEN)).text
     assert list(leaks_in("the metrics", metrics)) == []
     for word in ("a wrong password", "a-bad-signature-"):
         assert word not in log
@@ -177,13 +174,11 @@ def test_the_service_is_alive_and_ready(api: httpx.Client) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.owasp(line="API9")
-async def test_metrics_need_their_own_token(in_process: Callable[..., Any], user: Actor) -> None:
+async def test_metrics_need_their_own_token(in_process: InProcess, user: Actor) -> None:
     async with in_process(metrics_token="metrics-token-for-tests") as client:
         assert_problem(await client.get("/metrics"), 401)
-        headers = {"Authorization": f"Bearer {user.token}"}
-        assert_problem(await client.get("/metrics", headers=headers), 401)
-        headers = {"Authorization": "Bearer metrics-token-for-tests"}
-        answer = await client.get("/metrics", headers=headers)
+        assert_problem(await client.get("/metrics", headers=bearer(user.token)), 401)
+        answer = await client.get("/metrics", headers=bearer("metrics-token-for-tests"))
         assert answer.status_code == 200
         assert "kernapay_http_request_seconds_bucket" in answer.text
     async with in_process() as client:

@@ -1,22 +1,21 @@
 """POST /users/login and /users/logout: who gets in, and who stays in."""
 
-from collections.abc import Callable
 from typing import Any
 
 import bcrypt
 import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 from redis import Redis
 
 from kernapay.security.principal import Role
 from kernapay.users.models import UserStatus
 from tests.actors import USERS, Actor, People, assert_problem, log_in
+from tests.aliases import Store
+from tests.databases import row_of
 from tests.factories import PASSWORD, new_email, unique
-
-Store = Database[dict[str, Any]]
-InProcess = Callable[..., Any]
+from tests.in_process import InProcess
+from tests.stack import bearer
 
 
 def attempt(client: httpx.Client, email: Any, password: Any) -> httpx.Response:
@@ -24,7 +23,7 @@ def attempt(client: httpx.Client, email: Any, password: Any) -> httpx.Response:
 
 
 def set_status(store: Store, redis_client: Redis, user: Actor, status: str) -> None:
-    """As an operator's tool does it: the row, then the cached profile."""
+    """Change the row, then delete the cached profile, as an operator's tool does."""
     store.users.update_one({"_id": ObjectId(user.id)}, {"$set": {"status": status}})
     redis_client.delete(f"user:{user.id}")
 
@@ -41,8 +40,8 @@ def test_login_gives_a_token_and_the_user(api: httpx.Client, user: Actor) -> Non
     }
     assert document["expiresAt"].endswith("Z")
     assert document["token"].count(".") == 2
-    headers = {"Authorization": f"Bearer {document['token']}"}
-    assert api.get(f"{USERS}/profile", headers=headers).status_code == 200
+    profile = api.get(f"{USERS}/profile", headers=bearer(document["token"]))
+    assert profile.status_code == 200
 
 
 @pytest.mark.owasp(line="API2")
@@ -59,11 +58,11 @@ def test_unknown_wrong_and_inactive_are_told_the_same(
         attempt(api, user.email, "x" * 100),
         attempt(api, user.email, "nul\x00byte"),
     ]
-    told = [
+    problems = [
         {**assert_problem(answer, 401, code="unauthenticated"), "requestId": ""}
         for answer in answers
     ]
-    assert all(each == told[0] for each in told)
+    assert all(problem == problems[0] for problem in problems)
     assert all("www-authenticate" in answer.headers for answer in answers)
 
 
@@ -112,12 +111,13 @@ def test_an_account_made_inactive_is_locked_out_at_once(
 async def test_an_account_made_inactive_by_the_service_needs_no_help_with_the_cache(
     user: Actor, in_process: InProcess
 ) -> None:
-    headers = {"Authorization": f"Bearer {user.token}"}
+    headers = bearer(user.token)
     async with in_process() as client:
         assert (await client.get(f"{USERS}/profile", headers=headers)).status_code == 200
-        accounts = client.app.state.services.account_repository
+        accounts = client.services.account_repository
         stored = await accounts.get(id=user.id)
         locked = await accounts.change_standing(stored, Role.USER, UserStatus.INACTIVE)
+        assert locked is not None
         assert_problem(await client.get(f"{USERS}/profile", headers=headers), 401)
         await accounts.change_standing(locked, Role.USER, UserStatus.ACTIVE)
         assert (await client.get(f"{USERS}/profile", headers=headers)).status_code == 200
@@ -151,8 +151,7 @@ def test_a_hash_of_the_former_service_signs_in_and_is_made_new(
     store.users.update_one({"_id": ObjectId(user.id)}, {"$set": {"password": old}})
     assert_problem(attempt(api, user.email, "wrong horse battery"), 401)
     assert log_in(api, user.email, PASSWORD).profile().status_code == 200
-    row = store.users.find_one({"_id": ObjectId(user.id)})
-    assert row is not None
+    row = row_of(store.users, _id=ObjectId(user.id))
     assert row["password"].startswith("$bcrypt-sha256$")
     assert log_in(api, user.email, PASSWORD).profile().status_code == 200
 

@@ -6,13 +6,12 @@ import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo.database import Database
 from redis import Redis
 
 from tests.actors import Actor, assert_problem
+from tests.aliases import Store
+from tests.databases import row_of
 from tests.factories import sign_up_body
-
-Store = Database[dict[str, Any]]
 
 
 @pytest.mark.owasp(line="API3")
@@ -75,9 +74,9 @@ def test_a_new_number_has_to_be_verified_again(user: Actor, store: Store) -> Non
 def test_a_bad_change_is_refused_by_name_and_changes_nothing(
     user: Actor, store: Store, changes: dict[str, Any], field: str
 ) -> None:
-    before = store.users.find_one({"_id": ObjectId(user.id)})
+    before = row_of(store.users, _id=ObjectId(user.id))
     assert_problem(user.update(**changes), 400, field)
-    assert store.users.find_one({"_id": ObjectId(user.id)}) == before
+    assert row_of(store.users, _id=ObjectId(user.id)) == before
 
 
 def test_the_profile_is_cached_for_an_hour_and_dropped_on_update(

@@ -3,17 +3,17 @@
 from typing import Any
 
 import pytest
-from pymongo.database import Database
 
 from tests.actors import Actor, send_event, status
+from tests.aliases import Store
+from tests.databases import row_of
 from tests.factories import gateway_payment, gateway_refund
-from tests.stack import Api, Sandbox, eventually
-
-Store = Database[dict[str, Any]]
+from tests.stack import Api, Sandbox
+from tests.waiting import eventually
 
 
 class Sale:
-    """A captured payment, and the gateway's news about it."""
+    """A captured payment, and the gateway's events about it."""
 
     def __init__(self, user: Actor, *, captured: bool = True) -> None:
         self.user = user
@@ -25,12 +25,12 @@ class Sale:
     def refund(self, amount: int, **changes: Any) -> dict[str, Any]:
         return gateway_refund(self.entity, amount, **changes)
 
-    def tell(self, name: str, refund: dict[str, Any], **changes: Any) -> None:
+    def send_refund_event(self, name: str, refund: dict[str, Any], **changes: Any) -> None:
         entity = {**self.entity, **changes}
         answer = send_event(self.user.client, name, payment=entity, refund=refund)
         assert answer.status_code == 200
 
-    def stands(self) -> tuple[str, str, int]:
+    def standing(self) -> tuple[str, str, int]:
         seen = self.user.seen(self.payment["referenceId"])
         listed = self.user.history().json()[0]
         for name in ("status", "refundStatus", "amountRefunded"):
@@ -44,23 +44,23 @@ def sale(user: Actor, sandbox: Sandbox) -> Sale:
 
 
 def test_before_any_refund_none_is_requested(sale: Sale) -> None:
-    assert sale.stands() == ("success", "not_requested", 0)
+    assert sale.standing() == ("success", "not_requested", 0)
 
 
 def test_a_full_refund_ends_the_payment(sale: Sale) -> None:
     refund = sale.refund(50_000, status="pending")
-    sale.tell("refund.created", refund)
-    assert sale.stands() == ("success", "requested", 0)
-    sale.tell("refund.processed", {**refund, "status": "processed"})
-    assert sale.stands() == ("refunded", "completed", 50_000)
+    sale.send_refund_event("refund.created", refund)
+    assert sale.standing() == ("success", "requested", 0)
+    sale.send_refund_event("refund.processed", {**refund, "status": "processed"})
+    assert sale.standing() == ("refunded", "completed", 50_000)
 
 
 def test_two_partial_refunds_add_up(sale: Sale) -> None:
     first, second = sale.refund(20_000), sale.refund(30_000)
-    sale.tell("refund.processed", first)
-    assert sale.stands() == ("success", "requested", 20_000)
-    sale.tell("refund.processed", second)
-    assert sale.stands() == ("refunded", "completed", 50_000)
+    sale.send_refund_event("refund.processed", first)
+    assert sale.standing() == ("success", "requested", 20_000)
+    sale.send_refund_event("refund.processed", second)
+    assert sale.standing() == ("refunded", "completed", 50_000)
     refunds = sale.user.seen(sale.payment["referenceId"])["refunds"]
     assert [(r["refundId"], r["amount"], r["status"]) for r in refunds] == [
         (first["id"], 20_000, "processed"),
@@ -72,8 +72,8 @@ def test_two_partial_refunds_add_up(sale: Sale) -> None:
 def test_the_same_refund_told_often_counts_once(sale: Sale) -> None:
     refund = sale.refund(20_000)
     for number in range(3):
-        sale.tell("refund.processed", refund, amount_refunded=number)
-    assert sale.stands() == ("success", "requested", 20_000)
+        sale.send_refund_event("refund.processed", refund, amount_refunded=number)
+    assert sale.standing() == ("success", "requested", 20_000)
     seen = sale.user.seen(sale.payment["referenceId"])
     assert len(seen["refunds"]) == 1
     assert len(seen["history"]) == 3
@@ -81,44 +81,43 @@ def test_the_same_refund_told_often_counts_once(sale: Sale) -> None:
 
 def test_news_in_the_wrong_order_come_to_the_same(sale: Sale) -> None:
     refund = sale.refund(50_000)
-    sale.tell("refund.processed", refund)
-    sale.tell("refund.created", {**refund, "status": "pending"})
-    assert sale.stands() == ("refunded", "completed", 50_000)
+    sale.send_refund_event("refund.processed", refund)
+    sale.send_refund_event("refund.created", {**refund, "status": "pending"})
+    assert sale.standing() == ("refunded", "completed", 50_000)
 
 
 def test_a_refund_told_before_its_capture_proves_the_capture(user: Actor, sandbox: Sandbox) -> None:
     sale = Sale(user, captured=False)
     assert status(user.client, sale.payment)["status"] == "pending"
-    sale.tell("refund.processed", sale.refund(10_000))
-    assert sale.stands() == ("success", "requested", 10_000)
+    sale.send_refund_event("refund.processed", sale.refund(10_000))
+    assert sale.standing() == ("success", "requested", 10_000)
     send_event(user.client, "payment.captured", payment=sale.entity)
-    assert sale.stands() == ("success", "requested", 10_000)
+    assert sale.standing() == ("success", "requested", 10_000)
 
 
 def test_a_refund_that_fails_returns_nothing(sale: Sale) -> None:
     refund = sale.refund(50_000, status="pending")
-    sale.tell("refund.created", refund)
-    sale.tell("refund.failed", {**refund, "status": "failed"})
-    assert sale.stands() == ("success", "not_requested", 0)
+    sale.send_refund_event("refund.created", refund)
+    sale.send_refund_event("refund.failed", {**refund, "status": "failed"})
+    assert sale.standing() == ("success", "not_requested", 0)
 
 
 def test_a_refund_sent_back_after_it_was_processed_undoes_it(sale: Sale) -> None:
     refund = sale.refund(50_000)
-    sale.tell("refund.processed", refund)
-    assert sale.stands() == ("refunded", "completed", 50_000)
-    sale.tell("refund.failed", {**refund, "status": "failed"})
-    assert sale.stands() == ("success", "not_requested", 0)
-    sale.tell("refund.processed", sale.refund(50_000))
-    assert sale.stands() == ("refunded", "completed", 50_000)
+    sale.send_refund_event("refund.processed", refund)
+    assert sale.standing() == ("refunded", "completed", 50_000)
+    sale.send_refund_event("refund.failed", {**refund, "status": "failed"})
+    assert sale.standing() == ("success", "not_requested", 0)
+    sale.send_refund_event("refund.processed", sale.refund(50_000))
+    assert sale.standing() == ("refunded", "completed", 50_000)
 
 
 @pytest.mark.owasp(line="API10")
 def test_a_refund_of_another_payment_changes_nothing(sale: Sale, store: Store) -> None:
     stray = {**sale.refund(50_000), "payment_id": "pay_another"}
-    sale.tell("refund.processed", stray)
-    assert sale.stands() == ("success", "not_requested", 0)
-    row = store.payments.find_one({"referenceId": sale.payment["referenceId"]})
-    assert row is not None
+    sale.send_refund_event("refund.processed", stray)
+    assert sale.standing() == ("success", "not_requested", 0)
+    row = row_of(store.payments, referenceId=sale.payment["referenceId"])
     assert [m["reason"] for m in row["mismatches"]] == ["refund_of_another_payment"]
 
 

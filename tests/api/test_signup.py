@@ -7,14 +7,14 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo.database import Database
 
 from kernapay.users.contacts import international
 from tests.actors import USERS, assert_problem, log_in
+from tests.aliases import Store
+from tests.databases import row_of
 from tests.factories import PASSWORD, new_email, sign_up_body, unique, without
 from tests.stack import Api
-
-Store = Database[dict[str, Any]]
+from tests.strategies import json_values
 
 
 def sign_up(client: httpx.Client, **changes: Any) -> httpx.Response:
@@ -39,8 +39,7 @@ def test_a_person_signs_up_and_the_answer_holds_no_password(
     assert user["isMobileNumberVerified"] is False
     assert user["createdAt"].endswith("Z")
     assert not {"password", "confirmPassword", "refreshToken"} & user.keys()
-    row = store.users.find_one({"email": body["email"]})
-    assert row is not None
+    row = row_of(store.users, email=body["email"])
     assert str(row["_id"]) == user["_id"]
     assert row["password"].startswith("$bcrypt-sha256$")
     assert PASSWORD not in str(row)
@@ -210,20 +209,13 @@ def test_a_long_password_counts_to_its_last_byte(api: httpx.Client) -> None:
     assert log_in(api, email, password + "a").profile().status_code == 200
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-
-
 @settings(
     max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(st.sampled_from(list(sign_up_body())), JSON)
+@given(st.sampled_from(list(sign_up_body())), json_values)
 def test_whatever_a_field_holds_the_answer_is_a_sign_up_or_a_refusal(
     api: httpx.Client, field: str, value: Any
 ) -> None:

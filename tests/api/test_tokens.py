@@ -1,7 +1,6 @@
 """The bearer token: what is no token of ours opens nothing."""
 
 import base64
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,29 +10,20 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from jose import jwt
 
 from tests.actors import USERS, Actor, People, assert_problem
-from tests.stack import JWT_SECRET, Api
+from tests.aliases import Json
+from tests.clocks import FrozenClock
+from tests.in_process import InProcess
+from tests.stack import JWT_SECRET, StartApi, bearer
+from tests.tokens import claims_of, encoded, signed
 
 pytestmark = pytest.mark.owasp(line="API2")
 
 OTHER_SECRET = "another-secret-9c0d3b1e5f7a4682bbaa"
 
 
-def claims_of(token: str) -> dict[str, Any]:
-    return jwt.get_unverified_claims(token)
-
-
-def signed(claims: dict[str, Any], secret: str = JWT_SECRET, algorithm: str = "HS256") -> str:
-    return str(jwt.encode(claims, secret, algorithm=algorithm))
-
-
-def encoded(document: dict[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
-
-
-def unsigned(claims: dict[str, Any], algorithm: str) -> str:
+def unsigned(claims: Json, algorithm: str) -> str:
     return f"{encoded({'alg': algorithm, 'typ': 'JWT'})}.{encoded(claims)}."
 
 
@@ -46,7 +36,7 @@ def lacking(name: str) -> Callable[[str], str]:
 
 
 def with_body(**changes: Any) -> Callable[[str], str]:
-    """Keep the header and the signature, change what stands between."""
+    """Keep the header and the signature, change the claims."""
 
     def forge(token: str) -> str:
         head, _, signature = token.split(".")
@@ -118,8 +108,7 @@ FORGERIES: dict[str, Callable[[str], str]] = {
 def test_a_forged_token_opens_nothing(
     api: httpx.Client, user: Actor, forge: Callable[[str], str]
 ) -> None:
-    headers = {"Authorization": f"Bearer {forge(user.token)}"}
-    answer = api.get(f"{USERS}/profile", headers=headers)
+    answer = api.get(f"{USERS}/profile", headers=bearer(forge(user.token)))
     assert_problem(answer, 401, code="unauthenticated")
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert user.profile().status_code == 200
@@ -139,7 +128,7 @@ def test_the_scheme_is_read_in_any_case(api: httpx.Client, user: Actor) -> None:
 
 
 def test_a_token_of_the_previous_secret_is_good_until_the_rotation_is_over(
-    start_api: Callable[..., Api], people: People
+    start_api: StartApi, people: People
 ) -> None:
     user = people.new()
     rotating = start_api(JWT_SECRET=OTHER_SECRET, JWT_SECRET_PREVIOUS=JWT_SECRET)
@@ -159,17 +148,17 @@ def test_a_token_of_the_previous_secret_is_good_until_the_rotation_is_over(
 
 @pytest.mark.anyio
 async def test_a_token_ends_when_its_time_is_over_although_it_was_good_before(
-    in_process: Callable[..., Any], user: Actor
+    in_process: InProcess, user: Actor
 ) -> None:
-    time_is = [datetime.now(UTC)]
-    async with in_process(clock=lambda: time_is[0], token_expiry="1h") as client:
+    clock = FrozenClock(datetime.now(UTC))
+    async with in_process(clock=clock, token_expiry="1h") as client:
         body = {"email": user.email, "password": user.password}
         document = (await client.post(f"{USERS}/login", json=body)).json()
-        headers = {"Authorization": f"Bearer {document['token']}"}
+        headers = bearer(document["token"])
         assert (await client.get(f"{USERS}/profile", headers=headers)).status_code == 200
         expires = datetime.fromisoformat(document["expiresAt"])
-        assert expires - time_is[0] == timedelta(hours=1)
-        time_is[0] = expires - timedelta(seconds=2)
+        assert expires - clock.now == timedelta(hours=1)
+        clock.now = expires - timedelta(seconds=2)
         assert (await client.get(f"{USERS}/profile", headers=headers)).status_code == 200
-        time_is[0] = expires
+        clock.now = expires
         assert_problem(await client.get(f"{USERS}/profile", headers=headers), 401)

@@ -6,13 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 
 from tests.actors import PAYMENTS, Actor, People, assert_problem, status, verify
+from tests.aliases import Json, Store
+from tests.databases import row_of
 from tests.factories import without
 from tests.stack import KEY_SECRET, Sandbox
-
-Store = Database[dict[str, Any]]
 
 
 def signed(order_id: str, payment_id: str) -> str:
@@ -21,10 +20,8 @@ def signed(order_id: str, payment_id: str) -> str:
     ).hexdigest()
 
 
-def row_of(store: Store, payment: dict[str, Any]) -> dict[str, Any]:
-    row = store.payments.find_one({"referenceId": payment["referenceId"]})
-    assert row is not None
-    return row
+def payment_row(store: Store, payment: Json) -> Json:
+    return row_of(store.payments, referenceId=payment["referenceId"])
 
 
 @pytest.mark.parametrize("method", ["card", "upi", "netbanking", "wallet"])
@@ -45,7 +42,7 @@ def test_a_good_signature_makes_the_payment_a_success(
     assert [step["status"] for step in seen["history"]] == ["pending", "success"]
     step = seen["history"][-1]
     assert (step["source"], step["event"]) == ("checkout", "verify")
-    row = row_of(store, payment)
+    row = payment_row(store, payment)
     assert row["razorpaySignature"] == checkout["razorpay_signature"]
 
 
@@ -54,11 +51,11 @@ def test_verifying_again_changes_nothing(
     api: httpx.Client, user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
     payment, checkout = user.buy(sandbox)
-    before = row_of(store, payment)
+    before = payment_row(store, payment)
     again = verify(api, payment, checkout)
     assert again.status_code == 200
     assert again.json()["paymentMethod"] == "card"
-    assert row_of(store, payment) == before
+    assert payment_row(store, payment) == before
 
 
 @pytest.mark.parametrize(
@@ -72,10 +69,10 @@ def test_a_bad_signature_changes_nothing(
 ) -> None:
     payment = user.new_payment()
     checkout = sandbox.pay(payment["orderId"])
-    before = row_of(store, payment)
+    before = payment_row(store, payment)
     answer = verify(api, payment, checkout, razorpaySignature=signature)
     assert_problem(answer, 400, "razorpaySignature")
-    assert row_of(store, payment) == before
+    assert payment_row(store, payment) == before
     assert verify(api, payment, checkout).status_code == 200
 
 
@@ -96,14 +93,14 @@ def test_a_cheap_payment_does_not_pay_for_a_dear_order(
 ) -> None:
     cheap, dear = user.new_payment(amount=100), user.new_payment(amount=900_000)
     checkout = sandbox.pay(cheap["orderId"])
-    before = row_of(store, dear)
+    before = payment_row(store, dear)
     # As Checkout gave it; with the dear order's id in its place; and both.
     assert_problem(verify(api, dear, checkout), 400, "razorpaySignature")
     answer = verify(api, dear, checkout, razorpayOrderId=dear["orderId"])
     assert_problem(answer, 400, "razorpaySignature")
     answer = verify(api, cheap, checkout, razorpayOrderId=dear["orderId"])
     assert_problem(answer, 400, "razorpayOrderId")
-    assert row_of(store, dear) == before
+    assert payment_row(store, dear) == before
     assert status(api, cheap)["status"] == "pending"
 
 
@@ -142,7 +139,7 @@ def test_another_amount_at_the_gateway_is_recorded_and_changes_nothing(
     checkout = sandbox.pay(payment["orderId"])
     sandbox.fault("wrong_amount", route="/v1/payments/*", options={"by": -49_900})
     assert_problem(verify(api, payment, checkout), 409, code="evidence_mismatch")
-    row = row_of(store, payment)
+    row = payment_row(store, payment)
     assert row["status"] == "pending"
     assert len(row["history"]) == 1
     (mismatch,) = row["mismatches"]

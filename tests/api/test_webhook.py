@@ -2,17 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 from redis import Redis
 
 from tests.actors import Actor, assert_problem, send_event, status, verify
+from tests.aliases import Json, Store
+from tests.databases import row_of
 from tests.factories import (
     event_body,
+    event_headers,
     failed_payment,
     gateway_payment,
     signature_of,
@@ -24,28 +26,28 @@ from tests.stack import (
     WEBHOOK_SECRET,
     Api,
     Sandbox,
-    Worker,
-    eventually,
+    StartWorker,
 )
-
-Store = Database[dict[str, Any]]
+from tests.waiting import eventually
 
 
 @pytest.fixture
-def payment(user: Actor, sandbox: Sandbox) -> dict[str, Any]:
+def payment(user: Actor, sandbox: Sandbox) -> Json:
     return user.new_payment()
 
 
-def stored(store: Store, event_id: str) -> dict[str, Any]:
-    row = store.webhook_events.find_one({"eventId": event_id})
-    assert row is not None
-    return row
+def event_row(store: Store, event_id: str) -> Json:
+    return row_of(store.webhook_events, eventId=event_id)
+
+
+def is_processed(store: Store, event_id: str) -> bool:
+    return bool(event_row(store, event_id)["status"] == "processed")
 
 
 def post(
     client: httpx.Client, body: bytes, signature: str | bytes | None, **headers: str
 ) -> httpx.Response:
-    given: dict[str, Any] = {"X-Razorpay-Event-Id": unique("evt_"), **headers}
+    given: Json = {"X-Razorpay-Event-Id": unique("evt_"), **headers}
     if signature is not None:
         given["X-Razorpay-Signature"] = signature
     return client.post(WEBHOOK_PATH, content=body, headers=given)
@@ -67,7 +69,7 @@ class TestDeliveries:
         step = next(step for step in seen["history"] if step["status"] == "success")
         assert step["source"] == "webhook"
         assert step["event"] in ("payment.captured", "order.paid")
-        event = stored(store, step["eventId"])
+        event = event_row(store, step["eventId"])
         assert json.loads(event["body"])["event"] == step["event"]
         # The shop's own page is late and gets the same answer.
         assert verify(user.client, payment, checkout).status_code == 200
@@ -78,15 +80,13 @@ class TestDeliveries:
     ) -> None:
         endpoint = sandbox.deliver_to(api_server.url)
         sandbox.pay(user.new_payment()["orderId"])
-        mine = {"endpoint_id": endpoint["id"]}
-        found = eventually(
-            lambda: (
-                (all_ := sandbox.deliveries(**mine))
-                and len(all_) >= 3
-                and all(d["status"] == "delivered" for d in all_)
-                and all_
-            )
-        )
+
+        def delivered() -> list[Json]:
+            deliveries = sandbox.deliveries(endpoint_id=endpoint["id"])
+            done = all(each["status"] == "delivered" for each in deliveries)
+            return deliveries if done and len(deliveries) >= 3 else []
+
+        found = eventually(delivered)
         assert {d["event"] for d in found} >= {
             "payment.authorized",
             "payment.captured",
@@ -94,7 +94,7 @@ class TestDeliveries:
         }
         for delivery in found:
             assert [attempt["status"] for attempt in delivery["attempts"]] == [200]
-            assert stored(store, delivery["event_id"])["status"] == "processed"
+            assert event_row(store, delivery["event_id"])["status"] == "processed"
 
     @pytest.mark.parametrize("fault", ["webhook_duplicate", "webhook_reorder"])
     def test_doubled_and_disordered_events_come_to_the_same(
@@ -136,7 +136,7 @@ class TestDeliveries:
 @pytest.mark.owasp(line="API2")
 class TestSignature:
     def test_without_the_right_signature_nothing_is_stored(
-        self, api: httpx.Client, payment: dict[str, Any], store: Store
+        self, api: httpx.Client, payment: Json, store: Store
     ) -> None:
         body = event_body("payment.captured", payment=gateway_payment(payment["orderId"]))
         good = signature_of(body)
@@ -160,7 +160,7 @@ class TestSignature:
         assert status(api, payment)["status"] == "pending"
 
     def test_the_signature_is_over_the_bytes_as_they_came(
-        self, api: httpx.Client, payment: dict[str, Any]
+        self, api: httpx.Client, payment: Json
     ) -> None:
         entity = gateway_payment(payment["orderId"], description="caf\u00e9 \u20b9 \\u20b9 </x>")
         document = json.loads(event_body("payment.captured", payment=entity))
@@ -171,7 +171,7 @@ class TestSignature:
         assert status(api, payment)["status"] == "success"
 
     def test_a_body_of_another_secret_is_refused_and_of_the_previous_taken(
-        self, api: httpx.Client, payment: dict[str, Any]
+        self, api: httpx.Client, payment: Json
     ) -> None:
         entity = gateway_payment(payment["orderId"])
         answer = send_event(api, "payment.captured", secret="whsec_nobodys", payment=entity)
@@ -182,7 +182,7 @@ class TestSignature:
         assert status(api, payment)["status"] == "success"
 
     def test_an_event_may_be_larger_than_other_bodies(
-        self, api: httpx.Client, payment: dict[str, Any]
+        self, api: httpx.Client, payment: Json
     ) -> None:
         large = gateway_payment(payment["orderId"], notes={"n": "x" * 300_000})
         assert send_event(api, "payment.captured", payment=large).status_code == 200
@@ -197,14 +197,14 @@ class TestSignature:
             b"X-Razorpay-Signature": signature_of(body).encode(),
             b"X-Razorpay-Event-Id": event_id.encode(),
         }
-        answer = api.post(WEBHOOK_PATH, content=body, headers=headers)  # type: ignore[arg-type]
+        answer = api.post(WEBHOOK_PATH, content=body, headers=headers)
         assert_problem(answer, 400)
 
 
 @pytest.mark.owasp(line="API6")
 class TestOnce:
     def test_an_event_is_marked_for_a_day_once_it_is_processed(
-        self, api: httpx.Client, payment: dict[str, Any], redis_client: Redis
+        self, api: httpx.Client, payment: Json, redis_client: Redis
     ) -> None:
         event_id = unique("evt_")
         entity = gateway_payment(payment["orderId"])
@@ -216,7 +216,7 @@ class TestOnce:
         self,
         api: httpx.Client,
         user: Actor,
-        payment: dict[str, Any],
+        payment: Json,
         store: Store,
         redis_client: Redis,
         with_mark: bool,
@@ -231,7 +231,7 @@ class TestOnce:
         assert len(user.seen(payment["referenceId"])["history"]) == 2
 
     def test_the_same_body_under_a_new_id_is_a_replay(
-        self, api: httpx.Client, user: Actor, payment: dict[str, Any], store: Store
+        self, api: httpx.Client, user: Actor, payment: Json, store: Store
     ) -> None:
         body = event_body("payment.captured", payment=gateway_payment(payment["orderId"]))
         before = store.webhook_events.count_documents({})
@@ -241,7 +241,7 @@ class TestOnce:
         assert len(user.seen(payment["referenceId"])["history"]) == 2
 
     def test_an_event_without_an_id_is_known_by_its_body(
-        self, api: httpx.Client, user: Actor, payment: dict[str, Any], store: Store
+        self, api: httpx.Client, user: Actor, payment: Json, store: Store
     ) -> None:
         body = event_body("payment.captured", payment=gateway_payment(payment["orderId"]))
         before = store.webhook_events.count_documents({})
@@ -252,7 +252,7 @@ class TestOnce:
         assert len(user.seen(payment["referenceId"])["history"]) == 2
 
     def test_thirty_deliveries_at_once_make_one_step(
-        self, api_server: Api, user: Actor, payment: dict[str, Any], store: Store
+        self, api_server: Api, user: Actor, payment: Json, store: Store
     ) -> None:
         entity = gateway_payment(payment["orderId"])
         captured = event_body("payment.captured", payment=entity)
@@ -266,10 +266,7 @@ class TestOnce:
                         client.post(
                             api_server.url + WEBHOOK_PATH,
                             content=body,
-                            headers={
-                                "X-Razorpay-Signature": signature_of(body),
-                                "X-Razorpay-Event-Id": event_id,
-                            },
+                            headers=event_headers(body, event_id),
                         )
                         for body, event_id in list(zip((captured, paid), ids, strict=True)) * 15
                     )
@@ -277,7 +274,7 @@ class TestOnce:
 
         assert {answer.status_code for answer in asyncio.run(deliver())} == {200}
         for event_id in ids:
-            eventually(lambda event_id=event_id: stored(store, event_id)["status"] == "processed")
+            eventually(partial(is_processed, store, event_id))
             assert store.webhook_events.count_documents({"eventId": event_id}) == 1
         assert [s["status"] for s in user.seen(payment["referenceId"])["history"]] == [
             "pending",
@@ -292,7 +289,7 @@ class TestInbox:
         event_id = unique("evt_")
         answer = send_event(api, "invoice.expired", event_id=event_id, invoice={"id": unique()})
         assert answer.status_code == 200
-        row = stored(store, event_id)
+        row = event_row(store, event_id)
         assert (row["event"], row["status"]) == ("invoice.expired", "ignored")
 
     @pytest.mark.parametrize(
@@ -318,7 +315,7 @@ class TestInbox:
         document = {"event": "payment.captured", "payload": payload, "salt": unique()}
         answer = send_event(api, body=json.dumps(document).encode(), event_id=event_id)
         assert answer.status_code == 200
-        row = stored(store, event_id)
+        row = event_row(store, event_id)
         assert row["status"] == "parked"
         assert row["error"]
 
@@ -332,7 +329,7 @@ class TestInbox:
         event_id = unique("evt_")
         body = start + unique().encode()
         assert send_event(api, body=body, event_id=event_id).status_code == 200
-        row = stored(store, event_id)
+        row = event_row(store, event_id)
         assert row["body"] == body
         assert row["status"] in ("parked", "ignored")
 
@@ -346,7 +343,7 @@ class TestInbox:
             entity = gateway_payment(order["id"])
             answer = send_event(api, "payment.captured", event_id=event_id, payment=entity)
             assert answer.status_code == 200
-            row = stored(store, event_id)
+            row = event_row(store, event_id)
             assert row["status"] == "ignored", row.get("error")
 
     def test_a_payment_without_an_order_is_not_ours(self, api: httpx.Client, store: Store) -> None:
@@ -354,7 +351,7 @@ class TestInbox:
         entity = {**gateway_payment("order_x"), "order_id": None}
         answer = send_event(api, "payment.captured", event_id=event_id, payment=entity)
         assert answer.status_code == 200
-        assert stored(store, event_id)["status"] == "ignored"
+        assert event_row(store, event_id)["status"] == "ignored"
 
     def test_a_webhook_may_come_before_the_order_is_attached(
         self, user: Actor, sandbox: Sandbox, store: Store
@@ -373,7 +370,7 @@ class TestInbox:
         user: Actor,
         sandbox: Sandbox,
         store: Store,
-        start_worker: Callable[..., Worker],
+        start_worker: StartWorker,
     ) -> None:
         payment = user.new_payment()
         forget_order(store, payment)
@@ -386,13 +383,13 @@ class TestInbox:
             payment=gateway_payment(payment["orderId"]),
         )
         assert answer.status_code == 200
-        row = stored(store, event_id)
+        row = event_row(store, event_id)
         assert (row["status"], row["attempts"]) == ("pending", 1)
         assert "GatewayUnknown" in row["error"]
         assert status(user.client, payment)["status"] == "pending"
         worker = start_worker()
         eventually(lambda: status(user.client, payment)["status"] == "success", timeout=20)
-        eventually(lambda: stored(store, event_id)["status"] == "processed")
+        eventually(lambda: is_processed(store, event_id))
         worker.stop()
         assert worker.exit_code == 0
 
@@ -407,19 +404,17 @@ class TestInbox:
         answer = send_event(user.client, "payment.captured", event_id=event_id, payment=entity)
         assert answer.status_code == 200
         assert answer.elapsed.total_seconds() < 3.5
-        assert stored(store, event_id)["status"] == "pending"
+        assert event_row(store, event_id)["status"] == "pending"
 
 
-def forget_order(store: Store, payment: dict[str, Any]) -> None:
-    """Bring a payment back to before its third phase."""
+def forget_order(store: Store, payment: Json) -> None:
+    """Take the order off a payment, as if the process had died before it was attached."""
     where = {"referenceId": payment["referenceId"]}
     store.payments.update_one(where, {"$unset": {"orderId": "", "razorpayOrderId": ""}})
 
 
 class TestOrder:
-    def test_a_late_failure_does_not_undo_success(
-        self, user: Actor, payment: dict[str, Any]
-    ) -> None:
+    def test_a_late_failure_does_not_undo_success(self, user: Actor, payment: Json) -> None:
         order = payment["orderId"]
         send_event(user.client, "payment.captured", payment=gateway_payment(order))
         before = user.seen(payment["referenceId"])
@@ -431,7 +426,7 @@ class TestOrder:
         )
         assert user.seen(payment["referenceId"]) == before
 
-    def test_a_success_after_a_failure_counts(self, user: Actor, payment: dict[str, Any]) -> None:
+    def test_a_success_after_a_failure_counts(self, user: Actor, payment: Json) -> None:
         order = payment["orderId"]
         send_event(user.client, "payment.failed", payment=failed_payment(order))
         assert status(user.client, payment)["status"] == "failed"
@@ -442,9 +437,7 @@ class TestOrder:
         assert seen["razorpayPaymentId"] == captured["id"]
         assert [s["status"] for s in seen["history"]] == ["pending", "failed", "success"]
 
-    def test_an_authorization_alone_is_no_success(
-        self, user: Actor, payment: dict[str, Any]
-    ) -> None:
+    def test_an_authorization_alone_is_no_success(self, user: Actor, payment: Json) -> None:
         entity = gateway_payment(payment["orderId"], status="authorized", captured=False)
         send_event(user.client, "payment.authorized", payment=entity)
         seen = user.seen(payment["referenceId"])
@@ -463,36 +456,34 @@ class TestOrder:
     def test_what_does_not_fit_is_recorded_and_changes_nothing(
         self,
         user: Actor,
-        payment: dict[str, Any],
+        payment: Json,
         store: Store,
-        changes: dict[str, Any],
+        changes: Json,
         reason: str,
     ) -> None:
         event_id = unique("evt_")
         entity = gateway_payment(payment["orderId"], **changes)
         answer = send_event(user.client, "payment.captured", event_id=event_id, payment=entity)
         assert answer.status_code == 200
-        row = store.payments.find_one({"referenceId": payment["referenceId"]})
-        assert row is not None
+        row = row_of(store.payments, referenceId=payment["referenceId"])
         assert (row["status"], len(row["history"])) == ("pending", 1)
         (mismatch,) = row["mismatches"]
         assert (mismatch["reason"], mismatch["eventId"]) == (reason, event_id)
         assert mismatch["paymentId"] == entity["id"]
-        assert stored(store, event_id)["outcome"] == "mismatch"
+        assert event_row(store, event_id)["outcome"] == "mismatch"
 
     def test_money_that_comes_twice_is_recorded(
-        self, user: Actor, payment: dict[str, Any], store: Store
+        self, user: Actor, payment: Json, store: Store
     ) -> None:
         first, second = (gateway_payment(payment["orderId"]) for _ in range(2))
         for entity in (first, second):
             send_event(user.client, "payment.captured", payment=entity)
-        row = store.payments.find_one({"referenceId": payment["referenceId"]})
-        assert row is not None
+        row = row_of(store.payments, referenceId=payment["referenceId"])
         assert row["razorpayPaymentId"] == first["id"]
         (mismatch,) = row["mismatches"]
         assert (mismatch["reason"], mismatch["paymentId"]) == ("second_payment", second["id"])
 
-    def test_a_webhook_drops_the_cached_history(self, user: Actor, payment: dict[str, Any]) -> None:
+    def test_a_webhook_drops_the_cached_history(self, user: Actor, payment: Json) -> None:
         assert user.history().json()[0]["status"] == "pending"
         send_event(user.client, "payment.failed", payment=failed_payment(payment["orderId"]))
         assert user.history().json()[0]["status"] == "failed"
@@ -501,9 +492,7 @@ class TestOrder:
 
 
 @pytest.mark.owasp(line="API2")
-def test_a_webhook_needs_no_token_and_a_token_is_no_signature(
-    admin: Actor, payment: dict[str, Any]
-) -> None:
+def test_a_webhook_needs_no_token_and_a_token_is_no_signature(admin: Actor, payment: Json) -> None:
     body = event_body("payment.captured", payment=gateway_payment(payment["orderId"]))
     answer = admin.call("POST", WEBHOOK_PATH, content=body)
     assert_problem(answer, 401, code="invalid_signature")

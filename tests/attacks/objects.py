@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from tests.actors import PAYMENTS, USERS, Actor
-from tests.attacks.prizes import ADMIN, INBOX, REPORTS, Prize
+from tests.actors import ADMIN, EVENTS, PAYMENTS, REPORTS, USERS, Actor
+from tests.attacks.pairs import OwnedObjects
 from tests.factories import payment_body, unique
 from tests.stack import WEBHOOK_PATH
 
-Ask = Callable[[Actor, Prize], httpx.Response]
+Ask = Callable[[Actor, OwnedObjects], httpx.Response]
 
 
 class Row(NamedTuple):
@@ -24,37 +24,39 @@ class Row(NamedTuple):
     """Whether who is refused must not learn that the object is there."""
 
 
-def ask(method: str, path: str, json: Callable[[Prize], Any] | None = None, **options: Any) -> Ask:
-    def aimed(attacker: Actor, prize: Prize) -> httpx.Response:
-        body = {} if json is None else {"json": json(prize)}
-        params = options.get("params", lambda _: None)(prize)
-        headers = options.get("headers", lambda _: {})(prize)
-        where = path.format(**vars(prize), mine=attacker.id)
+def ask(
+    method: str, path: str, json: Callable[[OwnedObjects], Any] | None = None, **options: Any
+) -> Ask:
+    def aimed(attacker: Actor, owned: OwnedObjects) -> httpx.Response:
+        body = {} if json is None else {"json": json(owned)}
+        params = options.get("params", lambda _: None)(owned)
+        headers = options.get("headers", lambda _: {})(owned)
+        where = path.format(**vars(owned), mine=attacker.id)
         return attacker.call(method, where, params=params, headers=headers, **body)
 
     return aimed
 
 
-def link_of_another_file(attacker: Actor, prize: Prize) -> httpx.Response:
-    """A good signature, of a file of the attacker's own choice."""
+def link_of_another_file(attacker: Actor, owned: OwnedObjects) -> httpx.Response:
+    """Ask for another person's file without the signature that its link has."""
     return attacker.call(
         "GET",
-        f"/v1/api/files/{prize.file_name}",
+        f"/v1/api/files/{owned.file_name}",
         params={"expires": 9_999_999_999, "signature": "0" * 64},
     )
 
 
-def proof(prize: Prize) -> dict[str, str]:
+def proof(owned: OwnedObjects) -> dict[str, str]:
     return {
-        "referenceId": prize.reference_id,
-        "razorpayOrderId": prize.order_id,
-        "razorpayPaymentId": prize.payment_id,
+        "referenceId": owned.reference_id,
+        "razorpayOrderId": owned.order_id,
+        "razorpayPaymentId": owned.payment_id,
         "razorpaySignature": "0" * 64,
     }
 
 
-def refund(prize: Prize) -> dict[str, Any]:
-    return {"amount": 100, "idempotencyKey": prize.idempotency_key}
+def refund(owned: OwnedObjects) -> dict[str, Any]:
+    return {"amount": 100, "idempotencyKey": owned.idempotency_key}
 
 
 TABLE = [
@@ -229,13 +231,13 @@ TABLE = [
     Row(
         "GET /v1/api/webhooks/events/{event_id}",
         "event_id",
-        ask("GET", f"{INBOX}/{{event_id}}"),
+        ask("GET", f"{EVENTS}/{{event_id}}"),
         "403 403 403 200",
     ),
     Row(
         "POST /v1/api/webhooks/events/{event_id}/replay",
         "event_id",
-        ask("POST", f"{INBOX}/{{event_id}}/replay"),
+        ask("POST", f"{EVENTS}/{{event_id}}/replay"),
         "403 403 403 200",
     ),
     Row(

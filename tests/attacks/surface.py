@@ -7,6 +7,7 @@ from litestar import Litestar
 
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Role
+from tests.aliases import Json
 from tests.house.routes import routes
 
 # What the gateway sends: signed, and it grows without asking us.
@@ -22,7 +23,7 @@ class Field(NamedTuple):
 
     @property
     def choices(self) -> list[Mapping[str, Any]]:
-        return self.schema.get("anyOf", [self.schema])
+        return list(self.schema.get("anyOf", [self.schema]))
 
     def takes(self, kind: str) -> bool:
         return any(choice.get("type") == kind for choice in self.choices)
@@ -47,7 +48,7 @@ class Operation(NamedTuple):
 
 
 def operations(document: Mapping[str, Any], application: Litestar) -> Iterator[Operation]:
-    """Every documented operation, with what its guards say of it."""
+    """Yield every documented operation, with the roles that its guards admit."""
     guarded = {found.name: found.handler.resolve_guards() for found in routes(application)}
     for path, item in document["paths"].items():
         for method, described in item.items():
@@ -79,7 +80,8 @@ def _fields(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[
 
 def _deep(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" in schema:
-        return document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        found: Json = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return found
     if "anyOf" in schema:
         return {**schema, "anyOf": [_deep(document, choice) for choice in schema["anyOf"]]}
     return schema

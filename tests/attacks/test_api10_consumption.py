@@ -5,20 +5,21 @@ That amounts, orders and payments are compared with our own records is tried in 
 """
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from kernapay.security.principal import Role
-from tests.actors import Actor, send_event
+from tests.actors import EVENTS, Actor, send_event
+from tests.aliases import Store
 from tests.attacks.hostile import OPERATORS, TEXTS
-from tests.attacks.prizes import INBOX, Pair, Store
-from tests.conftest import InProcess
+from tests.attacks.pairs import Pair
+from tests.databases import row_of
 from tests.factories import gateway_payment, payment_body, unique
-from tests.stack import Api
+from tests.http_server import HttpServer, Response
+from tests.in_process import InProcess
+from tests.stack import Api, bearer
 
 pytestmark = pytest.mark.owasp(line="API10")
 
@@ -30,7 +31,7 @@ def encoded(document: Any) -> bytes:
 
 
 def captured(payment: Mapping[str, Any]) -> bytes:
-    """The event; a text in it may be what UTF-8 cannot hold."""
+    """Return the event; a text in it may be what UTF-8 cannot hold."""
     return encoded({"event": "payment.captured", "payload": {"payment": {"entity": payment}}})
 
 
@@ -41,16 +42,16 @@ def test_no_field_of_an_event_is_believed_or_run(
     user = pairs[Role.USER].owner
     order = user.new_payment()
     sound = gateway_payment(order["orderId"], status="created", captured=False)
-    before = store.payments.find_one({"referenceId": order["referenceId"]})
+    before = row_of(store.payments, referenceId=order["referenceId"])
     for name in (*sound, "$set", "__proto__", "acquirer_data", "card", "error_reason"):
         for value in ODD:
             if (name, value) == ("captured", True):
                 continue  # nothing odd about that: it would be paid
             answer = send_event(api_server.client, body=captured({**sound, name: value}))
             assert answer.status_code == 200, f"{name} {value!r}: {answer.text}"
-    after = store.payments.find_one({"referenceId": order["referenceId"]})
-    for kept in ("status", "amount", "currency", "userId", "orderId", "refunds", "paidAt"):
-        assert (after or {}).get(kept) == (before or {}).get(kept), kept
+    after = row_of(store.payments, referenceId=order["referenceId"])
+    for field in ("status", "amount", "currency", "userId", "orderId", "refunds", "paidAt"):
+        assert after.get(field) == before.get(field), field
     shown = user.seen(order["referenceId"])
     assert shown["status"] == "pending"
     assert {step["status"] for step in shown["history"]} == {"pending"}
@@ -79,7 +80,7 @@ def test_the_name_of_an_event_alone_proves_nothing(
     order = user.new_payment()
     payment = gateway_payment(order["orderId"], **entity)
     assert send_event(api_server.client, event, payment=payment).status_code == 200
-    row = store.payments.find_one({"referenceId": order["referenceId"]}) or {}
+    row = row_of(store.payments, referenceId=order["referenceId"])
     assert (row["status"], len(row["history"])) == ("pending", 1)
     assert [each["reason"] for each in row["mismatches"]] == ["status"]
 
@@ -122,53 +123,18 @@ def test_an_event_of_any_form_can_be_looked_at(pairs: Mapping[Role, Pair], api_s
     for body in bodies:
         event_id = unique("evt_")
         assert send_event(api_server.client, body=body, event_id=event_id).status_code == 200
-        shown = admin.call("GET", f"{INBOX}/{event_id}")
+        shown = admin.call("GET", f"{EVENTS}/{event_id}")
         # The same bytes under another id are a repeat, and not stored again.
         assert shown.status_code in (200, 404), f"{body!r}: {shown.text}"
         assert shown.headers["content-type"].endswith("json")
-    assert admin.call("GET", INBOX, params={"count": 100}).status_code == 200
-
-
-class Gateway:
-    """A gateway that was taken over: it answers every call as the test says."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 200, b"{}"
-        self.called = 0
-        gateway = self
-
-        class Answer(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = 65_536
-
-            def do_GET(self) -> None:
-                self.rfile.read(int(self.headers.get("content-length", 0)))
-                gateway.called += 1
-                self.send_response(gateway.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Location", "http://127.0.0.1:9/")
-                self.send_header("Content-Length", str(len(gateway.body)))
-                self.end_headers()
-                self.wfile.write(gateway.body)
-
-            do_POST = do_PATCH = do_GET
-
-            def log_message(self, *_: Any) -> None:
-                """Not of interest."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.server.daemon_threads = True  # the service keeps its connections
+    assert admin.call("GET", EVENTS, params={"count": 100}).status_code == 200
 
 
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    gateway = Gateway()
-    thread = threading.Thread(target=gateway.server.serve_forever, args=(0.05,))
-    thread.start()
-    yield gateway
-    gateway.server.shutdown()
-    thread.join()
-    gateway.server.server_close()
+def gateway() -> Iterator[HttpServer]:
+    """A gateway that was taken over: it answers every call as the test says."""
+    with HttpServer() as server:
+        yield server
 
 
 def order_like(**changes: Any) -> bytes:
@@ -201,18 +167,16 @@ ANSWERS = [
 
 @pytest.mark.anyio
 async def test_whatever_the_gateway_answers_the_client_gets_a_refusal(
-    in_process: InProcess, gateway: Gateway, user: Actor
+    in_process: InProcess, gateway: HttpServer, user: Actor
 ) -> None:
-    headers = {"Authorization": f"Bearer {user.token}"}
-    url = f"http://127.0.0.1:{gateway.server.server_port}"
-    async with in_process(razorpay_base_url=url, razorpay_timeout="2s") as client:
+    elsewhere = {"Content-Type": "application/json", "Location": "http://127.0.0.1:9/"}
+    async with in_process(razorpay_base_url=gateway.url, razorpay_timeout="2s") as client:
+        client.headers.update(bearer(user.token))
         for status, body in ANSWERS:
-            gateway.status, gateway.body = status, body
-            answer = await client.post(
-                "/v1/api/payments/create", json=payment_body(), headers=headers
-            )
+            gateway.response = Response(status, body, elsewhere)
+            answer = await client.post("/v1/api/payments/create", json=payment_body())
             place = f"{status} {body[:60]!r}: {answer.text}"
             assert answer.status_code in (409, 502, 503), place
             assert answer.json()["code"].startswith("gateway_"), place
             assert "script" not in answer.text, place
-    assert gateway.called >= len(ANSWERS)
+    assert len(gateway.requests) >= len(ANSWERS)

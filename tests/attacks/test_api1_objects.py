@@ -12,8 +12,9 @@ import pytest
 
 from kernapay.security.principal import Role
 from tests.actors import PAYMENTS, USERS
+from tests.aliases import Store
 from tests.attacks.objects import TABLE, Row
-from tests.attacks.prizes import Pair, Store, rows_of
+from tests.attacks.pairs import Pair, rows_of
 from tests.attacks.surface import Operation
 
 pytestmark = pytest.mark.owasp(line="API1")
@@ -32,8 +33,8 @@ def test_every_parameter_that_names_an_object_stands_in_the_table(surface: list[
     assert {(row.route, name) for row in TABLE for name in row.names.split()} == named
 
 
-def said(answer: httpx.Response) -> tuple[int, Any]:
-    """The answer but for what differs from request to request."""
+def comparable(answer: httpx.Response) -> tuple[int, Any]:
+    """Return the answer without what differs from request to request."""
     if not answer.headers["content-type"].endswith("json"):
         return answer.status_code, answer.content
     document = answer.json()
@@ -49,31 +50,31 @@ def test_the_second_of_a_role_gets_what_the_design_gives_and_no_more(
     pairs: Mapping[Role, Pair], store: Store, row: Row
 ) -> None:
     for (role, pair), status in zip(pairs.items(), map(int, row.answers.split()), strict=True):
-        before = rows_of(pair.prize, store)
-        assert None not in before.values(), "the prize is there"
-        answer = row.ask(pair.attacker, pair.prize)
+        before = rows_of(pair.owned, store)
+        assert None not in before.values(), "the owned is there"
+        answer = row.ask(pair.attacker, pair.owned)
         assert answer.status_code == status, f"{role}: {answer.text}"
         if role is Role.ADMIN and (answer.is_success or status == 409):
             continue
-        assert rows_of(pair.prize, store) == before, role
+        assert rows_of(pair.owned, store) == before, role
         if row.hidden and not answer.is_success:
-            missed = row.ask(pair.attacker, pair.prize.nothing())
-            assert said(missed) == said(answer), f"{role} can tell that it exists"
+            missed = row.ask(pair.attacker, pair.owned.nothing())
+            assert comparable(missed) == comparable(answer), f"{role} can tell that it exists"
 
 
 @pytest.mark.parametrize("role", list(Role))
 def test_lists_of_ones_own_hold_nobody_elses(pairs: Mapping[Role, Pair], role: Role) -> None:
     """However the list is asked for: with foreign ids as a place to go on from, or beside the path."""
     pair = pairs[role]
-    theirs = {pair.prize.user_id, pair.prize.reference_id, pair.prize.session_id, pair.owner.email}
-    aside = {"userId": pair.prize.user_id, "user_id": pair.prize.user_id, "_id": pair.prize.user_id}
+    theirs = {pair.owned.user_id, pair.owned.reference_id, pair.owned.session_id, pair.owner.email}
+    aside = {"userId": pair.owned.user_id, "user_id": pair.owned.user_id, "_id": pair.owned.user_id}
     for path in (
         f"{USERS}/profile",
         f"{USERS}/sessions",
         f"{PAYMENTS}/history/{pair.attacker.id}",
         f"{PAYMENTS}/received",
     ):
-        for params in (aside, {"cursor": pair.prize.reference_id}):
+        for params in (aside, {"cursor": pair.owned.reference_id}):
             answer = pair.attacker.call("GET", path, params=params)
             assert answer.status_code in (200, 403), answer.text
             assert [each for each in theirs if each in answer.text] == [], path

@@ -18,12 +18,13 @@ from jose import jwk, jwt
 
 from kernapay.security.principal import Role
 from tests.actors import PAYMENTS, USERS, Actor, send_event
-from tests.api.test_tokens import claims_of, encoded, signed
-from tests.attacks.prizes import Pair, Store, fingerprints
+from tests.aliases import Store
+from tests.attacks.pairs import Pair, fingerprints
 from tests.attacks.surface import Operation
 from tests.attacks.wire import Headers, Wire
 from tests.factories import PASSWORD, gateway_payment, signature_of
-from tests.stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Api
+from tests.stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET, Api, bearer
+from tests.tokens import claims_of, encoded, signed
 
 pytestmark = pytest.mark.owasp(line="API2")
 
@@ -36,7 +37,7 @@ class Try(NamedTuple):
 
 @cache
 def a_strangers_keys() -> tuple[str, str]:
-    """Of their own making: the private one, and the public one that goes with it."""
+    """Return a private key that is not ours, and its public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -53,7 +54,7 @@ def mac(secret: str, text: str) -> str:
 
 
 def with_head(token: str, key: str, **head: Any) -> str:
-    """The token's own claims under another head, signed as HS256 with this key."""
+    """Return the token's own claims under another header, signed as HS256 with this key."""
     signed_part = f"{encoded({'alg': 'HS256', 'typ': 'JWT', **head})}.{token.split('.')[1]}"
     return f"{signed_part}.{mac(key, signed_part)}"
 
@@ -124,7 +125,7 @@ def signed_by_others(token: str) -> Iterator[tuple[str, str]]:
 
 
 def forgeries(pair: Pair, refresh_token: str) -> Iterator[Try]:
-    """All that is no token for this person, or not where a token belongs."""
+    """Yield all that is no token of this person, or is not where a token belongs."""
     token = pair.owner.token
     for what, forged in (*unsigned_tokens(token), *signed_by_others(token)):
         yield Try(what, [("Authorization", f"Bearer {forged}")])
@@ -133,9 +134,9 @@ def forgeries(pair: Pair, refresh_token: str) -> Iterator[Try]:
         "the password": PASSWORD,
         "the session's id": claims_of(token)["sid"],
         "the account's id": pair.owner.id,
-        "a reference": pair.prize.reference_id,
-        "an idempotency key": pair.prize.idempotency_key,
-        "an API key's id": pair.prize.key_id,
+        "a reference": pair.owned.reference_id,
+        "an idempotency key": pair.owned.idempotency_key,
+        "an API key's id": pair.owned.key_id,
         "an API key without its end": "kp_test_" + "0" * 43,
         "an API key of nobody": "kp_live_" + "A" * 49,
         "a code": "000000",
@@ -170,8 +171,8 @@ def test_no_guarded_route_takes_anything_but_the_token(
 ) -> None:
     tries = {}
     for role, pair in pairs.items():
-        body = {"email": pair.owner.email, "password": PASSWORD}
-        signed_in = api_server.client.post(f"{USERS}/login", json=body).json()
+        login = {"email": pair.owner.email, "password": PASSWORD}
+        signed_in = api_server.client.post(f"{USERS}/login", json=login).json()
         tries[role] = list(forgeries(pair, signed_in["refreshToken"]))
     before = fingerprints(store)
     tried = 0
@@ -180,7 +181,7 @@ def test_no_guarded_route_takes_anything_but_the_token(
             if operation.role is None:
                 continue
             pair = pairs[operation.role]
-            path = operation.path.format(**vars(pair.prize))
+            path = operation.path.format(**vars(pair.owned))
             body = json.dumps(operation.body).encode() if operation.body is not None else b""
             headers = [("Content-Type", "application/json")] if body else []
             for each in tries[operation.role]:
@@ -204,23 +205,23 @@ def hexmac(secret: str) -> Callable[[str], str]:
 def test_a_checkout_signature_is_made_with_the_gateways_secret_only(
     pairs: Mapping[Role, Pair], api_server: Api, secret: str
 ) -> None:
-    prize = pairs[Role.USER].prize
-    proof = f"{prize.order_id}|{prize.payment_id}"
+    owned = pairs[Role.USER].owned
+    proof = f"{owned.order_id}|{owned.payment_id}"
     tries = [hexmac(secret)(proof)]
     # The right secret over another message, or the right message in another writing.
     for text in (
-        f"{prize.payment_id}|{prize.order_id}",
-        prize.order_id,
-        prize.payment_id,
+        f"{owned.payment_id}|{owned.order_id}",
+        owned.order_id,
+        owned.payment_id,
         proof + " ",
     ):
         tries.append(hexmac(KEY_SECRET)(text))
     good = hexmac(KEY_SECRET)(proof)
     tries += [good.upper(), good + "0", good[:-1], base64.b64encode(bytes.fromhex(good)).decode()]
     body = {
-        "referenceId": prize.reference_id,
-        "razorpayOrderId": prize.order_id,
-        "razorpayPaymentId": prize.payment_id,
+        "referenceId": owned.reference_id,
+        "razorpayOrderId": owned.order_id,
+        "razorpayPaymentId": owned.payment_id,
     }
     for signature in tries:
         answer = api_server.client.post(
@@ -245,9 +246,9 @@ def test_an_event_is_signed_with_the_webhooks_secret_only(
 def test_a_link_is_signed_with_a_key_of_its_own(
     pairs: Mapping[Role, Pair], api_server: Api, secret: str
 ) -> None:
-    name = pairs[Role.USER].prize.file_name
+    name = pairs[Role.USER].owned.file_name
     for text in (f"{name}\n9999999999", name, f"{name}9999999999"):
-        params = {"expires": 9_999_999_999, "signature": hexmac(secret)(text)}
+        params = {"expires": "9999999999", "signature": hexmac(secret)(text)}
         answer = api_server.client.get(f"/v1/api/files/{name}", params=params)
         assert (answer.status_code, answer.json()["code"]) == (403, "link_refused")
 
@@ -258,8 +259,7 @@ def test_a_token_of_one_person_is_of_no_use_to_another(pairs: Mapping[Role, Pair
     for mine, theirs in ((first.token, second.token), (second.token, first.token)):
         a, b = mine.split("."), theirs.split(".")
         for mixed in ((a[0], b[1], a[2]), (b[0], b[1], a[2]), (a[0], a[1], b[2])):
-            headers = {"Authorization": f"Bearer {'.'.join(mixed)}"}
-            answer = first.client.get(f"{USERS}/profile", headers=headers)
+            answer = first.client.get(f"{USERS}/profile", headers=bearer(".".join(mixed)))
             assert answer.status_code == 401
     crossed = {**claims_of(first.token), "sid": claims_of(second.token)["sid"]}
     thief = Actor(first.client, {"_id": first.id, "email": first.email}, PASSWORD, signed(crossed))

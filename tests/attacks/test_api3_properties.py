@@ -5,22 +5,19 @@ of every answer.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-import mongoengine
 import pytest
-from mongoengine.base import BaseDocument
 
 from kernapay.security.principal import Role
-from kernapay.storage.mongo import Record
 from tests.actors import USERS, assert_problem
-from tests.attacks.prizes import Pair, Store, fingerprints
+from tests.aliases import Json, Store
+from tests.attacks.pairs import Pair, fingerprints
 from tests.attacks.surface import WEBHOOK, Operation
 from tests.attacks.wire import Wire
-from tests.house.test_roles import CALLERS, TABLE, World, world
+from tests.databases import row_of
+from tests.house.documents import every_document
+from tests.house.roles import CALLERS, TABLE, World
 from tests.stack import JWT_SECRET, KEY_SECRET, WEBHOOK_SECRET, Api
-
-__all__ = ["world"]
 
 pytestmark = pytest.mark.owasp(line="API3")
 
@@ -48,37 +45,30 @@ TO_THEIR_OWNER = {
 
 
 def stored_names() -> set[str]:
-    """Every field of every document."""
-    models: list[type[BaseDocument]] = [Record, mongoengine.EmbeddedDocument]
-    names: set[str] = set()
-    while models:
-        model = models.pop()
-        models.extend(model.__subclasses__())
-        if model.__module__.startswith("kernapay."):
-            names |= {field.db_field for field in model._fields.values()}
-    return names
+    """Return every field of every document."""
+    return {field.db_field for model in every_document() for field in model._fields.values()}
 
 
-def answered_names(document: Mapping[str, Any]) -> set[str]:
+def answered_names(document: Json) -> set[str]:
     schemas = document["components"]["schemas"].values()
     return {name for schema in schemas for name in schema.get("properties", ())}
 
 
 def test_no_body_takes_a_property_that_is_not_on_its_form(
     surface: list[Operation],
-    document: Mapping[str, Any],
+    served_document: Json,
     pairs: Mapping[Role, Pair],
     store: Store,
     api_server: Api,
 ) -> None:
-    privileged = stored_names() | answered_names(document) | INVENTED
+    privileged = stored_names() | answered_names(served_document) | INVENTED
     assert len(privileged) > 100, "the fields were not found"
     attacked = 0
     for operation in surface:
         if operation.body is None or operation.name == WEBHOOK:
             continue
         pair = pairs[operation.role or Role.USER]
-        path = operation.path.format(**vars(pair.prize))
+        path = operation.path.format(**vars(pair.owned))
         before = fingerprints(store)
         with Wire(api_server.port, pair.owner.token) as wire:
             for name in sorted(privileged - {field.name for field in operation.fields}):
@@ -96,7 +86,7 @@ def test_a_property_beside_the_body_changes_nothing(
     """In the query, in a header, in a cookie, in a form: nothing but the JSON body is read."""
     pair = pairs[Role.USER]
     smuggled = {"type": "ADMIN", "status": "INACTIVE", "isEmailVerified": "true", "_id": "0" * 24}
-    before = store.users.find_one({"email": pair.owner.email})
+    before = row_of(store.users, email=pair.owner.email)
     headers = {f"X-{name.strip('_')}": value for name, value in smuggled.items()}
     cookies = "; ".join(f"{name}={value}" for name, value in smuggled.items())
     for options in (
@@ -107,7 +97,7 @@ def test_a_property_beside_the_body_changes_nothing(
         assert answer.status_code == 200, answer.text
         assert answer.json() == {**pair.owner.profile().json(), "type": "USER"}
     assert_problem(pair.owner.call("PUT", f"{USERS}/update", data=smuggled), 400)
-    after = store.users.find_one({"email": pair.owner.email})
+    after = row_of(store.users, email=pair.owner.email)
     named = {"name": "Asha", "nameFolded": "asha", "updatedAt": 0}
     assert {**before, **named} == {**after, "updatedAt": 0}
 
@@ -128,7 +118,7 @@ def test_of_a_property_given_twice_none_slips_past_its_check(pairs: Mapping[Role
 
 
 def secrets_of(store: Store) -> dict[str, str]:
-    """Everything stored that nobody may ever see, and what the service itself is secured with."""
+    """Return every stored secret, and the secrets of the service, with where each belongs."""
     found = {JWT_SECRET: "JWT_SECRET", KEY_SECRET: "key secret", WEBHOOK_SECRET: "webhook secret"}
     for collection, names in SECRET_FIELDS.items():
         for row in store[collection].find({}, dict.fromkeys(names, 1)):
@@ -159,13 +149,13 @@ def test_no_answer_to_any_role_holds_a_secret(world: World, store: Store) -> Non
     # The proof in a body of one's own is no secret to who sent it.
     secrets.pop(world.checkout["razorpaySignature"], None)
     for row, caller, answer in sent:
-        told = [what for secret, what in secrets.items() if secret in answer.text]
-        assert told == [], f"{row.route} as {caller}"
+        leaked = [what for secret, what in secrets.items() if secret in answer.text]
+        assert leaked == [], f"{row.route} as {caller}"
         if not answer.headers["content-type"].startswith("application/json"):
             continue
         names = {name.lower() for name in keys_in(answer.json())}
-        told = [name for name in names for word in SECRET_NAMES if word in name]
-        assert told == [], f"{row.route} as {caller}"
+        leaked = [name for name in names for word in SECRET_NAMES if word in name]
+        assert leaked == [], f"{row.route} as {caller}"
         if row.route not in TO_THEIR_OWNER:
             assert not [name for name in names if "token" in name], row.route
 
@@ -183,13 +173,13 @@ def test_nobody_but_an_administrator_reads_addresses_of_others(world: World, sto
 
 
 def test_every_answer_holds_what_the_document_says_and_nothing_else(
-    document: Mapping[str, Any], pairs: Mapping[Role, Pair]
+    served_document: Json, pairs: Mapping[Role, Pair]
 ) -> None:
     def properties(name: str) -> set[str]:
-        return set(document["components"]["schemas"][name]["properties"])
+        return set(served_document["components"]["schemas"][name]["properties"])
 
     pair = pairs[Role.ADMIN]
-    reference = pair.prize.reference_id
+    reference = pair.owned.reference_id
     shown = pair.owner.show(reference).json()
     status = pair.owner.client.get(f"/v1/api/payments/status/{reference}").json()
     (line,) = pair.owner.history().json()

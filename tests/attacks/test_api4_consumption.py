@@ -15,8 +15,9 @@ import pytest
 
 from kernapay.devstack.ports import HOST
 from kernapay.security.principal import Role
-from tests.actors import PAYMENTS, USERS, send_event
-from tests.attacks.prizes import ADMIN, INBOX, Pair
+from tests.actors import ADMIN, EVENTS, PAYMENTS, USERS, send_event
+from tests.aliases import Json
+from tests.attacks.pairs import Pair
 from tests.attacks.surface import WEBHOOK, Operation
 from tests.attacks.wire import JSON, Answer, Wire
 from tests.factories import unique
@@ -45,7 +46,7 @@ def targets(
         for operation in surface:
             pair = pairs[operation.role or Role.USER]
             wire = wires.enter_context(Wire(api_server.port, pair.owner.token))
-            path = operation.path.format(**vars(pair.prize), name=pair.prize.file_name)
+            path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
             found.append((operation, wire, path))
         yield found
 
@@ -130,7 +131,7 @@ def test_no_body_has_room_for_thousands_of_names(
 
 
 def test_every_page_has_a_largest_size(
-    targets: list[tuple[Operation, Wire, str]], document: Mapping[str, Any]
+    targets: list[tuple[Operation, Wire, str]], served_document: Json
 ) -> None:
     huge = (
         "1e9",
@@ -158,13 +159,12 @@ def test_every_page_has_a_largest_size(
                 assert answer.problem["errors"][0]["field"] == field.name
 
 
-def test_every_list_has_pages(surface: list[Operation], document: Mapping[str, Any]) -> None:
-    schemas = document["components"]["schemas"]
+def test_every_list_has_pages(surface: list[Operation], served_document: Json) -> None:
+    schemas = served_document["components"]["schemas"]
     for operation in surface:
-        said = document["paths"][operation.path][operation.method.lower()]["responses"].get(
-            "200", {}
-        )
-        schema = said.get("content", {}).get("application/json", {}).get("schema", {})
+        described = served_document["paths"][operation.path][operation.method.lower()]
+        content = described["responses"].get("200", {}).get("content", {})
+        schema = content.get("application/json", {}).get("schema", {})
         found = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
         lists = found.get("type") == "array" or (
             "total" in found.get("properties", {})  # a page and how many there are
@@ -231,8 +231,8 @@ def test_a_signed_event_may_be_as_deep_as_it_likes(
         event_id = unique("evt_deep_")
         answer = send_event(api_server.client, body=body, event_id=event_id)
         assert (answer.status_code, answer.json()) == (200, {"received": True})
-        assert admin.call("GET", f"{INBOX}/{event_id}").status_code == 200
-        replayed: httpx.Response = admin.call("POST", f"{INBOX}/{event_id}/replay")
+        assert admin.call("GET", f"{EVENTS}/{event_id}").status_code == 200
+        replayed: httpx.Response = admin.call("POST", f"{EVENTS}/{event_id}/replay")
         assert replayed.status_code < 500, replayed.text
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from kernapay.security.principal import Role
-from tests.actors import USERS
-from tests.attacks.prizes import ADMIN, Pair, Store, fingerprints
+from tests.actors import ADMIN, USERS
+from tests.aliases import Store
+from tests.attacks.pairs import Pair, fingerprints
 from tests.attacks.surface import Operation
 from tests.attacks.wire import JSON, Wire
 from tests.stack import Api
@@ -23,7 +24,7 @@ CLOSED = {400, 401, 403, 404, 405, 501}
 
 
 def spellings(path: str) -> Iterator[str]:
-    """The same path to one reader and another path to the next."""
+    """Yield spellings that one program reads as this path, and the next as another one."""
     first, rest = path.split("/", 2)[1:]
     encoded = "".join(f"%{ord(letter):02x}" for letter in rest)
     yield from (
@@ -86,7 +87,7 @@ def closed(surface: list[Operation]) -> list[Operation]:
 def test_no_spelling_of_a_path_gets_past_its_guard(
     closed: list[Operation], pairs: Mapping[Role, Pair], api_server: Api, store: Store
 ) -> None:
-    victim = pairs[Role.ADMIN].prize
+    victim = pairs[Role.ADMIN].owned
     before = fingerprints(store)
     open_to_admins = 0
     for token in (pairs[Role.USER].attacker.token, None):
@@ -110,7 +111,7 @@ def test_no_spelling_of_a_path_gets_past_its_guard(
 def test_no_header_speaks_for_somebody_else(
     closed: list[Operation], pairs: Mapping[Role, Pair], api_server: Api, store: Store
 ) -> None:
-    victim = pairs[Role.ADMIN].prize
+    victim = pairs[Role.ADMIN].owned
     before = fingerprints(store)
     with Wire(api_server.port, pairs[Role.USER].attacker.token) as wire:
         for operation in closed:
@@ -138,7 +139,7 @@ def test_no_method_but_those_of_the_document_does_anything(
     before = fingerprints(store)
     for path, allowed in known.items():
         pair = pairs[Role.ADMIN]
-        target = path.format(**vars(pair.prize), name=pair.prize.file_name)
+        target = path.format(**vars(pair.owned), name=pair.owned.file_name)
         with Wire(api_server.port, pair.owner.token) as wire:
             for method in methods:
                 if method in allowed:

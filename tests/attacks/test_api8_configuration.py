@@ -9,14 +9,15 @@ import httpx
 import pytest
 
 from kernapay.security.principal import Role
-from tests.actors import PAYMENTS, USERS, Actor, assert_problem
+from tests.actors import ADMIN, PAYMENTS, USERS, Actor, assert_problem
 from tests.attacks.hostile import SEGMENTS, TEXTS
-from tests.attacks.prizes import ADMIN, Pair
+from tests.attacks.pairs import Pair
 from tests.attacks.surface import Operation
 from tests.attacks.wire import Wire
-from tests.conftest import InProcess
 from tests.factories import sign_up_body, unique
-from tests.stack import Api, eventually
+from tests.in_process import InProcess
+from tests.stack import Api, bearer
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.owasp(line="API8")
 
@@ -57,7 +58,7 @@ def kinds_of_answers(api: httpx.Client, pair: Pair) -> list[httpx.Response]:
         api.post(f"{USERS}/password/forgot", json={"email": "nobody@example.com"}),
         api.get("/metrics"),
         caller.call("GET", f"{ADMIN}/users"),
-        caller.call("GET", f"{PAYMENTS}/{pair.prize.reference_id}/receipt"),
+        caller.call("GET", f"{PAYMENTS}/{pair.owned.reference_id}/receipt"),
         caller.call("POST", f"{PAYMENTS}/create", json={"amount": "x"}),
     ]
 
@@ -97,7 +98,7 @@ def test_no_refusal_of_any_route_shows_the_inside(
     broken = [b"", b"{", b"[]", b'"x"', b"null", b"\xff\xfe", b'{"a": }', b"<xml/>", b"a=b"]
     for operation in surface:
         pair = pairs[operation.role or Role.USER]
-        path = operation.path.format(**vars(pair.prize), name=pair.prize.file_name)
+        path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
         with Wire(api_server.port, pair.owner.token) as wire:
             for content in broken if operation.body is not None else ():
                 headers = [("Content-Type", "application/json")]
@@ -138,13 +139,13 @@ LOOKALIKES = [
 async def test_no_origin_that_only_looks_like_an_allowed_one_is_let_in(
     in_process: InProcess, user: Actor
 ) -> None:
-    allowed, token = "https://shop.example", {"Authorization": f"Bearer {user.token}"}
+    allowed, token = "https://shop.example", bearer(user.token)
     async with in_process(cors_origins=allowed) as client:
 
         async def let_in(origin: str, **headers: str) -> list[str | None]:
-            asked = {"Origin": origin, "Access-Control-Request-Method": "POST", **headers}
+            preflight = {"Origin": origin, "Access-Control-Request-Method": "POST", **headers}
             answers = [
-                await client.options(f"{PAYMENTS}/create", headers=asked),
+                await client.options(f"{PAYMENTS}/create", headers=preflight),
                 await client.get(f"{USERS}/profile", headers={"Origin": origin, **token}),
                 await client.get(f"{USERS}/profile", headers={"Origin": origin, "Cookie": "a=b"}),
                 await client.post(f"{USERS}/login", json={}, headers={"Origin": origin}),
@@ -153,26 +154,26 @@ async def test_no_origin_that_only_looks_like_an_allowed_one_is_let_in(
             for answer in answers:
                 assert "access-control-allow-credentials" not in answer.headers
                 assert "*" not in answer.headers.values()
-            told = [answer.headers.get("access-control-allow-origin") for answer in answers]
+            origins = [answer.headers.get("access-control-allow-origin") for answer in answers]
             if origin == allowed:
                 for answer in answers:
                     assert "Origin" in answer.headers["vary"], "or a cache gives it to others"
-            return told
+            return origins
 
         assert set(await let_in(allowed)) == {allowed}
         for origin in LOOKALIKES:
             assert set(await let_in(origin)) == {None}, origin
         for method in ("PATCH", "TRACE", "PROPFIND", "post"):
-            asked = {"Origin": allowed, "Access-Control-Request-Method": method}
-            answer = await client.options(f"{PAYMENTS}/create", headers=asked)
+            preflight = {"Origin": allowed, "Access-Control-Request-Method": method}
+            answer = await client.options(f"{PAYMENTS}/create", headers=preflight)
             assert answer.status_code == 400, method
         for name in ("X-Razorpay-Signature", "X-Forwarded-For", "Cookie"):
-            asked = {
+            preflight = {
                 "Origin": allowed,
                 "Access-Control-Request-Method": "POST",
                 "Access-Control-Request-Headers": name,
             }
-            answer = await client.options(f"{PAYMENTS}/create", headers=asked)
+            answer = await client.options(f"{PAYMENTS}/create", headers=preflight)
             assert answer.status_code == 400, name
 
 
@@ -180,7 +181,7 @@ def test_nothing_that_is_sent_becomes_a_header(api_server: Api) -> None:
     """Encoded line breaks, folded lines and whole headers in every place that might be repeated."""
     evil = "x%0d%0aSet-Cookie:%20evil=1%0d%0a"
     with Wire(api_server.port) as wire:
-        asked = [
+        answers = [
             wire.ask("GET", f"/health/live?{evil}"),
             wire.ask("GET", f"/{evil}"),
             wire.ask("GET", f"/v1/api/files/{evil}"),
@@ -192,8 +193,8 @@ def test_nothing_that_is_sent_becomes_a_header(api_server: Api) -> None:
         for name in ("X-Request-ID", "Idempotency-Key", "User-Agent", "Origin", "Authorization"):
             for value in (b"a\r\n evil: 1", b"a\nevil: 1", b"a\revil: 1", b"a\0evil"):
                 lines = f"GET /health/live HTTP/1.1\r\nHost: a\r\n{name}: ".encode() + value
-                asked.append(wire.send(lines + b"\r\n\r\n"))
-    for answer in asked:
+                answers.append(wire.send(lines + b"\r\n\r\n"))
+    for answer in answers:
         assert "evil" not in str(answer.headers).lower(), answer
         assert "set-cookie" not in answer.headers
 

@@ -1,8 +1,5 @@
 """API9, improper inventory management: what answers is what is documented, here and in production."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import httpx
 import pytest
 from litestar import Litestar
@@ -10,8 +7,8 @@ from litestar.routes import HTTPRoute
 
 from kernapay.app import create_app
 from kernapay.config.settings import load_settings
-from tests.actors import PAYMENTS, assert_problem
-from tests.attacks.prizes import ADMIN
+from tests.actors import ADMIN, PAYMENTS, assert_problem
+from tests.aliases import Json
 from tests.attacks.wire import Wire
 from tests.house.routes import routes
 from tests.stack import JWT_SECRET, LIVE_KEY_ID, LIVE_KEY_SECRET, WEBHOOK_SECRET, Api
@@ -131,10 +128,12 @@ FORGOTTEN = [
 
 
 def test_every_route_is_in_the_document_or_on_the_short_list(
-    application: Litestar, document: Mapping[str, Any]
+    application: Litestar, served_document: Json
 ) -> None:
     documented = {
-        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+        f"{method.upper()} {path}"
+        for path, item in served_document["paths"].items()
+        for method in item
     }
     assert {found.name for found in routes(application)} - documented == UNDOCUMENTED
     assert documented <= {found.name for found in routes(application)}
@@ -185,14 +184,12 @@ def test_an_older_or_newer_version_is_not_another_door(api: httpx.Client) -> Non
             assert_problem(api.get(path.replace("v1", version, 1)), 404)
 
 
-def test_a_path_tells_its_documented_methods_only(
-    api: httpx.Client, document: Mapping[str, Any]
-) -> None:
-    for path, item in document["paths"].items():
+def test_a_path_tells_its_documented_methods_only(api: httpx.Client, served_document: Json) -> None:
+    for path, item in served_document["paths"].items():
         if "{" in path:
             continue
         answer = api.request("PATCH", path)
         assert answer.status_code in (401, 405), path
         if answer.status_code == 405:
-            told = {method.strip().lower() for method in answer.headers["allow"].split(",")}
-            assert told - {"options", "head"} == set(item), path
+            allowed = {method.strip().lower() for method in answer.headers["allow"].split(",")}
+            assert allowed - {"options", "head"} == set(item), path

@@ -14,10 +14,10 @@ from redis import Redis
 from kernapay.security.principal import Role
 from tests.actors import PAYMENTS, USERS, Actor
 from tests.attacks.hostile import SEGMENTS
-from tests.attacks.prizes import Pair
+from tests.attacks.pairs import Pair
 from tests.attacks.surface import Operation
 from tests.attacks.wire import Headers, Wire
-from tests.stack import Api
+from tests.stack import Api, bearer
 
 pytestmark = [pytest.mark.owasp(line="API8"), pytest.mark.owasp(line="API1")]
 
@@ -28,11 +28,11 @@ KEYS = re.compile(
 
 
 def private(actor: Actor) -> list[str]:
-    """Paths whose answers are this person's alone."""
+    """Return the paths whose answers are this person's alone."""
     return [f"{USERS}/profile", f"{USERS}/sessions", f"{PAYMENTS}/history/{actor.id}"]
 
 
-def bearer(actor: Actor, name: str = "Authorization") -> Headers:
+def token_of(actor: Actor, name: str = "Authorization") -> Headers:
     return [(name, f"Bearer {actor.token}")]
 
 
@@ -50,9 +50,9 @@ def test_two_people_on_one_connection_never_get_each_others_answers(
                 for actor in people[:: 1 if turn % 2 else -1]:
                     if turn % 10 == worker:
                         body = {"name": f"{actor.id} {worker} {turn}"}
-                        wire.post("PUT", f"{USERS}/update", body, bearer(actor))
+                        wire.post("PUT", f"{USERS}/update", body, token_of(actor))
                     for path in private(actor):
-                        answer = wire.ask("GET", path, bearer(actor))
+                        answer = wire.ask("GET", path, token_of(actor))
                         assert answer.status == 200, answer
                         others = [each for each in people if each is not actor]
                         for word in (word for other in others for word in (other.id, other.email)):
@@ -103,16 +103,18 @@ def test_hints_at_somebody_else_change_no_answer(
         with Wire(api_server.port) as wire:
             for path in private(caller):
                 # The victim first: theirs is what lies in the cache.
-                wire.ask("GET", path.replace(caller.id, victim.id), bearer(victim))
-                plain = wire.ask("GET", path, bearer(caller))
+                wire.ask("GET", path.replace(caller.id, victim.id), token_of(victim))
+                plain = wire.ask("GET", path, token_of(caller))
                 assert plain.status == 200, plain
-                asked = [wire.ask("GET", path, [*bearer(caller), header]) for header in headers]
-                asked += [wire.ask("GET", f"{path}?{query}", bearer(caller)) for query in queries]
-                asked += [
-                    wire.ask("GET", path, bearer(caller, name))
+                answers = [wire.ask("GET", path, [*token_of(caller), header]) for header in headers]
+                answers += [
+                    wire.ask("GET", f"{path}?{query}", token_of(caller)) for query in queries
+                ]
+                answers += [
+                    wire.ask("GET", path, token_of(caller, name))
                     for name in ("authorization", "AUTHORIZATION", "aUtHoRiZaTiOn")
                 ]
-                for answer in asked:
+                for answer in answers:
                     assert (answer.status, answer.body) == (200, plain.body), f"{path} as {role}"
 
 
@@ -144,10 +146,10 @@ def test_head_leaves_nothing_behind_for_the_next_get(
     with Wire(api_server.port) as wire:
         for before, after in pairwise((first, second, first)):
             for path, next_path in zip(private(before), private(after), strict=True):
-                head = wire.ask("HEAD", path, bearer(before))
+                head = wire.ask("HEAD", path, token_of(before))
                 assert head.status in (200, 405)
                 assert head.body == b""
-                answer = wire.ask("GET", next_path, bearer(after))
+                answer = wire.ask("GET", next_path, token_of(after))
                 assert answer.status == 200
                 assert before.email not in answer.text
 
@@ -195,7 +197,7 @@ def test_a_refused_request_caches_nothing_for_the_victim(
         assert wire.ask("GET", path).status == 403
     assert not redis_client.exists(f"payment_history:{pair.owner.id}")
     (line,) = pair.owner.history().json()
-    assert line["referenceId"] == pair.prize.reference_id
+    assert line["referenceId"] == pair.owned.reference_id
 
 
 def test_no_answer_may_be_kept_on_the_way(
@@ -205,9 +207,9 @@ def test_no_answer_may_be_kept_on_the_way(
     stated = set()
     for operation in surface:
         pair = pairs[operation.role or Role.USER]
-        path = operation.path.format(**vars(pair.prize), name=pair.prize.file_name)
+        path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
         method = operation.method if operation.method == "GET" else "OPTIONS"
-        for headers in ({}, {"Authorization": f"Bearer {pair.owner.token}"}):
+        for headers in ({}, bearer(pair.owner.token)):
             answer = api_server.client.request(method, path, headers=headers)
             assert answer.headers.get_list("cache-control") == ["no-store"], operation.name
             stated.add(answer.status_code)

@@ -13,8 +13,9 @@ import pytest
 
 from kernapay.security.principal import Role
 from tests.actors import PAYMENTS
+from tests.aliases import Json
 from tests.attacks.hostile import OPERATORS, SEGMENTS, SUFFIXES, TEXTS
-from tests.attacks.prizes import Pair
+from tests.attacks.pairs import Pair
 from tests.attacks.surface import WEBHOOK, Field, Operation
 from tests.attacks.wire import Answer, Wire
 from tests.factories import payment_body, sign_up_body, unique
@@ -33,8 +34,8 @@ NOT_SET_UP = {"delivery_not_configured"}
 
 
 def good_body(operation: Operation) -> dict[str, Any]:
-    """A body with which the call would go on to the end, but for what is spoilt in it."""
-    fresh: dict[str, Any] = {
+    """Return a body with which the call would succeed."""
+    fresh: dict[str, Json] = {
         "POST /v1/api/users/signup": sign_up_body(),
         "POST /v1/api/admin/users": sign_up_body(),
         "POST /v1/api/payments/create": payment_body(),
@@ -51,14 +52,14 @@ def good_body(operation: Operation) -> dict[str, Any]:
 
 
 def foreign_words(pairs: Mapping[Role, Pair], role: Role) -> set[str]:
-    """What a person of this role, the owner, must not read."""
+    """Return what the owner, who has this role, must not read."""
     if role in (Role.ADMIN, Role.LAB_ASSISTANT):
         return set()
     return {pair.attacker.email for pair in pairs.values()} | {
         word
         for other, pair in pairs.items()
         if other is not role
-        for word in (pair.owner.email, pair.prize.reference_id, pair.prize.session_id)
+        for word in (pair.owner.email, pair.owned.reference_id, pair.owned.session_id)
     }
 
 
@@ -73,8 +74,8 @@ class Attack:
         self._foreign = foreign_words(pairs, role)
 
     def target(self, query: str = "", **changed: str) -> str:
-        prize = {**vars(self.pair.prize), "name": self.pair.prize.file_name, **changed}
-        path = self.operation.path.format(**prize)
+        owned = {**vars(self.pair.owned), "name": self.pair.owned.file_name, **changed}
+        path = self.operation.path.format(**owned)
         return f"{path}?{query}" if query else path
 
     def check(self, answer: Answer, what: object) -> Answer:
@@ -135,7 +136,7 @@ def test_no_text_in_a_field_is_more_than_text(attacks: list[Attack]) -> None:
 def test_what_is_taken_is_given_back_as_it_was(api_server: Api, pairs: Mapping[Role, Pair]) -> None:
     """Not rewritten, not doubled in its escapes, and under no other name."""
     owner = pairs[Role.USER].owner
-    kept = 0
+    stored = 0
     for text in TEXTS:
         encoded = json.dumps(payment_body(description=text, notes={"cart": text})).encode()
         headers = {"Content-Type": "application/json"}
@@ -145,12 +146,12 @@ def test_what_is_taken_is_given_back_as_it_was(api_server: Api, pairs: Mapping[R
         assert made.status_code == 201, made.text
         shown = owner.seen(made.json()["data"]["referenceId"])
         assert (shown["description"], shown["notes"]) == (text, {"cart": text})
-        kept += 1
-    assert kept > 10
+        stored += 1
+    assert stored > 10
 
 
 def rows(answer: Answer) -> int:
-    """How many entries an answer has."""
+    """Return how many entries an answer has."""
     if not answer.headers["content-type"].startswith("application/json"):
         return answer.body.count(b"\n")
     document = answer.json()

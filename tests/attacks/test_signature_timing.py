@@ -7,6 +7,7 @@ import ast
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
@@ -18,13 +19,13 @@ from kernapay.core.bulkhead import Bulkhead
 from kernapay.files.local import LinkRefused, LocalFiles
 from kernapay.gateway.signatures import checkout_signature_fits, webhook_signature_fits
 from tests.actors import PAYMENTS, Actor
-from tests.conftest import InProcess
+from tests.checkout import PACKAGE, SOURCES, nodes_of
 from tests.factories import event_body, signature_of
+from tests.in_process import InProcess
 from tests.stack import KEY_SECRET, PREVIOUS_WEBHOOK_SECRET, WEBHOOK_PATH, WEBHOOK_SECRET
 
 pytestmark = pytest.mark.owasp(line="API2")
 
-PACKAGE = Path(__file__).parents[2] / "kernapay"
 FAIR = 0.1
 """How far from a half the share of pairs may be in which the one takes longer than the other."""
 ALIKE = 0.05
@@ -38,7 +39,7 @@ def wrong_at(right: str, place: int) -> str:
 
 
 def advantage(first: list[int], second: list[int]) -> float:
-    """How far the share of pairs with the first below the second is from a half (Mann-Whitney's U)."""
+    """Return how far the share of pairs with the first below the second is from a half (Mann-Whitney's U)."""
     ranked = sorted([(value, 0) for value in first] + [(value, 1) for value in second])
     below = ties = seen = 0
     start = 0
@@ -55,7 +56,7 @@ def advantage(first: list[int], second: list[int]) -> float:
     return abs((below + ties / 2) / (len(first) * len(second)) - 0.5)
 
 
-def told(first: list[int], second: list[int]) -> float:
+def difference(first: list[int], second: list[int]) -> float:
     one, other = sorted((median(first), median(second)))
     return advantage(first, second) if other - one > ALIKE * one else 0.0
 
@@ -63,14 +64,14 @@ def told(first: list[int], second: list[int]) -> float:
 def spread(taken: Mapping[str, list[int]]) -> float:
     names = list(taken)
     return max(
-        told(taken[one], taken[other])
+        difference(taken[one], taken[other])
         for place, one in enumerate(names)
         for other in names[place + 1 :]
     )
 
 
 async def unfairness(tries: Mapping[str, Callable[[], Awaitable[object]]]) -> float:
-    """The largest advantage among the tries, taken in turns.
+    """Return the largest advantage among the tries, taken in turns.
 
     In turns of random order, and on until they agree: a difference that is there stays however often one looks.
     """
@@ -90,7 +91,7 @@ async def unfairness(tries: Mapping[str, Callable[[], Awaitable[object]]]) -> fl
 
 
 def many(check: Callable[[], object]) -> Callable[[], Awaitable[object]]:
-    """So often that the clock can tell."""
+    """Repeat a check so often that its time can be measured."""
 
     async def attempt() -> None:
         for _ in range(25):
@@ -144,10 +145,7 @@ async def test_no_check_of_a_signature_stops_early(tmp_path: Path) -> None:
     }
     for name, (right, check) in checks.items():
         given = {place: wrong_at(right, place) for place in (0, len(right) // 2, -1)}
-        tries = {
-            f"wrong at {place}": many(lambda check=check, text=text: check(text))  # type: ignore[misc]
-            for place, text in given.items()
-        }
+        tries = {f"wrong at {place}": many(partial(check, text)) for place, text in given.items()}
         assert await unfairness(tries) < FAIR, name
 
 
@@ -186,10 +184,10 @@ async def test_over_http_every_wrong_signature_takes_as_long(
 def test_what_is_made_by_hmac_is_compared_in_constant_time() -> None:
     """A plain `==` is too fast to be timed here, and slow enough for who has patience: so none stands there."""
     compared = []
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in SOURCES:
         if path.relative_to(PACKAGE).parts[0] in ("sandbox", "devstack"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
                 continue
             names = {

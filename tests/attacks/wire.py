@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
     @property
     def problem(self) -> dict[str, Any]:
-        """The document of a refusal, without what differs from request to request."""
+        """Return the document of a refusal, without what differs from request to request."""
         assert self.headers["content-type"] == "application/problem+json", self
         return {name: value for name, value in self.json().items() if name != "requestId"}
 
@@ -75,13 +75,13 @@ class Wire:
             answer = HTTPResponse(self._socket, method=method)
             answer.begin()
             headers = {name.lower(): value for name, value in answer.getheaders()}
-            said = Answer(answer.status, headers, answer.read())
+            received = Answer(answer.status, headers, answer.read())
         except (HTTPException, OSError):
             self.close()
             return Answer(0, {}, b"")
         if answer.will_close:
             self.close()
-        return said
+        return received
 
     def post(self, method: str, target: str, document: Any, headers: Headers = ()) -> Answer:
         """Send JSON; a text may hold what UTF-8 cannot, such as half a character."""

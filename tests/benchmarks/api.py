@@ -1,4 +1,4 @@
-"""How many requests a second the API answers, and what each costs it: `python tests/benchmarks/api.py`.
+"""How many requests a second the API answers, and what each costs it: `python -m tests.benchmarks.api`.
 
 Needs wrk (Debian: apt-get install wrk). Starts a `kernapay dev` stack of its own in a temporary folder and ends it.
 Every row is one run on whatever this machine was doing besides: compare rows with each other, not with other machines.

@@ -1,6 +1,6 @@
 """How many orders per second the sandbox creates.
 
-    python tests/benchmarks/sandbox_orders.py [--seconds 10] [--connections 32] [--memory]
+    python -m tests.benchmarks.sandbox_orders [--seconds 10] [--connections 32] [--memory]
 
 The sandbox runs in a process of its own with its books in a file; this process is the load. The
 exit code says whether the sandbox is fast enough never to be the bottleneck of a load test.

@@ -1,10 +1,9 @@
 """Buy, pay and refund for minutes under faults and sudden deaths, then compare the books.
 
-`python tests/benchmarks/soak.py --minutes 10`; exit code 0 when nothing was lost or doubled and the books agree.
+`python -m tests.benchmarks.soak --minutes 10`; exit code 0 when nothing was lost or doubled and the books agree.
 """
 
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,33 +12,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import httpx
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent)]
-
-from kernapay.devstack.process import Process  # noqa: E402
 from kernapay.devstack.servers import MongoServer
-from kernapay.storage.migrations import Migrator  # noqa: E402
-from kernapay.storage.mongo import open_database  # noqa: E402
-from tests.actors import PAYMENTS, Actor, People, verify  # noqa: E402
-from tests.clusters.nodes import RedisNode  # noqa: E402
-from tests.factories import unique  # noqa: E402
-from tests.stack import (  # noqa: E402
-    JWT_SECRET,
-    KEY_ID,
-    KEY_SECRET,
-    WEBHOOK_SECRET,
-    Api,
-    Sandbox,
-    Server,
-    bare_environment,
-    eventually,
-)
+from tests.actors import PAYMENTS, Actor, People, verify
+from tests.aliases import Json
+from tests.clusters.nodes import RedisNode
+from tests.command_line import run_command
+from tests.databases import open_migrated_store
+from tests.environment import api_environment
+from tests.factories import unique
+from tests.stack import Api, Sandbox, SandboxServer, Worker
+from tests.waiting import eventually
 
 FAULTS = (
     "answer_lost",
@@ -69,32 +57,15 @@ class Soak:
     def __init__(self, home: Path, stack: ExitStack) -> None:
         mongo = stack.enter_context(MongoServer(home / "mongo"))
         redis = stack.enter_context(RedisNode(home / "redis"))
-        keys = {"SANDBOX_KEYS": f"{KEY_ID}:{KEY_SECRET}"}
-        bank = Server("sandbox", home, ["kernapay.sandbox"], keys, "/_sandbox/health")
-        stack.callback(bank.kill)
-        self.sandbox = Sandbox(bank.launch().wait().url)
+        gateway = stack.enter_context(SandboxServer(home))
+        self.sandbox = stack.enter_context(Sandbox(gateway.url))
         url = mongo.database_url("soak")
-        client, self.store = open_database(url)
-        stack.callback(client.close)
-        Migrator(self.store).up()
-        self.env = {
-            "APP_ENV": "test",
-            "MONGODB_URL": url,
-            "REDIS_URL": redis.url,
-            "JWT_SECRET": JWT_SECRET,
-            "SALT_ROUNDS": "4",
-            "RAZORPAY_KEY_ID": KEY_ID,
-            "RAZORPAY_KEY_SECRET": KEY_SECRET,
-            "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
-            "RAZORPAY_BASE_URL": self.sandbox.url,
-            "RAZORPAY_TIMEOUT": "2s",
-            "RATE_LIMITS": "false",
-            "RECONCILE_AFTER": "3s",
-            "RECONCILE_RATE": "200",
-        }
+        self.store = stack.enter_context(open_migrated_store(url))
+        self.env = api_environment(
+            url, redis.url, gateway.url, home, RECONCILE_AFTER="3s", RECONCILE_RATE="200"
+        )
         self.apis = [Api(home / f"api{n}", self.env) for n in range(2)]
-        worker = (sys.executable, "-m", "kernapay", "worker")
-        self.worker = Process("worker", home, worker, {**bare_environment(), **self.env})
+        self.worker = Worker(home, self.env)
         stack.callback(self.worker.kill)
         for api in self.apis:
             stack.callback(api.kill)
@@ -107,7 +78,7 @@ class Soak:
         self.users = [people.new() for _ in range(4)]
         self.admin = people.new("ADMIN")
         self.counts: Counter[str] = Counter()
-        self.created: dict[str, dict[str, Any]] = {}
+        self.created: dict[str, Json] = {}
         self.verified: set[str] = set()
         self.refunded: dict[str, int] = {}
 
@@ -150,18 +121,17 @@ class Soak:
                     if random.random() < 0.4:
                         self._refund(payment)
 
-    def _refund(self, payment: dict[str, Any]) -> None:
+    def _refund(self, payment: Json) -> None:
         for _ in range(random.choice([1, 1, 2, 3])):
             body = {"amount": random.choice([1000, 20000, 50000]), "idempotencyKey": unique("r-")}
             path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
-            answer = self.answered(
-                lambda api, body=body, path=path: self.admin.at(api.client).call(
-                    "POST", path, json=body
-                )
-            )
+            answer = self.answered(partial(self._ask_for_refund, path, body))
             if answer is not None and answer.status_code in (200, 201):
                 made = answer.json()["data"]
                 self.refunded[made["refundId"]] = made["amount"]
+
+    def _ask_for_refund(self, path: str, body: Json, api: Api) -> httpx.Response:
+        return self.admin.at(api.client).call("POST", path, json=body)
 
     def make_trouble(self, until: float, *, deaths: bool) -> None:
         while time.monotonic() < until:
@@ -176,7 +146,7 @@ class Soak:
             time.sleep(0.4)
 
     def settle(self) -> None:
-        """Let the storm pass, time go by, and everything come to its end."""
+        """Disarm the faults, advance the clock, and wait until nothing is open."""
         self.sandbox.call("DELETE", "/_sandbox/faults")
         for process in (*(api.process for api in self.apis), self.worker):
             if not process.is_running:
@@ -255,9 +225,8 @@ def main(minutes: float, clients: int, seed: int | None, deaths: bool) -> None:
         verdict = soak.judge()
         for name, number in verdict.items():
             click.echo(f"{number:>8}  {name}")
-        audit = subprocess.run(
-            [sys.executable, "-m", "kernapay", "audit"], env={**bare_environment(), **soak.env}
-        )
+        audit = run_command("audit", env=soak.env, timeout=600)
+        click.echo(audit.stdout + audit.stderr)
     sys.exit(1 if any(verdict.values()) or audit.returncode else 0)
 
 

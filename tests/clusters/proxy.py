@@ -17,7 +17,7 @@ NO_LINGER = struct.pack("ii", 1, 0)  # close with a reset
 
 
 class Mode(StrEnum):
-    PASS = "pass"  # noqa: S105
+    PASS = "pass"
     LATENCY = "latency"  # every chunk waits, each way
     HANG = "hang"  # connections stay open and nothing passes, until the mode changes
     CUT = "cut"  # connections are reset, new ones too
@@ -37,6 +37,15 @@ class Proxy:
     @property
     def address(self) -> str:
         return f"{HOST}:{self.port}"
+
+    def mongodb_url(self, database: str) -> str:
+        """Return the URL of a database behind it."""
+        # Directly: a replica set would tell the client its own address, past the proxy.
+        return f"mongodb://{self.address}/{database}?directConnection=true"
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://{self.address}/0"
 
     def set(self, mode: Mode, latency: float = 0.0) -> None:
         """Change the mode for open and new connections alike; the latency is in seconds."""
@@ -103,7 +112,7 @@ class Proxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101
+        assert task is not None
         self._tasks.add(task)
         pair = [writer]
         self._writers.add(writer)

@@ -1,26 +1,26 @@
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from kernapay.devstack.ports import free_port
 from kernapay.devstack.process import Process
 from kernapay.devstack.state import FILE, find_stack
+from tests.aliases import Json
+from tests.command_line import run_command
 from tests.contract.running import DevStack
 from tests.stack import bare_environment
 
 
 @pytest.fixture(scope="session")
-def document() -> dict[str, Any]:
-    """What `kernapay openapi` writes."""
-    written = subprocess.run(
-        [sys.executable, "-m", "kernapay", "openapi"], capture_output=True, text=True, check=True
-    )
-    return json.loads(written.stdout)
+def document() -> Json:
+    """The OpenAPI document that `kernapay openapi` writes."""
+    written = run_command("openapi")
+    assert written.returncode == 0, written.stderr
+    found: Json = json.loads(written.stdout)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,9 @@ from typing import Any
 
 import requests
 import schemathesis
+from schemathesis.schemas import APIOperation
 
+Case = schemathesis.Case[APIOperation[Any, Any, Any, Any]]
 API = os.environ["FUZZED_API"]
 LOGIN = {"email": os.environ["FUZZED_EMAIL"], "password": os.environ["FUZZED_PASSWORD"]}
 WEBHOOK_SECRET = os.environ["FUZZED_WEBHOOK_SECRET"].encode()
@@ -17,43 +19,42 @@ ENDS_THE_SESSION = {"users_log_out", "users_end_session", "users_end_sessions"}
 class SignedByTheGateway(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         body = request.body or b""
-        body = body if isinstance(body, bytes) else body.encode()
-        signature = hmac.new(WEBHOOK_SECRET, body, hashlib.sha256).hexdigest()
+        assert isinstance(body, bytes | str)
+        signed = body if isinstance(body, bytes) else body.encode()
+        signature = hmac.new(WEBHOOK_SECRET, signed, hashlib.sha256).hexdigest()
         request.headers["X-Razorpay-Signature"] = signature
         return request
 
 
-# What the checks put in its place, to see whether it is refused, stays as it is.
-ours: set[str] = set()
+# The headers made here. What a check puts in their place, to see whether it is refused, stays as it is.
+tokens: set[str] = set()
 
 
 def log_in() -> str:
-    """Sign in once more; the value of the header."""
+    """Sign in once more; return the value of the header."""
     with requests.Session() as session:
         session.trust_env = False
         answer = session.post(f"{API}/v1/api/users/login", json=LOGIN, timeout=20)
     answer.raise_for_status()
     header = f"Bearer {answer.json()['token']}"
-    ours.add(header)
+    tokens.add(header)
     return header
 
 
 @schemathesis.auth()
 class SignedIn:
-    def get(self, case: schemathesis.Case, context: schemathesis.AuthContext) -> str:
+    def get(self, case: Case, context: schemathesis.AuthContext) -> str:
         return log_in()
 
-    def set(self, case: schemathesis.Case, data: str, context: schemathesis.AuthContext) -> None:
+    def set(self, case: Case, data: str, context: schemathesis.AuthContext) -> None:
         if case.operation.definition.raw.get("security") != [{}]:
             case.headers["Authorization"] = data
 
 
 @schemathesis.hook
-def before_call(
-    context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]
-) -> None:
+def before_call(context: schemathesis.HookContext, case: Case, kwargs: dict[str, Any]) -> None:
     name = case.operation.definition.raw["operationId"]
     if name == "webhooks_receive":
         kwargs["auth"] = SignedByTheGateway()
-    elif name in ENDS_THE_SESSION and (case.headers or {}).get("Authorization") in ours:
+    elif name in ENDS_THE_SESSION and case.headers.get("Authorization") in tokens:
         case.headers["Authorization"] = log_in()

@@ -16,7 +16,7 @@ import pytest
 
 from tests.contract.running import DevStack
 from tests.factories import new_email
-from tests.stack import eventually
+from tests.waiting import eventually
 
 PACKAGE = "generated_kernapay_client"
 PASSWORD = "correct horse battery"

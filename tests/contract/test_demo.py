@@ -26,10 +26,10 @@ def demo(*arguments: object) -> tuple[int, str]:
 
 
 def test_the_demo_is_green_on_a_running_stack(dev_stack: DevStack) -> None:
-    code, said = demo("--data", dev_stack.home)
-    assert code == 0, said
-    assert len(re.findall(r"^✓ \d\. ", said, re.MULTILINE)) == STEPS
-    assert f"All {STEPS} steps" in said
+    code, output = demo("--data", dev_stack.home)
+    assert code == 0, output
+    assert len(re.findall(r"^✓ \d\. ", output, re.MULTILINE)) == STEPS
+    assert f"All {STEPS} steps" in output
 
 
 def test_the_demo_can_be_repeated_on_the_same_stack(dev_stack: DevStack) -> None:
@@ -39,32 +39,32 @@ def test_the_demo_can_be_repeated_on_the_same_stack(dev_stack: DevStack) -> None
 
 
 def test_a_step_that_fails_is_named_and_ends_the_demo(dev_stack: DevStack) -> None:
-    code, said = demo("--api", dev_stack.api, "--sandbox", NOWHERE)
+    code, output = demo("--api", dev_stack.api, "--sandbox", NOWHERE)
     assert code == 1
-    assert "✗ 4. Pay in the sandbox failed" in said
-    assert NOWHERE in said
-    assert "5. Verify" not in said
+    assert "✗ 4. Pay in the sandbox failed" in output
+    assert NOWHERE in output
+    assert "5. Verify" not in output
 
 
 def test_an_api_that_is_not_there_fails_the_first_step(dev_stack: DevStack) -> None:
-    code, said = demo("--api", NOWHERE, "--sandbox", dev_stack.sandbox)
+    code, output = demo("--api", NOWHERE, "--sandbox", dev_stack.sandbox)
     assert code == 1
-    assert "✗ 1. Sign up failed" in said
+    assert "✗ 1. Sign up failed" in output
 
 
 def test_a_webhook_that_does_not_come_fails_its_step(api: httpx.Client, sandbox: Sandbox) -> None:
-    said = StringIO()
+    screen = StringIO()
     with httpx.Client(base_url=api.base_url, trust_env=False) as stranger:
-        assert not Demo(stranger, sandbox.client, Console(file=said), patience=0.3).run()
-    assert "✓ 5. Verify" in said.getvalue()
-    assert "✗ 6. Webhook arrives failed" in said.getvalue()
+        assert not Demo(stranger, sandbox.client, Console(file=screen), patience=0.3).run()
+    assert "✓ 5. Verify" in screen.getvalue()
+    assert "✗ 6. Webhook arrives failed" in screen.getvalue()
 
 
 def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
-    code, said = demo("--data", tmp_path)
+    code, output = demo("--data", tmp_path)
     assert code == 1
-    assert "kernapay dev" in said
-    assert "Traceback" not in said
+    assert "kernapay dev" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,12 @@ from typing import Any
 
 import pytest
 
-from kernapay.config.settings import Settings, load_settings
+from kernapay.config.settings import Settings
+from tests.checkout import ROOT
 from tests.contract.running import DevStack
+from tests.environment import REQUIRED, settings_from
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-REQUIRED = {
-    "mongodb_url": "mongodb://localhost/kernapay",
-    "jwt_secret": "x" * 32,
-    "razorpay_key_id": "rzp_test_readme",
-    "razorpay_key_secret": "x" * 32,
-    "razorpay_webhook_secret": "x" * 32,
-}
+README = (ROOT / "README.md").read_text()
 # What differs from one run to the next, each under a name of its own.
 CHANGING = {
     "order": r"order_\w{14}",
@@ -39,10 +34,10 @@ def section(title: str) -> str:
 def steady(text: str) -> Any:
     for name, pattern in CHANGING.items():
         text = re.sub(pattern, f"<{name}>", text)
-    said = json.loads(text)
-    if isinstance(said, dict):
-        said |= {name: "<token>" for name in ("token", "refreshToken") if name in said}
-    return said
+    body = json.loads(text)
+    if isinstance(body, dict):
+        body |= {name: "<token>" for name in ("token", "refreshToken") if name in body}
+    return body
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -88,23 +83,22 @@ def test_the_table_names_the_true_default(name: str, monkeypatch: pytest.MonkeyP
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.delenv("NODE_ENV", raising=False)
-    bare = load_settings(None, **REQUIRED)
+    bare = settings_from(REQUIRED)
     monkeypatch.setenv(name, table()[name])
-    assert load_settings(None, **REQUIRED) == bare
+    assert settings_from(REQUIRED) == bare
 
 
 def test_the_table_says_which_variables_are_required_and_which_are_unset() -> None:
-    said = table()
+    defaults = table()
     for name, field in Settings.model_fields.items():
         default = None if field.is_required() else field.get_default(call_default_factory=True)
-        assert (said[name.upper()] == "required") is field.is_required(), name
+        assert (defaults[name.upper()] == "required") is field.is_required(), name
         if not field.is_required():
-            assert (said[name.upper()] == "") is (default is None or default == ()), name
+            assert (defaults[name.upper()] == "") is (default is None or default == ()), name
 
 
 def test_links_and_files_that_are_named_exist() -> None:
-    root = Path(__file__).parents[2]
     for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("http") or (root / target).exists(), target
+        assert target.startswith("http") or (ROOT / target).exists(), target
     for path in re.findall(r"`((?:kernapay|tests|migrations|\.ci)/[\w./-]+)`", README):
-        assert (root / path).exists(), path
+        assert (ROOT / path).exists(), path

@@ -1,26 +1,25 @@
 """schemathesis over the whole document: no 5xx, no answer outside it, bad input refused, tokens demanded."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.actors import Actor, People
-from tests.stack import WEBHOOK_SECRET, Api, Sandbox, bare_environment
+from tests.aliases import Json
+from tests.checkout import ROOT
+from tests.stack import WEBHOOK_SECRET, Api, Sandbox, StartApi, bare_environment
 
-HERE = Path(__file__).parent
 # Whose answers depend on the role; the rest is tried as a user.
 FOR_ADMINISTRATORS = "administration_|reconciliation_|webhooks_.*_|payments_(capture|export|refund)"
 
 
 @pytest.fixture
-def target(start_api: Callable[..., Api], sandbox: Sandbox) -> Api:
+def target(start_api: StartApi, sandbox: Sandbox) -> Api:
     return start_api(RATE_LIMITS="false", MAILBOX_URL=sandbox.url)
 
 
@@ -31,17 +30,12 @@ def newcomer(people: People) -> Callable[[str], Actor]:
     return lambda role: people.new(role, password=secret, confirmPassword=secret)
 
 
-def fuzz(actor: Actor, target: Api, document: dict[str, Any], home: Path, *which: str) -> str:
+def fuzz(actor: Actor, target: Api, document: Json, home: Path, *which: str) -> str:
     (home / "openapi.json").write_text(json.dumps(document))
+    config = Path(__file__).with_name("schemathesis.toml")
     ran = subprocess.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "schemathesis.cli",
-                "--config-file",
-                HERE / "schemathesis.toml",
-            ),
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", config),
             *("run", "openapi.json", "--url", target.url, "--no-color"),
             *("--phases", "examples,coverage,fuzzing", "--max-examples", "2"),
             *("--generation-deterministic", "--continue-on-failure", "--request-timeout", "20"),
@@ -50,8 +44,8 @@ def fuzz(actor: Actor, target: Api, document: dict[str, Any], home: Path, *which
         cwd=home,
         env={
             **bare_environment(),
-            "PYTHONPATH": f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-            "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.contract.schemathesis_hooks",
             "FUZZED_API": target.url,
             "FUZZED_EMAIL": actor.email,
             "FUZZED_PASSWORD": actor.password,
@@ -65,33 +59,33 @@ def fuzz(actor: Actor, target: Api, document: dict[str, Any], home: Path, *which
     return ran.stdout
 
 
-def cases(said: str) -> int:
-    """How many requests passed, none of them left unchecked."""
-    (passed,) = re.findall(r"(\d+) generated, \1 passed", said)
+def cases(output: str) -> int:
+    """Return how many requests passed, none of them left unchecked."""
+    (passed,) = re.findall(r"(\d+) generated, \1 passed", output)
     return int(passed)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.owasp(line="API9")
 def test_a_user_finds_nothing_outside_the_document(
-    newcomer: Callable[[str], Actor], target: Api, document: dict[str, Any], tmp_path: Path
+    newcomer: Callable[[str], Actor], target: Api, document: Json, tmp_path: Path
 ) -> None:
-    said = fuzz(newcomer("USER"), target, document, tmp_path)
-    assert cases(said) > 1000
+    output = fuzz(newcomer("USER"), target, document, tmp_path)
+    assert cases(output) > 1000
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.owasp(line="API9")
 def test_an_administrator_finds_nothing_outside_the_document(
-    newcomer: Callable[[str], Actor], target: Api, document: dict[str, Any], tmp_path: Path
+    newcomer: Callable[[str], Actor], target: Api, document: Json, tmp_path: Path
 ) -> None:
     only = ("--include-operation-id-regex", FOR_ADMINISTRATORS)
-    said = fuzz(newcomer("ADMIN"), target, document, tmp_path, *only)
-    assert cases(said) > 300
+    output = fuzz(newcomer("ADMIN"), target, document, tmp_path, *only)
+    assert cases(output) > 300
 
 
 def test_a_service_that_breaks_its_word_is_found(
-    newcomer: Callable[[str], Actor], target: Api, document: dict[str, Any], tmp_path: Path
+    newcomer: Callable[[str], Actor], target: Api, document: Json, tmp_path: Path
 ) -> None:
     strict = json.loads(json.dumps(document))
     del strict["paths"]["/v1/api/payments/status/{reference_id}"]["get"]["responses"]["404"]

@@ -1,27 +1,20 @@
 """Swagger UI in a browser: from local files, within the content policy, with a token."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.actors import Actor
-from tests.sandbox.conftest import CHROMIUM, QUIET
+from tests.browser import launched_browser
 from tests.stack import Api
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = [path for path in CHROMIUM if os.access(path, os.X_OK)]
-    if not found:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=list(QUIET))
+    with launched_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -35,11 +28,16 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_authorize_and_try_it_out_make_a_payment(
     page: Page, api_server: Api, user: Actor, tmp_path: Path
 ) -> None:
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    urls: list[str] = []
+    errors: list[str] = []
+
+    def note_error(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    page.on("request", lambda request: urls.append(request.url))
+    page.on("console", note_error)
+    page.on("pageerror", lambda error: errors.append(str(error)))
 
     page.goto(f"{api_server.url}/docs")
     expect(page.locator(".info .title")).to_contain_text("KernaPay")
@@ -60,8 +58,8 @@ def test_authorize_and_try_it_out_make_a_payment(
     answer.scroll_into_view_if_needed()
     page.screenshot(path=tmp_path / "swagger.png")
 
-    assert asked
-    assert all(url.startswith((api_server.url, "data:")) for url in asked), asked
-    assert complaints == []
+    assert urls
+    assert all(url.startswith((api_server.url, "data:")) for url in urls), urls
+    assert errors == []
     (payment,) = user.history().json()
     assert payment["status"] == "pending"

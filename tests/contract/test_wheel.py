@@ -3,16 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
-from kernapay.devstack.servers import MongoServer
-from tests.stack import bare_environment
-
-ROOT = Path(__file__).parents[2]
+from tests.checkout import ROOT
+from tests.command_line import run_command
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +38,12 @@ def test_the_wheel_holds_every_file_of_the_package_and_every_migration(wheel: Pa
 
 
 def test_the_installed_wheel_migrates_a_database(
-    wheel: Path,
-    mongo_server: MongoServer,
-    fresh_database: Callable[[], str],
-    api_env: dict[str, str],
-    tmp_path: Path,
+    wheel: Path, empty_database_url: str, api_env: dict[str, str], tmp_path: Path
 ) -> None:
     with ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    url = mongo_server.database_url(fresh_database())
-    ran = subprocess.run(
-        [sys.executable, "-m", "kernapay", "migrate", "up"],
-        cwd=tmp_path,
-        env={
-            **bare_environment(),
-            **api_env,
-            "MONGODB_URL": url,
-            "PYTHONPATH": os.fspath(tmp_path),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    unpacked = {"MONGODB_URL": empty_database_url, "PYTHONPATH": os.fspath(tmp_path)}
+    ran = run_command("migrate", "up", env={**api_env, **unpacked}, cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     applied = {line.split()[1] for line in ran.stdout.splitlines() if line.startswith("applied ")}
     assert applied == {path.stem for path in (ROOT / "migrations").glob("*.py")}

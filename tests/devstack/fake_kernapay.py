@@ -55,7 +55,8 @@ def main(command: str, *options: str) -> None:
     if os.environ.get("FAKE_FAILS") == command:
         sys.exit(f"{command} fails as asked")
     if command == "migrate":
-        with MongoClient(os.environ["MONGODB_URL"]) as client:
+        client: MongoClient[dict[str, object]] = MongoClient(os.environ["MONGODB_URL"])
+        with client:
             client.get_default_database().starts.insert_one({})
     elif command == "seed":
         with Redis.from_url(os.environ["REDIS_URL"]) as redis:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 from redis import Redis
 
@@ -15,17 +14,18 @@ from kernapay.devstack.ports import free_port, is_free
 from kernapay.devstack.process import ServerError
 from kernapay.devstack.servers import MongoServer
 from tests.clusters.nodes import RedisNode
+from tests.databases import open_store
 
 
 def put(server: MongoServer, name: str) -> None:
-    with MongoClient(server.url) as client:
+    with open_store(server.url) as database:
         safe = WriteConcern("majority", j=True)
-        client.shop.get_collection("things", write_concern=safe).insert_one({"name": name})
+        database.client.shop.get_collection("things", write_concern=safe).insert_one({"name": name})
 
 
 def names(server: MongoServer) -> list[str]:
-    with MongoClient(server.url) as client:
-        return [thing["name"] for thing in client.shop.things.find().sort("_id")]
+    with open_store(server.url) as database:
+        return [thing["name"] for thing in database.client.shop.things.find().sort("_id")]
 
 
 def test_mongo_keeps_its_data_over_stop_kill_and_a_change_of_port(tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_mongo_keeps_its_data_over_stop_kill_and_a_change_of_port(tmp_path: Path
 def test_mongo_runs_transactions(
     mongo_server: MongoServer, fresh_database: Callable[[], str]
 ) -> None:
-    with MongoClient(mongo_server.url) as client, client.start_session() as session:
-        database = client[fresh_database()]
+    url = mongo_server.database_url(fresh_database())
+    with open_store(url) as database, database.client.start_session() as session:
         with session.start_transaction():
             database.one.insert_one({}, session=session)
             database.two.insert_one({}, session=session)

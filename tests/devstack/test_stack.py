@@ -5,12 +5,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from pymongo import MongoClient
 from redis import Redis
 
 from kernapay.commands.dev import command as cli
@@ -18,7 +17,9 @@ from kernapay.commands.dev import environment
 from kernapay.devstack.pidfile import command_line
 from kernapay.devstack.ports import free_port, is_listening
 from kernapay.devstack.state import NoStack, StackState, find_stack
-from tests.devstack.waiting import eventually
+from tests.aliases import Json
+from tests.databases import open_store
+from tests.waiting import eventually
 
 FAKE = Path(__file__).with_name("fake_kernapay.py")
 SCRIPT = """
@@ -72,22 +73,19 @@ class Dev:
         return run
 
     def wait_ready(self) -> StackState:
-        found: list[StackState] = []
-
-        def ready() -> bool:
+        def running() -> StackState | None:
             if self.runs[-1].poll() is not None:
                 pytest.fail(f"the stack ended: {self.runs[-1].communicate()[0]}")
-            try:
-                found.append(find_stack(self.home))
-            except NoStack:
-                return False
-            return True
+            with suppress(NoStack):
+                return find_stack(self.home)
+            return None
 
-        eventually(ready)
-        return found[0]
+        return eventually(running, timeout=30)
 
-    def note(self, command: str) -> dict[str, dict[str, str]]:
-        return json.loads((self.notes / f"{command}.json").read_text())
+    def note(self, command: str) -> Json:
+        """Return what the fake noted of its options and its environment."""
+        noted: Json = json.loads((self.notes / f"{command}.json").read_text())
+        return noted
 
     def workers(self) -> list[int]:
         return [int(file.read_text() or 0) for file in self.notes.glob("worker-*")]
@@ -122,15 +120,17 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
         assert expected in output
     stops = [line.split()[0] for line in output.splitlines() if line.endswith("stopped")]
     assert stops == ["worker", "api", "sandbox", "redis", "mongod"]
-    eventually(lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]))
+    eventually(
+        lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]), timeout=30
+    )
     with pytest.raises(NoStack, match="kernapay dev"):
         find_stack(dev.home)
 
     dev.start()
     again = dev.wait_ready()
     assert dev.note("serve")["env"]["JWT_SECRET"] == env["JWT_SECRET"]
-    with MongoClient(dev.note("serve")["env"]["MONGODB_URL"]) as client:
-        assert client.get_default_database().starts.count_documents({}) == 2
+    with open_store(dev.note("serve")["env"]["MONGODB_URL"]) as database:
+        assert database.starts.count_documents({}) == 2
     with Redis.from_url(again.urls["redis"]) as client:
         assert client.get("starts") == b"2"
 
@@ -138,10 +138,10 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
 def test_secrets_are_readable_by_their_owner_only_and_on_no_command_line(dev: Dev) -> None:
     dev.start()
     state = dev.wait_ready()
-    kept = dev.home / "credentials.json"
-    assert kept.stat().st_mode & 0o077 == 0
+    credentials = dev.home / "credentials.json"
+    assert credentials.stat().st_mode & 0o077 == 0
     assert dev.home.stat().st_mode & 0o077 == 0
-    secrets = json.loads(kept.read_text())
+    secrets = json.loads(credentials.read_text())
     lines = [" ".join(command_line(pid)) for pid in state.pids.values()]
     assert all(lines)
     for name, secret in secrets.items():
@@ -157,9 +157,9 @@ def test_a_shell_gets_the_settings_of_the_stack_while_it_runs(dev: Dev) -> None:
     assert env.stat().st_mode & 0o077 == 0
     names = ("MONGODB_URL", "JWT_SECRET", "RAZORPAY_BASE_URL", "FILES_DIR")
     shell = ["sh", "-c", f'. "$1"; printf "%s\\n" {" ".join(f"${name}" for name in names)}']
-    said = subprocess.run([*shell, "sh", env], env={}, capture_output=True, text=True, check=True)
+    shown = subprocess.run([*shell, "sh", env], env={}, capture_output=True, text=True, check=True)
     served = dev.note("serve")["env"]
-    assert said.stdout.splitlines() == [served[name] for name in names]
+    assert shown.stdout.splitlines() == [served[name] for name in names]
     # What the stack was given stays where it is.
     assert "METRICS_TOKEN" not in env.read_text()
     assert "SANDBOX_" not in env.read_text()
@@ -188,7 +188,7 @@ def test_kill_9_of_the_stack_leaves_no_orphan_and_the_next_start_works(dev: Dev)
     assert len(pids) == 7
     first.kill()
     first.communicate()
-    eventually(lambda: all(is_gone(pid) for pid in pids))
+    eventually(lambda: all(is_gone(pid) for pid in pids), timeout=30)
 
     with pytest.raises(NoStack):
         find_stack(dev.home)
@@ -231,7 +231,9 @@ def test_the_death_of_a_child_ends_the_stack_and_shows_its_last_words(dev: Dev) 
     assert run.returncode == 1
     assert "api ended with exit code 7" in output
     assert "the last words of a fake" in output
-    eventually(lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]))
+    eventually(
+        lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]), timeout=30
+    )
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])
@@ -246,7 +248,7 @@ def test_a_step_that_fails_ends_the_start_and_shows_why(dev: Dev, command: str) 
 def test_ctrl_c_while_it_starts_leaves_nothing_behind(dev: Dev) -> None:
     run = dev.start()
     log = dev.home / "mongo" / "mongod.log"
-    eventually(log.exists)
+    eventually(log.exists, timeout=30)
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=20)
     assert run.returncode == 0

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 
 from tests import secrecy
 from tests.actors import Actor, verify
+from tests.aliases import Json, RecordProperty
 from tests.distributed.service import Service
 from tests.factories import payment_body
-from tests.stack import eventually
+from tests.waiting import eventually
 
 SHOPPERS = 4
 # A refused call is repeated for so long, also after the load has ended.
@@ -29,22 +30,22 @@ class Attempt(NamedTuple):
 
 
 @dataclass
-class Ledger:
-    """What the shoppers were told."""
+class Observations:
+    """What the shoppers saw: their calls, and what the service acknowledged."""
 
     attempts: list[Attempt] = field(default_factory=list)
-    created: dict[str, dict[str, Any]] = field(default_factory=dict)
+    created: dict[str, Json] = field(default_factory=dict)
     verified: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
-    broken_at: float = 0.0
+    outage_began: float = 0.0
 
     def refused(self) -> list[Attempt]:
         return [attempt for attempt in self.attempts if not attempt.served]
 
     def recovery(self) -> float:
-        """Seconds from the fault until the last refusal was over."""
-        return max([a.ended - self.broken_at for a in self.refused()], default=0.0)
+        """Return the seconds from the outage until the last refusal was over."""
+        return max([a.ended - self.outage_began for a in self.refused()], default=0.0)
 
     def slowest(self) -> float:
         return max(a.ended - a.started for a in self.attempts)
@@ -54,12 +55,12 @@ class Load:
     def __init__(self, service: Service, people: list[Actor]) -> None:
         self.service = service
         self.people = people
-        self.ledger = Ledger()
+        self.seen = Observations()
         self._stop = threading.Event()
         self._give_up_at = float("inf")
 
     @contextmanager
-    def running(self) -> Iterator[Ledger]:
+    def running(self) -> Iterator[Observations]:
         threads = [
             threading.Thread(target=self._shop, args=(number, person), daemon=True)
             for number, person in enumerate(self.people)
@@ -67,8 +68,8 @@ class Load:
         for thread in threads:
             thread.start()
         try:
-            eventually(lambda: len(self.ledger.verified) >= SHOPPERS)
-            yield self.ledger
+            eventually(lambda: len(self.seen.verified) >= SHOPPERS)
+            yield self.seen
         finally:
             self._give_up_at = time.monotonic() + PATIENCE
             self._stop.set()
@@ -77,7 +78,7 @@ class Load:
         assert not any(thread.is_alive() for thread in threads)
 
     def served_since(self, moment: float, count: int = 30) -> bool:
-        return sum(a.served and a.started > moment for a in self.ledger.attempts) >= count
+        return sum(a.served and a.started > moment for a in self.seen.attempts) >= count
 
     def _shop(self, number: int, person: Actor) -> None:
         clients = [
@@ -91,26 +92,26 @@ class Load:
                 self._buy(person.at(clients[turn % len(clients)]), turn)
                 self._stop.wait(THINK)
         except Exception as error:
-            self.ledger.wrong.append(repr(error))
+            self.seen.wrong.append(repr(error))
         finally:
             for client in clients:
                 client.close()
 
     def _buy(self, person: Actor, turn: int) -> None:
         body = payment_body()
-        answer = self._insist(lambda: person.create(body))
+        answer = self._repeat(lambda: person.create(body))
         if answer is None:
-            self.ledger.given_up.append(body["idempotencyKey"])
+            self.seen.given_up.append(body["idempotencyKey"])
             return
         payment = answer.json()["data"]
-        self.ledger.created[payment["referenceId"]] = {**payment, "key": body["idempotencyKey"]}
+        self.seen.created[payment["referenceId"]] = {**payment, "key": body["idempotencyKey"]}
         checkout = self.service.sandbox.pay(payment["orderId"])
         if turn % 3 == 0:
             return  # the customer closed the page: the webhook has to do
-        if self._insist(lambda: verify(person.client, payment, checkout)) is not None:
-            self.ledger.verified.add(payment["referenceId"])
+        if self._repeat(lambda: verify(person.client, payment, checkout)) is not None:
+            self.seen.verified.add(payment["referenceId"])
 
-    def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response | None:
+    def _repeat(self, call: Callable[[], httpx.Response]) -> httpx.Response | None:
         while time.monotonic() < self._give_up_at:
             started = time.monotonic()
             try:
@@ -118,25 +119,25 @@ class Load:
             except httpx.TransportError:
                 answer = None
             served = answer is not None and answer.is_success
-            self.ledger.attempts.append(Attempt(started, time.monotonic(), served))
+            self.seen.attempts.append(Attempt(started, time.monotonic(), served))
             if answer is not None and served:
                 return answer
             if answer is not None and answer.status_code not in (502, 503, 504):
-                self.ledger.wrong.append(f"{answer.status_code} {answer.text}")
+                self.seen.wrong.append(f"{answer.status_code} {answer.text}")
                 return None
             time.sleep(0.1)
         return None
 
 
-class Judgement(NamedTuple):
+class Outcome(NamedTuple):
     lost: list[str]
     doubled: list[str]
     events: int
     surplus_orders: int
 
 
-def judge(service: Service, ledger: Ledger) -> Judgement:
-    """Compare what the shoppers were told with the store and with the gateway, once everything has arrived."""
+def compare(service: Service, seen: Observations) -> Outcome:
+    """Compare what the shoppers saw with the database and with the gateway, once everything has arrived."""
     store, sandbox = service.store, service.sandbox
 
     def unsettled() -> list[str]:
@@ -147,10 +148,10 @@ def judge(service: Service, ledger: Ledger) -> Judgement:
     rows = {row["referenceId"]: row for row in store.payments.find()}
     lost = [
         reference
-        for reference, payment in ledger.created.items()
+        for reference, payment in seen.created.items()
         if rows.get(reference, {}).get("razorpayOrderId") != payment["orderId"]
     ]
-    lost += [reference for reference in ledger.verified if rows[reference]["status"] != "success"]
+    lost += [reference for reference in seen.verified if rows[reference]["status"] != "success"]
     delivered = [d for d in sandbox.deliveries(count="100") if d["status"] == "delivered"]
     known = {row["eventId"] for row in store.webhook_events.find({}, {"eventId": 1})}
     lost += [d["event_id"] for d in delivered if d["event_id"] not in known]
@@ -165,44 +166,44 @@ def judge(service: Service, ledger: Ledger) -> Judgement:
         if sum(step["status"] == "success" for step in row["history"]) > 1
     ]
     orders = Counter(order["receipt"] for order in sandbox_orders(service))
-    return Judgement(lost, doubled, len(known), sum(orders.values()) - len(orders))
+    return Outcome(lost, doubled, len(known), sum(orders.values()) - len(orders))
 
 
 def _paid_orders(service: Service) -> list[str]:
     return [p["order_id"] for p in sandbox_payments(service) if p["status"] == "captured"]
 
 
-def sandbox_payments(service: Service) -> list[dict[str, Any]]:
+def sandbox_payments(service: Service) -> list[Json]:
     return _all(service, "/v1/payments")
 
 
-def sandbox_orders(service: Service) -> list[dict[str, Any]]:
+def sandbox_orders(service: Service) -> list[Json]:
     return _all(service, "/v1/orders")
 
 
-def _all(service: Service, path: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def _all(service: Service, path: str) -> list[Json]:
+    found: list[Json] = []
     while page := service.sandbox.call("GET", path, count=100, skip=len(found))["items"]:
         found += page
     return found
 
 
-def told(
-    what: str, service: Service, ledger: Ledger, record: Callable[[str, object], None]
+def assert_nothing_lost_or_doubled(
+    outage: str, service: Service, seen: Observations, record: RecordProperty
 ) -> None:
-    """Judge, and enter a row into the table."""
-    judgement = judge(service, ledger)
-    attempts, refused = len(ledger.attempts), len(ledger.refused())
+    """Compare, and enter a row into the table."""
+    outcome = compare(service, seen)
+    attempts, refused = len(seen.attempts), len(seen.refused())
     cells = {
         "calls": attempts,
         "refused": f"{refused / attempts:.1%}",
-        "recovered": f"{ledger.recovery():.1f} s",
-        "slowest": f"{ledger.slowest():.1f} s",
-        "acknowledged": len(ledger.created) + len(ledger.verified),
-        "lost": len(judgement.lost),
-        "doubled": len(judgement.doubled),
-        "surplus orders": judgement.surplus_orders,
+        "recovered": f"{seen.recovery():.1f} s",
+        "slowest": f"{seen.slowest():.1f} s",
+        "acknowledged": len(seen.created) + len(seen.verified),
+        "lost": len(outcome.lost),
+        "doubled": len(outcome.doubled),
+        "surplus orders": outcome.surplus_orders,
     }
     row = "  ".join(f"{name} {value:<6}" for name, value in cells.items())
-    record("table: outages under load", [f"{what:<22}", row])
-    assert (judgement.lost, judgement.doubled, ledger.wrong, ledger.given_up) == ([], [], [], [])
+    record("table: outages under load", [f"{outage:<22}", row])
+    assert (outcome.lost, outcome.doubled, seen.wrong, seen.given_up) == ([], [], [], [])

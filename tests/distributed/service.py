@@ -1,25 +1,15 @@
 """KernaPay as it is deployed: several processes over stores that have several nodes."""
 
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from kernapay.storage.migrations import Migrator
-from kernapay.storage.mongo import open_database
 from tests.actors import People
-from tests.stack import (
-    JWT_SECRET,
-    KEY_ID,
-    KEY_SECRET,
-    WEBHOOK_SECRET,
-    Api,
-    Sandbox,
-    Server,
-    Worker,
-    bare_environment,
-)
+from tests.aliases import Json, json_of
+from tests.command_line import run_command
+from tests.databases import open_migrated_store
+from tests.environment import api_environment
+from tests.stack import Api, Sandbox, SandboxServer, Server, Worker
 
 
 class Service:
@@ -34,35 +24,20 @@ class Service:
         worker: bool = True,
         **env: str,
     ) -> None:
-        self.client, self.store = open_database(mongodb_url)
-        Migrator(self.store).up()
-        gateway = Server(
-            "sandbox",
-            home,
-            ["kernapay.sandbox"],
-            {"SANDBOX_KEYS": f"{KEY_ID}:{KEY_SECRET}", "SANDBOX_WEBHOOK_BACKOFF": "1"},
-            "/_sandbox/health",
-        )
-        self.sandbox = Sandbox(gateway.url)
-        self.env = {
-            "APP_ENV": "test",
-            "MONGODB_URL": mongodb_url,
-            "REDIS_URL": redis_urls[0],
-            "JWT_SECRET": JWT_SECRET,
-            "SALT_ROUNDS": "4",
-            "RAZORPAY_KEY_ID": KEY_ID,
-            "RAZORPAY_KEY_SECRET": KEY_SECRET,
-            "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
-            "RAZORPAY_BASE_URL": gateway.url,
-            "RAZORPAY_TIMEOUT": "2s",
-            "RATE_LIMITS": "false",
-            **env,
-        }
+        self._closing = ExitStack()
+        self.store = self._closing.enter_context(open_migrated_store(mongodb_url))
+        gateway = SandboxServer(home, SANDBOX_WEBHOOK_BACKOFF="1")
+        self.sandbox = self._closing.enter_context(Sandbox(gateway.url))
+        self.env = api_environment(mongodb_url, redis_urls[0], gateway.url, home, **env)
         self.apis = [Api(home, {**self.env, "REDIS_URL": url}) for url in redis_urls]
         self._workers = [Worker(home / "worker", self.env)] if worker else []
-        self._servers = [gateway, *self.apis]
+        self._servers: list[Server] = [gateway, *self.apis]
 
     def __enter__(self) -> Self:
+        for server in self._servers:
+            self._closing.callback(server.kill)
+        for process in self._workers:
+            self._closing.callback(process.kill)
         try:
             for server in self._servers:
                 server.launch()
@@ -74,12 +49,12 @@ class Service:
                 process.wait_ready(60)
             self.sandbox.deliver_to(self.apis[-1].url)
         except BaseException:
-            self._stop()
+            self._closing.close()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stop()
+        self._closing.close()
         if kind is None:
             for event in ("unhandled_error", "cache_watch_broken", "sweep_broken"):
                 found = [line for api in self.apis for line in api.log_entries(event)]
@@ -87,31 +62,16 @@ class Service:
             for process in self._workers:
                 assert "sweep_broken" not in process.log.read_text()
 
-    def _stop(self) -> None:
-        with ExitStack() as closing:
-            closing.callback(self.client.close)
-            closing.callback(self.sandbox.client.close)
-            for server in self._servers:
-                closing.callback(server.kill)
-            for process in self._workers:
-                closing.callback(process.kill)
-
     def people(self, api: int = 0) -> People:
         return People(self.apis[api].client, self.store)
 
-    def ready(self) -> list[dict[str, Any]]:
-        return [api.client.get("/health/ready").json() for api in self.apis]
+    def ready(self) -> list[Json]:
+        return [json_of(api.client.get("/health/ready")) for api in self.apis]
 
     def all_up(self) -> bool:
         return all((r["mongodb"], r["redis"]) == ("up", "up") for r in self.ready())
 
-    def audit(self) -> subprocess.CompletedProcess[str]:
-        """Run `kernapay audit`."""
-        return subprocess.run(
-            [sys.executable, "-m", "kernapay", "audit"],
-            env={**bare_environment(), **self.env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def assert_books_agree(self) -> None:
+        audit = run_command("audit", env=self.env)
+        assert audit.returncode == 0, audit.stdout + audit.stderr
+        assert "The books agree." in audit.stdout

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster as ClusterClient
-from redis.asyncio.sentinel import SentinelManagedSSLConnection
+from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 
 from kernapay.storage.redis import RedisFailure, RedisStore
 from kernapay.storage.redis_clients import connect
-from tests.clusters.servers import RedisCluster, RedisSentinel
+from tests.clusters.topologies import RedisCluster, RedisSentinel
 
 pytestmark = pytest.mark.anyio
 SECRET, WRITTEN = "p@ss/word", "p%40ss%2Fword"
@@ -67,6 +67,7 @@ async def test_tls_is_for_the_servers_and_for_the_sentinels() -> None:
     client = connect(url)
     assert isinstance(client, Redis)
     pool = client.connection_pool
+    assert isinstance(pool, SentinelConnectionPool)
     assert pool.connection_class is SentinelManagedSSLConnection
     ours = {"username": "shop", "password": SECRET, "db": 2}
     assert ours.items() <= pool.connection_kwargs.items()
@@ -74,9 +75,9 @@ async def test_tls_is_for_the_servers_and_for_the_sentinels() -> None:
     for sentinel, place in zip(
         pool.sentinel_manager.sentinels, [("a", 1), ("b", 26379)], strict=True
     ):
-        told = sentinel.connection_pool.connection_kwargs
-        assert (told["host"], told["port"]) == place
-        assert (told["username"], told["password"]) == (None, "theirs")
+        theirs = sentinel.connection_pool.connection_kwargs
+        assert (theirs["host"], theirs["port"]) == place
+        assert (theirs["username"], theirs["password"]) == (None, "theirs")
         assert "SSL" in sentinel.connection_pool.connection_class.__name__
     await client.aclose()
     cluster = connect(f"rediss+cluster://shop:{WRITTEN}@a,b:1")

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 import pytest
 
 from tests.actors import Actor
+from tests.aliases import RecordProperty
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Mode
-from tests.clusters.servers import MongoReplicaSet
-from tests.distributed.load import SHOPPERS, Load, told
+from tests.clusters.topologies import MongoReplicaSet
+from tests.distributed.load import SHOPPERS, Load, assert_nothing_lost_or_doubled
 from tests.distributed.service import Service
-from tests.stack import eventually
+from tests.waiting import eventually
 
-Record = Callable[[str, object], None]
-Weather = Callable[[MongoReplicaSet, Service], None]
+Outage = Callable[[MongoReplicaSet, Service], None]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def gateway_loses_answers(replica_set: MongoReplicaSet, service: Service) -> Non
 
 
 @pytest.mark.parametrize(
-    "weather",
+    "outage",
     [
         primary_steps_down,
         primary_is_killed,
@@ -101,28 +101,28 @@ def gateway_loses_answers(replica_set: MongoReplicaSet, service: Service) -> Non
         gateway_hangs,
         pytest.param(gateway_loses_answers, marks=pytest.mark.soak),
     ],
-    ids=lambda weather: weather.__name__,
+    ids=lambda outage: outage.__name__,
 )
 def test_nothing_is_lost_or_doubled_when(
-    weather: Weather,
+    outage: Outage,
     replica_set: MongoReplicaSet,
     service: Service,
     shoppers: list[Actor],
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
     eventually(service.all_up, 20)
     load = Load(service, shoppers)
-    with load.running() as ledger:
-        ledger.broken_at = time.monotonic()
-        weather(replica_set, service)
+    with load.running() as seen:
+        seen.outage_began = time.monotonic()
+        outage(replica_set, service)
         back = time.monotonic()
         eventually(lambda: load.served_since(back), 20)
-    told(weather.__name__.replace("_", " "), service, ledger, record_property)
+    assert_nothing_lost_or_doubled(
+        outage.__name__.replace("_", " "), service, seen, record_property
+    )
     replica_set.wait_complete()
 
 
 def test_afterwards_the_books_agree_with_the_gateways(service: Service) -> None:
     eventually(service.all_up, 20)
-    audit = service.audit()
-    assert audit.returncode == 0, audit.stdout + audit.stderr
-    assert "The books agree." in audit.stdout
+    service.assert_books_agree()

@@ -7,19 +7,13 @@ import pytest
 
 from kernapay.devstack.servers import MongoServer
 from tests.actors import Actor
-from tests.clusters.servers import RedisSentinel
-from tests.distributed.load import SHOPPERS, Load, told
+from tests.aliases import RecordProperty
+from tests.clusters.topologies import RedisSentinel
+from tests.distributed.load import SHOPPERS, Load, assert_nothing_lost_or_doubled
 from tests.distributed.service import Service
-from tests.stack import eventually
+from tests.waiting import eventually
 
-Record = Callable[[str, object], None]
-Weather = Callable[[RedisSentinel], None]
-
-
-@pytest.fixture(scope="module")
-def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
-    with RedisSentinel(tmp_path_factory.mktemp("sentinel")) as sentinel:
-        yield sentinel
+Outage = Callable[[RedisSentinel], None]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +34,7 @@ def redis_is_flushed(sentinel: RedisSentinel) -> None:
     for _ in range(5):
         with sentinel.nodes[sentinel.master()].client() as client:
             client.flushall()
-        time.sleep(0.1)  # between two disasters, not for one to pass
+        time.sleep(0.1)  # between two outages, not for one to pass
 
 
 def redis_fails_over(sentinel: RedisSentinel) -> None:
@@ -59,26 +53,28 @@ def redis_is_stopped(sentinel: RedisSentinel) -> None:
 
 
 @pytest.mark.parametrize(
-    "weather",
+    "outage",
     [redis_is_flushed, redis_fails_over, redis_is_stopped],
-    ids=lambda weather: weather.__name__,
+    ids=lambda outage: outage.__name__,
 )
 def test_nothing_is_lost_doubled_or_refused_when(
-    weather: Weather,
+    outage: Outage,
     sentinel: RedisSentinel,
     service: Service,
     shoppers: list[Actor],
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
     eventually(service.all_up, 20)
     load = Load(service, shoppers)
-    with load.running() as ledger:
-        ledger.broken_at = time.monotonic()
-        weather(sentinel)
+    with load.running() as seen:
+        seen.outage_began = time.monotonic()
+        outage(sentinel)
         back = time.monotonic()
         eventually(lambda: load.served_since(back), 20)
-    told(weather.__name__.replace("_", " "), service, ledger, record_property)
-    assert not ledger.refused(), "without Redis, answers are slower and none is refused"
+    assert_nothing_lost_or_doubled(
+        outage.__name__.replace("_", " "), service, seen, record_property
+    )
+    assert not seen.refused(), "without Redis, answers are slower and none is refused"
     eventually(service.all_up, 20)
     rows = service.store.payments.find()
     expected = {row["referenceId"]: row["status"] for row in rows}
@@ -90,6 +86,4 @@ def test_nothing_is_lost_doubled_or_refused_when(
 
 
 def test_afterwards_the_books_agree_with_the_gateways(service: Service) -> None:
-    audit = service.audit()
-    assert audit.returncode == 0, audit.stdout + audit.stderr
-    assert "The books agree." in audit.stdout
+    service.assert_books_agree()

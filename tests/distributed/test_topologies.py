@@ -1,39 +1,28 @@
 """The whole API over a MongoDB replica set and each form of Redis, and what other processes see when Redis changes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
 from tests.actors import PAYMENTS, USERS, Actor, assert_problem, verify
+from tests.aliases import RecordProperty
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Mode, Proxy
-from tests.clusters.servers import MongoReplicaSet, RedisCluster, RedisSentinel
+from tests.clusters.topologies import MongoReplicaSet, RedisCluster, RedisSentinel
 from tests.distributed.service import Service
 from tests.factories import payment_body, unique
-from tests.stack import eventually
+from tests.waiting import eventually
 
 LIMITED = {"RATE_LIMITS": "true", "RATE_LIMIT_STATUS": "20/hour"}
-Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
 def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoReplicaSet]:
     with MongoReplicaSet(tmp_path_factory.mktemp("mongo")) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
-    with RedisSentinel(tmp_path_factory.mktemp("sentinel")) as sentinel:
-        yield sentinel
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 
 
@@ -136,9 +125,13 @@ def names(*people: Actor) -> set[str]:
     return {person.profile().json()["name"] for person in people}
 
 
+def have_name(name: str, *people: Actor) -> bool:
+    return names(*people) == {name}
+
+
 @contextmanager
 def cut_off(replica: RedisNode, master: RedisNode) -> Iterator[None]:
-    """Nothing the master takes in reaches its replica any more."""
+    """Let nothing that the master takes in reach its replica."""
     with replica.client() as client, master.client() as other:
         client.config_set("masterauth", "not the password")
         client.config_set("masteruser", "nobody")
@@ -148,7 +141,7 @@ def cut_off(replica: RedisNode, master: RedisNode) -> Iterator[None]:
 
 
 def test_a_drop_that_a_failover_undid_is_repeated(
-    on_sentinel: Service, sentinel: RedisSentinel, record_property: Record
+    on_sentinel: Service, sentinel: RedisSentinel, record_property: RecordProperty
 ) -> None:
     eventually(on_sentinel.all_up)
     here = on_sentinel.people().new()
@@ -202,7 +195,7 @@ def test_a_connection_that_a_node_drops_is_made_anew_and_nothing_else_happens(
 
 
 def test_a_cluster_that_loses_a_node_costs_time_only(
-    on_cluster: Service, cluster: RedisCluster, record_property: Record
+    on_cluster: Service, cluster: RedisCluster, record_property: RecordProperty
 ) -> None:
     eventually(on_cluster.all_up)
     people = [on_cluster.people().new() for _ in range(4)]
@@ -237,7 +230,7 @@ def test_a_cluster_that_loses_a_node_costs_time_only(
 def test_who_is_cut_off_from_redis_leaves_nobody_with_old_answers(
     replica_set: MongoReplicaSet,
     tmp_path_factory: pytest.TempPathFactory,
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
     redis = RedisNode(tmp_path_factory.mktemp("redis"))
     database = replica_set.database_url("partitioned")
@@ -263,7 +256,7 @@ def test_who_is_cut_off_from_redis_leaves_nobody_with_old_answers(
                 assert here.update(name=f"Name {number}").status_code == 200
                 changed = time.monotonic()
                 assert names(here) == {f"Name {number}"}
-                eventually(lambda n=number: names(there) == {f"Name {n}"}, 5)
+                eventually(partial(have_name, f"Name {number}", there), 5)
                 longest = max(longest, time.monotonic() - changed)
             other = here.device()
             assert other.at(there.client).profile().status_code == 200

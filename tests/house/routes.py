@@ -17,7 +17,7 @@ class Route(NamedTuple):
 
 
 def routes(application: Litestar) -> Iterator[Route]:
-    """Every route that somebody wrote: not the framework's OPTIONS, nor the documents' pages."""
+    """Yield every route that somebody wrote: not the framework's OPTIONS, nor the pages of the documentation."""
     for route in application.routes:
         if not isinstance(route, HTTPRoute) or route.path_format.startswith(DOCS_PATH):
             continue

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import ROOT
+
 LINES = [f"API{number}" for number in range(1, 11)]
-TESTS = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 
 
 def lines_of(nodes: list[ast.expr]) -> Iterator[str]:
-    """The lines that `pytest.mark.owasp(line=…)` names, in decorators or in a list of marks."""
+    """Yield the lines that `pytest.mark.owasp(line=…)` names, in decorators or in a list of marks."""
     for node in (each for root in nodes for each in ast.walk(root)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.owasp":
             assert [word.arg for word in node.keywords] == ["line"], ast.unparse(node)
@@ -22,7 +24,7 @@ def lines_of(nodes: list[ast.expr]) -> Iterator[str]:
 
 
 def attacks() -> Iterator[tuple[str, Path, str]]:
-    """Every marked module, class and test: its line, its file, its name."""
+    """Yield every marked module, class and test: its line, its file, its name."""
     for path in sorted(TESTS.rglob("test_*.py")):
         source = path.read_text()
         if "owasp" not in source:
@@ -72,25 +74,10 @@ def test_the_readme_names_for_each_line_files_with_its_attacks(
 
 def test_the_attacks_of_one_line_can_be_run_alone(repository: Path) -> None:
     """A later `-m` takes the place of the one in pyproject.toml."""
-    chosen = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-q",
-        "-n",
-        "0",
-        "-p",
-        "no:hypothesispytest",
-    ]
+    options = ("--collect-only", "-q", "-n", "0", "-p", "no:hypothesispytest")
+    files = ("tests/house/test_compose.py", "tests/attacks/test_api9_inventory.py")
     ran = subprocess.run(
-        [
-            *chosen,
-            "-m",
-            'owasp(line="API9")',
-            "tests/house/test_compose.py",
-            "tests/attacks/test_api9_inventory.py",
-        ],
+        [sys.executable, "-m", "pytest", *options, "-m", 'owasp(line="API9")', *files],
         cwd=repository,
         capture_output=True,
         text=True,

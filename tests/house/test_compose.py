@@ -95,5 +95,5 @@ def test_every_command_exists(services: dict[str, Any], name: str) -> None:
 
 
 def _literal(options: list[str]) -> list[str]:
-    """Put in the defaults of what the shell would fill in."""
+    """Replace the shell's variables by their defaults."""
     return [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", option) for option in options]

@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import msgspec
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, Response, get
+from litestar.di import NamedDependency, Provide
 from litestar.handlers import HTTPRouteHandler
 
 from kernapay.security.authentication import PUBLIC
@@ -39,7 +40,7 @@ def _is_async(call: Any) -> bool:
 
 
 def _unguarded(found: Route) -> bool:
-    """Neither marked public nor behind a guard of its own: the middleware alone would let any role in."""
+    """Tell whether a route is neither public nor behind a guard: the middleware alone would let any role in."""
     return not found.handler.opt.get(PUBLIC) and not found.handler.resolve_guards()
 
 
@@ -116,6 +117,93 @@ def test_every_body_field_is_bounded(application: Litestar) -> None:
                     if bounded and not bounded & choice.keys():
                         unbounded.append(f"{struct.__name__}.{name}")
     assert unbounded == []
+
+
+def _misnamed(found: Route) -> list[str]:
+    """Return the injected parameters whose name does not end in what they are."""
+    return [
+        f"{found.name}: {name}"
+        for name, parameter in found.handler.parsed_fn_signature.parameters.items()
+        if parameter.is_di_field
+        for ending in ("Repository", "Service")
+        if getattr(parameter.annotation, "__name__", "").endswith(ending)
+        and not name.endswith(f"_{ending.lower()}")
+    ]
+
+
+def test_injection_keys_end_in_what_they_are(application: Litestar) -> None:
+    found = list(routes(application))
+    assert [name for each in found for name in _misnamed(each)] == []
+
+
+def test_an_injection_key_that_hides_what_it_is_would_be_seen() -> None:
+    class ThingRepository: ...
+
+    class ThingService: ...
+
+    @get("/things")
+    async def things(
+        thing_service: NamedDependency[ThingService],
+        thing_repository: NamedDependency[ThingRepository],
+        things: NamedDependency[ThingRepository],
+        repository: NamedDependency[ThingRepository],
+        thing_repository_service: NamedDependency[ThingRepository],
+        service: NamedDependency[ThingService],
+        clock: NamedDependency[object],
+    ) -> None: ...
+
+    names = inspect.signature(things.fn).parameters
+    dependencies = {name: Provide(lambda: None, sync_to_thread=False) for name in names}
+    app = Litestar([things], dependencies=dependencies, openapi_config=None)
+    (found,) = routes(app)
+    assert [name.partition(": ")[2] for name in _misnamed(found)] == [
+        "things",
+        "repository",
+        "thing_repository_service",
+        "service",
+    ]
+
+
+def _envelope(found: Route) -> str | None:
+    """Return the name of the struct that carries a list and how many there are."""
+    parts: list[Any] = [found.handler.parsed_fn_signature.return_type.annotation]
+    while parts:
+        annotation = parts.pop()
+        parts.extend(get_args(annotation))
+        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+            fields = {each.name: each.type for each in msgspec.structs.fields(annotation)}
+            if "total" in fields and any(get_origin(kind) is list for kind in fields.values()):
+                return annotation.__name__
+    return None
+
+
+def test_no_list_has_yet_another_envelope(application: Litestar) -> None:
+    """Clients know these; the next list that is counted brings one generic page for all that follow."""
+    envelopes = {_envelope(found) for found in routes(application)} - {None}
+    assert envelopes == {"UserPage", "AuditPage", "ApiKeyPage"}
+
+
+def test_an_envelope_is_found_inside_a_response() -> None:
+    class Page(msgspec.Struct):
+        total: int
+        items: list[str]
+
+    class Sum(msgspec.Struct):
+        total: int
+
+    @get("/pages")
+    async def pages() -> Response[Page]:
+        return Response(Page(0, []))
+
+    @get("/sums")
+    async def sums() -> Sum:
+        return Sum(0)
+
+    found = routes(Litestar([pages, sums], openapi_config=None))
+    assert {each.name: _envelope(each) for each in found} == {
+        "GET /pages": "Page",
+        "GET /sums": None,
+    }
 
 
 @pytest.mark.parametrize("kind", ["summary", "operation_id", "tags"])

@@ -2,8 +2,7 @@
 
 import ast
 import subprocess
-from collections.abc import Iterator
-from functools import cache
+import sys
 from pathlib import Path
 
 import mongoengine
@@ -11,45 +10,16 @@ import pytest
 from mongoengine.base import BaseDocument
 
 from kernapay.storage.mongo import Record
+from tests.checkout import PACKAGE, ROOT, SOURCES, calls_in, imports_of, module_of, nodes_of
+from tests.house.documents import every_document
 
-PACKAGE = Path(__file__).parents[2] / "kernapay"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SLICES = sorted(path.parent for path in PACKAGE.glob("*/controller.py"))
 # From the outside in; a module may import what stands to its right.
 ORDER = ("controller", "service", "repository", "models")
 TOP_LEVEL = {"kernapay", "migrations", "tests", "pyproject.toml", "README.md", "compose.yaml"}
 # Programs of their own, which talk to whoever runs them.
 TALKATIVE = ("commands", "devstack", "sandbox")
-
-
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-
-
-@cache
-def nodes_of(path: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(path.read_text())))
-
-
-@cache
-def imports_of(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in nodes_of(path):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
-        elif isinstance(node, ast.Import):
-            found |= {each.name for each in node.names}
-    return found
-
-
-def calls_in(path: Path) -> Iterator[str]:
-    for node in nodes_of(path):
-        if isinstance(node, ast.Call):
-            name = node.func
-            if isinstance(name, ast.Name):
-                yield name.id
-            elif isinstance(name, ast.Attribute):
-                yield name.attr
 
 
 def ours(path: Path, folders: tuple[str, ...]) -> bool:
@@ -66,9 +36,68 @@ def test_the_top_level_is_fixed() -> None:
     assert {name for name in names if not name.startswith(".")} == {*TOP_LEVEL, "LICENSE"}
 
 
+def test_nothing_is_tracked_that_is_made_again() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    assert listed.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "kernapay/__pycache__/app.cpython-311.pyc",
+        "tests/contract/.schemathesis/cache",
+        "tests/.hypothesis/examples",
+        ".coverage.host.1234",
+        ".kernapay/files/receipt.pdf",
+        ".env.payment",
+    ],
+)
+def test_what_runs_leave_behind_is_ignored(path: str) -> None:
+    ignored = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False)
+    if ignored.returncode == 128:
+        pytest.skip("not a git checkout")
+    assert ignored.returncode == 0
+
+
+def test_tests_import_each_other_by_their_whole_names() -> None:
+    """So nothing depends on the folders that pytest puts on the path."""
+    short = [
+        f"{module_of(path)}: {name}"
+        for path in TESTS
+        for name in imports_of(path)
+        if name.partition(".")[0] not in sys.stdlib_module_names
+        and (path.parent / f"{name.partition('.')[0]}.py").exists()
+    ]
+    relative = [
+        module_of(path)
+        for path in TESTS
+        for node in nodes_of(path)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert (short, relative) == ([], [])
+
+
+def test_what_tests_share_stands_outside_the_modules_of_tests() -> None:
+    importing = [
+        f"{module_of(path)}: {name}"
+        for path in TESTS
+        for name in imports_of(path)
+        if name.startswith("tests.") and any(part.startswith("test_") for part in name.split("."))
+    ]
+    assert importing == []
+
+
 def test_no_module_is_too_long() -> None:
     lengths = {module_of(path): len(path.read_text().splitlines()) for path in SOURCES}
-    assert {name: length for name, length in lengths.items() if length > 400} == {}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
 
 
 def test_packages_export_nothing() -> None:
@@ -90,20 +119,6 @@ def test_indexes_are_born_in_migrations_only() -> None:
     makers = {"create_index", "create_indexes", "ensure_index", "ensure_indexes"}
     born = [module_of(path) for path in SOURCES if makers & set(calls_in(path))]
     assert born == []
-
-
-def every_document() -> list[type[BaseDocument]]:
-    for folder in SLICES:
-        if (folder / "models.py").exists():
-            __import__(f"kernapay.{folder.name}.models")
-    todo: list[type[BaseDocument]] = [Record, mongoengine.EmbeddedDocument]
-    found: list[type[BaseDocument]] = []
-    while todo:
-        model = todo.pop()
-        todo.extend(model.__subclasses__())
-        if model.__module__.startswith("kernapay.") and not model._meta.get("abstract"):
-            found.append(model)
-    return found
 
 
 @pytest.mark.parametrize("model", every_document(), ids=lambda model: str(model.__name__))

@@ -1,22 +1,21 @@
 """A process dies by SIGKILL between two steps; another goes on, and nothing is lost or doubled."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import httpx
 import pytest
-from pymongo.database import Database
 
 from tests.actors import Actor, send_event, status, verify
+from tests.aliases import Json, Store
+from tests.databases import receipt_of, row_of
 from tests.factories import event_body, gateway_payment, payment_body, unique
-from tests.stack import Api, Sandbox, Worker, eventually
-
-Store = Database[dict[str, Any]]
-StartApi = Callable[..., Api]
+from tests.stack import Api, Sandbox, StartApi, StartWorker
+from tests.waiting import eventually
 
 
 def crash(call: Callable[[], httpx.Response], server: Api) -> None:
-    """The call dies with the process that serves it."""
+    """Make a call that ends with the process that serves it."""
     with pytest.raises(httpx.TransportError):
         call()
     server.kill()
@@ -37,10 +36,9 @@ def test_a_crash_while_creating_leaves_a_payment_that_the_same_key_finishes(
     doomed = start_api(KERNAPAY_CRASH_AT=point, RAZORPAY_TIMEOUT="0.5s")
     body = payment_body()
     crash(lambda: user.at(doomed.client).create(body), doomed)
-    row = store.payments.find_one({"idempotencyKey": body["idempotencyKey"]})
-    assert row is not None
+    row = row_of(store.payments, idempotencyKey=body["idempotencyKey"])
     assert row["status"] == "pending"
-    receipt = f"KP_{row['_id']}"
+    receipt = receipt_of(row)
     assert len(sandbox.orders(receipt)) == orders_then
     answer = user.create(body)
     assert answer.status_code == 200, answer.text
@@ -59,16 +57,15 @@ def test_an_order_paid_before_it_was_attached_is_found_by_its_webhook(
     doomed = start_api(KERNAPAY_CRASH_AT="create.ordered", RAZORPAY_TIMEOUT="0.5s")
     body = payment_body()
     crash(lambda: user.at(doomed.client).create(body), doomed)
-    row = store.payments.find_one({"idempotencyKey": body["idempotencyKey"]})
-    assert row is not None
-    (order,) = sandbox.orders(f"KP_{row['_id']}")
+    row = row_of(store.payments, idempotencyKey=body["idempotencyKey"])
+    (order,) = sandbox.orders(receipt_of(row))
     sandbox.deliver_to(api_server.url)
     sandbox.pay(order["id"])
     eventually(lambda: status(user.client, row)["status"] == "success")
     again = user.create(body)
     assert again.status_code == 200
     assert again.json()["data"]["orderId"] == order["id"]
-    assert len(sandbox.orders(f"KP_{row['_id']}")) == 1
+    assert len(sandbox.orders(receipt_of(row))) == 1
 
 
 def test_what_a_crash_left_in_the_inbox_is_finished_by_the_worker(
@@ -76,28 +73,26 @@ def test_what_a_crash_left_in_the_inbox_is_finished_by_the_worker(
     sandbox: Sandbox,
     store: Store,
     start_api: StartApi,
-    start_worker: Callable[..., Worker],
+    start_worker: StartWorker,
 ) -> None:
-    left: dict[str, dict[str, Any]] = {}
+    left: dict[str, Json] = {}
     for point in ("webhook.stored", "settle.moved"):
         payment = user.new_payment()
         assert user.history().json()[0]["status"] == "pending"
         doomed = start_api(KERNAPAY_CRASH_AT=point)
         event_id = unique("evt_")
         event = event_body("payment.captured", payment=gateway_payment(payment["orderId"]))
-        crash(lambda: send_event(doomed.client, body=event, event_id=event_id), doomed)  # noqa: B023
+        crash(partial(send_event, doomed.client, body=event, event_id=event_id), doomed)
         assert send_event(user.client, body=event, event_id=event_id).status_code == 200
-        row = store.webhook_events.find_one({"eventId": event_id})
-        assert row is not None
-        assert row["status"] == "pending"
+        assert row_of(store.webhook_events, eventId=event_id)["status"] == "pending"
         left[event_id] = payment
-    # The request that brought them is dead, so its lease runs out: bring that moment on.
+    # The lease of the dead request is still running: end it.
     late = {"$currentDate": {"nextAt": True}}
     store.webhook_events.update_many({"eventId": {"$in": list(left)}}, late)
     start_worker()
     for event_id, payment in left.items():
         done = {"eventId": event_id, "status": "processed"}
-        eventually(lambda done=done: store.webhook_events.find_one(done), timeout=20)
+        eventually(partial(store.webhook_events.find_one, done), timeout=20)
         seen = user.seen(payment["referenceId"])
         assert [step["status"] for step in seen["history"]] == ["pending", "success"]
     # The crash came before the cached history was dropped; whoever settled again dropped it.

@@ -226,7 +226,7 @@ def test_in_any_weather_repeating_ends_in_one_order(
         for _ in range(60):
             answer = user.create(body)
             if answer.is_success:
-                return answer.json()
+                return dict(answer.json())
             assert_problem(answer, 503)
         raise AssertionError("no success in sixty attempts")
 

@@ -1,43 +1,20 @@
 """MongoDB or Redis is cut off, hangs, or was never there."""
 
 import random
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-from pymongo.database import Database
 
-from kernapay.devstack.servers import MongoServer
 from tests.actors import USERS, Actor, assert_problem, send_event, status
-from tests.clusters.nodes import RedisNode
+from tests.aliases import Json, Store, json_of
 from tests.clusters.proxy import Mode, Proxy
 from tests.factories import failed_payment, gateway_payment, payment_body, sign_up_body
-from tests.stack import Api, Sandbox, eventually
-
-Store = Database[dict[str, Any]]
-StartApi = Callable[..., Api]
+from tests.stack import Api, Sandbox, StartApi
+from tests.waiting import eventually
 
 
-@pytest.fixture
-def mongo_line(mongo_server: MongoServer) -> Iterator[Proxy]:
-    with Proxy(mongo_server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def redis_line(redis_server: RedisNode) -> Iterator[Proxy]:
-    with Proxy(redis_server.port) as proxy:
-        yield proxy
-
-
-def through(line: Proxy, store: Store) -> str:
-    # Directly: the replica set would tell the client its real address, past the proxy.
-    return f"mongodb://{line.address}/{store.name}?directConnection=true"
-
-
-def readiness(api: Api) -> dict[str, str]:
-    return api.client.get("/health/ready").json()
+def readiness(api: Api) -> Json:
+    return json_of(api.client.get("/health/ready"))
 
 
 class TestMongo:
@@ -46,10 +23,10 @@ class TestMongo:
         user: Actor,
         sandbox: Sandbox,
         store: Store,
-        mongo_line: Proxy,
+        mongo_proxy: Proxy,
         start_api: StartApi,
     ) -> None:
-        api = start_api(MONGODB_URL=through(mongo_line, store))
+        api = start_api(MONGODB_URL=mongo_proxy.mongodb_url(store.name))
         here = user.at(api.client)
         payment = here.new_payment()
         here.history()
@@ -57,14 +34,14 @@ class TestMongo:
         before = sandbox.order_count()
         body = payment_body()
         entity = gateway_payment(payment["orderId"])
-        mongo_line.set(Mode.CUT)
+        mongo_proxy.set(Mode.CUT)
         # Each waits a while for the database to come back, so they wait together.
         with ThreadPoolExecutor(4) as crowd:
             created = crowd.submit(here.create, body)
-            told = crowd.submit(send_event, api.client, "payment.captured", payment=entity)
+            sent = crowd.submit(send_event, api.client, "payment.captured", payment=entity)
             opened = crowd.submit(api.client.post, f"{USERS}/signup", json=sign_up_body())
             ready = crowd.submit(api.client.get, "/health/ready")
-        for answer in (created.result(), told.result(), opened.result()):
+        for answer in (created.result(), sent.result(), opened.result()):
             assert_problem(answer, 503, code="unavailable")
             assert int(answer.headers["retry-after"]) > 0
         assert sandbox.order_count() == before
@@ -73,7 +50,7 @@ class TestMongo:
         # What the cache knows can still be read.
         assert here.history().status_code == here.profile().status_code == 200
         assert api.client.get("/health/live").status_code == 200
-        mongo_line.set(Mode.PASS)
+        mongo_proxy.set(Mode.PASS)
         eventually(lambda: api.client.get("/health/ready").status_code == 200)
         assert here.create(body).status_code == 201
         assert sandbox.order_count() == before + 1
@@ -81,25 +58,25 @@ class TestMongo:
         assert status(api.client, payment)["status"] == "success"
 
     def test_a_database_that_hangs_is_told_by_readiness_in_time(
-        self, mongo_line: Proxy, store: Store, start_api: StartApi
+        self, mongo_proxy: Proxy, store: Store, start_api: StartApi
     ) -> None:
-        api = start_api(MONGODB_URL=through(mongo_line, store))
+        api = start_api(MONGODB_URL=mongo_proxy.mongodb_url(store.name))
         assert readiness(api)["mongodb"] == "up"
-        mongo_line.set(Mode.HANG)
+        mongo_proxy.set(Mode.HANG)
         answer = api.client.get("/health/ready")
         assert answer.status_code == 503
         assert answer.elapsed.total_seconds() < 5
         assert api.client.get("/health/live").elapsed.total_seconds() < 1
-        mongo_line.set(Mode.PASS)
+        mongo_proxy.set(Mode.PASS)
         eventually(lambda: api.client.get("/health/ready").status_code == 200, timeout=20)
 
     def test_a_service_that_started_before_its_database_finds_it(
-        self, user: Actor, mongo_line: Proxy, store: Store, start_api: StartApi
+        self, user: Actor, mongo_proxy: Proxy, store: Store, start_api: StartApi
     ) -> None:
-        mongo_line.set(Mode.CUT)
-        api = start_api(MONGODB_URL=through(mongo_line, store))
+        mongo_proxy.set(Mode.CUT)
+        api = start_api(MONGODB_URL=mongo_proxy.mongodb_url(store.name))
         assert api.client.get("/health/ready").status_code == 503
-        mongo_line.set(Mode.PASS)
+        mongo_proxy.set(Mode.PASS)
         eventually(lambda: api.client.get("/health/ready").status_code == 200, timeout=20)
         assert user.at(api.client).profile().status_code == 200
 
@@ -111,11 +88,11 @@ class TestRedis:
         user: Actor,
         sandbox: Sandbox,
         store: Store,
-        redis_line: Proxy,
+        redis_proxy: Proxy,
         start_api: StartApi,
         trouble: Mode,
     ) -> None:
-        api = start_api(REDIS_URL=f"redis://{redis_line.address}/0")
+        api = start_api(REDIS_URL=redis_proxy.redis_url)
         here = user.at(api.client)
         first = here.new_payment()
         # Warm: all of this is in Redis, and about to be wrong there.
@@ -123,7 +100,7 @@ class TestRedis:
         assert here.profile().json()["name"] == "Asha Rao"
         other = here.device()
         assert other.profile().status_code == 200
-        redis_line.set(trouble)
+        redis_proxy.set(trouble)
         second = here.new_payment()
         listed = here.history().json()
         assert [line["referenceId"] for line in listed] == [
@@ -141,11 +118,11 @@ class TestRedis:
         assert max(here.profile().elapsed.total_seconds() for _ in range(5)) < 1
         ready = api.client.get("/health/ready")
         assert (ready.status_code, ready.json()["redis"]) == (200, "down")
-        # The other process carries the kept drops out, without waiting for this one's return.
+        # The other process carries out the pending evictions, without waiting for this one's return.
         eventually(lambda: store.cache_drops.count_documents({}) == 0)
         assert user.profile().json()["name"] == "Changed Meanwhile"
         assert_problem(other.at(user.client).profile(), 401)
-        redis_line.set(Mode.PASS)
+        redis_proxy.set(Mode.PASS)
         eventually(lambda: readiness(api)["redis"] == "up")
         assert store.cache_drops.count_documents({}) == 0
         # Here, and in the process that reached Redis all along.
@@ -170,19 +147,19 @@ class TestRedis:
 
     @pytest.mark.parametrize("seed", [1, 2])
     def test_in_any_weather_one_reads_what_one_wrote(
-        self, user: Actor, redis_line: Proxy, start_api: StartApi, seed: int
+        self, user: Actor, redis_proxy: Proxy, start_api: StartApi, seed: int
     ) -> None:
-        api = start_api(REDIS_URL=f"redis://{redis_line.address}/0")
+        api = start_api(REDIS_URL=redis_proxy.redis_url)
         here = user.at(api.client)
         dice = random.Random(seed)
         for number in range(25):
             if number % 5 == 0:
                 # Fair again and noticed, so that the next storm finds a warm cache.
-                redis_line.set(Mode.PASS)
+                redis_proxy.set(Mode.PASS)
                 eventually(lambda: readiness(api)["redis"] == "up")
                 here.profile()
-            redis_line.set(dice.choice([Mode.PASS, Mode.CUT]))
+            redis_proxy.set(dice.choice([Mode.PASS, Mode.CUT]))
             assert here.update(name=f"Name {number}").status_code == 200
-            redis_line.set(dice.choice([Mode.PASS, Mode.CUT]))
+            redis_proxy.set(dice.choice([Mode.PASS, Mode.CUT]))
             for _ in range(2):
                 assert here.profile().json()["name"] == f"Name {number}"

@@ -2,7 +2,6 @@
 
 import secrets
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -11,7 +10,8 @@ import pytest
 from kernapay.devstack.process import ServerError
 from tests.actors import USERS, assert_problem, log_in
 from tests.factories import payment_body, sign_up_body, unique
-from tests.stack import LIVE_KEY_ID, LIVE_KEY_SECRET, Api, Sandbox, Server, eventually
+from tests.stack import LIVE_KEY_ID, LIVE_KEY_SECRET, Api, Sandbox, Server, StartApi
+from tests.waiting import eventually
 
 PRODUCTION = {
     "APP_ENV": "production",
@@ -26,7 +26,7 @@ PRODUCTION = {
 
 @pytest.mark.owasp(line="API9")
 def test_production_takes_payments_and_ignores_crash_points(
-    sandbox: Sandbox, start_api: Callable[..., Api]
+    sandbox: Sandbox, start_api: StartApi
 ) -> None:
     api = start_api(**PRODUCTION, KERNAPAY_CRASH_AT="create.claimed").client
     body = sign_up_body(email=f"{unique()}@kernapay.dev")
@@ -45,12 +45,8 @@ def test_production_with_weak_secrets_does_not_start(
     server = Server(
         "api", tmp_path, ["kernapay", "serve"], {**api_env, "APP_ENV": "production"}, "/health/live"
     )
-    try:
-        server.launch()
-        with pytest.raises(ServerError) as refusal:
-            server.wait()
-    finally:
-        server.kill()
+    with pytest.raises(ServerError) as refusal, server:
+        pytest.fail("it started")
     for name in ("SALT_ROUNDS", "RAZORPAY_KEY_SECRET"):
         assert name in str(refusal.value)
     assert "Traceback" not in str(refusal.value)
@@ -81,12 +77,8 @@ def test_an_address_of_another_machine_is_a_message(
     api_env: dict[str, str], tmp_path: Path
 ) -> None:
     server = Api(tmp_path, {**api_env, "HOST": "192.0.2.1"})
-    server.launch()
-    try:
-        with pytest.raises(ServerError, match=r"192\.0\.2\.1 port \d+ cannot be listened on"):
-            server.wait()
-    finally:
-        server.kill()
+    with pytest.raises(ServerError, match=r"192\.0\.2\.1 port \d+ cannot be listened on"), server:
+        pytest.fail("it started")
 
 
 def test_a_restart_finds_its_port_free_again(api_env: dict[str, str], tmp_path: Path) -> None:

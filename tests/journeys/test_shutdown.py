@@ -1,22 +1,22 @@
 """Stopping the service finishes what is under way."""
 
 import signal
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 
 from tests.actors import Actor
+from tests.aliases import Store
+from tests.databases import row_of
 from tests.factories import payment_body
-from tests.stack import Api, Sandbox, Worker, eventually
+from tests.stack import Sandbox, StartApi, StartWorker
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_create_at_a_slow_gateway_is_answered_before_the_service_ends(
-    user: Actor, sandbox: Sandbox, start_api: Callable[..., Api], number: signal.Signals
+    user: Actor, sandbox: Sandbox, start_api: StartApi, number: signal.Signals
 ) -> None:
     server = start_api()
     slow = sandbox.fault("delay", route="/v1/orders", method="POST", options={"seconds": 2})
@@ -33,7 +33,7 @@ def test_a_create_at_a_slow_gateway_is_answered_before_the_service_ends(
 
 
 def test_an_order_whose_client_hung_up_is_finished_before_the_service_ends(
-    user: Actor, sandbox: Sandbox, start_api: Callable[..., Api], store: Database[dict[str, Any]]
+    user: Actor, sandbox: Sandbox, start_api: StartApi, store: Store
 ) -> None:
     server = start_api()
     slow = sandbox.fault("delay", route="/v1/orders", method="POST", options={"seconds": 2})
@@ -46,13 +46,12 @@ def test_an_order_whose_client_hung_up_is_finished_before_the_service_ends(
     assert sandbox.hits(slow) == 1
     server.signal(signal.SIGTERM)
     eventually(lambda: server.process.exit_code is not None, timeout=20)
-    row = store.payments.find_one({"idempotencyKey": body["idempotencyKey"]})
-    assert row is not None
+    row = row_of(store.payments, idempotencyKey=body["idempotencyKey"])
     assert row["razorpayOrderId"].startswith("order_")
 
 
-def test_a_service_that_is_killed_leaves_no_process_behind(start_api: Callable[..., Api]) -> None:
-    server = start_api(workers=2)
+def test_a_service_that_is_killed_leaves_no_process_behind(start_api: StartApi) -> None:
+    server = start_api(2)
     server.signal(signal.SIGKILL)
 
     def gone() -> bool:
@@ -66,7 +65,7 @@ def test_a_service_that_is_killed_leaves_no_process_behind(start_api: Callable[.
     assert eventually(gone, timeout=15)
 
 
-def test_an_idle_worker_ends_at_once(start_worker: Callable[..., Worker]) -> None:
+def test_an_idle_worker_ends_at_once(start_worker: StartWorker) -> None:
     worker = start_worker()
     worker.stop(timeout=10)
     assert worker.exit_code == 0

@@ -37,7 +37,7 @@ class FakeGateway:
     # What people and banks do.
 
     def attempt(self, order_id: str, outcome: str) -> GatewayPayment | None:
-        """A customer pays; None when the order takes no payment any more."""
+        """Let a customer pay; None when the order takes no payment any more."""
         order = self.orders[order_id]
         attempts = [p for p in self.payments.values() if p.order_id == order_id]
         if order.status == "paid" or any(p.status == "authorized" for p in attempts):
@@ -196,7 +196,7 @@ class FakeGateway:
         self.events.append((_id("evt"), body))
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Nothing is open."""
 
     def _maybe_silent(self, moment: str) -> None:
         if self.silent == moment:

@@ -2,22 +2,22 @@
 
 import asyncio
 import subprocess
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pymongo.database import Database
-
 from kernapay.bootstrap.services import Services
 from kernapay.commands.audit import audit
-from kernapay.config.settings import Settings, load_settings
+from kernapay.config.settings import Settings
 from kernapay.core.clock import now
-from kernapay.devstack.process import Process
 from kernapay.reconciliation.comparison import Difference
-from tests.stack import Sandbox, bare_environment
+from tests.aliases import Json, Store
+from tests.command_line import run_command
+from tests.databases import receipt_of, row_of
+from tests.environment import settings_from
+from tests.stack import Sandbox, Worker
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 PAID = ("success", "refunded")
@@ -38,8 +38,8 @@ class Shop:
     def __init__(
         self,
         sandbox: Sandbox,
-        env: dict[str, str],
-        store: Database[dict[str, Any]],
+        env: Mapping[str, str],
+        store: Store,
         home: Path,
         closing: ExitStack,
     ) -> None:
@@ -49,38 +49,24 @@ class Shop:
         self.home = home
         self._closing = closing
 
-    def settings(self, **changes: Any) -> Settings:
-        given: dict[str, Any] = {name.lower(): value for name, value in self.env.items()}
-        return load_settings(None, **{**given, **changes})
+    def settings(self, **changes: object) -> Settings:
+        return settings_from(self.env, **changes)
 
     def kernapay(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a command as an operator does."""
-        return subprocess.run(
-            [sys.executable, "-m", "kernapay", *arguments],
-            env={**bare_environment(), **self.env, **env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return run_command(*arguments, env={**self.env, **env}, cwd=self.home)
 
-    def worker(self, name: str = "worker", **env: str) -> Process:
-        """Start a worker process; it is ended with the test."""
-        home = self.home / name
-        process = Process(
-            "worker",
-            home,
-            (sys.executable, "-m", "kernapay", "worker"),
-            {**bare_environment(), **self.env, **env},
-            lambda: "worker_started" in process.log.read_text(),
-        )
-        self._closing.callback(process.kill)
-        process.launch()
-        return process
+    def worker(self, name: str = "worker", **env: str) -> Worker:
+        """Launch a worker; it is killed when the test ends."""
+        worker = Worker(self.home / name, {**self.env, **env})
+        self._closing.callback(worker.kill)
+        worker.launch()
+        return worker
 
     def work(
         self, do: Callable[[Services], Awaitable[Any]], later: timedelta = timedelta(0), **more: Any
     ) -> Any:
-        """Let the services of this process do something, in a time that may lie ahead."""
+        """Let the services of this process do something, with a clock that may be ahead."""
 
         async def run() -> Any:
             services = Services(self.settings(**more), clock=lambda: now() + later)
@@ -93,7 +79,7 @@ class Shop:
         return asyncio.run(run())
 
     def settle_later(self, later: timedelta = timedelta(minutes=30)) -> None:
-        """Do all the work a worker finds that much later."""
+        """Do all the work that a worker finds so much later."""
 
         async def sweep(services: Services) -> None:
             while await services.webhook_inbox.sweep():
@@ -103,38 +89,38 @@ class Shop:
         self.work(sweep, later)
 
     def differences(self) -> list[tuple[str, str | None, str | None]]:
-        """Compare the books as `kernapay audit` does."""
+        """Compare the two databases as `kernapay audit` does."""
         found: list[Difference] = []
         asyncio.run(audit(self.settings(), None, None, lambda _, __: None, found.append))
         return [(d.kind.value, d.ours, d.theirs) for d in found]
 
-    def row(self, payment: dict[str, Any]) -> dict[str, Any]:
-        """The payment as it is stored."""
-        found = self.store.payments.find_one({"referenceId": payment["referenceId"]})
-        assert found is not None
-        return found
+    def row(self, payment: Json) -> Json:
+        """Return the payment as it is stored."""
+        return row_of(self.store.payments, referenceId=payment["referenceId"])
 
-    def edit(self, payment: dict[str, Any], **change: Any) -> None:
-        """Change our book behind the service's back."""
+    def edit(self, payment: Json, **change: Any) -> None:
+        """Change the stored payment without the service."""
         where = {"referenceId": payment["referenceId"]}
         self.store.payments.update_one(where, {"$set": change})
 
-    def receipt(self, payment: dict[str, Any]) -> str:
-        return f"KP_{self.row(payment)['_id']}"
+    def receipt(self, payment: Json) -> str:
+        return receipt_of(self.row(payment))
 
-    def captured_at_gateway(self, payment: dict[str, Any]) -> list[dict[str, Any]]:
-        attempts = self.sandbox.call("GET", f"/v1/orders/{payment['orderId']}/payments")["items"]
+    def captured_at_gateway(self, payment: Json) -> list[Json]:
+        attempts = self.sandbox.items(f"/v1/orders/{payment['orderId']}/payments")
         return [attempt for attempt in attempts if attempt["captured"]]
 
-    def refunds_at_gateway(self, payment: dict[str, Any]) -> list[dict[str, Any]]:
+    def refunds_at_gateway(self, payment: Json) -> list[Json]:
         return [
             refund
             for attempt in self.captured_at_gateway(payment)
-            for refund in self.sandbox.call("GET", f"/v1/payments/{attempt['id']}/refunds")["items"]
+            for refund in self.sandbox.items(f"/v1/payments/{attempt['id']}/refunds")
         ]
 
-    def assert_sound(self, payment: dict[str, Any]) -> dict[str, Any]:
-        """One order, one success, a history that leads to the status, and books that agree; the row."""
+    def assert_sound(self, payment: Json) -> Json:
+        """Assert that there is one order and one success, a history that leads to the status, and no difference.
+
+        Return the row."""
         row = self.row(payment)
         assert len(self.sandbox.orders(self.receipt(payment))) == 1
         assert len(self.captured_at_gateway(payment)) == 1

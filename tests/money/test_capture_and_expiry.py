@@ -4,9 +4,11 @@ import httpx
 import pytest
 
 from tests.actors import PAYMENTS, Actor, assert_problem, send_event, status, verify
+from tests.databases import row_of
 from tests.factories import gateway_payment
 from tests.money.shop import Shop
-from tests.stack import Api, eventually
+from tests.stack import Api
+from tests.waiting import eventually
 
 
 def capture(actor: Actor, payment: dict[str, str]) -> httpx.Response:
@@ -40,7 +42,7 @@ def test_nothing_is_captured_where_nothing_was_authorised(
 
 
 @pytest.mark.owasp(line="API5")
-def test_only_administrators_capture(shop: Shop, user: Actor, people: object) -> None:
+def test_only_administrators_capture(shop: Shop, user: Actor) -> None:
     payment = user.new_payment()
     shop.sandbox.pay(payment["orderId"], "authorized")
 
@@ -137,15 +139,12 @@ def test_a_payment_that_never_got_its_order_expires(shop: Shop, user: Actor) -> 
     shop.sandbox.fault("reset", times=3, route="/v1/orders", method="POST")
     answer = user.create()
     assert_problem(answer, 503)
-    row = shop.store.payments.find_one({})
-    assert row is not None
+    row = row_of(shop.store.payments)
     assert "razorpayOrderId" not in row
 
     shop.settle_later(timedelta(days=8))
 
-    row = shop.store.payments.find_one({})
-    assert row is not None
-    assert row["status"] == "failed"
+    assert row_of(shop.store.payments)["status"] == "failed"
     assert shop.differences() == []
 
 

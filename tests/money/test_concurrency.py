@@ -4,51 +4,53 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 import httpx
 import pytest
 
 from kernapay.bootstrap.services import Services
-from tests.actors import USERS, Actor, send_event, verify
+from tests.actors import USERS, Actor, data_of, send_event, verify
+from tests.aliases import Json
 from tests.factories import unique
 from tests.money.shop import LONG_AGO, Shop, check_payments
-from tests.stack import Api, Sandbox, eventually
+from tests.stack import Sandbox, StartApi
+from tests.waiting import eventually
 
-START_API = Callable[..., Api]
+ResultT = TypeVar("ResultT")
 
 
-def together(calls: list[Callable[[], Any]], threads: int = 0) -> list[Any]:
+def at_once(*calls: Callable[[], ResultT]) -> list[ResultT]:
     """Make all calls at the same moment."""
-    start = threading.Barrier(len(calls)) if not threads else None
+    start = threading.Barrier(len(calls))
 
-    def one(call: Callable[[], Any]) -> Any:
-        if start is not None:
-            start.wait(20)
+    def wait_and_call(call: Callable[[], ResultT]) -> ResultT:
+        start.wait(20)
         return call()
 
-    with ThreadPoolExecutor(threads or len(calls)) as pool:
-        return list(pool.map(one, calls))
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(wait_and_call, calls))
 
 
 @pytest.mark.owasp(line="API6")
 def test_two_hundred_clients_with_one_key_make_one_order(
-    api: httpx.Client, start_api: START_API, shop: Shop, user: Actor
+    api: httpx.Client, start_api: StartApi, shop: Shop, user: Actor
 ) -> None:
     second = start_api()
     key = unique("key-")
-    doors = itertools.cycle([user, user.at(second.client)])
+    clients = itertools.cycle([user, user.at(second.client)])
 
-    def create(actor: Actor) -> dict[str, Any]:
-        def answered() -> httpx.Response | None:
+    def create(actor: Actor) -> Json:
+        def created() -> Json | None:
             answer = actor.create(idempotencyKey=key)
             assert answer.status_code in (200, 201, 503), answer.text
-            return answer if answer.status_code != 503 else None
+            return data_of(answer) if answer.status_code != 503 else None
 
-        return eventually(answered, 40).json()["data"]
+        return eventually(created, 40)
 
-    calls = [lambda actor=actor: create(actor) for actor in itertools.islice(doors, 200)]
-    answers = together(calls, threads=50)
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(create, itertools.islice(clients, 200)))
 
     assert len({str(answer) for answer in answers}) == 1
     assert len(shop.sandbox.orders(shop.receipt(answers[0]))) == 1
@@ -57,10 +59,10 @@ def test_two_hundred_clients_with_one_key_make_one_order(
     assert shop.differences() == []
 
 
-ROADS = ("verify", "webhook", "reconciliation")
+SOURCES = ("verify", "webhook", "reconciliation")
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(ROADS)), ids="-".join)
+@pytest.mark.parametrize("order", list(itertools.permutations(SOURCES)), ids="-".join)
 @pytest.mark.owasp(line="API6")
 def test_whoever_comes_first_a_payment_succeeds_once(
     order: tuple[str, ...],
@@ -74,16 +76,16 @@ def test_whoever_comes_first_a_payment_succeeds_once(
         payment = user.new_payment()
         checkout = sandbox.pay(payment["orderId"])
         event = settle_event(api, shop, checkout)
-        roads: dict[str, Callable[[], object]] = {
-            "verify": lambda p=payment, c=checkout: verify(api, p, c),
+        settle: dict[str, Callable[[], object]] = {
+            "verify": partial(verify, api, payment, checkout),
             "webhook": event,
             "reconciliation": shop.settle_later,
         }
         if overlap:
-            together([roads[name] for name in order])
+            at_once(*(settle[name] for name in order))
         else:
             for name in order:
-                roads[name]()
+                settle[name]()
         row = shop.assert_sound(payment)
         assert [step["status"] for step in row["history"]].count("success") == 1
         if not overlap:
@@ -92,8 +94,8 @@ def test_whoever_comes_first_a_payment_succeeds_once(
     assert {line["status"] for line in user.history().json()} == {"success"}
 
 
-def settle_event(api: httpx.Client, shop: Shop, checkout: dict[str, Any]) -> Callable[[], object]:
-    """The capture's event, as the gateway would send it now."""
+def settle_event(api: httpx.Client, shop: Shop, checkout: Json) -> Callable[[], object]:
+    """Return a call that sends the capture's event, as the gateway would send it now."""
     facts = shop.sandbox.payment(checkout["razorpay_payment_id"])
 
     def send() -> object:
@@ -123,7 +125,9 @@ def test_eight_sweeps_at_once_look_each_payment_up_once(shop: Shop, user: Actor)
 def test_a_login_survives_a_logout_at_the_same_time(shop: Shop, user: Actor) -> None:
     for _ in range(10):
         old = user.device()
-        _, new = together([old.log_out, user.device])
+        with ThreadPoolExecutor(1) as aside:
+            new = aside.submit(user.device)
+            old.log_out()
         assert old.profile().status_code == 401
-        assert new.profile().status_code == 200
+        assert new.result().profile().status_code == 200
         assert old.call("POST", f"{USERS}/logout").status_code == 401

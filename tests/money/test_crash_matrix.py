@@ -5,22 +5,23 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 
-import kernapay
+from kernapay.bootstrap.services import Services
 from kernapay.devstack.process import Process
-from tests.actors import PAYMENTS, Actor, verify
+from tests.actors import PAYMENTS, REPORTS, Actor, verify
+from tests.aliases import Json, RecordProperty, Store, json_of
+from tests.checkout import SOURCES
+from tests.databases import receipt_of, row_of
 from tests.factories import unique
 from tests.money.shop import LONG_AGO, Shop
-from tests.stack import Api, Sandbox, eventually
-
-Record = Callable[[str, object], None]
+from tests.stack import Api, Sandbox
+from tests.waiting import eventually
 
 CREATE = (
     "create.inserted",
@@ -46,62 +47,64 @@ REPORT = ("report.found", "report.compared")
 
 @pytest.fixture(scope="module")
 def trigger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Names the point where the next process dies, once."""
+    """The file that names the point at which the next process crashes, once."""
     return tmp_path_factory.mktemp("trigger") / "crash-at"
 
 
 @pytest.fixture(scope="module")
-def mortal(
+def crashing_api(
     api_env: dict[str, str],
-    store: Database[dict[str, Any]],
+    store: Store,
     trigger: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Api]:
-    """An API that dies where the trigger says, and is started again by the test."""
+    """An API that crashes where the trigger says, and is started again by the test."""
     env = {**api_env, "KERNAPAY_CRASH_AT": str(trigger), "RAZORPAY_TIMEOUT": "1s"}
-    server = Api(tmp_path_factory.mktemp("mortal"), env)
-    try:
-        yield server.launch().wait()
-    finally:
-        server.kill()
-    assert server.log_entries("unhandled_error") == []
+    with Api(tmp_path_factory.mktemp("crashing"), env) as server:
+        yield server
 
 
-class Doom:
-    """Arms a point; afterwards sees that it struck, and starts the victim again."""
+class Crash:
+    """Arm a crash point of a process; start the process again once it has crashed there."""
 
-    def __init__(self, trigger: Path, victim: Process) -> None:
+    def __init__(self, trigger: Path, process: Process) -> None:
         self._trigger = trigger
-        self._victim = victim
+        self._process = process
 
     def arm(self, point: str) -> None:
         self._trigger.write_text(point)
 
     def restart(self) -> None:
         eventually(lambda: not self._trigger.exists(), 20)
-        self._victim.kill()
-        self._victim.launch()
-        self._victim.wait_ready(60)
+        self._process.kill()
+        self._process.launch()
+        self._process.wait_ready(60)
+
+
+@contextmanager
+def armed(trigger: Path, process: Process) -> Iterator[Crash]:
+    """Fail when no process has passed the armed point by the end."""
+    trigger.unlink(missing_ok=True)
+    yield Crash(trigger, process)
+    crashed = not trigger.exists()
+    trigger.unlink(missing_ok=True)
+    assert crashed, "no process passed the armed point"
 
 
 @pytest.fixture
-def doom(trigger: Path, mortal: Api) -> Iterator[Doom]:
-    trigger.unlink(missing_ok=True)
-    yield Doom(trigger, mortal.process)
-    struck = not trigger.exists()
-    trigger.unlink(missing_ok=True)
-    assert struck, "nothing passed the armed point"
+def crash(trigger: Path, crashing_api: Api) -> Iterator[Crash]:
+    with armed(trigger, crashing_api.process) as crash:
+        yield crash
 
 
-def dies(call: Callable[[], httpx.Response]) -> None:
-    """The client's request ends without an answer."""
+def assert_no_response(call: Callable[[], httpx.Response]) -> None:
     with suppress(httpx.TransportError):
         answer = call()
         raise AssertionError(f"answered {answer.status_code}: {answer.text}")
 
 
-def until_done(call: Callable[[], httpx.Response], *accepted: int) -> httpx.Response:
-    """Repeat as a client does that got no answer, or was asked to come again."""
+def retry(call: Callable[[], httpx.Response], *accepted: int) -> httpx.Response:
+    """Repeat a call that got no response, or a 502 or 503, until its status is accepted."""
 
     def attempt() -> httpx.Response | None:
         with suppress(httpx.TransportError):
@@ -114,8 +117,8 @@ def until_done(call: Callable[[], httpx.Response], *accepted: int) -> httpx.Resp
     return eventually(attempt, 30)
 
 
-def leases_end(shop: Shop) -> None:
-    """What is leased to the dead can be taken now."""
+def expire_leases(shop: Shop) -> None:
+    """End the leases of the crashed process."""
     shop.store.payments.update_many(
         {"orderLeaseUntil": {"$exists": True}}, {"$set": {"orderLeaseUntil": LONG_AGO}}
     )
@@ -125,17 +128,17 @@ def leases_end(shop: Shop) -> None:
     shop.store.reconciliation_reports.update_many({}, {"$set": {"leaseUntil": LONG_AGO}})
 
 
-def time_passes(shop: Shop) -> None:
-    """What is leased to the dead, or scheduled for later, is due now."""
+def make_all_due(shop: Shop) -> None:
+    """End the leases of the crashed process, and make due what is scheduled for later."""
     shop.store.payments.update_many({}, {"$set": {"checkAt": LONG_AGO}})
-    leases_end(shop)
+    expire_leases(shop)
 
 
-def told(shop: Shop, record: Record, way: str, point: str, row: dict[str, Any]) -> None:
-    """Enter a row into the table, counted in the gateway's books."""
+def enter(shop: Shop, record: RecordProperty, way: str, point: str, row: Json) -> None:
+    """Enter a row into the table, with the numbers of the gateway."""
     payment = {"orderId": row.get("razorpayOrderId")}
     counts = {
-        "orders": len(shop.sandbox.orders(f"KP_{row['_id']}")),
+        "orders": len(shop.sandbox.orders(receipt_of(row))),
         "captures": len(shop.captured_at_gateway(payment)) if payment["orderId"] else 0,
         "refunds": len(shop.refunds_at_gateway(payment)) if payment["orderId"] else 0,
         "differences": len(shop.differences()),
@@ -146,106 +149,114 @@ def told(shop: Shop, record: Record, way: str, point: str, row: dict[str, Any]) 
 
 
 @pytest.fixture
-def buyer(user: Actor, mortal: Api) -> Actor:
-    return user.at(mortal.client)
+def buyer(user: Actor, crashing_api: Api) -> Actor:
+    return user.at(crashing_api.client)
 
 
 @pytest.mark.parametrize("point", CREATE)
 def test_create_survives(
     point: str,
-    doom: Doom,
-    mortal: Api,
+    crash: Crash,
+    crashing_api: Api,
     shop: Shop,
     buyer: Actor,
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
     assert buyer.history().json() == []  # and now it is in the cache
     key = unique("key-")
-    doom.arm(point)
-    dies(lambda: buyer.create(idempotencyKey=key))
-    doom.restart()
-    leases_end(shop)
+    crash.arm(point)
+    assert_no_response(lambda: buyer.create(idempotencyKey=key))
+    crash.restart()
+    expire_leases(shop)
 
-    payment = until_done(lambda: buyer.create(idempotencyKey=key), 200, 201).json()["data"]
+    payment = retry(lambda: buyer.create(idempotencyKey=key), 200, 201).json()["data"]
 
     assert [line["razorpayOrderId"] for line in buyer.history().json()] == [payment["orderId"]]
-    assert verify(mortal.client, payment, shop.sandbox.pay(payment["orderId"])).status_code == 200
+    assert (
+        verify(crashing_api.client, payment, shop.sandbox.pay(payment["orderId"])).status_code
+        == 200
+    )
     shop.settle_later()
-    told(shop, record_property, "create", point, shop.assert_sound(payment))
+    enter(shop, record_property, "create", point, shop.assert_sound(payment))
 
 
 @pytest.mark.parametrize("point", ["create.inserted", "create.ordered"])
 def test_a_create_nobody_repeats_leaves_no_unknown_order(
-    point: str, doom: Doom, shop: Shop, buyer: Actor, record_property: Record
+    point: str, crash: Crash, shop: Shop, buyer: Actor, record_property: RecordProperty
 ) -> None:
-    doom.arm(point)
-    dies(buyer.create)
-    doom.restart()
+    crash.arm(point)
+    assert_no_response(buyer.create)
+    crash.restart()
 
     shop.settle_later()
 
     assert shop.differences() == []
     assert shop.store.payments.count_documents({}) == 1
-    row = shop.store.payments.find_one({}) or {}
-    orders = shop.sandbox.orders(f"KP_{row['_id']}")
+    row = row_of(shop.store.payments)
+    orders = shop.sandbox.orders(receipt_of(row))
     assert [order["id"] for order in orders] == [
         row[name] for name in ("razorpayOrderId",) if name in row
     ]
-    told(shop, record_property, "abandoned", point, row)
+    enter(shop, record_property, "abandoned", point, row)
 
 
 @pytest.mark.parametrize("point", VERIFY)
 def test_verify_survives(
-    point: str, doom: Doom, mortal: Api, shop: Shop, buyer: Actor, record_property: Record
+    point: str,
+    crash: Crash,
+    crashing_api: Api,
+    shop: Shop,
+    buyer: Actor,
+    record_property: RecordProperty,
 ) -> None:
     payment = buyer.new_payment()
     checkout = shop.sandbox.pay(payment["orderId"])
     assert buyer.history().json()[0]["status"] == "pending"
-    doom.arm(point)
-    dies(lambda: verify(mortal.client, payment, checkout))
-    doom.restart()
+    crash.arm(point)
+    assert_no_response(lambda: verify(crashing_api.client, payment, checkout))
+    crash.restart()
 
-    until_done(lambda: verify(mortal.client, payment, checkout), 200)
+    retry(lambda: verify(crashing_api.client, payment, checkout), 200)
 
     shop.settle_later()
     assert buyer.history().json()[0]["status"] == "success"
-    told(shop, record_property, "verify", point, shop.assert_sound(payment))
+    enter(shop, record_property, "verify", point, shop.assert_sound(payment))
 
 
 @pytest.mark.parametrize("point", WEBHOOK)
 def test_webhooks_survive(
     point: str,
-    doom: Doom,
-    mortal: Api,
+    crash: Crash,
+    crashing_api: Api,
     shop: Shop,
     sandbox: Sandbox,
     buyer: Actor,
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
-    sandbox.deliver_to(mortal.url, events=("payment.captured",))
+    sandbox.deliver_to(crashing_api.url, events=("payment.captured",))
     payment = buyer.new_payment()
     assert buyer.history().json()[0]["status"] == "pending"
-    doom.arm(point)
+    crash.arm(point)
     sandbox.pay(payment["orderId"])
-    doom.restart()
+    crash.restart()
 
     def delivered() -> bool:
         sandbox.advance(30)
         return {d["status"] for d in sandbox.deliveries()} == {"delivered"}
 
     eventually(delivered, 30)
-    events_only(shop)
+    process_inbox(shop)
 
     assert [row["status"] for row in shop.store.webhook_events.find()] == ["processed"]
     assert buyer.history().json()[0]["status"] == "success"
-    told(shop, record_property, "webhook", point, shop.assert_sound(payment))
+    enter(shop, record_property, "webhook", point, shop.assert_sound(payment))
 
 
-def events_only(shop: Shop) -> None:
-    """Let the inbox's worker do its work, and nobody else: the event alone must be enough."""
+def process_inbox(shop: Shop) -> None:
+    """Do a worker's work on the inbox, and nothing else: the event alone must be enough."""
     shop.store.webhook_events.update_many({"status": "pending"}, {"$set": {"nextAt": LONG_AGO}})
 
-    async def sweep(services: Any) -> None:
+    async def sweep(services: Services) -> None:
         while await services.webhook_inbox.sweep():
             pass
 
@@ -255,27 +266,33 @@ def events_only(shop: Shop) -> None:
 @pytest.mark.parametrize("point", CAPTURE)
 def test_capture_survives(
     point: str,
-    doom: Doom,
-    mortal: Api,
+    crash: Crash,
+    crashing_api: Api,
     shop: Shop,
     buyer: Actor,
     admin: Actor,
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
-    clerk = admin.at(mortal.client)
+    clerk = admin.at(crashing_api.client)
     payment = buyer.new_payment()
     shop.sandbox.pay(payment["orderId"], "authorized")
 
     def capture() -> httpx.Response:
         return clerk.call("POST", f"{PAYMENTS}/{payment['referenceId']}/capture")
 
-    doom.arm(point)
-    dies(capture)
-    doom.restart()
+    crash.arm(point)
+    assert_no_response(capture)
+    crash.restart()
 
-    until_done(capture, 200, 409)
+    retry(capture, 200, 409)
 
-    told(shop, record_property, "capture", point, shop.assert_sound(payment))
+    enter(shop, record_property, "capture", point, shop.assert_sound(payment))
+
+
+def request_refund(clerk: Actor, payment: Json) -> httpx.Response:
+    """Refund a part, always under the same key."""
+    body = {"amount": 20000, "idempotencyKey": "one-key"}
+    return clerk.call("POST", f"{PAYMENTS}/{payment['referenceId']}/refunds", json=body)
 
 
 @pytest.mark.parametrize(
@@ -285,175 +302,163 @@ def test_capture_survives(
 def test_refunds_survive(
     point: str,
     finisher: str,
-    doom: Doom,
-    mortal: Api,
+    crash: Crash,
+    crashing_api: Api,
     shop: Shop,
     buyer: Actor,
     admin: Actor,
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
-    clerk = admin.at(mortal.client)
+    clerk = admin.at(crashing_api.client)
     payment, _ = buyer.buy(shop.sandbox)
-    body = {"amount": 20000, "idempotencyKey": "one-key"}
-
-    def refund() -> httpx.Response:
-        return clerk.call("POST", f"{PAYMENTS}/{payment['referenceId']}/refunds", json=body)
-
-    doom.arm(point)
-    dies(refund)
-    doom.restart()
+    refund = partial(request_refund, clerk, payment)
+    crash.arm(point)
+    assert_no_response(refund)
+    crash.restart()
     if finisher == "worker":
         shop.settle_later()
     else:
-        leases_end(shop)
-        until_done(refund, 200, 201)
+        expire_leases(shop)
+        retry(refund, 200, 201)
 
     row = shop.assert_sound(payment)
     assert row["amountRefunded"] == 20000
     assert len(shop.refunds_at_gateway(payment)) == 1
-    assert until_done(refund, 200).json()["data"]["amountRefunded"] == 20000
-    told(shop, record_property, f"refund, {finisher}", point, row)
+    assert retry(refund, 200).json()["data"]["amountRefunded"] == 20000
+    enter(shop, record_property, f"refund, {finisher}", point, row)
 
 
 def test_a_refused_refund_survives(
-    doom: Doom, mortal: Api, shop: Shop, buyer: Actor, admin: Actor, record_property: Record
+    crash: Crash,
+    crashing_api: Api,
+    shop: Shop,
+    buyer: Actor,
+    admin: Actor,
+    record_property: RecordProperty,
 ) -> None:
-    clerk = admin.at(mortal.client)
+    clerk = admin.at(crashing_api.client)
     payment, _ = buyer.buy(shop.sandbox)
     shop.sandbox.fault("low_balance")
-    body = {"amount": 20000, "idempotencyKey": "one-key"}
-
-    def refund() -> httpx.Response:
-        return clerk.call("POST", f"{PAYMENTS}/{payment['referenceId']}/refunds", json=body)
-
-    doom.arm("refund.rejected")
-    dies(refund)
-    doom.restart()
+    refund = partial(request_refund, clerk, payment)
+    crash.arm("refund.rejected")
+    assert_no_response(refund)
+    crash.restart()
 
     # The account has money again: asked once more, when the lease has run out, the gateway agrees.
-    until_done(refund, 200)
+    retry(refund, 200)
     assert len(shop.refunds_at_gateway(payment)) == 1
-    told(shop, record_property, "refund", "refund.rejected", shop.assert_sound(payment))
+    enter(shop, record_property, "refund", "refund.rejected", shop.assert_sound(payment))
 
 
 @pytest.fixture
-def undertaker(shop: Shop, trigger: Path) -> Iterator[tuple[Doom, Process]]:
-    """A worker that dies where the trigger says."""
+def worker_crash(shop: Shop, trigger: Path) -> Iterator[Crash]:
+    """Crash a worker."""
     trigger.unlink(missing_ok=True)
-    worker = shop.worker("mortal-worker", KERNAPAY_CRASH_AT=str(trigger))
-    yield Doom(trigger, worker), worker
-    struck = not trigger.exists()
-    trigger.unlink(missing_ok=True)
-    assert struck, "nothing passed the armed point"
+    worker = shop.worker("crashing-worker", KERNAPAY_CRASH_AT=str(trigger))
+    with armed(trigger, worker) as crash:
+        yield crash
     assert "sweep_broken" not in worker.log.read_text()
 
 
 @pytest.mark.parametrize("point", RECONCILE)
 def test_reconciliation_survives(
     point: str,
-    undertaker: tuple[Doom, Process],
+    worker_crash: Crash,
     shop: Shop,
     user: Actor,
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
-    doom, _ = undertaker
-    doom.arm(point)
+    worker_crash.arm(point)
     payment = user.new_payment()
     assert user.history().json()[0]["status"] == "pending"
     # Authorised only: the worker has to capture as well.
     shop.sandbox.pay(payment["orderId"], "authorized")
-    time_passes(shop)
-    doom.restart()
-    time_passes(shop)
+    make_all_due(shop)
+    worker_crash.restart()
+    make_all_due(shop)
 
     eventually(lambda: user.history().json()[0]["status"] == "success", 20)
 
-    told(shop, record_property, "reconcile", point, shop.assert_sound(payment))
+    enter(shop, record_property, "reconcile", point, shop.assert_sound(payment))
 
 
 def test_adopting_an_order_survives(
-    undertaker: tuple[Doom, Process], shop: Shop, user: Actor, record_property: Record
+    worker_crash: Crash, shop: Shop, user: Actor, record_property: RecordProperty
 ) -> None:
-    doom, _ = undertaker
-    doom.arm("reconcile.adopted")
+    worker_crash.arm("reconcile.adopted")
     shop.sandbox.fault("answer_lost", route="/v1/orders", method="POST")
     assert user.create(idempotencyKey="one-key").status_code == 503
-    time_passes(shop)
-    doom.restart()
+    make_all_due(shop)
+    worker_crash.restart()
 
     payment = user.create(idempotencyKey="one-key").json()["data"]
     shop.sandbox.pay(payment["orderId"])
-    time_passes(shop)
+    make_all_due(shop)
     eventually(lambda: shop.row(payment)["status"] == "success", 20)
-    told(shop, record_property, "reconcile", "reconcile.adopted", shop.assert_sound(payment))
+    enter(shop, record_property, "reconcile", "reconcile.adopted", shop.assert_sound(payment))
 
 
 @pytest.mark.parametrize("point", ["refund.made", "settle.refund_written"])
 def test_resuming_a_refund_survives(
     point: str,
-    undertaker: tuple[Doom, Process],
+    worker_crash: Crash,
     shop: Shop,
     user: Actor,
     admin: Actor,
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
-    doom, _ = undertaker
     payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("reset", route="/v1/payments/*/refund", method="POST")
-    body = {"amount": 20000, "idempotencyKey": "one-key"}
-    path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
-    doom.arm(point)
-    assert admin.call("POST", path, json=body).status_code == 503
-    time_passes(shop)
-    doom.restart()
-    time_passes(shop)
+    worker_crash.arm(point)
+    assert request_refund(admin, payment).status_code == 503
+    make_all_due(shop)
+    worker_crash.restart()
+    make_all_due(shop)
 
     eventually(lambda: shop.row(payment)["amountRefunded"] == 20000, 20)
 
     assert len(shop.refunds_at_gateway(payment)) == 1
-    told(shop, record_property, "reconcile", point, shop.assert_sound(payment))
+    enter(shop, record_property, "reconcile", point, shop.assert_sound(payment))
 
 
 @pytest.mark.parametrize("point", REPORT)
 def test_reports_survive(
     point: str,
-    undertaker: tuple[Doom, Process],
+    worker_crash: Crash,
     shop: Shop,
     user: Actor,
     admin: Actor,
-    record_property: Record,
+    record_property: RecordProperty,
 ) -> None:
-    doom, _ = undertaker
     # Paid at the gateway, unknown here: nobody looks at it before the report does.
     payment = user.new_payment()
     shop.edit(payment, checkAt=shop.row(payment)["createdAt"].replace(year=2099))
     shop.sandbox.pay(payment["orderId"])
     created = shop.row(payment)["createdAt"]
-    doom.arm(point)
+    worker_crash.arm(point)
     window = {"from": f"{created:%Y-%m-%dT%H:%M:%SZ}", "to": f"{created:%Y-%m-%dT%H:%M:%S.999Z}"}
-    report = eventually(lambda: _request(admin, window))["_id"]
-    doom.restart()
-    time_passes(shop)
+    report = eventually(lambda: _request_report(admin, window))["_id"]
+    worker_crash.restart()
+    make_all_due(shop)
     shop.edit(payment, checkAt=shop.row(payment)["createdAt"].replace(year=2099))
 
-    path = f"/v1/api/reconciliation/reports/{report}"
+    path = f"{REPORTS}/{report}"
     eventually(lambda: admin.call("GET", path).json()["report"]["state"] == "done", 20)
 
     assert [f["kind"] for f in admin.call("GET", path).json()["findings"]] == ["status"]
     record_property("table: crash matrix", [f"{'report':<17}{point:<24}{'done':<9}", "findings 1"])
 
 
-def _request(admin: Actor, window: dict[str, str]) -> dict[str, Any] | None:
-    answer = admin.call("POST", "/v1/api/reconciliation/reports", json=window)
-    return answer.json() if answer.status_code == 202 else None
+def _request_report(admin: Actor, window: dict[str, str]) -> Json | None:
+    answer = admin.call("POST", REPORTS, json=window)
+    return json_of(answer) if answer.status_code == 202 else None
 
 
 def test_every_crash_point_is_in_the_matrix() -> None:
-    code = Path(str(kernapay.__file__)).parent
     named = {
         point
-        for file in code.rglob("*.py")
-        for point in re.findall(r'crash_point\("([^"]+)"\)', file.read_text())
+        for path in SOURCES
+        for point in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
     }
     tried = {*CREATE, *VERIFY, *WEBHOOK, *CAPTURE, *REFUND, *RECONCILE, *REPORT}
 

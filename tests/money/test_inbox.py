@@ -175,7 +175,7 @@ def test_the_command_line_lists_and_replays(api: httpx.Client, shop: Shop, user:
     assert event_id in listed.stdout
     assert "RecordMissing" in listed.stdout
     unknown = shop.kernapay("inbox", "replay", "evt_unknown")
-    assert (unknown.returncode, unknown.stderr) == (2, "Error: There is no such event.\n")
+    assert (unknown.returncode, unknown.stderr) == (2, "Error: No event has this id.\n")
     assert shop.kernapay("inbox", "replay").returncode == 2
     replayed = shop.kernapay("inbox", "replay", event_id)
 

@@ -22,11 +22,12 @@ from hypothesis.stateful import (
 )
 
 from kernapay.bootstrap.services import Services
-from kernapay.config.settings import load_settings
-from kernapay.core.clock import now
 from kernapay.core.errors import KernaPayError
 from kernapay.payments.dtos import PaymentCreate, PaymentVerify, RefundCreate
 from kernapay.security.principal import Principal, Role
+from tests.aliases import Json, Store
+from tests.clocks import RunningClock
+from tests.environment import settings_from
 from tests.money.fake_gateway import FakeGateway
 from tests.money.shop import check_payments
 
@@ -43,26 +44,16 @@ LEGAL = {
 pick = st.integers(0, 50)
 
 
-class Time:
-    """A clock that can be put forward."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def __call__(self) -> Any:
-        return now() + self.ahead
-
-
 class Model(RuleBasedStateMachine):
     services: ClassVar[Services]
     gateway: ClassVar[FakeGateway]
-    time: ClassVar[Time]
+    clock: ClassVar[RunningClock]
     loop: ClassVar[asyncio.Runner]
 
     @initialize()
     def begin(self) -> None:
         self.gateway.clear()
-        self.time.ahead = timedelta(0)
+        self.clock.ahead = timedelta(0)
         for rows in (
             self.services.payment_repository,
             self.services.webhook_repository,
@@ -86,13 +77,11 @@ class Model(RuleBasedStateMachine):
 
         return self.loop.run(call())
 
-    def rows(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = list(
-            self.services.payment_repository._collection.find().sort("_id")
-        )
+    def rows(self) -> list[Json]:
+        found: list[Json] = list(self.services.payment_repository._collection.find().sort("_id"))
         return found
 
-    def ordered(self) -> list[dict[str, Any]]:
+    def ordered(self) -> list[Json]:
         return [row for row in self.rows() if row.get("razorpayOrderId")]
 
     # The client.
@@ -187,7 +176,7 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self.gateway.events)
     @rule(which=pick, again=st.booleans())
     def deliver(self, which: int, again: bool) -> None:
-        """In any order, some twice."""
+        """Deliver an event, in any order, some twice."""
         events = self.gateway.events
         event_id, body = events[which % len(events)]
         if not again:
@@ -204,7 +193,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from([1, 20, 60 * 24, 60 * 24 * 8]))
     def later(self, minutes: int) -> None:
-        self.time.ahead += timedelta(minutes=minutes)
+        self.clock.advance(minutes=minutes)
 
     @rule()
     def work(self) -> None:
@@ -241,7 +230,7 @@ class Model(RuleBasedStateMachine):
         assert len(ours) == len(set(ours)), "a refund was made twice"
 
     def teardown(self) -> None:
-        """Everything is delivered or reconciled: the books agree."""
+        """Deliver and reconcile everything: then nothing differs."""
         if not hasattr(self, "seen_paid"):
             return
         self.gateway.silent = None
@@ -266,19 +255,19 @@ class Model(RuleBasedStateMachine):
     async def _settle(self) -> None:
         for event_id, body in list(self.gateway.events):
             await self.services.webhook_inbox.receive(body, event_id)
-        self.time.ahead += timedelta(days=1)
+        self.clock.advance(days=1)
         while await self.services.webhook_inbox.sweep():
             pass
         await check_payments(self.services)
         reconciliation = self.services.reconciliation_service
-        before = self.time()
+        before = self.clock()
         # All that has happened: every day of it costs a question for its settlements.
-        beginning = before - self.time.ahead - timedelta(days=1)
+        beginning = before - self.clock.ahead - timedelta(days=1)
         # What is too old for the sweep is found by the comparison, and repaired by one call each.
         findings = [d async for d in reconciliation.compare(beginning, before).run()]
         if findings:
             await self._repair(beginning, before)
-        comparison = reconciliation.compare(beginning, self.time())
+        comparison = reconciliation.compare(beginning, self.clock())
         assert [d.kind async for d in comparison.run()] == []
 
     async def _repair(self, beginning: datetime, before: datetime) -> None:
@@ -293,21 +282,17 @@ class Model(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def model(api_env: dict[str, str], store: object) -> Iterator[type[Model]]:
-    time = Time()
-    gateway = FakeGateway(time)
-    given = {name.lower(): value for name, value in api_env.items()}
-    services = Services(
-        load_settings(None, **{**given, "reconcile_after": "15m", "reconcile_rate": 1000}),
-        clock=time,
-        gateway=gateway,
-    )
+def model(api_env: dict[str, str], store: Store) -> Iterator[type[Model]]:
+    clock = RunningClock()
+    gateway = FakeGateway(clock)
+    settings = settings_from(api_env, reconcile_after="15m", reconcile_rate=1000)
+    services = Services(settings, clock=clock, gateway=gateway)
     with asyncio.Runner() as loop:
         loop.run(services.open())
         yield type(
             "BoundModel",
             (Model,),
-            {"services": services, "gateway": gateway, "time": time, "loop": loop},
+            {"services": services, "gateway": gateway, "clock": clock, "loop": loop},
         )
         loop.run(services.close())
 

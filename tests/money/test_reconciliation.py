@@ -1,26 +1,27 @@
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
 import httpx
 import pytest
 
 from kernapay.bootstrap.services import Services
 from kernapay.payments.references import payment_id_of
-from tests.actors import PAYMENTS, Actor, assert_problem, status, verify
+from tests.actors import PAYMENTS, REPORTS, Actor, assert_problem, status, verify
+from tests.aliases import Json, json_of
+from tests.databases import row_of
 from tests.money.shop import LONG_AGO, Shop, check_payments
-from tests.stack import Api, Sandbox, eventually
-
-REPORTS = "/v1/api/reconciliation/reports"
+from tests.stack import Api, Sandbox
+from tests.waiting import eventually
 
 
 def today() -> dict[str, str]:
-    """A window that holds everything a test has done so far."""
+    """Return a window that holds everything a test has done so far."""
     at = datetime.now(UTC)
     return {"from": (at - timedelta(hours=1)).isoformat(), "to": at.isoformat()}
 
 
-def make_report(shop: Shop, admin: Actor) -> dict[str, Any]:
-    """Order a report, let a worker make it, and read it."""
+def make_report(shop: Shop, admin: Actor) -> Json:
+    """Request a report, let a worker make it, and return it."""
     answer = admin.call("POST", REPORTS, json=today())
     assert answer.status_code == 202, answer.text
     assert answer.json()["state"] == "requested"
@@ -30,22 +31,26 @@ def make_report(shop: Shop, admin: Actor) -> dict[str, Any]:
             pass
 
     shop.work(work)
-    report = admin.call("GET", f"{REPORTS}/{answer.json()['_id']}").json()
+    report = json_of(admin.call("GET", f"{REPORTS}/{answer.json()['_id']}"))
     assert report["report"]["state"] == "done", report
     return report
 
 
-def found(report: dict[str, Any]) -> list[str]:
+def has_status(api: httpx.Client, payment: Json, expected: str) -> bool:
+    return bool(status(api, payment)["status"] == expected)
+
+
+def found(report: Json) -> list[str]:
     return [finding["kind"] for finding in report["findings"]]
 
 
-def repair(admin: Actor, report: dict[str, Any], number: int = 0) -> httpx.Response:
+def repair(admin: Actor, report: Json, number: int = 0) -> httpx.Response:
     report_id, finding = report["report"]["_id"], report["findings"][number]["_id"]
     return admin.call("POST", f"{REPORTS}/{report_id}/findings/{finding}/repair")
 
 
-def repaired(shop: Shop, admin: Actor, report: dict[str, Any]) -> str:
-    """Repair the only finding by one call: the books agree, and the finding says so."""
+def repaired(shop: Shop, admin: Actor, report: Json) -> str:
+    """Repair the only finding by one call, and see that nothing differs any more. Return the outcome."""
     answer = repair(admin, report)
     assert answer.status_code == 200, answer.text
     again = admin.call("GET", f"{REPORTS}/{report['report']['_id']}").json()["findings"][0]
@@ -70,7 +75,7 @@ def test_lost_webhooks_are_made_good_by_the_worker(
     shop.worker()
 
     for outcome, end in (("success", "success"), ("failure", "failed"), ("authorized", "success")):
-        eventually(lambda o=outcome, e=end: status(api, payments[o])["status"] == e, 20)
+        eventually(partial(has_status, api, payments[outcome], end), 20)
     assert user.history().json()[0]["status"] == "success"
     assert shop.row(payments["success"])["history"][-1]["source"] == "reconciliation"
     assert shop.differences() == []
@@ -245,8 +250,8 @@ def test_a_second_payment_is_given_back(
     assert [refund["payment_id"] for refund in refunds] == [second]
 
 
-def paid_twice(shop: Shop, payment: dict[str, Any]) -> str:
-    """Put a second captured payment of the same order into the gateway's books: its id."""
+def paid_twice(shop: Shop, payment: Json) -> str:
+    """Give the gateway a second captured payment of the same order; return its id."""
     books = shop.sandbox.call("GET", "/_sandbox/snapshot")
     first = next(row for row in books["payment"] if row["order_id"] == payment["orderId"])
     second = {**first, "id": f"{first['id'][:-4]}Twin"}
@@ -359,7 +364,7 @@ def test_many_workers_make_one_nightly_report(shop: Shop) -> None:
 
     assert early == (False, False)
     assert answers == [(True, False), (False, False)]
-    row = shop.store.reconciliation_reports.find_one({}) or {}
+    row = row_of(shop.store.reconciliation_reports)
     assert row["to"] - row["from"] == timedelta(days=1)
     assert row["to"].hour == 0
 

@@ -4,14 +4,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.actors import PAYMENTS, Actor, People, assert_problem, status
+from tests.actors import PAYMENTS, Actor, People, assert_problem, data_of, status
+from tests.aliases import Json
 from tests.factories import unique
 from tests.money.shop import Shop
-from tests.stack import Api, Sandbox, eventually
+from tests.stack import Api, Sandbox, StartApi
+from tests.waiting import eventually
 
 
-def ask(
-    actor: Actor, payment: dict[str, Any], amount: int | None = None, key: str = "", **more: Any
+def request_refund(
+    actor: Actor, payment: Json, amount: int | None = None, key: str = "", **more: Any
 ) -> httpx.Response:
     body = {"amount": amount, "idempotencyKey": key or unique("refund-"), **more}
     path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
@@ -24,7 +26,7 @@ def test_a_full_refund_shows_in_every_answer(
     payment, checkout = user.buy(shop.sandbox)
     assert user.history().json()[0]["refundStatus"] == "not_requested"
 
-    answer = ask(admin, payment, reason="Appointment cancelled")
+    answer = request_refund(admin, payment, reason="Appointment cancelled")
 
     assert answer.status_code == 201, answer.text
     made = answer.json()["data"]
@@ -58,23 +60,25 @@ def test_several_partial_refunds_add_up_to_a_whole_one(
 ) -> None:
     payment, _ = user.buy(shop.sandbox)
 
-    first = ask(admin, payment, 20000).json()["data"]
+    first = request_refund(admin, payment, 20000).json()["data"]
     assert (first["refundStatus"], first["amountRefunded"], first["amountRefundable"]) == (
         "requested",
         20000,
         30000,
     )
     assert status(api, payment)["status"] == "success"
-    assert_problem(ask(admin, payment, 30001), 409, field="amount", code="not_refundable")
-    assert ask(admin, payment, 10000).status_code == 201
-    last = ask(admin, payment).json()["data"]
+    assert_problem(
+        request_refund(admin, payment, 30001), 409, field="amount", code="not_refundable"
+    )
+    assert request_refund(admin, payment, 10000).status_code == 201
+    last = request_refund(admin, payment).json()["data"]
 
     assert (last["amount"], last["refundStatus"], last["amountRefundable"]) == (
         20000,
         "completed",
         0,
     )
-    assert_problem(ask(admin, payment, 1), 409, code="not_refundable")
+    assert_problem(request_refund(admin, payment, 1), 409, code="not_refundable")
     assert shop.assert_sound(payment)["status"] == "refunded"
 
 
@@ -83,9 +87,9 @@ def test_the_provider_who_was_paid_may_refund_and_no_other(shop: Shop, people: P
     user, paid, other = people.new("USER"), people.new("PROVIDER"), people.new("PROVIDER")
     payment, _ = user.buy(shop.sandbox, providerId=paid.id)
 
-    assert_problem(ask(other, payment, 100), 404)
-    assert_problem(ask(user, payment, 100), 403)
-    answer = ask(paid, payment, 100)
+    assert_problem(request_refund(other, payment, 100), 404)
+    assert_problem(request_refund(user, payment, 100), 403)
+    answer = request_refund(paid, payment, 100)
 
     assert answer.status_code == 201, answer.text
     assert shop.row(payment)["refunds"][0]["actor"] == paid.id
@@ -95,7 +99,7 @@ def test_the_provider_who_was_paid_may_refund_and_no_other(shop: Shop, people: P
 def test_a_refund_of_an_unknown_payment_is_not_found(shop: Shop, admin: Actor) -> None:
     unknown = {"referenceId": f"PAY_{'0' * 24}_1760000000000_{'x' * 22}"}
 
-    assert_problem(ask(admin, unknown, 100), 404)
+    assert_problem(request_refund(admin, unknown, 100), 404)
 
 
 def test_what_was_not_paid_cannot_be_refunded(shop: Shop, user: Actor, admin: Actor) -> None:
@@ -106,7 +110,7 @@ def test_what_was_not_paid_cannot_be_refunded(shop: Shop, user: Actor, admin: Ac
     assert shop.row(failed)["status"] == "failed"
 
     for payment in (pending, failed):
-        assert_problem(ask(admin, payment, 100), 409, code="not_refundable")
+        assert_problem(request_refund(admin, payment, 100), 409, code="not_refundable")
         assert shop.row(payment).get("refunds", []) == []
 
 
@@ -130,8 +134,8 @@ def test_bad_refund_bodies_name_their_field(shop: Shop, user: Actor, admin: Acto
 def test_repeating_a_refund_gives_the_same_refund(shop: Shop, user: Actor, admin: Actor) -> None:
     payment, _ = user.buy(shop.sandbox)
 
-    first = ask(admin, payment, 20000, "one-key")
-    again = ask(admin, payment, 20000, "one-key")
+    first = request_refund(admin, payment, 20000, "one-key")
+    again = request_refund(admin, payment, 20000, "one-key")
 
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["data"] == first.json()["data"]
@@ -141,10 +145,10 @@ def test_repeating_a_refund_gives_the_same_refund(shop: Shop, user: Actor, admin
 @pytest.mark.owasp(line="API6")
 def test_a_refund_key_with_another_body_is_refused(shop: Shop, user: Actor, admin: Actor) -> None:
     payment, _ = user.buy(shop.sandbox)
-    ask(admin, payment, 20000, "one-key", reason="late")
+    request_refund(admin, payment, 20000, "one-key", reason="late")
 
-    for change in ({"amount": 20001, "reason": "late"}, {"amount": 20000}, {"reason": "late"}):
-        answer = ask(admin, payment, change.get("amount"), "one-key", reason=change.get("reason"))
+    for amount, reason in ((20001, "late"), (20000, None), (None, "late")):
+        answer = request_refund(admin, payment, amount, "one-key", reason=reason)
         assert_problem(answer, 409, field="idempotencyKey", code="idempotency_key_reused")
     assert [r["amount"] for r in shop.refunds_at_gateway(payment)] == [20000]
 
@@ -156,7 +160,9 @@ def test_fifty_parallel_refunds_never_give_back_more_than_came(
     payment, checkout = user.buy(shop.sandbox)
 
     with ThreadPoolExecutor(50) as threads:
-        answers = list(threads.map(lambda n: ask(admin, payment, 7000, f"key-{n}"), range(50)))
+        answers = list(
+            threads.map(lambda n: request_refund(admin, payment, 7000, f"key-{n}"), range(50))
+        )
 
     made = [a for a in answers if a.status_code == 201]
     assert len(made) == 7  # 7 x 7000 = 49000 of 50000
@@ -171,12 +177,12 @@ def test_fifty_parallel_requests_with_one_key_are_one_refund(
 ) -> None:
     payment, _ = user.buy(shop.sandbox)
 
-    def refund(_: int) -> dict[str, Any]:
-        def answered() -> httpx.Response | None:
-            answer = ask(admin, payment, 7000, "one-key")
-            return answer if answer.status_code in (200, 201) else None
+    def refund(_: int) -> Json:
+        def refunded() -> Json | None:
+            answer = request_refund(admin, payment, 7000, "one-key")
+            return data_of(answer) if answer.status_code in (200, 201) else None
 
-        return eventually(answered).json()["data"]
+        return eventually(refunded)
 
     with ThreadPoolExecutor(50) as threads:
         answers = list(threads.map(refund, range(50)))
@@ -191,11 +197,11 @@ def test_a_refund_the_gateway_refuses_gives_its_reservation_back(
     payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("low_balance")
 
-    assert_problem(ask(admin, payment, 50000, "poor"), 409, code="refund_rejected")
+    assert_problem(request_refund(admin, payment, 50000, "poor"), 409, code="refund_rejected")
     assert status(api, payment)["refundStatus"] == "not_requested"
     # The key stands for this refusal; another try is another key.
-    assert_problem(ask(admin, payment, 50000, "poor"), 409, code="refund_rejected")
-    assert ask(admin, payment, 50000, "rich").status_code == 201
+    assert_problem(request_refund(admin, payment, 50000, "poor"), 409, code="refund_rejected")
+    assert request_refund(admin, payment, 50000, "rich").status_code == 201
 
     assert [r["status"] for r in user.seen(payment["referenceId"])["refunds"]] == [
         "failed",
@@ -210,13 +216,13 @@ def test_a_refund_without_an_answer_is_resumed_by_its_key(
     payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("answer_lost", route="/v1/payments/*/refund", method="POST")
 
-    lost = ask(admin, payment, 30000, "one-key")
+    lost = request_refund(admin, payment, 30000, "one-key")
 
     assert_problem(lost, 503)
     assert int(lost.headers["retry-after"]) > 0
     assert status(api, payment)["refundStatus"] == "requested"
-    assert_problem(ask(admin, payment, 20001), 409, code="not_refundable")
-    again = ask(admin, payment, 30000, "one-key")
+    assert_problem(request_refund(admin, payment, 20001), 409, code="not_refundable")
+    again = request_refund(admin, payment, 30000, "one-key")
     assert again.status_code == 200, again.text
     assert again.json()["data"]["status"] == "processed"
     assert [r["amount"] for r in shop.refunds_at_gateway(payment)] == [30000]
@@ -228,30 +234,30 @@ def test_a_silent_gateway_leaves_the_refund_to_the_worker(
 ) -> None:
     payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("reset", route="/v1/payments/*/refund", method="POST")
-    assert_problem(ask(admin, payment, 30000, "one-key"), 503)
+    assert_problem(request_refund(admin, payment, 30000, "one-key"), 503)
     assert shop.refunds_at_gateway(payment) == []
 
     shop.settle_later()
 
     assert status(api, payment)["amountRefunded"] == 30000
-    assert ask(admin, payment, 30000, "one-key").status_code == 200
+    assert request_refund(admin, payment, 30000, "one-key").status_code == 200
     assert [r["amount"] for r in shop.refunds_at_gateway(payment)] == [30000]
     shop.assert_sound(payment)
 
 
 def test_a_refusal_of_a_question_is_no_refusal_of_the_refund(
-    api: httpx.Client, shop: Shop, start_api: Any, user: Actor, admin: Actor
+    api: httpx.Client, shop: Shop, start_api: StartApi, user: Actor, admin: Actor
 ) -> None:
     """Only what the gateway says to the refund itself may give the reservation back."""
     payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("answer_lost", route="/v1/payments/*/refund", method="POST")
-    assert_problem(ask(admin, payment, 50000, "one-key"), 503)
-    stranger: Api = start_api(RAZORPAY_KEY_SECRET="not_the_secret_of_this_key")
+    assert_problem(request_refund(admin, payment, 50000, "one-key"), 503)
+    stranger = start_api(RAZORPAY_KEY_SECRET="not_the_secret_of_this_key")
 
-    assert_problem(ask(admin.at(stranger.client), payment, 50000, "one-key"), 502)
+    assert_problem(request_refund(admin.at(stranger.client), payment, 50000, "one-key"), 502)
 
     assert status(api, payment)["refundStatus"] == "requested"
-    assert ask(admin, payment, 50000, "one-key").status_code == 200
+    assert request_refund(admin, payment, 50000, "one-key").status_code == 200
     assert len(shop.refunds_at_gateway(payment)) == 1
     shop.assert_sound(payment)
 
@@ -263,7 +269,7 @@ def test_a_refund_under_way_is_requested_until_it_is_processed(
     payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("refund_pending", options={"seconds": 60})
 
-    made = ask(admin, payment, 50000).json()["data"]
+    made = request_refund(admin, payment, 50000).json()["data"]
 
     assert (made["status"], made["refundStatus"], made["amountRefunded"]) == (
         "pending",
@@ -282,15 +288,15 @@ def test_a_refund_that_fails_later_can_be_made_again(
     shop.sandbox.deliver_to(api_server.url)
     payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("refund_fails_later", options={"seconds": 60})
-    assert ask(admin, payment, 50000, "first").json()["data"]["status"] == "pending"
-    assert_problem(ask(admin, payment, 50000), 409, code="not_refundable")
+    assert request_refund(admin, payment, 50000, "first").json()["data"]["status"] == "pending"
+    assert_problem(request_refund(admin, payment, 50000), 409, code="not_refundable")
 
     shop.sandbox.advance(61)
     eventually(lambda: status(api, payment)["refundStatus"] == "not_requested")
 
-    repeated = ask(admin, payment, 50000, "first")
+    repeated = request_refund(admin, payment, 50000, "first")
     assert (repeated.status_code, repeated.json()["data"]["status"]) == (200, "failed")
-    assert ask(admin, payment, 50000, "second").status_code == 201
+    assert request_refund(admin, payment, 50000, "second").status_code == 201
     eventually(lambda: status(api, payment)["status"] == "refunded")
     shop.assert_sound(payment)
 
@@ -300,7 +306,7 @@ def test_a_pending_refund_whose_event_is_lost_is_found_by_the_worker(
 ) -> None:
     payment, _ = user.buy(shop.sandbox)
     shop.sandbox.fault("refund_pending", options={"seconds": 60})
-    ask(admin, payment, 50000)
+    request_refund(admin, payment, 50000)
     shop.sandbox.advance(61)
 
     shop.settle_later()
@@ -318,8 +324,8 @@ def test_refunds_started_in_the_dashboard_are_entered(
     shop.sandbox.refund(checkout["razorpay_payment_id"], 20000)
 
     eventually(lambda: status(api, payment)["amountRefunded"] == 20000)
-    assert_problem(ask(admin, payment, 30001), 409, code="not_refundable")
-    assert ask(admin, payment, 30000).status_code == 201
+    assert_problem(request_refund(admin, payment, 30001), 409, code="not_refundable")
+    assert request_refund(admin, payment, 30000).status_code == 201
     shop.assert_sound(payment)
 
 
@@ -329,7 +335,7 @@ def test_a_dashboard_refund_we_never_heard_of_cannot_be_doubled(
     payment, checkout = user.buy(shop.sandbox)
     shop.sandbox.refund(checkout["razorpay_payment_id"], 40000)
 
-    assert_problem(ask(admin, payment, 20000), 409, code="refund_rejected")
+    assert_problem(request_refund(admin, payment, 20000), 409, code="refund_rejected")
 
     assert [r["amount"] for r in shop.refunds_at_gateway(payment)] == [40000]
 
@@ -356,7 +362,7 @@ def test_refunds_stay_within_the_sandbox_books(
     bought = [user.buy(sandbox)[0] for _ in range(3)]
     for n, payment in enumerate(bought):
         for _ in range(n + 1):
-            assert ask(admin, payment, 10000).status_code == 201
+            assert request_refund(admin, payment, 10000).status_code == 201
 
     overview = sandbox.call("GET", "/_sandbox/overview")["refunds"]
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.sandbox.box import WEBHOOK_SECRET, Box, Receiver
+from tests.sandbox.sandbox_process import WEBHOOK_SECRET, SandboxProcess
+from tests.sandbox.webhook_receiver import WebhookReceiver
 
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 QUIET = (
@@ -15,26 +16,26 @@ QUIET = (
 
 
 @pytest.fixture(scope="module")
-def _process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    # Retries quick enough to watch, a deadline short enough to wait for.
-    speed = {"SANDBOX_WEBHOOK_BACKOFF": "0.2", "SANDBOX_WEBHOOK_TIMEOUT": "1"}
-    box = Box(tmp_path_factory.mktemp("sandbox"), **speed)
+def _process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    # Short enough for a test to wait for retries and timeouts.
+    timing = {"SANDBOX_WEBHOOK_BACKOFF": "0.2", "SANDBOX_WEBHOOK_TIMEOUT": "1"}
+    sandbox = SandboxProcess(tmp_path_factory.mktemp("sandbox"), **timing)
     try:
-        yield box.start()
+        yield sandbox.start()
     finally:
-        box.close()
+        sandbox.close()
 
 
 @pytest.fixture
-def box(_process: Box) -> Box:
-    """A sandbox in memory, fresh for each test."""
+def sandbox(_process: SandboxProcess) -> SandboxProcess:
+    """A sandbox without rows. The process is shared by the module."""
     _process.control("/reset")
     return _process
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
+def receiver() -> Iterator[WebhookReceiver]:
+    receiver = WebhookReceiver()
     try:
         yield receiver
     finally:
@@ -42,18 +43,18 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def webhook(box: Box, receiver: Receiver) -> dict[str, Any]:
-    """The receiver, registered for every event."""
-    return dict(box.control("/webhooks", url=receiver.url, secret=WEBHOOK_SECRET))
+def webhook(sandbox: SandboxProcess, receiver: WebhookReceiver) -> dict[str, Any]:
+    """Register the receiver for every event."""
+    return dict(sandbox.control("/webhooks", url=receiver.url, secret=WEBHOOK_SECRET))
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = [path for path in CHROMIUM if os.access(path, os.X_OK)]
-    if not found:
+    paths = [path for path in CHROMIUM if os.access(path, os.X_OK)]
+    if not paths:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=paths[0], args=list(QUIET))
         yield browser
         browser.close()

@@ -1,4 +1,4 @@
-"""A shop's page that knows only the real Checkout, in a real browser."""
+"""A shop's page, written for the real Checkout, in a real browser."""
 
 import json
 import re
@@ -9,24 +9,34 @@ from urllib.parse import parse_qs
 
 from playwright.sync_api import FrameLocator, Page, Route, expect
 
-from tests.sandbox.box import Box
+from tests.sandbox.sandbox_process import SandboxProcess
 from tests.secrecy import learn_word
 
-REAL = "https://checkout.razorpay.com/v1/checkout.js"
+CHECKOUT_URL = "https://checkout.razorpay.com/v1/checkout.js"
+
+
+class ShopServer(ThreadingHTTPServer):
+    """Serve the shop's page and record the forms posted to it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ShopHandler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
+        self.html = b""
+        self.forms: list[dict[str, list[str]]] = []
 
 
 class ShopHandler(BaseHTTPRequestHandler):
-    """Serves the shop's page and takes what Checkout posts to it."""
+    server: ShopServer
 
     def do_GET(self) -> None:
-        self._answer(self.server.html)  # type: ignore[attr-defined]
+        self._respond(self.server.html)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.posted.append(parse_qs(body.decode()))  # type: ignore[attr-defined]
-        self._answer(b"<h1>Thank you</h1>")
+        self.server.forms.append(parse_qs(body.decode()))
+        self._respond(b"<h1>Thank you</h1>")
 
-    def _answer(self, html: bytes) -> None:
+    def _respond(self, html: bytes) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/html; charset=utf-8")
         self.send_header("content-length", str(len(html)))
@@ -38,51 +48,58 @@ class ShopHandler(BaseHTTPRequestHandler):
 
 
 class Shop:
-    """The shop's page. It fails the test if anything asks for an address outside this machine."""
+    """The shop's page and the payment window in it.
 
-    def __init__(self, box: Box, server: ThreadingHTTPServer, page: Page, shots: Path) -> None:
-        self.box = box
-        self.url = f"http://127.0.0.1:{server.server_address[1]}/"
+    `outside_urls` collects requests to other servers, which are blocked.
+    """
+
+    def __init__(
+        self, sandbox: SandboxProcess, server: ShopServer, page: Page, screenshots: Path
+    ) -> None:
+        self.sandbox = sandbox
+        self.url = server.url
         self.page = page
         self.window: FrameLocator = page.frame_locator("iframe[title=Payment]")
-        self.posted: list[dict[str, list[str]]] = []
-        server.posted = self.posted  # type: ignore[attr-defined]
-        server.html = Path(__file__).with_name("shop.html").read_bytes()  # type: ignore[attr-defined]
+        self.forms = server.forms
+        self.forms.clear()
+        server.html = Path(__file__).with_name("shop.html").read_bytes()
         self._server = server
-        self.strangers: list[str] = []
+        self.outside_urls: list[str] = []
         self.errors: list[str] = []
-        self._shots = shots
+        self._screenshots = screenshots
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.route("**/*", self._route)
 
     def _route(self, route: Route) -> None:
         request = route.request
-        if request.url == REAL:
-            script = self.box.stranger.get("/v1/checkout.js")
+        if request.url == CHECKOUT_URL:
+            script = self.sandbox.anonymous.get("/v1/checkout.js")
             route.fulfill(body=script.text, content_type=script.headers["content-type"])
-        elif request.url.startswith((self.url, self.box.url)):
+        elif request.url.startswith((self.url, self.sandbox.url)):
             route.continue_()
         else:
-            self.strangers.append(request.url)
+            self.outside_urls.append(request.url)
             route.abort()
 
     def open(self, **options: Any) -> dict[str, Any]:
         """Create an order and open the payment window for it."""
-        order = self.box.order()
-        self.page.add_init_script(
-            f"window.shopOptions = {json.dumps({'order_id': order['id'], **options})}"
-        )
-        self.page.goto(self.url)
-        self.page.get_by_role("button", name="Pay").click()
+        order = self.sandbox.create_order()
+        self.open_order(order, **options)
         expect(self.window.locator("#amount")).to_have_text("₹500.00")
         return order
 
-    def show(self, html: str) -> None:
-        """Put another page in the shop's place."""
-        self._server.html = f"<!doctype html><body>{html}".encode()  # type: ignore[attr-defined]
+    def open_order(self, order: dict[str, Any], **options: Any) -> None:
+        shop_options = json.dumps({"order_id": order["id"], **options})
+        self.page.add_init_script(f"window.shopOptions = {shop_options}")
+        self.page.goto(self.url)
+        self.page.get_by_role("button", name="Pay").click()
+
+    def open_page(self, html: str) -> None:
+        """Open another page instead of the shop's."""
+        self._server.html = f"<!doctype html><body>{html}".encode()
         self.page.goto(self.url)
 
-    def by_card(self, number: str, otp: str = "1234") -> None:
+    def pay_by_card(self, number: str, otp: str = "1234") -> None:
         learn_word(number)
         self.window.get_by_role("tab", name="Card").click()
         self.window.get_by_label("Card number").fill(number)
@@ -92,18 +109,24 @@ class Shop:
         self.window.get_by_label("One-time password").fill(otp)
         self.window.get_by_role("button", name="Confirm").click()
 
-    def by_upi(self, vpa: str) -> None:
+    def pay_by_upi(self, vpa: str) -> None:
         self.window.get_by_role("tab", name="UPI").click()
         self.window.get_by_label("UPI address").fill(vpa)
+        self.submit()
+
+    def pay_from_list(self, method: str, choice: str) -> None:
+        self.window.get_by_role("tab", name=method).click()
+        self.window.get_by_role("radio", name=choice).click()
         self.submit()
 
     def submit(self) -> None:
         self.window.get_by_role("button", name=re.compile("^Pay")).click()
 
-    def logged(self, what: str) -> Any:
-        line = self.page.locator(f"#log .{what}").first
+    def wait_for_callback(self, name: str) -> Any:
+        """Return the argument with which Checkout called the page: `paid`, `failed` or `dismissed`."""
+        line = self.page.locator(f"#log .{name}").first
         line.wait_for()
         return json.loads(line.inner_text())
 
-    def shot(self, name: str) -> None:
-        self.page.screenshot(path=self._shots / f"{name}.png")
+    def take_screenshot(self, name: str) -> None:
+        self.page.screenshot(path=self._screenshots / f"{name}.png")

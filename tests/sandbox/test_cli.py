@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kernapay.sandbox.config import ConfigError, SandboxConfig
-from tests.sandbox.box import KEY, OTHER_KEY, Box, Receiver, free_port, wait_for
+from tests.sandbox.sandbox_process import KEY, OTHER_KEY, SandboxProcess, free_port, wait_for
+from tests.sandbox.webhook_receiver import WebhookReceiver
 
 
 def run(*options: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -16,89 +17,91 @@ def run(*options: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20)
 
 
-def test_help_says_what_there_is(tmp_path: Path) -> None:
-    shown = run("--help").stdout
+def test_help_lists_options_calls_and_variables() -> None:
+    output = run("--help").stdout
     for word in ("--port", "--data", "--key", "--webhook", "SANDBOX_KEYS", "/_sandbox/pay"):
-        assert word in shown
+        assert word in output
     for name in SandboxConfig.__struct_fields__:
-        assert f"SANDBOX_{name.upper()}" in shown
+        assert f"SANDBOX_{name.upper()}" in output
 
 
-def test_it_starts_in_under_two_seconds_and_says_where_it_is(tmp_path: Path) -> None:
-    box = Box(tmp_path, "--data", str(tmp_path / "books.sqlite"))
+def test_it_starts_in_under_two_seconds_and_prints_its_address(tmp_path: Path) -> None:
+    sandbox = SandboxProcess(tmp_path, "--data", str(tmp_path / "sandbox.sqlite"))
     try:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        box.start()
-        wait_for(lambda: f"{box.url}/v1" in box.log)
-        assert KEY[0] in box.log
-        assert KEY[1] not in box.log
-        assert box.end(signal.SIGINT) == 0
+        sandbox.start()
+        wait_for(lambda: f"{sandbox.url}/v1" in sandbox.log)
+        assert KEY[0] in sandbox.log
+        assert KEY[1] not in sandbox.log
+        assert sandbox.stop(signal.SIGINT) == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     finally:
-        box.close()
-    # Its own seconds, which others on the same cores do not lengthen; it waits for nothing.
+        sandbox.close()
+    # CPU seconds, since other processes on the same cores lengthen the real ones.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
 
 
-def test_a_taken_port_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        ended = run("--port", port)
-    assert ended.returncode == 1
-    assert f"127.0.0.1:{port}" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_a_port_in_use_is_named() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
+        result = run("--port", port)
+    assert result.returncode == 1
+    assert f"127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_options_reach_the_sandbox(tmp_path: Path) -> None:
-    hook = "http://127.0.0.1:9/hook?a=b"
-    options = ("--key", "rzp_test_a:one", "--webhook", f"{hook}=s", "--capture", "manual")
-    box = Box(tmp_path, *options)
+    url = "http://127.0.0.1:9/hook?a=b"
+    options = ("--key", "rzp_test_a:one", "--webhook", f"{url}=s", "--capture", "manual")
+    sandbox = SandboxProcess(tmp_path, *options)
     try:
-        box.start()
-        assert box.look("/health")["keys"] == ["rzp_test_a"]
-        (webhook,) = box.look("/webhooks")["items"]
-        assert (webhook["url"], webhook["secret"]) == (hook, "s")
-        order = {"amount": 100, "currency": "INR"}
-        made = box.stranger.post("/v1/orders", json=order, auth=("rzp_test_a", "one")).json()
-        paid = box.pay(made)["razorpay_payment_id"]
-        payment = box.stranger.get(f"/v1/payments/{paid}", auth=("rzp_test_a", "one")).json()
+        sandbox.start()
+        assert sandbox.inspect("/health")["keys"] == ["rzp_test_a"]
+        (webhook,) = sandbox.inspect("/webhooks")["items"]
+        assert (webhook["url"], webhook["secret"]) == (url, "s")
+        key = ("rzp_test_a", "one")
+        body = {"amount": 100, "currency": "INR"}
+        order = sandbox.anonymous.post("/v1/orders", json=body, auth=key).json()
+        payment_id = sandbox.pay(order)["razorpay_payment_id"]
+        payment = sandbox.anonymous.get(f"/v1/payments/{payment_id}", auth=key).json()
         assert payment["status"] == "authorized"
     finally:
-        box.close()
+        sandbox.close()
 
 
-def test_a_webhook_of_the_configuration_moves_with_it_and_takes_what_waits_along(
-    tmp_path: Path, receiver: Receiver
+def test_a_configured_webhook_gets_its_new_address_with_its_pending_deliveries(
+    tmp_path: Path, receiver: WebhookReceiver
 ) -> None:
-    books = ("--data", str(tmp_path / "books.sqlite"))
-    gone, kept = "http://127.0.0.1:9/gone", "http://127.0.0.1:9/kept"
+    data = ("--data", str(tmp_path / "sandbox.sqlite"))
+    old_url, same_url = "http://127.0.0.1:9/old", "http://127.0.0.1:9/same"
+    manual_url = "http://127.0.0.1:9/manual"
 
-    def run_with(*webhooks: str) -> Box:
-        box = Box(tmp_path, *books, *(part for hook in webhooks for part in ("--webhook", hook)))
-        return box.start()
+    def run_with(*webhooks: str) -> SandboxProcess:
+        options = (part for webhook in webhooks for part in ("--webhook", webhook))
+        return SandboxProcess(tmp_path, *data, *options).start()
 
-    box = run_with(f"{gone}=s", f"{kept}=s")
+    sandbox = run_with(f"{old_url}=s", f"{same_url}=s")
     try:
-        box.control("/webhooks", url="http://127.0.0.1:9/by-hand", secret="mine")
-        box.paid()
-        box.end()
-        box.close()
-        box = run_with(f"{kept}=s", f"{receiver.url}=changed")
-        hooks = {hook["url"]: hook["secret"] for hook in box.look("/webhooks")["items"]}
-        assert hooks == {kept: "s", receiver.url: "changed", "http://127.0.0.1:9/by-hand": "mine"}
-        wait_for(lambda: "payment.captured" in {hook.event for hook in receiver.hooks}, 30)
-        box.end()
-        box.close()
-        box = run_with()
-        (left,) = box.look("/webhooks")["items"]
-        assert left["url"] == "http://127.0.0.1:9/by-hand"
+        sandbox.control("/webhooks", url=manual_url, secret="mine")
+        sandbox.create_payment()
+        sandbox.stop()
+        sandbox.close()
+        sandbox = run_with(f"{same_url}=s", f"{receiver.url}=changed")
+        secrets = {row["url"]: row["secret"] for row in sandbox.inspect("/webhooks")["items"]}
+        assert secrets == {same_url: "s", receiver.url: "changed", manual_url: "mine"}
+        wait_for(lambda: "payment.captured" in receiver.events, 30)
+        sandbox.stop()
+        sandbox.close()
+        sandbox = run_with()
+        (webhook,) = sandbox.inspect("/webhooks")["items"]
+        assert webhook["url"] == manual_url
     finally:
-        box.close()
+        sandbox.close()
 
 
-def test_settings_do_what_they_say(tmp_path: Path, receiver: Receiver) -> None:
+def test_every_variable_takes_effect(tmp_path: Path, receiver: WebhookReceiver) -> None:
     environ = {
         "SANDBOX_WEBHOOKS": f"{receiver.url}|s|{OTHER_KEY[0]}",
         "SANDBOX_CAPTURE": "manual",
@@ -109,36 +112,36 @@ def test_settings_do_what_they_say(tmp_path: Path, receiver: Receiver) -> None:
         "SANDBOX_BAD_KEY_STATUS": "400",
         "SANDBOX_REFUND_CONFLICT_STATUS": "409",
     }
-    box = Box(tmp_path, **environ)
+    sandbox = SandboxProcess(tmp_path, **environ)
     try:
-        box.start()
-        assert box.stranger.get("/v1/orders").status_code == 400
-        assert (
-            "maximum"
-            in box.error("POST", "/v1/orders", {"amount": 1001, "currency": "INR"})["description"]
-        )
-        abandoned = box.pay(box.order(1000))["razorpay_payment_id"]
-        assert receiver.hooks == []
+        sandbox.start()
+        assert sandbox.anonymous.get("/v1/orders").status_code == 400
+        too_much = {"amount": 1001, "currency": "INR"}
+        assert "maximum" in sandbox.expect_error("POST", "/v1/orders", too_much)["description"]
+        uncaptured = sandbox.pay(sandbox.create_order(1000))["razorpay_payment_id"]
+        assert receiver.webhooks == []
         for _ in range(3):
-            order = box.other.post("/v1/orders", json={"amount": 1000, "currency": "INR"}).json()
-            box.pay(order)
-        receiver.wait(3)
-        wait_for(lambda: box.look("/deliveries")["count"] == 2)
-        box.advance(301)
-        assert box.payment(abandoned)["status"] == "refunded"
-        kept = box.order(1000, payment={"capture": "automatic"})
-        path = f"/v1/payments/{box.pay(kept)['razorpay_payment_id']}/refund"
+            order = sandbox.other_api.post(
+                "/v1/orders", json={"amount": 1000, "currency": "INR"}
+            ).json()
+            sandbox.pay(order)
+        receiver.wait_for(3)
+        wait_for(lambda: sandbox.inspect("/deliveries")["count"] == 2)
+        sandbox.advance_clock(301)
+        assert sandbox.fetch_payment(uncaptured)["status"] == "refunded"
+        order = sandbox.create_order(1000, payment={"capture": "automatic"})
+        path = f"/v1/payments/{sandbox.pay(order)['razorpay_payment_id']}/refund"
         key = {"X-Refund-Idempotency": "settings-key-1"}
-        box.ok("POST", path, {"amount": 100}, headers=key)
-        assert box.api.post(path, json={"amount": 200}, headers=key).status_code == 409
-        box.advance(3601)
-        assert box.ok("GET", "/v1/settlements")["count"] == 1
+        sandbox.call("POST", path, {"amount": 100}, headers=key)
+        assert sandbox.api.post(path, json={"amount": 200}, headers=key).status_code == 409
+        sandbox.advance_clock(3601)
+        assert sandbox.call("GET", "/v1/settlements")["count"] == 1
     finally:
-        box.close()
+        sandbox.close()
 
 
-def test_every_bad_variable_is_named_at_once() -> None:
-    bad = {
+def test_all_invalid_variables_are_named_at_once() -> None:
+    environ = {
         "SANDBOX_KEYS": "no-colon",
         "SANDBOX_WEBHOOKS": "http://127.0.0.1:1/x",
         "SANDBOX_CAPTURE": "later",
@@ -151,23 +154,23 @@ def test_every_bad_variable_is_named_at_once() -> None:
         "SANDBOX_BAD_KEY_STATUS": "500",
         "SANDBOX_REFUND_CONFLICT_STATUS": "410",
     }
-    with pytest.raises(ConfigError) as caught:
-        SandboxConfig.from_env(bad)
-    lines = str(caught.value).splitlines()
-    assert [line.partition(":")[0] for line in lines] == list(bad)
-    ended = run(SANDBOX_KEYS="no-colon")
-    assert ended.returncode == 1
-    assert "SANDBOX_KEYS" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    with pytest.raises(ConfigError) as error:
+        SandboxConfig.from_env(environ)
+    lines = str(error.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(environ)
+    result = run(SANDBOX_KEYS="no-colon")
+    assert result.returncode == 1
+    assert "SANDBOX_KEYS" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_an_unusable_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("not a database, but long enough to be taken for one" * 20)
-    for path in (str(tmp_path / "text"), str(tmp_path / "nowhere" / "books")):
-        ended = run("--data", path, "--port", str(free_port()))
-        assert ended.returncode == 1
-        assert path in ended.stderr
-        assert "Traceback" not in ended.stderr
+    (tmp_path / "text").write_text("not a database, but as long as the header of one" * 20)
+    for path in (str(tmp_path / "text"), str(tmp_path / "missing" / "file")):
+        result = run("--data", path, "--port", str(free_port()))
+        assert result.returncode == 1
+        assert path in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_an_empty_environment_means_the_defaults() -> None:

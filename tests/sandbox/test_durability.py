@@ -1,30 +1,44 @@
-"""What was accepted is kept, whatever ends the process."""
+"""Nothing that a client has seen is lost, however the process ends."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.sandbox.box import KEY, WEBHOOK_SECRET, Box, Receiver, wait_for
+from tests.sandbox.sandbox_process import (
+    DAY,
+    KEY,
+    NEW_YEAR,
+    WEBHOOK_SECRET,
+    SandboxProcess,
+    wait_for,
+)
+from tests.sandbox.webhook_receiver import WebhookReceiver
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Box]:
-    box = Box(tmp_path, "--data", str(tmp_path / "books.sqlite"), SANDBOX_WEBHOOK_BACKOFF="0.2")
+def sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
+    sandbox = SandboxProcess(
+        tmp_path, "--data", str(tmp_path / "sandbox.sqlite"), SANDBOX_WEBHOOK_BACKOFF="0.2"
+    )
     try:
-        yield box.start()
+        yield sandbox.start()
     finally:
-        box.close()
+        sandbox.close()
 
 
 class Burst:
-    """Clients that create and pay orders until the sandbox is gone, noting what was accepted."""
+    """Create and pay orders with several clients until the sandbox ends.
+
+    `created` and `paid` are the ids of the orders for which a response came.
+    """
 
     def __init__(self, url: str, clients: int) -> None:
-        self.accepted: list[str] = []
+        self.created: list[str] = []
         self.paid: list[str] = []
         self._url = url
         self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
@@ -37,7 +51,7 @@ class Burst:
                 while True:
                     order = client.post("/v1/orders", json={"amount": 50_000, "currency": "INR"})
                     order_id = order.json()["id"]
-                    self.accepted.append(order_id)
+                    self.created.append(order_id)
                     client.post("/_sandbox/pay", json={"order_id": order_id}).raise_for_status()
                     self.paid.append(order_id)
             except httpx.TransportError:
@@ -48,70 +62,70 @@ class Burst:
             thread.join(10)
 
 
-def test_kill_9_in_a_burst_loses_no_accepted_order_and_no_pending_delivery(
-    box: Box, receiver: Receiver
+def test_a_kill_in_a_burst_loses_no_order_and_no_pending_delivery(
+    sandbox: SandboxProcess, receiver: WebhookReceiver
 ) -> None:
-    receiver.otherwise = 503
-    box.control("/webhooks", url=receiver.url, secret=WEBHOOK_SECRET)
-    burst = Burst(box.url, clients=6)
+    receiver.default_status = 503
+    sandbox.control("/webhooks", url=receiver.url, secret=WEBHOOK_SECRET)
+    burst = Burst(sandbox.url, clients=6)
     wait_for(lambda: len(burst.paid) >= 40)
-    box.end(signal.SIGKILL)
+    sandbox.stop(signal.SIGKILL)
     burst.join()
-    receiver.otherwise = 200
-    receiver.hooks.clear()
-    box.start()
+    receiver.default_status = 200
+    receiver.webhooks.clear()
+    sandbox.start()
 
-    rows = box.look("/snapshot")
-    assert set(burst.accepted) <= {order["id"] for order in rows["order"]}
+    rows = sandbox.inspect("/snapshot")
+    assert set(burst.created) <= {order["id"] for order in rows["order"]}
     captured = {p["order_id"] for p in rows["payment"] if p["status"] == "captured"}
     assert set(burst.paid) <= captured
-    # Each captured payment has its three events, and each of them arrives now.
-    wait_for(lambda: not box.look("/deliveries?status=pending")["items"], 30)
-    told = {hook.body for hook in receiver.hooks}
+    wait_for(lambda: not sandbox.inspect("/deliveries?status=pending")["items"], 30)
     for order_id in burst.paid:
-        events = sorted(h.event for h in receiver.hooks if order_id.encode() in h.body)
-        assert set(events) == {"payment.authorized", "payment.captured", "order.paid"}
-    assert len(told) >= 3 * len(burst.paid)
+        events = {w.event for w in receiver.webhooks if order_id.encode() in w.body}
+        assert events == {"payment.authorized", "payment.captured", "order.paid"}
+    assert len({webhook.body for webhook in receiver.webhooks}) >= 3 * len(burst.paid)
 
 
-def test_a_graceful_end_leaves_everything_in_place(box: Box) -> None:
-    order = box.order(receipt="kept")
-    payment = box.paid()
-    fault = box.fault("rate_limit", route="/v1/never", times=3)
-    box.control("/clock", now=1_767_225_600, frozen=True)
-    before = box.look("/snapshot")
-    assert box.end() == 0
-    box.start()
-    assert box.look("/snapshot") == before
-    assert box.ok("GET", "/v1/orders", params={"receipt": "kept"})["items"] == [order]
-    assert box.payment(payment["id"]) == payment
-    assert box.look("/faults")["items"] == [fault]
-    assert box.look("/clock") == {"now": 1_767_225_600, "frozen": True}
+def test_an_orderly_stop_keeps_everything(sandbox: SandboxProcess) -> None:
+    order = sandbox.create_order(receipt="kept")
+    payment = sandbox.create_payment()
+    fault = sandbox.arm_fault("rate_limit", route="/v1/never", times=3)
+    sandbox.freeze_clock()
+    before = sandbox.inspect("/snapshot")
+    assert sandbox.stop() == 0
+    sandbox.start()
+    assert sandbox.inspect("/snapshot") == before
+    assert sandbox.call("GET", "/v1/orders", params={"receipt": "kept"})["items"] == [order]
+    assert sandbox.fetch_payment(payment["id"]) == payment
+    assert sandbox.inspect("/faults")["items"] == [fault]
+    assert sandbox.inspect("/clock") == {"now": NEW_YEAR, "frozen": True}
 
 
-def test_what_was_to_happen_still_happens_after_a_restart(box: Box) -> None:
-    order = box.order(payment={"capture": "manual"})
-    payment_id = box.pay(order)["razorpay_payment_id"]
-    box.end(signal.SIGKILL)
-    box.start()
-    box.advance(4 * 86_400)
-    assert box.payment(payment_id)["status"] == "refunded"
+def test_timers_survive_a_restart(sandbox: SandboxProcess) -> None:
+    order = sandbox.create_order(payment={"capture": "manual"})
+    payment_id = sandbox.pay(order)["razorpay_payment_id"]
+    sandbox.stop(signal.SIGKILL)
+    sandbox.start()
+    sandbox.advance_clock(4 * DAY)
+    assert sandbox.fetch_payment(payment_id)["status"] == "refunded"
 
 
-def test_a_retry_that_was_due_comes_after_a_restart(box: Box, receiver: Receiver) -> None:
-    receiver.answers.append(500)
-    box.control("/webhooks", url=receiver.url, secret=WEBHOOK_SECRET)
-    box.control("/clock", now=1_767_225_600, frozen=True)
-    box.pay(box.order(), outcome="failure")
-    wait_for(lambda: box.look("/deliveries")["items"][0]["tries"] == 1)
-    box.end(signal.SIGKILL)
-    box.start()
-    box.advance(1)
-    assert len({hook.event_id for hook in receiver.wait(2)}) == 1
+def test_a_pending_retry_survives_a_restart(
+    sandbox: SandboxProcess, receiver: WebhookReceiver
+) -> None:
+    receiver.statuses.append(500)
+    sandbox.control("/webhooks", url=receiver.url, secret=WEBHOOK_SECRET)
+    sandbox.freeze_clock()
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    wait_for(lambda: sandbox.inspect("/deliveries")["items"][0]["tries"] == 1)
+    sandbox.stop(signal.SIGKILL)
+    sandbox.start()
+    sandbox.advance_clock(1)
+    assert len({webhook.event_id for webhook in receiver.wait_for(2)}) == 1
 
 
-def test_two_sandboxes_do_not_share_one_file(box: Box, tmp_path: Path) -> None:
-    second = Box(tmp_path, "--data", str(tmp_path / "books.sqlite"))
+def test_two_sandboxes_do_not_share_one_file(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    second = SandboxProcess(tmp_path, "--data", str(tmp_path / "sandbox.sqlite"))
     try:
         with pytest.raises(AssertionError, match="another sandbox uses it"):
             second.start()
@@ -119,35 +133,41 @@ def test_two_sandboxes_do_not_share_one_file(box: Box, tmp_path: Path) -> None:
         second.close()
 
 
-def test_a_snapshot_brings_everything_back(box: Box) -> None:
-    order = box.order()
-    box.pay(order)
-    snapshot = box.look("/snapshot")
-    box.control("/reset")
-    assert box.ok("GET", "/v1/orders")["count"] == 0
-    box.control("/snapshot", "PUT", **snapshot)
-    assert box.look("/snapshot") == snapshot
-    box.end(signal.SIGKILL)
-    box.start()
-    assert box.ok("GET", f"/v1/orders/{order['id']}")["status"] == "paid"
+def test_a_snapshot_restores_everything(sandbox: SandboxProcess) -> None:
+    order = sandbox.create_order()
+    sandbox.pay(order)
+    snapshot = sandbox.inspect("/snapshot")
+    sandbox.control("/reset")
+    assert sandbox.call("GET", "/v1/orders")["count"] == 0
+    sandbox.control("/snapshot", "PUT", **snapshot)
+    assert sandbox.inspect("/snapshot") == snapshot
+    sandbox.stop(signal.SIGKILL)
+    sandbox.start()
+    assert sandbox.fetch_order(order["id"])["status"] == "paid"
 
 
-def test_a_broken_snapshot_is_refused_and_changes_nothing(box: Box) -> None:
-    box.pay(box.order())
-    snapshot = box.look("/snapshot")
+def test_an_invalid_snapshot_is_refused_and_changes_nothing(sandbox: SandboxProcess) -> None:
+    sandbox.pay(sandbox.create_order())
+    snapshot = sandbox.inspect("/snapshot")
     orphan = {**snapshot, "order": []}
-    for bad in (orphan, {"order": [{"id": 5}]}, {"order": {}}, {"order": ["x"]}):
-        answer = box.stranger.put("/_sandbox/snapshot", json=bad)
-        assert answer.status_code == 400, bad
-        assert box.look("/snapshot") == snapshot
+    invalid: list[dict[str, Any]] = [
+        orphan,
+        {"order": [{"id": 5}]},
+        {"order": {}},
+        {"order": ["x"]},
+    ]
+    for body in invalid:
+        response = sandbox.anonymous.put("/_sandbox/snapshot", json=body)
+        assert response.status_code == 400, body
+        assert sandbox.inspect("/snapshot") == snapshot
 
 
-def test_reset_keeps_only_what_the_configuration_names(box: Box) -> None:
-    box.order()
-    box.fault("delay")
-    box.control("/webhooks", url="http://127.0.0.1:9/x", secret="s")
-    box.control("/clock", frozen=True)
-    box.control("/reset")
-    rows = box.look("/snapshot")
-    assert {kind for kind, found in rows.items() if found} <= {"timer", "clock"}
-    assert box.look("/clock")["frozen"] is False
+def test_a_reset_keeps_only_what_the_configuration_names(sandbox: SandboxProcess) -> None:
+    sandbox.create_order()
+    sandbox.arm_fault("delay")
+    sandbox.control("/webhooks", url="http://127.0.0.1:9/x", secret="s")
+    sandbox.control("/clock", frozen=True)
+    sandbox.control("/reset")
+    rows = sandbox.inspect("/snapshot")
+    assert {kind for kind, of_kind in rows.items() if of_kind} <= {"timer", "clock"}
+    assert sandbox.inspect("/clock")["frozen"] is False

@@ -1,4 +1,4 @@
-"""The vendor's Node SDK from the npm registry, unmodified but for the base address."""
+"""The vendor's Node SDK, from the npm registry, makes its calls. Only its base address is changed."""
 
 import json
 import os
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.box import KEY, WEBHOOK_SECRET, Box, Receiver
+from tests.sandbox.sandbox_process import KEY, WEBHOOK_SECRET, SandboxProcess
+from tests.sandbox.webhook_receiver import WebhookReceiver
 
 VERSION = "2.9.6"
 SCRIPT = Path(__file__).with_name("node_sdk.js")
@@ -17,7 +18,7 @@ SCRIPT = Path(__file__).with_name("node_sdk.js")
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
-    """A folder with the SDK in it, fetched once and kept in the user's cache."""
+    """Return a folder with the SDK, installed once into the user's cache."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("Node and npm are not installed")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -25,30 +26,29 @@ def modules() -> Path:
     if not (home / "node_modules" / "razorpay" / "package.json").exists():
         home.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", "."]
-        ended = subprocess.run(
+        result = subprocess.run(
             [*command, f"razorpay@{VERSION}"], cwd=home, capture_output=True, text=True, timeout=100
         )
-        if ended.returncode != 0:
-            pytest.skip(f"npm cannot fetch razorpay@{VERSION}: {ended.stderr.strip()[-300:]}")
+        if result.returncode != 0:
+            pytest.skip(f"npm cannot fetch razorpay@{VERSION}: {result.stderr.strip()[-300:]}")
     return home / "node_modules"
 
 
-def test_the_node_sdk_drives_every_call(
-    box: Box, receiver: Receiver, webhook: dict[str, Any], modules: Path
+def test_the_node_sdk_makes_every_call(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any], modules: Path
 ) -> None:
     environ = {
         "PATH": os.environ["PATH"],
         "NODE_PATH": str(modules),
-        "SANDBOX": box.url,
+        "SANDBOX": sandbox.url,
         "KEY_ID": KEY[0],
         "KEY_SECRET": KEY[1],
     }
-    ended = subprocess.run(
+    result = subprocess.run(
         ["node", str(SCRIPT)], env=environ, capture_output=True, text=True, timeout=60
     )
-    assert ended.returncode == 0, ended.stderr
-    done = json.loads(ended.stdout)
-    assert done == {
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == {
         "orders": ["create", "fetch", "all", "edit", "fetchPayments"],
         "payments": ["fetch", "all", "edit", "capture", "fetchCardDetails", "refund",
                      "fetchMultipleRefund", "fetchRefund"],
@@ -57,13 +57,13 @@ def test_the_node_sdk_drives_every_call(
         "disputes": ["all", "fetch", "accept", "contest"],
         "errors": [400, 401, 429, 500],
     }  # fmt: skip
-    hook = receiver.wait(1)[0]
+    received = receiver.wait_for(1)[0]
     verify = (
         "const R = require('razorpay');"
         "process.stdout.write(String(R.validateWebhookSignature(...process.argv.slice(1))))"
     )
-    checked = subprocess.run(
-        ["node", "-e", verify, hook.body.decode(), hook.signature, WEBHOOK_SECRET],
+    verification = subprocess.run(
+        ["node", "-e", verify, received.body.decode(), received.signature, WEBHOOK_SECRET],
         env=environ, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
-    assert checked.stdout == "true", checked.stderr
+    assert verification.stdout == "true", verification.stderr

@@ -1,19 +1,19 @@
-"""The sandbox's own page, as a person uses it."""
+"""The sandbox's page, as a person uses it."""
 
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from tests.sandbox.box import Box
+from tests.sandbox.sandbox_process import SandboxProcess
 
 
-def test_the_control_page_plays_customer_and_arms_faults(
-    box: Box, browser: Browser, tmp_path: Path
+def test_the_page_simulates_a_customer_and_arms_faults(
+    sandbox: SandboxProcess, browser: Browser, tmp_path: Path
 ) -> None:
     with browser.new_page(viewport={"width": 1280, "height": 900}) as page:
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{box.url}/")
+        page.goto(f"{sandbox.url}/")
         page.get_by_role("button", name="Create order").click()
         orders = page.locator("#orders")
         orders.get_by_role("button", name="Fail").click()
@@ -29,15 +29,15 @@ def test_the_control_page_plays_customer_and_arms_faults(
         page.get_by_label("seconds").fill("0.5")
         page.get_by_role("button", name="Switch on").click()
         expect(page.locator("#faults td.id")).to_have_text("delay")
-        assert box.look("/faults")["items"][0]["options"] == {"seconds": 0.5}
+        assert sandbox.inspect("/faults")["items"][0]["options"] == {"seconds": 0.5}
         page.get_by_role("button", name="Switch off").click()
         page.locator("#new-fault select").select_option("rate_limit")
         page.get_by_role("button", name="Switch on").click()
         expect(page.locator("#faults td.id")).to_have_text("rate_limit")
-        assert box.api.get("/v1/orders").status_code == 429
-        expect(page.locator("#faults")).to_contain_text("Nothing yet.")  # it follows by itself
+        assert sandbox.api.get("/v1/orders").status_code == 429
+        expect(page.locator("#faults")).to_contain_text("Nothing yet.")  # the page refreshes itself
         page.screenshot(path=tmp_path / "page.png", full_page=True)
         page.get_by_role("button", name="Freeze").click()
         expect(page.locator("#clock")).to_have_class("frozen")
-        assert box.look("/clock")["frozen"] is True
+        assert sandbox.inspect("/clock")["frozen"] is True
         assert errors == []

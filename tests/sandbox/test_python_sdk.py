@@ -1,4 +1,4 @@
-"""The vendor's Python SDK, unmodified but for the base address, at every call we play."""
+"""The vendor's Python SDK makes every call that the sandbox has. Only its base address is changed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,46 +7,45 @@ import pytest
 import razorpay
 import requests
 
-from tests.sandbox.box import KEY, Box
+from tests.sandbox.sandbox_process import KEY, SandboxProcess
 
 
 @pytest.fixture
-def client(box: Box) -> Iterator[Any]:
+def client(sandbox: SandboxProcess) -> Iterator[Any]:
     with requests.Session() as session:
         session.trust_env = False
-        yield razorpay.Client(session=session, auth=KEY, base_url=box.url)
+        yield razorpay.Client(session=session, auth=KEY, base_url=sandbox.url)
 
 
-def test_orders(box: Box, client: Any) -> None:
+def test_the_sdk_creates_finds_and_edits_orders(sandbox: SandboxProcess, client: Any) -> None:
     order = client.order.create({"amount": 50_000, "currency": "INR", "receipt": "py"})
     assert client.order.fetch(order["id"]) == order
     assert client.order.all({"receipt": "py"})["items"] == [order]
-    edited = client.order.edit(order["id"], {"notes": {"k": "v"}})
-    assert edited["notes"] == {"k": "v"}
-    box.pay(order)
+    assert client.order.edit(order["id"], {"notes": {"k": "v"}})["notes"] == {"k": "v"}
+    sandbox.pay(order)
     assert client.order.payments(order["id"])["items"][0]["status"] == "captured"
     expanded = client.order.all({"expand[]": "payments.card"})
     assert expanded["items"][0]["payments"]["count"] == 1
 
 
-def test_payments(box: Box, client: Any) -> None:
+def test_the_sdk_captures_finds_and_edits_payments(sandbox: SandboxProcess, client: Any) -> None:
     order = client.order.create(
         {"amount": 50_000, "currency": "INR", "payment": {"capture": "manual"}}
     )
-    paid = box.pay(order, method="card")
-    payment_id = paid["razorpay_payment_id"]
-    assert client.utility.verify_payment_signature(paid)
-    captured = client.payment.capture(payment_id, 50_000, {"currency": "INR"})
-    assert captured["status"] == "captured"
-    assert client.payment.fetch(payment_id) == captured
-    full = client.payment.fetch(payment_id, {"expand[]": "card"})
-    assert full["card"] == client.payment.fetchCardDetails(payment_id)
-    assert client.payment.all({"count": 1})["items"] == [captured]
+    response = sandbox.pay(order, method="card")
+    payment_id = response["razorpay_payment_id"]
+    assert client.utility.verify_payment_signature(response)
+    payment = client.payment.capture(payment_id, 50_000, {"currency": "INR"})
+    assert payment["status"] == "captured"
+    assert client.payment.fetch(payment_id) == payment
+    expanded = client.payment.fetch(payment_id, {"expand[]": "card"})
+    assert expanded["card"] == client.payment.fetchCardDetails(payment_id)
+    assert client.payment.all({"count": 1})["items"] == [payment]
     assert client.payment.edit(payment_id, {"notes": {"k": "v"}})["notes"] == {"k": "v"}
 
 
-def test_refunds(box: Box, client: Any) -> None:
-    payment_id = box.paid()["id"]
+def test_the_sdk_creates_finds_and_edits_refunds(sandbox: SandboxProcess, client: Any) -> None:
+    payment_id = sandbox.create_payment()["id"]
     key = {"X-Refund-Idempotency": "python-sdk-key-1"}
     refund = client.payment.refund(payment_id, {"amount": 10_000}, headers=key)
     assert client.payment.refund(payment_id, {"amount": 10_000}, headers=key) == refund
@@ -58,15 +57,19 @@ def test_refunds(box: Box, client: Any) -> None:
     assert client.refund.edit(refund["id"], {"notes": {"a": "b"}})["notes"] == {"a": "b"}
 
 
-def test_settlements_and_disputes(box: Box, client: Any) -> None:
-    box.control("/clock", now=1_767_225_600, frozen=True)
-    payment_id = box.paid()["id"]
-    box.control("/settle")
-    (settled,) = client.settlement.all()["items"]
-    assert client.settlement.fetch(settled["id"]) == settled
+def test_the_sdk_reads_settlements_and_answers_disputes(
+    sandbox: SandboxProcess, client: Any
+) -> None:
+    sandbox.freeze_clock()
+    payment_id = sandbox.create_payment()["id"]
+    sandbox.control("/settle")
+    (settlement,) = client.settlement.all()["items"]
+    assert client.settlement.fetch(settlement["id"]) == settlement
     report = client.settlement.report({"year": 2026, "month": 1, "day": 1})
     assert report["items"][0]["entity_id"] == payment_id
-    first, second = (box.control("/disputes", payment_id=payment_id, amount=100) for _ in range(2))
+    first, second = (
+        sandbox.control("/disputes", payment_id=payment_id, amount=100) for _ in range(2)
+    )
     assert client.dispute.all()["count"] == 2
     assert client.dispute.fetch(first["id"]) == first
     assert client.dispute.accept(first["id"])["status"] == "lost"
@@ -74,20 +77,20 @@ def test_settlements_and_disputes(box: Box, client: Any) -> None:
     assert client.dispute.contest(second["id"], proof)["status"] == "under_review"
 
 
-def test_errors_reach_the_sdks_own_classes(box: Box, client: Any) -> None:
+def test_errors_raise_the_sdks_own_classes(sandbox: SandboxProcess, client: Any) -> None:
     order = {"amount": 50_000, "currency": "INR"}
     with pytest.raises(razorpay.errors.BadRequestError, match="at least INR"):
         client.order.create({**order, "amount": 1})
-    box.fault("server_error")
+    sandbox.arm_fault("server_error")
     with pytest.raises(razorpay.errors.ServerError, match="encountered an error"):
         client.order.create(order)
-    box.fault("rate_limit")
+    sandbox.arm_fault("rate_limit")
     with pytest.raises(razorpay.errors.BadRequestError):
         client.order.create(order)
-    box.fault("bad_gateway_html")
+    sandbox.arm_fault("bad_gateway_html")
     with pytest.raises(requests.exceptions.JSONDecodeError):
         client.order.create(order)
-    box.fault("answer_lost")
+    sandbox.arm_fault("answer_lost")
     with pytest.raises(requests.exceptions.ConnectionError):
         client.order.create(order)
     assert client.order.all()["count"] == 1

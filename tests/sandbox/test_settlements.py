@@ -2,71 +2,73 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.box import Box
+from tests.sandbox.sandbox_process import NEW_YEAR, SandboxProcess
 
-NEW_YEAR = 1_767_205_800  # midnight of 1 January 2026 in India
-
-
-def recon(box: Box, **params: int) -> list[dict[str, Any]]:
-    found = box.ok("GET", "/v1/settlements/recon/combined", params=params)
-    return list(found["items"])
+NEW_YEAR_IN_INDIA = NEW_YEAR - 19_800  # midnight there, five and a half hours before UTC
 
 
-def test_a_settlement_pays_out_what_was_captured_less_fees_and_refunds(box: Box) -> None:
-    box.control("/clock", now=NEW_YEAR + 60, frozen=True)
-    payment = box.paid(method="card")
-    refund = box.ok("POST", f"/v1/payments/{payment['id']}/refund", {"amount": 10_000})
-    box.pay(box.order(), outcome="failure")
-    (settled,) = box.control("/settle")["settlements"]
-    assert settled == {
-        "id": settled["id"],
+def recon(sandbox: SandboxProcess, **params: int) -> list[dict[str, Any]]:
+    feed = sandbox.call("GET", "/v1/settlements/recon/combined", params=params)
+    return list(feed["items"])
+
+
+def test_a_settlement_is_what_was_captured_less_fees_and_refunds(
+    sandbox: SandboxProcess,
+) -> None:
+    sandbox.freeze_clock(NEW_YEAR_IN_INDIA + 60)
+    payment = sandbox.create_payment(method="card")
+    refund = sandbox.call("POST", f"/v1/payments/{payment['id']}/refund", {"amount": 10_000})
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    (settlement,) = sandbox.control("/settle")["settlements"]
+    assert settlement == {
+        "id": settlement["id"],
         "entity": "settlement",
         "amount": 50_000 - 1_180 - 10_000,
         "status": "processed",
         "fees": 1_180,
         "tax": 180,
-        "utr": settled["utr"],
-        "created_at": NEW_YEAR + 60,
+        "utr": settlement["utr"],
+        "created_at": NEW_YEAR_IN_INDIA + 60,
     }
-    assert box.ok("GET", f"/v1/settlements/{settled['id']}") == settled
-    assert box.ok("GET", "/v1/settlements")["items"] == [settled]
-    rows = recon(box, year=2026, month=1, day=1)
+    assert sandbox.call("GET", f"/v1/settlements/{settlement['id']}") == settlement
+    assert sandbox.call("GET", "/v1/settlements")["items"] == [settlement]
+    rows = recon(sandbox, year=2026, month=1, day=1)
     assert [(row["entity_id"], row["type"], row["credit"], row["debit"]) for row in rows] == [
         (payment["id"], "payment", 48_820, 0),
         (refund["id"], "refund", 0, 10_000),
     ]
-    assert box.control("/settle") == {"settlements": []}
+    assert sandbox.control("/settle") == {"settlements": []}
 
 
-def test_the_feed_names_order_receipt_and_settlement(box: Box) -> None:
-    box.control("/clock", now=NEW_YEAR, frozen=True)
-    order = box.order(receipt="KP_1")
-    box.pay(order, method="card")
-    (settled,) = box.control("/settle")["settlements"]
-    (row,) = recon(box, year=2026, month=1)
+def test_the_feed_has_order_receipt_and_settlement(sandbox: SandboxProcess) -> None:
+    sandbox.freeze_clock(NEW_YEAR_IN_INDIA)
+    order = sandbox.create_order(receipt="KP_1")
+    sandbox.pay(order, method="card")
+    (settlement,) = sandbox.control("/settle")["settlements"]
+    (row,) = recon(sandbox, year=2026, month=1)
     assert (row["order_id"], row["order_receipt"]) == (order["id"], "KP_1")
-    assert (row["settlement_id"], row["settlement_utr"]) == (settled["id"], settled["utr"])
+    assert (row["settlement_id"], row["settlement_utr"]) == (settlement["id"], settlement["utr"])
     assert (row["method"], row["card_network"], row["settled"]) == ("card", "Visa", True)
 
 
-def test_the_feed_goes_by_the_day_of_settlement_in_india(box: Box) -> None:
-    box.control("/clock", now=NEW_YEAR - 1, frozen=True)
-    box.paid()
-    box.control("/settle")
-    assert len(recon(box, year=2025, month=12, day=31)) == 1
-    assert recon(box, year=2026, month=1) == []
-    assert recon(box, year=2025, month=12, skip=1) == []
+def test_the_feed_is_by_the_day_of_settlement_in_india(sandbox: SandboxProcess) -> None:
+    sandbox.freeze_clock(NEW_YEAR_IN_INDIA - 1)
+    sandbox.create_payment()
+    sandbox.control("/settle")
+    assert len(recon(sandbox, year=2025, month=12, day=31)) == 1
+    assert recon(sandbox, year=2026, month=1) == []
+    assert recon(sandbox, year=2025, month=12, skip=1) == []
 
 
-def test_settlements_run_by_themselves_every_other_day(box: Box) -> None:
-    payment = box.paid()
-    box.advance(47 * 3600)
-    assert box.ok("GET", "/v1/settlements")["count"] == 0
-    box.advance(2 * 3600)
-    (settled,) = box.ok("GET", "/v1/settlements")["items"]
+def test_settlements_run_every_48_hours(sandbox: SandboxProcess) -> None:
+    payment = sandbox.create_payment()
+    sandbox.advance_clock(47 * 3600)
+    assert sandbox.call("GET", "/v1/settlements")["count"] == 0
+    sandbox.advance_clock(2 * 3600)
+    (settlement,) = sandbox.call("GET", "/v1/settlements")["items"]
     path = f"/v1/payments/{payment['id']}"
-    full = box.ok("GET", path, params={"expand[]": "transaction.settlement"})
-    assert full["transaction"]["settlement"] == settled
+    full = sandbox.call("GET", path, params={"expand[]": "transaction.settlement"})
+    assert full["transaction"]["settlement"] == settlement
 
 
 @pytest.mark.parametrize(
@@ -80,44 +82,48 @@ def test_settlements_run_by_themselves_every_other_day(box: Box) -> None:
         ({"year": 2026, "month": 1, "count": 1001}, "count"),
     ],
 )
-def test_an_impossible_day_is_refused(box: Box, params: dict[str, int], field: str) -> None:
-    error = box.error("GET", "/v1/settlements/recon/combined", params=params)
+def test_an_invalid_day_is_refused(
+    sandbox: SandboxProcess, params: dict[str, int], field: str
+) -> None:
+    error = sandbox.expect_error("GET", "/v1/settlements/recon/combined", params=params)
     assert error["field"] == field
 
 
-def test_a_dispute_can_be_accepted_and_is_lost(box: Box) -> None:
-    payment = box.paid()
-    opened = box.control("/disputes", payment_id=payment["id"], amount=20_000)
-    assert (opened["status"], opened["phase"], opened["amount_deducted"]) == (
+def test_an_accepted_dispute_is_lost(sandbox: SandboxProcess) -> None:
+    payment = sandbox.create_payment()
+    dispute = sandbox.control("/disputes", payment_id=payment["id"], amount=20_000)
+    assert (dispute["status"], dispute["phase"], dispute["amount_deducted"]) == (
         "open",
         "chargeback",
         0,
     )
-    assert box.ok("GET", "/v1/disputes")["items"] == [opened]
-    path = f"/v1/disputes/{opened['id']}"
-    lost = box.ok("POST", f"{path}/accept", {})
+    assert sandbox.call("GET", "/v1/disputes")["items"] == [dispute]
+    path = f"/v1/disputes/{dispute['id']}"
+    lost = sandbox.call("POST", f"{path}/accept", {})
     assert (lost["status"], lost["amount_deducted"]) == ("lost", 20_000)
-    box.error("POST", f"{path}/accept", {})
-    assert box.ok("GET", path, params={"expand[]": "payment"})["payment"]["id"] == payment["id"]
-    (settled,) = box.control("/settle")["settlements"]
-    assert settled["amount"] == 50_000 - 1_180 - 20_000
+    sandbox.expect_error("POST", f"{path}/accept", {})
+    assert (
+        sandbox.call("GET", path, params={"expand[]": "payment"})["payment"]["id"] == payment["id"]
+    )
+    (settlement,) = sandbox.control("/settle")["settlements"]
+    assert settlement["amount"] == 50_000 - 1_180 - 20_000
 
 
-def test_a_dispute_is_contested_with_a_document_and_won(box: Box) -> None:
-    opened = box.control("/disputes", payment_id=box.paid()["id"])
-    path = f"/v1/disputes/{opened['id']}"
-    draft = box.ok("PATCH", f"{path}/contest", {"summary": "delivered", "action": "draft"})
+def test_a_dispute_contested_with_a_document_can_be_won(sandbox: SandboxProcess) -> None:
+    dispute = sandbox.control("/disputes", payment_id=sandbox.create_payment()["id"])
+    path = f"/v1/disputes/{dispute['id']}"
+    draft = sandbox.call("PATCH", f"{path}/contest", {"summary": "delivered", "action": "draft"})
     assert (draft["status"], draft["evidence"]["summary"]) == ("open", "delivered")
-    box.error("PATCH", f"{path}/contest", {"action": "submit"})
+    sandbox.expect_error("PATCH", f"{path}/contest", {"action": "submit"})
     proof = {"shipping_proof": ["doc_KpSandbox00001"], "action": "submit"}
-    submitted = box.ok("PATCH", f"{path}/contest", proof)
+    submitted = sandbox.call("PATCH", f"{path}/contest", proof)
     assert submitted["status"] == "under_review"
     assert submitted["evidence"]["submitted_at"]
-    assert box.control(f"/disputes/{opened['id']}/resolve", status="won")["status"] == "won"
-    assert box.ok("GET", path)["amount_deducted"] == 0
+    assert sandbox.control(f"/disputes/{dispute['id']}/resolve", status="won")["status"] == "won"
+    assert sandbox.call("GET", path)["amount_deducted"] == 0
 
 
-def test_only_a_captured_payment_can_be_disputed(box: Box) -> None:
-    failed = box.pay(box.order(), outcome="failure")["error"]["metadata"]["payment_id"]
-    answer = box.stranger.post("/_sandbox/disputes", json={"payment_id": failed})
-    assert answer.status_code == 409
+def test_only_a_captured_payment_can_be_disputed(sandbox: SandboxProcess) -> None:
+    payment_id = sandbox.fail_payment(sandbox.create_order())
+    response = sandbox.anonymous.post("/_sandbox/disputes", json={"payment_id": payment_id})
+    assert response.status_code == 409

@@ -1,7 +1,7 @@
-"""Our entities beside the vendor's documented samples and its SDK's fixtures.
+"""The sandbox's entities have the fields of the vendor's samples and of its SDK's fixtures.
 
-The samples are kept as what they show: which fields an entity has always, which sometimes, and
-of what types they are. They were gathered from the vendor's published documentation.
+vendor_shapes.json says which fields each entity has in all samples, which in some, and their types.
+It was made from the vendor's published documentation.
 """
 
 import json
@@ -10,13 +10,21 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.box import Box, Receiver, wait_for
+from tests.sandbox.sandbox_process import SandboxProcess, wait_for
+from tests.sandbox.webhook_receiver import WebhookReceiver
 
 SHAPES = json.loads(Path(__file__).with_name("vendor_shapes.json").read_text())
-# Shown as null by the real API where the samples, all of paid test accounts, have a value.
+# Null in the real API, but never in the samples.
 NULLABLE = {"customer_id", "token_id", "email", "contact"}
-# Ours beyond the samples: said by the documentation's prose.
-PROSE = {"late_authorized", "refunds", "token", "transaction", "virtual_account", "transfers"}
+# In the text of the documentation, but not in the samples.
+DOCUMENTED_ONLY = {
+    "late_authorized",
+    "refunds",
+    "token",
+    "transaction",
+    "virtual_account",
+    "transfers",
+}
 TYPES = {
     type(None): "null",
     bool: "boolean",
@@ -28,87 +36,93 @@ TYPES = {
 }
 
 
-def compare(kind: str, entity: dict[str, Any], without: frozenset[str] = frozenset()) -> None:
+def check_shape(kind: str, entity: dict[str, Any], without: frozenset[str] = frozenset()) -> None:
     shape = SHAPES[kind]
     known = {**shape["always"], **shape["sometimes"]}
     missing = set(shape["always"]) - set(entity) - without
     assert not missing, f"{kind} lacks {missing}"
-    invented = set(entity) - set(known) - PROSE
-    assert not invented, f"{kind} has {invented}, which no sample has"
+    unknown = set(entity) - set(known) - DOCUMENTED_ONLY
+    assert not unknown, f"{kind} has {unknown}, which no sample has"
     for name, value in entity.items():
         if name in known and not (value is None and name in NULLABLE):
             assert TYPES[type(value)] in known[name], f"{kind}.{name} is {value!r}"
 
 
-def test_the_samples_are_worth_comparing_with() -> None:
+def test_there_are_enough_samples_to_compare_with() -> None:
     assert SHAPES["order"]["samples"] >= 15
     assert SHAPES["payment"]["samples"] >= 50
     assert len(SHAPES["payment"]["always"]) >= 25
     with pytest.raises(AssertionError, match="lacks"):
-        compare("order", {"id": "order_1"})
+        check_shape("order", {"id": "order_1"})
     with pytest.raises(AssertionError, match="which no sample has"):
-        compare("collection", {"entity": "collection", "count": 0, "items": [], "total": 0})
+        check_shape("collection", {"entity": "collection", "count": 0, "items": [], "total": 0})
 
 
-def test_orders(box: Box) -> None:
-    compare("order", box.order())
-    order = box.order(receipt="r", notes={"a": "b"})
-    box.pay(order)
-    compare("order", box.ok("GET", f"/v1/orders/{order['id']}", params={"expand[]": "payments"}))
+def test_orders_have_the_vendors_fields(sandbox: SandboxProcess) -> None:
+    check_shape("order", sandbox.create_order())
+    order = sandbox.create_order(receipt="r", notes={"a": "b"})
+    sandbox.pay(order)
+    check_shape(
+        "order", sandbox.call("GET", f"/v1/orders/{order['id']}", params={"expand[]": "payments"})
+    )
 
 
 @pytest.mark.parametrize("method", ["card", "upi", "netbanking", "wallet"])
-def test_payments(box: Box, method: str) -> None:
+def test_payments_have_the_vendors_fields(sandbox: SandboxProcess, method: str) -> None:
     for outcome in ("success", "authorized", "failure"):
-        box.pay(box.order(), method=method, outcome=outcome)
-    page = box.ok("GET", "/v1/payments", params={"expand[]": "card"})
+        sandbox.pay(sandbox.create_order(), method=method, outcome=outcome)
+    page = sandbox.call("GET", "/v1/payments", params={"expand[]": "card"})
     assert page["count"] == 3
     for payment in page["items"]:
-        compare("payment", payment)
+        check_shape("payment", payment)
         if method == "card":
-            compare("card", payment["card"])
+            check_shape("card", payment["card"])
 
 
-def test_refunds_settlements_disputes_and_the_feed(box: Box) -> None:
-    box.control("/clock", now=1_767_225_600, frozen=True)
-    payment = box.paid(method="card")
-    compare("refund", box.ok("POST", f"/v1/payments/{payment['id']}/refund", {"amount": 500}))
-    compare("dispute", box.control("/disputes", payment_id=payment["id"], amount=100))
-    (settled,) = box.control("/settle")["settlements"]
-    compare("settlement", settled)
-    params = {"year": 2026, "month": 1}
-    feed = box.ok("GET", "/v1/settlements/recon/combined", params=params)
-    compare("collection", feed)
-    for row in feed["items"]:
-        # The samples have notes as text only; the documentation's prose knows objects and null.
-        compare("recon", {**row, "notes": "", "order_receipt": None})
-
-
-def test_events_contain_what_the_vendors_contain(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_refunds_settlements_disputes_and_the_feed_have_the_vendors_fields(
+    sandbox: SandboxProcess,
 ) -> None:
-    order = box.order()
-    box.pay(order, outcome="failure")
-    payment_id = box.pay(order)["razorpay_payment_id"]
+    sandbox.freeze_clock()
+    payment = sandbox.create_payment(method="card")
+    check_shape(
+        "refund", sandbox.call("POST", f"/v1/payments/{payment['id']}/refund", {"amount": 500})
+    )
+    check_shape("dispute", sandbox.control("/disputes", payment_id=payment["id"], amount=100))
+    (settlement,) = sandbox.control("/settle")["settlements"]
+    check_shape("settlement", settlement)
+    params = {"year": 2026, "month": 1}
+    feed = sandbox.call("GET", "/v1/settlements/recon/combined", params=params)
+    check_shape("collection", feed)
+    for row in feed["items"]:
+        # In the samples, notes are text. The documentation also allows objects and null.
+        check_shape("recon", {**row, "notes": "", "order_receipt": None})
+
+
+def test_events_have_the_vendors_fields(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
+) -> None:
+    order = sandbox.create_order()
+    sandbox.pay(order, outcome="failure")
+    payment_id = sandbox.pay(order)["razorpay_payment_id"]
     refund = f"/v1/payments/{payment_id}/refund"
-    box.ok("POST", refund, {"amount": 2_468, "speed": "optimum"})
-    box.fault("refund_fails_later", options={"seconds": 1})
-    box.ok("POST", refund, {"amount": 100})
-    box.advance(2)
+    sandbox.call("POST", refund, {"amount": 2_468, "speed": "optimum"})
+    sandbox.arm_fault("refund_fails_later", options={"seconds": 1})
+    sandbox.call("POST", refund, {"amount": 100})
+    sandbox.advance_clock(2)
     for ending in ("won", "lost", "closed"):
-        dispute = box.control("/disputes", payment_id=payment_id, amount=100)
+        dispute = sandbox.control("/disputes", payment_id=payment_id, amount=100)
         proof = {"action": "submit", "billing_proof": ["doc_KpSandbox00001"]}
-        box.ok("PATCH", f"/v1/disputes/{dispute['id']}/contest", proof)
-        box.control(f"/disputes/{dispute['id']}/resolve", status=ending)
-    box.control("/settle")
+        sandbox.call("PATCH", f"/v1/disputes/{dispute['id']}/contest", proof)
+        sandbox.control(f"/disputes/{dispute['id']}/resolve", status=ending)
+    sandbox.control("/settle")
     wait_for(lambda: "settlement.processed" in receiver.events)
     wait_for(lambda: "payment.dispute.closed" in receiver.events)
-    for hook in receiver.hooks:
-        event = json.loads(hook.body)
-        compare("event", event)
-        assert event["contains"] == SHAPES["events"][hook.event], hook.event
-        for name, wrapped in event["payload"].items():
-            compare(name, wrapped["entity"])
-    told = set(receiver.events)
-    assert told == {event for event in SHAPES["events"] if event in told}
-    assert len(told) == 14
+    for received in receiver.webhooks:
+        event = json.loads(received.body)
+        check_shape("event", event)
+        assert event["contains"] == SHAPES["events"][received.event], received.event
+        for name, part in event["payload"].items():
+            check_shape(name, part["entity"])
+    events = set(receiver.events)
+    assert events <= set(SHAPES["events"])
+    assert len(events) == 14

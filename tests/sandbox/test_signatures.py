@@ -1,10 +1,10 @@
-"""Signatures that the vendor publishes, or that its SDK's tests carry, digest for digest."""
+"""The signatures are those of the vendor's documentation and of its SDK's tests."""
 
 import pytest
 import razorpay
 
 from kernapay.sandbox.signing import sign, sign_checkout
-from tests.sandbox.box import KEY, Box
+from tests.sandbox.sandbox_process import KEY, SandboxProcess
 
 DOCUMENTED_SECRET = "EnLs21M47BllR3X8PSFtjtbd"
 
@@ -22,18 +22,22 @@ DOCUMENTED_SECRET = "EnLs21M47BllR3X8PSFtjtbd"
         ),
     ],
 )
-def test_published_vectors_come_out(secret: str, message: str, digest: str) -> None:
+def test_a_signature_equals_the_published_one(secret: str, message: str, digest: str) -> None:
     assert sign(secret, message.encode()).startswith(digest)
 
 
-def test_a_checkout_signature_covers_order_then_payment() -> None:
+def test_a_checkout_signature_covers_order_and_payment_in_that_order() -> None:
     signature = sign_checkout("key_secret", "fake_order_id", "fake_payment_id")
     assert signature.startswith("b2335e3b0801106b")
 
 
-def test_the_sdk_accepts_what_checkout_hands_out_and_nothing_else(box: Box) -> None:
+def test_the_sdk_accepts_checkouts_signature_for_its_own_order_only(
+    sandbox: SandboxProcess,
+) -> None:
     utility = razorpay.Client(auth=KEY).utility
-    paid, other = box.pay(box.order()), box.pay(box.order())
-    assert utility.verify_payment_signature(paid)
+    response, other = sandbox.pay(sandbox.create_order()), sandbox.pay(sandbox.create_order())
+    assert utility.verify_payment_signature(response)
     with pytest.raises(razorpay.errors.SignatureVerificationError):
-        utility.verify_payment_signature({**paid, "razorpay_order_id": other["razorpay_order_id"]})
+        utility.verify_payment_signature(
+            {**response, "razorpay_order_id": other["razorpay_order_id"]}
+        )

@@ -1,58 +1,59 @@
 import json
+from functools import partial
 from typing import Any
 
 import razorpay
 
-from tests.sandbox.box import WEBHOOK_SECRET, Box, Receiver, wait_for
+from tests.sandbox.sandbox_process import DAY, WEBHOOK_SECRET, SandboxProcess, wait_for
+from tests.sandbox.webhook_receiver import WebhookReceiver
 
-DAY = 86_400
+
+def has_tries(sandbox: SandboxProcess, tries: int) -> bool:
+    """Return whether the newest delivery has been tried this many times."""
+    return bool(sandbox.inspect("/deliveries")["items"][0]["tries"] == tries)
 
 
-def test_a_payment_tells_its_story_in_order(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_a_payments_events_are_delivered_in_order(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    order = box.order()
-    payment_id = box.pay(order)["razorpay_payment_id"]
-    hooks = receiver.wait(3)
-    assert [hook.event for hook in hooks] == [
-        "payment.authorized",
-        "payment.captured",
-        "order.paid",
-    ]
-    assert len({hook.event_id for hook in hooks}) == 3
-    paid = json.loads(hooks[2].body)
-    assert set(paid) == {"entity", "account_id", "event", "contains", "payload", "created_at"}
-    assert paid["entity"] == "event"
-    assert paid["contains"] == ["payment", "order"]
-    assert paid["payload"]["payment"]["entity"]["id"] == payment_id
-    assert paid["payload"]["order"]["entity"]["amount_paid"] == 50_000
-    snapshot = json.loads(hooks[0].body)["payload"]["payment"]["entity"]
-    assert (snapshot["status"], snapshot["captured"]) == ("authorized", False)
+    order = sandbox.create_order()
+    payment_id = sandbox.pay(order)["razorpay_payment_id"]
+    webhooks = receiver.wait_for(3)
+    assert receiver.events == ["payment.authorized", "payment.captured", "order.paid"]
+    assert len({webhook.event_id for webhook in webhooks}) == 3
+    event = json.loads(webhooks[2].body)
+    assert set(event) == {"entity", "account_id", "event", "contains", "payload", "created_at"}
+    assert event["entity"] == "event"
+    assert event["contains"] == ["payment", "order"]
+    assert event["payload"]["payment"]["entity"]["id"] == payment_id
+    assert event["payload"]["order"]["entity"]["amount_paid"] == 50_000
+    payment = json.loads(webhooks[0].body)["payload"]["payment"]["entity"]
+    assert (payment["status"], payment["captured"]) == ("authorized", False)
 
 
 def test_the_vendors_own_utility_accepts_the_signature(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    box.paid()
+    sandbox.create_payment()
     utility = razorpay.Client(auth=("key", "secret")).utility
-    for hook in receiver.wait(3):
-        utility.verify_webhook_signature(hook.body.decode(), hook.signature, WEBHOOK_SECRET)
-        assert hook.headers["content-type"] == "application/json"
+    for received in receiver.wait_for(3):
+        utility.verify_webhook_signature(received.body.decode(), received.signature, WEBHOOK_SECRET)
+        assert received.headers["content-type"] == "application/json"
 
 
-def test_refunds_failures_and_disputes_are_told(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_refunds_failures_and_disputes_have_their_events(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    order = box.order()
-    box.pay(order, outcome="failure")
-    payment_id = box.pay(order)["razorpay_payment_id"]
+    order = sandbox.create_order()
+    sandbox.pay(order, outcome="failure")
+    payment_id = sandbox.pay(order)["razorpay_payment_id"]
     path = f"/v1/payments/{payment_id}/refund"
-    box.ok("POST", path, {"amount": 2_468, "speed": "optimum"})
-    dispute = box.control("/disputes", payment_id=payment_id, amount=1_000)["id"]
-    box.control(f"/disputes/{dispute}/resolve", status="lost")
-    box.fault("refund_fails_later", options={"seconds": 5})
-    box.ok("POST", path, {"amount": 100})
-    box.advance(6)
+    sandbox.call("POST", path, {"amount": 2_468, "speed": "optimum"})
+    dispute_id = sandbox.control("/disputes", payment_id=payment_id, amount=1_000)["id"]
+    sandbox.control(f"/disputes/{dispute_id}/resolve", status="lost")
+    sandbox.arm_fault("refund_fails_later", options={"seconds": 5})
+    sandbox.call("POST", path, {"amount": 100})
+    sandbox.advance_clock(6)
     wait_for(lambda: "refund.failed" in receiver.events)
     assert receiver.events == [
         "payment.failed",
@@ -67,137 +68,139 @@ def test_refunds_failures_and_disputes_are_told(
         "refund.created",
         "refund.failed",
     ]
-    contains = {hook.event: json.loads(hook.body)["contains"] for hook in receiver.hooks}
+    contains = {w.event: json.loads(w.body)["contains"] for w in receiver.webhooks}
     assert contains["refund.processed"] == ["refund", "payment"]
     assert contains["payment.dispute.lost"] == ["payment", "dispute"]
-    box.control("/settle")
+    sandbox.control("/settle")
     wait_for(lambda: "settlement.processed" in receiver.events)
 
 
-def test_each_endpoint_gets_what_it_asked_for_under_its_own_secret(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_each_endpoint_gets_its_own_events_with_its_own_secret(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    second = Receiver()
+    other_receiver = WebhookReceiver()
     try:
-        box.control("/webhooks", url=second.url, secret="another", events=["order.paid"])
-        box.paid()
-        (hook,) = second.wait(1)
-        assert hook.event == "order.paid"
-        twin = next(h for h in receiver.wait(3) if h.event == "order.paid")
-        assert twin.event_id == hook.event_id
-        assert twin.body == hook.body
-        assert twin.signature != hook.signature
+        sandbox.control(
+            "/webhooks", url=other_receiver.url, secret="another", events=["order.paid"]
+        )
+        sandbox.create_payment()
+        (other,) = other_receiver.wait_for(1)
+        assert other.event == "order.paid"
+        same = next(w for w in receiver.wait_for(3) if w.event == "order.paid")
+        assert same.event_id == other.event_id
+        assert same.body == other.body
+        assert same.signature != other.signature
     finally:
-        second.close()
+        other_receiver.close()
 
 
-def test_another_keys_events_do_not_come_here(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_an_endpoint_gets_no_events_of_another_key(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    order = box.other.post("/v1/orders", json={"amount": 100, "currency": "INR"}).json()
-    box.pay(order)
-    box.paid()
-    receiver.wait(3)
-    assert all(order["id"].encode() not in hook.body for hook in receiver.hooks)
+    order = sandbox.other_api.post("/v1/orders", json={"amount": 100, "currency": "INR"}).json()
+    sandbox.pay(order)
+    sandbox.create_payment()
+    receiver.wait_for(3)
+    assert all(order["id"].encode() not in w.body for w in receiver.webhooks)
 
 
-def test_a_refused_event_comes_again_under_the_same_id(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_a_refused_event_is_retried_with_the_same_id(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    receiver.answers.extend([500, 302])
-    box.pay(box.order(), outcome="failure")
-    hooks = receiver.wait(3)
-    assert {hook.event for hook in hooks} == {"payment.failed"}
-    assert len({(hook.event_id, hook.body, hook.signature) for hook in hooks}) == 1
-    delivery = wait_for(lambda: box.look("/deliveries?status=delivered")["items"])[0]
+    receiver.statuses.extend([500, 302])
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    webhooks = receiver.wait_for(3)
+    assert {w.event for w in webhooks} == {"payment.failed"}
+    assert len({(w.event_id, w.body, w.signature) for w in webhooks}) == 1
+    delivery = wait_for(lambda: sandbox.inspect("/deliveries?status=delivered")["items"])[0]
     assert [attempt["status"] for attempt in delivery["attempts"]] == [500, 302, 200]
     assert delivery["attempts"][2]["response_body"] == "ok"
-    assert delivery["attempts"][0]["request_headers"]["X-Razorpay-Signature"] == hooks[0].signature
+    assert (
+        delivery["attempts"][0]["request_headers"]["X-Razorpay-Signature"] == webhooks[0].signature
+    )
 
 
-def test_an_endpoint_that_keeps_silent_is_tried_again(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_an_event_is_retried_if_the_endpoint_does_not_respond(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    receiver.answers.append(None)
-    box.pay(box.order(), outcome="failure")
-    receiver.wait(2)
-    delivery = wait_for(lambda: box.look("/deliveries?status=delivered")["items"])[0]
+    receiver.statuses.append(None)
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    receiver.wait_for(2)
+    delivery = wait_for(lambda: sandbox.inspect("/deliveries?status=delivered")["items"])[0]
     assert delivery["attempts"][0]["error"] == "no answer within 1 s"
     assert delivery["attempts"][0]["status"] is None
 
 
-def test_pauses_double_and_a_webhook_deaf_for_24_hours_is_disabled(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_retry_delays_double_and_after_24_hours_the_webhook_is_disabled(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    box.control("/clock", now=1_767_225_600, frozen=True)
-    receiver.otherwise = 503
-    box.pay(box.order(), outcome="failure")
-    for tries, pause in ((1, 0.2), (2, 0.4), (3, 0.8)):
-        wait_for(lambda tries=tries: box.look("/deliveries")["items"][0]["tries"] == tries)  # type: ignore[misc]
-        box.advance(pause)
-    wait_for(lambda: box.look("/deliveries")["items"][0]["tries"] == 4)
-    box.advance(DAY)
-    delivery = wait_for(lambda: box.look("/deliveries?status=failed")["items"])[0]
+    sandbox.freeze_clock()
+    receiver.default_status = 503
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    for tries, delay in ((1, 0.2), (2, 0.4), (3, 0.8), (4, DAY)):
+        wait_for(partial(has_tries, sandbox, tries))
+        sandbox.advance_clock(delay)
+    delivery = wait_for(lambda: sandbox.inspect("/deliveries?status=failed")["items"])[0]
     assert delivery["tries"] == 5
-    endpoint = box.look(f"/webhooks/{webhook['id']}")
+    endpoint = sandbox.inspect(f"/webhooks/{webhook['id']}")
     assert endpoint["active"] is False
     assert "24 hours" in endpoint["disabled_reason"]
-    assert "disabled" in box.look("/mailbox")["items"][0]["text"]
-    box.paid()
-    assert len(box.look("/deliveries")["items"]) == 1
+    assert "disabled" in sandbox.inspect("/mailbox")["items"][0]["text"]
+    sandbox.create_payment()
+    assert len(sandbox.inspect("/deliveries")["items"]) == 1
 
 
 def test_a_webhook_can_be_enabled_again_and_a_delivery_resent(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
     path = f"/webhooks/{webhook['id']}"
-    receiver.answers.append(410)
-    box.control("/clock", now=1_767_225_600, frozen=True)
-    box.pay(box.order(), outcome="failure")
-    receiver.wait(1)
-    box.control(path, "PATCH", active=False)
-    box.advance(1)
-    delivery = wait_for(lambda: box.look("/deliveries?status=failed")["items"])[0]
+    receiver.statuses.append(410)
+    sandbox.freeze_clock()
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    receiver.wait_for(1)
+    sandbox.control(path, "PATCH", active=False)
+    sandbox.advance_clock(1)
+    delivery = wait_for(lambda: sandbox.inspect("/deliveries?status=failed")["items"])[0]
     resend = f"/_sandbox/deliveries/{delivery['id']}/resend"
-    assert box.stranger.post(resend).status_code == 409
-    box.control(path, "PATCH", active=True)
-    assert box.stranger.post(resend).status_code == 200
-    first, second = receiver.wait(2)
+    assert sandbox.anonymous.post(resend).status_code == 409
+    sandbox.control(path, "PATCH", active=True)
+    assert sandbox.anonymous.post(resend).status_code == 200
+    first, second = receiver.wait_for(2)
     assert (first.event_id, first.body) == (second.event_id, second.body)
 
 
-def test_an_old_event_resent_in_vain_does_not_disable_the_webhook(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_a_failed_resend_of_an_old_event_does_not_disable_the_webhook(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    box.pay(box.order(), outcome="failure")
-    delivery = wait_for(lambda: box.look("/deliveries?status=delivered")["items"])[0]
-    box.advance(3 * DAY)
-    receiver.answers.append(500)
-    box.control(f"/deliveries/{delivery['id']}/resend")
-    wait_for(lambda: box.look("/deliveries?status=failed")["items"])
-    assert box.look(f"/webhooks/{webhook['id']}")["active"] is True
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    delivery = wait_for(lambda: sandbox.inspect("/deliveries?status=delivered")["items"])[0]
+    sandbox.advance_clock(3 * DAY)
+    receiver.statuses.append(500)
+    sandbox.control(f"/deliveries/{delivery['id']}/resend")
+    wait_for(lambda: sandbox.inspect("/deliveries?status=failed")["items"])
+    assert sandbox.inspect(f"/webhooks/{webhook['id']}")["active"] is True
 
 
-def test_after_a_change_of_secret_earlier_events_keep_the_old_one(
-    box: Box, receiver: Receiver, webhook: dict[str, Any]
+def test_earlier_events_keep_the_old_secret_after_it_changes(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:
-    receiver.answers.append(500)
-    box.control("/clock", now=1_767_225_600, frozen=True)
-    box.pay(box.order(), outcome="failure")
-    (first,) = receiver.wait(1)
-    changed = box.control(f"/webhooks/{webhook['id']}", "PATCH", secret="the new one")
-    assert changed["previous_secret"] == WEBHOOK_SECRET
-    box.advance(1)
-    assert receiver.wait(2)[1].signature == first.signature
+    receiver.statuses.append(500)
+    sandbox.freeze_clock()
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    (first,) = receiver.wait_for(1)
+    endpoint = sandbox.control(f"/webhooks/{webhook['id']}", "PATCH", secret="the new one")
+    assert endpoint["previous_secret"] == WEBHOOK_SECRET
+    sandbox.advance_clock(1)
+    assert receiver.wait_for(2)[1].signature == first.signature
     utility = razorpay.Client(auth=("key", "secret")).utility
-    box.pay(box.order(), outcome="failure")
-    fresh = receiver.wait(3)[2]
-    utility.verify_webhook_signature(fresh.body.decode(), fresh.signature, "the new one")
+    sandbox.pay(sandbox.create_order(), outcome="failure")
+    later = receiver.wait_for(3)[2]
+    utility.verify_webhook_signature(later.body.decode(), later.signature, "the new one")
 
 
-def test_bad_webhooks_are_refused(box: Box) -> None:
-    good = {"url": "http://127.0.0.1:9/x", "secret": "s"}
-    for bad in (
+def test_an_invalid_webhook_is_refused(sandbox: SandboxProcess) -> None:
+    valid = {"url": "http://127.0.0.1:9/x", "secret": "s"}
+    for change in (
         {"url": "ftp://x/"},
         {"url": "http://"},
         {"url": "http://[::1"},
@@ -208,9 +211,9 @@ def test_bad_webhooks_are_refused(box: Box) -> None:
         {"colour": "red"},
         {"url": 5},
     ):
-        answer = box.stranger.post("/_sandbox/webhooks", json={**good, **bad})
-        assert answer.status_code == 400, bad
-        assert answer.json()["error"]["description"]
-    assert box.look("/webhooks")["count"] == 0
-    assert box.stranger.get("/_sandbox/webhooks/whk_1").status_code == 404
-    assert box.stranger.post("/_sandbox/deliveries/dlv_1/resend").status_code == 404
+        response = sandbox.anonymous.post("/_sandbox/webhooks", json={**valid, **change})
+        assert response.status_code == 400, change
+        assert response.json()["error"]["description"]
+    assert sandbox.inspect("/webhooks")["count"] == 0
+    assert sandbox.anonymous.get("/_sandbox/webhooks/whk_1").status_code == 404
+    assert sandbox.anonymous.post("/_sandbox/deliveries/dlv_1/resend").status_code == 404

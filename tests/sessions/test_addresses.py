@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from kernapay.config.settings import ConfigurationError, load_settings
+from kernapay.config.settings import ConfigurationError
 from kernapay.security.addresses import ClientAddresses
+from tests.environment import REQUIRED, settings_from
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48")]
 
@@ -68,13 +69,6 @@ def test_all_addresses_of_one_ipv6_network_are_one_client() -> None:
     ],
 )
 def test_a_bad_setting_is_named(variable: str, value: str) -> None:
-    given = {
-        "mongodb_url": "mongodb://localhost/x",
-        "jwt_secret": "x",
-        "razorpay_key_id": "rzp_test_x",
-        "razorpay_key_secret": "x",
-        "razorpay_webhook_secret": "x",
-    }
     with pytest.raises(ConfigurationError) as refused:
-        load_settings(None, **given, **{variable: value})
+        settings_from(REQUIRED, **{variable: value})
     assert variable.upper() in str(refused.value)

@@ -2,21 +2,21 @@
 
 import gzip
 import socket
-from collections.abc import Callable
 from time import monotonic
 
 import httpx
 import pytest
 
-from tests.actors import USERS, Actor, assert_problem
+from tests.actors import USERS, assert_problem
+from tests.aliases import Json
 from tests.factories import sign_up_body
-from tests.stack import WEBHOOK_PATH, Api
+from tests.stack import WEBHOOK_PATH, Api, StartApi
 
 pytestmark = pytest.mark.owasp(line="API4")
 
 
 def _answer_to(api: Api, *pieces: bytes, then_wait: float) -> tuple[bytes, float]:
-    """Send the pieces and stay connected; the answer, and when it came."""
+    """Send the pieces and stay connected; return the answer, and after how many seconds it came."""
     started = monotonic()
     with socket.create_connection(("127.0.0.1", api.port), timeout=then_wait) as connection:
         for piece in pieces:
@@ -24,7 +24,7 @@ def _answer_to(api: Api, *pieces: bytes, then_wait: float) -> tuple[bytes, float
         return connection.recv(65_536), monotonic() - started
 
 
-def test_a_body_that_does_not_arrive_is_cut(start_api: Callable[..., Api]) -> None:
+def test_a_body_that_does_not_arrive_is_cut(start_api: StartApi) -> None:
     impatient = start_api(BODY_TIMEOUT="400ms")
     for path in (f"{USERS}/login", f"{USERS}/signup", WEBHOOK_PATH):
         head = (
@@ -65,9 +65,8 @@ def test_a_body_that_says_it_is_as_it_is_is_taken(api: httpx.Client) -> None:
     assert answer.status_code == 201
 
 
-def test_refusals_say_so_in_the_document(api: httpx.Client, user: Actor) -> None:
-    document = api.get("/docs/openapi.json").json()
-    paths = document["paths"]
+def test_refusals_say_so_in_the_document(served_document: Json) -> None:
+    paths = served_document["paths"]
     for path, method in (
         ("/v1/api/users/login", "post"),
         ("/v1/api/users/signup", "post"),

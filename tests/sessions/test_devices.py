@@ -2,28 +2,25 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 from redis import Redis
 
-from kernapay.devstack.servers import MongoServer
 from tests.actors import USERS, Actor, People, assert_problem
+from tests.aliases import Json, Store
+from tests.clocks import FrozenClock
 from tests.clusters.proxy import Mode, Proxy
-from tests.conftest import InProcess
-from tests.sessions.conftest import Time, bearer, sign_in, sign_up
-from tests.stack import Api
-
-Store = Database[dict[str, Any]]
+from tests.in_process import InProcess
+from tests.sessions.conftest import sign_in, sign_up
+from tests.stack import Api, bearer
 
 
-def devices(actor: Actor) -> list[dict[str, Any]]:
+def devices(actor: Actor) -> list[Json]:
     answer = actor.call("GET", f"{USERS}/sessions")
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    return list(answer.json())
 
 
 @pytest.mark.owasp(line="API3")
@@ -114,64 +111,61 @@ def test_keys_of_the_former_service_do_not_take_the_cache_down(
 
 @pytest.mark.anyio
 async def test_the_last_use_is_noted_once_an_hour(
-    in_process: InProcess, time: Time, store: Store
+    in_process: InProcess, clock: FrozenClock, store: Store
 ) -> None:
-    async with in_process(clock=time) as client:
+    async with in_process(clock=clock) as client:
         tokens = await sign_in(client, (await sign_up(client))["email"])
 
         async def last_used() -> datetime:
             for _ in range(2):  # the first is noted after it was answered
-                answer = await client.get(f"{USERS}/sessions", headers=bearer(tokens))
-                await client.app.state.services.background.drain()
+                answer = await client.get(f"{USERS}/sessions", headers=bearer(tokens["token"]))
+                await client.services.background.drain()
             return datetime.fromisoformat(answer.json()[0]["lastUsedAt"])
 
         signed_in = await last_used()
-        time.pass_by(minutes=59)
+        clock.advance(minutes=59)
         assert await last_used() == signed_in
-        time.pass_by(minutes=2)
+        clock.advance(minutes=2)
         assert await last_used() == signed_in + timedelta(minutes=61)
         expired = {"userId": ObjectId(tokens["user"]["_id"])}
-        past = {"$set": {"expiresAt": time() - timedelta(seconds=1)}}
+        past = {"$set": {"expiresAt": clock() - timedelta(seconds=1)}}
         await asyncio.to_thread(store.sessions.update_one, expired, past)
         other = await sign_in(client, tokens["user"]["email"])
-        answer = await client.get(f"{USERS}/sessions", headers=bearer(other))
+        answer = await client.get(f"{USERS}/sessions", headers=bearer(other["token"]))
         assert len(answer.json()) == 1, "what has expired is no device any more"
 
 
 @pytest.mark.anyio
 async def test_nobody_waits_for_a_lost_database_to_note_a_use(
-    in_process: InProcess, time: Time, mongo_server: MongoServer, store: Store
+    in_process: InProcess, clock: FrozenClock, mongo_proxy: Proxy, store: Store
 ) -> None:
     """What the cache knows is answered at once, for sessions and for API keys."""
-    with Proxy(mongo_server.port) as line:
-        # Directly: the replica set would tell the client its real address, past the proxy.
-        through = f"mongodb://{line.address}/{store.name}?directConnection=true"
-        async with in_process(clock=time, mongodb_url=through) as client:
-            tokens = await sign_in(client, (await sign_up(client))["email"])
-            where = {"_id": ObjectId(tokens["user"]["_id"])}
-            appointed = {"$set": {"type": "ADMIN"}}
-            await asyncio.to_thread(store.users.update_one, where, appointed)
-            body = {"name": "Back end", "role": "USER"}
-            made = await client.post("/v1/api/admin/api-keys", json=body, headers=bearer(tokens))
-            assert made.status_code == 201, made.text
-            key = {"Authorization": f"Bearer {made.json()['key']}"}
+    async with in_process(clock=clock, mongodb_url=mongo_proxy.mongodb_url(store.name)) as client:
+        tokens = await sign_in(client, (await sign_up(client))["email"])
+        where = {"_id": ObjectId(tokens["user"]["_id"])}
+        appointed = {"$set": {"type": "ADMIN"}}
+        await asyncio.to_thread(store.users.update_one, where, appointed)
+        body = {"name": "Back end", "role": "USER"}
+        made = await client.post(
+            "/v1/api/admin/api-keys", json=body, headers=bearer(tokens["token"])
+        )
+        assert made.status_code == 201, made.text
+        key = bearer(made.json()["key"])
 
-            async def profiles() -> None:
-                async with asyncio.timeout(
-                    1
-                ):  # the driver looks for the database for three seconds
-                    for headers in (bearer(tokens), key) * 3:
-                        answer = await client.get(f"{USERS}/profile", headers=headers)
-                        assert answer.status_code == 200, answer.text
+        async def profiles() -> None:
+            async with asyncio.timeout(1):  # the driver looks for the database for three seconds
+                for headers in (bearer(tokens["token"]), key) * 3:
+                    answer = await client.get(f"{USERS}/profile", headers=headers)
+                    assert answer.status_code == 200, answer.text
 
-            await profiles()
-            services = client.app.state.services
-            await services.background.drain()
-            await profiles()
-            line.set(Mode.CUT)
-            time.pass_by(minutes=61)
-            await profiles()
-            await services.background.drain()
-            await profiles()
-            line.set(Mode.PASS)
-            await services.background.drain()
+        await profiles()
+        services = client.services
+        await services.background.drain()
+        await profiles()
+        mongo_proxy.set(Mode.CUT)
+        clock.advance(minutes=61)
+        await profiles()
+        await services.background.drain()
+        await profiles()
+        mongo_proxy.set(Mode.PASS)
+        await services.background.drain()

@@ -1,23 +1,17 @@
 """Changes of accounts and secrets count at once, on every process."""
 
-from collections.abc import Callable
-from typing import Any
-
 import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 
-from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event
+from tests.actors import ADMIN, PAYMENTS, USERS, Actor, People, assert_problem, send_event
+from tests.aliases import Store
 from tests.factories import unique
-from tests.stack import JWT_SECRET, WEBHOOK_SECRET, Api
-
-Store = Database[dict[str, Any]]
-ADMIN = "/v1/api/admin"
+from tests.stack import JWT_SECRET, WEBHOOK_SECRET, Api, StartApi
 
 
 @pytest.fixture
-def two(api_server: Api, start_api: Callable[..., Api]) -> list[httpx.Client]:
+def two(api_server: Api, start_api: StartApi) -> list[httpx.Client]:
     return [api_server.client, start_api().client]
 
 
@@ -76,15 +70,13 @@ def test_signing_out_counts_on_every_process(two: list[httpx.Client], user: Acto
 
 
 def test_the_jwt_secret_rotates_without_signing_anybody_out(
-    user: Actor, start_api: Callable[..., Api]
+    user: Actor, start_api: StartApi
 ) -> None:
     during = start_api(
         JWT_SECRET="the-next-secret-of-the-tests-0001", JWT_SECRET_PREVIOUS=JWT_SECRET
     )
     assert user.at(during.client).profile().status_code == 200
-    newer = Actor(
-        during.client, user.__dict__ | {"_id": user.id}, user.password, user.token
-    ).device()
+    newer = user.at(during.client).device()
     assert newer.profile().status_code == 200
     assert_problem(newer.at(user.client).profile(), 401)
     after = start_api(JWT_SECRET="the-next-secret-of-the-tests-0001")
@@ -93,7 +85,7 @@ def test_the_jwt_secret_rotates_without_signing_anybody_out(
 
 
 def test_the_webhook_secret_rotates_without_losing_an_event(
-    api: httpx.Client, start_api: Callable[..., Api]
+    api: httpx.Client, start_api: StartApi
 ) -> None:
     name, new = "nothing.of.ours", "whsec_next_of_the_tests_01"
     during = start_api(RAZORPAY_WEBHOOK_SECRET=new, RAZORPAY_WEBHOOK_SECRET_PREVIOUS=WEBHOOK_SECRET)

@@ -1,9 +1,8 @@
 """The limiter over Redis in all its forms, and over Redis that hangs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -15,7 +14,7 @@ from kernapay.storage.cache import Cache
 from kernapay.storage.redis import RedisStore
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Mode, Proxy
-from tests.clusters.servers import RedisCluster, RedisSentinel
+from tests.clusters.topologies import RedisCluster, RedisSentinel
 
 pytestmark = pytest.mark.anyio
 LIMITS = {"things": parse_many("5/hour"), "steps": parse_many("3/hour;5/day"), "nothing": []}
@@ -74,18 +73,6 @@ async def test_the_strictest_of_several_windows_speaks(redis_url: str) -> None:
         longer = await mine.look("steps", "stepper")
         assert longer is not None
         assert longer.wait > 80_000
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[RedisCluster]:
-    with RedisCluster(tmp_path) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def sentinel(tmp_path: Path) -> Iterator[RedisSentinel]:
-    with RedisSentinel(tmp_path) as sentinel:
-        yield sentinel
 
 
 async def test_two_limiters_over_a_cluster_count_together(cluster: RedisCluster) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 
 from kernapay.core.errors import InvalidInput
 from kernapay.security.passwords import check_strength
 from tests.actors import USERS, Actor, assert_problem, log_in
-from tests.conftest import InProcess
+from tests.aliases import Store
 from tests.factories import PASSWORD, new_email, sign_up_body, unique
-from tests.sessions.conftest import bearer, sign_in, sign_up
+from tests.in_process import InProcess
+from tests.sessions.conftest import sign_in, sign_up
+from tests.stack import bearer
 
-Store = Database[dict[str, Any]]
 NEW = "wrong zebra battery"
 
 
@@ -171,7 +171,7 @@ def test_a_login_that_overlaps_a_change_leaves_no_session_behind(user: Actor) ->
         for login in logins:
             if login.result().is_success:
                 tokens = login.result().json()
-                late = user.client.get(f"{USERS}/profile", headers=bearer(tokens))
+                late = user.client.get(f"{USERS}/profile", headers=bearer(tokens["token"]))
                 assert_problem(late, 401)
         user.token = changed.json()["token"]
         assert user.profile().status_code == 200
@@ -222,8 +222,8 @@ def test_an_unknown_address_cannot_be_told_from_a_wrong_password(
             (user.email, "not the password"),
         )
     ]
-    told = [
+    problems = [
         {name: value for name, value in assert_problem(answer, 401).items() if name != "requestId"}
         for answer in answers
     ]
-    assert told == [told[0]] * 4
+    assert problems == [problems[0]] * 4

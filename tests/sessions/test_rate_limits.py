@@ -4,23 +4,22 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database
 from redis import Redis
 
 from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem
+from tests.aliases import Store
 from tests.clusters.nodes import RedisNode
-from tests.conftest import InProcess
 from tests.factories import PASSWORD, new_email, payment_body, sign_up_body
+from tests.in_process import InProcess
 from tests.sessions.conftest import sign_up
-from tests.stack import Api, Server, eventually
+from tests.stack import Api, SandboxServer
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.owasp(line="API4")
 
-Store = Database[dict[str, Any]]
 Address = Callable[[], dict[str, str]]
 WRONG = "not the password"
 REFERENCE = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3nXwT5vRk2LmPA"
@@ -44,19 +43,14 @@ LIMITS = {
 def apis(
     api_env: dict[str, str],
     store: Store,
-    _sandbox_server: Server,
+    sandbox_server: SandboxServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[list[Api]]:
     """Two processes with limits, over the same Redis."""
-    started = [Api(tmp_path_factory.mktemp("api"), {**api_env, **LIMITS}) for _ in range(2)]
-    try:
-        for api in started:
-            api.launch()
-        yield [api.wait() for api in started]
-    finally:
-        for api in started:
-            api.kill()
-    assert not [entry for api in started for entry in api.log_entries("unhandled_error")]
+    first, second = (Api(tmp_path_factory.mktemp("api"), {**api_env, **LIMITS}) for _ in range(2))
+    with first, second:
+        sandbox_server.wait()
+        yield [first, second]
 
 
 @pytest.fixture
@@ -99,7 +93,11 @@ def test_a_limit_admits_again_when_its_window_has_passed(limited: Api, address: 
     def ask() -> httpx.Response:
         return limited.client.post(f"{PAYMENTS}/verify", json={}, headers=client)
 
-    refused = eventually(lambda: (answer := ask()).status_code == 429 and answer)
+    def refusal() -> httpx.Response | None:
+        answer = ask()
+        return answer if answer.status_code == 429 else None
+
+    refused = eventually(refusal)
     assert int(refused.headers["retry-after"]) in (1, 2)
     assert eventually(lambda: ask().status_code == 400)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,25 +9,25 @@ from typing import Any
 import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 from redis import Redis
 
 from tests.actors import USERS, Actor, People, assert_problem
-from tests.conftest import InProcess
-from tests.sessions.conftest import Time, bearer, sign_in, sign_up
-from tests.stack import Api
+from tests.aliases import Json, Store, json_of
+from tests.clocks import FrozenClock
+from tests.databases import row_of
+from tests.in_process import InProcess
+from tests.sessions.conftest import sign_in, sign_up
+from tests.stack import StartApi, bearer
 
 pytestmark = pytest.mark.owasp(line="API2")
 
-Store = Database[dict[str, Any]]
 
-
-def log_in(user: Actor) -> dict[str, Any]:
+def log_in(user: Actor) -> Json:
     answer = user.client.post(
         f"{USERS}/login", json={"email": user.email, "password": user.password}
     )
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    return json_of(answer)
 
 
 def refresh(client: httpx.Client, tokens: dict[str, Any]) -> httpx.Response:
@@ -40,7 +39,7 @@ async def refresh_async(client: httpx.AsyncClient, tokens: dict[str, Any]) -> ht
 
 
 def profile(client: httpx.Client, tokens: dict[str, Any]) -> int:
-    return client.get(f"{USERS}/profile", headers=bearer(tokens)).status_code
+    return client.get(f"{USERS}/profile", headers=bearer(tokens["token"])).status_code
 
 
 def test_a_refresh_gives_two_new_tokens_of_the_same_session(
@@ -66,10 +65,8 @@ def test_only_hashes_of_refresh_tokens_are_stored(
     second = refresh(api, first).json()
     assert profile(api, second) == 200
     hashed = hashlib.sha256(second["refreshToken"].encode()).hexdigest()
-    row = store.users.find_one({"_id": ObjectId(user.id)})
-    session = store.sessions.find_one({"_id": first["refreshToken"].partition(".")[0]})
-    assert row is not None
-    assert session is not None
+    row = row_of(store.users, _id=ObjectId(user.id))
+    session = row_of(store.sessions, _id=first["refreshToken"].partition(".")[0])
     assert row["refreshToken"] == session["refreshHash"] == hashed
     cached = redis_client.hgetall(f"session:{user.id}")
     assert cached
@@ -81,7 +78,7 @@ def test_only_hashes_of_refresh_tokens_are_stored(
 
 
 def test_two_refreshes_at_once_get_the_same_tokens(
-    user: Actor, api: httpx.Client, start_api: Callable[..., Api]
+    user: Actor, api: httpx.Client, start_api: StartApi
 ) -> None:
     clients = [api, start_api().client]
     for _ in range(5):
@@ -109,12 +106,12 @@ def test_a_refresh_that_broke_off_counts_once_it_was_repeated(
 
 @pytest.mark.anyio
 async def test_a_lost_answer_can_be_asked_for_again_within_seconds(
-    in_process: InProcess, time: Time
+    in_process: InProcess, clock: FrozenClock
 ) -> None:
-    async with in_process(clock=time) as client:
+    async with in_process(clock=clock) as client:
         tokens = await sign_in(client, (await sign_up(client))["email"])
         lost = await refresh_async(client, tokens)
-        time.pass_by(seconds=9)
+        clock.advance(seconds=9)
         again = await refresh_async(client, tokens)
         assert again.status_code == 200, again.text
         assert again.json()["refreshToken"] == lost.json()["refreshToken"]
@@ -123,26 +120,26 @@ async def test_a_lost_answer_can_be_asked_for_again_within_seconds(
 
 @pytest.mark.anyio
 async def test_an_old_token_ends_the_family_of_thief_and_owner(
-    in_process: InProcess, time: Time
+    in_process: InProcess, clock: FrozenClock
 ) -> None:
-    async with in_process(clock=time) as client:
+    async with in_process(clock=clock) as client:
         email = (await sign_up(client))["email"]
         stolen = await sign_in(client, email)
         other_device = await sign_in(client, email)
         owner = (await refresh_async(client, stolen)).json()
-        time.pass_by(seconds=11)
+        clock.advance(seconds=11)
         assert_problem(await refresh_async(client, stolen), 401, code="refresh_refused")
         assert_problem(await refresh_async(client, owner), 401, code="refresh_refused")
         for tokens, status in ((stolen, 401), (owner, 401), (other_device, 200)):
-            answer = await client.get(f"{USERS}/profile", headers=bearer(tokens))
+            answer = await client.get(f"{USERS}/profile", headers=bearer(tokens["token"]))
             assert answer.status_code == status
 
 
 @pytest.mark.anyio
 async def test_a_token_two_rotations_old_is_theft_even_within_seconds(
-    in_process: InProcess, time: Time
+    in_process: InProcess, clock: FrozenClock
 ) -> None:
-    async with in_process(clock=time) as client:
+    async with in_process(clock=clock) as client:
         first = await sign_in(client, (await sign_up(client))["email"])
         second = (await refresh_async(client, first)).json()
         third = (await refresh_async(client, second)).json()
@@ -152,49 +149,49 @@ async def test_a_token_two_rotations_old_is_theft_even_within_seconds(
 
 @pytest.mark.anyio
 async def test_a_session_lives_as_long_as_it_is_refreshed_and_no_longer(
-    in_process: InProcess, time: Time, store: Store
+    in_process: InProcess, clock: FrozenClock, store: Store
 ) -> None:
-    async with in_process(clock=time, token_expiry="1h", refresh_expiry="10d") as client:
+    async with in_process(clock=clock, token_expiry="1h", refresh_expiry="10d") as client:
         tokens = await sign_in(client, (await sign_up(client))["email"])
         for _ in range(3):
-            time.pass_by(days=9)
-            expired = await client.get(f"{USERS}/profile", headers=bearer(tokens))
+            clock.advance(days=9)
+            expired = await client.get(f"{USERS}/profile", headers=bearer(tokens["token"]))
             assert_problem(expired, 401)
             answer = await refresh_async(client, tokens)
             assert answer.status_code == 200, answer.text
             tokens = answer.json()
-            alive = await client.get(f"{USERS}/profile", headers=bearer(tokens))
+            alive = await client.get(f"{USERS}/profile", headers=bearer(tokens["token"]))
             assert alive.status_code == 200
         ends = datetime.fromisoformat(tokens["refreshExpiresAt"])
-        assert ends == time() + timedelta(days=10)
+        assert ends == clock() + timedelta(days=10)
         session_id = tokens["refreshToken"].partition(".")[0]
         row = await asyncio.to_thread(store.sessions.find_one, {"_id": session_id})
         assert row is not None
         assert row["expiresAt"] == ends, "the TTL index must not take it earlier"
-        time.pass_by(days=10)
+        clock.advance(days=10)
         assert_problem(await refresh_async(client, tokens), 401, code="refresh_refused")
 
 
 @pytest.mark.anyio
 async def test_a_token_that_outlives_the_refresh_token_keeps_its_session(
-    in_process: InProcess, time: Time
+    in_process: InProcess, clock: FrozenClock
 ) -> None:
-    async with in_process(clock=time, token_expiry="60d", refresh_expiry="1d") as client:
+    async with in_process(clock=clock, token_expiry="60d", refresh_expiry="1d") as client:
         tokens = await sign_in(client, (await sign_up(client))["email"])
-        time.pass_by(days=59)
-        answer = await client.get(f"{USERS}/profile", headers=bearer(tokens))
+        clock.advance(days=59)
+        answer = await client.get(f"{USERS}/profile", headers=bearer(tokens["token"]))
         assert answer.status_code == 200
 
 
 @pytest.mark.anyio
 async def test_a_lost_answer_survives_a_change_of_the_jwt_secret(
-    in_process: InProcess, time: Time
+    in_process: InProcess, clock: FrozenClock
 ) -> None:
     old, new = "old-secret-of-the-tests-0000000000", "new-secret-of-the-tests-0000000000"
-    async with in_process(clock=time, jwt_secret=old) as client:
+    async with in_process(clock=clock, jwt_secret=old) as client:
         tokens = await sign_in(client, (await sign_up(client))["email"])
         successor = (await refresh_async(client, tokens)).json()["refreshToken"]
-    async with in_process(clock=time, jwt_secret=new, jwt_secret_previous=old) as client:
+    async with in_process(clock=clock, jwt_secret=new, jwt_secret_previous=old) as client:
         again = await refresh_async(client, tokens)
         assert again.json()["refreshToken"] == successor
         assert (await refresh_async(client, again.json())).status_code == 200
@@ -208,7 +205,7 @@ def test_an_inactive_account_cannot_refresh(api: httpx.Client, user: Actor, stor
 
 def test_a_logged_out_session_cannot_be_refreshed(api: httpx.Client, user: Actor) -> None:
     tokens = log_in(user)
-    assert api.post(f"{USERS}/logout", headers=bearer(tokens)).status_code == 200
+    assert api.post(f"{USERS}/logout", headers=bearer(tokens["token"])).status_code == 200
     assert_problem(refresh(api, tokens), 401, code="refresh_refused")
 
 

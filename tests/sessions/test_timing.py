@@ -1,30 +1,29 @@
 """What the time of an answer tells: nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from time import perf_counter
-from typing import Any
 
 import pytest
-from pymongo.database import Database
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.security.passwords import PasswordHasher
 from tests.actors import USERS
-from tests.conftest import InProcess
+from tests.aliases import Store
 from tests.factories import PASSWORD, new_email
+from tests.in_process import InProcess
 from tests.sessions.conftest import sign_up
 
 pytestmark = pytest.mark.owasp(line="API2")
 
-Store = Database[dict[str, Any]]
 ROUNDS = 8
 TOLERATED = 1.2
 WRONG = "not the password"
 
 
-async def _spread(attempts: dict[str, Callable[[], Awaitable[object]]]) -> float:
-    """The longest by the shortest of the best times.
+async def _spread(attempts: Mapping[str, Callable[[], Awaitable[object]]]) -> float:
+    """Return the longest of the best times, divided by the shortest.
 
     Taken in turns, and on until they agree: what else the machine does only ever adds, and a difference that is there
     stays however often one looks.
@@ -51,7 +50,7 @@ async def test_a_wrong_password_takes_as_long_whatever_is_stored() -> None:
         "older": await cheaper.hash("the password"),
         "former": "$2b$06$j0bm1ADy/ClJQMGv/3rr4ukp3vfK1AEKeAy5cKvoGqBrfb41DK1Ya",
     }
-    attempts = {name: lambda h=hashed: today.verify(WRONG, h) for name, hashed in stored.items()}
+    attempts = {name: partial(today.verify, WRONG, hashed) for name, hashed in stored.items()}
     assert await _spread(attempts) < TOLERATED
     pool.close()
 

@@ -1,7 +1,6 @@
 """Something slow to compute, that a test can watch and hold up."""
 
 import asyncio
-from collections.abc import Callable
 
 from kernapay.storage.redis import Address
 
@@ -34,13 +33,6 @@ class SlowRead:
 
     def finish(self) -> None:
         self._go.set()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until the condition holds; fail after the given time."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - nobody tells when it does
-            await asyncio.sleep(0.01)
 
 
 ADDRESS = Address("thing:1", "value")

@@ -1,6 +1,7 @@
 """Work beside the requests."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -17,7 +18,7 @@ async def test_of_each_name_one_is_done_at_a_time_and_draining_waits_for_all() -
         done.append(name)
 
     for name in ("a", "b", "a"):
-        background.start(name, lambda name=name: work(name))
+        background.start(name, partial(work, name))
     draining = asyncio.create_task(background.drain())
     await asyncio.sleep(0)
     assert done == []

@@ -10,7 +10,7 @@ import pytest
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import Unavailable
-from tests.unit.source import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -47,10 +47,13 @@ async def test_arguments_go_in_and_results_and_errors_come_out(pool: Bulkhead) -
 async def test_no_more_calls_run_than_there_are_threads(
     pool: Bulkhead, gate: threading.Event
 ) -> None:
-    running = []
-    calls = [
-        asyncio.create_task(pool.run(lambda: (running.append(1), gate.wait()))) for _ in range(5)
-    ]
+    running: list[int] = []
+
+    def work() -> None:
+        running.append(1)
+        gate.wait()
+
+    calls = [asyncio.create_task(pool.run(work)) for _ in range(5)]
     await until(lambda: len(running) == 2)
     assert pool.pending == 5
     await asyncio.sleep(0.05)
@@ -94,7 +97,12 @@ async def test_a_caller_that_gives_up_frees_no_thread(
 ) -> None:
     """The thread is still busy: counting it as free would let a queue grow behind it."""
     started = threading.Event()
-    call = asyncio.create_task(pool.run(lambda: (started.set(), gate.wait())))
+
+    def work() -> None:
+        started.set()
+        gate.wait()
+
+    call = asyncio.create_task(pool.run(work))
     await until(started.is_set)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
@@ -108,7 +116,7 @@ async def test_a_call_waiting_in_the_queue_can_be_given_up(
 ) -> None:
     busy = [asyncio.create_task(pool.run(gate.wait)) for _ in range(2)]
     await until(lambda: pool.pending == 2)
-    ran = []
+    ran: list[int] = []
     waiting = asyncio.create_task(pool.run(ran.append, 1))
     await until(lambda: pool.pending == 3)
     waiting.cancel()
@@ -127,8 +135,13 @@ async def test_the_thread_knows_the_request_it_works_for(pool: Bulkhead) -> None
 
 async def test_closing_waits_for_what_runs(gate: threading.Event) -> None:
     pool = Bulkhead("closing", threads=1)
-    done = []
-    call = asyncio.create_task(pool.run(lambda: (gate.wait(), done.append(1))))
+    done: list[int] = []
+
+    def work() -> None:
+        gate.wait()
+        done.append(1)
+
+    call = asyncio.create_task(pool.run(work))
     await until(lambda: pool.pending == 1)
     closing = asyncio.create_task(asyncio.to_thread(pool.close))
     await asyncio.sleep(0.05)

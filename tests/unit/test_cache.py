@@ -179,16 +179,16 @@ async def test_a_failed_computation_is_told_to_all_and_not_remembered(
 
 
 async def test_no_value_is_not_stored(open_cache: OpenCache, empty_redis: Redis) -> None:
-    asked = 0
+    reads = 0
 
     async def nothing() -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal reads
+        reads += 1
 
     async with open_cache() as cache:
         assert await cache.fetch(ADDRESS, TTL, nothing) is None
         assert await cache.fetch(ADDRESS, TTL, nothing) is None
-        assert asked == 2
+        assert reads == 2
         assert not empty_redis.exists(ADDRESS.key), (
             "nor the lease: anybody may ask for what is not there"
         )
@@ -283,12 +283,12 @@ class Pages:
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
-        self.asked: list[tuple[str, int]] = []
+        self.queries: list[tuple[str, int]] = []
 
     @cached("pages:{owner}", field="{skip}", ttl=timedelta(minutes=1))
     async def page(self, *, owner: str, skip: int) -> list[Page]:
         """List a page."""
-        self.asked.append((owner, skip))
+        self.queries.append((owner, skip))
         return [Page(owner, skip)]
 
     @cached("first:{owner}", ttl=timedelta(minutes=1))
@@ -301,7 +301,7 @@ async def test_a_cached_query_gives_what_it_is_annotated_to_give(open_cache: Ope
         pages = Pages(cache)
         assert await pages.page(owner="asha", skip=0) == [Page("asha", 0)]
         assert await pages.page(owner="asha", skip=0) == [Page("asha", 0)]
-        assert pages.asked == [("asha", 0)]
+        assert pages.queries == [("asha", 0)]
         assert await pages.page.encoded(owner="asha", skip=0) == b'[{"owner":"asha","first":0}]'
 
 
@@ -312,9 +312,9 @@ async def test_a_cached_query_keeps_arguments_apart(open_cache: OpenCache) -> No
             assert await pages.page(owner=owner, skip=skip) == [Page(owner, skip)]
         await pages.page.evict(owner="asha")
         await pages.page(owner="ravi", skip=0)
-        assert len(pages.asked) == 3
+        assert len(pages.queries) == 3
         await pages.page(owner="asha", skip=10)
-        assert pages.asked[3:] == [("asha", 10)]
+        assert pages.queries[3:] == [("asha", 10)]
 
 
 async def test_a_change_drops_the_entry_before_and_after_even_if_it_fails(
@@ -348,4 +348,4 @@ async def test_two_objects_do_not_share_a_cached_query(open_cache: OpenCache) ->
         one, other = Pages(cache), Pages(cache)
         await one.page(owner="asha", skip=0)
         assert await other.page(owner="asha", skip=0) == [Page("asha", 0)]
-        assert (one.asked, other.asked) == ([("asha", 0)], [])
+        assert (one.queries, other.queries) == ([("asha", 0)], [])

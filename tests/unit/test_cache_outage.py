@@ -7,15 +7,16 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from pymongo.database import Database
 
 from kernapay.storage.cache import Cache
 from kernapay.storage.redis import RedisStore
+from tests.aliases import Store
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Mode, Proxy
-from tests.clusters.servers import RedisCluster, RedisSentinel
+from tests.clusters.topologies import RedisCluster, RedisSentinel
 from tests.unit.conftest import OpenCache
-from tests.unit.source import ADDRESS, Source, until
+from tests.unit.source import ADDRESS, SlowRead, Source
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 TTL = 100
@@ -96,7 +97,7 @@ async def test_a_service_may_start_before_its_redis(
 
 
 async def test_what_was_dropped_while_redis_was_down_is_not_served_when_it_returns(
-    open_cache: OpenCache, redis: RedisNode, store: Database[dict[str, Any]]
+    open_cache: OpenCache, redis: RedisNode, store: Store
 ) -> None:
     """The server comes back with its old data; the drop was kept in MongoDB meanwhile."""
     source = Source(1)
@@ -105,8 +106,8 @@ async def test_what_was_dropped_while_redis_was_down_is_not_served_when_it_retur
         redis.kill()
         source.value = 2
         await cache.evict(ADDRESS.key)
-        kept = await asyncio.to_thread(lambda: list(store.cache_drops.find({}, {"_id": 0})))
-        assert kept == [{"key": ADDRESS.key}]
+        pending = await asyncio.to_thread(lambda: list(store.cache_drops.find({}, {"_id": 0})))
+        assert pending == [{"key": ADDRESS.key}]
         await asyncio.to_thread(redis.start)
         with redis.client() as client:
             assert client.hget(*ADDRESS) == "1", "the old value is there again"
@@ -116,10 +117,10 @@ async def test_what_was_dropped_while_redis_was_down_is_not_served_when_it_retur
 
 
 async def test_a_drop_outlives_the_process_that_could_not_carry_it_out(
-    open_cache: OpenCache, redis: RedisNode, proxy: Proxy, store: Database[dict[str, Any]]
+    open_cache: OpenCache, redis: RedisNode, proxy: Proxy, store: Store
 ) -> None:
     source = Source(1)
-    async with open_cache(f"redis://{proxy.address}/0") as doomed:
+    async with open_cache(proxy.redis_url) as doomed:
         await read(doomed, source)
         proxy.set(Mode.CUT)
         source.value = 2
@@ -134,24 +135,17 @@ async def test_a_value_computed_during_the_outage_is_not_stored_afterwards(
 ) -> None:
     """Its reader saw no lease, so nothing could have told it of a drop."""
     source = Source(1)
-    go, seen = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> bytes:
-        value = await source.read()
-        seen.set()
-        await go.wait()
-        return value
-
-    async with open_cache(f"redis://{proxy.address}/0") as cache:
+    slow = SlowRead(source)
+    async with open_cache(proxy.redis_url) as cache:
         proxy.set(Mode.CUT)
         await cache.peek(ADDRESS)
         reading = asyncio.create_task(cache.fetch(ADDRESS, TTL, slow))
-        await seen.wait()
+        await slow.has_read.wait()
         source.value = 2
         await cache.evict(ADDRESS.key)
         proxy.set(Mode.PASS)
         await until(lambda: cache.is_up)
-        go.set()
+        slow.finish()
         assert await reading == b"1"
         assert await cache.peek(ADDRESS) == [None]
         assert await read(cache, source) == b"2"
@@ -161,7 +155,7 @@ async def test_a_hanging_redis_delays_the_first_callers_only_a_little(
     open_cache: OpenCache, proxy: Proxy
 ) -> None:
     source = Source(1)
-    async with open_cache(f"redis://{proxy.address}/0") as cache:
+    async with open_cache(proxy.redis_url) as cache:
         await read(cache, source)
         proxy.set(Mode.HANG)
         together = [timed(read(cache, source)) for _ in range(40)]
@@ -176,7 +170,7 @@ async def test_a_hanging_redis_delays_the_first_callers_only_a_little(
 
 async def test_a_slow_redis_is_still_used(open_cache: OpenCache, proxy: Proxy) -> None:
     source = Source(1)
-    async with open_cache(f"redis://{proxy.address}/0") as cache:
+    async with open_cache(proxy.redis_url) as cache:
         proxy.set(Mode.LATENCY, 0.02)
         await read(cache, source)
         await read(cache, source)
@@ -206,20 +200,8 @@ async def test_without_redis_and_mongodb_a_drop_is_refused_not_forgotten(
         await cache.close()
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
-    with RedisSentinel(tmp_path_factory.mktemp("sentinel")) as sentinel:
-        yield sentinel
-
-
 async def use(cache: Cache, url: str) -> None:
-    """Everything the cache does, on keys that fall on different nodes."""
+    """Do everything the cache does, on keys of different nodes."""
     assert cache.is_up
     addresses = [ADDRESS._replace(key=f"thing:{number}") for number in range(20)]
     source = Source(1)

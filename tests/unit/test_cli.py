@@ -2,55 +2,38 @@
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 
 from kernapay import __version__
+from tests.actors import Actor, People
+from tests.aliases import Store
+from tests.command_line import RunKernapay
+from tests.databases import row_of
 from tests.factories import new_email
-from tests.stack import bare_environment
+from tests.stack import bearer
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PASSWORD = "a very long passphrase"
 
 
-@pytest.fixture
-def run(api_env: dict[str, str], tmp_path: Path) -> Run:
-    """Run `kernapay` in an empty folder; `NAME=None` takes a variable away."""
-
-    def run(*arguments: str, **env: str | None) -> "subprocess.CompletedProcess[str]":
-        given = {**bare_environment(), **api_env, **env}
-        return subprocess.run(
-            [sys.executable, "-m", "kernapay", *arguments],
-            cwd=tmp_path,
-            env={name: value for name, value in given.items() if value is not None},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-        )
-
-    return run
-
-
-def test_help_names_every_command(run: Run) -> None:
-    result = run("--help")
+def test_help_names_every_command(run_kernapay: RunKernapay) -> None:
+    result = run_kernapay("--help")
     assert result.returncode == 0
     for command in ("serve", "dev", "migrate", "worker", "sandbox", "create-admin", "openapi"):
         assert f"\n  {command}" in result.stdout
-    assert run("--version").stdout.strip().endswith(__version__)
+    assert run_kernapay("--version").stdout.strip().endswith(__version__)
 
 
 @pytest.mark.parametrize("command", [("serve",), ("migrate", "up")])
 def test_a_bad_configuration_is_one_message_that_names_every_variable(
-    run: Run, command: tuple[str, ...]
+    run_kernapay: RunKernapay, command: tuple[str, ...]
 ) -> None:
-    result = run(*command, MONGODB_URL=None, PORT="80000", RAZORPAY_KEY_ID="", TOKEN_EXPIRY="soon")
+    result = run_kernapay(
+        *command, MONGODB_URL=None, PORT="80000", RAZORPAY_KEY_ID="", TOKEN_EXPIRY="soon"
+    )
     assert result.returncode == 2
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
@@ -59,10 +42,10 @@ def test_a_bad_configuration_is_one_message_that_names_every_variable(
 
 
 def test_the_configuration_may_stand_in_a_file_and_no_secret_of_it_is_repeated(
-    run: Run, tmp_path: Path
+    run_kernapay: RunKernapay, tmp_path: Path
 ) -> None:
     (tmp_path / ".env.payment").write_text("PORT=80000\nMONGODB_URL=http://user:hunter2@db\n")
-    result = run("serve", MONGODB_URL=None)
+    result = run_kernapay("serve", MONGODB_URL=None)
     assert result.returncode == 2
     assert "PORT: " in result.stderr
     assert "MONGODB_URL: " in result.stderr
@@ -72,18 +55,20 @@ def test_the_configuration_may_stand_in_a_file_and_no_secret_of_it_is_repeated(
 @pytest.mark.parametrize(
     "command", [("migrate", "status"), ("inbox", "list"), ("create-admin", "--email", "a@b.co")]
 )
-def test_a_database_that_dns_does_not_know_is_a_message(run: Run, command: tuple[str, ...]) -> None:
+def test_a_database_that_dns_does_not_know_is_a_message(
+    run_kernapay: RunKernapay, command: tuple[str, ...]
+) -> None:
     url = "mongodb+srv://someone:hunter2@nope.invalid/db"
-    result = run(*command, MONGODB_URL=url, KERNAPAY_ADMIN_PASSWORD=PASSWORD)
+    result = run_kernapay(*command, MONGODB_URL=url, KERNAPAY_ADMIN_PASSWORD=PASSWORD)
     assert result.returncode in (1, 2)
     assert "MONGODB_URL" in result.stderr
     assert "Traceback" not in result.stderr
     assert "hunter2" not in result.stderr
 
 
-def test_a_database_that_refuses_is_a_message(run: Run, mongo_url: str) -> None:
+def test_a_database_that_refuses_is_a_message(run_kernapay: RunKernapay, mongo_url: str) -> None:
     url = mongo_url.replace("mongodb://", "mongodb://someone:hunter2@")
-    result = run("migrate", "status", MONGODB_URL=url)
+    result = run_kernapay("migrate", "status", MONGODB_URL=url)
     assert result.returncode == 1
     assert "MONGODB_URL: " in result.stderr
     assert "Traceback" not in result.stderr
@@ -92,10 +77,10 @@ def test_a_database_that_refuses_is_a_message(run: Run, mongo_url: str) -> None:
 
 @pytest.mark.parametrize("environment", [None, "production"])
 def test_openapi_is_valid_json_and_needs_no_configuration(
-    run: Run, tmp_path: Path, environment: str | None
+    run_kernapay: RunKernapay, tmp_path: Path, environment: str | None
 ) -> None:
     bare = {"MONGODB_URL": None, "JWT_SECRET": None, "RAZORPAY_KEY_ID": None}
-    result = run("openapi", "--output", "api.json", APP_ENV=environment, **bare)
+    result = run_kernapay("openapi", "--output", "api.json", APP_ENV=environment, **bare)
     assert result.returncode == 0, result.stderr
     schema = json.loads((tmp_path / "api.json").read_text())
     assert schema["openapi"].startswith("3.1")
@@ -104,21 +89,21 @@ def test_openapi_is_valid_json_and_needs_no_configuration(
 
 
 def create_admin(
-    run: Run, email: str, *options: str, **env: str
-) -> "subprocess.CompletedProcess[str]":
-    env = {"KERNAPAY_ADMIN_PASSWORD": PASSWORD, **env}
-    return run("create-admin", "--email", email, *options, **env)
+    run_kernapay: RunKernapay, email: str, *options: str, password: str = PASSWORD
+) -> subprocess.CompletedProcess[str]:
+    return run_kernapay(
+        "create-admin", "--email", email, *options, KERNAPAY_ADMIN_PASSWORD=password
+    )
 
 
 def test_create_admin_opens_an_account_with_which_one_can_sign_in(
-    run: Run, store: Database[dict[str, Any]], api: Any
+    run_kernapay: RunKernapay, store: Store, api: httpx.Client
 ) -> None:
     email = new_email()
-    result = create_admin(run, email)
+    result = create_admin(run_kernapay, email)
     assert result.returncode == 0, result.stderr
     assert PASSWORD not in result.stdout
-    row = store.users.find_one({"email": email})
-    assert row is not None
+    row = row_of(store.users, email=email)
     assert row["type"] == "ADMIN"
     assert row["password"].startswith("$")
     answer = api.post("/v1/api/users/login", json={"email": email, "password": PASSWORD})
@@ -126,36 +111,35 @@ def test_create_admin_opens_an_account_with_which_one_can_sign_in(
 
 
 def test_create_admin_leaves_an_account_that_is_there_alone(
-    run: Run, store: Database[dict[str, Any]], people: Any
+    run_kernapay: RunKernapay, store: Store, people: People
 ) -> None:
     """Or whoever signed up with the operator's address would become ADMIN."""
     stranger = people.new("USER")
-    before = store.users.find_one({"_id": ObjectId(stranger.id)})
-    result = create_admin(run, stranger.email)
+    before = row_of(store.users, _id=ObjectId(stranger.id))
+    result = create_admin(run_kernapay, stranger.email)
     assert result.returncode == 1
     assert "--promote" in result.stderr
     assert "Traceback" not in result.stderr
-    assert store.users.find_one({"_id": ObjectId(stranger.id)}) == before
+    assert row_of(store.users, _id=ObjectId(stranger.id)) == before
     assert stranger.profile().json()["type"] == "USER"
 
 
 def test_create_admin_takes_an_account_from_whoever_has_it_when_told_to(
-    run: Run, store: Database[dict[str, Any]], people: Any, admin: Any
+    run_kernapay: RunKernapay, store: Store, people: People, admin: Actor
 ) -> None:
     stranger = people.new("USER")
     second = stranger.device()
     bound = {"name": "Back end", "role": "USER", "userId": stranger.id}
     key = admin.call("POST", "/v1/api/admin/api-keys", json=bound).json()["key"]
 
-    result = create_admin(run, stranger.email, "--promote")
+    result = create_admin(run_kernapay, stranger.email, "--promote")
     assert result.returncode == 0, result.stderr
     assert PASSWORD not in result.stdout
-    row = store.users.find_one({"_id": ObjectId(stranger.id)})
-    assert row is not None
+    row = row_of(store.users, _id=ObjectId(stranger.id))
     assert row["type"] == "ADMIN"
     assert [device.profile().status_code for device in (stranger, second)] == [401, 401]
 
-    def log_in(password: str) -> Any:
+    def log_in(password: str) -> httpx.Response:
         body = {"email": stranger.email, "password": password}
         return stranger.client.post("/v1/api/users/login", json=body)
 
@@ -163,21 +147,24 @@ def test_create_admin_takes_an_account_from_whoever_has_it_when_told_to(
     answer = log_in(PASSWORD)
     assert (answer.status_code, answer.json()["user"]["type"]) == (200, "ADMIN")
     # A key keeps to the role it was made for.
-    by_key = {"Authorization": f"Bearer {key}"}
-    assert stranger.client.get("/v1/api/admin/users", headers=by_key).status_code == 403
+    assert stranger.client.get("/v1/api/admin/users", headers=bearer(key)).status_code == 403
 
 
-def test_promoting_with_a_password_that_will_not_do_changes_nothing(run: Run, people: Any) -> None:
+def test_promoting_with_a_password_that_will_not_do_changes_nothing(
+    run_kernapay: RunKernapay, people: People
+) -> None:
     person = people.new("USER")
-    result = create_admin(run, person.email, "--promote", KERNAPAY_ADMIN_PASSWORD="password")
+    result = create_admin(run_kernapay, person.email, "--promote", password="password")
     assert result.returncode == 1
     assert "password: " in result.stderr
     assert person.profile().json()["type"] == "USER"
 
 
-def test_promoting_opens_an_account_where_there_is_none(run: Run, api: Any) -> None:
+def test_promoting_opens_an_account_where_there_is_none(
+    run_kernapay: RunKernapay, api: httpx.Client
+) -> None:
     email = new_email()
-    assert create_admin(run, email, "--promote").returncode == 0
+    assert create_admin(run_kernapay, email, "--promote").returncode == 0
     answer = api.post("/v1/api/users/login", json={"email": email, "password": PASSWORD})
     assert (answer.status_code, answer.json()["user"]["type"]) == (200, "ADMIN")
 
@@ -186,15 +173,17 @@ def test_promoting_opens_an_account_where_there_is_none(run: Run, api: Any) -> N
     ("email", "password", "field"),
     [("nonsense", PASSWORD, "email"), ("a@example.com", "short", "password")],
 )
-def test_create_admin_names_what_is_wrong(run: Run, email: str, password: str, field: str) -> None:
-    result = create_admin(run, email, KERNAPAY_ADMIN_PASSWORD=password)
+def test_create_admin_names_what_is_wrong(
+    run_kernapay: RunKernapay, email: str, password: str, field: str
+) -> None:
+    result = create_admin(run_kernapay, email, password=password)
     assert result.returncode == 1
     assert f"{field}: " in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_demo_accounts_are_refused_in_production(run: Run) -> None:
-    result = run(
+def test_demo_accounts_are_refused_in_production(run_kernapay: RunKernapay) -> None:
+    result = run_kernapay(
         "seed",
         APP_ENV="production",
         JWT_SECRET="q8Zt2mVx7LcR4bNs9KdW1yHf6PgJ3aTe",
@@ -206,8 +195,8 @@ def test_demo_accounts_are_refused_in_production(run: Run) -> None:
     assert "not in production" in result.stderr
 
 
-def test_a_host_that_can_be_no_name_is_told(run: Run) -> None:
-    result = run("serve", "--host", "a" * 70)
+def test_a_host_that_can_be_no_name_is_told(run_kernapay: RunKernapay) -> None:
+    result = run_kernapay("serve", "--host", "a" * 70)
     assert result.returncode == 1
     assert "check --host or HOST" in result.stderr
     assert "Traceback" not in result.stderr

@@ -9,7 +9,6 @@ import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pymongo.database import Database
 
 from kernapay.core.clock import now
 from kernapay.gateway.base import GatewayRefund
@@ -23,6 +22,7 @@ from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.pending_evictions import MongoPendingEvictions
 from kernapay.storage.redis import RedisStore
+from tests.aliases import Store
 
 pytestmark = pytest.mark.anyio
 RANK = ("requested", "pending", "processed", "failed")
@@ -35,7 +35,7 @@ events = st.lists(st.tuples(st.integers(0, len(PARTS) - 1), st.sampled_from(RANK
 
 
 @pytest.fixture
-def ledger(mongo: Mongo, redis_url: str, store: Database[dict[str, Any]]) -> PaymentLedger:
+def ledger(mongo: Mongo, redis_url: str, store: Store) -> PaymentLedger:
     # Not started: the cache stays out of it.
     cache = Cache(RedisStore(redis_url), MongoPendingEvictions(mongo))
     lifetimes = Lifetimes(timedelta(minutes=15), timedelta(days=7))
@@ -60,7 +60,7 @@ async def paid(ledger: PaymentLedger, **changes: Any) -> Payment:
     )
 
 
-def told(number: int, status: str, **changes: Any) -> GatewayRefund:
+def gateway_refund(number: int, status: str, **changes: Any) -> GatewayRefund:
     return GatewayRefund(
         **{
             "id": f"rfnd_{number}",
@@ -73,26 +73,26 @@ def told(number: int, status: str, **changes: Any) -> GatewayRefund:
     )
 
 
-async def tell(ledger: PaymentLedger, payment: Payment, *news: tuple[int, str]) -> Payment:
+async def record(ledger: PaymentLedger, payment: Payment, *news: tuple[int, str]) -> Payment:
     for number, status in news:
-        payment = await ledger.record_refund(payment, told(number, status), ORIGIN)
+        payment = await ledger.record_refund(payment, gateway_refund(number, status), ORIGIN)
     return payment
 
 
-def possible(news: Sequence[tuple[int, str]]) -> bool:
-    """A gateway that told this would have had the money for it."""
+def is_possible(news: Sequence[tuple[int, str]]) -> bool:
+    """Tell whether a gateway could have had the money for these refunds."""
     return sum(PARTS[number] for number in {number for number, _ in news}) <= AMOUNT
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(news=events.filter(possible))
+@given(news=events.filter(is_possible))
 @example(news=[(0, "processed"), (1, "processed"), (2, "processed")])
 @example(news=[(0, "failed"), (0, "processed"), (0, "pending")])
 @example(news=[(0, "processed"), (0, "processed"), (0, "failed")])
 async def test_the_sums_depend_on_what_was_told_not_on_its_order(
     ledger: PaymentLedger, news: list[tuple[int, str]]
 ) -> None:
-    payment = await tell(ledger, await paid(ledger), *news)
+    payment = await record(ledger, await paid(ledger), *news)
 
     final: dict[int, str] = {}
     for number, status in news:
@@ -115,15 +115,15 @@ async def test_the_sums_depend_on_what_was_told_not_on_its_order(
 
 
 async def test_a_repeated_message_leaves_no_second_trace(ledger: PaymentLedger) -> None:
-    once = await tell(ledger, await paid(ledger), (0, "processed"))
-    twice = await tell(ledger, once, (0, "processed"))
+    once = await record(ledger, await paid(ledger), (0, "processed"))
+    twice = await record(ledger, once, (0, "processed"))
     assert len(twice.refunds) == 1
     assert len(twice.history) == len(once.history) == 2
     assert twice.amount_refunded == 500
 
 
 async def test_each_change_is_in_the_history(ledger: PaymentLedger) -> None:
-    payment = await tell(
+    payment = await record(
         ledger, await paid(ledger), (0, "pending"), (0, "processed"), (0, "pending")
     )
     assert [step.reason for step in payment.history] == [
@@ -139,9 +139,9 @@ async def test_a_payment_whose_whole_refund_came_back_is_a_success_again(
     ledger: PaymentLedger,
 ) -> None:
     payment = await paid(ledger, amount=500)
-    payment = await tell(ledger, payment, (0, "processed"))
+    payment = await record(ledger, payment, (0, "processed"))
     assert payment.status is Status.REFUNDED
-    payment = await tell(ledger, payment, (0, "failed"))
+    payment = await record(ledger, payment, (0, "failed"))
     assert (payment.status, payment.amount_refunded) == (Status.SUCCESS, 0)
     assert payment.refund_status is RefundStatus.NOT_REQUESTED
 
@@ -150,28 +150,28 @@ async def test_a_payment_whose_whole_refund_came_back_is_a_success_again(
 async def test_a_refund_does_not_make_an_unpaid_payment_paid(
     ledger: PaymentLedger, status: Status
 ) -> None:
-    payment = await tell(ledger, await paid(ledger, status=status), (0, "processed"))
+    payment = await record(ledger, await paid(ledger, status=status), (0, "processed"))
     assert payment.status is status
 
 
 async def test_our_own_refund_is_recognised_by_its_receipt(ledger: PaymentLedger) -> None:
     payment = await reserved(ledger, await paid(ledger), 500)
     receipt = payment.refunds[0].receipt
-    refund = told(0, "processed", receipt=receipt)
+    refund = gateway_refund(0, "processed", receipt=receipt)
     payment = await ledger.record_refund(payment, refund, ORIGIN)
     assert [(r.refund_id, r.status) for r in payment.refunds] == [("rfnd_0", "processed")]
     assert payment.amount_refunded == 500
 
 
 async def test_a_text_that_looks_like_a_field_is_a_text(ledger: PaymentLedger) -> None:
-    refund = told(0, "processed", id="$amount", receipt="$userId")
+    refund = gateway_refund(0, "processed", id="$amount", receipt="$userId")
     payment = await ledger.record_refund(await paid(ledger), refund, ORIGIN)
     payment = await ledger.record_refund(payment, refund, ORIGIN)
     assert [(r.refund_id, r.receipt) for r in payment.refunds] == [("$amount", "$userId")]
 
 
 async def test_a_status_nobody_knows_yet_counts_as_pending(ledger: PaymentLedger) -> None:
-    payment = await tell(ledger, await paid(ledger), (0, "created"))
+    payment = await record(ledger, await paid(ledger), (0, "created"))
     assert payment.refunds[0].status == "pending"
     assert payment.amount_refunded == 0
 
@@ -179,7 +179,7 @@ async def test_a_status_nobody_knows_yet_counts_as_pending(ledger: PaymentLedger
 async def test_simultaneous_messages_are_all_entered(ledger: PaymentLedger) -> None:
     payment = await paid(ledger)
     news = [(number, status) for number in range(3) for status in RANK[1:3]] * 3
-    await asyncio.gather(*(tell(ledger, payment, each) for each in news))
+    await asyncio.gather(*(record(ledger, payment, each) for each in news))
     payment = await ledger.get(id=payment.pk)
     assert sorted(str(refund.refund_id) for refund in payment.refunds) == [
         "rfnd_0",

@@ -1,7 +1,6 @@
 """Migrations on a real mongod: applied once, by one at a time, and never rewritten."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,23 +10,17 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from kernapay.storage.migrations import LEDGER, MigrationError, Migrator, migrations_folder
-from tests.stack import bare_environment
-
-Rows = Database[dict[str, Any]]
-
-
-@pytest.fixture
-def database(empty_database: tuple[str, Rows]) -> Rows:
-    return empty_database[1]
+from tests.aliases import Json, Store
+from tests.command_line import run_command
+from tests.environment import REQUIRED
 
 
 @pytest.fixture
-def url(empty_database: tuple[str, Rows]) -> str:
-    return empty_database[0]
+def database(empty_database: Store) -> Store:
+    return empty_database
 
 
 @pytest.fixture
@@ -54,12 +47,12 @@ def write(folder: Path, name: str, note: str, pause: float = 0, broken: bool = F
     )
 
 
-def notes(database: Rows) -> list[tuple[str, str]]:
+def notes(database: Store) -> list[tuple[str, str]]:
     found = database.notes.find({}, {"_id": 0}).sort("_id")
     return [item for note in found for item in note.items()]
 
 
-def test_up_applies_what_is_new_in_order(database: Rows, folder: Path) -> None:
+def test_up_applies_what_is_new_in_order(database: Store, folder: Path) -> None:
     migrator = Migrator(database, folder)
     assert [state.applied_at for state in migrator.status()] == [None, None]
     assert migrator.up() == ["0001_first", "0002_second"]
@@ -70,7 +63,7 @@ def test_up_applies_what_is_new_in_order(database: Rows, folder: Path) -> None:
     assert all(state.applied_at is not None for state in migrator.status())
 
 
-def test_down_reverts_the_last_first(database: Rows, folder: Path) -> None:
+def test_down_reverts_the_last_first(database: Store, folder: Path) -> None:
     migrator = Migrator(database, folder)
     migrator.up()
     database.notes.drop()
@@ -82,7 +75,7 @@ def test_down_reverts_the_last_first(database: Rows, folder: Path) -> None:
     assert migrator.down() == []
 
 
-def test_an_edited_migration_is_refused_before_anything_runs(database: Rows, folder: Path) -> None:
+def test_an_edited_migration_is_refused_before_anything_runs(database: Store, folder: Path) -> None:
     migrator = Migrator(database, folder)
     migrator.up()
     write(folder, "0001_first", "rewritten")
@@ -93,7 +86,7 @@ def test_an_edited_migration_is_refused_before_anything_runs(database: Rows, fol
     assert notes(database) == [("up", "first"), ("up", "second")]
 
 
-def test_a_migration_of_a_newer_version_is_not_ignored(database: Rows, folder: Path) -> None:
+def test_a_migration_of_a_newer_version_is_not_ignored(database: Store, folder: Path) -> None:
     Migrator(database, folder).up()
     (folder / "0002_second.py").unlink()
     with pytest.raises(MigrationError, match=r"not on disk: 0002_second"):
@@ -101,7 +94,7 @@ def test_a_migration_of_a_newer_version_is_not_ignored(database: Rows, folder: P
 
 
 def test_a_migration_that_fails_is_not_entered_and_can_be_repeated(
-    database: Rows, folder: Path
+    database: Store, folder: Path
 ) -> None:
     write(folder, "0003_third", "third", broken=True)
     migrator = Migrator(database, folder)
@@ -114,7 +107,7 @@ def test_a_migration_that_fails_is_not_entered_and_can_be_repeated(
     assert time.monotonic() - started < 5, "the lock was given back"
 
 
-def test_of_three_that_start_together_one_applies(database: Rows, folder: Path) -> None:
+def test_of_three_that_start_together_one_applies(database: Store, folder: Path) -> None:
     migrators = [Migrator(database, folder) for _ in range(3)]
     with ThreadPoolExecutor(3) as threads:
         done = list(threads.map(lambda migrator: migrator.up(), migrators))
@@ -122,76 +115,62 @@ def test_of_three_that_start_together_one_applies(database: Rows, folder: Path) 
     assert notes(database) == [("up", "first"), ("up", "second")]
 
 
-def lock(database: Rows, seconds: float) -> None:
+def lock(database: Store, seconds: float) -> None:
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     database.migrations_lock.insert_one({"_id": "lock", "owner": "another", "until": until})
 
 
-def test_the_lock_of_a_dead_process_is_taken_over(database: Rows, folder: Path) -> None:
+def test_the_lock_of_a_dead_process_is_taken_over(database: Store, folder: Path) -> None:
     lock(database, -1)
     assert Migrator(database, folder).up() == ["0001_first", "0002_second"]
     (row,) = database.migrations_lock.find()
     assert row["until"] < datetime.now(UTC), "the lock was given back"
 
 
-def test_a_held_lock_is_waited_for(database: Rows, folder: Path) -> None:
+def test_a_held_lock_is_waited_for(database: Store, folder: Path) -> None:
     lock(database, 0.7)
     started = time.monotonic()
     assert Migrator(database, folder).up() == ["0001_first", "0002_second"]
     assert time.monotonic() - started >= 0.6
 
 
-def kernapay(url: str, *arguments: str) -> "subprocess.Popen[str]":
-    environment = {
-        **bare_environment(),
-        "MONGODB_URL": url,
-        "JWT_SECRET": "unused",
-        "RAZORPAY_KEY_ID": "rzp_test_unused",
-        "RAZORPAY_KEY_SECRET": "unused",
-        "RAZORPAY_WEBHOOK_SECRET": "unused",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "kernapay", "migrate", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def migrate(url: str, command: str) -> subprocess.CompletedProcess[str]:
+    return run_command("migrate", command, env={**REQUIRED, "MONGODB_URL": url})
 
 
-def run(url: str, *arguments: str) -> tuple[int, str]:
-    with kernapay(url, *arguments) as process:
-        out, error = process.communicate(timeout=60)
-    return process.returncode, out + error
-
-
-def test_three_processes_apply_each_migration_once(url: str, database: Rows) -> None:
-    processes = [kernapay(url, "up") for _ in range(3)]
+def test_three_processes_apply_each_migration_once(
+    empty_database_url: str, database: Store
+) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        processes = list(threads.map(lambda _: migrate(empty_database_url, "up"), range(3)))
     lines: list[str] = []
     for process in processes:
-        out, error = process.communicate(timeout=90)
-        assert process.returncode == 0, error
-        lines += [line for line in out.splitlines() if line.startswith("applied ")]
+        assert process.returncode == 0, process.stderr
+        lines += [line for line in process.stdout.splitlines() if line.startswith("applied ")]
     expected = [f"applied {path.stem}" for path in migrations_folder().glob("[0-9]*.py")]
     assert sorted(lines) == sorted(expected)
     assert database[LEDGER].count_documents({}) == len(expected)
 
 
-def test_the_command_tells_and_takes_back(url: str) -> None:
-    code, text = run(url, "status")
+def test_the_command_tells_and_takes_back(empty_database_url: str) -> None:
+    def run(command: str) -> tuple[int, str]:
+        process = migrate(empty_database_url, command)
+        return process.returncode, process.stdout + process.stderr
+
+    code, text = run("status")
     assert code == 1
     assert "not applied           0001_users" in text
-    code, text = run(url, "up")
+    code, text = run("up")
     assert (code, text.splitlines()[0]) == (0, "applied 0001_users")
-    code, text = run(url, "status")
+    code, text = run("status")
     assert (code, "not applied" in text) == (0, False)
-    code, text = run(url, "down")
+    code, text = run("down")
     newest = max(path.stem for path in migrations_folder().glob("[0-9]*.py"))
     assert (code, text.splitlines()[0]) == (0, f"reverted {newest}")
 
 
 @pytest.fixture(scope="module")
-def indexes(store: Rows) -> Mapping[str, Mapping[str, Any]]:
+def indexes(store: Store) -> Mapping[str, Mapping[str, Any]]:
     """Every index of a migrated database, by `collection.name`."""
     return {
         f"{name}.{index}": facts
@@ -201,7 +180,7 @@ def indexes(store: Rows) -> Mapping[str, Mapping[str, Any]]:
 
 
 TEXT = {"$type": "string"}
-CONTRACT = {
+CONTRACT: dict[str, tuple[list[tuple[str, int]], Json]] = {
     "users.email": ([("email", 1)], {"unique": True}),
     "payments.reference": ([("referenceId", 1)], {"unique": True}),
     "payments.order": (
@@ -234,7 +213,7 @@ def test_every_index_of_the_contract_exists(
     assert bool(found.get("unique")) == bool(options.get("unique"))
 
 
-def test_payments_without_a_key_or_an_order_do_not_collide(database: Rows) -> None:
+def test_payments_without_a_key_or_an_order_do_not_collide(database: Store) -> None:
     """As with a sparse index on two columns they would: one of the two is always there."""
     Migrator(database).up()
     for number in range(2):
@@ -245,7 +224,7 @@ def test_payments_without_a_key_or_an_order_do_not_collide(database: Rows) -> No
         database.payments.insert_one({"userId": 1, "referenceId": "PAY_5", "idempotencyKey": "k"})
 
 
-def test_down_takes_every_index_back(database: Rows) -> None:
+def test_down_takes_every_index_back(database: Store) -> None:
     migrator = Migrator(database)
     names = migrator.up()
     assert migrator.down(len(names)) == names[::-1]

@@ -1,7 +1,7 @@
 """The SQL verbs against a real mongod."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from mongoengine import (
     StringField,
 )
 from mongoengine.errors import InvalidQueryError, ValidationError
-from pymongo.database import Database
+from pymongo.collection import Collection
 
 from kernapay.core.errors import Conflict, NotFound, Unavailable
 from kernapay.storage.filters import (
@@ -29,6 +29,8 @@ from kernapay.storage.filters import (
 )
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.repository import DuplicateRow, Repository
+from tests.aliases import Json, Store
+from tests.clocks import FrozenClock
 
 pytestmark = pytest.mark.anyio
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -39,7 +41,7 @@ class Colour(StrEnum):
     BLUE = "blue"
 
 
-class Mark(EmbeddedDocument):
+class Mark(EmbeddedDocument):  # type: ignore[misc]
     at: datetime = DateTimeField(db_field="madeAt", required=True)
     colour: Colour = EnumField(Colour)
 
@@ -78,7 +80,7 @@ class Things(Repository[Thing]):
 
 
 @pytest.fixture
-def rows(store: Database[dict[str, Any]]) -> Iterator[Any]:
+def rows(store: Store) -> Iterator[Collection[Json]]:
     """The collection, as it really is."""
     store.unit_things.drop()
     store.unit_things.create_index("serialNumber", unique=True)
@@ -87,31 +89,30 @@ def rows(store: Database[dict[str, Any]]) -> Iterator[Any]:
 
 
 @pytest.fixture
-def time() -> list[datetime]:
-    """What the repository's clock shows."""
-    return [NOON]
+def clock() -> FrozenClock:
+    return FrozenClock(NOON)
 
 
 @pytest.fixture
-def things(mongo: Mongo, rows: Any, time: list[datetime]) -> Things:
-    return Things(mongo, lambda: time[0])
+def things(mongo: Mongo, rows: Collection[Json], clock: FrozenClock) -> Things:
+    return Things(mongo, clock)
 
 
 @pytest.fixture
-async def filled(things: Things, time: list[datetime]) -> Things:
+async def filled(things: Things, clock: FrozenClock) -> Things:
     """Six things, an hour apart: a1 red, a2 blue, a3 red, b1 blue, b2 red, b3 blue."""
     for number, name in enumerate(("a1", "a2", "a3", "b1", "b2", "b3")):
-        time[0] = NOON + timedelta(hours=number)
+        clock.now = NOON + timedelta(hours=number)
         colour = (Colour.RED, Colour.BLUE)[number % 2]
         await things.add(Thing(name=name, serial=number, colour=colour))
     return things
 
 
-def names(found: Any) -> list[str]:
+def names(found: Sequence[Thing]) -> list[str]:
     return [thing.name for thing in found]
 
 
-async def test_add_stores_a_row_with_its_times(things: Things, rows: Any) -> None:
+async def test_add_stores_a_row_with_its_times(things: Things, rows: Collection[Json]) -> None:
     owner = ObjectId()
     added = await things.add(Thing(name="lamp", serial=1, owner_id=owner))
     row = await asyncio.to_thread(rows.find_one)
@@ -127,7 +128,7 @@ async def test_add_stores_a_row_with_its_times(things: Things, rows: Any) -> Non
     }
 
 
-async def test_add_checks_the_document(things: Things, rows: Any) -> None:
+async def test_add_checks_the_document(things: Things, rows: Collection[Json]) -> None:
     with pytest.raises(ValidationError):
         await things.add(Thing(serial=1))
     assert await asyncio.to_thread(rows.count_documents, {}) == 0
@@ -213,8 +214,9 @@ async def test_count_and_exists(filled: Things) -> None:
     assert not await filled.exists(name="a9")
 
 
-async def test_update_where_gives_the_changed_row(filled: Things, time: list[datetime]) -> None:
-    later = time[0] = NOON + timedelta(days=1)
+async def test_update_where_gives_the_changed_row(filled: Things, clock: FrozenClock) -> None:
+    clock.advance(days=1)
+    later = clock.now
     changed = await filled.update_where(
         {"name": "a1", "colour": Colour.RED}, set__colour=Colour.BLUE
     )
@@ -270,7 +272,7 @@ async def test_select_takes_filters_and_conditions(filled: Things) -> None:
     assert await filled.select_one(NameView, name="none") is None
 
 
-async def test_select_asks_for_its_columns_only(things: Things, rows: Any) -> None:
+async def test_select_asks_for_its_columns_only(things: Things, rows: Collection[Json]) -> None:
     """A column of another form than the struct's would break it, were it read."""
     row = {"name": "lamp", "serialNumber": "not a number", "createdAt": NOON, "updatedAt": NOON}
     await asyncio.to_thread(rows.insert_one, row)
@@ -283,7 +285,9 @@ async def test_delete_where_tells_how_many_went(filled: Things) -> None:
     assert await filled.delete_where(name="a1") == 0
 
 
-async def test_stream_gives_every_row_over_many_batches(things: Things, rows: Any) -> None:
+async def test_stream_gives_every_row_over_many_batches(
+    things: Things, rows: Collection[Json]
+) -> None:
     many = [
         {"name": f"n{n:04}", "serialNumber": n, "createdAt": NOON, "updatedAt": NOON}
         for n in range(1203)
@@ -326,13 +330,13 @@ async def test_an_unknown_column_is_a_mistake_not_an_empty_answer(filled: Things
         await filled.list(naem="a1")
 
 
-async def test_rows_of_a_newer_version_can_be_read(things: Things, rows: Any) -> None:
+async def test_rows_of_a_newer_version_can_be_read(things: Things, rows: Collection[Json]) -> None:
     row = {"name": "lamp", "serialNumber": 1, "createdAt": NOON, "updatedAt": NOON, "later": 1}
     await asyncio.to_thread(rows.insert_one, row)
     assert names(await things.list()) == ["lamp"]
 
 
-async def test_a_mongodb_that_is_away_is_unavailable_not_a_bug(mongo: Mongo, store: Any) -> None:
+async def test_a_mongodb_that_is_away_is_unavailable_not_a_bug(mongo: Mongo) -> None:
     mongo.close()
     away = Mongo("mongodb://127.0.0.1:1/away?serverSelectionTimeoutMS=200", threads=2)
     away.connect()

@@ -21,6 +21,7 @@ from kernapay.core.errors import Unauthenticated
 from kernapay.gateway.signatures import checkout_signature_fits, webhook_signature_fits
 from kernapay.security.passwords import PasswordHasher
 from kernapay.security.tokens import TokenIssuer
+from tests.clocks import FrozenClock
 
 SECRET = "unit-tests-4f0c9a1be27d48ffb1c2d3e4f5a6"
 OTHER = "another-4f0c9a1be27d48ffb1c2d3e4f5a6b7c8"
@@ -36,22 +37,14 @@ CLAIMS = {
 }
 
 
-class Time:
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock(NOON)
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def tokens(time: Time) -> TokenIssuer:
-    return TokenIssuer([SECRET], timedelta(days=7), time)
+def tokens(clock: FrozenClock) -> TokenIssuer:
+    return TokenIssuer([SECRET], timedelta(days=7), clock)
 
 
 def signed(key: str = SECRET, algorithm: str = "HS256", **changes: Any) -> str:
@@ -70,13 +63,13 @@ def test_a_token_says_whose_it_is_and_of_which_session(tokens: TokenIssuer) -> N
 
 
 def test_a_token_ends_when_it_says_though_it_was_read_before(
-    tokens: TokenIssuer, time: Time
+    tokens: TokenIssuer, clock: FrozenClock
 ) -> None:
     token = tokens.issue(USER, "session", NOON + timedelta(hours=1))
     tokens.read(token)
-    time.now = NOON + timedelta(minutes=59)
+    clock.now = NOON + timedelta(minutes=59)
     tokens.read(token)
-    time.now = NOON + timedelta(hours=1)
+    clock.now = NOON + timedelta(hours=1)
     with pytest.raises(Unauthenticated, match="expired"):
         tokens.read(token)
 
@@ -152,12 +145,12 @@ def test_no_text_is_a_token_and_none_breaks_the_reader(text: str) -> None:
         TokenIssuer([SECRET], timedelta(days=7)).read(text)
 
 
-def test_the_previous_secret_is_accepted_and_the_current_one_signs(time: Time) -> None:
-    rotated = TokenIssuer([OTHER, SECRET], timedelta(days=7), time)
+def test_the_previous_secret_is_accepted_and_the_current_one_signs(clock: FrozenClock) -> None:
+    rotated = TokenIssuer([OTHER, SECRET], timedelta(days=7), clock)
     assert rotated.read(signed()).sub == USER
     token = rotated.issue(USER, "session", NOON + timedelta(hours=1))
     with pytest.raises(Unauthenticated):
-        TokenIssuer([SECRET], timedelta(days=7), time).read(token)
+        TokenIssuer([SECRET], timedelta(days=7), clock).read(token)
 
 
 @pytest.fixture
@@ -276,7 +269,7 @@ def test_no_other_checkout_signature_fits(
 
 
 def signature_by_openssl(secret: str, body: bytes) -> str:
-    """Ask a program that is not ours."""
+    """Return the signature that another program makes."""
     command = ["openssl", "dgst", "-sha256", "-hmac", secret, "-r"]
     return subprocess.run(command, input=body, capture_output=True, check=True).stdout[:64].decode()
 

@@ -11,22 +11,15 @@ from hypothesis import strategies as st
 from kernapay.config.settings import (
     ConfigurationError,
     Environment,
-    ServiceType,
     Settings,
     load_settings,
 )
-from kernapay.config.types import parse_duration
-from tests.stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET
+from kernapay.config.types import ServiceType, parse_duration
+from tests.environment import REQUIRED
+from tests.stack import JWT_SECRET, KEY_SECRET, WEBHOOK_SECRET
 
-NEEDED = {
-    "MONGODB_URL": "mongodb://localhost/kernapay",
-    "JWT_SECRET": JWT_SECRET,
-    "RAZORPAY_KEY_ID": KEY_ID,
-    "RAZORPAY_KEY_SECRET": KEY_SECRET,
-    "RAZORPAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
-}
 PRODUCTION = {
-    **NEEDED,
+    **REQUIRED,
     "APP_ENV": "production",
     "JWT_SECRET": "q8Zt2mVx7LcR4bNs9KdW1yHf6PgJ3aTe",
     "RAZORPAY_KEY_ID": "rzp_live_q8Zt2mVx7LcR4b",
@@ -42,7 +35,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     """Load the settings from an environment that has these variables only."""
     monkeypatch.chdir(tmp_path)
 
-    def load(environment: dict[str, str] = NEEDED, **changes: str | None) -> Settings:
+    def load(environment: dict[str, str] = REQUIRED, **changes: str | None) -> Settings:
         with monkeypatch.context() as patch:
             for name in (*(field.upper() for field in Settings.model_fields), "NODE_ENV"):
                 patch.delenv(name, raising=False)
@@ -58,7 +51,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
 def problems(load: Load) -> Problems:
     """Load settings that must be refused; what is said of each variable."""
 
-    def problems(environment: dict[str, str] = NEEDED, **changes: str | None) -> dict[str, str]:
+    def problems(environment: dict[str, str] = REQUIRED, **changes: str | None) -> dict[str, str]:
         with pytest.raises(ConfigurationError) as caught:
             load(environment, **changes)
         _, *lines = str(caught.value).splitlines()
@@ -76,7 +69,7 @@ def test_five_variables_are_enough(load: Load) -> None:
 
 
 def test_everything_wrong_is_told_at_once_by_its_variable(problems: Problems) -> None:
-    told = problems(
+    found = problems(
         {},
         MONGODB_URL="postgres://db",
         PORT="http",
@@ -91,7 +84,7 @@ def test_everything_wrong_is_told_at_once_by_its_variable(problems: Problems) ->
         MAX_AMOUNT="1.5",
         APP_ENV="live",
     )
-    assert set(told) == {
+    assert set(found) == {
         "MONGODB_URL",
         "PORT",
         "TOKEN_EXPIRY",
@@ -108,10 +101,10 @@ def test_everything_wrong_is_told_at_once_by_its_variable(problems: Problems) ->
         "RAZORPAY_KEY_SECRET",
         "RAZORPAY_WEBHOOK_SECRET",
     }
-    assert told["JWT_SECRET"] == "is missing"
+    assert found["JWT_SECRET"] == "is missing"
 
 
-@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize("value", [None, "", " "])
 def test_what_is_needed_must_not_be_empty(problems: Problems, name: str, value: str | None) -> None:
     assert set(problems(**{name: value})) == {name}
@@ -307,9 +300,9 @@ def test_redis_is_named_by_its_url_or_by_its_parts(
 def test_an_address_that_cannot_be_used_is_refused_and_not_repeated(
     problems: Problems, name: str, value: str
 ) -> None:
-    told = problems(**{name: value})
-    assert set(told) == {name}
-    assert "hunter2" not in told[name]
+    found = problems(**{name: value})
+    assert set(found) == {name}
+    assert "hunter2" not in found[name]
 
 
 @pytest.mark.parametrize(
@@ -343,11 +336,11 @@ def test_a_password_in_the_parts_reaches_redis_whole(load: Load) -> None:
 
 def test_the_file_is_read_and_the_process_wins(load: Load) -> None:
     Path(".env.payment").write_text(
-        "\n".join([*(f"{k}={v}" for k, v in NEEDED.items()), "PORT=4000", "HOST=file", "OTHER=1"])
+        "\n".join([*(f"{k}={v}" for k, v in REQUIRED.items()), "PORT=4000", "HOST=file", "OTHER=1"])
     )
     settings = load({"PORT": "5000"})
     assert (settings.port, settings.host) == (5000, "file")
-    assert settings.mongodb_url.get_secret_value() == NEEDED["MONGODB_URL"]
+    assert settings.mongodb_url.get_secret_value() == REQUIRED["MONGODB_URL"]
 
 
 def test_both_secrets_are_accepted_while_one_is_rotated(load: Load) -> None:

@@ -10,7 +10,7 @@ sequences = st.lists(st.sampled_from(sorted(MOVES)), max_size=30)
 
 
 def play(events: list[Event], status: Status = Status.PENDING) -> list[Status]:
-    """Every status the payment has, in order; an event without a move from there changes nothing."""
+    """Return every status the payment has, in order; an event without a move from there changes nothing."""
     seen = [status]
     for event in events:
         sources, target = MOVES[event]

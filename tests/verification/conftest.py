@@ -1,23 +1,22 @@
 """The API in this process, between a clock that can be moved and two providers on real sockets."""
 
-import asyncio
 import re
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from bson import ObjectId
-from pymongo.database import Database
 
-from kernapay.bootstrap.services import Services
-from kernapay.core.clock import now
 from kernapay.storage.mongo import database
+from tests.actors import USERS as USERS  # for modules that have not moved on
+from tests.actors import VERIFICATION
+from tests.aliases import Json, Store, json_of
+from tests.clocks import RunningClock
 from tests.factories import PASSWORD, sign_up_body
-from tests.stack import Server
+from tests.in_process import InProcess, InProcessClient
+from tests.stack import SandboxServer, bearer
 from tests.verification.provider import (
     FAST2SMS_KEY,
     SENDGRID_KEY,
@@ -26,27 +25,13 @@ from tests.verification.provider import (
     playing,
     sendgrid,
 )
+from tests.waiting import until as until  # for modules that have not moved on
 
-USERS = "/v1/api/users"
-VERIFICATION = "/v1/api/verification"
 _CODE = re.compile(r"\b\d{6}\b")
 
 
-class Clock:
-    """The time, until it is moved."""
-
-    def __init__(self) -> None:
-        self._moved = timedelta()
-
-    def __call__(self) -> datetime:
-        return now() + self._moved
-
-    def advance(self, **by: float) -> None:
-        self._moved += timedelta(**by)
-
-
 class Person:
-    def __init__(self, world: "World", user: dict[str, Any], token: str) -> None:
+    def __init__(self, world: "World", user: Json, token: str) -> None:
         self._world = world
         self.id: str = user["_id"]
         self.email: str = user["email"]
@@ -56,18 +41,18 @@ class Person:
         return await self.call("POST", path, json=body, headers=headers)
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        headers = {**bearer(self.token), **options.pop("headers", {})}
         if options.get("json") is None:
             options.pop("json", None)
         return await self._world.client.request(method, path, headers=headers, **options)
 
-    async def profile(self) -> dict[str, Any]:
+    async def profile(self) -> Json:
         answer = await self.call("GET", f"{USERS}/profile")
         assert answer.status_code == 200, answer.text
-        return answer.json()
+        return json_of(answer)
 
     async def request(self, channel: str) -> str:
-        """Ask for a code, and take it out of the message that comes."""
+        """Request a code, and return it from the message that arrives."""
         seen = len(self._world.said(channel))
         answer = await self.post(f"{VERIFICATION}/{channel}/request")
         assert answer.status_code == 202, answer.text
@@ -81,10 +66,10 @@ class World:
     """The API, its clock, its providers and its people."""
 
     def __init__(
-        self, client: Any, services: Services, clock: Clock, mail: Provider, texts: Provider
+        self, client: InProcessClient, clock: RunningClock, mail: Provider, texts: Provider
     ) -> None:
         self.client = client
-        self.services = services
+        self.services = client.services
         self.clock = clock
         self.mail = mail
         self.texts = texts
@@ -108,13 +93,13 @@ class World:
         return await self.client.post(f"{USERS}/password/reset", json={**body, **changes})
 
     async def forgotten(self, email: str) -> str:
-        """Ask for a reset, and take the code out of the mail."""
+        """Request a reset, and return the code from the mail."""
         seen = len(self.said("email"))
         assert (await self.forgot(email)).status_code == 202
         return await self.code("email", seen)
 
     def said(self, channel: str) -> list[str]:
-        """The texts that a provider took."""
+        """Return the texts that a provider received."""
         if channel == "email":
             return [body["content"][0]["value"] for body in self.mail.accepted]
         return [body["message"] for body in self.texts.accepted]
@@ -129,62 +114,52 @@ class World:
         await until(lambda: len(self.said(channel)) > position)
         return self.said(channel)[position]
 
-    async def rows(self, collection: str, **where: Any) -> list[dict[str, Any]]:
-        """Look into the database, off the event loop."""
+    async def rows(self, collection: str, **where: Any) -> list[Json]:
+        """Read rows of the database, off the event loop."""
         return await self.services.mongo.run(lambda: list(database()[collection].find(where)))
 
-    async def message(self, person: Person) -> dict[str, Any]:
-        """The one message of a person's."""
+    async def message(self, person: Person) -> Json:
+        """Return the person's only message."""
         (row,) = await self.rows("messages", userId=ObjectId(person.id))
         return row
 
-    async def settled(self, person: Person, status: str) -> dict[str, Any]:
-        """The person's one message, once it has this status."""
+    async def settled(self, person: Person, status: str) -> Json:
+        """Return the person's only message, once it has this status."""
 
-        async def has_it() -> bool:
-            return (await self.message(person))["status"] == status
+        async def has_status() -> bool:
+            return bool((await self.message(person))["status"] == status)
 
-        await until_true(has_it)
+        await until(has_status)
         return await self.message(person)
 
 
-async def until(look: Callable[[], object], within: float = 10) -> None:
-    async def looked() -> bool:
-        return bool(look())
-
-    await until_true(looked, within)
-
-
-async def until_true(look: Callable[[], Awaitable[bool]], within: float = 10) -> None:
-    deadline = time.monotonic() + within
-    while not await look():
-        assert time.monotonic() < deadline, "it did not come"
-        await asyncio.sleep(0.01)
+def provider_settings(mail: Provider, texts: Provider) -> dict[str, str]:
+    """Return the variables that name the two providers."""
+    return {
+        "EMAIL_API_KEY": SENDGRID_KEY,
+        "SENDER_EMAIL": "pay@example.com",
+        "SENDGRID_URL": mail.url,
+        "FAST_2_SMS_KEY": FAST2SMS_KEY,
+        "FAST_2_SMS_URL": texts.url,
+    }
 
 
 OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
-def open_world(in_process: Any, store: Database[dict[str, Any]]) -> OpenWorld:
-    """Start an API with other settings than `world` has; nobody else's messages wait to be sent."""
+def open_world(in_process: InProcess, store: Store) -> OpenWorld:
+    """Start an API with other settings than `world` has; no other test's messages are in its outbox."""
     store.messages.delete_many({})
 
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[World]:
-        clock = Clock()
+        clock = RunningClock()
         async with playing(sendgrid) as mail, playing(fast2sms) as texts:
-            given = {
-                "email_api_key": SENDGRID_KEY,
-                "sender_email": "pay@example.com",
-                "sendgrid_url": mail.url,
-                "fast_2_sms_key": FAST2SMS_KEY,
-                "fast_2_sms_url": texts.url,
-                "rate_limits": False,
-                **settings,
-            }
-            async with in_process(clock=clock, **given) as client:
-                yield World(client, client.app.state.services, clock, mail, texts)
+            variables = provider_settings(mail, texts)
+            given: dict[str, Any] = {name.lower(): value for name, value in variables.items()}
+            async with in_process(clock=clock, **{**given, **settings}) as client:
+                yield World(client, clock, mail, texts)
 
     return opened
 
@@ -196,11 +171,11 @@ async def world(open_world: OpenWorld) -> AsyncIterator[World]:
 
 
 @pytest.fixture(scope="session")
-def sandbox_url(_sandbox_server: Server) -> str:
+def sandbox_url(sandbox_server: SandboxServer) -> str:
     """The address of this worker's sandbox, once it answers."""
-    return _sandbox_server.wait().url
+    return sandbox_server.wait().url
 
 
 def wrong(code: str) -> str:
-    """Another code than this one."""
+    """Return another code."""
     return f"{(int(code) + 1) % 1_000_000:06d}"

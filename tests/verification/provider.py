@@ -66,7 +66,7 @@ class Provider:
 
     @property
     def accepted(self) -> list[Any]:
-        """The bodies of the requests so far."""
+        """Return the bodies of the requests so far."""
         return [request.body for request in self.received]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,7 +124,7 @@ confidential.update((SENDGRID_KEY, FAST2SMS_KEY))
 
 
 def sendgrid(request: Received) -> Answer:
-    """SendGrid's documented answers to POST /v3/mail/send."""
+    """Answer POST /v3/mail/send as SendGrid documents it."""
     if (request.method, request.path) != ("POST", "/v3/mail/send"):
         return _sendgrid_error(404, "not found")
     if request.headers.get("authorization") != f"Bearer {SENDGRID_KEY}":
@@ -148,7 +148,7 @@ def _sendgrid_error(status: int, message: str) -> Answer:
 
 
 def fast2sms(request: Received) -> Answer:
-    """Fast2SMS's documented answers to POST /dev/bulkV2 on the quick route."""
+    """Answer POST /dev/bulkV2 on the quick route as Fast2SMS documents it."""
     body = request.body
     if request.headers.get("authorization") != FAST2SMS_KEY:
         return fast2sms_error(412, "Invalid Authentication, Check Authorization Key", status=401)

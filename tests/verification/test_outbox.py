@@ -10,23 +10,26 @@ from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
 from kernapay.notifications.repository import MessageRepository
 from kernapay.notifications.sendgrid import SendGrid
+from tests.actors import VERIFICATION
 from tests.factories import unique
-from tests.verification.conftest import VERIFICATION, OpenWorld, Person, World, until
+from tests.verification.conftest import OpenWorld, Person, World
 from tests.verification.provider import (
     FAST2SMS_KEY,
     HANG_UP,
     SENDGRID_KEY,
     SILENCE,
     Answer,
+    Received,
     fast2sms_error,
     json_answer,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 
 def another_process(world: World, secret: str | None = None, deadline: float = 5) -> Outbox:
-    """The outbox of a worker beside the API."""
+    """Return the outbox of a worker beside the API."""
     settings = world.services.settings
     return Outbox(
         MessageRepository(world.services.mongo, world.clock),
@@ -127,9 +130,12 @@ async def test_a_provider_that_quotes_the_message_leaves_no_trace_of_it(world: W
 
 async def test_a_provider_that_quotes_the_address_leaves_no_trace_of_it(world: World) -> None:
     for pad in ("", "x " * 74):  # the longer reason is cut within the address
-        world.mail.play = lambda request, pad=pad: json_answer(
-            400, {"errors": [{"message": f"{pad}to {request.body['personalizations']}"}]}
-        )
+
+        def quote(request: Received, pad: str = pad) -> Answer:
+            message = f"{pad}to {request.body['personalizations']}"
+            return json_answer(400, {"errors": [{"message": message}]})
+
+        world.mail.play = quote
         asha = await world.person(email=f"{unique('asha.1234.')}@{'long.' * 9}example.com")
         await ask(asha)
         row = await world.settled(asha, "failed")

@@ -1,18 +1,16 @@
 """The API and the worker as processes of their own, as operators run them."""
 
 import asyncio
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from kernapay.devstack.process import Process
 from tests import secrecy
+from tests.actors import USERS, VERIFICATION
 from tests.factories import PASSWORD, sign_up_body
-from tests.stack import METRICS_TOKEN, Api, bare_environment
-from tests.verification.conftest import USERS, VERIFICATION, until
+from tests.stack import METRICS_TOKEN, Api, StartApi, Worker, bearer
+from tests.verification.conftest import provider_settings
 from tests.verification.provider import (
     FAST2SMS_KEY,
     SENDGRID_KEY,
@@ -22,36 +20,25 @@ from tests.verification.provider import (
     playing,
     sendgrid,
 )
+from tests.waiting import until
 
 
 def test_missing_providers_are_told_at_start(api_server: Api) -> None:
-    told = {entry["channel"]: entry for entry in api_server.log_entries("delivery_not_configured")}
-    assert set(told) == {"email", "sms"}
-    assert {entry["level"] for entry in told.values()} == {"warning"}
-    assert "EMAIL_API_KEY" in told["email"]["advice"]
-    assert "FAST_2_SMS_KEY" in told["sms"]["advice"]
+    warnings = {e["channel"]: e for e in api_server.log_entries("delivery_not_configured")}
+    assert set(warnings) == {"email", "sms"}
+    assert {entry["level"] for entry in warnings.values()} == {"warning"}
+    assert "EMAIL_API_KEY" in warnings["email"]["advice"]
+    assert "FAST_2_SMS_KEY" in warnings["sms"]["advice"]
 
 
 @pytest.mark.anyio
 async def test_the_worker_sends_what_the_api_could_not_and_no_log_holds_a_secret(
-    start_api: Callable[..., Api], api_env: dict[str, str], tmp_path: Path
+    start_api: StartApi, api_env: dict[str, str], tmp_path: Path
 ) -> None:
     async with playing(sendgrid) as mail, playing(fast2sms) as texts:
-        env = {
-            "EMAIL_API_KEY": SENDGRID_KEY,
-            "SENDER_EMAIL": "pay@example.com",
-            "SENDGRID_URL": mail.url,
-            "FAST_2_SMS_KEY": FAST2SMS_KEY,
-            "FAST_2_SMS_URL": texts.url,
-            "LOG_LEVEL": "DEBUG",
-        }
+        env = {**provider_settings(mail, texts), "LOG_LEVEL": "DEBUG"}
         api = await asyncio.to_thread(start_api, **env)
-        worker = Process(
-            "worker",
-            tmp_path,
-            (sys.executable, "-m", "kernapay", "worker"),
-            {**bare_environment(), **api_env, **env},
-        )
+        worker = Worker(tmp_path, {**api_env, **env})
         hooks = secrecy.async_hooks()
         async with httpx.AsyncClient(
             base_url=api.url, trust_env=False, timeout=20, event_hooks=hooks
@@ -60,7 +47,7 @@ async def test_the_worker_sends_what_the_api_could_not_and_no_log_holds_a_secret
             await client.post(f"{USERS}/signup", json=body)
             login = {"email": body["email"], "password": PASSWORD}
             token = (await client.post(f"{USERS}/login", json=login)).json()["token"]
-            client.headers["Authorization"] = f"Bearer {token}"
+            client.headers.update(bearer(token))
 
             # The API itself sends at once; what was refused for good or for now is told in its log.
             mail.next.append(Answer(503))
@@ -83,10 +70,9 @@ async def test_the_worker_sends_what_the_api_could_not_and_no_log_holds_a_secret
             await client.post(f"{USERS}/password/forgot", json={"email": body["email"]})
             await until(lambda: len(mail.received) == 3)
             reset = mail.accepted[2]["content"][0]["value"][:6]
-            bearer = {"Authorization": f"Bearer {METRICS_TOKEN}"}
-            metrics = (await client.get("/metrics", headers=bearer)).text
+            metrics = (await client.get("/metrics", headers=bearer(METRICS_TOKEN))).text
         secrets = {SENDGRID_KEY, FAST2SMS_KEY, code, reset, body["email"], "9876543210", token}
         secrets.add(texts.accepted[0]["message"][:6])
-        told = worker.log.read_text() + api.log() + metrics
-        assert [secret for secret in secrets if secret in told] == []
+        written = worker.log.read_text() + api.log() + metrics
+        assert [secret for secret in secrets if secret in written] == []
         assert 'kernapay_messages_total{channel="sms",outcome="failed"} 1.0' in metrics

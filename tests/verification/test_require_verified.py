@@ -2,10 +2,11 @@ import re
 
 import pytest
 
-from kernapay.config.settings import ConfigurationError, load_settings
-from tests.actors import assert_problem
+from kernapay.config.settings import ConfigurationError
+from tests.actors import USERS, assert_problem
+from tests.environment import settings_from
 from tests.factories import payment_body, unique
-from tests.verification.conftest import USERS, OpenWorld, Person
+from tests.verification.conftest import OpenWorld, Person
 
 pytestmark = pytest.mark.anyio
 CREATE = "/v1/api/payments/create"
@@ -13,7 +14,7 @@ CREATE = "/v1/api/payments/create"
 
 async def refused(person: Person) -> str:
     problem = assert_problem(await person.post(CREATE, payment_body()), 403, code="not_verified")
-    return problem["detail"]
+    return str(problem["detail"])
 
 
 async def admitted(person: Person) -> None:
@@ -94,16 +95,14 @@ async def test_a_role_that_may_not_pay_learns_nothing_new(
 def test_bad_settings_are_named(
     api_env: dict[str, str], variables: dict[str, str], message: str
 ) -> None:
-    given = {name.lower(): value for name, value in api_env.items()}
     with pytest.raises(ConfigurationError, match=re.escape(message)):
-        load_settings(None, **{**given, **variables})
+        settings_from(api_env, **variables)
 
 
 def test_empty_variables_are_unset_ones(api_env: dict[str, str]) -> None:
-    given = {name.lower(): value for name, value in api_env.items()}
-    empty = dict.fromkeys(
-        ("email_api_key", "sender_email", "fast_2_sms_key", "fast_2_sms_url", "mailbox_url"), ""
-    )
-    settings = load_settings(None, **given, **empty)
-    assert settings.email_api_key is settings.fast_2_sms_key is settings.mailbox_url is None
+    names = ("email_api_key", "sender_email", "fast_2_sms_key", "fast_2_sms_url", "mailbox_url")
+    settings = settings_from(api_env, **dict.fromkeys(names, ""))
+    assert settings.email_api_key is None
+    assert settings.fast_2_sms_key is None
+    assert settings.mailbox_url is None
     assert settings.fast_2_sms_url == "https://www.fast2sms.com/dev/bulkV2"

@@ -6,9 +6,10 @@ import pytest
 from kernapay.verification.codes import Codes
 from kernapay.verification.models import Purpose
 from kernapay.verification.repository import CodeRepository
-from tests.actors import assert_problem
+from tests.actors import USERS, VERIFICATION, assert_problem
 from tests.factories import new_email
-from tests.verification.conftest import USERS, VERIFICATION, OpenWorld, World, wrong
+from tests.stack import bearer
+from tests.verification.conftest import OpenWorld, World, wrong
 
 pytestmark = pytest.mark.anyio
 CHANNELS = pytest.mark.parametrize("channel", ["email", "mobile"])
@@ -294,7 +295,7 @@ async def test_a_code_outlives_the_rotation_of_the_secret(open_world: OpenWorld)
         answer = await world.client.post(
             f"{VERIFICATION}/email/confirm",
             json={"code": code},
-            headers={"Authorization": f"Bearer {token}"},
+            headers=bearer(token),
         )
         assert answer.status_code == 200, answer.text
         assert answer.json()["_id"] == user

@@ -1,4 +1,4 @@
-"""HTTP for what people keep or hand on: payments received, receipts, exports."""
+"""The HTTP routes for payments received, receipts and exports."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ class StatementController(Controller):
         skip: Skip = 0,
         cursor: Cursor = None,
     ) -> list[PaymentSummary]:
-        """List what was paid to the calling provider, newest first."""
+        """List the payments that the calling provider received, newest first."""
         return await payment_repository.received(request.user.id, count, skip, cursor)
 
     @get(
@@ -46,7 +46,7 @@ class StatementController(Controller):
         reference_id: Reference,
         receipt_service: NamedDependency[ReceiptService],
     ) -> Response[bytes]:
-        """Give the receipt of a paid payment as PDF, to those who may see the payment."""
+        """Return the receipt of a paid payment as PDF. Whoever may read the payment may read its receipt."""
         return Response(
             await receipt_service.receipt(request.user, reference_id),
             media_type=MEDIA_TYPES["pdf"],
@@ -65,7 +65,7 @@ class StatementController(Controller):
         reference_id: Reference,
         receipt_service: NamedDependency[ReceiptService],
     ) -> FileLink:
-        """Give a link to the receipt that works for five minutes without a token, to be sent on."""
+        """Store the receipt and return a link to it. The link works without a token, for five minutes."""
         return await receipt_service.store(request.user, reference_id)
 
 
@@ -85,7 +85,7 @@ class ExportController(Controller):
                 name="from",
                 min_length=10,
                 max_length=40,
-                description="The first moment: a day, or RFC 3339.",
+                description="The start, inclusive: a day, or a time as in RFC 3339.",
             ),
         ],
         end: Annotated[
@@ -94,14 +94,14 @@ class ExportController(Controller):
                 name="to",
                 min_length=10,
                 max_length=40,
-                description="The moment that ends it, itself left out.",
+                description="The end, exclusive: a day, or a time as in RFC 3339.",
             ),
         ],
     ) -> Stream:
-        """Download the payments created between two times as CSV; `from` is inclusive, `to` is not.
+        """Download the payments created between two times as CSV. `from` is inclusive, `to` is not.
 
-        Both are days (`2026-01-31`, in UTC) or times with a zone (`2026-01-31T10:15:00Z`). Text that a spreadsheet
-        would take for a formula has a `'` in front.
+        Both are days (`2026-01-31`, in UTC) or times with a zone (`2026-01-31T10:15:00Z`). Text that a
+        spreadsheet would run as a formula is prefixed with `'`.
         """
         rows = await export_service.stream(
             request.user, read_instant(start, "from"), read_instant(end, "to")
@@ -119,7 +119,7 @@ class ExportController(Controller):
         data: JSONBody[ExportRequest],
         export_service: NamedDependency[ExportService],
     ) -> FileLink:
-        """Store the same export as a file, and give a link to it that works for five minutes."""
+        """Store an export as a file and return a link to it. The link works without a token, for five minutes."""
         return await export_service.store(
             request.user, read_instant(data.start, "from"), read_instant(data.end, "to")
         )

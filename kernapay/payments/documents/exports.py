@@ -1,4 +1,4 @@
-"""Payments as CSV: streamed, however many there are."""
+"""Exports: payments as CSV, streamed in batches, so that any number fits into memory."""
 
 import csv
 import secrets
@@ -21,13 +21,14 @@ from kernapay.payments.states import RefundStatus, Status
 from kernapay.security.principal import Principal
 from kernapay.storage.filters import BeforeAfter, OrderBy
 
+# Bytes of an export in memory; a larger one goes to a temporary file.
 _IN_MEMORY: Final = 1_048_576
-# What a spreadsheet takes for the beginning of a formula.
+# A spreadsheet takes text that starts with one of these for a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ExportedPayment(Struct, rename="camel"):
-    """A line of the export; the field names are its heading. Amounts are in minor units."""
+    """One line of an export. The field names are the header. Amounts are in minor units."""
 
     reference_id: str
     status: Status
@@ -58,15 +59,15 @@ class ExportService:
     async def stream(
         self, actor: Principal, start: datetime, end: datetime
     ) -> AsyncIterator[bytes]:
-        """Give the payments created from `start` to just before `end`, oldest first, as chunks of CSV.
+        """Return the payments created between two times, oldest first, as chunks of CSV. `end` is exclusive.
 
-        Raises InvalidInput at once, not when the first chunk is asked for.
+        Raises InvalidInput when called, before the first chunk is read.
         """
         await self._log(actor, "payments.export", start, end)
         return self._chunks(start, end)
 
     async def store(self, actor: Principal, start: datetime, end: datetime) -> FileLink:
-        """Keep the export among the files, and give a link. Raises InvalidInput, Unavailable."""
+        """Store an export as a file and return a link to it. Raises InvalidInput, Unavailable."""
         await self._log(actor, "payments.export_file", start, end)
         name = f"export-{secrets.token_hex(16)}.csv"
         with SpooledTemporaryFile(_IN_MEMORY) as file:
@@ -78,7 +79,7 @@ class ExportService:
 
     async def _log(self, actor: Principal, action: str, start: datetime, end: datetime) -> None:
         if start >= end:
-            raise InvalidInput("Must lie after `from`.", field="to")
+            raise InvalidInput("Must be after `from`.", field="to")
         async with self._audit.action(
             actor, action, after={"from": start.isoformat(), "to": end.isoformat()}
         ):
@@ -93,7 +94,7 @@ class ExportService:
 
 
 def read_instant(text: str, field: str) -> datetime:
-    """Read a day (its beginning, in UTC) or a moment. Raises InvalidInput naming the field."""
+    """Return the time that a text names; a day stands for its start in UTC. Raises InvalidInput naming the field."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A printable receipt."""
+"""Receipts: a PDF for each paid payment."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -9,19 +9,19 @@ from typing import Final
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import Conflict
 from kernapay.files.base import FileLink, FileStore
-from kernapay.payments.currencies import exponent
+from kernapay.payments.currencies import format_amount
 from kernapay.payments.dtos import PaymentView
 from kernapay.payments.service import PaymentService
 from kernapay.security.principal import Principal
 
 NameOf = Callable[[str], Awaitable[str | None]]
-"""Gives the name of the user with this id."""
+"""Return the name of the user with this id, or None."""
 
 _A5: Final = (148, 210)
 
 
 class NoReceipt(Conflict):
-    """There is a receipt for what was paid, and this payment was not."""
+    """Only a paid payment has a receipt, and this one is not paid."""
 
     code = "no_receipt"
     title = "No receipt"
@@ -43,34 +43,29 @@ class ReceiptService:
         self._pool = pool
 
     async def receipt(self, principal: Principal, reference_id: str) -> bytes:
-        """Give the receipt as PDF; the same bytes as long as the payment and the payer's name stay the same.
+        """Return the receipt as PDF. Raises NotFound, NoReceipt.
 
-        Raises NotFound, NoReceipt.
+        The bytes are the same as long as the payment and the payer's name are.
         """
         payment = await self._payments.show(principal, reference_id)
         if not payment.status.is_paid or payment.paid_at is None:
-            raise NoReceipt("This payment was not paid: there is no receipt.")
+            raise NoReceipt(
+                f"Only a paid payment has a receipt. This one is {payment.status.value}."
+            )
         payer = await self._name_of(payment.user_id) or "-"
         return await self._pool.run(_render, payment, payment.paid_at, payer, self._merchant)
 
     async def store(self, principal: Principal, reference_id: str) -> FileLink:
-        """Keep the receipt among the files, and give a link. Raises NotFound, NoReceipt, Unavailable."""
+        """Store the receipt as a file and return a link to it. Raises NotFound, NoReceipt, Unavailable."""
         pdf = await self.receipt(principal, reference_id)
-        # The name tells nothing about the payment: links end up in logs.
+        # A hash: links end up in logs, and must not identify the payment.
         name = f"receipt-{hashlib.sha256(pdf).hexdigest()[:32]}.pdf"
         await self._files.put(name, BytesIO(pdf))
         return await self._files.link(name)
 
 
-def money(amount: int, currency: str) -> str:
-    """Write minor units as people read them: 50000 INR is `INR 500.00`."""
-    places = exponent(currency)
-    whole, rest = divmod(amount, 10**places)
-    return f"{currency} {whole:,}" + (f".{rest:0{places}}" if places else "")
-
-
 def _render(payment: PaymentView, paid_at: datetime, payer: str, merchant: str) -> bytes:
-    from fpdf import FPDF  # half a second
+    from fpdf import FPDF  # here, because the import takes half a second
 
     pdf = FPDF(format=_A5)
     pdf.set_creation_date(paid_at)
@@ -91,7 +86,7 @@ def _render(payment: PaymentView, paid_at: datetime, payer: str, merchant: str) 
 
 def _lines(payment: PaymentView, paid_at: datetime, payer: str) -> list[tuple[str, str]]:
     lines = [
-        ("Amount", money(payment.amount, payment.currency)),
+        ("Amount", format_amount(payment.amount, payment.currency)),
         ("Paid on", f"{paid_at:%d %B %Y, %H:%M} UTC"),
         ("Paid by", payer),
         ("For", payment.description or payment.service_type),
@@ -101,10 +96,10 @@ def _lines(payment: PaymentView, paid_at: datetime, payer: str) -> list[tuple[st
         ("Reference", payment.reference_id),
     ]
     if payment.amount_refunded:
-        lines.insert(1, ("Refunded", money(payment.amount_refunded, payment.currency)))
+        lines.insert(1, ("Refunded", format_amount(payment.amount_refunded, payment.currency)))
     return lines
 
 
 def _printable(text: str) -> str:
-    # The fonts every reader has know Latin letters only.
+    # PDF: the standard fonts have Latin letters only.
     return text.encode("latin-1", "replace").decode("latin-1")

@@ -1,4 +1,4 @@
-"""The sandbox's own pages and scripts. Nothing of them comes from outside."""
+"""The sandbox's pages and scripts. They load nothing from other servers."""
 
 from importlib.resources import files
 
@@ -7,48 +7,48 @@ from litestar import Controller, Response, get
 from litestar.params import FromPath
 
 from kernapay.sandbox.errors import ControlError
-from kernapay.sandbox.rest.call import AnyRequest
+from kernapay.sandbox.json_http import AnyRequest
 
-TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 ASSETS = {
     asset.name: asset.read_bytes()
     for asset in files("kernapay.sandbox").joinpath("static").iterdir()
-    if asset.name.rpartition(".")[2] in TYPES
+    if asset.name.rpartition(".")[2] in MEDIA_TYPES
 }
-# Any page may frame the payment window; a merchant's logo may come from anywhere.
+# Any shop may frame the payment window, and its logo may come from any server.
 WINDOW_POLICY = "default-src 'self'; img-src * data:; frame-ancestors *"
-WINDOW_PARTS = ("window", "window.css", "window.js", "instruments.js")
+WINDOW_ASSETS = ("window", "window.css", "window.js", "instruments.js")
 PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
 class AssetController(Controller):
     @get("/")
-    async def page(self) -> Response[bytes]:
-        return asset("page.html", PAGE_POLICY)
+    async def show_page(self) -> Response[bytes]:
+        return asset_response("page.html", PAGE_POLICY)
 
     @get("/_sandbox/assets/{name:str}")
-    async def page_part(self, name: FromPath[str]) -> Response[bytes]:
-        return asset(name)
+    async def fetch_page_asset(self, name: FromPath[str]) -> Response[bytes]:
+        return asset_response(name)
 
     @get("/v1/checkout.js")
-    async def checkout(self, request: AnyRequest) -> Response[bytes]:
-        """Give the script, which knows from here on where its sandbox is."""
-        here = msgspec.json.encode(str(request.base_url).rstrip("/"))
-        response = asset("checkout.js")
-        response.content = response.content.replace(b'"__SANDBOX__"', here)
+    async def fetch_checkout_script(self, request: AnyRequest) -> Response[bytes]:
+        """Return the script with the address at which the client reached the sandbox."""
+        address = msgspec.json.encode(str(request.base_url).rstrip("/"))
+        response = asset_response("checkout.js")
+        response.content = response.content.replace(b'"__SANDBOX__"', address)
         return response
 
-    @get([f"/checkout/{name}" for name in WINDOW_PARTS])
-    async def window(self, request: AnyRequest) -> Response[bytes]:
+    @get([f"/checkout/{name}" for name in WINDOW_ASSETS])
+    async def fetch_window_asset(self, request: AnyRequest) -> Response[bytes]:
         name = request.url.path.rpartition("/")[2]
-        return asset(name if "." in name else f"{name}.html", WINDOW_POLICY)
+        return asset_response(name if "." in name else f"{name}.html", WINDOW_POLICY)
 
 
-def asset(name: str, policy: str | None = None) -> Response[bytes]:
+def asset_response(name: str, policy: str | None = None) -> Response[bytes]:
     if name not in ASSETS:
-        raise ControlError("There is nothing here.", 404)
+        raise ControlError(f"There is no asset {name[:100]!r}.", 404)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if policy is not None:
         headers["Content-Security-Policy"] = policy
-    media_type = f"{TYPES[name.rpartition('.')[2]]}; charset=utf-8"
+    media_type = f"{MEDIA_TYPES[name.rpartition('.')[2]]}; charset=utf-8"
     return Response(ASSETS[name], media_type=media_type, headers=headers)

@@ -1,49 +1,42 @@
-"""What the payment window calls. As at the real one, the key id alone opens it."""
+"""The calls of the payment window. Razorpay: Checkout knows the key id, not the secret."""
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
-from kernapay.sandbox.assembly import Sandbox
-from kernapay.sandbox.control.body import read
+from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.entities import Order, Payment
 from kernapay.sandbox.errors import bad_request, not_applicable
 from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.instruments import (
-    BAD_VPA,
     BANKS,
+    FAILURE_VPA,
     FAILURES,
-    GOOD_VPA,
     METHODS,
+    SUCCESS_VPA,
     WALLETS,
-    choose,
+    PaymentAttempt,
+    build_instrument,
 )
-from kernapay.sandbox.money import check_amount, check_currency, display
-from kernapay.sandbox.payments import ALREADY_PAID, declined_attempt
-from kernapay.sandbox.rest.call import AnyRequest, answer
+from kernapay.sandbox.json_http import AnyRequest, json_response, read_json
+from kernapay.sandbox.money import format_amount
+from kernapay.sandbox.payments import ALREADY_PAID, order_declined
 
-SHORTEST_OTP = 4
+# Razorpay: a one-time password of 4 to 10 digits succeeds in tests, a shorter one fails.
+MIN_OTP_LENGTH = 4
 
 
-class Attempt(Struct, forbid_unknown_fields=True, kw_only=True):
+class CheckoutAttempt(PaymentAttempt, forbid_unknown_fields=True, kw_only=True):
     key_id: str
-    method: str
     order_id: str | None = None
-    amount: int | None = None
     currency: str | None = None
-    contact: str | None = None
-    email: str | None = None
-    description: str | None = None
     notes: object = None
-    card_number: str | None = None
-    card_name: str | None = None
-    vpa: str | None = None
-    bank: str | None = None
-    wallet: str | None = None
 
 
-class Ending(Struct, forbid_unknown_fields=True, kw_only=True):
+class Confirmation(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the customer answers the bank: a one-time password, or no."""
+
     key_id: str
     otp: str | None = None
     decline: bool = False
@@ -53,32 +46,28 @@ class CheckoutController(Controller):
     path = "/checkout"
 
     @get("/session")
-    async def session(
+    async def show_session(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        """Say what is to be paid; refuse an order that takes no payment any more."""
-        query = Fields.of_query(request.scope["query_string"])
-        owner = known_key(sandbox, query.text("key_id"))
-        order_id, asked = query.text("order_id"), query.integer("amount")
+        """Return what to pay and how. Raise RazorpayError if the order is already paid."""
+        query = Fields.from_query(request.scope["query_string"])
+        owner = require_key(sandbox, query.text("key_id"))
+        order_id, requested = query.text("order_id"), query.integer("amount")
         currency = query.text("currency") or "INR"
-        query.done()
+        query.reject_unread()
         if order_id is None:
-            if asked is None:
-                raise bad_request("The amount field is required.", "amount")
-            check_currency(currency)
-            check_amount(asked, currency, sandbox.config.max_amount)
-            amount = asked
+            amount = sandbox.payments.require_amount(requested, currency)
         else:
-            order = find_order(sandbox, owner, order_id)
+            order = require_unpaid_order(sandbox, owner, order_id)
             amount, currency = order.amount_due, order.currency
-            if order.partial_payment and asked is not None and 0 < asked < amount:
-                amount = asked
-        return answer(
+            if order.partial_payment and requested is not None and 0 < requested < amount:
+                amount = requested
+        return json_response(
             {
                 "order_id": order_id,
                 "amount": amount,
                 "currency": currency,
-                "display": display(amount, currency),
+                "display": format_amount(amount, currency),
                 "methods": METHODS,
                 "banks": BANKS,
                 "wallets": WALLETS,
@@ -89,71 +78,62 @@ class CheckoutController(Controller):
     async def start(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        attempt = await read(request, Attempt)
-        owner = known_key(sandbox, attempt.key_id)
-        order = find_order(sandbox, owner, attempt.order_id) if attempt.order_id else None
-        instrument = choose(
-            attempt.method,
-            number=attempt.card_number,
-            holder=attempt.card_name,
-            vpa=attempt.vpa,
-            bank=attempt.bank,
-            wallet=attempt.wallet,
-        )
+        attempt = await read_json(request, CheckoutAttempt)
+        owner = require_key(sandbox, attempt.key_id)
+        order = require_unpaid_order(sandbox, owner, attempt.order_id) if attempt.order_id else None
         payment = sandbox.payments.start(
             owner,
             order,
-            instrument,
-            amount=attempt.amount,
+            attempt,
+            build_instrument(attempt),
             currency=attempt.currency,
-            email=attempt.email,
-            contact=attempt.contact,
-            description=attempt.description,
             notes=Fields({"notes": attempt.notes}).notes(),
         )
-        sandbox.payments.give_up_later(payment)
-        return answer({"payment_id": payment.id, "next": next_step(payment)})
+        sandbox.payments.schedule_timeout(payment)
+        return json_response({"payment_id": payment.id, "next": next_step(payment)})
 
     @post("/payments/{payment_id:str}/finish", status_code=200)
     async def finish(
         self, request: AnyRequest, payment_id: FromPath[str], sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        """Answer what Checkout hands to the page: the three fields, or the error."""
-        ending = await read(request, Ending)
-        payment = sandbox.payments.get(known_key(sandbox, ending.key_id), payment_id)
-        order = sandbox.books.orders.get(payment.order_id) if payment.order_id else None
+        """Return what Checkout hands to the page: the three fields, or the error."""
+        confirmation = await read_json(request, Confirmation)
+        owner = require_key(sandbox, confirmation.key_id)
+        payment = sandbox.payments.get(owner, payment_id)
+        simulator = sandbox.customer_simulator
+        order = sandbox.store.orders.get(payment.order_id) if payment.order_id else None
         if payment.status != "created":
-            raise bad_request("This payment has come to its end already.")
+            raise bad_request(f"This payment is {payment.status} already.")
         if order is not None and order.status == "paid":
-            return answer(sandbox.customer.decline(payment, FAILURES["payment_failed"]))
-        if payment.declined_as is not None:
-            return answer(sandbox.customer.decline(payment, payment.declined_as))
-        if ending.decline:
-            return answer(sandbox.customer.decline(payment))
-        if next_step(payment) == "otp" and not right_otp(ending.otp):
-            return answer(sandbox.customer.decline(payment, FAILURES["incorrect_otp"]))
-        return answer(sandbox.customer.approve(payment))
+            return json_response(simulator.decline(payment, FAILURES["payment_failed"]))
+        if payment.simulated_failure is not None:
+            return json_response(simulator.decline(payment, payment.simulated_failure))
+        if confirmation.decline:
+            return json_response(simulator.decline(payment))
+        if next_step(payment) == "otp" and not is_valid_otp(confirmation.otp):
+            return json_response(simulator.decline(payment, FAILURES["incorrect_otp"]))
+        return json_response(simulator.approve(payment))
 
 
-def known_key(sandbox: Sandbox, key_id: str | None) -> str:
+def require_key(sandbox: Sandbox, key_id: str | None) -> str:
     if key_id not in sandbox.config.keys:
         raise not_applicable("The api key provided is invalid", sandbox.config.bad_key_status)
     return key_id or ""
 
 
-def find_order(sandbox: Sandbox, owner: str, order_id: str) -> Order:
+def require_unpaid_order(sandbox: Sandbox, owner: str, order_id: str) -> Order:
     order = sandbox.orders.get(owner, order_id)
     if order.status == "paid":
-        raise declined_attempt(ALREADY_PAID, order)
+        raise order_declined(ALREADY_PAID, order)
     return order
 
 
 def next_step(payment: Payment) -> str:
-    """Return where the window goes: to the bank's code, to the bank's page, or nowhere."""
+    """Return what the window asks next: a one-time password, the bank's page, or nothing."""
     if payment.method == "card":
         return "otp"
-    return "done" if payment.vpa in {GOOD_VPA, BAD_VPA} else "bank"
+    return "done" if payment.vpa in {SUCCESS_VPA, FAILURE_VPA} else "bank"
 
 
-def right_otp(otp: str | None) -> bool:
-    return otp is not None and otp.isdecimal() and len(otp) >= SHORTEST_OTP
+def is_valid_otp(otp: str | None) -> bool:
+    return otp is not None and otp.isdecimal() and len(otp) >= MIN_OTP_LENGTH

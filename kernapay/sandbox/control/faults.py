@@ -3,20 +3,19 @@ from typing import Any
 from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
-from kernapay.sandbox.assembly import Sandbox
-from kernapay.sandbox.control.body import read
+from kernapay.sandbox.bootstrap import Sandbox
+from kernapay.sandbox.control.rows import require_row
 from kernapay.sandbox.entities import Fault
-from kernapay.sandbox.errors import ControlError
 from kernapay.sandbox.faults import CATALOGUE
 from kernapay.sandbox.ids import new_id
-from kernapay.sandbox.rest.call import AnyRequest, answer
+from kernapay.sandbox.json_http import AnyRequest, json_response, read_json
 from kernapay.sandbox.views import collection
 
 
 class FaultCreate(Struct, forbid_unknown_fields=True, kw_only=True):
-    """`times` null lasts until removed; `route` is a path, or an event name, with `*`."""
+    """`times` null means until removed. `route` is a path or an event, and may contain `*`."""
 
     name: str
     times: int | None = 1
@@ -32,42 +31,36 @@ class FaultController(Controller):
 
     @get("/")
     async def list(self, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-        return answer(collection(map(fault_view, sandbox.books.faults)))
+        return json_response(collection(map(fault_view, sandbox.store.faults)))
 
     @get("/catalogue")
-    async def catalogue(self) -> Response[bytes]:
-        return answer(
+    async def show_catalogue(self) -> Response[bytes]:
+        return json_response(
             [
-                {"name": name, "strikes": k.strikes, "says": k.says, "options": k.options}
-                for name, k in CATALOGUE.items()
+                {
+                    "name": name,
+                    "strikes": kind.target,
+                    "says": kind.description,
+                    "options": kind.options,
+                }
+                for name, kind in CATALOGUE.items()
             ]
         )
 
     @post("/", status_code=200)
     async def arm(self, request: AnyRequest, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-        wanted = await read(request, FaultCreate)
-        fault = sandbox.faults.arm(
-            Fault(
-                id=new_id("fault"),
-                name=wanted.name,
-                times=wanted.times,
-                route=wanted.route,
-                method=wanted.method,
-                probability=wanted.probability,
-                seed=wanted.seed,
-                options=wanted.options,
-            )
-        )
-        return answer(fault_view(fault))
+        body = await read_json(request, FaultCreate)
+        fault = Fault(id=new_id("fault"), **structs.asdict(body))
+        return json_response(fault_view(sandbox.faults.arm(fault)))
 
     @delete("/", status_code=204)
     async def clear(self, sandbox: NamedDependency[Sandbox]) -> None:
-        sandbox.books.faults.clear()
+        sandbox.store.faults.clear()
 
     @delete("/{fault_id:str}", status_code=204)
     async def remove(self, fault_id: FromPath[str], sandbox: NamedDependency[Sandbox]) -> None:
-        if sandbox.books.faults.remove(fault_id) is None:
-            raise ControlError("There is no such fault.", 404)
+        fault = require_row(sandbox.store.faults, fault_id)
+        sandbox.store.faults.remove(fault.id)
 
 
 def fault_view(fault: Fault) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Catch what would have gone to people's mailboxes and telephones."""
+"""Catch the mails and text messages that a service sends."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from msgspec import Struct, field
 
-from kernapay.sandbox.assembly import Sandbox
-from kernapay.sandbox.control.body import read
+from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.entities import Message
-from kernapay.sandbox.errors import ControlError, RazorpayError
+from kernapay.sandbox.errors import ControlError, RazorpayError, check_choice
 from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.ids import new_id
-from kernapay.sandbox.rest.call import AnyRequest, answer
+from kernapay.sandbox.json_http import AnyRequest, json_response, read_json
 from kernapay.sandbox.views import collection
 
-MOST_MESSAGES = 1_000
+# The oldest messages are removed beyond this number.
+MAX_MESSAGES = 1_000
 
 
 class MessageCreate(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -55,24 +55,23 @@ class MailboxController(Controller):
     path = "/_sandbox/mailbox"
 
     @post("/", status_code=200)
-    async def catch(
+    async def create(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        wanted = await read(request, MessageCreate)
-        if wanted.channel not in {"email", "sms"}:
-            raise ControlError("channel must be email or sms.", field="channel")
-        message = keep(sandbox, wanted.channel, wanted.to, wanted.text, wanted.subject)
-        return answer(message)
+        body = await read_json(request, MessageCreate)
+        check_choice("channel", body.channel, ("email", "sms"))
+        message = store_message(sandbox, body.channel, body.to, body.text, body.subject)
+        return json_response(message_view(message))
 
     @get("/")
     async def list(self, request: AnyRequest, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-        query = Fields.of_query(request.scope["query_string"])
+        query = Fields.from_query(request.scope["query_string"])
         to, channel = query.text("to"), query.text("channel")
         if to is not None and to.startswith(" "):
-            to = f"+{to[1:]}"  # how a number's plus arrives from those who do not write %2B
-        query.done()
-        messages = sandbox.books.messages.newest(MOST_MESSAGES)
-        return answer(
+            to = f"+{to[1:]}"  # in a query, an unescaped plus means a space
+        query.reject_unread()
+        messages = sandbox.store.messages.newest(MAX_MESSAGES)
+        return json_response(
             collection(
                 message_view(m)
                 for m in messages
@@ -82,14 +81,14 @@ class MailboxController(Controller):
 
     @delete("/", status_code=204)
     async def clear(self, sandbox: NamedDependency[Sandbox]) -> None:
-        sandbox.books.messages.clear()
+        sandbox.store.messages.clear()
 
 
 class ProviderController(Controller):
-    """SendGrid's and Fast2SMS's own calls, so that their real clients reach the mailbox."""
+    """Take the calls of SendGrid and Fast2SMS, so that their clients reach the mailbox."""
 
     @post("/v3/mail/send", status_code=202)
-    async def sendgrid(
+    async def send_mail(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[Any]:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -98,57 +97,60 @@ class ProviderController(Controller):
                 401, "The provided authorization grant is invalid, expired, or revoked"
             )
         try:
-            mail = await read(request, SendGridMail)
-        except ControlError as problem:
-            return sendgrid_error(400, str(problem))
+            mail = await read_json(request, SendGridMail)
+        except ControlError as error:
+            return sendgrid_error(400, str(error))
         text = next(
             (c.value for c in mail.content if c.type == "text/plain"), mail.content[0].value
         )
         message_id = new_id("msg")
-        for person in mail.personalizations:
-            for address in person.to:
-                keep(sandbox, "email", address.email, text, person.subject or mail.subject)
+        for recipients in mail.personalizations:
+            for address in recipients.to:
+                store_message(
+                    sandbox, "email", address.email, text, recipients.subject or mail.subject
+                )
         return Response(b"", status_code=202, headers={"X-Message-Id": message_id})
 
     @post("/dev/bulkV2", status_code=200)
-    async def fast2sms(
+    async def send_text_message(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
         if not request.headers.get("authorization", "").strip():
             return fast2sms_error(401, 412, "Invalid Authentication, Check Authorization Key")
         try:
-            fields = Fields.of_body(await request.body(), request.headers.get("content-type", ""))
+            fields = Fields.from_body(await request.body(), request.headers.get("content-type", ""))
             numbers = fields.value("numbers")
             text = fields.text("message") or fields.text("variables_values")
-        except RazorpayError as problem:
-            return fast2sms_error(400, 400, str(problem))
-        found = [n for n in (part.strip() for part in str(numbers or "").split(",")) if n]
-        if not found or not all(n.isdecimal() and len(n) == 10 for n in found):
+        except RazorpayError as error:
+            return fast2sms_error(400, 400, str(error))
+        recipients = [n for n in (part.strip() for part in str(numbers or "").split(",")) if n]
+        if not recipients or not all(n.isdecimal() and len(n) == 10 for n in recipients):
             return fast2sms_error(400, 411, "Invalid Numbers")
         if not text:
             return fast2sms_error(400, 405, "Message/variables_values required")
-        for number in found:
-            keep(sandbox, "sms", number, text)
+        for number in recipients:
+            store_message(sandbox, "sms", number, text)
         request_id = new_id("sms").removeprefix("sms_").lower()
-        return answer(
+        return json_response(
             {"return": True, "request_id": request_id, "message": ["SMS sent successfully."]}
         )
 
 
-def keep(sandbox: Sandbox, channel: str, to: str, text: str, subject: str = "") -> dict[str, Any]:
-    message = sandbox.books.messages.add(
+def store_message(sandbox: Sandbox, channel: str, to: str, text: str, subject: str = "") -> Message:
+    """Store a message, and remove the oldest if the mailbox is full."""
+    message = sandbox.store.messages.add(
         Message(
             id=new_id("msg"),
             channel=channel,
             to=to,
             subject=subject,
             text=text,
-            at=sandbox.clock.stamp(),
+            at=sandbox.clock.timestamp(),
         )
     )
-    while len(sandbox.books.messages) > MOST_MESSAGES:
-        sandbox.books.messages.remove(next(iter(sandbox.books.messages)).id)
-    return message_view(message)
+    while len(sandbox.store.messages) > MAX_MESSAGES:
+        sandbox.store.messages.remove(next(iter(sandbox.store.messages)).id)
+    return message
 
 
 def message_view(message: Message) -> dict[str, Any]:
@@ -163,8 +165,8 @@ def message_view(message: Message) -> dict[str, Any]:
 
 
 def sendgrid_error(status: int, message: str) -> Response[bytes]:
-    return answer({"errors": [{"message": message, "field": None, "help": None}]}, status)
+    return json_response({"errors": [{"message": message, "field": None, "help": None}]}, status)
 
 
 def fast2sms_error(status: int, code: int, message: str) -> Response[bytes]:
-    return answer({"return": False, "status_code": code, "message": message}, status)
+    return json_response({"return": False, "status_code": code, "message": message}, status)

@@ -5,18 +5,20 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import UNSET, Struct, UnsetType
 
-from kernapay.sandbox.announcer import EVENTS
-from kernapay.sandbox.assembly import Sandbox
+from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.config import check_url
-from kernapay.sandbox.control.body import read
+from kernapay.sandbox.control.rows import require_row
 from kernapay.sandbox.entities import Delivery, Endpoint
-from kernapay.sandbox.errors import ControlError
+from kernapay.sandbox.errors import ControlError, check_choice
+from kernapay.sandbox.events import EVENTS
 from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.ids import new_id
-from kernapay.sandbox.rest.call import AnyRequest, answer
+from kernapay.sandbox.json_http import AnyRequest, json_response, read_json
 from kernapay.sandbox.views import collection
 
-MOST_ENDPOINTS = 30
+# Razorpay: up to 30 webhooks.
+MAX_ENDPOINTS = 30
+DEFAULT_DELIVERY_COUNT = 50
 
 
 class EndpointCreate(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -39,125 +41,112 @@ class WebhookController(Controller):
 
     @get("/webhooks")
     async def list(self, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-        return answer(collection(map(endpoint_view, sandbox.books.endpoints)))
+        return json_response(collection(map(endpoint_view, sandbox.store.endpoints)))
 
     @post("/webhooks", status_code=200)
     async def create(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        wanted = await read(request, EndpointCreate)
-        owner = wanted.key_id or sandbox.config.first_key
-        if owner not in sandbox.config.keys:
-            raise ControlError(f"There is no key {owner[:100]!r}.", field="key_id")
-        if len(sandbox.books.endpoints.by("owner", owner)) >= MOST_ENDPOINTS:
-            raise ControlError(f"A key has at most {MOST_ENDPOINTS} webhooks.", 409)
-        check(wanted.url, wanted.secret, wanted.events)
-        endpoint = sandbox.books.endpoints.add(
+        body = await read_json(request, EndpointCreate)
+        owner = body.key_id or sandbox.config.first_key
+        check_choice("key_id", owner, sandbox.config.keys)
+        if len(sandbox.store.endpoints.find_by("owner", owner)) >= MAX_ENDPOINTS:
+            raise ControlError(
+                f"The key has {MAX_ENDPOINTS} webhooks, the maximum. Remove one first.", 409
+            )
+        check_endpoint(body.url, body.secret, body.events)
+        endpoint = sandbox.store.endpoints.add(
             Endpoint(
                 id=new_id("whk"),
                 owner=owner,
-                url=wanted.url,
-                secret=wanted.secret,
-                events=wanted.events,
-                active=wanted.active,
-                created_at=sandbox.clock.stamp(),
+                url=body.url,
+                secret=body.secret,
+                events=body.events,
+                active=body.active,
+                created_at=sandbox.clock.timestamp(),
             )
         )
-        return answer(endpoint_view(endpoint))
+        return json_response(endpoint_view(endpoint))
 
     @get("/webhooks/{endpoint_id:str}")
     async def fetch(
         self, endpoint_id: FromPath[str], sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        return answer(endpoint_view(find_endpoint(sandbox, endpoint_id)))
+        return json_response(endpoint_view(require_row(sandbox.store.endpoints, endpoint_id)))
 
     @patch("/webhooks/{endpoint_id:str}")
     async def change(
         self, request: AnyRequest, endpoint_id: FromPath[str], sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        endpoint = find_endpoint(sandbox, endpoint_id)
-        wanted = await read(request, EndpointChange)
-        check(
-            endpoint.url if wanted.url is UNSET else wanted.url,
-            endpoint.secret if wanted.secret is UNSET else wanted.secret,
-            endpoint.events if wanted.events is UNSET else wanted.events,
-        )
-        if wanted.url is not UNSET:
-            endpoint.url = wanted.url
-        if wanted.secret is not UNSET and wanted.secret != endpoint.secret:
-            endpoint.previous_secret, endpoint.secret = endpoint.secret, wanted.secret
-        if wanted.events is not UNSET:
-            endpoint.events = wanted.events
-        if wanted.active is not UNSET:
-            endpoint.active, endpoint.disabled_reason = wanted.active, None
-        sandbox.books.endpoints.changed(endpoint)
-        return answer(endpoint_view(endpoint))
+        endpoint = require_row(sandbox.store.endpoints, endpoint_id)
+        change = await read_json(request, EndpointChange)
+        url = endpoint.url if change.url is UNSET else change.url
+        secret = endpoint.secret if change.secret is UNSET else change.secret
+        events = endpoint.events if change.events is UNSET else change.events
+        check_endpoint(url, secret, events)
+        if secret != endpoint.secret:
+            endpoint.previous_secret = endpoint.secret
+        endpoint.url, endpoint.secret, endpoint.events = url, secret, events
+        if change.active is not UNSET:
+            endpoint.active, endpoint.disabled_reason = change.active, None
+        sandbox.store.endpoints.save(endpoint)
+        return json_response(endpoint_view(endpoint))
 
     @delete("/webhooks/{endpoint_id:str}", status_code=204)
     async def remove(self, endpoint_id: FromPath[str], sandbox: NamedDependency[Sandbox]) -> None:
-        find_endpoint(sandbox, endpoint_id)
-        sandbox.books.endpoints.remove(endpoint_id)
+        endpoint = require_row(sandbox.store.endpoints, endpoint_id)
+        sandbox.store.endpoints.remove(endpoint.id)
 
     @get("/deliveries")
-    async def deliveries(
+    async def list_deliveries(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        query = Fields.of_query(request.scope["query_string"])
-        count = query.integer("count") or 50
-        wanted = {name: query.text(name) for name in ("status", "event", "endpoint_id", "event_id")}
-        query.done()
-        found: list[dict[str, Any]] = []
-        for delivery in sandbox.books.deliveries.newest(len(sandbox.books.deliveries)):
-            if len(found) >= count:
+        query = Fields.from_query(request.scope["query_string"])
+        count = query.integer("count") or DEFAULT_DELIVERY_COUNT
+        names = ("status", "event", "endpoint_id", "event_id")
+        filters = {name: query.text(name) for name in names}
+        query.reject_unread()
+        views: list[dict[str, Any]] = []
+        for delivery in sandbox.store.deliveries.newest(len(sandbox.store.deliveries)):
+            if len(views) >= count:
                 break
-            if all(value is None or getattr(delivery, n) == value for n, value in wanted.items()):
-                found.append(delivery_view(delivery))
-        return answer(collection(found))
+            if all(value is None or getattr(delivery, n) == value for n, value in filters.items()):
+                views.append(delivery_view(delivery))
+        return json_response(collection(views))
 
     @get("/deliveries/{delivery_id:str}")
-    async def delivery(
+    async def fetch_delivery(
         self, delivery_id: FromPath[str], sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        return answer(delivery_view(find_delivery(sandbox, delivery_id)))
+        return json_response(delivery_view(require_row(sandbox.store.deliveries, delivery_id)))
 
     @post("/deliveries/{delivery_id:str}/resend", status_code=200)
     async def resend(
         self, delivery_id: FromPath[str], sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        delivery = find_delivery(sandbox, delivery_id)
-        endpoint = sandbox.books.endpoints.get(delivery.endpoint_id)
+        delivery = require_row(sandbox.store.deliveries, delivery_id)
+        endpoint = sandbox.store.endpoints.get(delivery.endpoint_id)
         if endpoint is None or not endpoint.active:
-            raise ControlError("The webhook of this delivery is disabled or gone.", 409)
-        sandbox.dispatcher.resend(delivery)
-        return answer(delivery_view(delivery))
+            raise ControlError(
+                "The webhook of this delivery is disabled or removed. "
+                f"To enable it: PATCH /_sandbox/webhooks/{delivery.endpoint_id} "
+                'with {"active": true}.',
+                409,
+            )
+        sandbox.deliveries.resend(delivery)
+        return json_response(delivery_view(delivery))
 
 
-def check(url: str, secret: str, events: list[str]) -> None:
+def check_endpoint(url: str, secret: str, events: list[str]) -> None:
+    """Raise ControlError if a webhook cannot have these settings."""
     try:
         check_url(url)
-    except ValueError as problem:
-        raise ControlError(str(problem), field="url") from None
+    except ValueError as error:
+        raise ControlError(str(error), field="url") from None
     if not secret:
         raise ControlError("secret must not be empty.", field="secret")
-    unknown = [event for event in events if event not in EVENTS]
-    if unknown:
-        raise ControlError(
-            f"There is no event {unknown[0][:100]!r}. Known: {', '.join(EVENTS)}.", field="events"
-        )
-
-
-def find_endpoint(sandbox: Sandbox, endpoint_id: str) -> Endpoint:
-    endpoint = sandbox.books.endpoints.get(endpoint_id)
-    if endpoint is None:
-        raise ControlError("There is no such webhook.", 404)
-    return endpoint
-
-
-def find_delivery(sandbox: Sandbox, delivery_id: str) -> Delivery:
-    delivery = sandbox.books.deliveries.get(delivery_id)
-    if delivery is None:
-        raise ControlError("There is no such delivery.", 404)
-    return delivery
+    for event in events:
+        check_choice("events", event, EVENTS)
 
 
 def endpoint_view(endpoint: Endpoint) -> dict[str, Any]:

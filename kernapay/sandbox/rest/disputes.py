@@ -2,11 +2,11 @@ from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from kernapay.sandbox.assembly import Sandbox
+from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.entities import Dispute
-from kernapay.sandbox.fields import Page
-from kernapay.sandbox.rest.call import Call, answer
-from kernapay.sandbox.rest.payments import transaction
+from kernapay.sandbox.json_http import json_response
+from kernapay.sandbox.rest.api_call import ApiCall
+from kernapay.sandbox.rest.payments import transaction_view
 from kernapay.sandbox.views import View, collection, dispute_view, payment_view
 
 EXPANDABLE = ("payment", "transaction", "transaction.settlement")
@@ -16,44 +16,44 @@ class DisputeController(Controller):
     path = "/v1/disputes"
 
     @get("/")
-    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
-        query = call.query()
-        page = Page.of(query)
-        wanted = query.expand(*EXPANDABLE)
-        query.done()
-        disputes = call.sandbox.disputes.find(call.owner, page)
-        return answer(collection(expanded(call.sandbox, dispute, wanted) for dispute in disputes))
+    async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        page, expand = api_call.page_and_expand(*EXPANDABLE)
+        disputes = api_call.sandbox.disputes.find(api_call.owner, page)
+        return json_response(
+            collection(expanded_view(api_call.sandbox, dispute, expand) for dispute in disputes)
+        )
 
     @get("/{dispute_id:str}")
     async def fetch(
-        self, dispute_id: FromPath[str], call: NamedDependency[Call]
+        self, dispute_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        wanted = call.expand(*EXPANDABLE)
-        return answer(
-            expanded(call.sandbox, call.sandbox.disputes.get(call.owner, dispute_id), wanted)
-        )
+        expand = api_call.expand(*EXPANDABLE)
+        dispute = api_call.sandbox.disputes.get(api_call.owner, dispute_id)
+        return json_response(expanded_view(api_call.sandbox, dispute, expand))
 
     @post("/{dispute_id:str}/accept", status_code=200)
     async def accept(
-        self, dispute_id: FromPath[str], call: NamedDependency[Call]
+        self, dispute_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        dispute = call.sandbox.disputes.get(call.owner, dispute_id)
-        call.body().done()
-        return answer(dispute_view(call.sandbox.disputes.accept(dispute)))
+        dispute = api_call.sandbox.disputes.get(api_call.owner, dispute_id)
+        api_call.body().reject_unread()
+        return json_response(dispute_view(api_call.sandbox.disputes.accept(dispute)))
 
     @patch("/{dispute_id:str}/contest")
     async def contest(
-        self, dispute_id: FromPath[str], call: NamedDependency[Call]
+        self, dispute_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        dispute = call.sandbox.disputes.get(call.owner, dispute_id)
-        return answer(dispute_view(call.sandbox.disputes.contest(dispute, call.body())))
+        dispute = api_call.sandbox.disputes.get(api_call.owner, dispute_id)
+        return json_response(
+            dispute_view(api_call.sandbox.disputes.contest(dispute, api_call.body()))
+        )
 
 
-def expanded(sandbox: Sandbox, dispute: Dispute, wanted: frozenset[str]) -> View:
+def expanded_view(sandbox: Sandbox, dispute: Dispute, expand: frozenset[str]) -> View:
     view = dispute_view(dispute)
     payment = sandbox.payments.get(dispute.owner, dispute.payment_id)
-    if "payment" in wanted:
+    if "payment" in expand:
         view["payment"] = payment_view(payment)
-    if wanted & {"transaction", "transaction.settlement"}:
-        view["transaction"] = transaction(sandbox, payment, "transaction.settlement" in wanted)
+    if expand & {"transaction", "transaction.settlement"}:
+        view["transaction"] = transaction_view(sandbox, payment, expand)
     return view

@@ -2,10 +2,11 @@ from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from kernapay.sandbox.assembly import Sandbox
+from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.entities import Order
 from kernapay.sandbox.fields import Page
-from kernapay.sandbox.rest.call import Call, answer
+from kernapay.sandbox.json_http import json_response
+from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.views import View, collection, order_view, payment_view
 
 EXPANDABLE = ("payments", "payments.card", "transfers", "virtual_account")
@@ -15,52 +16,55 @@ class OrderController(Controller):
     path = "/v1/orders"
 
     @post("/", status_code=200)
-    async def create(self, call: NamedDependency[Call]) -> Response[bytes]:
-        order = call.sandbox.orders.create(call.owner, call.body())
-        return answer(order_view(order))
+    async def create(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        order = api_call.sandbox.orders.create(api_call.owner, api_call.body())
+        return json_response(order_view(order))
 
     @get("/")
-    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
-        query = call.query()
-        page = Page.of(query)
-        wanted = query.expand(*EXPANDABLE)
-        orders = call.sandbox.orders.find(call.owner, query, page)
-        return answer(collection(expanded(call.sandbox, order, wanted) for order in orders))
+    async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        query = api_call.query()
+        page = Page.from_query(query)
+        expand = query.expand(*EXPANDABLE)
+        orders = api_call.sandbox.orders.search(api_call.owner, query, page)
+        return json_response(
+            collection(expanded_view(api_call.sandbox, order, expand) for order in orders)
+        )
 
     @get("/{order_id:str}")
-    async def fetch(self, order_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
-        wanted = call.expand(*EXPANDABLE)
-        return answer(
-            expanded(call.sandbox, call.sandbox.orders.fetch(call.owner, order_id), wanted)
-        )
+    async def fetch(
+        self, order_id: FromPath[str], api_call: NamedDependency[ApiCall]
+    ) -> Response[bytes]:
+        expand = api_call.expand(*EXPANDABLE)
+        order = api_call.sandbox.orders.fetch(api_call.owner, order_id)
+        return json_response(expanded_view(api_call.sandbox, order, expand))
 
     @patch("/{order_id:str}")
-    async def edit(self, order_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
-        order = call.sandbox.orders.get(call.owner, order_id)
-        return answer(order_view(call.sandbox.orders.edit(order, call.body())))
+    async def edit(
+        self, order_id: FromPath[str], api_call: NamedDependency[ApiCall]
+    ) -> Response[bytes]:
+        order = api_call.sandbox.orders.get(api_call.owner, order_id)
+        return json_response(order_view(api_call.sandbox.orders.edit(order, api_call.body())))
 
     @get("/{order_id:str}/payments")
-    async def payments(
-        self, order_id: FromPath[str], call: NamedDependency[Call]
+    async def list_payments(
+        self, order_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        wanted = call.expand("card")
-        order = call.sandbox.orders.get(call.owner, order_id)
-        payments = call.sandbox.books.payments.by("order_id", order.id)
-        return answer(
-            collection(payment_view(p, with_card="card" in wanted) for p in reversed(payments))
-        )
+        expand = api_call.expand("card")
+        order = api_call.sandbox.orders.get(api_call.owner, order_id)
+        return json_response(payments_view(api_call.sandbox, order, with_card="card" in expand))
 
 
-def expanded(sandbox: Sandbox, order: Order, wanted: frozenset[str]) -> View:
+def payments_view(sandbox: Sandbox, order: Order, *, with_card: bool) -> View:
+    payments = sandbox.store.payments.find_by("order_id", order.id)
+    return collection(payment_view(p, with_card=with_card) for p in reversed(payments))
+
+
+def expanded_view(sandbox: Sandbox, order: Order, expand: frozenset[str]) -> View:
     view = order_view(order)
-    if wanted & {"payments", "payments.card"}:
-        payments = sandbox.books.payments.by("order_id", order.id)
-        with_card = "payments.card" in wanted
-        view["payments"] = collection(
-            payment_view(payment, with_card=with_card) for payment in reversed(payments)
-        )
-    if "transfers" in wanted:
+    if expand & {"payments", "payments.card"}:
+        view["payments"] = payments_view(sandbox, order, with_card="payments.card" in expand)
+    if "transfers" in expand:
         view["transfers"] = collection(())
-    if "virtual_account" in wanted:
+    if "virtual_account" in expand:
         view["virtual_account"] = None
     return view

@@ -2,11 +2,11 @@ from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from kernapay.sandbox.assembly import Sandbox
+from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.entities import Payment
 from kernapay.sandbox.errors import not_applicable, unknown_id
-from kernapay.sandbox.fields import Page
-from kernapay.sandbox.rest.call import Call, answer
+from kernapay.sandbox.json_http import json_response
+from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.views import (
     View,
     card_view,
@@ -23,84 +23,92 @@ class PaymentController(Controller):
     path = "/v1/payments"
 
     @get("/")
-    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
-        query = call.query()
-        page = Page.of(query)
-        wanted = query.expand(*EXPANDABLE)
-        query.done()
-        payments = call.sandbox.payments.find(call.owner, page)
-        return answer(collection(expanded(call.sandbox, payment, wanted) for payment in payments))
+    async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        page, expand = api_call.page_and_expand(*EXPANDABLE)
+        payments = api_call.sandbox.payments.find(api_call.owner, page)
+        return json_response(
+            collection(expanded_view(api_call.sandbox, payment, expand) for payment in payments)
+        )
 
     @get("/{payment_id:str}")
     async def fetch(
-        self, payment_id: FromPath[str], call: NamedDependency[Call]
+        self, payment_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        wanted = call.expand(*EXPANDABLE)
-        return answer(
-            expanded(call.sandbox, call.sandbox.payments.get(call.owner, payment_id), wanted)
-        )
+        expand = api_call.expand(*EXPANDABLE)
+        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
+        return json_response(expanded_view(api_call.sandbox, payment, expand))
 
     @patch("/{payment_id:str}")
-    async def edit(self, payment_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
-        payment = call.sandbox.payments.get(call.owner, payment_id)
-        return answer(payment_view(call.sandbox.payments.edit(payment, call.body())))
+    async def edit(
+        self, payment_id: FromPath[str], api_call: NamedDependency[ApiCall]
+    ) -> Response[bytes]:
+        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
+        return json_response(payment_view(api_call.sandbox.payments.edit(payment, api_call.body())))
 
     @post("/{payment_id:str}/capture", status_code=200)
     async def capture(
-        self, payment_id: FromPath[str], call: NamedDependency[Call]
+        self, payment_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        payment = call.sandbox.payments.get(call.owner, payment_id)
-        return answer(payment_view(call.sandbox.payments.capture(payment, call.body())))
+        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
+        return json_response(
+            payment_view(api_call.sandbox.payments.capture(payment, api_call.body()))
+        )
 
     @get("/{payment_id:str}/card")
-    async def card(self, payment_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
-        payment = call.sandbox.payments.get(call.owner, payment_id)
+    async def fetch_card(
+        self, payment_id: FromPath[str], api_call: NamedDependency[ApiCall]
+    ) -> Response[bytes]:
+        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
         if payment.card is None:
             raise not_applicable("Payment was not done using card")
-        return answer(card_view(payment.card))
+        return json_response(card_view(payment.card))
 
     @post("/{payment_id:str}/refund", status_code=200)
     async def refund(
-        self, payment_id: FromPath[str], call: NamedDependency[Call]
+        self, payment_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        payment = call.sandbox.payments.get(call.owner, payment_id)
-        key = call.refund_key
-        return answer(refund_view(call.sandbox.refunds.create(payment, call.body(), key)))
+        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
+        refund = api_call.sandbox.refunds.create(payment, api_call.body(), api_call.idempotency_key)
+        return json_response(refund_view(refund))
 
     @get("/{payment_id:str}/refunds")
-    async def refunds(
-        self, payment_id: FromPath[str], call: NamedDependency[Call]
+    async def list_refunds(
+        self, payment_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        page = call.page()
-        payment = call.sandbox.payments.get(call.owner, payment_id)
-        return answer(collection(map(refund_view, call.sandbox.refunds.of_payment(payment, page))))
+        page = api_call.page()
+        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
+        refunds = api_call.sandbox.refunds.find_by_payment(payment, page)
+        return json_response(collection(map(refund_view, refunds)))
 
     @get("/{payment_id:str}/refunds/{refund_id:str}")
-    async def one_refund(
-        self, payment_id: FromPath[str], refund_id: FromPath[str], call: NamedDependency[Call]
+    async def fetch_refund(
+        self,
+        payment_id: FromPath[str],
+        refund_id: FromPath[str],
+        api_call: NamedDependency[ApiCall],
     ) -> Response[bytes]:
-        payment = call.sandbox.payments.get(call.owner, payment_id)
-        refund = call.sandbox.refunds.get(call.owner, refund_id)
+        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
+        refund = api_call.sandbox.refunds.get(api_call.owner, refund_id)
         if refund.payment_id != payment.id:
             raise unknown_id()
-        return answer(refund_view(refund))
+        return json_response(refund_view(refund))
 
 
-def expanded(sandbox: Sandbox, payment: Payment, wanted: frozenset[str]) -> View:
-    view = payment_view(payment, with_card="card" in wanted)
-    if "refunds" in wanted:
-        refunds = sandbox.books.refunds.by("payment_id", payment.id)
+def expanded_view(sandbox: Sandbox, payment: Payment, expand: frozenset[str]) -> View:
+    view = payment_view(payment, with_card="card" in expand)
+    if "refunds" in expand:
+        refunds = sandbox.store.refunds.find_by("payment_id", payment.id)
         view["refunds"] = collection(refund_view(refund) for refund in reversed(refunds))
-    if "offers" in wanted:
+    if "offers" in expand:
         view["offers"] = collection(())
-    for absent in wanted & {"emi", "token"}:
-        view[absent] = None
-    if wanted & {"transaction", "transaction.settlement"}:
-        view["transaction"] = transaction(sandbox, payment, "transaction.settlement" in wanted)
+    for name in expand & {"emi", "token"}:
+        view[name] = None
+    if expand & {"transaction", "transaction.settlement"}:
+        view["transaction"] = transaction_view(sandbox, payment, expand)
     return view
 
 
-def transaction(sandbox: Sandbox, payment: Payment, with_settlement: bool) -> View | None:
+def transaction_view(sandbox: Sandbox, payment: Payment, expand: frozenset[str]) -> View | None:
     if not payment.captured:
         return None
     view: View = {
@@ -118,7 +126,7 @@ def transaction(sandbox: Sandbox, payment: Payment, with_settlement: bool) -> Vi
         "settlement_id": payment.settlement_id,
         "created_at": payment.created_at,
     }
-    if with_settlement:
-        found = sandbox.books.settlements.get(payment.settlement_id or "")
-        view["settlement"] = settlement_view(found) if found else None
+    if "transaction.settlement" in expand:
+        settlement = sandbox.store.settlements.get(payment.settlement_id or "")
+        view["settlement"] = settlement_view(settlement) if settlement else None
     return view

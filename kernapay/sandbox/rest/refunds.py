@@ -2,7 +2,8 @@ from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from kernapay.sandbox.rest.call import Call, answer
+from kernapay.sandbox.json_http import json_response
+from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.views import collection, refund_view
 
 
@@ -10,22 +11,28 @@ class RefundController(Controller):
     path = "/v1/refunds"
 
     @post("/", status_code=200)
-    async def create(self, call: NamedDependency[Call]) -> Response[bytes]:
-        fields = call.body()
-        payment = call.sandbox.payments.get(call.owner, fields.need_text("payment_id"))
-        key = call.refund_key
-        return answer(refund_view(call.sandbox.refunds.create(payment, fields, key)))
+    async def create(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        fields = api_call.body()
+        payment_id = fields.require_text("payment_id")
+        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
+        refund = api_call.sandbox.refunds.create(payment, fields, api_call.idempotency_key)
+        return json_response(refund_view(refund))
 
     @get("/")
-    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
-        page = call.page()
-        return answer(collection(map(refund_view, call.sandbox.refunds.find(call.owner, page))))
+    async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        page = api_call.page()
+        refunds = api_call.sandbox.refunds.find(api_call.owner, page)
+        return json_response(collection(map(refund_view, refunds)))
 
     @get("/{refund_id:str}")
-    async def fetch(self, refund_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
-        return answer(refund_view(call.sandbox.refunds.get(call.owner, refund_id)))
+    async def fetch(
+        self, refund_id: FromPath[str], api_call: NamedDependency[ApiCall]
+    ) -> Response[bytes]:
+        return json_response(refund_view(api_call.sandbox.refunds.get(api_call.owner, refund_id)))
 
     @patch("/{refund_id:str}")
-    async def edit(self, refund_id: FromPath[str], call: NamedDependency[Call]) -> Response[bytes]:
-        refund = call.sandbox.refunds.get(call.owner, refund_id)
-        return answer(refund_view(call.sandbox.refunds.edit(refund, call.body())))
+    async def edit(
+        self, refund_id: FromPath[str], api_call: NamedDependency[ApiCall]
+    ) -> Response[bytes]:
+        refund = api_call.sandbox.refunds.get(api_call.owner, refund_id)
+        return json_response(refund_view(api_call.sandbox.refunds.edit(refund, api_call.body())))

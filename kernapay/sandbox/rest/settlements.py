@@ -2,7 +2,8 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from kernapay.sandbox.rest.call import Call, answer
+from kernapay.sandbox.json_http import json_response
+from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.views import collection, settlement_view
 
 
@@ -10,18 +11,20 @@ class SettlementController(Controller):
     path = "/v1/settlements"
 
     @get("/")
-    async def list(self, call: NamedDependency[Call]) -> Response[bytes]:
-        page = call.page()
-        return answer(
-            collection(map(settlement_view, call.sandbox.settlements.find(call.owner, page)))
-        )
+    async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        page = api_call.page()
+        settlements = api_call.sandbox.settlements.find(api_call.owner, page)
+        return json_response(collection(map(settlement_view, settlements)))
 
     @get("/recon/combined")
-    async def recon(self, call: NamedDependency[Call]) -> Response[bytes]:
-        return answer(collection(call.sandbox.settlements.recon(call.owner, call.query())))
+    async def fetch_recon(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        rows = api_call.sandbox.settlements.recon(api_call.owner, api_call.query())
+        return json_response(collection(rows))
 
     @get("/{settlement_id:str}")
     async def fetch(
-        self, settlement_id: FromPath[str], call: NamedDependency[Call]
+        self, settlement_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        return answer(settlement_view(call.sandbox.settlements.get(call.owner, settlement_id)))
+        return json_response(
+            settlement_view(api_call.sandbox.settlements.get(api_call.owner, settlement_id))
+        )

@@ -1,19 +1,19 @@
-/* Razorpay Checkout, as the KernaPay sandbox plays it. */
+/* The KernaPay sandbox's stand-in for Razorpay Checkout. */
 (() => {
   "use strict";
   const SANDBOX = "__SANDBOX__";
   const script = document.currentScript;
 
-  /* `{"prefill.name": "A"}` and `{prefill: {name: "A"}}` mean the same. */
-  function unfold(flat) {
+  /* Razorpay: `{"prefill.name": "A"}` means the same as `{prefill: {name: "A"}}`. */
+  function nestOptions(flat) {
     const options = {};
     for (const [path, value] of Object.entries(flat)) {
       const names = path.split(".");
       const last = names.pop();
-      let place = options;
-      for (const name of names) place = place[name] = Object(place[name]);
-      const nested = value && value.constructor === Object;
-      place[last] = nested ? Object.assign({}, place[last], value) : value;
+      let target = options;
+      for (const name of names) target = target[name] = Object(target[name]);
+      const isObject = value && value.constructor === Object;
+      target[last] = isObject ? Object.assign({}, target[last], value) : value;
     }
     return options;
   }
@@ -45,7 +45,7 @@
   class Razorpay {
     constructor(options) {
       if (!options || typeof options !== "object") throw new Error("Razorpay needs options.");
-      this.options = unfold(options);
+      this.options = nestOptions(options);
       if (!this.options.key) throw new Error("No key passed");
       this.listeners = {};
       this.frame = null;
@@ -61,16 +61,16 @@
     }
 
     once(event, listener) {
-      const again = (detail) => {
-        this.off(event, again);
+      const wrapper = (detail) => {
+        this.off(event, wrapper);
         listener(detail);
       };
-      return this.on(event, again);
+      return this.on(event, wrapper);
     }
 
     off(event, listener) {
-      const kept = (this.listeners[event] || []).filter((one) => listener && one !== listener);
-      this.listeners[event] = kept;
+      const others = (this.listeners[event] || []).filter((other) => listener && other !== listener);
+      this.listeners[event] = others;
       return this;
     }
 
@@ -80,7 +80,7 @@
 
     open() {
       if (this.frame) return this;
-      this.before = { focus: document.activeElement, overflow: document.body.style.overflow };
+      this.previous = { focus: document.activeElement, overflow: document.body.style.overflow };
       const frame = document.createElement("iframe");
       frame.className = "razorpay-checkout-frame";
       frame.title = "Payment";
@@ -90,12 +90,12 @@
         position: "fixed", inset: "0", width: "100%", height: "100%", border: "0",
         zIndex: "2147483647", background: "transparent", colorScheme: "normal",
       });
-      this.hear = (message) => {
+      this.onMessage = (message) => {
         if (message.source === frame.contentWindow && message.origin === SANDBOX) {
           this.receive(message.data);
         }
       };
-      window.addEventListener("message", this.hear);
+      window.addEventListener("message", this.onMessage);
       document.body.style.overflow = "hidden";
       document.body.append(frame);
       this.frame = frame;
@@ -107,11 +107,11 @@
     close() {
       if (!this.frame) return;
       clearTimeout(this.timer);
-      window.removeEventListener("message", this.hear);
+      window.removeEventListener("message", this.onMessage);
       this.frame.remove();
       this.frame = null;
-      document.body.style.overflow = this.before.overflow;
-      this.before.focus?.focus?.();
+      document.body.style.overflow = this.previous.overflow;
+      this.previous.focus?.focus?.();
     }
 
     dismiss(reason) {
@@ -121,7 +121,7 @@
 
     receive(message) {
       if (message.type === "ready") {
-        /* Functions cannot travel; the window needs none of them. */
+        /* A message cannot carry functions. The window needs none of them. */
         const options = JSON.parse(JSON.stringify(this.options));
         this.frame.contentWindow.postMessage({ type: "open", options }, SANDBOX);
         this.frame.focus();
@@ -154,7 +154,7 @@
 
   window.Razorpay = Razorpay;
 
-  /* The older way: a script tag with data-key inside a form becomes a button that pays. */
+  /* Razorpay's automatic checkout: in a form, a script tag with data-key becomes a button. */
   const form = script?.closest?.("form");
   if (form && script.dataset.key) {
     const flat = {};
@@ -166,9 +166,9 @@
     button.value = flat["buttontext"] || "Pay Now";
     button.className = "razorpay-payment-button";
     form.append(button);
-    let paid = false;
+    let isPaid = false;
     form.addEventListener("submit", (event) => {
-      if (paid) return;
+      if (isPaid) return;
       event.preventDefault();
       const handler = (response) => {
         for (const [name, value] of Object.entries(response)) {
@@ -176,7 +176,7 @@
           Object.assign(input, { type: "hidden", name, value });
           form.append(input);
         }
-        paid = true;
+        isPaid = true;
         form.submit();
       };
       Razorpay.open({ ...flat, handler });

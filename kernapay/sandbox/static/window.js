@@ -1,45 +1,45 @@
 import { fillCards, fillList } from "./instruments.js";
 
-const stage = document.getElementById("stage");
+const content = document.getElementById("content");
 let page = { origin: "*", options: null };
 let session = null;
-let entered = {};
-let paying = null;
+let details = {};
+let attempt = null;
 let method = "card";
 
-function tell(message) {
+function postToPage(message) {
   parent.postMessage(message, page.origin);
 }
 
 function show(name) {
   const pane = document.getElementById(name).content.cloneNode(true);
-  stage.replaceChildren(pane);
-  stage.scrollTop = 0;
+  content.replaceChildren(pane);
+  content.scrollTop = 0;
   focusFirst();
-  return stage;
+  return content;
 }
 
-/* Typing can start at once: at the first empty field, or at what comes next. */
+/* Focuses the first empty field, or else the main button, so that the keyboard is enough. */
 function focusFirst() {
-  const inputs = [...stage.querySelectorAll("input:not([readonly])")];
-  const empty = inputs.find((one) => !one.value && one.offsetParent !== null);
-  (empty || stage.querySelector(".primary") || document.getElementById("dialog")).focus();
+  const inputs = [...content.querySelectorAll("input:not([readonly])")];
+  const empty = inputs.find((input) => !input.value && input.offsetParent !== null);
+  (empty || content.querySelector(".primary") || document.getElementById("dialog")).focus();
 }
 
-function act(handlers) {
-  for (const button of stage.querySelectorAll("[data-act]")) {
+function onClick(handlers) {
+  for (const button of content.querySelectorAll("[data-act]")) {
     button.addEventListener("click", handlers[button.dataset.act]);
   }
 }
 
 async function call(path, body) {
-  const answer = await fetch(path, body && { method: "POST", body: JSON.stringify(body) });
-  const data = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(data.error.description), { error: data.error });
+  const response = await fetch(path, body && { method: "POST", body: JSON.stringify(body) });
+  const data = await response.json();
+  if (!response.ok) throw Object.assign(new Error(data.error.description), { error: data.error });
   return data;
 }
 
-/* ---- what to pay ---- */
+/* ---- order ---- */
 
 async function open(options) {
   page.options = options;
@@ -62,116 +62,117 @@ async function open(options) {
     image.src = options.image;
   }
   const prefill = options.prefill || {};
-  entered = { contact: prefill.contact || "", email: prefill.email || "", name: prefill.name || "" };
+  details = { contact: prefill.contact || "", email: prefill.email || "", name: prefill.name || "" };
   try {
     session = await call(`/checkout/session?${query}`);
-  } catch (problem) {
-    showFailure(problem.error || { description: problem.message }, false);
+  } catch (error) {
+    showFailure(error.error || { description: error.message }, false);
     return;
   }
   document.getElementById("amount").textContent = session.display;
   document.getElementById("order").textContent = session.order_id || "none";
-  method = offered().includes(prefill.method) ? prefill.method : offered()[0];
-  choose();
+  method = availableMethods().includes(prefill.method) ? prefill.method : availableMethods()[0];
+  chooseMethod();
 }
 
-function offered() {
-  const hidden = (page.options.config?.display?.hide || []).map((one) => one.method);
-  const off = (one) => [false, 0, "0"].includes(page.options.method?.[one]);
-  return session.methods.filter((one) => !hidden.includes(one) && !off(one));
+function availableMethods() {
+  const hidden = (page.options.config?.display?.hide || []).map((entry) => entry.method);
+  const isOff = (name) => [false, 0, "0"].includes(page.options.method?.[name]);
+  return session.methods.filter((name) => !hidden.includes(name) && !isOff(name));
 }
 
-/* ---- how to pay ---- */
+/* ---- method ---- */
 
-function choose() {
-  paying = null;
+function chooseMethod() {
+  attempt = null;
   show("choose");
   for (const name of ["contact", "email"]) {
-    const label = stage.querySelector(`[data-field=${name}]`);
+    const label = content.querySelector(`[data-field=${name}]`);
     const input = label.querySelector("input");
-    input.value = entered[name];
-    input.readOnly = Boolean(page.options.readonly?.[name] && entered[name]);
-    label.hidden = Boolean(page.options.hidden?.[name] && entered[name]);
+    input.value = details[name];
+    input.readOnly = Boolean(page.options.readonly?.[name] && details[name]);
+    label.hidden = Boolean(page.options.hidden?.[name] && details[name]);
   }
   for (const tab of tabs()) {
-    tab.hidden = !offered().includes(tab.dataset.method);
-    tab.addEventListener("click", () => pick(tab.dataset.method));
+    tab.hidden = !availableMethods().includes(tab.dataset.method);
+    tab.addEventListener("click", () => selectMethod(tab.dataset.method));
     tab.addEventListener("keydown", (event) => {
       const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
       if (!steps[event.key]) return;
       event.preventDefault();
-      const shown = tabs().filter((one) => !one.hidden);
-      const next = shown[(shown.indexOf(tab) + steps[event.key] + shown.length) % shown.length];
-      pick(next.dataset.method);
+      const visible = tabs().filter((other) => !other.hidden);
+      const index = visible.indexOf(tab) + steps[event.key] + visible.length;
+      const next = visible[index % visible.length];
+      selectMethod(next.dataset.method);
       next.focus();
     });
   }
-  stage.querySelector(".primary").textContent = `Pay ${session.display}`;
-  stage.querySelector("form").addEventListener("submit", (event) => {
+  content.querySelector(".primary").textContent = `Pay ${session.display}`;
+  content.querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
     pay();
   });
-  pick(method);
+  selectMethod(method);
   focusFirst();
 }
 
 function tabs() {
-  return [...stage.querySelectorAll("[role=tab]")];
+  return [...content.querySelectorAll("[role=tab]")];
 }
 
-function pick(name) {
+function selectMethod(name) {
   method = name;
   for (const tab of tabs()) {
-    const chosen = tab.dataset.method === name;
-    tab.setAttribute("aria-selected", chosen);
-    tab.tabIndex = chosen ? 0 : -1;
+    const isSelected = tab.dataset.method === name;
+    tab.setAttribute("aria-selected", isSelected);
+    tab.tabIndex = isSelected ? 0 : -1;
   }
   const panel = document.getElementById("method");
-  const many = name === "netbanking" || name === "wallet";
-  panel.replaceChildren(document.getElementById(many ? "list" : name).content.cloneNode(true));
+  const isList = name === "netbanking" || name === "wallet";
+  panel.replaceChildren(document.getElementById(isList ? "list" : name).content.cloneNode(true));
   panel.setAttribute("aria-label", name);
-  say("");
-  if (many) fillList(panel.firstElementChild, name === "wallet" ? session.wallets : session.banks);
-  if (name === "card") fillCards(panel, entered.name, () => stage.querySelector(".primary").focus());
+  showProblem("");
+  if (isList) fillList(panel.firstElementChild, name === "wallet" ? session.wallets : session.banks);
+  if (name === "card") fillCards(panel, details.name, () => content.querySelector(".primary").focus());
   for (const sample of panel.querySelectorAll("[data-vpa]")) {
     sample.addEventListener("click", () => (panel.querySelector("[name=vpa]").value = sample.dataset.vpa));
   }
 }
 
-function say(text) {
-  const problem = stage.querySelector(".problem");
+function showProblem(text) {
+  const problem = content.querySelector(".problem");
   if (problem) problem.textContent = text;
 }
 
-/* ---- paying ---- */
+/* ---- payment ---- */
 
-function read() {
-  const value = (name) => stage.querySelector(`[name=${name}]`)?.value.trim() || null;
-  entered = { ...entered, contact: value("contact") || "", email: value("email") || "" };
-  const wanted = { method, contact: value("contact"), email: value("email") };
+function readForm() {
+  const value = (name) => content.querySelector(`[name=${name}]`)?.value.trim() || null;
+  details = { ...details, contact: value("contact") || "", email: value("email") || "" };
+  const form = { method, contact: value("contact"), email: value("email") };
   if (method === "card") {
     const [month, year] = (value("expiry") || "").split("/").map((part) => Number(part));
     const ends = new Date(2000 + year, month, 1);
-    if (!value("number")) return say("Enter the card number.");
-    if (!(month >= 1 && month <= 12 && ends > new Date())) return say("Enter an expiry date that is still to come.");
-    if (!/^\d{3,4}$/.test(value("cvv") || "")) return say("Enter the CVV, three or four digits.");
-    return { ...wanted, card_number: value("number"), card_name: value("name") };
+    if (!value("number")) return showProblem("Enter the card number.");
+    if (!(month >= 1 && month <= 12 && ends > new Date())) return showProblem("Enter an expiry date in the future.");
+    if (!/^\d{3,4}$/.test(value("cvv") || "")) return showProblem("Enter the CVV, three or four digits.");
+    return { ...form, card_number: value("number"), card_name: value("name") };
   }
   if (method === "upi") {
-    if (!value("vpa")) return say("Enter a UPI address.");
-    return { ...wanted, vpa: value("vpa") };
+    if (!value("vpa")) return showProblem("Enter a UPI address, like success@razorpay.");
+    return { ...form, vpa: value("vpa") };
   }
-  const chosen = stage.querySelector("[aria-checked=true]").value;
-  return { ...wanted, [method === "wallet" ? "wallet" : "bank"]: chosen };
+  const code = content.querySelector("[aria-checked=true]").value;
+  return { ...form, [method === "wallet" ? "wallet" : "bank"]: code };
 }
 
 async function pay() {
-  const wanted = read();
-  if (!wanted) return;
+  const form = readForm();
+  if (!form) return;
   const { options } = page;
   try {
-    paying = await call("/checkout/payments", {
-      ...wanted,
+    attempt = await call("/checkout/payments", {
+      ...form,
       key_id: options.key,
       order_id: session.order_id,
       amount: session.amount,
@@ -179,68 +180,69 @@ async function pay() {
       description: options.description == null ? null : String(options.description),
       notes: options.notes || {},
     });
-  } catch (problem) {
-    return say(problem.message);
+  } catch (error) {
+    return showProblem(error.message);
   }
-  if (paying.next === "otp") return askOtp();
-  if (paying.next === "bank") return askBank(wanted);
+  if (attempt.next === "otp") return askOtp();
+  if (attempt.next === "bank") return askBank(form);
   show("wait");
   finish({});
 }
 
 function askOtp() {
   show("otp");
-  act({ back: choose, decline: () => finish({ decline: true }) });
-  stage.querySelector("form").addEventListener("submit", (event) => {
+  onClick({ back: chooseMethod, decline: () => finish({ decline: true }) });
+  content.querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    const otp = stage.querySelector("[name=otp]").value.trim();
-    if (!/^\d+$/.test(otp)) return say("The code is digits only.");
+    const otp = content.querySelector("[name=otp]").value.trim();
+    if (!/^\d+$/.test(otp)) return showProblem("Enter digits only.");
     finish({ otp });
   });
 }
 
-function askBank(wanted) {
+function askBank(form) {
   show("bank");
-  stage.querySelector("h2").textContent =
-    session.banks[wanted.bank] || session.wallets[wanted.wallet] || wanted.vpa;
-  act({ back: choose, approve: () => finish({}), decline: () => finish({ decline: true }) });
+  content.querySelector("h2").textContent =
+    session.banks[form.bank] || session.wallets[form.wallet] || form.vpa;
+  onClick({ back: chooseMethod, approve: () => finish({}), decline: () => finish({ decline: true }) });
 }
 
-async function finish(how) {
-  const { payment_id } = paying;
+async function finish(confirmation) {
+  const { payment_id } = attempt;
   show("wait");
-  let ended;
+  let result;
   try {
-    ended = await call(`/checkout/payments/${payment_id}/finish`, { key_id: page.options.key, ...how });
-  } catch (problem) {
-    return showFailure(problem.error || { description: problem.message }, true);
+    result = await call(`/checkout/payments/${payment_id}/finish`, { key_id: page.options.key, ...confirmation });
+  } catch (error) {
+    return showFailure(error.error || { description: error.message }, true);
   }
-  if (ended.error) {
-    showFailure(ended.error, true);
-    return tell({ type: "failure", error: ended.error });
+  if (result.error) {
+    showFailure(result.error, true);
+    return postToPage({ type: "failure", error: result.error });
   }
   show("done").querySelector(".id").textContent = payment_id;
-  setTimeout(() => tell({ type: "success", response: ended }), 700);
+  setTimeout(() => postToPage({ type: "success", response: result }), 700);
 }
 
-function showFailure(error, again) {
+function showFailure(error, canRetry) {
   show("failed");
-  const why = error.description;
-  stage.querySelector(".why").textContent = why === "Payment failed" ? "The bank said no." : why;
-  stage.querySelector(".id").textContent = error.metadata?.payment_id || "";
-  stage.querySelector("[data-act=retry]").hidden = !again;
-  act({ retry: choose });
+  const reason = error.description;
+  content.querySelector(".why").textContent =
+    reason === "Payment failed" ? "The bank declined the payment." : reason;
+  content.querySelector(".id").textContent = error.metadata?.payment_id || "";
+  content.querySelector("[data-act=retry]").hidden = !canRetry;
+  onClick({ retry: chooseMethod });
 }
 
-/* ---- leaving ---- */
+/* ---- closing ---- */
 
 function leave(reason) {
-  if (!page.options?.modal?.confirm_close) return tell({ type: "dismiss", reason });
-  const before = [...stage.childNodes];
+  if (!page.options?.modal?.confirm_close) return postToPage({ type: "dismiss", reason });
+  const nodes = [...content.childNodes];
   show("confirm");
-  act({
-    stay: () => stage.replaceChildren(...before),
-    leave: () => tell({ type: "dismiss", reason }),
+  onClick({
+    stay: () => content.replaceChildren(...nodes),
+    leave: () => postToPage({ type: "dismiss", reason }),
   });
 }
 
@@ -252,7 +254,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && page.options?.modal?.escape !== false) leave();
   if (event.key !== "Tab") return;
   const stops = [...document.querySelectorAll("button, input, summary")].filter(
-    (one) => one.tabIndex >= 0 && one.offsetParent !== null,
+    (stop) => stop.tabIndex >= 0 && stop.offsetParent !== null,
   );
   const edge = event.shiftKey ? stops[0] : stops.at(-1);
   if (document.activeElement === edge) {
@@ -266,4 +268,4 @@ window.addEventListener("message", (message) => {
     open(message.data.options);
   }
 });
-tell({ type: "ready" });
+postToPage({ type: "ready" });

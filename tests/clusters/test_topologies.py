@@ -1,21 +1,23 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pymongo import MongoClient
 from redis import RedisCluster as ClusterClient
 from redis.exceptions import RedisError
 from redis.sentinel import Sentinel
 
 from kernapay.devstack.process import ServerError
+from tests.aliases import Store
 from tests.clusters.proxy import Mode
-from tests.clusters.servers import (
+from tests.clusters.topologies import (
     MASTER_NAME,
     MongoReplicaSet,
     RedisCluster,
     RedisSentinel,
     wait_for,
 )
+from tests.databases import open_store
 
 
 @pytest.fixture(scope="module")
@@ -24,42 +26,43 @@ def replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoRepli
         yield cluster
 
 
-def insert(client: MongoClient[dict[str, object]], name: str) -> None:
-    client.shop.things.insert_one({"name": name})
+def insert(database: Store, name: str) -> None:
+    database.things.insert_one({"name": name})
 
 
-def names(url: str) -> list[object]:
-    with MongoClient(url, readPreference="primary") as client:
-        return [thing["name"] for thing in client.shop.things.find().sort("_id")]
+def names(url: str) -> list[str]:
+    with open_store(url) as database:
+        return [thing["name"] for thing in database.things.find().sort("_id")]
 
 
 @pytest.fixture
 def url(replica_set: MongoReplicaSet) -> str:
-    with MongoClient(replica_set.url) as client:
-        client.drop_database("shop")
-    return replica_set.url
+    url = replica_set.database_url("shop")
+    with open_store(url) as database:
+        database.client.drop_database("shop")
+    return url
 
 
 def test_a_primary_that_steps_down_is_replaced_under_a_client(
     replica_set: MongoReplicaSet, url: str
 ) -> None:
-    with MongoClient(url, w="majority") as client:
-        insert(client, "before")
+    with open_store(url) as database:
+        insert(database, "before")
         old = replica_set.primary()
         assert replica_set.step_down() != old
-        insert(client, "after")
+        insert(database, "after")
     assert names(url) == ["before", "after"]
 
 
 def test_a_majority_write_survives_the_kill_of_the_primary(
     replica_set: MongoReplicaSet, url: str
 ) -> None:
-    with MongoClient(url, w="majority") as client:
-        insert(client, "before")
+    with open_store(url) as database:
+        insert(database, "before")
         old = replica_set.primary()
         replica_set.kill(old)
         assert replica_set.primary() != old
-        insert(client, "without the old one")
+        insert(database, "without the old one")
         replica_set.restart(old)
         replica_set.wait_complete()
     assert names(url) == ["before", "without the old one"]
@@ -72,8 +75,8 @@ def test_a_primary_that_is_cut_off_by_its_proxy_is_replaced(
     replica_set.proxies[old].set(Mode.CUT)
     try:
         new = replica_set.primary(other_than=old)
-        with MongoClient(url, w="majority") as client:
-            insert(client, "past the cut")
+        with open_store(url) as database:
+            insert(database, "past the cut")
     finally:
         replica_set.proxies[old].set(Mode.PASS)
     assert new != old
@@ -86,15 +89,17 @@ def test_sentinels_replace_a_master_that_is_killed(tmp_path: Path) -> None:
         hosts = cluster.url.removeprefix("redis+sentinel://").removesuffix(f"/{MASTER_NAME}")
         addresses = [tuple(host.split(":")) for host in hosts.split(",")]
         assert len(addresses) == 3
-        sentinel = Sentinel([(host, int(port)) for host, port in addresses], socket_timeout=1)
-        client = sentinel.master_for(MASTER_NAME, decode_responses=True)
-        client.set("before", "kept")
+        ports = [(host, int(port)) for host, port in addresses]
+        # Neither this class nor the client that it makes is annotated.
+        sentinel: Any = Sentinel(ports, socket_timeout=1)  # type: ignore[no-untyped-call]
+        client: Any = sentinel.master_for(MASTER_NAME, decode_responses=True)
+        client.set("before", "stored")
         client.execute_command("WAIT", 1, 5000)
 
         old = cluster.master()
         new = cluster.failover()
         assert new != old
-        wait_for("answer", lambda: client.get("before") == "kept")
+        wait_for("answer", lambda: client.get("before") == "stored")
         client.set("after", "written")
 
         cluster.restart(old)

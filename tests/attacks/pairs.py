@@ -1,4 +1,4 @@
-"""What an attacker is after: somebody else's things, by the ids that name them."""
+"""Two people of each role: the owner of some objects, and an attacker who may know their ids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -7,22 +7,17 @@ from typing import Any
 
 import httpx
 from bson import ObjectId
-from pymongo.database import Database
 
 from kernapay.security.principal import Role
-from tests.actors import PAYMENTS, USERS, Actor, People, send_event
+from tests.actors import ADMIN, PAYMENTS, USERS, Actor, People, send_event
+from tests.aliases import Store
 from tests.factories import payment_body, unique
 from tests.stack import Sandbox
 
-Store = Database[dict[str, Any]]
-ADMIN = "/v1/api/admin"
-INBOX = "/v1/api/webhooks/events"
-REPORTS = "/v1/api/reconciliation/reports"
-
 
 @dataclass(frozen=True)
-class Prize:
-    """The ids of one person's things."""
+class OwnedObjects:
+    """The ids of one person's objects."""
 
     user_id: str
     session_id: str
@@ -36,13 +31,15 @@ class Prize:
     key_id: str
     file_name: str
 
-    def nothing(self) -> "Prize":
-        """Ids that look the same, down to what can be read from them, and name nothing."""
-        return Prize(**{each.name: _other(getattr(self, each.name)) for each in fields(self)})
+    def nothing(self) -> "OwnedObjects":
+        """Return ids that look the same, down to what can be read from them, and name nothing."""
+        return OwnedObjects(
+            **{each.name: _other(getattr(self, each.name)) for each in fields(self)}
+        )
 
 
 def _other(name: str) -> str:
-    """Turn the random end of a name round; the extension of a file stays."""
+    """Reverse the random end of a name; the extension of a file stays."""
     stem, dot, extension = name.partition(".")
     half = stem[-8:]
     return (
@@ -55,14 +52,14 @@ def _other(name: str) -> str:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two people of one role; what belongs to the first is the prize of the second."""
+    """Two people of one role; the objects belong to the first."""
 
     owner: Actor
     attacker: Actor
-    prize: Prize
+    owned: OwnedObjects
 
 
-def set_up(role: Role, people: People, store: Store, sandbox: Sandbox, api: httpx.Client) -> Pair:
+def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
     owner, attacker = people.new(role), people.new(role)
     # Who cannot buy is paid, or only looks on.
     payer = owner if role in (Role.USER, Role.ADMIN) else people.new("USER")
@@ -74,7 +71,7 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox, api: http
         each["_id"] for each in owner.call("GET", f"{USERS}/sessions").json() if not each["current"]
     ]
     event_id = unique("evt_")
-    send_event(api, f"nothing.of.{event_id}", event_id=event_id)
+    send_event(people.client, f"nothing.of.{event_id}", event_id=event_id)
     receipt = payer.call("POST", f"{PAYMENTS}/{payment['referenceId']}/receipt").json()
     keeper = owner if role is Role.ADMIN else people.new("ADMIN")
     made = keeper.call("POST", f"{ADMIN}/api-keys", json={"name": "Till", "role": "USER"})
@@ -89,7 +86,7 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox, api: http
     times = {"createdAt": at, "updatedAt": at}
     store.reconciliation_reports.insert_one({**report, **times})
     store.reconciliation_findings.insert_one({**finding, **times})
-    prize = Prize(
+    owned = OwnedObjects(
         user_id=owner.id,
         session_id=device,
         reference_id=payment["referenceId"],
@@ -102,23 +99,26 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox, api: http
         key_id=made.json()["details"]["_id"],
         file_name=httpx.URL(receipt["url"]).path.rpartition("/")[2],
     )
-    return Pair(owner, attacker, prize)
+    return Pair(owner, attacker, owned)
 
 
-def rows_of(prize: Prize, store: Store) -> Mapping[str, Any]:
-    """Everything stored about the prize."""
-    user = ObjectId(prize.user_id)
+def rows_of(owned: OwnedObjects, store: Store) -> Mapping[str, Any]:
+    """Return everything that is stored of these objects."""
+    user = ObjectId(owned.user_id)
     return {
         "user": store.users.find_one(user),
         "sessions": list(store.sessions.find({"userId": user}).sort("_id")),
-        "payment": store.payments.find_one({"referenceId": prize.reference_id}),
-        "event": store.webhook_events.find_one({"eventId": prize.event_id}),
-        "finding": store.reconciliation_findings.find_one(ObjectId(prize.finding_id)),
-        "key": store.api_keys.find_one(ObjectId(prize.key_id)),
+        "payment": store.payments.find_one({"referenceId": owned.reference_id}),
+        "event": store.webhook_events.find_one({"eventId": owned.event_id}),
+        "finding": store.reconciliation_findings.find_one(ObjectId(owned.finding_id)),
+        "key": store.api_keys.find_one(ObjectId(owned.key_id)),
     }
 
 
 def fingerprints(store: Store) -> dict[str, str]:
-    """A digest of each collection that a request could change; outgoing messages go on in the background."""
+    """Return a digest of each collection that a request could change.
+
+    Outgoing messages and pending evictions change in the background.
+    """
     names = set(store.list_collection_names()) - {"messages", "cache_drops"}
-    return store.command("dbHash", collections=sorted(names))["collections"]
+    return dict(store.command("dbHash", collections=sorted(names))["collections"])

@@ -1,4 +1,4 @@
-"""Who is calling: HTTP Basic with a key pair."""
+"""HTTP Basic authentication with a key pair."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from kernapay.sandbox.errors import not_applicable
 
 
 def authenticate(config: SandboxConfig, header: str) -> str:
-    """Return the key id; raise RazorpayError unless the header names a known key pair."""
+    """Return the key id. Raise RazorpayError unless the header has a configured key pair."""
     scheme, _, credentials = header.partition(" ")
     try:
         decoded = base64.b64decode(credentials, validate=True).decode()
@@ -17,9 +17,11 @@ def authenticate(config: SandboxConfig, header: str) -> str:
         decoded = ""
     key_id, _, secret = decoded.partition(":")
     expected = config.keys.get(key_id)
-    # The scheme word is case-sensitive at the real one too.
-    if scheme != "Basic" or expected is None:
-        raise not_applicable("Authentication failed", config.bad_key_status)
-    if not hmac.compare_digest(secret.encode(), expected.encode()):
+    # Razorpay: the scheme is case-sensitive.
+    if (
+        scheme != "Basic"
+        or expected is None
+        or not hmac.compare_digest(secret.encode(), expected.encode())
+    ):
         raise not_applicable("Authentication failed", config.bad_key_status)
     return key_id

@@ -14,9 +14,8 @@ from tests.clusters.proxy import Mode, Proxy
 
 
 @pytest.fixture
-def proxy(redis_server: RedisNode) -> Iterator[Proxy]:
-    with Proxy(redis_server.port) as proxy:
-        yield proxy
+def proxy(redis_proxy: Proxy) -> Proxy:
+    return redis_proxy
 
 
 @pytest.fixture

@@ -1,0 +1,82 @@
+"""Simulate a customer in Checkout: pay, fail or close the window."""
+
+from typing import Any, Final
+
+from kernapay.sandbox.config import SandboxConfig
+from kernapay.sandbox.entities import Failure, Payment
+from kernapay.sandbox.errors import ControlError, RazorpayError, check_choice, unknown_id
+from kernapay.sandbox.instruments import FAILURES, PaymentAttempt, build_instrument
+from kernapay.sandbox.payments import Payments
+from kernapay.sandbox.signing import sign_checkout
+from kernapay.sandbox.store import Store
+
+OUTCOMES: Final = ("success", "failure", "authorized", "pending", "dismiss")
+
+
+class SimulatedPayment(PaymentAttempt, forbid_unknown_fields=True, kw_only=True):
+    """A customer's visit to Checkout and its outcome. `reason` is that of a failure."""
+
+    order_id: str
+    method: str = "card"
+    outcome: str = "success"
+    reason: str | None = None
+
+
+class CustomerSimulator:
+    def __init__(self, config: SandboxConfig, store: Store, payments: Payments) -> None:
+        self._config = config
+        self._store = store
+        self._payments = payments
+
+    def pay(self, payment: SimulatedPayment) -> dict[str, Any]:
+        """Return what Checkout would hand to the page.
+
+        Raise ControlError or RazorpayError if the order takes no such payment.
+        """
+        check_choice("outcome", payment.outcome, OUTCOMES)
+        order = self._store.orders.get(payment.order_id)
+        if order is None:
+            raise unknown_id()
+        if order.owner not in self._config.keys:
+            raise ControlError(
+                f"The order's key {order.owner} is not configured. Add it to SANDBOX_KEYS.", 409
+            )
+        if payment.reason is not None:
+            check_choice("reason", payment.reason, FAILURES)
+        if payment.outcome == "dismiss":
+            return {"dismissed": True, "razorpay_order_id": order.id}
+        instrument = build_instrument(payment)
+        started = self._payments.start(order.owner, order, payment, instrument)
+        if payment.outcome == "pending":
+            self._payments.schedule_timeout(started)
+            return {"razorpay_payment_id": started.id, "razorpay_order_id": order.id}
+        failure = FAILURES[payment.reason] if payment.reason else instrument.simulated_failure
+        if payment.outcome == "failure" or instrument.simulated_failure:
+            return self.decline(started, failure)
+        return self.approve(started, capture=payment.outcome == "success")
+
+    def approve(self, payment: Payment, *, capture: bool = True) -> dict[str, Any]:
+        """Authorise the payment and return the fields that Checkout hands to the page."""
+        self._payments.authorize(payment, capture=capture)
+        if payment.order_id is None:
+            return {"razorpay_payment_id": payment.id}
+        secret = self._config.keys[payment.owner]
+        return {
+            "razorpay_payment_id": payment.id,
+            "razorpay_order_id": payment.order_id,
+            "razorpay_signature": sign_checkout(secret, payment.order_id, payment.id),
+        }
+
+    def decline(self, payment: Payment, failure: Failure | None = None) -> dict[str, Any]:
+        """Fail the payment and return the error that Checkout hands to the page."""
+        failure = failure or FAILURES["payment_failed"]
+        self._payments.fail(payment, failure)
+        order = {"order_id": payment.order_id} if payment.order_id else {}
+        return RazorpayError(
+            failure.description,
+            code=failure.code,
+            source=failure.source,
+            step=failure.step,
+            reason=failure.reason,
+            metadata={"payment_id": payment.id, **order},
+        ).body

@@ -1,0 +1,171 @@
+"""Publish webhook events: one delivery for each endpoint that wants the event."""
+
+from typing import Final
+
+import msgspec
+
+from kernapay.sandbox.clock import Clock
+from kernapay.sandbox.deliveries import DeliveryQueue
+from kernapay.sandbox.entities import (
+    Delivery,
+    Dispute,
+    Endpoint,
+    Fault,
+    Order,
+    Payment,
+    Refund,
+    Settlement,
+)
+from kernapay.sandbox.faults import Faults
+from kernapay.sandbox.ids import derive_id, new_id
+from kernapay.sandbox.scheduler import Scheduler
+from kernapay.sandbox.store import Store
+from kernapay.sandbox.views import (
+    View,
+    dispute_view,
+    order_view,
+    payment_view,
+    refund_view,
+    settlement_view,
+)
+
+EVENTS: Final = (
+    "payment.authorized",
+    "payment.captured",
+    "payment.failed",
+    "order.paid",
+    "refund.created",
+    "refund.processed",
+    "refund.failed",
+    "refund.speed_changed",
+    "payment.dispute.created",
+    "payment.dispute.under_review",
+    "payment.dispute.won",
+    "payment.dispute.lost",
+    "payment.dispute.closed",
+    "settlement.processed",
+)
+
+
+class EventPublisher:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        scheduler: Scheduler,
+        faults: Faults,
+        deliveries: DeliveryQueue,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._scheduler = scheduler
+        self._faults = faults
+        self._deliveries = deliveries
+        # By endpoint, the delivery that `webhook_reorder` holds back until the next event.
+        self._reordered: dict[str, str] = {}
+        scheduler.register("release", self._release)
+
+    def publish_payment(self, event: str, payment: Payment) -> None:
+        payload = {"payment": payment_view(payment, with_card=True)}
+        self._publish(event, payment, payment.order_id or payment.id, payload)
+
+    def publish_order(self, event: str, order: Order, payment: Payment) -> None:
+        payload = {"payment": payment_view(payment, with_card=True), "order": order_view(order)}
+        self._publish(event, order, order.id, payload)
+
+    def publish_refund(self, event: str, refund: Refund, payment: Payment) -> None:
+        payload = {"refund": refund_view(refund), "payment": payment_view(payment, with_card=True)}
+        self._publish(event, refund, payment.order_id or payment.id, payload)
+
+    def publish_dispute(self, event: str, dispute: Dispute, payment: Payment) -> None:
+        payload = {
+            "payment": payment_view(payment, with_card=True),
+            "dispute": dispute_view(dispute),
+        }
+        self._publish(event, dispute, payment.order_id or payment.id, payload)
+
+    def publish_settlement(self, event: str, settlement: Settlement) -> None:
+        payload = {"settlement": settlement_view(settlement)}
+        self._publish(event, settlement, settlement.id, payload)
+
+    def _publish(
+        self,
+        event: str,
+        row: Payment | Order | Refund | Dispute | Settlement,
+        subject: str,
+        payload: dict[str, View],
+    ) -> None:
+        endpoints = [
+            endpoint
+            for endpoint in self._store.endpoints.find_by("owner", row.owner)
+            if endpoint.active and (not endpoint.events or event in endpoint.events)
+        ]
+        if not endpoints:
+            return
+        envelope = {
+            "entity": "event",
+            "account_id": derive_id("acc", row.owner),
+            "event": event,
+            "contains": list(payload),
+            "payload": {name: {"entity": view} for name, view in payload.items()},
+            "created_at": self._clock.timestamp(),
+        }
+        body = msgspec.json.encode(envelope).decode()
+        event_id = new_id("evt")
+        for endpoint in endpoints:
+            delivery = Delivery(
+                id=new_id("dlv"),
+                endpoint_id=endpoint.id,
+                event_id=event_id,
+                event=event,
+                subject=subject,
+                url=endpoint.url,
+                secret=endpoint.secret,
+                body=body,
+                created_at=self._clock.now(),
+            )
+            self._deliver(delivery, endpoint)
+
+    def _deliver(self, delivery: Delivery, endpoint: Endpoint) -> None:
+        """Queue the delivery, changed by the faults that apply to it."""
+
+        def take(name: str) -> Fault | None:
+            return self._faults.take(name, route=delivery.event)
+
+        if (old_secret := take("webhook_old_secret")) is not None:
+            delivery.secret = (
+                str(old_secret.options["secret"])
+                or endpoint.previous_secret
+                or f"{endpoint.secret}_before"
+            )
+        if take("webhook_drop") is not None:
+            delivery.status = "dropped"
+            self._store.deliveries.add(delivery)
+            self._deliveries.log_end(delivery)
+            return
+        delay = take("webhook_delay")
+        reorder = None if delay else take("webhook_reorder")
+        postponed = delay or reorder
+        delivery.next_at = delivery.created_at + (postponed.seconds if postponed else 0)
+        copies = [delivery]
+        if take("webhook_duplicate") is not None:
+            copies.append(msgspec.structs.replace(delivery, id=new_id("dlv")))
+        for copy in copies:
+            self._store.deliveries.add(copy)
+            if postponed:
+                self._scheduler.schedule_unsaved(delivery.next_at, "release", copy.id)
+            else:
+                self._deliveries.enqueue(copy.id)
+        if reorder:
+            self._reordered[endpoint.id] = delivery.id
+        elif not delay and (overtaken := self._reordered.pop(endpoint.id, None)):
+            self._release(overtaken)
+
+    def _release(self, delivery_id: str) -> None:
+        for endpoint_id, reordered in list(self._reordered.items()):
+            if reordered == delivery_id:
+                del self._reordered[endpoint_id]
+        delivery = self._store.deliveries.get(delivery_id)
+        if delivery is not None and delivery.tries == 0:
+            delivery.next_at = min(delivery.next_at or 0, self._clock.now())
+        self._deliveries.enqueue(delivery_id)

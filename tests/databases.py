@@ -1,0 +1,54 @@
+"""Databases that tests open, look into and watch."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo.collection import Collection
+
+from kernapay.storage.migrations import Migrator
+from kernapay.storage.mongo import open_database
+from tests.aliases import Json, Store
+
+
+@contextmanager
+def open_store(url: str) -> Iterator[Store]:
+    """Open a database as it is."""
+    client, database = open_database(url)
+    try:
+        yield database
+    finally:
+        client.close()
+
+
+@contextmanager
+def open_migrated_store(url: str) -> Iterator[Store]:
+    """Open a database with every migration applied."""
+    with open_store(url) as database:
+        Migrator(database).up()
+        yield database
+
+
+def row_of(collection: Collection[Json], **where: Any) -> Json:
+    """Return the only row that fits."""
+    rows = list(collection.find(where).limit(2))
+    assert len(rows) == 1, f"{len(rows)} rows of {collection.name} fit {where}"
+    return rows[0]
+
+
+def receipt_of(row: Mapping[str, Any]) -> str:
+    """Return the receipt under which the gateway has the order of a payment's row."""
+    return f"KP_{row['_id']}"
+
+
+@contextmanager
+def profiled(store: Store, collection: str) -> Iterator[list[Json]]:
+    """Collect what the database's profiler notes on a collection; it is there when the block ends."""
+    entries: list[Json] = []
+    store.command("profile", 2)
+    try:
+        yield entries
+    finally:
+        store.command("profile", 0)
+        entries += store["system.profile"].find({"ns": f"{store.name}.{collection}"})
+        store.drop_collection("system.profile")

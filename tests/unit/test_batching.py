@@ -1,0 +1,85 @@
+"""Requests of one turn of the event loop travel together."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from kernapay.storage.batching import Batcher
+
+pytestmark = pytest.mark.anyio
+
+
+class Server:
+    """Doubles numbers; it can be made to wait or to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.called = asyncio.Event()
+        self.gate.set()
+        self.error: Exception | None = None
+
+    async def __call__(self, requests: Sequence[int]) -> list[int]:
+        self.batches.append(list(requests))
+        self.called.set()
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return [2 * number for number in requests]
+
+
+async def test_requests_of_one_turn_make_one_batch() -> None:
+    server = Server()
+    batcher = Batcher(server)
+    replies = await asyncio.gather(*(batcher.request(number) for number in range(5)))
+    assert replies == [0, 2, 4, 6, 8]
+    assert server.batches == [[0, 1, 2, 3, 4]]
+    assert await batcher.request(7) == 14
+
+
+async def test_requests_made_during_a_batch_make_the_next_one() -> None:
+    server = Server()
+    batcher = Batcher(server)
+    server.gate.clear()
+    first = batcher.request(1)
+    await server.called.wait()
+    others = [batcher.request(number) for number in (2, 3)]
+    await asyncio.sleep(0)
+    assert server.batches == [[1]]
+    server.gate.set()
+    assert await asyncio.gather(first, *others) == [2, 4, 6]
+    assert server.batches == [[1], [2, 3]]
+
+
+async def test_a_failure_is_everybodys_and_the_next_batch_goes_out() -> None:
+    server = Server()
+    batcher = Batcher(server)
+    server.error = ConnectionError("gone")
+    failed = await asyncio.gather(*(batcher.request(n) for n in (1, 2)), return_exceptions=True)
+    assert [type(error) for error in failed] == [ConnectionError, ConnectionError]
+    server.error = None
+    assert await batcher.request(3) == 6
+
+
+async def test_a_caller_that_leaves_takes_nobody_along() -> None:
+    server = Server()
+    batcher = Batcher(server)
+    server.gate.clear()
+    leaving, staying = batcher.request(1), batcher.request(2)
+    await server.called.wait()
+    leaving.cancel()
+    server.gate.set()
+    assert await staying == 4
+
+
+async def test_closing_cancels_what_waits() -> None:
+    server = Server()
+    batcher = Batcher(server)
+    server.gate.clear()
+    sent = batcher.request(1)
+    await server.called.wait()
+    waiting = batcher.request(2)
+    await batcher.close()
+    assert sent.cancelled()
+    assert waiting.cancelled()

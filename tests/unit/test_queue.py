@@ -1,0 +1,321 @@
+"""The queue of due rows, on a real mongod: whoever claims, fails, dies or hangs."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+import structlog
+from mongoengine import DateTimeField, IntField, StringField
+
+from kernapay.core.errors import Unavailable
+from kernapay.storage.mongo import Mongo, Record
+from kernapay.storage.queue import Queue, Rules
+from kernapay.storage.repository import Repository
+from kernapay.worker import repeat
+from tests.aliases import Store
+from tests.clocks import FrozenClock
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+START = datetime(2026, 1, 31, 12, tzinfo=UTC)
+LEASE = timedelta(minutes=2)
+BACKOFF = (timedelta(seconds=5), timedelta(minutes=1))
+
+
+class Job(Record):
+    meta: ClassVar[dict[str, Any]] = {"collection": "unit_jobs"}
+
+    name: str = StringField(required=True)
+    state: str = StringField(default="waiting")
+    due_at: datetime = DateTimeField(db_field="dueAt")
+    attempts: int = IntField(default=0)
+    error: str | None = StringField()
+
+
+class Jobs(Repository[Job]):
+    model = Job
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock(START)
+
+
+@pytest.fixture
+def jobs(mongo: Mongo, store: Store, clock: FrozenClock) -> Iterator[Jobs]:
+    store.unit_jobs.drop()
+    yield Jobs(mongo, clock)
+    store.unit_jobs.drop()
+
+
+def queue_of(jobs: Jobs, **changes: Any) -> Queue[Job]:
+    rules: dict[str, Any] = {
+        "waiting": lambda _: {"state": "waiting"},
+        "due": "due_at",
+        "attempts": "attempts",
+        "leases": (LEASE,),
+        "backoff": BACKOFF,
+        "limit": 3,
+        "parked": lambda at: {"set__state": "parked"},
+        **changes,
+    }
+    return Queue("jobs", jobs, Rules(**rules))
+
+
+async def add(jobs: Jobs, *names: str, due: timedelta = timedelta(0)) -> None:
+    for number, name in enumerate(names):
+        await jobs.add(Job(name=name, due_at=START + due + timedelta(seconds=number)))
+
+
+async def names(queue: Queue[Job], count: int = 1) -> list[str]:
+    return [job.name for job in await queue.claim(count)]
+
+
+async def test_the_longest_due_row_comes_first_and_no_more_than_asked_for(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "first", "second", "third")
+    await add(jobs, "tomorrow", due=timedelta(days=1))
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(jobs)
+    assert await names(queue) == ["first"]
+    assert await names(queue, 10) == ["second", "third"]
+    assert await names(queue, 10) == []
+
+
+async def test_a_claimed_row_goes_to_nobody_else_before_its_lease_ends(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, *(str(number) for number in range(20)))
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(jobs)
+
+    async def claim_all() -> list[str]:
+        claimed: list[str] = []
+        while found := await names(queue):
+            claimed += found
+        return claimed
+
+    claimed = await asyncio.gather(*(claim_all() for _ in range(8)))
+    # A claimer that lost every race for the head of the queue leaves the rest due.
+    together = [name for each in claimed for name in each] + await claim_all()
+    assert sorted(together, key=int) == [str(number) for number in range(20)]
+    clock.advance(LEASE)
+    assert len(await names(queue, 20)) == 20
+
+
+async def test_a_failed_row_waits_longer_each_time_and_is_parked_at_its_limit(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    for pause in BACKOFF:
+        (job,) = await queue.claim()
+        assert await queue.fail(job, "no luck")
+        clock.advance(pause - timedelta(seconds=1))
+        assert await names(queue) == []
+        clock.advance(timedelta(seconds=1))
+    (job,) = await queue.claim()
+    assert not await queue.fail(job, "no luck again")
+    clock.advance(timedelta(days=365))
+    assert await names(queue) == []
+    stored = await jobs.get(name="job")
+    assert (stored.state, stored.attempts, stored.error) == ("parked", 3, "no luck again")
+
+
+async def test_a_pause_that_was_asked_for_is_kept(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    (job,) = await queue.claim()
+    await queue.fail(job, "come back in an hour", at_least=timedelta(hours=1))
+    clock.advance(timedelta(minutes=59))
+    assert await names(queue) == []
+    clock.advance(timedelta(minutes=1))
+    assert await names(queue) == ["job"]
+
+
+async def test_what_is_hopeless_is_parked_at_once(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    (job,) = await queue.claim()
+    assert not await queue.fail(job, "unreadable", hopeless=True)
+    clock.advance(timedelta(days=1))
+    assert await names(queue) == []
+
+
+async def test_a_row_that_kills_its_workers_is_parked_in_the_end(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    for _ in range(3):
+        assert await names(queue) == ["job"]
+        clock.advance(LEASE)  # the worker was killed: nobody noted anything
+    assert await names(queue) == []
+    assert (await jobs.get(name="job")).state == "parked"
+
+
+async def test_a_holder_whose_lease_has_ended_changes_nothing_of_the_next_one(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    (late,) = await queue.claim()
+    clock.advance(LEASE)
+    (current,) = await queue.claim()
+    await queue.fail(late, "too late")
+    await queue.park(late, "too late")
+    assert not await queue.extend(late)
+    stored = await jobs.get(name="job")
+    assert (stored.state, stored.error, stored.due_at) == ("waiting", None, current.due_at)
+    assert await queue.extend(current)
+
+
+async def test_an_extended_lease_holds_longer(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    (job,) = await queue.claim()
+    for _ in range(3):
+        clock.advance(LEASE / 2)
+        assert await queue.extend(job)
+    assert await names(queue) == []
+    await queue.finish(job, set__state="done")
+    clock.advance(LEASE)
+    assert await names(queue) == []
+
+
+async def test_a_finished_row_stays_finished_whoever_fails_it_later(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    (slow,) = await queue.claim()
+    clock.advance(LEASE)
+    (second,) = await queue.claim()
+    await queue.finish(slow, set__state="done")
+    await queue.fail(second, "somebody else was faster")
+    stored = await jobs.get(name="job")
+    assert (stored.state, stored.error) == ("done", None)
+
+
+async def test_work_that_hangs_ends_with_its_lease(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "hanging", "quick")
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(jobs, leases=(timedelta(milliseconds=300),))
+    done: list[str] = []
+
+    async def work(job: Job) -> None:
+        if job.name == "hanging":
+            await asyncio.Event().wait()
+        done.append(job.name)
+
+    with structlog.testing.capture_logs() as logs:
+        assert await queue.sweep(work, 2)
+    assert done == ["quick"]
+    assert [entry["event"] for entry in logs] == ["work_expired"]
+    assert (await jobs.get(name="hanging")).state == "waiting"
+
+
+async def test_a_queue_that_renews_lets_long_work_end(jobs: Jobs, clock: FrozenClock) -> None:
+    lease = timedelta(milliseconds=600)
+    await add(jobs, "long")
+    queue = queue_of(jobs, leases=(lease,), renews=True)
+
+    async def work(job: Job) -> None:
+        for _ in range(5):
+            clock.advance(lease / 2)
+            await until(lambda: job.due_at == clock.now + lease)
+            assert await names(queue) == [], "nobody else may have it"
+        await queue.finish(job, set__state="done")
+
+    assert await queue.sweep(work)
+    assert (await jobs.get(name="long")).state == "done"
+
+
+@pytest.mark.parametrize("error", [Unavailable("no database"), ZeroDivisionError()])
+async def test_one_row_that_breaks_leaves_the_others_alone(
+    jobs: Jobs, clock: FrozenClock, error: Exception
+) -> None:
+    await add(jobs, "broken", "sound")
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(jobs)
+    done: list[str] = []
+
+    async def work(job: Job) -> None:
+        if job.name == "broken":
+            raise error
+        done.append(job.name)
+
+    assert await queue.sweep(work, 2)
+    assert done == ["sound"]
+    clock.advance(LEASE)
+    assert await names(queue, 2) == ["broken", "sound"], "both are due again when the lease ends"
+
+
+async def test_a_replay_begins_from_the_first_attempt(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    (job,) = await queue.claim()
+    await queue.fail(job, "hopeless", hopeless=True)
+    replayed = await queue.replay({"name": "job"}, set__state="waiting")
+    assert replayed is not None
+    assert queue.attempt_of(replayed) == 1
+    assert await names(queue) == [], "whoever replays it holds it"
+    await queue.fail(replayed, "once more")
+    assert (await jobs.get(name="job")).attempts == 1
+    clock.advance(BACKOFF[0])
+    assert await names(queue) == ["job"]
+    assert await queue.replay({"name": "unknown"}) is None
+
+
+async def test_the_depth_counts_what_is_due_and_how_long_it_has_been(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    queue = queue_of(jobs)
+    assert (await queue.depth()).due == 0
+    await add(jobs, "first", "second")
+    await add(jobs, "later", due=timedelta(hours=1))
+    clock.advance(timedelta(minutes=10))
+    depth = await queue.depth()
+    assert (depth.due, depth.oldest_seconds) == (2, 600)
+    await queue.claim(10)
+    assert (await queue.depth()).due == 0
+
+
+async def test_a_row_may_be_due_some_time_after_its_time(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "job")
+    leases = (timedelta(minutes=15), timedelta(hours=1))
+    queue = queue_of(jobs, offset=timedelta(minutes=5), leases=leases, backoff=(), limit=None)
+    clock.advance(timedelta(minutes=4))
+    assert await names(queue) == []
+    clock.advance(timedelta(minutes=1))
+    assert await names(queue) == ["job"]
+    for lease in (*leases, leases[-1]):
+        clock.advance(lease - timedelta(seconds=1))
+        assert await names(queue) == []
+        clock.advance(timedelta(seconds=1))
+        assert await names(queue) == ["job"]
+
+
+async def test_a_long_queue_does_not_hold_up_a_short_one(jobs: Jobs, clock: FrozenClock) -> None:
+    """Each queue has a loop of its own: one row of the short one waits for one of the long one at most."""
+    await add(jobs, *(f"long {number}" for number in range(50)))
+    await jobs.add(Job(name="short", state="other", due_at=START + timedelta(minutes=1)))
+    clock.advance(timedelta(hours=1))
+    long, short = queue_of(jobs), queue_of(jobs, waiting=lambda _: {"state": "other"})
+    done: list[str] = []
+    stop = asyncio.Event()
+
+    async def work(job: Job) -> None:
+        done.append(job.name)
+        await asyncio.sleep(0)
+        if job.name == "short":
+            stop.set()
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(repeat("long", lambda: long.sweep(work), stop))
+        group.create_task(repeat("short", lambda: short.sweep(work), stop))
+    assert "short" in done
+    assert len(done) < 10
