@@ -1,4 +1,4 @@
-"""The application: routes, middleware, OpenAPI, lifespan."""
+"""The Litestar application: routes, middleware, OpenAPI document, lifespan."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,8 @@ from kernapay.administration.controller import AdministrationController
 from kernapay.apikeys.controller import ApiKeyController
 from kernapay.audit.controller import AuditController
 from kernapay.bootstrap.services import Services
-from kernapay.config.settings import Settings, load_settings
+from kernapay.config.loading import load_settings
+from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.files.controller import FileController
 from kernapay.health.controller import HealthController
@@ -34,14 +35,14 @@ from kernapay.web.problems import HANDLERS
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
 
-# Answers that are always small: the middleware makes its compressor before it knows an answer's size.
+# These answers are always small. The middleware creates a compressor before it knows the size of an answer.
 _SMALL: Final = (
     r"^/(health|v1/api/(users|verification|payments/(create|verify|status|webhook)))(?!/sessions)"
 )
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:
-    """Make the application; without arguments, from the environment, as Granian's factory."""
+    """Return the application. Without arguments, the settings come from the environment."""
     settings = settings or load_settings()
     logs.configure(settings.log_level)
     services = services or Services(settings)
@@ -82,7 +83,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             HealthController,
             assets(),
         ],
-        # Around every route: one that is meant to be public has to say so.
+        # Authenticates every request. A public route must opt out.
         middleware=[
             DefineMiddleware(
                 BearerAuthentication,

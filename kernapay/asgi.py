@@ -1,4 +1,4 @@
-"""What Granian loads: the application, tied to the process that started it."""
+"""The factory that Granian calls in each worker."""
 
 from litestar import Litestar
 
@@ -8,7 +8,7 @@ from kernapay.core.parent_watch import watch_parent
 
 
 def app() -> Litestar:
-    # If `kernapay serve` is killed, its workers must not go on serving on its port.
+    # After a `kill -9` of `kernapay serve`, its workers must stop too, or they would keep its port.
     watch_parent()
     with frozen_start():
         return create_app()

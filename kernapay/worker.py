@@ -1,4 +1,4 @@
-"""The loops: webhooks that are due, payments without an end, comparisons with the gateway."""
+"""The background work: one loop per queue, and the nightly reconciliation."""
 
 import asyncio
 import signal
@@ -14,16 +14,16 @@ from kernapay.core import logs
 from kernapay.core.errors import KernaPayError
 
 Sweep = Callable[[], Awaitable[bool]]
-"""Do one piece of due work; False when there is none."""
+"""Do one piece of due work. Return False if none is due."""
 
 _log = structlog.get_logger("kernapay.worker")
 _IDLE_SECONDS: Final = 1.0
 
 
 def sweeps(services: Services) -> dict[str, Sweep]:
-    """Name every loop. Each claims its work by an atomic update, so any number of workers may run.
+    """Return the work of each loop by name. One loop per queue, so that no kind of work waits for another.
 
-    One loop a queue: no class of work waits for another.
+    Work is claimed with atomic updates, so any number of workers may run.
     """
     reconciliation = services.reconciliation_service
     payments = (services.settlement.unpaid, services.settlement.late, services.refund_service.open)
@@ -37,7 +37,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
 
 
 async def run(settings: Settings) -> None:
-    """Work until told to stop."""
+    """Run every loop until SIGINT or SIGTERM."""
     logs.configure(settings.log_level)
     services = Services(settings)
     stop = asyncio.Event()
@@ -56,22 +56,22 @@ async def run(settings: Settings) -> None:
 
 
 async def repeat(name: str, sweep: Sweep, stop: asyncio.Event) -> None:
-    """Sweep as long as there is work; rest when there is none, or when it cannot be done now."""
+    """Sweep while there is work. Pause if there is none, or after an error."""
     while not stop.is_set():
         try:
-            busy = await sweep()
+            has_worked = await sweep()
         except KernaPayError as error:
             _log.warning("sweep_failed", sweep=name, code=error.code)
-            busy = False
+            has_worked = False
         except Exception as error:
-            # A bug in one piece of work must not end the others; it is logged whole, and the work stays due.
+            # A bug in one kind of work must not end the other loops. The work stays due.
             _log.error("sweep_broken", sweep=name, exc_info=error)
-            busy = False
-        if not busy:
-            await _rest(stop)
+            has_worked = False
+        if not has_worked:
+            await _pause(stop)
 
 
-async def _rest(stop: asyncio.Event) -> None:
+async def _pause(stop: asyncio.Event) -> None:
     try:
         async with asyncio.timeout(_IDLE_SECONDS):
             await stop.wait()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from kernapay.config.settings import Settings, load_settings
+from kernapay.config.loading import load_settings
+from kernapay.config.settings import Settings
 from tests.stack import JWT_SECRET, KEY_ID, KEY_SECRET, WEBHOOK_SECRET
 
 REQUIRED: Final = {

@@ -1,4 +1,4 @@
-"""Users, sessions, messages, one-time codes, administration, API keys."""
+"""Users, sessions, messages, one-time codes, administration and API keys."""
 
 from functools import cached_property
 
@@ -33,7 +33,7 @@ class Accounts(Foundation):
             self.user_repository,
             self.password_hasher,
             self.settings.signup_types,
-            production=self.settings.production,
+            production=self.settings.is_production,
         )
 
     @cached_property
@@ -53,7 +53,7 @@ class Accounts(Foundation):
             self.settings.refresh_grace,
             self.background,
             self._clock,
-            production=self.settings.production,
+            production=self.settings.is_production,
         )
 
     @cached_property
@@ -91,7 +91,7 @@ class Accounts(Foundation):
             self.password_attempts,
             self.settings.sender_name,
             self._clock,
-            production=self.settings.production,
+            production=self.settings.is_production,
         )
 
     @cached_property
@@ -120,5 +120,5 @@ class Accounts(Foundation):
             self.audit_log,
             self.background,
             self._clock,
-            live=self.settings.live,
+            live=self.settings.is_live,
         )

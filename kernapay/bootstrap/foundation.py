@@ -1,4 +1,4 @@
-"""Pools, stores, the gateway, and what security is made of."""
+"""Thread pools, databases, file store, gateway, and the objects of security."""
 
 from functools import cached_property
 
@@ -53,7 +53,7 @@ class Foundation:
 
     @cached_property
     def redis(self) -> RedisStore:
-        return RedisStore(self.settings.redis)
+        return RedisStore(self.settings.redis_address)
 
     @cached_property
     def cache(self) -> Cache:

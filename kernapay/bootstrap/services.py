@@ -1,4 +1,4 @@
-"""The whole object graph. Each collaborator is built by one property, when it is first asked for."""
+"""The object graph. Each object is built by a cached property when it is first used."""
 
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,20 +13,20 @@ from kernapay.core import logs
 
 
 class Services(Operations):
-    """Every collaborator. The name of a property is also its injection key."""
+    """All objects of the application. The name of a property is also its injection key."""
 
     def dependencies(self) -> dict[str, Provide]:
-        """Return every collaborator by its injection key."""
-        found = {"settings": self.settings, **{name: getattr(self, name) for name in _names()}}
-        return {name: _constant(value) for name, value in found.items()}
+        """Return every object by its injection key."""
+        objects = {"settings": self.settings, **{name: getattr(self, name) for name in _names()}}
+        return {name: _constant(value) for name, value in objects.items()}
 
     async def open(self) -> None:
-        """Connect. A server that is absent is no reason not to start: readiness says so."""
+        """Connect. If a server is down, start anyway: `/health/ready` reports it."""
         self.mongo.connect()
         await self.cache.start()
 
     async def close(self) -> None:
-        """Finish what is under way, then let go of everything."""
+        """Finish running work, then close every connection and pool."""
         await self.ordering.drain()
         await self.background.drain()
         await self.outbox.close()
@@ -48,8 +48,8 @@ def _constant(value: object) -> Provide:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Services]:
-    """Build and open everything for a command of the command line, whose own output is for people."""
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Build and open everything for a command. Only warnings are logged, to standard error."""
     logs.configure("WARNING", sys.stderr)
     services = Services(settings)
     await services.open()

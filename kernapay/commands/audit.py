@@ -1,4 +1,4 @@
-"""`kernapay audit`: compare every payment with the gateway's books, changing nothing."""
+"""`kernapay audit`: compare payments with the gateway, without changing anything."""
 
 import asyncio
 import sys
@@ -8,35 +8,40 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kernapay.commands.output import MOMENT, Progress, as_utc, exit_2_on_error, progress
-from kernapay.config.settings import Settings, load_settings
+from kernapay.commands.output import TIME, Progress, as_utc, exit_2_on_error, progress
+from kernapay.config.loading import load_settings
+from kernapay.config.settings import Settings
 
 if TYPE_CHECKING:
     from kernapay.reconciliation.comparison import Difference
 
 
 @click.command()
-@click.option("--from", "after", type=MOMENT, help="UTC; the first payment otherwise.")
-@click.option("--to", "before", type=MOMENT, help="UTC; now otherwise.")
+@click.option("--from", "after", type=TIME, help="Start, in UTC. Default: the first payment.")
+@click.option("--to", "before", type=TIME, help="End, in UTC. Default: now.")
 def command(after: datetime | None, before: datetime | None) -> None:
-    """Compare every payment with the gateway's books, changing nothing.
+    """Compare payments with the gateway, without changing anything.
 
-    The exit code is 0 when they agree, 1 when they differ, 2 when that could not be found out.
+    Every difference is printed. The exit code is 0 if there is none, 1 if there are some, 2 if the comparison failed.
     """
-    with exit_2_on_error(), progress() as shown:
-        totals, found = asyncio.run(
-            audit(load_settings(), as_utc(after), as_utc(before), shown, _show)
+    with exit_2_on_error(), progress() as update:
+        totals, differences = asyncio.run(
+            audit(load_settings(), as_utc(after), as_utc(before), update, _show)
         )
-    counted = ", ".join(f"{name} {count}" for name, count in sorted(totals.items()))
-    click.echo(f"{counted or 'no payments'}")
-    click.echo(f"{found} difference(s): run kernapay reconcile." if found else "The books agree.")
-    sys.exit(1 if found else 0)
+    summary = ", ".join(f"{name} {count}" for name, count in sorted(totals.items()))
+    click.echo(summary or "no payments")
+    if differences:
+        click.echo(f"{differences} difference(s). Next: kernapay reconcile")
+    else:
+        click.echo("KernaPay and the gateway agree.")
+    sys.exit(1 if differences else 0)
 
 
 def _show(difference: "Difference") -> None:
     subject = difference.payment.reference_id if difference.payment else difference.order_id
     click.echo(
-        f"{difference.kind.value:<17} {subject}  ours: {difference.ours}  theirs: {difference.theirs}"
+        f"{difference.kind.value:<17} {subject}  "
+        f"KernaPay: {difference.ours}  gateway: {difference.theirs}"
     )
 
 
@@ -47,19 +52,19 @@ async def audit(
     progress: Progress,
     show: Callable[["Difference"], None],
 ) -> tuple[dict[str, int], int]:
-    """Compare every payment with the gateway's books and change nothing.
+    """Compare payments with the gateway. Return the totals, and the number of differences.
 
-    `show` gets each difference. Return the totals, and how many differences there are.
+    `show` is called with each difference.
     """
-    from kernapay.bootstrap.services import opened
+    from kernapay.bootstrap.services import open_services
     from kernapay.core.clock import now
 
-    async with opened(settings) as services:
+    async with open_services(settings) as services:
         before = before or now()
         after = after or await services.payment_repository.first_created_at() or before
         comparison = services.reconciliation_service.compare(after, before, progress)
-        found = 0
+        count = 0
         async for difference in comparison.run(settlements=False):
             show(difference)
-            found += 1
-        return dict(comparison.totals), found
+            count += 1
+        return dict(comparison.totals), count

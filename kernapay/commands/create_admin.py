@@ -1,35 +1,46 @@
-"""`kernapay create-admin`: the first administrator, or one more."""
+"""`kernapay create-admin`: create an administrator."""
 
 import asyncio
 from collections.abc import Mapping
 
 import click
 
-from kernapay.config.settings import Settings, load_settings
+from kernapay.config.loading import load_settings
+from kernapay.config.settings import Settings
 
 
 @click.command()
-@click.option("--email", required=True)
-@click.option("--name", default="Administrator", show_default=True)
+@click.option("--email", required=True, help="E-mail address to sign in with.")
+@click.option("--name", default="Administrator", show_default=True, help="Name of the person.")
 @click.option(
     "--password",
     envvar="KERNAPAY_ADMIN_PASSWORD",
     prompt=True,
     hide_input=True,
     confirmation_prompt=True,
-    help="Asked for when neither this nor KERNAPAY_ADMIN_PASSWORD is given.",
+    help="Password to sign in with. Default: KERNAPAY_ADMIN_PASSWORD, or the command prompts for it.",
 )
-@click.option("--mobile-number", default="9876543210", show_default=True)
-@click.option("--country-code", default="+91", show_default=True)
+@click.option(
+    "--mobile-number",
+    default="9876543210",
+    show_default=True,
+    help="Mobile number without the country code, 4 to 15 digits.",
+)
+@click.option(
+    "--country-code", default="+91", show_default=True, help="Country calling code, such as +91."
+)
 @click.option(
     "--promote",
     is_flag=True,
-    help="Take over an account that is there: it becomes ADMIN, gets this password, and is signed out everywhere.",
+    help="If an account with this address exists, make it ADMIN, replace its password and sign it out everywhere.",
 )
 def command(
     email: str, name: str, password: str, mobile_number: str, country_code: str, promote: bool
 ) -> None:
-    """Open an ADMIN account. An account that is there is refused, unless you --promote it."""
+    """Create an account with the role ADMIN.
+
+    If an account with this address exists, the command refuses it unless you use --promote.
+    """
     fields = {
         "email": email,
         "name": name,
@@ -43,30 +54,27 @@ def command(
 
 
 async def open_admin(settings: Settings, fields: Mapping[str, str], *, promote: bool) -> str:
-    """Open an ADMIN account, or with `promote` take over the one with this address; return what was done.
+    """Create an ADMIN account, or with `promote` change the existing one. Return what was done, for the operator.
 
     Raises ClickException, naming the field.
     """
-    from kernapay.bootstrap.services import opened
+    from kernapay.bootstrap.services import open_services
     from kernapay.commands.sign_up import account_error, sign_up_of
     from kernapay.core.errors import KernaPayError
     from kernapay.users.service import EmailTaken
 
-    async with opened(settings) as services:
+    async with open_services(settings) as services:
         try:
-            admin, new = await services.administration_service.appoint(
+            admin, is_new = await services.administration_service.appoint(
                 sign_up_of(fields), promote=promote
             )
         except EmailTaken as error:
             raise click.ClickException(
-                f"email: {error.detail} It may be a stranger's who signed up with it. "
-                "To take it over with this password, signed out everywhere: --promote"
+                f"email: {error.detail} Somebody else may have signed up with this address. To make that account "
+                "ADMIN, replace its password and sign it out everywhere, repeat the command with --promote."
             ) from error
         except KernaPayError as error:
             raise account_error(error) from error
-    if not new:
-        return (
-            f"{admin.email} had an account and is ADMIN now, with the password you gave; "
-            "it is signed out everywhere."
-        )
+    if not is_new:
+        return f"{admin.email} is ADMIN now. Its password was replaced, and it was signed out everywhere."
     return f"{admin.email} is ADMIN. Sign in at POST /v1/api/users/login."

@@ -1,4 +1,4 @@
-"""`kernapay demo`: one whole payment against a running stack."""
+"""`kernapay demo`: make one payment on a running stack."""
 
 import sys
 from pathlib import Path
@@ -17,14 +17,14 @@ from kernapay.devstack.state import HOME, NoStack, find_stack
     type=click.Path(file_okay=False, path_type=Path),
     default=HOME,
     show_default=True,
-    help="Data directory of the running `kernapay dev`.",
+    help="Data directory of the running stack, as given to `kernapay dev`.",
 )
-@click.option("--api", help="Address of another API; needs --sandbox.")
-@click.option("--sandbox", help="Address of its sandbox.")
+@click.option("--api", help="URL of another API, without the stack; needs --sandbox.")
+@click.option("--sandbox", help="URL of the sandbox that the other API uses.")
 def command(data: Path, api: str | None, sandbox: str | None) -> None:
     """Make one payment, from sign-up to webhook, and check every step.
 
-    Exit code 0 only if every step did what it should.
+    The exit code is 0 if every step succeeded, 1 otherwise.
     """
     console = Console(highlight=False)
     if api is None or sandbox is None:
@@ -35,10 +35,10 @@ def command(data: Path, api: str | None, sandbox: str | None) -> None:
         api, sandbox = api or stack.api, sandbox or stack.sandbox
     if sandbox is None:
         raise click.ClickException(
-            "This stack uses the real Razorpay, where only a customer can pay: "
-            "unset RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET for a stack with the sandbox."
+            "This stack uses the real Razorpay, where only a customer can pay. Fix: unset RAZORPAY_KEY_ID "
+            "and RAZORPAY_KEY_SECRET, and start the stack again: it then runs the sandbox."
         )
-    # No proxy of the environment stands between two processes of this machine.
+    # Both run on this machine: ignore a proxy in the environment.
     with (
         httpx.Client(base_url=api, timeout=30, trust_env=False) as service,
         httpx.Client(base_url=sandbox, timeout=30, trust_env=False) as gateway,

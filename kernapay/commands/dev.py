@@ -1,4 +1,4 @@
-"""`kernapay dev`: the whole stack with one command."""
+"""`kernapay dev`: run the complete development stack."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ import click
 from dotenv import dotenv_values
 from rich.console import Console
 
-from kernapay.config.settings import ENV_FILE
+from kernapay.config.loading import ENV_FILE
 from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
 from kernapay.devstack.binaries import MissingBinary
 from kernapay.devstack.plan import Ports
@@ -24,7 +24,7 @@ PORT = click.IntRange(1, 65535)
 
 
 def environment() -> Mapping[str, str]:
-    """Return what the settings will read: the file, and over it the process environment."""
+    """Return the variables that the settings will read: the environment wins over the file."""
     file = {name: value or "" for name, value in dotenv_values(ENV_FILE).items()}
     return {**file, **os.environ}
 
@@ -35,7 +35,7 @@ def environment() -> Mapping[str, str]:
     type=click.Path(file_okay=False, path_type=Path),
     default=HOME,
     show_default=True,
-    help="Directory for databases, secrets and logs; kept between starts.",
+    help="Directory for databases, secrets and logs. The next start uses it again.",
 )
 @click.option(
     "--port",
@@ -44,14 +44,24 @@ def environment() -> Mapping[str, str]:
     show_default=f"PORT or {Ports.api}",
     help="Port of the API.",
 )
-@click.option("--sandbox-port", type=PORT, default=Ports.sandbox, show_default=True)
-@click.option("--mongo-port", type=PORT, default=Ports.mongo, show_default=True)
-@click.option("--redis-port", type=PORT, default=Ports.redis, show_default=True)
+@click.option(
+    "--sandbox-port",
+    type=PORT,
+    default=Ports.sandbox,
+    show_default=True,
+    help="Port of the Razorpay sandbox.",
+)
+@click.option(
+    "--mongo-port", type=PORT, default=Ports.mongo, show_default=True, help="Port of MongoDB."
+)
+@click.option(
+    "--redis-port", type=PORT, default=Ports.redis, show_default=True, help="Port of Redis."
+)
 def command(data: Path, port: int, sandbox_port: int, mongo_port: int, redis_port: int) -> None:
-    """Run KernaPay with its databases and a Razorpay sandbox; Ctrl-C ends everything.
+    """Run KernaPay with its databases and a Razorpay sandbox. Ctrl-C ends everything.
 
-    A port that is taken is stepped over. MONGODB_URL, REDIS_URL, and RAZORPAY_KEY_ID with
-    RAZORPAY_KEY_SECRET replace the built-in parts, from the environment or from .env.payment.
+    If a port is taken, the next free one is used. To use your own servers, set MONGODB_URL,
+    REDIS_URL, or RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET, in the environment or in .env.payment.
     """
     console = Console()
     ports = Ports(port, sandbox_port, mongo_port, redis_port)
@@ -59,66 +69,66 @@ def command(data: Path, port: int, sandbox_port: int, mongo_port: int, redis_por
 
 
 def run(stack: DevStack, console: Console) -> int:
-    """Run the stack until a signal (return 0) or until a part of it fails (return 1)."""
+    """Run the stack. Return 0 after a signal, and 1 if a part of it fails."""
     signals = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signals.append(signal.SIGHUP)
     for number in signals:
         signal.signal(number, lambda *_: stack.interrupt())
     try:
         state = stack.start()
-        say(console, banner(state, stack.home))
+        _print(console, describe(state, stack.home))
         stack.watch()
     except Interrupted:
         return 0
     except (ServerError, MissingBinary, OSError) as error:
-        say(console, f"\n{error}", style="red")
+        _print(console, f"\n{error}", style="red")
         return 1
     finally:
         stack.stop()
 
 
-def say(console: Console, text: str, style: str | None = None) -> None:
+def _print(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def banner(state: StackState, home: Path) -> str:
-    """Say where everything is and what to try."""
-    kernapay = own_command()
-    at_home = home == HOME.resolve()
-    data = "" if at_home else f" --data {shlex.quote(str(home))}"
-    settings = HOME / ENVIRONMENT if at_home else home / ENVIRONMENT
+def describe(state: StackState, home: Path) -> str:
+    """Return the addresses, the accounts and commands to try, for the terminal."""
+    kernapay = _own_command()
+    is_default = home == HOME.resolve()
+    data = "" if is_default else f" --data {shlex.quote(str(home))}"
+    settings = HOME / ENVIRONMENT if is_default else home / ENVIRONMENT
     lines = [
         "",
-        "KernaPay is running. Ctrl-C ends it.",
+        "KernaPay is running. Press Ctrl-C to stop it.",
         "",
         f"  API         {state.api}/v1/api",
         f"  Swagger UI  {state.api}/docs",
     ]
     if state.sandbox:
-        lines.append(f"  Sandbox     {state.sandbox}  (plays Razorpay: pay, decline, fail)")
+        lines.append(f"  Sandbox     {state.sandbox}  (stands in for Razorpay)")
     lines += [f"  {name:<11} {url}" for name, url in state.urls.items()]
     lines += [f"  Data, logs  {home}", ""]
     if "mongod" in state.urls:
-        lines.append(f"Sign in with the password {DEMO_PASSWORD} as")
+        lines.append(f"Sign in with the password {DEMO_PASSWORD} as one of:")
         lines += [f"  {role:<14} {email}" for role, email in DEMO_ACCOUNTS.items()]
         login = (
             f"curl -s {state.api}/v1/api/users/login -H 'content-type: application/json' \\\n"
             f'    -d \'{{"email": "{DEMO_ACCOUNTS["USER"]}", "password": "{DEMO_PASSWORD}"}}\''
         )
     else:
-        lines.append("The database is yours, so it got no demo accounts. To make them:")
+        lines.append("Your own database gets no demo accounts. To create them:")
         lines.append(f"  {kernapay} seed")
         login = f"curl -s {state.api}/health/ready"
-    lines += ["", "Try next, in a second terminal:", f"  {kernapay} demo{data}", f"  {login}", ""]
-    lines.append("Operators' commands need the settings of this stack (secrets: for you alone):")
+    lines += ["", "Next, in a second terminal:", f"  {kernapay} demo{data}", f"  {login}", ""]
+    lines.append("Other commands need the settings of this stack. The file contains secrets:")
     lines += [f"  . {shlex.quote(str(settings))} && {kernapay} doctor", ""]
     return "\n".join(lines)
 
 
-def own_command() -> str:
-    """Return how to call KernaPay from the same directory."""
-    called = sys.argv[0]
-    if Path(called).name != "kernapay":
+def _own_command() -> str:
+    """Return the command that starts KernaPay in a shell of the same directory."""
+    program = sys.argv[0]
+    if Path(program).name != "kernapay":
         return f"{shlex.quote(sys.executable)} -m kernapay"
-    return "kernapay" if shutil.which("kernapay") == called else shlex.quote(called)
+    return "kernapay" if shutil.which("kernapay") == program else shlex.quote(program)

@@ -1,4 +1,4 @@
-"""The command line: `kernapay COMMAND --help` says the rest."""
+"""The command line `kernapay`. Each command is a module of this package."""
 
 import sys
 from importlib import import_module
@@ -7,10 +7,10 @@ from typing import Final
 import click
 
 from kernapay import __version__
-from kernapay.config.settings import ConfigurationError
+from kernapay.config.loading import ConfigurationError
 from kernapay.core.errors import Unavailable
 
-# The module of each command, in this package; `command` is what it defines.
+# The module of each command. It defines `command`.
 _MODULES: Final = {
     "audit": "audit",
     "create-admin": "create_admin",
@@ -29,7 +29,7 @@ _MODULES: Final = {
 
 
 class _Commands(click.Group):
-    """Import a command when it is asked for: the others then start sooner."""
+    """Import only the command that runs: commands start faster without the imports of others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_MODULES)
@@ -46,7 +46,7 @@ class _Commands(click.Group):
 def cli() -> None:
     """KernaPay: payments through Razorpay that are never lost, doubled or misreported.
 
-    New here? `kernapay dev` starts everything, `kernapay demo` makes a payment against it.
+    New here? `kernapay dev` starts everything on this machine, and `kernapay demo` makes a payment.
     """
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kernapay.config.settings import load_settings
+from kernapay.config.loading import load_settings
 
 if TYPE_CHECKING:
     from kernapay.storage.migrations import Migrator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Bring the database to the form this version needs."""
+    """Apply, revert and list the migrations of the database."""
 
 
 @contextmanager
@@ -33,33 +33,45 @@ def _migrator() -> Iterator["Migrator"]:
     except MigrationError as error:
         raise click.ClickException(str(error)) from error
     except PyMongoError as error:
-        raise click.ClickException(f"MONGODB_URL: {type(error).__name__}: {error}") from error
+        raise click.ClickException(
+            f"MONGODB_URL: {type(error).__name__}: {error}. "
+            "Fix: start MongoDB, and check the host, user and password in MONGODB_URL."
+        ) from error
 
 
 @command.command("up")
 def up() -> None:
-    """Apply what is new. Safe to start from several machines at once."""
+    """Apply the pending migrations. Several machines may run this at once."""
     with _migrator() as migrator:
-        done = migrator.up()
-    for name in done:
+        names = migrator.up()
+    for name in names:
         click.echo(f"applied {name}")
-    click.echo(f"{len(done)} applied; the database is up to date.")
+    click.echo(f"{len(names)} applied; the database is up to date.")
 
 
 @command.command("down")
-@click.option("--steps", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of migrations to revert.",
+)
 def down(steps: int) -> None:
-    """Take the last migrations back."""
+    """Revert the last migrations, newest first."""
     with _migrator() as migrator:
-        done = migrator.down(steps)
-    for name in done:
+        names = migrator.down(steps)
+    for name in names:
         click.echo(f"reverted {name}")
-    click.echo(f"{len(done)} reverted.")
+    click.echo(f"{len(names)} reverted.")
 
 
 @command.command("status")
 def status() -> None:
-    """List every migration and when it was applied; exit code 1 when some are not."""
+    """List every migration and when it was applied.
+
+    The exit code is 1 if any is not applied.
+    """
     with _migrator() as migrator:
         states = migrator.status()
     for state in states:

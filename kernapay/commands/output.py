@@ -1,4 +1,4 @@
-"""What the commands that work with the gateway share: times, progress, exit codes."""
+"""Times, progress and exit codes of the commands that compare with the gateway."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,31 +10,31 @@ import click
 from kernapay.core.errors import KernaPayError
 
 Progress = Callable[[str, int], None]
-"""Takes what is counted, and how many there are so far."""
+"""Called with the name of what is counted, and the count so far."""
 
-MOMENT: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
-
-
-def as_utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment else None
+TIME: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
 
 
-class _NotFoundOut(click.ClickException):
+def as_utc(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time else None
+
+
+class _ComparisonFailed(click.ClickException):
     exit_code = 2
 
 
 @contextmanager
 def exit_2_on_error() -> Iterator[None]:
-    """Print a KernaPayError and exit with 2: 1 says that a comparison found differences."""
+    """Print a KernaPayError and exit with 2: exit code 1 means that a comparison found differences."""
     try:
         yield
     except KernaPayError as error:
-        raise _NotFoundOut(error.detail) from error
+        raise _ComparisonFailed(error.detail) from error
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Show how far long work has come, on standard error and only on a terminal."""
+    """Show progress on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -45,9 +45,9 @@ def progress() -> Iterator[Progress]:
     ) as display:
         tasks: dict[str, TaskID] = {}
 
-        def update(counted: str, count: int) -> None:
-            if counted not in tasks:
-                tasks[counted] = display.add_task(counted, total=None)
-            display.update(tasks[counted], completed=count)
+        def update(name: str, count: int) -> None:
+            if name not in tasks:
+                tasks[name] = display.add_task(name, total=None)
+            display.update(tasks[name], completed=count)
 
         yield update

@@ -1,4 +1,4 @@
-"""`kernapay sandbox`: the sandbox is a program of its own; this is its command."""
+"""`kernapay sandbox`: run the sandbox, which is a separate program."""
 
 from kernapay.sandbox.cli import sandbox as command
 

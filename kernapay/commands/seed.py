@@ -1,29 +1,33 @@
-"""`kernapay seed`: the accounts of a development stack."""
+"""`kernapay seed`: create the accounts of a development stack."""
 
 import asyncio
 
 import click
 
-from kernapay.config.settings import Settings, load_settings
+from kernapay.config.loading import load_settings
+from kernapay.config.settings import Settings
 from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
 
 
 @click.command()
 def command() -> None:
-    """Open one demo account per role; for development only."""
+    """Create a demo account for each role, for development only."""
     settings = load_settings()
-    if settings.production:
-        raise click.ClickException("Demo accounts have known passwords: not in production.")
+    if settings.is_production:
+        raise click.ClickException(
+            "Demo accounts have a public password, so they are not created in production. "
+            "Fix: kernapay create-admin --email …"
+        )
     asyncio.run(open_demo_accounts(settings))
 
 
 async def open_demo_accounts(settings: Settings) -> None:
-    """Open an account per role, skipping those that are there. Raises ClickException."""
-    from kernapay.bootstrap.services import opened
+    """Create an account per role, except those that exist. Raises ClickException."""
+    from kernapay.bootstrap.services import open_services
     from kernapay.commands.sign_up import account_error, sign_up_of
     from kernapay.core.errors import Conflict, KernaPayError
 
-    async with opened(settings) as services:
+    async with open_services(settings) as services:
         for role, email in DEMO_ACCOUNTS.items():
             fields = {
                 "email": email,
@@ -37,6 +41,6 @@ async def open_demo_accounts(settings: Settings) -> None:
             try:
                 await services.user_service.open_account(sign_up_of(fields))
             except Conflict:
-                continue  # it is there from an earlier start
+                continue  # an earlier start created it
             except KernaPayError as error:
                 raise account_error(error) from error

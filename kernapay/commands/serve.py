@@ -1,4 +1,4 @@
-"""`kernapay serve`: Granian in front of the application."""
+"""`kernapay serve`: serve the API with Granian."""
 
 import errno
 import os
@@ -8,33 +8,39 @@ import tempfile
 
 import click
 
-from kernapay.config.settings import load_settings
+from kernapay.config.loading import load_settings
 from kernapay.core.gc import frozen_start
 
 
 class CannotListen(click.ClickException):
-    """The address cannot be listened on; the message says why, and what to do."""
+    """The address cannot be listened on. The message contains the reason and a fix."""
 
 
 @click.command()
-@click.option("--host", help="Address to listen on; HOST otherwise.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; PORT otherwise.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--host", help="Address to listen on. Default: HOST.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on. Default: PORT.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Number of worker processes. In production, use one per CPU core.",
+)
 def command(host: str | None, port: int | None, workers: int) -> None:
-    """Serve the API; one worker per core is right for production."""
+    """Serve the API."""
     settings = load_settings()
     run(host or settings.host, port or settings.port, workers)
 
 
 def run(host: str, port: int, workers: int) -> None:
-    """Serve until a signal. Raises CannotListen."""
+    """Serve until a signal ends it. Raises CannotListen."""
     check_address(host, port)
     metrics_folder = _metrics_folder() if workers > 1 else None
     from granian.constants import HTTPModes, Interfaces, Loops
     from granian.server import Server
 
     with frozen_start():
-        # Granian forks: its workers, also one that takes the place of a dead one, begin with what is here.
+        # Granian forks its workers, also those that replace a dead one: they start with these imports done.
         import kernapay.asgi  # noqa: F401
     try:
         Server(
@@ -58,32 +64,35 @@ def run(host: str, port: int, workers: int) -> None:
 
 
 def check_address(host: str, port: int) -> None:
-    """Raise CannotListen for an address that is taken, or is none of this machine's.
+    """Raise CannotListen for an address that is taken or does not belong to this machine.
 
-    Granian listens with SO_REUSEPORT, and would share a taken port with whoever has it.
+    Granian listens with SO_REUSEPORT, so it would share a taken port with another server.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
         )[0]
         with socket.socket(family, kind, protocol) as probe:
-            # What is left of closed connections (TIME_WAIT) must not hold up a restart.
+            # Allow a restart while closed connections are still in TIME_WAIT.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except UnicodeError as error:
-        raise CannotListen("the host is no name and no address: check --host or HOST") from error
+        raise CannotListen(
+            "The host is neither a host name nor an IP address. Fix: check --host or HOST."
+        ) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(
-                f"port {port} is taken on {host}: end what listens there, or choose another by --port or PORT"
+                f"port {port} is taken on {host}. Fix: stop the program that uses it, or set --port or PORT."
             ) from error
         raise CannotListen(
-            f"{host} port {port} cannot be listened on ({error.strerror}): check --host or HOST, --port or PORT"
+            f"{host} port {port} cannot be listened on ({error.strerror}). "
+            "Fix: check --host or HOST, and --port or PORT."
         ) from error
 
 
 def _metrics_folder() -> str | None:
-    # prometheus-client adds up the workers' numbers through files; it must know before it is imported.
+    # prometheus-client adds up the workers' numbers through files. It reads this variable when it is imported.
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         return None
     folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kernapay-metrics-")

@@ -1,4 +1,4 @@
-"""Accounts that the command line opens: the fields of a sign-up, checked as over HTTP."""
+"""Accounts that commands open. Their fields are checked as in a sign-up over HTTP."""
 
 from collections.abc import Mapping
 
@@ -7,16 +7,16 @@ import msgspec
 
 from kernapay.core.errors import KernaPayError
 from kernapay.users.dtos import SignUp
-from kernapay.web.problems import field_error
+from kernapay.web.field_errors import field_error
 
 
 def sign_up_of(fields: Mapping[str, str]) -> SignUp:
-    """Check the fields, named as in the API. Raises ClickException, naming the field."""
+    """Return the checked fields, which are named as in the API. Raises ClickException, naming the field."""
     try:
         return msgspec.convert(fields, SignUp)
     except msgspec.ValidationError as error:
-        problem = field_error(str(error))
-        raise click.ClickException(f"{problem.field}: {problem.message}") from error
+        wrong = field_error(str(error), SignUp)
+        raise click.ClickException(f"{wrong.field}: {wrong.message}") from error
 
 
 def account_error(error: KernaPayError) -> click.ClickException:

@@ -1,16 +1,19 @@
-"""`kernapay worker`: the loops that finish what requests could not."""
+"""`kernapay worker`: run the background work."""
 
 import asyncio
 
 import click
 
-from kernapay.config.settings import load_settings
+from kernapay.config.loading import load_settings
 from kernapay.core.gc import frozen_start
 
 
 @click.command()
 def command() -> None:
-    """Handle what could not be handled at once, look after open payments, compare the books nightly."""
+    """Run the background work.
+
+    It retries webhook events and messages, checks open payments and refunds, and reconciles every night.
+    """
     with frozen_start():
         from kernapay.worker import run
     asyncio.run(run(load_settings()))

@@ -5,18 +5,18 @@ from collections.abc import Callable, Coroutine
 
 
 class Background:
-    """Do things beside the requests, at most one at a time of each name."""
+    """Run work beside the requests, at most one task per name."""
 
     def __init__(self) -> None:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def start(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Begin the work, unless one of this name is under way. It has to deal with its own failures."""
+        """Start the work, unless a task of this name is running. The work handles its own errors."""
         if name not in self._running:
             task = asyncio.get_running_loop().create_task(work())
             self._running[name] = task
             task.add_done_callback(lambda _: self._running.pop(name))
 
     async def drain(self) -> None:
-        """Wait for what is under way."""
+        """Wait for every running task."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)

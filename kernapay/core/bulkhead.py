@@ -1,4 +1,4 @@
-"""Bounded thread pools, one per kind of blocking work, so that a slow one cannot starve the others."""
+"""Bounded thread pools, one per kind of blocking work: a slow kind cannot starve the others."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Bulkhead:
-    """A named pool of threads with a bounded queue in front."""
+    """A named pool of threads with a bounded queue."""
 
     def __init__(self, name: str, threads: int, queue: int = 1000) -> None:
         self.name = name
@@ -26,18 +26,21 @@ class Bulkhead:
 
     @property
     def pending(self) -> int:
-        """How many calls run or wait."""
+        """The number of calls that run or wait."""
         return self._pending
 
     async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a blocking call in the pool. Raises Unavailable when too many wait already."""
+        """Run a blocking call in the pool. Raises Unavailable when the queue is full."""
         if self._pending >= self._limit:
-            raise Unavailable(f"Too much {self.name} work is waiting.", retry_after=1)
+            raise Unavailable(
+                f"Too many {self.name} calls are waiting. Repeat the call in a second.",
+                retry_after=1,
+            )
         with self._lock:
             self._pending += 1
         context = copy_context()
         future = self._pool.submit(lambda: context.run(call, *args, **kwargs))
-        # Counted down when the thread ends, not when the caller gives up waiting.
+        # Count down when the thread ends: it goes on after its caller has given up.
         future.add_done_callback(self._count_down)
         return await asyncio.wrap_future(future)
 
@@ -46,5 +49,5 @@ class Bulkhead:
             self._pending -= 1
 
     def close(self) -> None:
-        """Let running calls finish and end the threads."""
+        """Wait for running calls, cancel the waiting ones, end the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Named places where a test may have the process killed, to prove that any step can be the last."""
+"""Named points where a test can kill the process, to prove that a crash after any step is safe."""
 
 import os
 import signal
@@ -10,15 +10,17 @@ _armed: Final = os.environ.get(VARIABLE) if os.environ.get("APP_ENV") != "produc
 
 
 def crash_point(name: str) -> None:
-    """Die here as by `kill -9` when this point is armed; never in production.
+    """Kill the process with SIGKILL if this point is armed; never in production.
 
-    The variable names the point, or a file that names it: dying uses the file up, so what is restarted lives on.
+    KERNAPAY_CRASH_AT holds the point's name, or the path of a file that holds it. The file is deleted first,
+    so that a restarted process passes the point.
     """
-    if _armed is not None and (_armed == name or _used_up(Path(_armed), name)):
+    if _armed is not None and (_armed == name or _consume(Path(_armed), name)):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _used_up(file: Path, name: str) -> bool:
+def _consume(file: Path, name: str) -> bool:
+    """Delete the file if it holds this name; return whether it did."""
     if not file.is_file() or file.read_text() != name:
         return False
     file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Errors by what they mean to whoever called. `web/problems` decides how each is answered over HTTP."""
+"""Errors by category. `web/problems` maps each to an HTTP status."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 class KernaPayError(Exception):
     """An error that clients may see.
 
-    `detail` must be safe to show, `field` names the culprit, `retry_after` is in seconds.
+    `detail` must be safe to show. `field` names the wrong field. `retry_after` is in seconds.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -22,14 +22,14 @@ class KernaPayError(Exception):
 
 
 class InvalidInput(KernaPayError):
-    """Something that was sent is not as it should be; `errors` names the fields."""
+    """A field or parameter is invalid; `errors` names each one."""
 
     code = "invalid_input"
     title = "Invalid input"
 
 
 class Unauthenticated(KernaPayError):
-    """There is no token, or none that is valid now."""
+    """The token is missing, invalid or expired."""
 
     code = "unauthenticated"
     title = "Not signed in"
@@ -43,7 +43,7 @@ class Forbidden(KernaPayError):
 
 
 class NotFound(KernaPayError):
-    """There is no such thing, or none that the caller may see."""
+    """The resource does not exist, or the caller may not see it."""
 
     code = "not_found"
     title = "Not found"
@@ -62,7 +62,7 @@ class TooLarge(KernaPayError):
 
 
 class TooManyRequests(KernaPayError):
-    """Ask again after `Retry-After` seconds."""
+    """The rate limit is exceeded; repeat the call after `Retry-After` seconds."""
 
     code = "too_many_requests"
     title = "Too many requests"
@@ -72,15 +72,15 @@ class TooManyRequests(KernaPayError):
 
 
 class UpstreamError(KernaPayError):
-    """A service that KernaPay depends on did not do what it was asked."""
+    """A service that KernaPay depends on failed or refused a call."""
 
 
 class RetryLater(KernaPayError):
-    """This cannot be done now; repeating the call is safe."""
+    """The call cannot be completed now; repeating it is safe."""
 
 
 class Unavailable(RetryLater):
-    """A store or pool cannot serve now; nothing is known to be lost and a repeat is safe."""
+    """A database or a worker pool cannot serve now; repeating the call is safe."""
 
     code = "unavailable"
     title = "Temporarily unavailable"

@@ -1,4 +1,4 @@
-"""The form of the database's ids, as clients see them."""
+"""The format of MongoDB's ids in the API."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Keys for single purposes, derived from the one configured secret, and texts sealed with them."""
+"""Keys for single purposes, derived from a configured secret, and encryption with them."""
 
 import hashlib
 import hmac
@@ -12,16 +12,16 @@ _DOMAIN: Final = b"kernapay/"
 
 
 class BrokenSeal(ValueError):
-    """The text was sealed with another key, or was changed."""
+    """The text was encrypted with another key, or was changed."""
 
 
 def derive_key(secret: str, purpose: str) -> bytes:
-    """Make the 32-byte key of a purpose; no key tells anything about the secret or another key."""
+    """Return a 32-byte key for a purpose. It reveals neither the secret nor any other key."""
     return hmac.digest(secret.encode(), _DOMAIN + purpose.encode(), hashlib.sha256)
 
 
 class Sealer:
-    """Seal with the first secret; open with any, so that secrets can be rotated."""
+    """Encrypt with the first secret; decrypt with any of them, so that secrets can be rotated."""
 
     def __init__(self, secrets: Sequence[str], purpose: str) -> None:
         keys = (urlsafe_b64encode(derive_key(secret, purpose)) for secret in secrets)
@@ -31,8 +31,10 @@ class Sealer:
         return self._boxes.encrypt(text.encode())
 
     def open(self, sealed: bytes) -> str:
-        """Raises BrokenSeal."""
+        """Return the text. Raises BrokenSeal."""
         try:
             return self._boxes.decrypt(sealed).decode()
         except InvalidToken as error:
-            raise BrokenSeal("sealed with a secret that is not configured here") from error
+            raise BrokenSeal(
+                "The text was encrypted with a secret that is not configured."
+            ) from error

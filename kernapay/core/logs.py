@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, the request id in each, nothing secret in any."""
+"""Structured logs: one JSON object per line, with the request id and without secrets."""
 
 import logging
 import sys
@@ -26,7 +26,7 @@ _SECRET_WORDS: Final = (
 
 
 request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
-"""The id of the request at work, in every line that is logged for it."""
+"""The id of the current request. Every log line of the request carries it."""
 
 
 def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -36,19 +36,19 @@ def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Blank the values whose name speaks of a secret or a person, whoever logged them."""
+    """Replace every value whose name suggests a secret or personal data."""
     for name, value in event.items():
-        event[name] = _blanked(name, value)
+        event[name] = _redact_value(name, value)
     return event
 
 
-def _blanked(name: object, value: Any) -> Any:
+def _redact_value(name: object, value: Any) -> Any:
     if any(word in str(name).lower() for word in _SECRET_WORDS):
         return _REDACTED
     if isinstance(value, dict):
-        return {inner: _blanked(inner, each) for inner, each in value.items()}
+        return {inner: _redact_value(inner, each) for inner, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_blanked("", each) for each in value]
+        return [_redact_value("", each) for each in value]
     return value
 
 
@@ -61,7 +61,7 @@ def _render_text(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send structlog and the standard library's loggers to the stream, standard output otherwise, as JSON lines."""
+    """Write the logs of structlog and of the standard library as JSON lines, by default to standard output."""
     stream = stream or sys.stdout
     shared: list[Any] = [
         _add_request_id,
@@ -90,5 +90,5 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    # Drivers are chatty below a warning, and at DEBUG they would print queries.
+    # Below WARNING the drivers log a lot, and at DEBUG they log queries.
     root.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What `/metrics` answers. Each instrument is declared where it is counted."""
+"""The body of `/metrics`. Each metric is declared in the module that counts it."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -26,9 +26,9 @@ class _Snapshot(Collector):
 
 
 def exposition(families: Iterable[Metric] = ()) -> bytes:
-    """Render all metrics, and `families`, which were read just now.
+    """Return all metrics, and `families`, in Prometheus text format.
 
-    With several workers, their counters are added up through files (PROMETHEUS_MULTIPROC_DIR).
+    With several workers, prometheus-client adds up their counters from files in PROMETHEUS_MULTIPROC_DIR.
     """
     registry = CollectorRegistry()
     registry.register(_Snapshot(families))

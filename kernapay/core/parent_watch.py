@@ -1,15 +1,15 @@
-"""A second net against orphans: for the processes that our children start themselves."""
+"""End a process when its parent dies. Workers use it: after a `kill -9` of their parent nobody else ends them."""
 
 import os
 import signal
 import threading
 import time
 
-GRACE = 10.0
+GRACE_SECONDS = 10.0
 
 
-def watch_parent(grace: float = GRACE) -> None:
-    """End this process when its parent dies: SIGTERM at once, SIGKILL after the grace (seconds)."""
+def watch_parent(grace: float = GRACE_SECONDS) -> None:
+    """End this process when its parent dies: SIGTERM at once, SIGKILL after `grace` seconds."""
     parent = os.getppid()
     threading.Thread(target=_watch, args=(parent, grace), name="parent-watch", daemon=True).start()
 

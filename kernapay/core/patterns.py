@@ -1,29 +1,37 @@
-"""Text as it comes from outside: bounded, and without characters that only do harm."""
+"""Types for text from clients, bounded and without harmful characters, and words for what a field takes."""
 
 from typing import Annotated, Final
 
 from msgspec import Meta, MsgspecError
 
 DECODE_ERRORS: Final = (MsgspecError, UnicodeDecodeError, RecursionError)
-"""What the decoder raises: also over bytes that are no UTF-8, and over brackets by the thousand."""
+"""What msgspec's decoder raises. The last two come from bytes that are not UTF-8, and from very deep nesting."""
+
+WORDS: Final = "must_be"
+"""The key of `Meta.extra` that holds what `must_be` was given."""
 
 _MEANINGS: Final[dict[str, str]] = {}
 
 
 def explain(pattern: str, meaning: str) -> str:
-    """Say in words what a pattern asks for, for the people who read the refusal; gives the pattern."""
-    # Python's `$` fits before a last line break as well; other languages read this the same way.
+    """Register what a pattern demands, as in "Must be {meaning}.", and return the pattern to use."""
+    # Python's `$` also matches before a final line break. In other languages the lookahead changes nothing.
     pattern = pattern.removesuffix("$") + r"$(?!\n)"
     _MEANINGS[pattern] = meaning
     return pattern
 
 
 def meaning_of(pattern: str) -> str | None:
-    """Give the words for a pattern, as in "Must be …"."""
+    """Return what `explain` registered for a pattern."""
     return _MEANINGS.get(pattern)
 
 
-# No control characters (NUL breaks bcrypt and BSON keys) and no lone surrogates (they have no UTF-8).
+def must_be(words: str) -> dict[str, str]:
+    """Return the `Meta.extra` that gives a type's errors their words, as in "Must be {words}."."""
+    return {WORDS: words}
+
+
+# NUL breaks bcrypt and BSON keys. Lone surrogates cannot be encoded as UTF-8.
 PRINTABLE: Final = explain(
     r"^[^\x00-\x1f\x7f\ud800-\udfff]*$", "one line of text without control characters"
 )
@@ -34,8 +42,8 @@ _NOT_BLANK: Final = explain(
 NAME: Final = explain(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - only")
 
 Line = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NOT_BLANK)]
-"""One line of text that says something."""
+"""One line of text, not blank."""
 Label = Annotated[str, Meta(max_length=256, pattern=PRINTABLE)]
 """One line of text, possibly empty."""
 Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=NAME)]
-"""A name given by a program."""
+"""A name that a program chose."""

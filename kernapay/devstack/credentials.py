@@ -1,4 +1,4 @@
-"""The secrets of a development stack: made once, kept with its data."""
+"""The secrets of a development stack: generated once, stored with its data."""
 
 import json
 import os
@@ -14,24 +14,24 @@ NAMES = (
 
 
 def credentials(home: Path) -> dict[str, str]:
-    """Return the secrets kept in the directory; the first call makes them."""
+    """Return the secrets stored in the directory. The first call generates them."""
     path = home / "credentials.json"
-    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    missing = [name for name in NAMES if name not in kept]
+    secrets_by_name: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    missing = [name for name in NAMES if name not in secrets_by_name]
     if missing:
-        kept |= {name: _new(name) for name in missing}
-        write_private(path, json.dumps(kept, indent=2))
-    return kept
+        secrets_by_name |= {name: _generate(name) for name in missing}
+        write_private(path, json.dumps(secrets_by_name, indent=2))
+    return secrets_by_name
 
 
-def _new(name: str) -> str:
+def _generate(name: str) -> str:
     if name == "RAZORPAY_KEY_ID":
         return f"rzp_test_{secrets.token_hex(7)}"
     return secrets.token_hex(32)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file in one step, readable by its owner only."""
+    """Write the file atomically, readable only by its owner."""
     draft = path.with_suffix(".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)

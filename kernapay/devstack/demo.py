@@ -1,4 +1,4 @@
-"""`kernapay demo`: one whole payment against a running stack, each step checked."""
+"""The demo: one payment on a running stack, from sign-up to webhook. Each step is checked."""
 
 import json
 import secrets
@@ -9,16 +9,17 @@ from typing import Any, Final
 import httpx
 from rich.console import Console
 
-PATIENCE: Final = 15.0  # seconds for a webhook on a busy machine
+# Seconds to wait for a webhook on a busy machine.
+PATIENCE: Final = 15.0
 PASSWORD: Final = "correct horse battery"  # noqa: S105
 
 
 class StepFailed(Exception):
-    """A step did not do what it should; the message says what happened instead."""
+    """A step had an unexpected result. The message describes it."""
 
 
 class Demo:
-    """A customer, the page they shop on, and somebody who checks."""
+    """Plays the customer and the shop's page, and checks every answer."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Demo:
         self._paid: dict[str, Any] = {}
 
     def run(self) -> bool:
-        """Take the steps one after the other; False as soon as one fails."""
+        """Run the steps in order. Return False at the first one that fails."""
         steps: list[tuple[str, Callable[[], str]]] = [
             ("Sign up", self._sign_up),
             ("Log in", self._log_in),
@@ -56,29 +57,28 @@ class Demo:
             ("History shows it", self._history),
             ("The same key again", self._repeat),
         ]
-        started = time.monotonic()
+        started_at = time.monotonic()
         for number, (name, step) in enumerate(steps, 1):
-            if not self._take(f"{number}. {name}", step):
+            if not self._run_step(f"{number}. {name}", step):
                 return False
         self._console.print(
-            f"\nAll {len(steps)} steps did what they should, "
-            f"in {time.monotonic() - started:.1f} s.",
+            f"\nAll {len(steps)} steps succeeded in {time.monotonic() - started_at:.1f} s.",
             style="green",
         )
         return True
 
-    def _take(self, name: str, step: Callable[[], str]) -> bool:
-        began = time.monotonic()
+    def _run_step(self, name: str, step: Callable[[], str]) -> bool:
+        started_at = time.monotonic()
         try:
-            told = step()
+            result = step()
         except (StepFailed, httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             self._console.print(f"[red]✗[/] {name}", "failed")
-            said = str(error) if isinstance(error, StepFailed) else _describe(error)
-            self._console.print(f"    {said}", style="red", markup=False, soft_wrap=True)
+            reason = str(error) if isinstance(error, StepFailed) else _describe(error)
+            self._console.print(f"    {reason}", style="red", markup=False, soft_wrap=True)
             return False
-        took = (time.monotonic() - began) * 1000
-        self._console.print(f"[green]✓[/] {name:<24}[dim]{took:6.0f} ms[/]")
-        self._console.print(f"    {told}", style="dim", markup=False, soft_wrap=True)
+        milliseconds = (time.monotonic() - started_at) * 1000
+        self._console.print(f"[green]✓[/] {name:<24}[dim]{milliseconds:6.0f} ms[/]")
+        self._console.print(f"    {result}", style="dim", markup=False, soft_wrap=True)
         return True
 
     def _sign_up(self) -> str:
@@ -106,7 +106,7 @@ class Demo:
         self._api.headers["Authorization"] = f"Bearer {session['token']}"
         profile = self._call(200, "GET", "/v1/api/users/profile")
         _expect(profile["email"] == self._email, f"the token belongs to {profile['email']}")
-        return f"a token until {session['expiresAt']}"
+        return f"the token is valid until {session['expiresAt']}"
 
     def _create(self) -> str:
         self._created = self._call(201, "POST", "/v1/api/payments/create", self._body)["data"]
@@ -116,7 +116,7 @@ class Demo:
     def _pay(self) -> str:
         order = {"order_id": self._created["orderId"], "method": "upi", "outcome": "success"}
         self._paid = _answer(200, self._sandbox.post("/_sandbox/pay", json=order))
-        _expect("razorpay_signature" in self._paid, f"the sandbox said {self._paid}")
+        _expect("razorpay_signature" in self._paid, f"the sandbox answered {self._paid}")
         return f"{self._paid['razorpay_payment_id']} by UPI, signed for the page"
 
     def _verify(self) -> str:
@@ -136,9 +136,11 @@ class Demo:
         deadline = time.monotonic() + self._patience
         while (delivery := self._delivery()) is None:
             if time.monotonic() > deadline:
-                raise StepFailed(f"payment.captured was not taken within {self._patience:.0f} s.")
+                raise StepFailed(
+                    f"The webhook payment.captured was not delivered within {self._patience:.0f} s."
+                )
             time.sleep(0.1)
-        return f"payment.captured {delivery['event_id']} was delivered and answered 200"
+        return f"payment.captured {delivery['event_id']} was delivered and answered with 200"
 
     def _delivery(self) -> Any:
         query = {"event": "payment.captured", "status": "delivered", "count": "100"}
@@ -152,9 +154,9 @@ class Demo:
     def _history(self) -> str:
         rows = self._call(200, "GET", f"/v1/api/payments/history/{self._user_id}")
         _expect(len(rows) == 1, f"there are {len(rows)} payments, not one")
-        seen = (rows[0]["referenceId"], rows[0]["status"], rows[0]["amount"])
-        wanted = (self._created["referenceId"], "success", self._body["amount"])
-        _expect(seen == wanted, f"it shows {seen}")
+        actual = (rows[0]["referenceId"], rows[0]["status"], rows[0]["amount"])
+        expected = (self._created["referenceId"], "success", self._body["amount"])
+        _expect(actual == expected, f"it shows {actual}")
         return f"one payment of {rows[0]['amount'] / 100:.2f} {rows[0]['currency']}, success"
 
     def _repeat(self) -> str:
@@ -174,17 +176,17 @@ def _answer(status: int, answer: httpx.Response) -> Any:
     request = f"{answer.request.method} {answer.request.url.path}"
     if answer.status_code != status:
         raise StepFailed(
-            f"{request} was answered {answer.status_code}, not {status}: {answer.text[:500]}"
+            f"{request} answered {answer.status_code} instead of {status}: {answer.text[:500]}"
         )
     return answer.json()
 
 
-def _expect(true: bool, otherwise: str) -> None:
-    if not true:
-        raise StepFailed(f"Unexpected: {otherwise}.")
+def _expect(condition: bool, problem: str) -> None:
+    if not condition:
+        raise StepFailed(f"Unexpected: {problem}.")
 
 
 def _describe(error: Exception) -> str:
     if isinstance(error, httpx.HTTPError):
         return f"{error.request.method} {error.request.url}: {error or type(error).__name__}"
-    return f"The answer is not of the expected form: {error!r}"
+    return f"The answer has an unexpected format: {error!r}"

@@ -1,4 +1,4 @@
-"""The pid of a child on disk, locked while the parent lives."""
+"""Pid files of child processes, locked while the parent lives."""
 
 import fcntl
 import json
@@ -14,47 +14,49 @@ from typing import IO
 
 
 class InUse(RuntimeError):
-    """Another living process holds the lock."""
+    """Another running process holds the lock."""
 
 
 class PidFile:
-    """A lock on a file that names a process, so that only a true orphan is ever swept."""
+    """A lock file with the pid of a child. If its parent was killed, the next parent finds and kills the child."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: IO[str] | None = None
 
     def acquire(self) -> None:
-        """Take the lock; raise InUse when another living process holds it."""
+        """Take the lock. Raises InUse if another running process holds it."""
         file = self.path.open("a+")
         try:
-            # The lock goes away with the process that holds it, even after a kill -9.
+            # The kernel releases the lock when its holder ends, even after a kill -9.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             raise InUse(f"{self.path} is locked by a running process.") from None
         self._file = file
 
-    def sweep(self) -> None:
-        """Kill the process that the last holder of the lock left behind, if it still runs."""
+    def kill_stale(self) -> None:
+        """Kill the child that the last holder of the lock left running, with its process group.
+
+        Raises TimeoutError if it still runs after ten seconds.
+        """
         try:
-            orphan = json.loads(self.path.read_text())
-            pid, command = int(orphan["pid"]), list(orphan["command"])
+            entry = json.loads(self.path.read_text())
+            pid, command = int(entry["pid"]), list(entry["command"])
         except (ValueError, KeyError, TypeError):
-            return  # empty after an orderly end, or cut short by a crash
+            return  # empty after an orderly end, or truncated by a crash
         deadline = time.monotonic() + 10
         while _runs(pid, command):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"Process {pid} does not die.")
-            # It leads a group of its own: what it started goes too.
+                raise TimeoutError(f"Process {pid} does not end. Fix: kill -9 {pid}")
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             time.sleep(0.05)
 
     def write(self, pid: int, command: Sequence[str]) -> None:
-        """Note who is to be swept if the holder dies, told from later namesakes by its command."""
+        """Record the child. Its command tells it from a later process with the same pid."""
         if self._file is None:
-            raise ValueError("write() before acquire()")
+            raise ValueError("Call acquire() before write().")
         self._file.truncate(0)
         json.dump({"pid": pid, "command": list(command)}, self._file)
         self._file.flush()
@@ -70,12 +72,12 @@ def _runs(pid: int, command: list[str]) -> bool:
     line = command_line(pid)
     if sys.platform != "linux":
         return line == " ".join(command).split()
-    # A child that was tethered a moment ago has the tether before its command.
+    # Right after its start, the command of a child is preceded by parent_death_signal.py.
     return line[-len(command) :] == command
 
 
 def command_line(pid: int) -> list[str]:
-    """Return the arguments of a process; empty when it is gone or a zombie."""
+    """Return the arguments of a process. Empty if it has ended or is a zombie."""
     if sys.platform == "linux":
         try:
             raw = Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -1,4 +1,4 @@
-"""What a development stack consists of: decided from the environment, before anything starts."""
+"""The parts of a development stack, chosen from the environment before anything starts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ WEBHOOK_PATH = "/v1/api/payments/webhook"
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the search for free ports begins."""
+    """The preferred ports. If one is taken, the next free one is used."""
 
     api: int = 3000
     sandbox: int = 3100
@@ -24,11 +24,11 @@ class Ports:
 
 @dataclass(frozen=True)
 class Plan:
-    """The servers that are ours, the addresses, and the environment of every Python child."""
+    """The servers to start, the addresses, and the environment of every Python child."""
 
-    mongo: MongoServer | None  # None: MONGODB_URL names another
-    redis: RedisServer | None  # None: REDIS_URL or REDIS_HOST names another
-    sandbox: str | None  # None: there are keys of the real Razorpay
+    mongo: MongoServer | None  # None if MONGODB_URL is set
+    redis: RedisServer | None  # None if REDIS_URL or REDIS_HOST is set
+    sandbox: str | None  # None if keys of the real Razorpay are set
     api: str
     env: Mapping[str, str]
     chosen: Mapping[str, str]  # the part of env that was not in the environment
@@ -36,41 +36,41 @@ class Plan:
 
 
 def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
-    """Choose servers, ports and secrets; raise MissingBinary when a server is not installed."""
+    """Choose servers, ports and secrets. Raises MissingBinary if a server is not installed."""
     notes: list[str] = []
-    given: set[int] = set()
+    assigned: set[int] = set()
 
     def port(name: str, preferred: int) -> int:
-        if (chosen := free_port(preferred, given)) != preferred:
-            notes.append(f"Port {preferred} is taken: {name} is on {chosen}.")
-        given.add(chosen)
+        if (chosen := free_port(preferred, assigned)) != preferred:
+            notes.append(f"Port {preferred} is taken, so {name} uses port {chosen}.")
+        assigned.add(chosen)
         return chosen
 
     env = {name: value for name, value in environ.items() if value}
     mongo, redis, sandbox = None, None, None
     if "MONGODB_URL" in env:
-        notes.append("MongoDB is yours, from MONGODB_URL.")
+        notes.append("MongoDB is not started: MONGODB_URL is set.")
     else:
         mongo = MongoServer(home / "mongo", port("MongoDB", ports.mongo))
         env["MONGODB_URL"] = mongo.database_url(DATABASE)
     if "REDIS_URL" in env or "REDIS_HOST" in env:
-        notes.append("Redis is yours, from REDIS_URL or REDIS_HOST.")
+        notes.append("Redis is not started: REDIS_URL or REDIS_HOST is set.")
     else:
         redis = RedisServer(home / "redis", port("Redis", ports.redis))
         env["REDIS_URL"] = redis.url
 
     api_port = port("the API", ports.api)
     api = f"http://{HOST}:{api_port}"
-    # With demo accounts whose password is public, it must not be reachable from elsewhere.
+    # Listen only on the loopback address: the password of the demo accounts is public.
     env.update(APP_ENV="development", HOST=HOST, PORT=str(api_port))
-    kept = credentials(home)
+    stored = credentials(home)
     env.setdefault("FILES_DIR", str(home / "files"))
-    env.setdefault("JWT_SECRET", kept["JWT_SECRET"])
-    env.setdefault("RAZORPAY_WEBHOOK_SECRET", kept["RAZORPAY_WEBHOOK_SECRET"])
+    env.setdefault("JWT_SECRET", stored["JWT_SECRET"])
+    env.setdefault("RAZORPAY_WEBHOOK_SECRET", stored["RAZORPAY_WEBHOOK_SECRET"])
     if "RAZORPAY_KEY_ID" in env and "RAZORPAY_KEY_SECRET" in env:
-        notes.append("Razorpay is not played: RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET are set.")
+        notes.append("The sandbox is not started: RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET are set.")
     else:
-        key, secret = kept["RAZORPAY_KEY_ID"], kept["RAZORPAY_KEY_SECRET"]
+        key, secret = stored["RAZORPAY_KEY_ID"], stored["RAZORPAY_KEY_SECRET"]
         sandbox = f"http://{HOST}:{port('the sandbox', ports.sandbox)}"
         env.update(
             RAZORPAY_KEY_ID=key,
@@ -80,7 +80,7 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
         )
     chosen = {name: value for name, value in env.items() if environ.get(name) != value}
     if sandbox:
-        # Not as options: arguments are there for every user of the machine to read.
+        # Not as options: every user of the machine can read the arguments of a process.
         env["SANDBOX_KEYS"] = f"{env['RAZORPAY_KEY_ID']}:{env['RAZORPAY_KEY_SECRET']}"
         env["SANDBOX_WEBHOOKS"] = f"{api}{WEBHOOK_PATH}|{env['RAZORPAY_WEBHOOK_SECRET']}"
     return Plan(mongo, redis, sandbox, api, env, chosen, tuple(notes))

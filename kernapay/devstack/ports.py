@@ -6,14 +6,13 @@ from collections.abc import Container, Iterator
 from itertools import count, islice
 
 HOST = "127.0.0.1"
-# Below the range from which systems take the source ports of outgoing connections: a server
-# that is down for a moment finds its port still free when it comes back.
+# Below the range for source ports of outgoing connections: while a server restarts, no connection takes its port.
 ANY = range(20000, 30000)
 
 
 def _own_ports() -> Iterator[int]:
-    # A port is given out once, and processes side by side begin far apart: between the choice of
-    # a port and its use nobody else must choose it.
+    # Nobody else may choose a port between its choice and its use. So each port is returned only once, and concurrent
+    # processes start far apart.
     return (ANY[(os.getpid() * 97 + number) % len(ANY)] for number in count())
 
 
@@ -22,7 +21,7 @@ _ports = _own_ports()
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the servers do: a port in TIME_WAIT is free.
+        # The servers set this too: a port in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -39,9 +38,9 @@ def is_listening(port: int) -> bool:
 
 
 def free_port(preferred: int | None = None, avoid: Container[int] = ()) -> int:
-    """Return the preferred port or the next free one above it; without one, any free port."""
-    nearby = range(preferred, 65536) if preferred is not None else islice(_ports, len(ANY))
-    for port in nearby:
+    """Return the preferred port, or the next free one above it. Without a preference, return any free port."""
+    candidates = range(preferred, 65536) if preferred is not None else islice(_ports, len(ANY))
+    for port in candidates:
         if port not in avoid and is_free(port):
             return port
-    raise OSError(f"No free port from {preferred or ANY.start} up.")
+    raise OSError(f"No port from {preferred or ANY.start} up is free.")

@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent."""
+"""Child processes that end with their parent."""
 
 import os
 import signal
@@ -12,18 +12,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from kernapay.devstack import tether
+from kernapay.devstack import parent_death_signal
 from kernapay.devstack.pidfile import InUse, PidFile
 
 MAX_LOG = 16 * 1024 * 1024
 
-# The kernel ties a tethered child to the thread that forked it, so one thread that lives as long
-# as the process forks them all, whichever thread asks.
+# Linux: the parent death signal is sent when the thread that forked the child ends. So fork every child in one thread
+# that lives as long as the process.
 _forks = ThreadPoolExecutor(1, thread_name_prefix="forks")
 
 
-def _go_on() -> None:
-    """Find nothing that should end a wait."""
+def _no_check() -> None:
+    """Let the wait go on."""
 
 
 class ServerError(RuntimeError):
@@ -31,7 +31,7 @@ class ServerError(RuntimeError):
 
 
 class Process:
-    """A command in its own session, with its log and its pid in files of its home."""
+    """A command in its own session. Its log and its pid file are in its home directory."""
 
     def __init__(
         self,
@@ -48,22 +48,22 @@ class Process:
         self._command = command
         self._env = env
         self._ready = ready
-        # What the kernel sends it when we die without stopping it (Linux).
+        # Linux: the kernel sends this signal to the child when the parent dies.
         self._death_signal = death_signal
         self._pid_file = PidFile(home / f"{name}.pid")
         self._popen: subprocess.Popen[bytes] | None = None
-        self._is_buried = False
+        self._is_reaped = False
 
     def command(self) -> Sequence[str]:
         return self._command
 
     def ready(self) -> bool:
-        """Tell whether it does its work already."""
+        """Return whether it is ready for use."""
         return self._ready()
 
     def explain(self, exit_code: int) -> str:
-        """Say what an exit before readiness means."""
-        return f"{self.name} ended with exit code {exit_code}. Its last lines:\n{self.tail()}"
+        """Return a message for an exit before it was ready."""
+        return f"{self.name} ended with exit code {exit_code}. Last lines of {self.log}:\n{self.tail()}"
 
     @property
     def pid(self) -> int | None:
@@ -71,7 +71,7 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """Return the exit code once it has ended (negative: the signal), else None."""
+        """The exit code, negative for a signal; None while it runs."""
         return self._popen.poll() if self._popen is not None else None
 
     @property
@@ -79,7 +79,7 @@ class Process:
         return self._popen is not None and self._popen.poll() is None
 
     def launch(self) -> None:
-        """Start without waiting; raise ServerError when the home is in use."""
+        """Start without waiting. Raises ServerError if another process uses the home directory."""
         if self.is_running:
             raise ServerError(f"{self.name} is running already.")
         self.home.mkdir(parents=True, exist_ok=True)
@@ -88,11 +88,11 @@ class Process:
             self._pid_file.acquire()
         except InUse:
             raise ServerError(f"{self.home} is in use by another running {self.name}.") from None
-        self._pid_file.sweep()
+        self._pid_file.kill_stale()
         command = list(self.command())
         if sys.platform == "linux":
-            # -I -S: nothing of the environment or of site-packages, so it starts in no time.
-            script = [sys.executable, "-I", "-S", str(tether.__file__)]
+            # -I -S: ignore the environment and site-packages, so that it starts fast.
+            script = [sys.executable, "-I", "-S", str(parent_death_signal.__file__)]
             command = [*script, str(os.getpid()), str(int(self._death_signal)), *command]
         if self.log.exists() and self.log.stat().st_size > MAX_LOG:
             self.log.unlink()
@@ -106,17 +106,17 @@ class Process:
                 env=self._env,
                 start_new_session=True,
             ).result()
-        self._is_buried = False
+        self._is_reaped = False
         self._pid_file.write(self._popen.pid, self.command())
 
-    def wait_ready(self, timeout: float = 30, check: Callable[[], None] = _go_on) -> None:
-        """Wait until it is ready; raise ServerError when it ends first or is too slow (seconds).
+    def wait_ready(self, timeout: float = 30, check: Callable[[], None] = _no_check) -> None:
+        """Wait until it is ready. Raises ServerError if it ends first, or is not ready after `timeout` seconds.
 
-        What `check` raises ends the wait.
+        `check` is called while waiting. An error that it raises ends the wait.
         """
         deadline = time.monotonic() + timeout
         while True:
-            # In this order: someone else's server on our port must not pass for ours.
+            # Read the exit code after the readiness: another server on our port may have answered.
             ready = self.is_running and self.ready()
             if (code := self.exit_code) is not None:
                 message = self.explain(code)
@@ -130,8 +130,8 @@ class Process:
                 raise ServerError(f"{self.name} is not ready after {timeout:g} s.\n{self.tail()}")
             time.sleep(0.02)
 
-    def run(self, timeout: float = 60, check: Callable[[], None] = _go_on) -> None:
-        """Run a command that ends by itself; raise ServerError unless it ends with 0 in time."""
+    def run(self, timeout: float = 60, check: Callable[[], None] = _no_check) -> None:
+        """Run a command to its end. Raises ServerError unless it ends with 0 within `timeout` seconds."""
         self.launch()
         deadline = time.monotonic() + timeout
         try:
@@ -152,7 +152,7 @@ class Process:
         return self
 
     def stop(self, timeout: float = 15) -> None:
-        """End it with SIGTERM, with SIGKILL after the timeout in seconds."""
+        """End it with SIGTERM, and with SIGKILL after `timeout` seconds."""
         if self._popen is not None and self._popen.poll() is None:
             self._popen.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -160,17 +160,16 @@ class Process:
         self.kill()
 
     def kill(self) -> None:
-        """End it and what it started with SIGKILL."""
-        if self._popen is None or self._is_buried:
+        """End its process group with SIGKILL."""
+        if self._popen is None or self._is_reaped:
             return
-        # Its session is its own, so the group takes grandchildren along. All gone is what we want;
-        # some systems say EPERM for a group of zombies.
+        # The group contains its children too. ESRCH means that all have ended; some systems answer EPERM for zombies.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
         self._pid_file.release()
-        # By the next call the number may belong to someone else.
-        self._is_buried = True
+        # From now on another process may get this pid.
+        self._is_reaped = True
 
     def tail(self, lines: int = 15) -> str:
         """Return the last lines of the log."""

@@ -1,4 +1,4 @@
-"""A real mongod and a real Redis-compatible server as child processes, for development."""
+"""A real mongod and a real Valkey or Redis server as child processes, for development."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ Client = MongoClient[dict[str, Any]]
 
 
 class Server(Process):
-    """A database server on one loopback port, with its data in one directory."""
+    """A database server on a loopback port, with its data in one directory."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Server(Process):
 
 
 class MongoNode(Server):
-    """One mongod, started to be a member of a replica set; ready when it answers."""
+    """One mongod, started as a member of a replica set. Ready when it answers."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class MongoNode(Server):
             *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"),
             *("--oplogSize", "64"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
-            # Nobody balances load over it: no need to linger before the exit.
+            # MongoDB: a member serves 15 s more before it exits, so that clients find another one.
             *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),
             "--nounixsocket",
             "--quiet",
@@ -78,7 +78,7 @@ class MongoNode(Server):
         )
 
     def client(self) -> Client:
-        """Return a client of this very node, whatever its state; close it after use."""
+        """Return a client of this node alone, in any state. The caller closes it."""
         return MongoClient(
             HOST, self.port, directConnection=True, serverSelectionTimeoutMS=2000, timeoutMS=10000
         )
@@ -88,38 +88,41 @@ class MongoNode(Server):
             return False
         try:
             with self.client() as client:
-                return self._is_mine(client)
+                return self._is_ours(client)
         except PyMongoError:
             return False
 
-    def _is_mine(self, client: Client) -> bool:
-        # Another server on the port answers until ours finds it taken and ends.
+    def _is_ours(self, client: Client) -> bool:
+        # Another server may use the port. It answers until ours fails to listen, and ends.
         return bool(client.admin.command("serverStatus")["pid"] == self.pid)
 
     def explain(self, exit_code: int) -> str:
         if exit_code == 48:
-            return f"mongod cannot listen on {self.address}: the port is taken."
+            return f"mongod cannot listen on {self.address}: the port is taken. Fix: choose another port."
         if exit_code == 100 and "DBPathInUse" in self.tail(50):
             return f"The data directory {self.home} is in use by another mongod."
         if exit_code == 127:
             return (
-                f"{self.binary} misses a system library: install libcurl4 and OpenSSL 3, "
-                f"or set MONGODB_URL.\n{self.tail(3)}"
+                f"{self.binary} needs a system library that is missing. Fix: install libcurl4 and OpenSSL 3, "
+                f"or set MONGODB_URL to a server of your own.\n{self.tail(3)}"
             )
         if exit_code == -signal.SIGILL:
-            return f"This processor cannot run {self.binary} (it needs AVX): set MONGODB_URL."
+            return (
+                f"This processor cannot run {self.binary}, which needs AVX. "
+                "Fix: set MONGODB_URL to a server of your own."
+            )
         return super().explain(exit_code)
 
 
 class MongoServer(MongoNode):
-    """A mongod that is a replica set of one; ready when it takes writes."""
+    """A mongod that is a replica set of one member. Ready when it accepts writes."""
 
     def ready(self) -> bool:
         if not is_listening(self.port):
             return False
         try:
             with self.client() as client:
-                return self._is_mine(client) and self._is_primary(client)
+                return self._is_ours(client) and self._is_primary(client)
         except PyMongoError:
             return False
 
@@ -131,7 +134,7 @@ class MongoServer(MongoNode):
             members = [{"_id": 0, "host": self.address}]
             client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
         elif config["members"][0]["host"] != self.address:
-            # The set keeps its port on disk; on another one it would never elect itself.
+            # The replica set stores its port. On another port it would never elect a primary.
             config["members"][0]["host"] = self.address
             config["version"] += 1
             client.admin.command("replSetReconfig", config, force=True)
@@ -164,7 +167,7 @@ class RedisServer(Server):
             *("--appendonly", "yes"),
             *("--appendfsync", "everysec"),
             *("--save", ""),
-            # Its own title would hide the directory, by which an orphan is recognised.
+            # A process title would hide the arguments, by which the pid file recognises the process.
             *("--set-proc-title", "no"),
             *self.options,
         )
@@ -176,10 +179,13 @@ class RedisServer(Server):
                 reply = connection.recv(16384)
         except OSError:
             return False
-        # Another server on the port answers until ours finds it taken and ends.
+        # Another server may use the port. It answers until ours fails to listen, and ends.
         return f"\r\nprocess_id:{self.pid}\r\n".encode() in reply
 
     def explain(self, exit_code: int) -> str:
         if "Address already in use" in self.tail(5):
-            return f"{self.binary.name} cannot listen on {self.address}: the port is taken."
+            return (
+                f"{self.binary.name} cannot listen on {self.address}: the port is taken. "
+                "Fix: choose another port."
+            )
         return super().explain(exit_code)

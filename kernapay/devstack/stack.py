@@ -1,4 +1,4 @@
-"""Everything KernaPay needs, on one machine, started in order and stopped in reverse."""
+"""The development stack: its processes are started in order and stopped in reverse order."""
 
 import os
 import signal
@@ -26,17 +26,18 @@ from kernapay.devstack.state import (
     write_environment,
 )
 
-PATIENCE: Final = 60.0  # seconds for one step, on a slow machine
+# Seconds for one step on a slow machine.
+PATIENCE: Final = 60.0
 PORTS: Final = Ports()
 PROGRAM: Final = (sys.executable, "-m", "kernapay")
 
 
 class Interrupted(Exception):
-    """The stack was asked to end."""
+    """`interrupt()` was called."""
 
 
 class DevStack:
-    """The processes of a development stack, with all they keep in one directory."""
+    """The processes of a development stack, with all their data in one directory."""
 
     def __init__(
         self,
@@ -56,17 +57,17 @@ class DevStack:
         self._ending = threading.Event()
 
     def start(self) -> StackState:
-        """Start everything and return where it is.
+        """Start everything and return the addresses.
 
-        Raises ServerError when a part does not start, MissingBinary when a server is not
-        installed, Interrupted after `interrupt()`.
+        Raises ServerError if a part does not start, MissingBinary if a server is not installed, and Interrupted
+        after `interrupt()`.
         """
-        self._take_home()
+        self._lock_home()
         plan = make_plan(self.home, self._environ, self._ports)
         for note in plan.notes:
             self._say(note)
         databases = [self._launch(server) for server in (plan.mongo, plan.redis) if server]
-        # Whatever needs no database starts beside it.
+        # The sandbox needs no database, so start it at the same time.
         sandbox = [self._launch(self._sandbox(plan, plan.sandbox))] if plan.sandbox else []
         self._wait(databases)
         self._run(plan, "migrate", "up")
@@ -80,23 +81,23 @@ class DevStack:
         return state
 
     def watch(self) -> NoReturn:
-        """Wait until a child dies (ServerError) or the stack is interrupted (Interrupted)."""
+        """Wait until a process ends or `interrupt()` is called: raise ServerError or Interrupted."""
         while True:
             self._check()
             self._ending.wait(0.2)
 
     def interrupt(self) -> None:
-        """Make the step in progress end with Interrupted; may be called by a signal handler."""
+        """Let `start` or `watch` raise Interrupted. A signal handler may call this."""
         self._ending.set()
 
     def stop(self) -> None:
-        """End every child, the last one started first, and let go of the directory."""
+        """Stop every process in reverse order and unlock the directory."""
         for process in reversed(self._processes):
             was_running = process.is_running
             process.stop(timeout=10)
-            # A terminal that is gone already must not keep the others running.
+            # The terminal may be closed. Stop the other processes all the same.
             with suppress(OSError, SystemExit):
-                self._say(f"{process.name:<8} {'stopped' if was_running else 'had ended'}")
+                self._say(f"{process.name:<8} {'stopped' if was_running else 'had ended before'}")
         if self._processes:
             remove(self.home)
         self._processes.clear()
@@ -124,7 +125,7 @@ class DevStack:
             (*self._program, *arguments),
             plan.env,
             lambda: all(answers(url) for url in ready),
-            # Not SIGKILL: it has workers of its own to end.
+            # Not SIGKILL: the process must end its own workers.
             death_signal=signal.SIGTERM,
         )
 
@@ -151,17 +152,17 @@ class DevStack:
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        began = time.monotonic()
+        started_at = time.monotonic()
         with self._console.status(f"Waiting for {name}"):
             yield
-        self._say(f"{name:<8} done after {time.monotonic() - began:.1f} s")
+        self._say(f"{name:<8} done after {time.monotonic() - started_at:.1f} s")
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _take_home(self) -> None:
+    def _lock_home(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        # It holds secrets, and often stands in the middle of a checkout.
+        # It contains secrets, and is often inside a checkout.
         self.home.chmod(0o700)
         (self.home / ".gitignore").write_text("*\n")
         try:
@@ -175,10 +176,10 @@ class DevStack:
         try:
             other = find_stack(self.home)
         except NoStack:
-            return f"Another stack is starting or ending on {self.home}."
+            return f"Another stack on {self.home} is starting or ending. Fix: repeat the command when it has ended."
         return (
-            f"A stack runs on {self.home} already (process {other.pid}): its API is {other.api}. "
-            "End it with Ctrl-C in its terminal, or choose another directory with --data."
+            f"A stack on {self.home} is running already (process {other.pid}), with the API at {other.api}. "
+            "Fix: stop it with Ctrl-C in its terminal, or choose another directory with --data."
         )
 
     def _state(self, plan: Plan) -> StackState:
@@ -192,9 +193,9 @@ class DevStack:
 
 
 def answers(url: str) -> bool:
-    """Tell whether a GET of the address is answered with 200."""
+    """Return whether a GET of the URL answers 200."""
     parts = urlsplit(url)
-    # Not urllib.request: it would ask a proxy named in the environment.
+    # Not urllib.request: it would use a proxy from the environment.
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=5)
     try:
         connection.request("GET", parts.path)

@@ -1,4 +1,4 @@
-"""Where a running stack is, for other commands on the same data directory."""
+"""The state of a running stack, stored for other commands on the same data directory."""
 
 import json
 import shlex
@@ -16,16 +16,16 @@ LOCK = "stack.lock"
 
 
 class NoStack(RuntimeError):
-    """No stack is ready on this data directory."""
+    """No stack is running on this data directory."""
 
 
 @dataclass(frozen=True)
 class StackState:
-    """Addresses and process ids; no secrets, and nothing about servers that are not ours."""
+    """Addresses and pids. It contains no secrets, and nothing about servers that the stack did not start."""
 
     pid: int
     api: str
-    sandbox: str | None  # None: the real Razorpay
+    sandbox: str | None  # None with the real Razorpay
     pids: Mapping[str, int]
     urls: Mapping[str, str]
 
@@ -34,25 +34,25 @@ class StackState:
 
 
 def write_environment(home: Path, variables: Mapping[str, str]) -> None:
-    """Write the settings that a stack chose, secrets among them, for shells: `. .kernapay/env`."""
+    """Write the settings that the stack chose, with secrets, as a shell script: `. .kernapay/env`."""
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())]
     write_private(home / ENVIRONMENT, "".join(lines))
 
 
 def remove(home: Path) -> None:
-    """Take away what says where the stack is: it has ended."""
+    """Delete the state of a stack that has ended."""
     for name in (FILE, ENVIRONMENT):
         (home / name).unlink(missing_ok=True)
 
 
 def find_stack(home: Path = HOME) -> StackState:
-    """Return the stack that is ready on the data directory; raise NoStack when none is."""
-    absent = f"No stack is ready on {home}. Start one first: kernapay dev"
+    """Return the stack that is running on the data directory. Raises NoStack if there is none."""
+    absent = f"No stack is running on {home}. Fix: kernapay dev"
     try:
         text = (home / FILE).read_text()
     except FileNotFoundError:
         raise NoStack(absent) from None
-    # After a kill -9 the file is still there; the lock is not.
+    # After a kill -9 the file remains, but the lock is released.
     lock = PidFile(home / LOCK)
     try:
         lock.acquire()

@@ -6,11 +6,12 @@ from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_EXAMPLE
-from kernapay.core.patterns import Identifier, Label, explain
+from kernapay.core.patterns import Identifier, Label, explain, must_be
 from kernapay.payments.references import REFERENCE_EXAMPLE, REFERENCE_PATTERN
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status
 
-Amount = Annotated[int, Meta(ge=1, le=2**53, examples=[50000])]
+_PAISE = must_be("an integer in paise: 50000 for ₹500.00")
+Amount = Annotated[int, Meta(ge=1, le=2**53, examples=[50000], extra=_PAISE)]
 Currency = Annotated[
     str, Meta(pattern=explain("^[A-Z]{3}$", "a currency code such as INR"), examples=["INR"])
 ]

@@ -1,4 +1,4 @@
-"""Requests that are made in one turn of the event loop, sent as one batch."""
+"""Send the requests of one event loop turn as one batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,11 +16,12 @@ class _Waiting(NamedTuple, Generic[RequestT, ReplyT]):
 class Batcher(Generic[RequestT, ReplyT]):
     """Collect requests and send them together, one batch at a time.
 
-    Requests made while a batch is under way wait for the next one: it grows longer, and each request cheaper.
+    Requests made while a batch is being sent wait for the next one. Under load, batches grow and a
+    request costs less.
     """
 
     def __init__(self, send: Callable[[Sequence[RequestT]], Awaitable[Sequence[ReplyT]]]) -> None:
-        """`send` returns one reply for each request, in their order; what it raises, every request raises."""
+        """`send` returns one reply per request, in the same order. An error that it raises goes to every request."""
         self._send = send
         self._waiting: list[_Waiting[RequestT, ReplyT]] = []
         self._sending: asyncio.Task[None] | None = None
@@ -36,7 +37,7 @@ class Batcher(Generic[RequestT, ReplyT]):
         return reply
 
     async def close(self) -> None:
-        """Stop sending; requests that wait are cancelled."""
+        """Stop sending and cancel the waiting requests."""
         for waiting in self._waiting:
             waiting.reply.cancel()
         self._waiting.clear()

@@ -1,8 +1,8 @@
-"""The cache: leases, one computation for many misses, and never wrong when Redis is gone.
+"""A read-through cache on Redis with leases: many misses cause one computation, and no stale value is stored.
 
-An entry is one Redis hash. A field holds a value, `lease:{field}` the token of whoever computes it.
-Evicting the entry is a plain DEL that takes the leases along. So a reader that began before a write cannot store
-what the write made stale: a value is stored only while the lease it was computed under still stands.
+An entry is one Redis hash. Each field holds a value; `lease:{field}` holds the token of the process that computes it.
+Evicting the entry is a DEL, which deletes its leases too. A value is stored only while its lease exists, so a reader
+that began before a write cannot store the old value after it.
 """
 
 import asyncio
@@ -20,20 +20,21 @@ from kernapay.storage.redis import Address, RedisFailure, RedisStore
 
 _log = structlog.get_logger("kernapay.cache")
 
-# Pages of a history and sessions of an account must not grow without bound; past it, each read asks the source.
+# The pages of a history and the sessions of an account must not grow without bound. Reads of further fields are not
+# cached.
 _MAX_FIELDS: Final = 128
 _PROBE_SECONDS: Final = 0.5
 _CHECK_SECONDS: Final = 1.0
-# A failover or a restart may undo what Redis accepted shortly before; for so long an eviction can be repeated.
-_REMEMBERED_SECONDS: Final = 60.0
-_REMEMBERED: Final = 50_000
+# A failover or a restart of Redis may undo the last evictions. Evictions this recent are repeated then.
+_RECENT_SECONDS: Final = 60.0
+_MAX_RECENT: Final = 50_000
 # A caller that saw the lease just before the computation finished may still use its result.
 _JOIN_SECONDS: Final = 0.2
 _REST_OF_CLUSTER_SECONDS: Final = 0.2
 _LEASE: Final = """
 local value = redis.pcall('HMGET', KEYS[1], ARGV[1], 'lease:' .. ARGV[1])
 if value.err then
-  -- Not a hash: what another program left under this name.
+  -- Not a hash: another program wrote this key.
   redis.call('DEL', KEYS[1])
   value = {false, false}
 end
@@ -47,14 +48,14 @@ _FILL: Final = """
 if redis.pcall('HGET', KEYS[1], 'lease:' .. ARGV[1]) ~= ARGV[2] then return 0 end
 local room = ARGV[3] ~= '' and redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[4])
 if room then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
--- Last: a hash without fields is deleted, and its lifetime with it.
+-- Delete the lease last: Redis deletes a hash without fields, and its expiry with it.
 redis.call('HDEL', KEYS[1], 'lease:' .. ARGV[1])
 return room and 1 or 0
 """
 
 
 class PendingEvictions(Protocol):
-    """Where evictions are stored that Redis did not accept; they survive the process."""
+    """A durable store for evictions that Redis did not accept."""
 
     async def add(self, keys: Sequence[str]) -> None: ...
 
@@ -67,11 +68,12 @@ class _Computation(NamedTuple):
 
 
 class Cache:
-    """Read-through cache on Redis. Redis down means slower, never wrong and never an error.
+    """A read-through cache on Redis. Without Redis, reads are slower but correct, and nothing fails.
 
-    After a failure every read asks the source and every eviction goes to `pending`, until a probe has reached Redis
-    and made the pending evictions. While all is well, it checks every second for evictions that other processes left
-    pending, and whether other servers took over: these may have missed the last evictions, which are then repeated.
+    After a failure, reads go to the source and evictions to `pending`. When a probe reaches Redis again, the pending
+    evictions are made first; then the cache is used again.
+    While Redis is up, a check runs every second. It makes the evictions that other processes left pending. If another
+    server has taken over, which may have missed the last evictions, it repeats the recent ones.
     """
 
     def __init__(self, redis: RedisStore, pending: PendingEvictions) -> None:
@@ -83,7 +85,7 @@ class Cache:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_up = False
         self._watch: asyncio.Task[None] | None = None
-        self._evicted: dict[str, float] = {}
+        self._recent_evictions: dict[str, float] = {}
         self._data_sets: frozenset[str] = frozenset()
 
     @property
@@ -91,9 +93,9 @@ class Cache:
         return self._is_up
 
     async def start(self) -> None:
-        """Reach Redis and make the evictions that an earlier process could not."""
-        await self._try_to_return()
-        self._watch = asyncio.get_running_loop().create_task(self._keep_watch())
+        """Connect to Redis, make the pending evictions and start the check."""
+        await self._try_to_recover()
+        self._watch = asyncio.get_running_loop().create_task(self._check_forever())
 
     async def close(self) -> None:
         tasks = (*self._tasks, *((self._watch,) if self._watch else ()))
@@ -104,7 +106,7 @@ class Cache:
         _log.info("redis_closed")
 
     async def peek(self, *addresses: Address) -> list[bytes | None]:
-        """Read several stored values in one round trip; None for what is not there."""
+        """Return several stored values in one round trip; None for each that is not stored."""
         if self._is_up:
             try:
                 return await self._redis.read(addresses)
@@ -115,7 +117,7 @@ class Cache:
     async def fetch(
         self, address: Address, ttl: int, compute: Callable[[], Awaitable[bytes | None]]
     ) -> bytes | None:
-        """Return the stored bytes, or compute them and store them for `ttl` seconds. None is not stored."""
+        """Return the stored bytes, or compute and store them for `ttl` seconds. None is not stored."""
         (value,) = await self.peek(address)
         if value is not None:
             return value
@@ -127,7 +129,7 @@ class Cache:
         if lease is None:
             return await compute()
         computation = self._computations.get(address)
-        # Join a computation only while the lease it began under stands: nothing was evicted since.
+        # Join a running computation only if its lease still exists: then nothing was evicted since it began.
         if computation is None or computation.lease != lease:
             task = self._spawn(self._compute(address, lease, compute))
             computation = _Computation(lease, task)
@@ -139,25 +141,25 @@ class Cache:
         return await asyncio.shield(computation.result)
 
     async def evict(self, *keys: str) -> None:
-        """Remove entries. When Redis does not accept it, the eviction is stored and made before Redis is used again."""
+        """Evict entries. If Redis does not accept an eviction, it is stored, and made before Redis is used again."""
         self._remember(keys)
         if self._is_up:
             try:
-                for key in keys:  # one by one: the keys of a cluster live on different nodes
+                for key in keys:  # one command each: in a cluster the keys are on different nodes
                     await self._redis.delete(key)
                 return
             except RedisFailure as error:
                 self._lose(error)
         await self._pending.add(keys)
         if self._redis.is_cluster:
-            # Others may go on reading from the nodes that are left; those accept the eviction at once.
+            # Other processes may still read from the nodes that are up. Those nodes accept the eviction now.
             with suppress(*RedisFailure):
                 async with asyncio.timeout(_REST_OF_CLUSTER_SECONDS):
                     for key in keys:
                         await self._redis.delete(key)
 
     async def mark(self, key: str, lifetime: timedelta) -> None:
-        """Record that something happened; losing the mark must only cost time."""
+        """Store a mark that something happened. It may be lost, so its absence proves nothing."""
         if self._is_up:
             try:
                 await self._redis.set(key, b"1", lifetime)
@@ -177,7 +179,7 @@ class Cache:
         if self._computations.get(address) is computation:
             del self._computations[address]
         if not computation.result.cancelled():
-            computation.result.exception()  # retrieved here too, should every caller have left
+            computation.result.exception()  # or asyncio logs it as never retrieved, if every caller has left
 
     async def _compute(
         self, address: Address, lease: bytes, compute: Callable[[], Awaitable[bytes | None]]
@@ -186,7 +188,7 @@ class Cache:
         try:
             value = await compute()
         finally:
-            # Without a value too: each look for what is not there would leave its lease behind.
+            # Also without a value: the lease would stay behind after each search for a missing row.
             try:
                 await self._fill(
                     keys=[address.key], args=[address.field, lease, value or b"", _MAX_FIELDS]
@@ -217,32 +219,30 @@ class Cache:
 
     def _remember(self, keys: Sequence[str]) -> None:
         at = monotonic()
+        recent = self._recent_evictions
         for key in keys:
-            self._evicted.pop(key, None)  # the latest is the last
-            self._evicted[key] = at
-        while self._evicted:
-            oldest = next(iter(self._evicted))
-            if (
-                len(self._evicted) <= _REMEMBERED
-                and self._evicted[oldest] > at - _REMEMBERED_SECONDS
-            ):
+            recent.pop(key, None)  # insert the key again at the end: the order is by time
+            recent[key] = at
+        while recent:
+            oldest = next(iter(recent))
+            if len(recent) <= _MAX_RECENT and recent[oldest] > at - _RECENT_SECONDS:
                 break
-            del self._evicted[oldest]
+            del recent[oldest]
 
-    async def _keep_watch(self) -> None:
+    async def _check_forever(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_SECONDS if self._is_up else _PROBE_SECONDS)
             try:
-                await (self._catch_up() if self._is_up else self._try_to_return())
+                await (self._catch_up() if self._is_up else self._try_to_recover())
             except Unavailable:
-                continue  # nothing new is stored where nothing can be written
+                continue  # MongoDB is down: no eviction can have been stored meanwhile
             except RedisFailure as error:
                 self._lose(error)
             except Exception as error:
-                # Without this loop, Redis once lost would stay so.
+                # If this loop ended, the cache would never use Redis again.
                 _log.error("cache_watch_broken", exc_info=error)
 
-    async def _try_to_return(self) -> None:
+    async def _try_to_recover(self) -> None:
         self._data_sets = frozenset()
         try:
             await self._catch_up()
@@ -253,12 +253,12 @@ class Cache:
         _log.info("redis_ready")
 
     async def _catch_up(self) -> None:
-        # First of all, for it needs Redis alone.
+        # First, because this needs only Redis.
         data_sets = await self._redis.data_sets()
         if data_sets != self._data_sets:
-            await self._redis.delete_all(list(self._evicted))
+            await self._redis.delete_all(list(self._recent_evictions))
             self._data_sets = data_sets
-        # Stored by any process that cannot reach Redis, or could not: each makes all there are.
+        # Any process may have stored them. Each process makes all of them.
         await self._pending.drain(self._evict_pending)
 
     async def _evict_pending(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""The cache decorator: a repository's query that is answered by the cache, and dropped by what changes it."""
+"""The `cached` decorator: it puts a repository's query behind the cache."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class CachedQuery(Generic[T]):
-    """A repository's query behind its cache: call it for the decoded value, `encoded` for the stored bytes."""
+    """A repository's query behind its cache. Call it for the value, or `encoded` for the value as JSON bytes."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class CachedQuery(Generic[T]):
         return Address(self._key.format_map(arguments), self._field.format_map(arguments))
 
     async def encoded(self, **arguments: Any) -> bytes | None:
-        """The value as JSON; on a hit, the stored bytes as they are. None when there is no value."""
+        """Return the value as JSON bytes, None without a value. A hit returns the stored bytes without decoding."""
 
         async def compute() -> bytes | None:
             value = await self._compute(self._owner, **arguments)
@@ -49,16 +49,16 @@ class CachedQuery(Generic[T]):
         return self.decoder.decode(stored) if stored is not None else None  # type: ignore[return-value]
 
     async def evict(self, **arguments: Any) -> None:
-        """Drop the whole entry, every field of it."""
+        """Evict the whole entry with all its fields."""
         await self._owner.cache.evict(self._key.format_map(arguments))
 
     @asynccontextmanager
     async def changing(self, **arguments: Any) -> AsyncIterator[None]:
-        """Drop the entry before and after a write to what it is made from.
+        """Evict the entry before and after the block, which writes the data that the entry is made from.
 
-        Before, should the process die right after the write; after, even if the write seems to have failed: it may
-        have been applied, its answer lost. A reader may still store the old value until a majority has such a write.
-        So whoever repeats a change and finds it made drops the entry as well.
+        Before, because the process may die right after the write. After, even if the write raises: it may have been
+        applied and only its answer lost. Until a majority of MongoDB has such a write, a reader may still store the
+        old value. So a caller that repeats a change and finds it made evicts the entry too.
         """
         await self.evict(**arguments)
         try:
@@ -72,7 +72,10 @@ class HasCache(Protocol):
 
 
 class cached:
-    """Put a query behind the cache. The return annotation is the cache's schema; arguments are passed by name."""
+    """Put a query behind the cache.
+
+    The return annotation is the type of the stored value. Pass the query's arguments by name.
+    """
 
     def __init__(self, key: str, *, ttl: timedelta, field: str = "value") -> None:
         self._key = key
@@ -107,6 +110,6 @@ class _CachedMethod(Generic[T]):
         if bound is None:
             decoder = msgspec.json.Decoder(get_type_hints(self._query)["return"])
             bound = CachedQuery(instance, self._query, self._key, self._field, self._ttl, decoder)
-            # A non-data descriptor: from now on the attribute is found on the instance.
+            # This is a non-data descriptor: from now on the instance's own attribute is used.
             instance.__dict__[self._name] = bound
         return bound

@@ -1,4 +1,4 @@
-"""Filters that apply themselves to a query. Field names are the documents' own."""
+"""Filters for the queries of a repository. Field names are the document's attributes."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 @dataclass(slots=True)
 class Query:
-    """What a repository is about to ask: conditions in MongoEngine's words, order, window."""
+    """A query before it runs: conditions as MongoEngine keywords, sort order, offset and limit."""
 
     where: dict[str, Any]
     order: list[tuple[str, int]] = field(default_factory=list)
@@ -39,7 +39,7 @@ class OrderBy:
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """Rows whose time lies before and/or at or after the given ones."""
+    """Rows with a time before `before`, and equal to or after `after`."""
 
     field: str
     before: datetime | None = None

@@ -1,4 +1,4 @@
-"""A lock in MongoDB that one holder of all processes has at a time, by the server's clock."""
+"""A lock in MongoDB: one holder at a time across all processes, timed by the server's clock."""
 
 import asyncio
 import secrets
@@ -20,18 +20,18 @@ from kernapay.storage.mongo import Mongo, database
 _log = structlog.get_logger("kernapay.locks")
 
 COLLECTION: Final = "locks"
-# Clocks of a new primary and of the one before it may differ by this much.
+# After a failover, the clock of the new primary may differ by this much.
 _CLOCK_MARGIN: Final = timedelta(seconds=2)
 _POLL_SECONDS: Final = 0.05
 _FREE: Final = datetime.fromtimestamp(0, UTC)
 
 
 class LockBusy(Exception):
-    """Others held the lock for too long."""
+    """Other processes held the lock for too long."""
 
 
 class Lock:
-    """One attempt to hold the lock of this name, for `lasts` at a time. Blocking: for pool threads and commands."""
+    """A lock by name, held for `lasts` at a time. Its methods block: call them in pool threads and commands."""
 
     def __init__(
         self,
@@ -46,18 +46,18 @@ class Lock:
         self._owner = secrets.token_hex(8)
 
     def take(self) -> datetime | None:
-        """Return the server's time at which the lock ends, None while another holder has it."""
+        """Take the lock and return its end by the server's clock; None if another holder has it."""
         try:
-            # The server's clock cannot be asked in an upsert: the row is made first.
+            # MongoDB: an upsert cannot have `$expr` in its condition. So insert the row first.
             self._locks.update_one(
                 {"_id": self.name}, {"$setOnInsert": {"until": _FREE}}, upsert=True
             )
         except DuplicateKeyError:
-            return None  # two made it at once: ask again
+            return None  # another process inserted it at the same time
         return self._extend_where({"$expr": {"$lt": ["$until", "$$NOW"]}})
 
     def extend(self) -> datetime | None:
-        """Return the new end, None when the lock has been lost."""
+        """Extend the lock and return its new end; None if it was lost."""
         return self._extend_where({"owner": self._owner})
 
     def release(self) -> None:
@@ -74,10 +74,10 @@ class Lock:
 
 
 @contextmanager
-def held(lock: Lock, patience: float, renew_every: float) -> Iterator[None]:
-    """Hold the lock for as long as the block takes, renewed by a thread; all in seconds.
+def hold(lock: Lock, patience: float, renew_every: float) -> Iterator[None]:
+    """Hold the lock while the block runs. A thread extends it every `renew_every` seconds.
 
-    Raises LockBusy when others hold it for longer than `patience`.
+    Raises LockBusy if other processes hold it for longer than `patience` seconds.
     """
     give_up = time.monotonic() + patience
     while lock.take() is None:
@@ -91,7 +91,7 @@ def held(lock: Lock, patience: float, renew_every: float) -> Iterator[None]:
             try:
                 lock.extend()
             except PyMongoError as error:
-                # The next turn may come in time; else the lock ends, and the log says why.
+                # The next attempt may still be in time. If not, the lock ends, and the log has the reason.
                 _log.warning("lock_not_renewed", lock=lock.name, error=type(error).__name__)
 
     renewer = Thread(target=renew, daemon=True)
@@ -108,11 +108,11 @@ def held(lock: Lock, patience: float, renew_every: float) -> Iterator[None]:
 async def exclusive(
     mongo: Mongo, name: str, lasts: timedelta, patience: float, busy: str
 ) -> AsyncIterator[datetime]:
-    """Hold the lock once, without renewal; yield the server's time by which its writes must have happened.
+    """Hold the lock while the block runs, without extending it. Yield the deadline for writes, by the server's clock.
 
-    A holder that was asleep too long finds its write refused when the write carries that time and MongoDB compares
-    it with its own clock (`$$NOW`). Raises Unavailable, with the sentence `busy`, when others hold it for longer than
-    `patience` (seconds).
+    Put the deadline into each write as a condition on `$$NOW`. MongoDB then rejects the write of a holder that was
+    suspended for too long. Raises Unavailable with the message `busy` if other processes hold the lock for longer than
+    `patience` seconds.
     """
     lock = await mongo.run(lambda: Lock(database(), name, lasts))
     give_up = time.monotonic() + patience

@@ -1,4 +1,4 @@
-"""Apply, revert and list migrations: one ledger, one lock, and no edited history."""
+"""Apply, revert and list migrations. A collection records the applied ones with their checksums."""
 
 import hashlib
 import importlib.util
@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 
 from pymongo.database import Database
 
-from kernapay.storage.locks import Lock, LockBusy, held
+from kernapay.storage.locks import Lock, LockBusy, hold
 
-LEDGER: Final = "migrations"
-# A collection of its own: versions before this one lock each other out by it.
+APPLIED: Final = "migrations"
+# Earlier versions use this collection for their lock too: both versions must exclude each other.
 _LOCKS: Final = "migrations_lock"
 _LEASE: Final = timedelta(seconds=30)
 _RENEW_SECONDS: Final = 10.0
@@ -22,7 +22,12 @@ _PATIENCE_SECONDS: Final = 120.0
 
 
 class MigrationError(Exception):
-    """The migrations on disk and in the ledger do not fit, or another process holds the lock."""
+    """The files do not match the applied migrations, or another process holds the lock."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"{problem}. Fix: {fix}")
+        self.problem = problem
+        self.fix = fix
 
 
 class Migration(NamedTuple):
@@ -33,26 +38,26 @@ class Migration(NamedTuple):
     def load(self) -> ModuleType:
         spec = importlib.util.spec_from_file_location(f"kernapay_migration_{self.name}", self.path)
         if spec is None or spec.loader is None:
-            raise MigrationError(f"{self.path} cannot be loaded.")
+            raise MigrationError(f"{self.path} is not a Python module", "restore the file.")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
 
 
 class Index(NamedTuple):
-    """An index as a migration asks for it."""
+    """An index as a migration creates it."""
 
     collection: str
     name: str
     keys: list[tuple[str, Any]]
     options: dict[str, Any]
 
-    def fits(self, found: Mapping[str, Any] | None) -> bool:
-        """Whether the database has it so; `found` is its entry in `index_information()`."""
+    def fits(self, existing: Mapping[str, Any] | None) -> bool:
+        """Return whether the database has this index. `existing` is its entry in `index_information()`."""
         return (
-            found is not None
-            and list(found["key"]) == self.keys
-            and all(found.get(name) == value for name, value in self.options.items())
+            existing is not None
+            and list(existing["key"]) == self.keys
+            and all(existing.get(name) == value for name, value in self.options.items())
         )
 
 
@@ -62,7 +67,7 @@ class State(NamedTuple):
 
 
 def migrations_folder() -> Path:
-    """Find the migrations: beside the package in a checkout, inside it when installed."""
+    """Return the folder of the migrations: beside the package in a checkout, inside it in an installation."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "_migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
@@ -74,54 +79,58 @@ class Migrator:
         self._folder = folder or migrations_folder()
 
     def status(self) -> list[State]:
-        """List every migration with the time it was applied. Raises MigrationError on an edited one."""
-        applied = {row["_id"]: row for row in self._db[LEDGER].find()}
+        """Return every migration and when it was applied. Raises MigrationError for an edited or a missing file."""
+        applied = {row["_id"]: row for row in self._db[APPLIED].find()}
         on_disk = self._on_disk()
         if missing := sorted(applied.keys() - {migration.name for migration in on_disk}):
-            raise MigrationError(f"Applied, but not on disk: {', '.join(missing)}.")
+            raise MigrationError(
+                f"Applied, but not on disk: {', '.join(missing)}",
+                "use the version of KernaPay that has them.",
+            )
         for migration in on_disk:
             row = applied.get(migration.name)
             if row is not None and row["checksum"] != migration.checksum:
                 raise MigrationError(
-                    f"{migration.name} was edited after it was applied: write a new migration instead."
+                    f"{migration.name} was edited after it was applied",
+                    "restore the file, and write a new migration.",
                 )
         return [State(m.name, applied.get(m.name, {}).get("appliedAt")) for m in on_disk]
 
     def up(self) -> list[str]:
-        """Apply what is not applied yet; the names. Safe when several processes start together."""
+        """Apply the pending migrations and return their names. Several processes may call this at once."""
         with self._locked():
             pending = {state.name for state in self.status() if state.applied_at is None}
-            done = []
+            applied = []
             for migration in self._on_disk():
                 if migration.name not in pending:
                     continue
                 migration.load().up(self._db)
-                self._db[LEDGER].insert_one(
+                self._db[APPLIED].insert_one(
                     {
                         "_id": migration.name,
                         "checksum": migration.checksum,
                         "appliedAt": datetime.now(UTC),
                     }
                 )
-                done.append(migration.name)
-            return done
+                applied.append(migration.name)
+            return applied
 
     def down(self, steps: int = 1) -> list[str]:
-        """Revert the last `steps` migrations, newest first; the names."""
+        """Revert the last `steps` migrations, newest first, and return their names."""
         with self._locked():
             applied = {state.name for state in self.status() if state.applied_at is not None}
             last = [m for m in reversed(self._on_disk()) if m.name in applied][:steps]
             for migration in last:
                 migration.load().down(self._db)
-                self._db[LEDGER].delete_one({"_id": migration.name})
+                self._db[APPLIED].delete_one({"_id": migration.name})
             return [migration.name for migration in last]
 
     def indexes(self) -> list[Index]:
-        """List the indexes that stand when all migrations are applied."""
-        rehearsal = _Rehearsal()
+        """Return the indexes that exist once all migrations are applied."""
+        recorder = _IndexRecorder()
         for migration in self._on_disk():
-            migration.load().up(rehearsal)
-        return list(rehearsal.indexes.values())
+            migration.load().up(recorder)
+        return list(recorder.indexes.values())
 
     def _on_disk(self) -> list[Migration]:
         return [
@@ -133,14 +142,17 @@ class Migrator:
     def _locked(self) -> Iterator[None]:
         lock = Lock(self._db, "lock", _LEASE, collection=_LOCKS)
         try:
-            with held(lock, patience=_PATIENCE_SECONDS, renew_every=_RENEW_SECONDS):
+            with hold(lock, patience=_PATIENCE_SECONDS, renew_every=_RENEW_SECONDS):
                 yield
         except LockBusy:
-            raise MigrationError("Another process has been migrating for too long.") from None
+            raise MigrationError(
+                "Another process has been migrating for over two minutes",
+                "wait until it ends, then repeat the command.",
+            ) from None
 
 
-class _Rehearsal:
-    """Stands in for a database: remembers the indexes a migration makes and drops, and has no rows."""
+class _IndexRecorder:
+    """A stand-in for a database without rows. It records the indexes that migrations create and drop."""
 
     def __init__(self) -> None:
         self.indexes: dict[tuple[str, str], Index] = {}

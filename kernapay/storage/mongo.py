@@ -1,4 +1,4 @@
-"""MongoDB through MongoEngine: the connection, the base document, and what its failures mean."""
+"""MongoDB through MongoEngine: the connection, the base document, and the translation of driver errors."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 DEFAULT_DATABASE: Final = "kernapay"
 _ALIAS: Final = "default"
-# A client waits for an answer: give up on a lost primary well before it does.
+# Give up on a lost primary before the client gives up on us.
 _SELECTION_TIMEOUT_MS: Final = 3_000
 _SOCKET_TIMEOUT_MS: Final = 10_000
 _WRITE_CONCERN_TIMEOUT_MS: Final = 5_000
@@ -35,16 +35,17 @@ _OUTAGES: Final = (
 class Choice(EnumField):  # type: ignore[misc]
     """A field that holds a member of an enum.
 
-    MongoEngine gives every document a display method for each field with choices, at a fifth of a creation's time.
+    MongoEngine adds a display method per field with choices to every new document. That takes a fifth of the time to
+    create one, so `choices` is removed.
     """
 
     def __init__(self, enum: type[Enum], **options: Any) -> None:
         super().__init__(enum, **options)
-        self.choices = None  # the enum itself is the check
+        self.choices = None  # EnumField still validates against the enum
 
 
 class Record(Document):  # type: ignore[misc]
-    """A row that knows when it was made and last changed. Indexes are born in migrations only."""
+    """A document with its times of creation and last change. Only migrations create indexes."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, "strict": False}
 
@@ -53,7 +54,7 @@ class Record(Document):  # type: ignore[misc]
 
 
 class Mongo:
-    """The process's connection, behind its own bounded pool of threads."""
+    """The connection of the process, with its own bounded thread pool."""
 
     def __init__(self, url: str, threads: int) -> None:
         self._url = url
@@ -61,14 +62,16 @@ class Mongo:
         self._threads = threads
 
     def connect(self) -> None:
-        """Connect lazily: an absent server is found by the first query, or by ping.
+        """Open the connection without waiting for a server: the first query or `ping` finds out if it is reachable.
 
-        Raises Unavailable when the servers are named by DNS, and it does not know them.
+        Raises Unavailable if DNS cannot resolve the host of a `mongodb+srv://` URL.
         """
         try:
             self._connect()
         except pymongo.errors.PyMongoError as error:
-            raise Unavailable(f"MONGODB_URL cannot be looked up: {error}") from error
+            raise Unavailable(
+                f"DNS cannot resolve the host in MONGODB_URL. Check its spelling. ({error})"
+            ) from error
 
     def _connect(self) -> None:
         mongoengine.connect(
@@ -90,18 +93,24 @@ class Mongo:
         )
 
     async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run blocking database work in the pool. Raises Unavailable when MongoDB cannot serve."""
+        """Run a blocking database call in the pool. Raises Unavailable if MongoDB cannot serve it."""
         try:
             return await self._pool.run(call, *args, **kwargs)
         except _OUTAGES as error:
-            raise Unavailable("The database cannot be reached.") from error
+            raise Unavailable(
+                "The database cannot be reached. Repeat the call in a few seconds."
+            ) from error
         except pymongo.errors.BulkWriteError as error:
             if error.details.get("writeErrors"):
                 raise
-            raise Unavailable("The database did not confirm the write.") from error
+            raise Unavailable(
+                "The database did not confirm the write. Repeat the call: that is safe."
+            ) from error
         except pymongo.errors.OperationFailure as error:
             if error.has_error_label("RetryableWriteError") or error.code in _TRANSIENT_CODES:
-                raise Unavailable("The database is changing its primary.") from error
+                raise Unavailable(
+                    "The database is electing a new primary. Repeat the call in a few seconds."
+                ) from error
             raise
 
     async def ping(self) -> None:
@@ -119,34 +128,36 @@ _TRANSIENT_CODES: Final = frozenset({10107, 189, 11600, 11602, 13435, 13436, 91,
 
 
 def database() -> Database[dict[str, Any]]:
-    """Give the database the process is connected to."""
-    found: Database[dict[str, Any]] = mongoengine.get_db(_ALIAS)
-    return found
+    """Return the database that the process is connected to."""
+    db: Database[dict[str, Any]] = mongoengine.get_db(_ALIAS)
+    return db
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError for an address that the driver cannot use; nothing is looked up or connected.
+    """Raise ValueError for a URL that the driver cannot use, without resolving or connecting.
 
-    The message repeats none of it: it may hold a password.
+    The message does not repeat the URL: it may contain a password.
     """
     if not url.startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("must start with mongodb:// or mongodb+srv://")
     try:
-        # Here an unknown option is an error; the client would print it, and it may be a piece of a password.
+        # Refuse unknown options here. The client would print them, and one may be part of a password.
         if options := url.partition("?")[2]:
             split_options(options, warn=False)
         MongoClient(url, connect=False).close()
     except OSError:
-        raise ValueError("names a certificate or key file that cannot be read") from None
+        raise ValueError(
+            "names a certificate or key file that cannot be read: check its path and permissions"
+        ) from None
     except (ValueError, TypeError, pymongo.errors.PyMongoError):
         raise ValueError(
-            "is malformed: a host is needed, ports are numbers, options must fit together, "
-            "and in user and password @ : / % are written %40 %3A %2F %25"
+            "is malformed: name a host, use numbers as ports and known options that fit together, "
+            "and write @ : / % in user and password as %40 %3A %2F %25"
         ) from None
 
 
 def open_database(url: str) -> tuple[MongoClient[dict[str, Any]], Database[dict[str, Any]]]:
-    """Open a connection of one's own, as migrations do; the caller closes the client."""
+    """Open a separate connection, for migrations and the doctor. The caller closes the client."""
     client: MongoClient[dict[str, Any]] = MongoClient(
         url,
         uuidRepresentation="standard",

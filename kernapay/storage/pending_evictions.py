@@ -10,22 +10,22 @@ _BATCH: Final = 500
 
 
 class MongoPendingEvictions:
-    """The durable side of Cache: no crash and no outage brings an evicted entry back."""
+    """The durable PendingEvictions of Cache: an evicted entry stays evicted through crashes and outages."""
 
     def __init__(self, mongo: Mongo) -> None:
         self._run = mongo.run
 
     async def add(self, keys: Sequence[str]) -> None:
-        # A row per eviction, not per key: finishing an older one must not forget a newer one.
+        # One row per eviction, not per key: deleting the row of an older eviction must not delete a newer one.
         rows: list[dict[str, Any]] = [{"key": key} for key in keys]
         await self._run(lambda: database()[COLLECTION].insert_many(rows))
 
     async def drain(self, evict: Callable[[str], Awaitable[object]]) -> None:
-        """Evict every stored key; a batch is forgotten only when all of it succeeded."""
+        """Evict every stored key. A batch is deleted only after all its evictions succeeded."""
         while rows := await self._run(lambda: list(database()[COLLECTION].find({}, limit=_BATCH))):
             for key in {row["key"] for row in rows}:
                 await evict(key)
-            await self._run(self._forget, [row["_id"] for row in rows])
+            await self._run(self._delete, [row["_id"] for row in rows])
 
-    def _forget(self, ids: list[Any]) -> None:
+    def _delete(self, ids: list[Any]) -> None:
         database()[COLLECTION].delete_many({"_id": {"$in": ids}})

@@ -1,11 +1,11 @@
-"""Rows that are due for work: claimed under a lease, retried with back-off, parked when hopeless.
+"""Work queues in MongoDB: rows are claimed under a lease, retried with back-off, and parked after the last attempt.
 
-One queue is one class of work: the rows of a collection that fit its query. The row itself carries when it is due and
-how often it was tried, so a queue needs no store of its own, and a crash leaves nothing but a lease that runs out.
+A queue is one kind of work: the rows of a collection that match its query. Each row stores when it is due and how
+often it was attempted, so a queue needs no collection of its own. After a crash, the lease of a row ends and the row
+is due again.
 
-Fair: every queue has a worker loop of its own, so no class of work waits for another. Bounded: a claim takes a given
-number of rows, and the work on a row is stopped when its lease ends. Observable: outcomes are counted, and `depth`
-is shown by `/metrics`.
+Each queue has its own worker loop, so no kind of work waits for another. A claim takes a limited number of rows, and
+work on a row is cancelled when its lease ends. Outcomes are counted, and `/metrics` shows the depth.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from kernapay.storage.repository import DocumentT, Repository, Where
 _log = structlog.get_logger("kernapay.queue")
 OUTCOMES: Final = Counter(
     "kernapay_queue_rows_total",
-    "Rows of the work queues, by what became of them",
+    "Rows of the work queues, by outcome",
     ("queue", "outcome"),
 )
-# Other workers claim the head of the queue at the same time: read a little past it.
+# Other workers claim the same rows at the head of the queue, so read a few more than needed.
 _SPARE: Final = 7
-_COUNTED: Final = 10_000
+_MAX_COUNT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much work is due: rows (counted up to 10,000), and for how many seconds the oldest has been."""
+    """How many rows are due (counted up to 10,000), and for how many seconds the oldest has been due."""
 
     due: int
     oldest_seconds: float
@@ -44,28 +44,28 @@ class Depth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What makes a queue out of the rows of a collection. Field names are the document's."""
+    """How the rows of a collection form a queue. Field names are the document's attributes."""
 
     waiting: Callable[[datetime], Where]
-    """The query of rows that wait, for the present time; leave the due time out."""
+    """Return the conditions for rows that wait, at a given time. The due time is added to them."""
     due: str
-    """The field that says from when a row is due."""
+    """The field with the time from which a row is due."""
     attempts: str
-    """The field that counts attempts; an attempt counts when it begins."""
+    """The field that counts attempts. An attempt counts from its start."""
     leases: Sequence[timedelta]
-    """For how long a claim holds, by attempt; the last one is for all that follow."""
+    """How long a lease lasts, by attempt. The last value is for all further attempts."""
     backoff: Sequence[timedelta] = ()
-    """The pause after a failed attempt, by attempt. With none, a row is due again when its lease ends."""
+    """The pause after a failed attempt, by attempt. If empty, a row is due again when its lease ends."""
     limit: int | None = None
-    """The attempt after which a row is hopeless."""
+    """The last attempt. A row that fails it is parked."""
     offset: timedelta = timedelta(0)
-    """How long after its due time a row is really due."""
+    """How long after its due time a row may be claimed."""
     claimed: Where | None = None
-    """What else a claim changes."""
+    """Further changes that a claim makes."""
     parked: Callable[[datetime], Where] | None = None
-    """What parking changes, at the present time; the error goes into the field `error`."""
+    """Return the changes that parking makes, at a given time. The error is stored in the field `error`."""
     renews: bool = False
-    """Whether the lease is extended for as long as the work on a row takes."""
+    """Whether the lease is extended while the work on a row goes on."""
 
 
 class Queue(Generic[DocumentT]):
@@ -76,7 +76,7 @@ class Queue(Generic[DocumentT]):
         rules: Rules,
         key: Callable[[DocumentT], Where] = lambda row: {"id": row.pk},
     ) -> None:
-        """`key` returns the conditions that name one row; a sharded collection needs its shard key in there."""
+        """`key` returns the conditions for one row. For a sharded collection they must include the shard key."""
         self.name = name
         self._rows = rows
         self._rules = rules
@@ -84,10 +84,10 @@ class Queue(Generic[DocumentT]):
         self._clock: Clock = rows.clock
 
     async def claim(self, count: int = 1) -> list[DocumentT]:
-        """Take up to `count` due rows, the longest due first; nobody else gets them before their lease ends.
+        """Claim up to `count` due rows, the longest due first. No other worker gets them before their lease ends.
 
-        A row that reached the limit of attempts without ever failing in order, because its worker was killed each
-        time, is parked instead.
+        A row whose attempts are used up is parked instead. This happens when its worker was killed every time, so
+        that `fail` was never called.
         """
         at = self._clock()
         rules = self._rules
@@ -99,22 +99,22 @@ class Queue(Generic[DocumentT]):
         )
         claimed: list[DocumentT] = []
         for row in due:
-            taken = await self._take(row)
-            if taken is None:
+            leased = await self._take_lease(row)
+            if leased is None:
                 continue
-            if rules.limit is not None and self.attempt_of(taken) > rules.limit:
-                await self.park(taken, getattr(taken, "error", None) or "every worker was killed")
+            if rules.limit is not None and self.attempt_of(leased) > rules.limit:
+                await self.park(leased, getattr(leased, "error", None) or "every worker was killed")
                 continue
-            claimed.append(taken)
+            claimed.append(leased)
             if len(claimed) == count:
                 break
         self._count("claimed", len(claimed))
         return claimed
 
     async def sweep(self, work: Callable[[DocumentT], Awaitable[None]], count: int = 1) -> bool:
-        """Claim up to `count` rows and work on them side by side; False when none is due.
+        """Claim up to `count` rows and work on them concurrently. Return False if none was due.
 
-        Work on a row ends when its lease does: another worker may have the row then.
+        Work on a row is cancelled when its lease ends: another worker may claim the row then.
         """
         claimed = await self.claim(count)
         await asyncio.gather(*(self._work(row, work) for row in claimed))
@@ -124,7 +124,7 @@ class Queue(Generic[DocumentT]):
     async def hold(self, row: DocumentT) -> AsyncIterator[None]:
         """Hold a claimed row while the block works on it.
 
-        The block ends with TimeoutError when the lease does. A queue that renews extends the lease meanwhile.
+        Raises TimeoutError inside the block when the lease ends. A queue with `renews` extends the lease meanwhile.
         """
         lease_end: datetime = getattr(row, self._rules.due) + self._rules.offset
         async with asyncio.timeout((lease_end - self._clock()).total_seconds()) as deadline:
@@ -138,10 +138,10 @@ class Queue(Generic[DocumentT]):
                 renewal.cancel()
 
     async def extend(self, row: DocumentT) -> bool:
-        """Begin the lease anew; False when it has ended and somebody else holds the row."""
+        """Start the lease again. Return False if it has ended and another worker holds the row."""
         until = self._lease_end(self.attempt_of(row))
         extended = await self._rows.update_where(
-            self._held(row), **{f"set__{self._rules.due}": until}
+            self._unchanged(row), **{f"set__{self._rules.due}": until}
         )
         if extended is not None:
             setattr(row, self._rules.due, until)
@@ -155,9 +155,9 @@ class Queue(Generic[DocumentT]):
         hopeless: bool = False,
         at_least: timedelta = timedelta(0),
     ) -> bool:
-        """Note a failed attempt: the row is due again after its back-off, or parked when there is no hope.
+        """Record a failed attempt and return True: the row is due again after its back-off, and after `at_least`.
 
-        False when it was parked.
+        If the failure is `hopeless`, or this was the last attempt, park the row and return False.
         """
         rules = self._rules
         attempt = self.attempt_of(row)
@@ -165,33 +165,33 @@ class Queue(Generic[DocumentT]):
             await self.park(row, error)
             return False
         pause = max(self.pause_after(attempt), at_least)
-        held = await self._rows.update_where(
-            self._held(row),
+        updated = await self._rows.update_where(
+            self._unchanged(row),
             **{f"set__{rules.due}": self._clock() + pause, f"set__{rules.attempts}": attempt},
             set__error=error,
         )
-        self._count("retried" if held is not None else "lost")
+        self._count("retried" if updated is not None else "lost")
         return True
 
     async def park(self, row: DocumentT, error: str) -> None:
-        """Give a row up, and keep it for people."""
-        held = await self._rows.update_where(
-            self._held(row),
+        """Give up on a row. It stays stored until an operator replays it."""
+        updated = await self._rows.update_where(
+            self._unchanged(row),
             **{f"set__{self._rules.attempts}": self.attempt_of(row)},
             set__error=error,
             **(self._rules.parked(self._clock()) if self._rules.parked else {}),
         )
-        self._count("parked" if held is not None else "lost")
+        self._count("parked" if updated is not None else "lost")
 
     async def finish(self, row: DocumentT, **change: Any) -> None:
-        """Close a row whose work is done, also when the lease has ended meanwhile."""
+        """Store the result of a row's work, even if its lease has ended meanwhile."""
         await self._rows.update_where(self._key(row), **change)
         self._count("finished")
 
     async def replay(self, where: Where, **change: Any) -> DocumentT | None:
-        """Claim a row by other conditions than its time, to do its work again; None when there is none.
+        """Claim the row that matches, due or not, to do its work again. Return None if no row matches.
 
-        Its attempts are counted anew.
+        Its attempts are counted from the start.
         """
         rules = self._rules
         row = await self._rows.update_where(
@@ -208,18 +208,15 @@ class Queue(Generic[DocumentT]):
         return row
 
     def begin(self, row: DocumentT) -> None:
-        """Make the attempt that is beginning the first one of a row that was not claimed.
-
-        The row counts it when it fails.
-        """
+        """Set a row that was not claimed to its first attempt. `fail` stores the count."""
         setattr(row, self._rules.attempts, 1)
 
     def lease(self) -> timedelta:
-        """Return how long the first claim of a row holds."""
+        """Return the duration of the lease of a first attempt."""
         return self._rules.leases[0]
 
     def attempt_of(self, row: DocumentT) -> int:
-        """Return the number of the attempt under way."""
+        """Return the number of the current attempt, 1 for the first."""
         return int(getattr(row, self._rules.attempts) or 0)
 
     def pause_after(self, attempt: int) -> timedelta:
@@ -235,13 +232,13 @@ class Queue(Generic[DocumentT]):
         if not oldest:
             return Depth(0, 0.0)
         since: datetime = getattr(oldest[0], rules.due) + rules.offset
-        count = await self._rows.count(LimitOffset(_COUNTED), **where)
+        count = await self._rows.count(LimitOffset(_MAX_COUNT), **where)
         return Depth(count, (at - since).total_seconds())
 
-    async def _take(self, row: DocumentT) -> DocumentT | None:
+    async def _take_lease(self, row: DocumentT) -> DocumentT | None:
         rules = self._rules
         return await self._rows.update_where(
-            self._held(row),
+            self._unchanged(row),
             **{
                 f"set__{rules.due}": self._lease_end(self.attempt_of(row) + 1),
                 f"inc__{rules.attempts}": 1,
@@ -254,11 +251,11 @@ class Queue(Generic[DocumentT]):
             async with self.hold(row):
                 await work(row)
         except TimeoutError:
-            self._stopped(row, "expired")
+            self._record_stop(row, "expired")
         except KernaPayError as error:
-            self._stopped(row, "interrupted", code=error.code)
+            self._record_stop(row, "interrupted", code=error.code)
         except Exception as error:
-            self._stopped(row, "broken", exc_info=error)
+            self._record_stop(row, "broken", exc_info=error)
 
     async def _renew(self, row: DocumentT, deadline: asyncio.Timeout) -> None:
         lease = _at(self._rules.leases, self.attempt_of(row)).total_seconds()
@@ -268,19 +265,20 @@ class Queue(Generic[DocumentT]):
                 if await self.extend(row):
                     deadline.reschedule(asyncio.get_running_loop().time() + lease)
             except KernaPayError as error:
-                # There is time for another try before the lease ends.
+                # There is time for another attempt before the lease ends.
                 _log.warning("lease_not_extended", queue=self.name, code=error.code)
 
-    def _stopped(self, row: DocumentT, outcome: str, **facts: Any) -> None:
-        # Nothing is written: the lease runs out, and the row is due again. The other rows must not wait for it.
+    def _record_stop(self, row: DocumentT, outcome: str, **facts: Any) -> None:
+        # Write nothing: the row is due again when its lease ends. The other rows of the claim must not wait.
         self._count(outcome)
         _log.warning(f"work_{outcome}", queue=self.name, row=str(row.pk), **facts)
 
-    def _held(self, row: DocumentT) -> dict[str, Any]:
-        # The due time is the lease: whoever claims the row changes it.
+    def _unchanged(self, row: DocumentT) -> dict[str, Any]:
+        """Return the conditions under which this worker still holds the row."""
+        # The due time doubles as the lease: every claim changes it.
         rules = self._rules
-        unchanged = {rules.due: getattr(row, rules.due)}
-        return {**self._key(row), **rules.waiting(self._clock()), **unchanged}
+        same_lease = {rules.due: getattr(row, rules.due)}
+        return {**self._key(row), **rules.waiting(self._clock()), **same_lease}
 
     def _lease_end(self, attempt: int) -> datetime:
         return self._clock() + _at(self._rules.leases, attempt) - self._rules.offset

@@ -12,30 +12,30 @@ from kernapay.storage.batching import Batcher
 from kernapay.storage.redis_clients import connect
 
 RedisFailure = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
-"""What any call here may raise.
+"""What every call here may raise.
 
-RuntimeError is uvloop's answer for a connection that was reset ("the handler is closed"); a cluster none of whose
-nodes answers, or that has lost a slot, raises exceptions of a family of its own.
+uvloop raises RuntimeError ("the handler is closed") for a connection that was reset. RedisClusterException comes from
+a cluster of which no node answers, or which does not serve every slot.
 """
 
-_DELETED_AT_ONCE: Final = 500
+_DELETE_BATCH: Final = 500
 
 
 class Address(NamedTuple):
-    """Where a cached value lives: a key, and a field of its hash."""
+    """The place of a cached value: a key, and a field of its hash."""
 
     key: str
     field: str
 
 
 class Script(Protocol):
-    """A Lua script on the keys of one slot."""
+    """A Lua script. Its keys must be in one slot of a cluster."""
 
     async def __call__(self, *, keys: Sequence[str], args: Sequence[Any]) -> Any: ...
 
 
 class RedisStore:
-    """The commands that KernaPay needs. Every call may raise one of RedisFailure."""
+    """The Redis commands that KernaPay needs. Every call may raise RedisFailure."""
 
     def __init__(self, url: str) -> None:
         self._client = connect(url)
@@ -43,13 +43,13 @@ class RedisStore:
 
     @property
     def is_cluster(self) -> bool:
-        """Whether one part of it may be away while the others serve."""
+        """Whether this is a cluster, of which one node may be down while the others serve."""
         return isinstance(self._client, RedisCluster)
 
     def read(self, addresses: tuple[Address, ...]) -> Awaitable[list[bytes | None]]:
-        """Read fields of hashes; None for what is not there.
+        """Return the values of fields of hashes; None for each that is missing.
 
-        Reads issued in one turn of the event loop travel as one pipeline over one connection.
+        Reads of one event loop turn are sent as one pipeline over one connection.
         """
         return self._reads.request(addresses)
 
@@ -57,9 +57,9 @@ class RedisStore:
         await self._client.delete(key)
 
     async def delete_all(self, keys: Sequence[str]) -> None:
-        for start in range(0, len(keys), _DELETED_AT_ONCE):
+        for start in range(0, len(keys), _DELETE_BATCH):
             pipeline = self._client.pipeline(transaction=False)
-            for key in keys[start : start + _DELETED_AT_ONCE]:
+            for key in keys[start : start + _DELETE_BATCH]:
                 pipeline.delete(key)
             await pipeline.execute()
 
@@ -74,9 +74,9 @@ class RedisStore:
         return script
 
     async def data_sets(self) -> frozenset[str]:
-        """Return the replication ids of the data sets that take the writes.
+        """Return the replication ids of the servers that accept writes.
 
-        Another answer means that a restart or a failover came between.
+        A different answer than before means a restart or a failover.
         """
         if isinstance(self._client, RedisCluster):
             reply = await self._client.info("replication", target_nodes=RedisCluster.PRIMARIES)
@@ -86,12 +86,12 @@ class RedisStore:
         return frozenset(str(node.get("master_replid")) for node in nodes)
 
     async def server_time(self) -> datetime:
-        """Return the time of one of the servers, in UTC."""
+        """Return the time of one server, in UTC."""
         seconds, microseconds = _one_node(await self._client.time())
         return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
     async def server_info(self) -> dict[str, Any]:
-        """Return what INFO says of one of the servers."""
+        """Return the INFO of one server."""
         info: dict[str, Any] = _one_node(await self._client.info())
         return info
 
@@ -102,14 +102,14 @@ class RedisStore:
     async def _read(self, requests: Sequence[tuple[Address, ...]]) -> list[list[bytes | None]]:
         addresses = list(chain.from_iterable(requests))
         try:
-            # Raising, a cluster's client follows what has moved between its nodes.
+            # Let errors raise: only then the cluster client follows slots that have moved between nodes.
             replies = iter(await self._pipeline(addresses).execute())
         except RedisFailure as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            # One key of another type is a miss, not the loss of Redis; taking the lease removes it.
-            found = await self._pipeline(addresses).execute(raise_on_error=False)
-            replies = iter([None if isinstance(each, Exception) else each for each in found])
+            # A key of another type is a cache miss, not an outage. Taking the lease deletes it.
+            results = await self._pipeline(addresses).execute(raise_on_error=False)
+            replies = iter([None if isinstance(each, Exception) else each for each in results])
         return [list(islice(replies, len(request))) for request in requests]
 
     def _pipeline(self, addresses: Sequence[Address]) -> Any:
@@ -120,7 +120,7 @@ class RedisStore:
 
 
 def _one_node(reply: Any) -> Any:
-    """Return the answer of one node: a cluster's client answers by node."""
+    """Return one node's reply: the cluster client returns a reply per node."""
     if isinstance(reply, dict) and all(isinstance(value, dict | tuple) for value in reply.values()):
         return next(iter(reply.values()))
     return reply

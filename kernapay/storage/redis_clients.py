@@ -1,4 +1,4 @@
-"""Clients for Redis in all its forms: one server, Sentinel, Cluster."""
+"""Redis clients for one server, Sentinel and Cluster."""
 
 import re
 from typing import Any, Final, NamedTuple
@@ -12,17 +12,17 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 AnyRedis = Redis | RedisCluster
-# redis-py would try ten times: 3.9 s a call with the server gone. The cache has its own breaker.
+# redis-py retries ten times: 3.9 s per call while the server is down. The cache stops using Redis by itself.
 _OPTIONS: Final[dict[str, Any]] = {
     "socket_timeout": 0.5,
     "socket_connect_timeout": 0.5,
     "health_check_interval": 30,
 }
-# What may follow the hosts: redis-py takes database 0 for whatever is not a number.
+# The allowed path after the hosts. redis-py silently uses database 0 for anything that is not a number.
 _PATHS: Final = {"": r"(/\d*)?", "+sentinel": r"(/[^/]*(/\d*)?)?", "+cluster": "/?"}
 _SCHEMES: Final = tuple(f"{name}{form}://" for form in _PATHS for name in ("redis", "rediss"))
 _CONNECTIONS: Final = 32
-# A cluster client fails where a pool would wait, so it gets more than a process ever uses at once.
+# A cluster client fails when its connections are used up, where a pool would wait. So allow more than a process uses.
 _CLUSTER_CONNECTIONS: Final = 256
 
 
@@ -31,24 +31,24 @@ class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
         await super().disconnect(inuse_connections)
-        # Idle ones alone are closed when the master changes; all of them, when the client is.
+        # False means that the master has changed, true that the client closes. The sentinels are needed until then.
         if inuse_connections:
             for sentinel in self.sentinel_manager.sentinels:
                 await sentinel.aclose()
 
 
-class _Places(NamedTuple):
+class _Target(NamedTuple):
     nodes: list[tuple[str, int]]
     login: dict[str, Any]
     tls: dict[str, Any]
 
 
 def connect(url: str) -> AnyRedis:
-    """Make a client for `redis://`, `redis+sentinel://h:p,h:p/master/db` or `redis+cluster://h:p,h:p`.
+    """Return a client for `redis://`, `redis+sentinel://h:p,h:p/master/db` or `redis+cluster://h:p,h:p`.
 
-    `rediss` instead of `redis` is TLS; `user:password@` goes before the hosts. Sentinels that want a password of
-    their own get it by `?sentinel_username=…&sentinel_password=…`. Nothing is sent yet. Callers wait for a free
-    connection instead of failing.
+    `rediss` instead of `redis` means TLS. `user:password@` goes before the hosts. Credentials of the sentinels
+    themselves are given as `?sentinel_username=…&sentinel_password=…`. Nothing is sent yet. Callers wait for a free
+    connection.
     """
     split = urlsplit(url)
     options = {**_OPTIONS, "retry": Retry(NoBackoff(), 1)}
@@ -61,9 +61,9 @@ def connect(url: str) -> AnyRedis:
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError for an address that `connect` cannot use; nothing is connected.
+    """Raise ValueError for a URL that `connect` cannot use, without connecting.
 
-    The message repeats none of it: it may hold a password.
+    The message does not repeat the URL: it may contain a password.
     """
     if not url.startswith(_SCHEMES):
         raise ValueError(f"must start with one of {', '.join(_SCHEMES)}")
@@ -71,14 +71,14 @@ def check_url(url: str) -> None:
         usable = _is_complete(urlsplit(url))
         client = connect(url)
         if isinstance(client, Redis):
-            # Sends nothing, but knows the options.
+            # Checks the options and sends nothing.
             client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, RedisError):
         usable = False
     if not usable:
         raise ValueError(
-            "is malformed: a host is needed, port and database are numbers, options are redis-py's, "
-            "and in a password # / ? @ : % are written %23 %2F %3F %40 %3A %25"
+            "is malformed: name a host, use numbers for port and database and options that redis-py has, "
+            "and write # / ? @ : % in a password as %23 %2F %3F %40 %3A %25"
         )
 
 
@@ -87,7 +87,7 @@ def _is_complete(split: SplitResult) -> bool:
     login, _, hosts = split.netloc.rpartition("@")
     nodes = hosts.split(",")
     return (
-        # A password with one of these in it ends too early.
+        # An unescaped # or ? in a password ends it early.
         not split.fragment
         and (form != "" or "@" not in split.query or bool(login))
         and all(re.fullmatch(r"\S+", urlsplit(f"//{node}").hostname or "") for node in nodes)
@@ -96,7 +96,7 @@ def _is_complete(split: SplitResult) -> bool:
     )
 
 
-def _places(split: SplitResult, default_port: int) -> _Places:
+def _target(split: SplitResult, default_port: int) -> _Target:
     credentials, _, hosts = split.netloc.rpartition("@")
     username, _, password = credentials.partition(":")
     nodes = []
@@ -104,18 +104,18 @@ def _places(split: SplitResult, default_port: int) -> _Places:
         parts = urlsplit(f"//{host}")
         nodes.append((parts.hostname or "127.0.0.1", parts.port or default_port))
     login = {"username": unquote(username) or None, "password": unquote(password) or None}
-    return _Places(nodes, login, {"ssl": True} if split.scheme.startswith("rediss") else {})
+    return _Target(nodes, login, {"ssl": True} if split.scheme.startswith("rediss") else {})
 
 
 def _sentinel(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
-    nodes, login, tls = _places(split, 26379)
+    nodes, login, tls = _target(split, 26379)
     _, master, database = (*split.path.split("/"), "", "")[:3]
     query = parse_qs(split.query)
-    own = {
+    sentinel_login = {
         n: query[f"sentinel_{n}"][0] for n in ("username", "password") if f"sentinel_{n}" in query
     }
     once = {**options, "retry": Retry(NoBackoff(), 0)}
-    sentinel = Sentinel(nodes, sentinel_kwargs={**once, **own, **tls})  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(nodes, sentinel_kwargs={**once, **sentinel_login, **tls})  # type: ignore[no-untyped-call]
     pool = _SentinelPool(  # type: ignore[no-untyped-call]
         master or "mymaster",
         sentinel,
@@ -130,7 +130,7 @@ def _sentinel(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
 
 
 def _cluster(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
-    nodes, login, tls = _places(split, 6379)
+    nodes, login, tls = _target(split, 6379)
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in nodes],
         max_connections=_CLUSTER_CONNECTIONS,

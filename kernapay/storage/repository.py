@@ -1,4 +1,4 @@
-"""SQL verbs over one MongoEngine collection: the only place where queries run."""
+"""Repositories: SQL verbs over one MongoEngine collection."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
@@ -22,15 +22,15 @@ ViewT = TypeVar("ViewT", bound=msgspec.Struct)
 
 Where = Mapping[str, Any]
 Row = dict[str, Any]
-Rows = list  # the class has a verb of that name
+Rows = list  # inside the class, `list` is a method
 
 _STREAM_BATCH: Final = 500
-# The driver stops waiting after ten seconds; the server must not go on for nobody.
-_LONGEST_MS: Final = 8_000
+# The driver stops waiting after ten seconds. The server must stop before it.
+_MAX_TIME_MS: Final = 8_000
 
 
 class DuplicateRow(Conflict):
-    """A unique index refused the row; `index_fields` are the names of its fields in the database."""
+    """A unique index refused the row. `index_fields` are the names of its fields in the database."""
 
     code = "duplicate"
 
@@ -40,7 +40,7 @@ class DuplicateRow(Conflict):
 
 
 class _ObjectIdAsText(TypeDecoder):
-    """Views carry ids as text; decoding them so saves a pass over every row."""
+    """Decode ids as text, as the views have them. That saves a pass over every row."""
 
     bson_type = ObjectId
 
@@ -60,7 +60,7 @@ def _projection(view: type[msgspec.Struct]) -> dict[str, int]:
 
 
 class ReadOnlyRepository(Generic[DocumentT]):
-    """The SQL verbs that read one collection. Conditions are written in MongoEngine's keyword style."""
+    """SQL verbs that read one collection. Conditions are MongoEngine keywords, such as `status__in`."""
 
     model: ClassVar[type[Record]]
 
@@ -71,12 +71,12 @@ class ReadOnlyRepository(Generic[DocumentT]):
 
     @property
     def _collection(self) -> Collection[Row]:
-        """The driver's collection, for use inside a pool thread."""
-        found: Collection[Row] = self.model._get_collection()
-        return found
+        """The driver's collection. Use it only in a pool thread: its calls block."""
+        collection: Collection[Row] = self.model._get_collection()
+        return collection
 
     async def get(self, **where: Any) -> DocumentT:
-        """SELECT one. Raises NotFound when there is none."""
+        """SELECT one row. Raises NotFound if no row matches."""
         document = await self.get_one_or_none(**where)
         if document is None:
             raise NotFound(f"No such {self.model.__name__.lower()}.")
@@ -90,13 +90,13 @@ class ReadOnlyRepository(Generic[DocumentT]):
     async def list(self, *filters: Filter, **where: Any) -> Rows[DocumentT]:
         query = self._query(filters, where)
         return await self._run(
-            lambda: [self._hydrate(row) for row in self._find(query, max_time_ms=_LONGEST_MS)]
+            lambda: [self._hydrate(row) for row in self._find(query, max_time_ms=_MAX_TIME_MS)]
         )
 
     async def count(self, *filters: Filter, **where: Any) -> int:
         """SELECT COUNT(*), up to the limit of a LimitOffset.
 
-        Without conditions it is the number that the database keeps of its own.
+        Without conditions, return MongoDB's estimate of the whole collection.
         """
         query = self._query(filters, where)
         if not query.where:
@@ -104,7 +104,7 @@ class ReadOnlyRepository(Generic[DocumentT]):
         options: dict[str, Any] = {"limit": query.limit} if query.limit else {}
         return await self._run(
             lambda: self._collection.count_documents(
-                self._where(query.where), maxTimeMS=_LONGEST_MS, **options
+                self._where(query.where), maxTimeMS=_MAX_TIME_MS, **options
             )
         )
 
@@ -114,21 +114,21 @@ class ReadOnlyRepository(Generic[DocumentT]):
         )
 
     async def select(self, view: type[ViewT], *filters: Filter, **where: Any) -> Rows[ViewT]:
-        """SELECT columns: raw rows straight into structs, without building documents."""
+        """SELECT columns: decode rows directly into structs, without building documents."""
         query = self._query(filters, where)
         return await self._run(
             lambda: [
                 msgspec.convert(row, view)
-                for row in self._find(query, _projection(view), _VIEW_CODEC, _LONGEST_MS)
+                for row in self._find(query, _projection(view), _VIEW_CODEC, _MAX_TIME_MS)
             ]
         )
 
     async def select_one(self, view: type[ViewT], **where: Any) -> ViewT | None:
-        found = await self.select(view, LimitOffset(1), **where)
-        return found[0] if found else None
+        rows = await self.select(view, LimitOffset(1), **where)
+        return rows[0] if rows else None
 
     async def stream(self, *filters: Filter, **where: Any) -> AsyncIterator[DocumentT]:
-        """SELECT without end in sight: rows come in batches, each fetched in the pool."""
+        """SELECT any number of rows. They are fetched in batches, in the pool."""
         query = self._query(filters, where)
         cursor = await self._run(lambda: self._find(query).batch_size(_STREAM_BATCH))
         try:
@@ -141,7 +141,7 @@ class ReadOnlyRepository(Generic[DocumentT]):
     async def batches(
         self, view: type[ViewT], *filters: Filter, **where: Any
     ) -> AsyncIterator[Rows[ViewT]]:
-        """SELECT columns without end in sight: structs in batches, made in the pool."""
+        """SELECT columns of any number of rows: yield batches of structs, decoded in the pool."""
         query = self._query(filters, where)
         cursor = await self._run(
             lambda: self._find(query, _projection(view), _VIEW_CODEC).batch_size(_STREAM_BATCH)
@@ -188,7 +188,7 @@ class ReadOnlyRepository(Generic[DocumentT]):
         return "_id" if name in ("id", "pk") else str(self.model._fields[name].db_field)
 
     def _where(self, where: Where) -> Row:
-        # MongoEngine would run it as an operator: {"$ne": ""} would fit every row.
+        # MongoEngine would run a mapping as an operator: {"$ne": ""} would match every row.
         if any(isinstance(value, Mapping) for name, value in where.items() if name != "__raw__"):
             raise TypeError("The value of a condition must not be a mapping.")
         condition: Row = transform.query(self.model, **where)
@@ -203,10 +203,10 @@ class ReadOnlyRepository(Generic[DocumentT]):
 
 
 class Repository(ReadOnlyRepository[DocumentT]):
-    """With the verbs that write. Changes are written in MongoEngine's keyword style too."""
+    """SQL verbs that read and write one collection. Changes are MongoEngine keywords, such as `set__status`."""
 
     async def add(self, document: DocumentT) -> DocumentT:
-        """INSERT. Raises DuplicateRow when a unique index refuses it."""
+        """INSERT. Raises DuplicateRow if a unique index refuses the row."""
 
         def insert() -> DocumentT:
             document.created_at = document.created_at or self.clock()
@@ -222,9 +222,9 @@ class Repository(ReadOnlyRepository[DocumentT]):
         return await self._run(insert)
 
     async def add_or_get(self, document: DocumentT, *on: str) -> tuple[DocumentT, bool]:
-        """INSERT ... ON CONFLICT DO NOTHING RETURNING: the row, and whether it is new.
+        """INSERT ... ON CONFLICT DO NOTHING RETURNING: return the row, and whether it is new.
 
-        `on` names the fields of the unique index; a conflict on another one raises DuplicateRow.
+        `on` names the fields of the unique index. A conflict on another index raises DuplicateRow.
         """
         where = {name: getattr(document, name) for name in on}
         columns = [self.model._fields[name].db_field for name in on]
@@ -233,14 +233,17 @@ class Repository(ReadOnlyRepository[DocumentT]):
         except DuplicateRow as error:
             if sorted(error.index_fields) != sorted(columns):
                 raise
-        found = await self.get_one_or_none(**where)
-        if found is None:
-            # The row is on the primary, but not yet on a majority: nobody may build on it.
-            raise Unavailable("The database is still taking in an earlier request.", retry_after=1)
-        return found, False
+        existing = await self.get_one_or_none(**where)
+        if existing is None:
+            # The row is on the primary but not yet on a majority, so it may still be rolled back.
+            raise Unavailable(
+                "An earlier request with the same key is not stored safely yet. Repeat the call in a second.",
+                retry_after=1,
+            )
+        return existing, False
 
     async def update_where(self, where: Where, **change: Any) -> DocumentT | None:
-        """UPDATE one ... WHERE ... RETURNING: the changed row, None when no row fits."""
+        """UPDATE one ... WHERE ... RETURNING: return the changed row, None if no row matches."""
 
         def update() -> DocumentT | None:
             changes = self._change(change)
@@ -255,7 +258,7 @@ class Repository(ReadOnlyRepository[DocumentT]):
         return await self._run(update)
 
     async def delete_where(self, **where: Any) -> int:
-        """DELETE ... WHERE: how many rows went."""
+        """DELETE ... WHERE: return the number of deleted rows."""
         return await self._run(
             lambda: self._collection.delete_many(self._where(where)).deleted_count
         )

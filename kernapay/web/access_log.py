@@ -1,4 +1,4 @@
-"""The HTTP access log: one JSON line a request."""
+"""The HTTP access log: one JSON line per request."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ import structlog
 
 
 class AccessLine(msgspec.Struct, omit_defaults=False):
-    """One request. A line for every request is worth a path of its own, past structlog's processors."""
+    """One request. Encoded directly: every request writes a line, and structlog's processors are slower."""
 
     method: str
     route: str

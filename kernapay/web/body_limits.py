@@ -1,4 +1,4 @@
-"""Request bodies: in time, and not compressed."""
+"""Limits on request bodies: a deadline, and no compression."""
 
 import asyncio
 from typing import Any, Final
@@ -9,7 +9,7 @@ from kernapay.core.errors import KernaPayError
 
 WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 UNREAD: Final = frozenset({408, 413})
-"""Answers that come before the body does: its rest must not be taken for the next request."""
+"""Statuses sent before the whole body arrived. The connection closes, or its rest would be read as a request."""
 
 
 class BodyTooSlow(KernaPayError):
@@ -20,14 +20,14 @@ class BodyTooSlow(KernaPayError):
 
 
 class CompressedBody(KernaPayError):
-    """Bodies are taken uncompressed only: a small one must not become a large one in here."""
+    """The body is compressed. A small compressed body could become a very large one."""
 
     code = "unsupported_media_type"
     title = "Unsupported Media Type"
 
 
 class TimedBody:
-    """Receives like the server's `receive`, but the whole body within so many seconds of the first ask."""
+    """An ASGI `receive` that raises BodyTooSlow unless the body is complete `seconds` after the first call."""
 
     def __init__(self, scope: Any, receive: Receive, seconds: float) -> None:
         self._headers = scope["headers"]
@@ -46,11 +46,15 @@ class TimedBody:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            raise BodyTooSlow("The body did not arrive in time.") from None
+            raise BodyTooSlow(
+                f"The body did not arrive within {self._seconds:g} seconds. Send it faster, or a smaller one."
+            ) from None
         self._complete = not message.get("more_body", False)
         return message
 
     def _refuse_compression(self) -> None:
         for name, value in self._headers:
             if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                raise CompressedBody("Send the body without Content-Encoding.")
+                raise CompressedBody(
+                    "The body is compressed. Send it uncompressed, without Content-Encoding."
+                )

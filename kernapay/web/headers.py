@@ -1,9 +1,9 @@
-"""Security headers, and a content policy per kind of page."""
+"""Security headers. The content security policy depends on the kind of page."""
 
 from typing import Final
 
 _API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-# Swagger UI has an inline script and draws its icons from data: addresses.
+# Swagger UI needs an inline script and icons from data: URLs.
 _DOCS_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

@@ -1,28 +1,30 @@
-"""The body of a request, decoded straight into the type that its handler takes."""
+"""JSON bodies, decoded directly into the type of the handler's `data` parameter."""
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from litestar import Request
 from litestar.exceptions import SerializationException, ValidationException
 
 from kernapay.core.patterns import DECODE_ERRORS
-
-_BODY: Final = "data"
+from kernapay.web.problems import BODY
 
 
 class JSONRequest(Request[Any, Any, Any]):
-    """Read JSON strictly: the framework would take "50000" for a number and "true" for a yes."""
+    """Decode JSON strictly: Litestar would accept "50000" as an integer and "true" as a boolean."""
 
     async def json(self) -> Any:
-        """Raises ValidationException naming the field, SerializationException when this is no JSON."""
+        """Return the decoded body.
+
+        Raises ValidationException, naming the field, and SerializationException when the body is not JSON.
+        """
         field = self.route_handler.parsed_data_field
         decoder = _decoder(Any if field is None else field.annotation)
         try:
             return decoder.decode(await self.body())
         except msgspec.ValidationError as error:
-            extra = [{"key": _BODY, "message": str(error)}]
+            extra = [{"key": BODY, "message": str(error)}]
             raise ValidationException("Invalid input.", extra=extra) from error
         except DECODE_ERRORS as error:
             raise SerializationException("The body is not valid JSON.") from error

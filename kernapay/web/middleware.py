@@ -1,4 +1,4 @@
-"""The outermost layer: request id, security headers, access line and timing, once per request."""
+"""The outermost middleware: request id, security headers, access log and timing."""
 
 import re
 import secrets
@@ -25,7 +25,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestLayer:
-    """Wraps the whole application, so that what the router refuses is seen as well."""
+    """Wrap the whole application, so that requests which the router refuses are logged and counted too."""
 
     def __init__(self, app: ASGIApp, access_log: AccessLog, body_seconds: float) -> None:
         self.app = app
@@ -63,9 +63,9 @@ class RequestLayer:
             self._finish(scope, status, perf_counter() - started, request_id)
 
     def _finish(self, scope: Any, status: int, seconds: float, request_id: str) -> None:
-        # The template, never the path: reference ids are a capability and user ids are personal.
+        # Log the template, never the path: a reference id grants access to its status, and user ids are personal data.
         route = scope.get("path_template") or "unmatched"
-        # Anyone may invent methods; each would be a series of its own in the metrics.
+        # Clients may invent methods, and each would add a time series.
         method = scope["method"] if route != "unmatched" else "any"
         timing = self._timings.get((method, route, status))
         if timing is None:

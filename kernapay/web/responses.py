@@ -1,4 +1,4 @@
-"""The response shapes that clients already know, and stored JSON on its way out."""
+"""The envelopes of answers, and answers whose JSON is stored already."""
 
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -24,7 +24,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class StoredJSON(Response[T]):
-    """JSON bytes that go out as they are; the type parameter is what they decode to, for the schema."""
+    """An answer of stored JSON bytes. The type parameter is their type, for the schema."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__(content=None)  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def test_a_sound_installation_passes(doctor: RunKernapay) -> None:
     ):
         assert [line for line in lines if line.startswith("ok") and subject in line], subject
     # Whatever is not well says what to do.
-    assert all(" -> " in line for line in lines if not line.startswith("ok"))
+    assert all(". Fix: " in line for line in lines if not line.startswith("ok"))
     assert JWT_SECRET not in done.stdout
 
 
@@ -95,7 +95,9 @@ def test_a_database_that_dns_does_not_know_fails_it_without_a_traceback(
 ) -> None:
     done = doctor(MONGODB_URL="mongodb+srv://user:hunter2@nope.invalid/db")
     assert done.returncode == 1
-    assert "FAIL  MongoDB       cannot be used: ConfigurationError -> " in done.stdout
+    assert (
+        "FAIL  MongoDB       cannot be used: ConfigurationError. Fix: start MongoDB" in done.stdout
+    )
     assert "Traceback" not in done.stdout + done.stderr
     assert "hunter2" not in done.stdout + done.stderr
     assert "Redis" in done.stdout, "the rest is looked at all the same"
@@ -103,7 +105,7 @@ def test_a_database_that_dns_does_not_know_fails_it_without_a_traceback(
 
 def test_looking_makes_no_folder(doctor: RunKernapay, tmp_path: Path) -> None:
     done = doctor(FILES_DIR="not/there/yet")
-    assert f"kept in the folder {tmp_path}/not/there/yet" in done.stdout
+    assert f"stored in the folder {tmp_path}/not/there/yet" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,6 +114,7 @@ def test_a_wrong_configuration_is_told_variable_by_variable(doctor: RunKernapay)
     assert done.returncode == 1
     assert "MONGODB_URL" in done.stdout
     assert "RAZORPAY_KEY_ID" in done.stdout
+    assert "Fix: set MONGODB_URL in the environment or in .env.payment." in done.stdout
     assert "Traceback" not in done.stderr
 
 
@@ -119,7 +122,7 @@ def test_a_wrong_configuration_is_told_variable_by_variable(doctor: RunKernapay)
 async def test_keys_that_the_gateway_refuses_fail(examine_subject: Examine) -> None:
     (finding,) = await examine_subject("Razorpay", razorpay_key_secret="not-the-secret")
     assert finding.level is Level.FAIL
-    assert "dashboard" in finding.advice
+    assert "dashboard" in finding.fix
 
 
 @pytest.mark.anyio
@@ -141,7 +144,8 @@ async def test_a_clock_that_is_off_is_noticed(
 @pytest.mark.anyio
 async def test_secrets_fit_for_a_laptop_only_are_pointed_out(examine_subject: Examine) -> None:
     found = await examine_subject("configuration", jwt_secret="short")
-    assert [f for f in found if f.level is Level.WARN and "JWT_SECRET" in f.detail]
+    (weak,) = [f for f in found if f.level is Level.WARN and "JWT_SECRET" in f.detail]
+    assert weak.fix == "set JWT_SECRET to at least 32 random bytes."
     found = await examine_subject("secrets", jwt_secret_previous="x" * 40)
     assert [f for f in found if "JWT_SECRET_PREVIOUS" in f.detail]
 
@@ -182,7 +186,7 @@ class TestDatabase:
         done = doctor(MONGODB_URL=empty_database_url)
         assert done.returncode == 1
         assert "not applied: 0001_users" in done.stdout
-        assert "-> kernapay migrate up" in done.stdout
+        assert "Fix: kernapay migrate up" in done.stdout
 
     def test_an_index_that_was_lost_or_changed_fails(
         self, doctor: RunKernapay, empty_database_url: str, empty_database: Store
@@ -194,7 +198,7 @@ class TestDatabase:
         done = doctor(MONGODB_URL=empty_database_url)
         assert done.returncode == 1
         assert "missing or changed: payments.user_newest, users.email" in done.stdout
-        assert "kernapay create-admin" in done.stdout
+        assert "No administrator exists. Fix: kernapay create-admin --email …" in done.stdout
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pip_audit") is None, reason="pip-audit is not there")
@@ -248,4 +252,4 @@ def test_what_could_not_be_audited_does_not_pass_for_sound(
     report = json.dumps({"dependencies": dependencies, "fixes": []}).encode()
     found = list(judge(report, "No known vulnerabilities found"))
     assert [(finding.level, finding.detail) for finding in found] == expected
-    assert all(finding.advice for finding in found if finding.level is not Level.OK)
+    assert all(finding.fix for finding in found if finding.level is not Level.OK)

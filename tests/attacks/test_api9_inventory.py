@@ -6,7 +6,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from kernapay.app import create_app
-from kernapay.config.settings import load_settings
+from kernapay.config.loading import load_settings
 from tests.actors import ADMIN, PAYMENTS, assert_problem
 from tests.aliases import Json
 from tests.attacks.wire import Wire

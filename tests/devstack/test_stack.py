@@ -181,7 +181,7 @@ def test_files_are_kept_with_the_data_unless_told_otherwise(dev: Dev, tmp_path: 
     assert dev.note("serve")["env"]["FILES_DIR"] == str(tmp_path / "elsewhere")
 
 
-def test_kill_9_of_the_stack_leaves_no_orphan_and_the_next_start_works(dev: Dev) -> None:
+def test_kill_9_of_the_stack_leaves_no_process_and_the_next_start_works(dev: Dev) -> None:
     first = dev.start()
     state = dev.wait_ready()
     pids = [*state.pids.values(), *dev.workers()]

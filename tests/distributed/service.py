@@ -74,4 +74,4 @@ class Service:
     def assert_books_agree(self) -> None:
         audit = run_command("audit", env=self.env)
         assert audit.returncode == 0, audit.stdout + audit.stderr
-        assert "The books agree." in audit.stdout
+        assert "KernaPay and the gateway agree." in audit.stdout

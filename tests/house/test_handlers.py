@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole, SignedIn
-from kernapay.web.openapi.schema import document
+from kernapay.web.openapi.document import write_document
 from tests.house.routes import Route, routes
 
 
@@ -210,7 +210,7 @@ def test_an_envelope_is_found_inside_a_response() -> None:
 def test_every_operation_is_documented(application: Litestar, kind: str) -> None:
     missing = [
         f"{method} {path}"
-        for path, item in document(application)["paths"].items()
+        for path, item in write_document(application)["paths"].items()
         for method, operation in item.items()
         if not operation.get({"operation_id": "operationId"}.get(kind, kind))
     ]
@@ -220,7 +220,7 @@ def test_every_operation_is_documented(application: Litestar, kind: str) -> None
 def test_operation_ids_are_unique(application: Litestar) -> None:
     ids = [
         operation["operationId"]
-        for item in document(application)["paths"].values()
+        for item in write_document(application)["paths"].values()
         for operation in item.values()
     ]
     assert len(ids) > 8

@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from typing import Any
 
 import httpx
@@ -6,6 +7,7 @@ import pytest
 
 from kernapay.bootstrap.services import Services
 from tests.actors import Actor, assert_problem, send_event, status
+from tests.aliases import Json
 from tests.factories import gateway_payment, unique
 from tests.money.shop import LONG_AGO, Shop
 from tests.stack import Sandbox, eventually
@@ -239,6 +241,10 @@ def test_a_claimed_event_is_given_to_nobody_else(
     assert sorted(claimed) == sorted(event_ids)
 
 
+def has_succeeded(api: httpx.Client, payment: Json) -> bool:
+    return bool(status(api, payment)["status"] == "success")
+
+
 def test_deliveries_of_the_sandbox_arrive_however_they_are_shuffled(
     api_server: Any, api: httpx.Client, shop: Shop, user: Actor, sandbox: Sandbox
 ) -> None:
@@ -252,5 +258,5 @@ def test_deliveries_of_the_sandbox_arrive_however_they_are_shuffled(
     sandbox.advance(120)
 
     for payment in payments:
-        eventually(lambda payment=payment: status(api, payment)["status"] == "success")
+        eventually(partial(has_succeeded, api, payment))
     assert shop.differences() == []

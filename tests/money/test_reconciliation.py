@@ -404,7 +404,7 @@ def test_the_command_line_tells_by_its_exit_code(
 ) -> None:
     payment = user.new_payment()
     agreeing = shop.kernapay("audit")
-    assert (agreeing.returncode, "The books agree." in agreeing.stdout) == (0, True)
+    assert (agreeing.returncode, "KernaPay and the gateway agree." in agreeing.stdout) == (0, True)
     checkout = shop.sandbox.pay(payment["orderId"])
 
     differing = shop.kernapay("audit")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kernapay.config.settings import ConfigurationError
+from kernapay.config.loading import ConfigurationError
 from kernapay.security.addresses import ClientAddresses
 from tests.environment import REQUIRED, settings_from
 

@@ -192,7 +192,7 @@ def test_demo_accounts_are_refused_in_production(run_kernapay: RunKernapay) -> N
         SALT_ROUNDS="10",
     )
     assert result.returncode == 1
-    assert "not in production" in result.stderr
+    assert "not created in production" in result.stderr
 
 
 def test_a_host_that_can_be_no_name_is_told(run_kernapay: RunKernapay) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from kernapay.core.errors import Unavailable
-from kernapay.storage.locks import Lock, LockBusy, exclusive, held
+from kernapay.storage.locks import Lock, LockBusy, exclusive, hold
 from kernapay.storage.mongo import Mongo
 from tests.aliases import Store
 from tests.waiting import eventually
@@ -50,7 +50,7 @@ def test_the_lock_of_a_killed_holder_ends_by_the_servers_clock(make_lock: MakeLo
 def test_a_held_lock_is_renewed_for_as_long_as_its_block_takes(make_lock: MakeLock) -> None:
     ended = threading.Event()
     other = make_lock(LONG)
-    with held(make_lock(timedelta(seconds=1)), patience=1, renew_every=0.1):
+    with hold(make_lock(timedelta(seconds=1)), patience=1, renew_every=0.1):
         assert not ended.wait(2)
         assert other.take() is None
     assert other.take()
@@ -58,7 +58,7 @@ def test_a_held_lock_is_renewed_for_as_long_as_its_block_takes(make_lock: MakeLo
 
 def test_whoever_waits_too_long_for_a_lock_hears_so(make_lock: MakeLock) -> None:
     assert make_lock(LONG).take()
-    with pytest.raises(LockBusy), held(make_lock(LONG), patience=0.1, renew_every=10):
+    with pytest.raises(LockBusy), hold(make_lock(LONG), patience=0.1, renew_every=10):
         raise AssertionError("it is held")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from kernapay.storage.migrations import LEDGER, MigrationError, Migrator, migrations_folder
+from kernapay.storage.migrations import APPLIED, MigrationError, Migrator, migrations_folder
 from tests.aliases import Json, Store
 from tests.command_line import run_command
 from tests.environment import REQUIRED
@@ -149,7 +149,7 @@ def test_three_processes_apply_each_migration_once(
         lines += [line for line in process.stdout.splitlines() if line.startswith("applied ")]
     expected = [f"applied {path.stem}" for path in migrations_folder().glob("[0-9]*.py")]
     assert sorted(lines) == sorted(expected)
-    assert database[LEDGER].count_documents({}) == len(expected)
+    assert database[APPLIED].count_documents({}) == len(expected)
 
 
 def test_the_command_tells_and_takes_back(empty_database_url: str) -> None:

@@ -8,12 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernapay.config.settings import (
-    ConfigurationError,
-    Environment,
-    Settings,
-    load_settings,
-)
+from kernapay.config.loading import ConfigurationError, load_settings
+from kernapay.config.settings import Environment, Settings
 from kernapay.config.types import ServiceType, parse_duration
 from tests.environment import REQUIRED
 from tests.stack import JWT_SECRET, KEY_SECRET, WEBHOOK_SECRET
@@ -65,7 +61,7 @@ def test_five_variables_are_enough(load: Load) -> None:
     assert settings.app_env is Environment.DEVELOPMENT
     assert (settings.port, settings.salt_rounds, settings.currencies) == (3000, 10, ("INR",))
     assert settings.token_expiry == timedelta(days=7)
-    assert settings.redis == "redis://127.0.0.1:6379/0"
+    assert settings.redis_address == "redis://127.0.0.1:6379/0"
 
 
 def test_everything_wrong_is_told_at_once_by_its_variable(problems: Problems) -> None:
@@ -253,7 +249,7 @@ def test_the_environment_is_named_by_either_variable(
 def test_redis_is_named_by_its_url_or_by_its_parts(
     load: Load, given: dict[str, str], expected: str
 ) -> None:
-    assert load(**given).redis == expected
+    assert load(**given).redis_address == expected
 
 
 @pytest.mark.parametrize(
@@ -330,7 +326,7 @@ def test_a_password_in_the_parts_reaches_redis_whole(load: Load) -> None:
     from kernapay.storage.redis_clients import connect
 
     password = "p@ss:/w%20 ü#?"
-    client = connect(load(REDIS_PASSWORD=password).redis)
+    client = connect(load(REDIS_PASSWORD=password).redis_address)
     assert client.connection_pool.connection_kwargs["password"] == password  # type: ignore[union-attr]
 
 

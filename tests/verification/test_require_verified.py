@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from kernapay.config.settings import ConfigurationError
+from kernapay.config.loading import ConfigurationError
 from tests.actors import USERS, assert_problem
 from tests.environment import settings_from
 from tests.factories import payment_body, unique
@@ -80,16 +80,19 @@ async def test_a_role_that_may_not_pay_learns_nothing_new(
     ("variables", "message"),
     [
         ({"require_verified": "phone"}, "REQUIRE_VERIFIED"),
-        ({"email_api_key": "SG.x"}, "SENDER_EMAIL: must be set, for EMAIL_API_KEY is"),
+        ({"email_api_key": "SG.x"}, "SENDER_EMAIL: must be set because EMAIL_API_KEY is"),
         ({"email_api_key": "SG.x", "sender_email": "nobody"}, "SENDER_EMAIL: must be an e-mail"),
-        ({"sendgrid_url": "api.sendgrid.com"}, "SENDGRID_URL: must be an http(s) address"),
-        ({"fast_2_sms_url": "ftp://x"}, "FAST_2_SMS_URL: must be an http(s) address"),
+        ({"sendgrid_url": "api.sendgrid.com"}, "SENDGRID_URL: must be a URL"),
+        ({"fast_2_sms_url": "ftp://x"}, "FAST_2_SMS_URL: must be a URL"),
         ({"sender_name": "Shop\r\nBcc: x"}, "SENDER_NAME"),
         (
             {"app_env": "production", "mailbox_url": "http://127.0.0.1:3100"},
-            "MAILBOX_URL: must not",
+            "unset MAILBOX_URL.",
         ),
-        ({"app_env": "production", "sendgrid_url": "http://mail.example.com"}, "must be https"),
+        (
+            {"app_env": "production", "sendgrid_url": "http://mail.example.com"},
+            "set SENDGRID_URL to an https:// URL.",
+        ),
     ],
 )
 def test_bad_settings_are_named(

@@ -1,19 +1,24 @@
-"""`kernapay doctor`: print what was examined, and what to do about it."""
+"""`kernapay doctor`: print each finding, with what to do about it."""
 
 import asyncio
 import sys
 
 import click
 
-from kernapay.config.settings import ConfigurationError, load_settings
+from kernapay.config.loading import ENV_FILE, ConfigurationError, load_settings
 
 
 @click.command()
 @click.option(
-    "--dependencies", is_flag=True, help="Check what is installed against published advisories."
+    "--dependencies",
+    is_flag=True,
+    help="Check only the installed Python packages, for known vulnerabilities (needs the network).",
 )
 def command(dependencies: bool) -> None:
-    """Check everything the service stands on, and say what to do; exit code 1 when something fails."""
+    """Check the configuration, the databases, the gateway and the providers.
+
+    Nothing is changed. Each problem is printed with an instruction to fix it. The exit code is 1 if a check fails.
+    """
     from kernapay.commands.doctor.dependencies import examine_dependencies
     from kernapay.commands.doctor.examination import examine
     from kernapay.commands.doctor.findings import Finding, Level
@@ -26,7 +31,7 @@ def command(dependencies: bool) -> None:
         levels.add(finding.level)
 
     async def examine_all() -> None:
-        logs.configure("WARNING", sys.stderr)  # the output is the findings
+        logs.configure("WARNING", sys.stderr)  # keep standard output for the findings
         async for finding in examine(load_settings()):
             show(finding)
 
@@ -38,5 +43,12 @@ def command(dependencies: bool) -> None:
             asyncio.run(examine_all())
         except ConfigurationError as error:
             for line in str(error).splitlines()[1:]:
-                show(Finding(Level.FAIL, "configuration", line.strip(), "correct it"))
+                show(Finding(Level.FAIL, "configuration", *_split_fix(line.strip())))
     sys.exit(Level.FAIL in levels)
+
+
+def _split_fix(line: str) -> tuple[str, str]:
+    """Return the problem and the instruction of a line of a ConfigurationError."""
+    problem, _, fix = line.partition(". Fix: ")
+    variable = line.partition(":")[0]
+    return problem, fix or f"set {variable} in the environment or in {ENV_FILE}."

@@ -1,4 +1,4 @@
-"""`kernapay doctor --dependencies`: known vulnerabilities, by pip-audit."""
+"""`kernapay doctor --dependencies`: known vulnerabilities, found by pip-audit."""
 
 import importlib.util
 import subprocess
@@ -27,44 +27,44 @@ class _Dependency(msgspec.Struct):
 
 
 class _Report(msgspec.Struct):
-    """What `pip-audit --format json` writes."""
+    """The output of `pip-audit --format json`."""
 
     dependencies: list[_Dependency]
 
 
 def examine_dependencies() -> Iterator[Finding]:
-    """Compare what is installed with the published advisories."""
+    """Compare the installed packages with the published advisories."""
     if importlib.util.find_spec("pip_audit") is None:
         yield Finding(
             Level.FAIL, _SUBJECT, "pip-audit is not installed", "pip install 'kernapay[dev]'"
         )
         return
     options = ("--format", "json", "--skip-editable", "--progress-spinner", "off")
-    # Only a fixed command line of our own is run.
-    done = subprocess.run(  # noqa: S603
+    # The command line is fixed.
+    result = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "pip_audit", *options], capture_output=True, check=False
     )
-    yield from judge(done.stdout, done.stderr.decode(errors="replace"))
+    yield from judge(result.stdout, result.stderr.decode(errors="replace"))
 
 
-def judge(report: bytes, said: str) -> Iterator[Finding]:
-    """Say what pip-audit's report, and what it said beside it, come to.
+def judge(report: bytes, messages: str) -> Iterator[Finding]:
+    """Return the findings for pip-audit's report and its messages on standard error.
 
-    Its exit code is 0 also when it could audit nothing, so that is not asked.
+    Its exit code is not used: it is 0 even if no package could be audited.
     """
     try:
-        found = msgspec.json.decode(report, type=_Report).dependencies
+        dependencies = msgspec.json.decode(report, type=_Report).dependencies
     except msgspec.DecodeError:
-        reason = (said.strip().splitlines() or ["no reason given"])[-1].partition(":")[0]
+        reason = (messages.strip().splitlines() or ["no reason given"])[-1].partition(":")[0]
         yield Finding(
             Level.FAIL,
             _SUBJECT,
             f"the advisories could not be read: {reason}",
-            "run it where the package index can be reached",
+            "run this command where pypi.org can be reached.",
         )
         return
-    # We are on no package index.
-    others = [each for each in found if each.name != _OURS]
+    # KernaPay itself is not on a package index.
+    others = [each for each in dependencies if each.name != _OURS]
     vulnerable = [each for each in others if each.vulns]
     for each in vulnerable:
         fixed = sorted({version for advisory in each.vulns for version in advisory.fix_versions})
@@ -72,9 +72,9 @@ def judge(report: bytes, said: str) -> Iterator[Finding]:
             Level.FAIL,
             _SUBJECT,
             f"{each.name} {each.version}: {', '.join(advisory.id for advisory in each.vulns)}",
-            f"upgrade it ({', '.join(fixed)})"
+            f"upgrade {each.name} to {' or '.join(fixed)}."
             if fixed
-            else "replace it: there is no fixed version",
+            else f"replace {each.name}: no version without the vulnerability exists.",
         )
     unknown = [each.name for each in others if each.skip_reason is not None]
     audited = len(others) - len(unknown)
@@ -83,12 +83,12 @@ def judge(report: bytes, said: str) -> Iterator[Finding]:
             Level.FAIL if len(unknown) >= audited else Level.WARN,
             _SUBJECT,
             f"{len(unknown)} of {len(others)} could not be audited{_some(unknown)}",
-            "run it where the package index, with these on it, can be reached",
+            "run this command where a package index that has these packages can be reached.",
         )
     elif not vulnerable:
         yield Finding(Level.OK, _SUBJECT, f"no known vulnerabilities in {audited}")
 
 
-def _some(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f": {', '.join(names[:most])}{more}" if names else ""
+def _some(names: list[str], limit: int = 5) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f": {', '.join(names[:limit])}{more}" if names else ""

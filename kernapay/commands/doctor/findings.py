@@ -1,4 +1,4 @@
-"""What the doctor says."""
+"""The findings of the doctor."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -11,13 +11,13 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What was looked at, how it is, and what to do next."""
+    """What was examined, its state, and what to do: a command, or an instruction that ends with a full stop."""
 
     level: Level
     subject: str
     detail: str
-    advice: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
         line = f"{self.level:<4}  {self.subject:<13} {self.detail}"
-        return f"{line} -> {self.advice}" if self.advice else line
+        return f"{line}. Fix: {self.fix}" if self.fix else line

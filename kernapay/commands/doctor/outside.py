@@ -1,4 +1,4 @@
-"""What lies outside: the gateway, the file store, the providers of mail and SMS."""
+"""Checks of outside services: the gateway, the file store, the providers of e-mail and SMS."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -21,8 +21,8 @@ async def gateway(services: Services, clock: Clock) -> list[Finding]:
             Finding(
                 Level.FAIL,
                 "Razorpay",
-                f"refuses the keys: {error.detail}",
-                "make new ones in the dashboard: RAZORPAY_KEY_ID, RAZORPAY_KEY_SECRET",
+                f"refuses the keys: {error.detail.rstrip('.')}",
+                "generate a key in the Razorpay dashboard, and set RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET.",
             )
         ]
     except KernaPayError as error:
@@ -30,66 +30,67 @@ async def gateway(services: Services, clock: Clock) -> list[Finding]:
             Finding(
                 Level.FAIL,
                 "Razorpay",
-                f"cannot be reached: {error.detail}",
-                "check RAZORPAY_BASE_URL and the way out of this network",
+                f"cannot be reached: {error.detail.rstrip('.')}",
+                "check RAZORPAY_BASE_URL, and that this machine may connect to it.",
             )
         ]
-    if settings.live is not settings.production:
-        kind = "live keys: real money" if settings.live else "test keys: no real money"
+    if settings.is_live is not settings.is_production:
+        kind = "live keys move real money" if settings.is_live else "test keys move no real money"
+        right = "rzp_test_" if settings.is_live else "rzp_live_"
         return [
             Finding(
                 Level.WARN,
                 "Razorpay",
-                f"accepts the keys; {kind}, in {settings.app_env.value}",
-                "make sure that this is meant",
+                f"accepts the keys, but {kind}, and APP_ENV is {settings.app_env.value}",
+                f"set RAZORPAY_KEY_ID to a key that begins with {right}, or correct APP_ENV.",
             )
         ]
     return [
-        Finding(Level.OK, "Razorpay", f"accepts the {'live' if settings.live else 'test'} keys")
+        Finding(Level.OK, "Razorpay", f"accepts the {'live' if settings.is_live else 'test'} keys")
     ]
 
 
 async def files(services: Services, _: Clock) -> list[Finding]:
     try:
-        where = await services.file_store.check()
+        place = await services.file_store.check()
     except KernaPayError as error:
         return [
             Finding(
                 Level.FAIL,
                 "files",
-                f"cannot be kept: {error.detail}",
-                "check AWS_BUCKET_NAME, its keys and region, or FILES_DIR",
+                f"cannot be stored: {error.detail.rstrip('.')}",
+                "check AWS_BUCKET_NAME, AWS_REGION and the AWS keys, or FILES_DIR without a bucket.",
             )
         ]
-    if services.settings.production and services.settings.aws_bucket_name is None:
+    if services.settings.is_production and services.settings.aws_bucket_name is None:
         return [
             Finding(
                 Level.WARN,
                 "files",
-                f"kept in {where}",
-                "set AWS_BUCKET_NAME as soon as a second machine serves",
+                f"stored in {place}, which other machines cannot read",
+                "set AWS_BUCKET_NAME before a second machine serves.",
             )
         ]
-    return [Finding(Level.OK, "files", f"kept in {where}")]
+    return [Finding(Level.OK, "files", f"stored in {place}")]
 
 
 def messages(settings: Settings) -> Iterator[Finding]:
-    ways: list[tuple[str, Callable[[Settings], object | None], str]] = [
+    channels: list[tuple[str, Callable[[Settings], object | None], str]] = [
         ("e-mail", providers.email, "EMAIL_API_KEY and SENDER_EMAIL"),
         ("SMS", providers.sms, "FAST_2_SMS_KEY"),
     ]
-    wanted = {"email": {"e-mail"}, "mobile": {"SMS"}, "both": {"e-mail", "SMS"}}
-    if not any(provider(settings) for _, provider, _ in ways):
-        wanted["any"] = {"e-mail", "SMS"}  # with one of them, the other is not needed
-    for name, provider, variables in ways:
+    required = {"email": {"e-mail"}, "mobile": {"SMS"}, "both": {"e-mail", "SMS"}}
+    if not any(provider(settings) for _, provider, _ in channels):
+        required["any"] = {"e-mail", "SMS"}  # if one is configured, the other is not required
+    for name, provider, variables in channels:
         if provider(settings) is not None:
             yield Finding(Level.OK, name, "a provider is configured")
             continue
-        demanded = name in wanted.get(settings.require_verified, set())
+        is_required = name in required.get(settings.require_verified, set())
         yield Finding(
-            Level.FAIL if demanded else Level.WARN,
+            Level.FAIL if is_required else Level.WARN,
             name,
-            "no provider: codes cannot be sent"
-            + (f", and REQUIRE_VERIFIED={settings.require_verified}" if demanded else ""),
-            f"set {variables}",
+            "no provider is configured, so codes cannot be sent"
+            + (f", but REQUIRE_VERIFIED={settings.require_verified}" if is_required else ""),
+            f"set {variables}.",
         )

@@ -1,4 +1,4 @@
-"""MongoDB and Redis: reachable, safe, in the right form, and of one mind about the time."""
+"""Checks of MongoDB and Redis: connection, version, durability, migrations, indexes, administrators, clocks."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,9 +16,9 @@ from kernapay.storage.migrations import MigrationError, Migrator
 from kernapay.storage.mongo import open_database
 from kernapay.storage.redis import RedisFailure
 
-_SKEW_NOTED: Final = timedelta(seconds=1)
-# Tokens, links and leases are compared with clocks of other machines.
-_SKEW_HARMFUL: Final = timedelta(seconds=30)
+_SKEW_WARN: Final = timedelta(seconds=1)
+# Tokens, links and leases are compared with the clocks of other machines.
+_SKEW_FAIL: Final = timedelta(seconds=30)
 _OLDEST_MONGODB: Final = (5, 0)
 _OLDEST_REDIS: Final = (6, 0)
 
@@ -26,15 +26,15 @@ _OLDEST_REDIS: Final = (6, 0)
 def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
     try:
         client, db = open_database(settings.mongodb_url.get_secret_value())
-    except PyMongoError as error:  # an SRV address is looked up already here
+    except PyMongoError as error:  # the client resolves a mongodb+srv:// host at once
         return [_unusable(error)]
     try:
-        asked = clock()
+        before = clock()
         hello = client.admin.command("hello")
-        answered = clock()
+        after = clock()
         return [
             *_mongodb_server(hello, client.server_info()["versionArray"], settings),
-            *_skew("MongoDB", hello["localTime"].replace(tzinfo=UTC), asked, answered),
+            *_skew("MongoDB", hello["localTime"].replace(tzinfo=UTC), before, after),
             _majority(db),
             *_migrations(db),
             _administrators(db),
@@ -50,7 +50,7 @@ def _unusable(error: PyMongoError) -> Finding:
         Level.FAIL,
         "MongoDB",
         f"cannot be used: {type(error).__name__}",
-        "start it, and check MONGODB_URL, its host, its user and its password",
+        "start MongoDB, and check the host, user and password in MONGODB_URL.",
     )
 
 
@@ -59,24 +59,26 @@ def _mongodb_server(
 ) -> Iterator[Finding]:
     text = ".".join(map(str, version[:3]))
     if tuple(version[:2]) < _OLDEST_MONGODB:
-        yield Finding(Level.FAIL, "MongoDB", f"version {text} is too old", "use 5.0 or newer")
+        yield Finding(
+            Level.FAIL, "MongoDB", f"version {text} is too old", "use MongoDB 5.0 or newer."
+        )
     if not hello.get("isWritablePrimary"):
         yield Finding(
-            Level.FAIL, "MongoDB", "no primary takes writes", "look at rs.status() on a member"
+            Level.FAIL, "MongoDB", "no primary accepts writes", "run rs.status() on a member."
         )
     elif "setName" not in hello and hello.get("msg") != "isdbgrid":
         yield Finding(
             Level.WARN,
             "MongoDB",
-            f"version {text}, a server of its own",
-            "use a replica set: this one loses what it had not yet written when it fails",
+            f"version {text} is a standalone server, which loses its last writes when it fails",
+            "use a replica set of three members.",
         )
-    elif settings.production and len(hello.get("hosts", ())) == 1:
+    elif settings.is_production and len(hello.get("hosts", ())) == 1:
         yield Finding(
             Level.WARN,
             "MongoDB",
-            f"version {text}, a replica set of one member",
-            "add members: payments stop while this one is away",
+            f"version {text} is a replica set of one member, so payments stop while it is down",
+            "add two members.",
         )
     else:
         members = len(hello.get("hosts", ()))
@@ -86,14 +88,14 @@ def _mongodb_server(
 def _majority(db: Database[dict[str, Any]]) -> Finding:
     durable = WriteConcern(w="majority", j=True, wtimeout=5_000)
     try:
-        # Matches nothing and changes nothing, yet waits until a majority could have said so.
+        # Matches nothing, so it changes nothing, but it waits for the confirmation of a majority.
         db.get_collection("doctor", write_concern=durable).delete_many({"_id": "nothing"})
     except PyMongoError as error:
         return Finding(
             Level.FAIL,
             "MongoDB",
             f"a majority does not confirm writes: {type(error).__name__}",
-            "look at rs.status(): members are away or lag behind",
+            "run rs.status() on a member: members are down or lag behind.",
         )
     return Finding(Level.OK, "MongoDB", "a majority confirms writes")
 
@@ -103,7 +105,7 @@ def _migrations(db: Database[dict[str, Any]]) -> Iterator[Finding]:
     try:
         missing = [state.name for state in migrator.status() if state.applied_at is None]
     except MigrationError as error:
-        yield Finding(Level.FAIL, "migrations", str(error), "deploy the version they came with")
+        yield Finding(Level.FAIL, "migrations", error.problem, error.fix)
         return
     if missing:
         yield Finding(
@@ -112,17 +114,17 @@ def _migrations(db: Database[dict[str, Any]]) -> Iterator[Finding]:
         return
     yield Finding(Level.OK, "migrations", "all applied")
     expected = migrator.indexes()
-    lost = sorted(
+    wrong = sorted(
         f"{index.collection}.{index.name}"
         for index in expected
         if not index.fits(db[index.collection].index_information().get(index.name))
     )
-    if lost:
+    if wrong:
         yield Finding(
             Level.FAIL,
             "indexes",
-            f"missing or changed: {', '.join(lost)}",
-            "make them again as the migrations say: without them payments can double",
+            f"missing or changed: {', '.join(wrong)}",
+            "create them as the files in migrations/ do. Until then payments can be doubled.",
         )
     else:
         yield Finding(Level.OK, "indexes", f"all {len(expected)} present")
@@ -132,55 +134,66 @@ def _administrators(db: Database[dict[str, Any]]) -> Finding:
     count = db.users.count_documents({"type": "ADMIN", "status": "ACTIVE"})
     if count:
         return Finding(Level.OK, "administrators", f"{count} active")
-    return Finding(Level.WARN, "administrators", "nobody", "kernapay create-admin --email …")
+    return Finding(
+        Level.WARN,
+        "administrators",
+        "No administrator exists",
+        "kernapay create-admin --email …",
+    )
 
 
 def _skew(
-    server: str, its_time: datetime, asked: datetime, answered: datetime
+    server: str, server_time: datetime, before: datetime, after: datetime
 ) -> Iterator[Finding]:
-    ours = asked + (answered - asked) / 2
-    skew = abs(its_time - ours) - (answered - asked) / 2
-    if skew <= _SKEW_NOTED:
+    """Compare the clocks. The server read its time at some moment between `before` and `after`."""
+    half = (after - before) / 2
+    skew = abs(server_time - (before + half)) - half
+    if skew <= _SKEW_WARN:
         yield Finding(Level.OK, "clock", f"agrees with {server}'s")
         return
     yield Finding(
-        Level.FAIL if skew > _SKEW_HARMFUL else Level.WARN,
+        Level.FAIL if skew > _SKEW_FAIL else Level.WARN,
         "clock",
         f"differs from {server}'s by {skew.total_seconds():.0f} s",
-        "let NTP set the clocks of both machines",
+        "set the clocks of both machines with NTP.",
     )
 
 
 async def redis(services: Services, clock: Clock) -> list[Finding]:
     try:
-        asked = clock()
-        its_time = await services.redis.server_time()
-        answered = clock()
+        before = clock()
+        server_time = await services.redis.server_time()
+        after = clock()
         info = await services.redis.server_info()
     except RedisFailure as error:
         return [
             Finding(
                 Level.FAIL,
                 "Redis",
-                f"cannot be used: {type(error).__name__}",
-                "start it, and check REDIS_URL: answers stay right without it, but slow",
+                f"cannot be used, so answers are correct but slow: {type(error).__name__}",
+                "start Redis, and check REDIS_URL, or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD.",
             )
         ]
-    return [*_redis_server(info), *_skew("Redis", its_time, asked, answered)]
+    return [*_redis_server(info), *_skew("Redis", server_time, before, after)]
 
 
 def _redis_server(info: dict[str, Any]) -> Iterator[Finding]:
     version = str(info.get("valkey_version") or info["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_REDIS:
-        yield Finding(Level.FAIL, "Redis", f"version {version} is too old", "use 6.0 or newer")
+        yield Finding(
+            Level.FAIL,
+            "Redis",
+            f"version {version} is too old",
+            "use Redis 6.0 or newer, or Valkey.",
+        )
     else:
-        yield Finding(Level.OK, "Redis", f"version {version}, answers")
+        yield Finding(Level.OK, "Redis", f"version {version}, reachable")
     if info.get("aof_enabled"):
-        yield Finding(Level.OK, "Redis", "keeps what it holds (append-only file)")
+        yield Finding(Level.OK, "Redis", "keeps its data at a restart (append-only file)")
     else:
         yield Finding(
             Level.WARN,
             "Redis",
-            "forgets everything at a restart",
-            "appendonly yes: rate limits start anew and MongoDB gets a burst of reads otherwise",
+            "loses its data at a restart: rate limits start again, and every read goes to MongoDB",
+            "set `appendonly yes` in the configuration of Redis.",
         )

@@ -1,4 +1,4 @@
-"""The OpenAPI document and Swagger UI, from local files."""
+"""The settings of the OpenAPI document, and Swagger UI from local files."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from litestar.types import Method
 
 from kernapay import __version__
 from kernapay.web.headers import DOCS_PATH
-from kernapay.web.openapi.schema import document
+from kernapay.web.openapi.document import write_document
 
 _ASSETS: Final = f"{DOCS_PATH}/assets"
 _SWAGGER: Final = Path(__file__).parent / "static" / "swagger"
@@ -22,11 +22,12 @@ _DESCRIPTION: Final = """\
 Payments through Razorpay that are never lost, doubled or misreported.
 
 1. `POST /v1/api/users/signup`, then `POST /v1/api/users/login`; put the token into **Authorize**.
-2. `POST /v1/api/payments/create` with an `idempotencyKey` of your own. Repeat it as often as you like.
+2. `POST /v1/api/payments/create` with an `idempotencyKey` of your own. Repeating the call is safe.
 3. Open Razorpay Checkout with the `orderId` of the answer.
-4. `POST /v1/api/payments/verify` with what Checkout hands to your page.
+4. `POST /v1/api/payments/verify` with the three values that Checkout passes to your page's `handler`.
 
-Amounts are integers in the currency's smallest unit. Times are UTC. Errors are `application/problem+json`.
+Amounts are integers in the currency's smallest unit: 50000 is ₹500.00. Times are UTC. Errors are
+`application/problem+json` (RFC 9457).
 """
 
 
@@ -39,22 +40,27 @@ def openapi_config() -> OpenAPIConfig:
         contact=Contact(name="KernaPay"),
         servers=[Server(url="/")],
         openapi_router=Router(
-            DOCS_PATH, route_handlers=[], include_in_schema=False, before_request=_write
+            DOCS_PATH, route_handlers=[], include_in_schema=False, before_request=_write_first
         ),
         operation_id_creator=_operation_id,
         use_handler_docstrings=True,
         tags=[
-            Tag(name="Users", description="Accounts, signing in and out."),
-            Tag(name="Verification", description="Confirming e-mail address and mobile number."),
-            Tag(name="Payments", description="Creating, verifying and looking up payments."),
-            Tag(name="Webhooks", description="What the gateway calls."),
-            Tag(name="Files", description="Stored receipts and exports."),
+            Tag(name="Users", description="Accounts, sign-in and sign-out."),
+            Tag(
+                name="Verification",
+                description="Confirm e-mail address and mobile number with codes.",
+            ),
+            Tag(name="Payments", description="Create, verify and look up payments."),
+            Tag(name="Webhooks", description="Events from the gateway."),
+            Tag(name="Files", description="Receipts and exports."),
             Tag(
                 name="Administration",
-                description="Accounts, API keys and the audit log. API keys may look at accounts and at the log; "
-                "changes are for people.",
+                description="Accounts, API keys and the audit log. An API key may read accounts and the log; "
+                "only a signed-in administrator may change them.",
             ),
-            Tag(name="Reconciliation", description="Comparing our records with the gateway's."),
+            Tag(
+                name="Reconciliation", description="Compare KernaPay's records with the gateway's."
+            ),
             Tag(name="Operations", description="Health and metrics."),
         ],
         components=Components(
@@ -69,7 +75,7 @@ def openapi_config() -> OpenAPIConfig:
                     type="apiKey",
                     name="X-Razorpay-Signature",
                     security_scheme_in="header",
-                    description="Hex HMAC-SHA256 of the raw body under the webhook secret.",
+                    description="HMAC-SHA256 of the raw body with the webhook secret, in hex.",
                 ),
             }
         ),
@@ -85,8 +91,8 @@ def openapi_config() -> OpenAPIConfig:
     )
 
 
-async def _write(request: Request[Any, Any, Any]) -> None:
-    await asyncio.to_thread(document, request.app)
+async def _write_first(request: Request[Any, Any, Any]) -> None:
+    await asyncio.to_thread(write_document, request.app)
 
 
 def assets() -> Router:
@@ -96,6 +102,6 @@ def assets() -> Router:
 
 
 def _operation_id(handler: HTTPRouteHandler, _: Method, __: list[Any]) -> str:
-    """`PaymentController.create` reads as `payments_create`."""
+    """Return `payments_create` for `PaymentController.create`."""
     resource = (sorted(handler.resolve_tags()) or ["kernapay"])[0].lower()
     return f"{resource}_{handler.handler_name}"

@@ -1,4 +1,4 @@
-"""What handlers say for the API document beyond their signatures."""
+"""Errors and raw bodies that a handler declares for the API document."""
 
 from collections import defaultdict
 from inspect import cleandoc
@@ -11,13 +11,14 @@ from kernapay.core.errors import KernaPayError
 from kernapay.web.problems import MEDIA_TYPE, Problem, status_of, type_of
 
 RAW_BODY: Final = "documented_body"
-"""The key of a handler's `opt` that gives the struct of a body the handler reads as bytes."""
+"""The key in a handler's `opt` for the type of a body that the handler reads as bytes."""
 
 
 def problems(*errors: type[KernaPayError]) -> dict[int, ResponseSpec]:
-    """Document the errors a handler answers with, one response per status.
+    """Return the responses for the errors of a handler, one per status.
 
-    Authentication, roles, validation and an absent store are added for every route that has them.
+    Leave out the general ones (authentication, roles, validation, an unreachable database): they are added to every
+    route that can answer with them.
     """
     by_status: defaultdict[int, list[type[KernaPayError]]] = defaultdict(list)
     for error in errors:

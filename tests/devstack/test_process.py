@@ -41,7 +41,7 @@ def run_and_kill(script: str, *arguments: str) -> list[int]:
     return pids
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of this death")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a parent death signal")
 def test_servers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = """
 import sys, threading
@@ -81,12 +81,12 @@ time.sleep(600)
     eventually(lambda: not any(command_line(pid) for pid in pids), timeout=30)
 
 
-def test_an_orphan_of_the_same_home_is_swept_at_the_next_start(tmp_path: Path) -> None:
-    with sleeper_in_a_session() as orphan:
-        note = {"pid": orphan.pid, "command": SLEEPER}
+def test_a_stale_process_of_the_same_home_is_killed_at_the_next_start(tmp_path: Path) -> None:
+    with sleeper_in_a_session() as stale:
+        note = {"pid": stale.pid, "command": SLEEPER}
         (tmp_path / "sleeper.pid").write_text(json.dumps(note))
         with Process("sleeper", tmp_path, SLEEPER) as sleeper:
-            assert orphan.wait(10) == -signal.SIGKILL
+            assert stale.wait(10) == -signal.SIGKILL
             assert sleeper.is_running
 
 

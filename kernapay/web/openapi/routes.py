@@ -1,0 +1,118 @@
+"""The documented routes: what each takes and answers, read from its handler."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Operation
+from litestar.response import File, Response, Stream
+from litestar.routes import HTTPRoute
+
+from kernapay.core.errors import (
+    Forbidden,
+    InvalidInput,
+    KernaPayError,
+    NotFound,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
+from kernapay.security.authentication import PUBLIC
+from kernapay.security.principal import Role
+from kernapay.security.rate_limits import RateLimited
+from kernapay.web.body_limits import BodyTooSlow, CompressedBody
+from kernapay.web.openapi.responses import RAW_BODY, problems
+from kernapay.web.problems import Problem
+
+_NEEDS_DATABASE: Final = "/v1/api/"
+
+
+@dataclass(frozen=True)
+class DocumentedRoute:
+    """A handler, its operation in the document, and the types that cross the wire."""
+
+    path: str
+    handler: HTTPRouteHandler
+    operation: Operation
+
+    @property
+    def body(self) -> Any:
+        """The type of the body; None without one."""
+        field = self.handler.parsed_data_field
+        return field.annotation if field is not None else self.handler.opt.get(RAW_BODY)
+
+    @property
+    def answers(self) -> dict[int, tuple[Any, str]]:
+        """The type and the description of every successful answer, by status."""
+        returned = self.handler.parsed_fn_signature.return_type
+        answer = returned.annotation
+        if returned.is_subclass_of((File, Stream)):
+            answer = bytes
+        elif returned.is_subclass_of(Response):
+            answer = returned.inner_types[0].annotation
+        status = self.handler.status_code
+        description = self.handler.response_description or f"{HTTPStatus(status).phrase}."
+        return {status: (answer, description)} | {
+            status: (spec.data_container, spec.description)
+            for status, spec in (self.handler.responses or {}).items()
+            if spec.data_container is not Problem
+        }
+
+    @property
+    def errors(self) -> dict[int, ResponseSpec]:
+        """The errors that the handler declares, and those that follow from its path, guards and body."""
+        own = {
+            status: spec
+            for status, spec in (self.handler.responses or {}).items()
+            if spec.data_container is Problem
+        }
+        general = problems(*self._general_errors())
+        return {
+            status: _merge(general.get(status), own.get(status))
+            for status in sorted({*own, *general})
+        }
+
+    def _general_errors(self) -> Iterator[type[KernaPayError]]:
+        if self.body is not None or self.operation.parameters:
+            yield InvalidInput
+        if self.body is not None:
+            yield from (TooLarge, BodyTooSlow, CompressedBody)
+        if not self.handler.opt.get(PUBLIC):
+            yield Unauthenticated
+        guards = self.handler.resolve_guards()
+        allowed = [guard.roles for guard in guards if hasattr(guard, "roles")]
+        if any(frozenset(Role) - roles for roles in allowed):
+            yield Forbidden
+        if "{" in self.path:
+            yield NotFound
+        if any(isinstance(guard, RateLimited) for guard in guards):
+            yield TooManyRequests
+        if self.path.startswith(_NEEDS_DATABASE):
+            yield Unavailable
+
+
+def documented_routes(app: Litestar) -> Iterator[DocumentedRoute]:
+    paths = app.openapi_schema.paths or {}
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute) or route.path_format not in paths:
+            continue
+        for handler in route.route_handlers:
+            for method in handler.http_methods - {"OPTIONS", "HEAD"}:
+                operation = getattr(paths[route.path_format], method.lower())
+                if operation is not None:
+                    yield DocumentedRoute(route.path_format, handler, operation)
+
+
+def _merge(general: ResponseSpec | None, own: ResponseSpec | None) -> ResponseSpec:
+    if general is None or own is None:
+        return general or own  # type: ignore[return-value]
+    return ResponseSpec(
+        Problem,
+        description=f"{general.description}\n{own.description}",
+        examples=[*(general.examples or ()), *(own.examples or ())],
+    )
