@@ -160,6 +160,10 @@ class StartApi(Protocol):
     def __call__(self, workers: int = 1, /, **env: str) -> Api: ...
 
 
+WORKER_BUGS = ("sweep_broken", "work_broken")
+"""What a worker logs when its own code is wrong."""
+
+
 class Worker(Process):
     """`kernapay worker`, ready once it works."""
 

@@ -271,7 +271,8 @@ class Queue(Generic[DocumentT]):
     def _record_stop(self, row: DocumentT, outcome: str, **facts: Any) -> None:
         # Write nothing: the row is due again when its lease ends. The other rows of the claim must not wait.
         self._count(outcome)
-        _log.warning(f"work_{outcome}", queue=self.name, row=str(row.pk), **facts)
+        log = _log.error if "exc_info" in facts else _log.warning
+        log(f"work_{outcome}", queue=self.name, row=str(row.pk), **facts)
 
     def _unchanged(self, row: DocumentT) -> dict[str, Any]:
         """Return the conditions under which this worker still holds the row."""

@@ -9,7 +9,7 @@ from tests.aliases import Json, json_of
 from tests.command_line import run_command
 from tests.databases import open_migrated_store
 from tests.environment import api_environment
-from tests.stack import Api, Sandbox, SandboxServer, Server, Worker
+from tests.stack import WORKER_BUGS, Api, Sandbox, SandboxServer, Server, Worker
 
 
 class Service:
@@ -56,11 +56,12 @@ class Service:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._closing.close()
         if kind is None:
-            for event in ("unhandled_error", "cache_watch_broken", "sweep_broken"):
+            for event in ("unhandled_error", "cache_watch_broken", *WORKER_BUGS):
                 found = [line for api in self.apis for line in api.log_entries(event)]
                 assert not found, found[0].get("exception")
             for process in self._workers:
-                assert "sweep_broken" not in process.log.read_text()
+                log = process.log.read_text()
+                assert [bug for bug in WORKER_BUGS if bug in log] == []
 
     def people(self, api: int = 0) -> People:
         return People(self.apis[api].client, self.store)
