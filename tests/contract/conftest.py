@@ -33,7 +33,7 @@ def dev_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
         home,
         (sys.executable, "-m", "kernapay", "dev", "--data", str(home), *ports),
         {**bare_environment(), "SALT_ROUNDS": "4"},
-        lambda: (home / FILE).exists(),
+        (home / FILE).exists,
         death_signal=signal.SIGTERM,
     )
     stack.launch()

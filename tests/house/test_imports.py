@@ -19,6 +19,7 @@ def lint(root: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
 
 

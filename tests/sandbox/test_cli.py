@@ -14,7 +14,9 @@ from tests.sandbox.webhook_receiver import WebhookReceiver
 
 def run(*options: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "kernapay.sandbox", *options]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20)
+    return subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=20, check=False
+    )
 
 
 def test_help_lists_options_calls_and_variables() -> None:

@@ -27,7 +27,12 @@ def modules() -> Path:
         home.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", "."]
         result = subprocess.run(
-            [*command, f"razorpay@{VERSION}"], cwd=home, capture_output=True, text=True, timeout=100
+            [*command, f"razorpay@{VERSION}"],
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
         )
         if result.returncode != 0:
             pytest.skip(f"npm cannot fetch razorpay@{VERSION}: {result.stderr.strip()[-300:]}")
@@ -45,7 +50,7 @@ def test_the_node_sdk_makes_every_call(
         "KEY_SECRET": KEY[1],
     }
     result = subprocess.run(
-        ["node", str(SCRIPT)], env=environ, capture_output=True, text=True, timeout=60
+        ["node", str(SCRIPT)], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout) == {
@@ -64,6 +69,6 @@ def test_the_node_sdk_makes_every_call(
     )
     verification = subprocess.run(
         ["node", "-e", verify, received.body.decode(), received.signature, WEBHOOK_SECRET],
-        env=environ, capture_output=True, text=True, timeout=30,
+        env=environ, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert verification.stdout == "true", verification.stderr
