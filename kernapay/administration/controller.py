@@ -27,7 +27,7 @@ UserId = Annotated[
 
 
 class AdministrationController(Controller):
-    """Keys may look, people change: a leaked key must not be able to make itself successors."""
+    """API keys may only read: with a leaked one, nobody must be able to open accounts or to change roles."""
 
     path = "/v1/api/admin/users"
     tags = ["Administration"]
@@ -58,14 +58,14 @@ class AdministrationController(Controller):
         `search` is the beginning of an e-mail address or of a name. `createdAfter` is inclusive, `createdBefore`
         is not.
         """
-        asked = UserSearch(
+        criteria = UserSearch(
             search,
             user_type,
             user_status,
             in_utc(created_before, "createdBefore"),
             in_utc(created_after, "createdAfter"),
         )
-        users, total = await account_repository.search(asked, count, skip)
+        users, total = await account_repository.search(criteria, count, skip)
         return UserPage(total, list(users))
 
     @post(guards=[IsPerson()], responses=problems(EmailTaken))
@@ -75,18 +75,18 @@ class AdministrationController(Controller):
         data: JSONBody[NewUser],
         administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
-        """Open an account for somebody: a provider, a lab assistant, a user."""
+        """Create an account for somebody else: a user, a provider or a lab assistant."""
         return await administration_service.create(request.user, data)
 
     @get("/{user_id:str}")
     async def show_user(
         self, user_id: UserId, account_repository: NamedDependency[AccountRepository]
     ) -> UserView:
-        """Give one account."""
-        found = await account_repository.profile(user_id=user_id)
-        if found is None:
-            raise NotFound("There is no such account.")
-        return found
+        """Return one account."""
+        profile = await account_repository.profile(user_id=user_id)
+        if profile is None:
+            raise NotFound("There is no account with this id.")
+        return profile
 
     @post(
         "/{user_id:str}/activate",
@@ -100,7 +100,7 @@ class AdministrationController(Controller):
         user_id: UserId,
         administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
-        """Let a person in again. They have to sign in anew."""
+        """Activate an account. Its owner has to sign in again on every device."""
         return await administration_service.set_status(request.user, user_id, UserStatus.ACTIVE)
 
     @post(
@@ -115,7 +115,10 @@ class AdministrationController(Controller):
         user_id: UserId,
         administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
-        """Lock a person out: their next request is refused, on every device. Never the last administrator."""
+        """Deactivate an account. Its next request is refused, on every device.
+
+        The last active administrator cannot be deactivated.
+        """
         return await administration_service.set_status(request.user, user_id, UserStatus.INACTIVE)
 
     @put(
@@ -130,5 +133,8 @@ class AdministrationController(Controller):
         data: JSONBody[RoleChange],
         administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
-        """Give a person another role, from their next request on. Never takes away the last administrator."""
+        """Change the role of an account, from its next request on.
+
+        The last active administrator cannot be given another role.
+        """
         return await administration_service.set_role(request.user, user_id, data.role)

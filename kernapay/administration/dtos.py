@@ -1,4 +1,4 @@
-"""What crosses the wire when administrators manage accounts."""
+"""Request and response structs for the management of accounts."""
 
 from datetime import datetime
 from typing import Annotated
@@ -13,7 +13,10 @@ from kernapay.users.models import UserStatus
 
 
 class NewUser(Struct, rename="camel", forbid_unknown_fields=True):
-    """Without a password, the person sets one by asking for a reset: nobody else ever knows it."""
+    """An account for somebody else.
+
+    Leave `password` out, and the owner sets one with `POST /v1/api/users/password/forgot`. Then nobody else knows it.
+    """
 
     email: EmailText
     name: Annotated[Line, Meta(examples=["Asha Rao"])]
@@ -25,18 +28,20 @@ class NewUser(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class RoleChange(Struct, rename="camel", forbid_unknown_fields=True):
+    """The new role of an account."""
+
     role: Annotated[Role, Meta(examples=["LAB_ASSISTANT"])]
 
 
 class UserPage(Struct, rename="camel"):
-    """Newest first; `total` counts what the filters let through."""
+    """Accounts, newest first. `total` counts all that match the filters."""
 
     total: int
     users: list[UserView]
 
 
 class UserSearch(Struct, frozen=True):
-    """What to look for; None is no condition."""
+    """Search criteria. None means any."""
 
     prefix: str | None = None
     type: Role | None = None

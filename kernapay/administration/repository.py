@@ -1,4 +1,4 @@
-"""Queries on users that only administrators make."""
+"""Queries on users for administrators."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,37 +13,38 @@ from kernapay.users.dtos import UserView
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
 
-_LAST: Final = "\U0010ffff"  # sorts behind every character
-_HELD: Final = timedelta(seconds=10)
-_PATIENCE_SECONDS: Final = 12.0
-_BUSY: Final = "Another administrator is being changed."
+_HIGHEST_CHARACTER: Final = "\U0010ffff"
+_LOCK_LIFETIME: Final = timedelta(seconds=10)
+# Longer than the lifetime, so that the lock of a process that died ends first.
+_LOCK_WAIT_SECONDS: Final = 12.0
+_BUSY: Final = "Another request is changing an administrator. Try again in a few seconds."
 
 
 class AccountRepository(UserRepository):
     async def search(
         self, search: UserSearch, count: int, skip: int
     ) -> tuple[Sequence[UserView], int]:
-        """Return a window of the users, newest first, and how many there are."""
+        """Return a page of the matching users, newest first, and how many match in all."""
         where: dict[str, Any] = {
             name: value
             for name in ("type", "status")
             if (value := getattr(search, name)) is not None
         }
         if search.prefix is not None:
-            by_email = {"email": _beginning(search.prefix.lower())}
-            by_name = {"nameFolded": _beginning(search.prefix.casefold())}
+            by_email = {"email": _prefix_range(search.prefix.lower())}
+            by_name = {"nameFolded": _prefix_range(search.prefix.casefold())}
             where["__raw__"] = {"$or": [by_email, by_name]}
-        when = BeforeAfter("created_at", search.created_before, search.created_after)
+        period = BeforeAfter("created_at", search.created_before, search.created_after)
         newest = (OrderBy("created_at", descending=True), OrderBy("id", descending=True))
-        page = await self.select(UserView, when, *newest, LimitOffset(count, skip), **where)
-        return page, await self.count(when, **where)
+        page = await self.select(UserView, period, *newest, LimitOffset(count, skip), **where)
+        return page, await self.count(period, **where)
 
     async def change_standing(
         self, user: User, role: Role, status: UserStatus, until: datetime | None = None
     ) -> User | None:
-        """Change role and status, provided both still are as in `user`; None when they are not.
+        """Change role and status. Return None if either has changed since `user` was read.
 
-        With `until`, only while the server's clock has not passed it.
+        With `until`, return None also if that time has passed by MongoDB's clock.
         """
         only_if: dict[str, Any] = {"type": user.type, "status": user.status}
         if until is not None:
@@ -51,22 +52,23 @@ class AccountRepository(UserRepository):
         return await self._update(str(user.pk), only_if, set__type=role, set__status=status)
 
     async def has_another_admin(self, user: User) -> bool:
+        """Return whether there is an active administrator besides `user`."""
         return await self.exists(id__ne=user.pk, type=Role.ADMIN, status=UserStatus.ACTIVE)
 
     @asynccontextmanager
     async def removing_admin(self) -> AsyncIterator[datetime]:
-        """Let one caller of all processes in; yield the server's time by which its writes must have happened.
+        """Admit one caller of all processes at a time. Yield the time, by MongoDB's clock, when its lock ends.
 
-        No single row knows how many administrators there are, so whatever takes one away must count and write
-        alone. The write carries the lock's end: a holder that was asleep too long changes nothing.
-        Raises Unavailable when the others take too long.
+        To remove an administrator takes a count and a write. Two callers at once could each count the other's
+        administrator and remove the last two. The write includes the lock's end: MongoDB rejects it if the lock has
+        expired. Raises Unavailable if the lock is not free within 12 seconds.
         """
         async with exclusive(
-            self._mongo, "administrators", _HELD, _PATIENCE_SECONDS, _BUSY
+            self._mongo, "administrators", _LOCK_LIFETIME, _LOCK_WAIT_SECONDS, _BUSY
         ) as until:
             yield until
 
 
-def _beginning(text: str) -> dict[str, str]:
-    # A range is read from an index and has no pattern in it.
-    return {"$gte": text, "$lt": text + _LAST}
+def _prefix_range(text: str) -> dict[str, str]:
+    # A range, not a regular expression: it reads an index, and the text needs no escaping.
+    return {"$gte": text, "$lt": text + _HIGHEST_CHARACTER}

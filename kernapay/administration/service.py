@@ -1,4 +1,4 @@
-"""Decisions about other people's accounts."""
+"""Manage the accounts of others, with an audit entry for each change."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -20,17 +20,17 @@ from kernapay.users.service import UserService, view_of
 
 
 class LastAdmin(Conflict):
-    """Without this account there would be no active administrator."""
+    """This account is the last active administrator."""
 
     code = "last_admin"
     title = "Last administrator"
 
 
 class ChangedMeanwhile(Conflict):
-    """Somebody else changed the account at the same time: look again."""
+    """Another request changed the account at the same time."""
 
     code = "changed_meanwhile"
-    title = "Changed meanwhile"
+    title = "Changed by another request"
 
 
 class AdministrationService:
@@ -49,9 +49,12 @@ class AdministrationService:
         self._audit = audit
 
     async def create(self, actor: Principal, data: NewUser) -> UserView:
-        """Open an account for somebody else. Raises InvalidInput naming the field, EmailTaken."""
+        """Open an account for somebody else. Raises InvalidInput, EmailTaken."""
         if data.type is Role.ADMIN:
-            raise InvalidInput("Open the account first, then change its role.", field="type")
+            raise InvalidInput(
+                "Must not be ADMIN. Create the account with another type, then change its role.",
+                field="type",
+            )
         password = data.password or secrets.token_urlsafe(32)
         confirmation = data.confirm_password if data.password else password
         return await self._open(
@@ -68,12 +71,14 @@ class AdministrationService:
         )
 
     async def appoint(self, data: SignUp, *, promote: bool) -> tuple[UserView, bool]:
-        """Open an ADMIN account from the command line, or with `promote` take one over; and whether it is new.
+        """Open an ADMIN account from the command line. Return it, and whether it is new.
 
-        Anybody may have signed up with the address: whoever did is out before the account is ADMIN.
-        Raises InvalidInput naming the field, EmailTaken, Conflict, ChangedMeanwhile.
+        With `promote`, an existing account becomes ADMIN and gets the password. A stranger may have signed up with
+        the address, so the password is changed and every session ended first.
+
+        Raises InvalidInput, EmailTaken, Conflict, ChangedMeanwhile.
         """
-        user = await self._accounts.find(data.email) if promote else None
+        user = await self._accounts.find_by_email(data.email) if promote else None
         if user is None:
             return await self._open(None, data), True
         check_strength(data.password, user.email, user.name)
@@ -82,17 +87,17 @@ class AdministrationService:
         return await self._change(None, user, role=Role.ADMIN, status=UserStatus.ACTIVE), False
 
     async def set_status(self, actor: Principal, user_id: str, status: UserStatus) -> UserView:
-        """Let a person in or lock them out, from their next request on.
+        """Activate or deactivate an account, from its next request on. Ends its sessions.
 
         Raises NotFound, LastAdmin, ChangedMeanwhile.
         """
-        changed = await self._change(actor, await self._repository.get(id=user_id), status=status)
-        # An account that comes back must not bring old devices along, so both ways.
+        view = await self._change(actor, await self._repository.get(id=user_id), status=status)
+        # Also on activation: sessions from before the deactivation must not work again.
         await self._sessions.end(user_id)
-        return changed
+        return view
 
     async def set_role(self, actor: Principal, user_id: str, role: Role) -> UserView:
-        """Give a person another role, from their next request on. Raises NotFound, LastAdmin, ChangedMeanwhile."""
+        """Change the role of an account, from its next request on. Raises NotFound, LastAdmin, ChangedMeanwhile."""
         return await self._change(actor, await self._repository.get(id=user_id), role=role)
 
     async def _open(self, actor: Principal | None, data: SignUp) -> UserView:
@@ -113,14 +118,17 @@ class AdministrationService:
         role = user.type if role is UNSET else role
         status = user.status if status is UNSET else status
         if (role, status) == (user.type, user.status):
-            await self._repository.confirm(str(user.pk))
+            # The process that made this change may have died before it evicted the profile.
+            await self._repository.evict(str(user.pk))
             return view_of(user)
         async with AsyncExitStack() as stack:
             until = None
             if _is_active_admin(user.type, user.status) and not _is_active_admin(role, status):
                 until = await stack.enter_async_context(self._repository.removing_admin())
                 if not await self._repository.has_another_admin(user):
-                    raise LastAdmin("Appoint another administrator first.")
+                    raise LastAdmin(
+                        "This is the last active administrator. Make another account ADMIN first."
+                    )
             await stack.enter_async_context(
                 self._audit.action(
                     actor,
@@ -130,10 +138,12 @@ class AdministrationService:
                     after={"type": role.value, "status": status.value},
                 )
             )
-            changed = await self._repository.change_standing(user, role, status, until)
-            if changed is None:
-                raise ChangedMeanwhile("The account was changed by somebody else: look again.")
-        return view_of(changed)
+            changed_user = await self._repository.change_standing(user, role, status, until)
+            if changed_user is None:
+                raise ChangedMeanwhile(
+                    "Another request changed the account at the same time. Read it and try again."
+                )
+        return view_of(changed_user)
 
 
 def _is_active_admin(role: Role, status: UserStatus) -> bool:

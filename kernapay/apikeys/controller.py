@@ -15,7 +15,7 @@ from kernapay.security.principal import Authenticated, Role
 
 
 class ApiKeyController(Controller):
-    """For people: a leaked key must not be able to make itself successors."""
+    """For people only: with a leaked key, nobody must be able to create further keys."""
 
     path = "/v1/api/admin/api-keys"
     tags = ["Administration"]
@@ -28,7 +28,7 @@ class ApiKeyController(Controller):
         data: JSONBody[ApiKeyCreate],
         api_key_service: NamedDependency[ApiKeyService],
     ) -> ApiKeyCreated:
-        """Make a key for a back end. It is shown in this answer and never again."""
+        """Create an API key for a back end. Only this answer contains the key."""
         return await api_key_service.create(request.user, data)
 
     @get()
@@ -38,7 +38,7 @@ class ApiKeyController(Controller):
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
     ) -> ApiKeyPage:
-        """List the keys: whose they are and when they were last used, never the keys themselves."""
+        """List the API keys: name, account, role and last use, but not the keys themselves."""
         keys, total = await api_key_repository.page(count, skip)
         return ApiKeyPage(total, list(keys))
 
@@ -49,5 +49,5 @@ class ApiKeyController(Controller):
         key_id: Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)],
         api_key_service: NamedDependency[ApiKeyService],
     ) -> ApiKeyView:
-        """Revoke a key. It stops working at once, everywhere."""
+        """Revoke an API key. It stops working at once."""
         return await api_key_service.revoke(request.user, key_id)

@@ -1,4 +1,4 @@
-"""What crosses the wire about API keys."""
+"""Request and response structs for API keys."""
 
 from datetime import datetime
 from typing import Annotated
@@ -12,7 +12,7 @@ from kernapay.security.principal import Role
 
 
 class ApiKeyCreate(Struct, rename="camel", forbid_unknown_fields=True):
-    """The key acts as the account `userId` (the caller's own when left out), in one role. Another role, another key."""
+    """An API key acts as the account `userId` (by default the caller's) in one role."""
 
     name: Annotated[Line, Meta(examples=["Booking back end"])]
     role: Annotated[Role, Meta(examples=["USER"])]
@@ -24,7 +24,7 @@ class ApiKeyCreate(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ApiKeyView(Struct, rename="camel"):
-    """What may be seen of a key after it was made. `lastUsedAt` is right to five minutes."""
+    """An API key without the key itself. `lastUsedAt` is accurate to five minutes."""
 
     id: str = field(name="_id")
     name: str
@@ -39,21 +39,21 @@ class ApiKeyView(Struct, rename="camel"):
 
 
 class ApiKeyPage(Struct, rename="camel"):
-    """Newest first, revoked ones too."""
+    """API keys, newest first, including revoked ones."""
 
     total: int
     keys: list[ApiKeyView]
 
 
 class ApiKeyCreated(Struct, rename="camel"):
-    """`key` is shown this once: `Authorization: Bearer <key>`."""
+    """A new API key. Send `key` as `Authorization: Bearer <key>`. It is not shown again."""
 
     key: Annotated[str, Meta(examples=["kp_live_…"])]
     details: ApiKeyView
 
 
 class KeyGrant(Struct, rename="camel"):
-    """What authentication reads of a key."""
+    """The part of an API key that authentication needs."""
 
     id: str = field(name="_id")
     user_id: str

@@ -1,4 +1,4 @@
-"""The api_keys collection. A revoked key stays, so that the audit log's `keyId` keeps its meaning."""
+"""The api_keys collection. Revoked keys are not deleted: the audit log refers to them by `keyId`."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from kernapay.storage.mongo import Choice, Record
 
 
 class ApiKey(Record):
-    """A back end's key. Only its digest is stored."""
+    """The key of a back end. Only its SHA-256 is stored, as `digest`."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "api_keys"}
 

@@ -22,20 +22,22 @@ class ApiKeyRepository(Repository[ApiKey]):
 
     @cached("api_key:{digest:.32}", ttl=timedelta(hours=1))
     async def grant(self, *, digest: str) -> KeyGrant | None:
+        """Return the key with this digest, or None if there is none or it was revoked."""
         return await self.select_one(KeyGrant, digest=digest, revoked_at=None)
 
     async def page(self, count: int, skip: int) -> tuple[Sequence[ApiKeyView], int]:
+        """Return a page of the keys, newest first, and how many there are."""
         newest = (OrderBy("created_at", descending=True), OrderBy("id", descending=True))
         return await self.select(ApiKeyView, *newest, LimitOffset(count, skip)), await self.count()
 
     async def revoke(self, key: ApiKey) -> None:
-        """End a key; no cache knows it any more."""
-        alive = {"id": key.pk, "revoked_at": None}
+        """Revoke a key and evict it from the cache."""
+        not_revoked = {"id": key.pk, "revoked_at": None}
         async with self.grant.changing(digest=key.digest):
-            await self.update_where(alive, set__revoked_at=self.clock())
+            await self.update_where(not_revoked, set__revoked_at=self.clock())
 
-    async def note_use(self, key_id: str, precision: timedelta) -> None:
-        """Write down that the key is in use, unless that was done within `precision`."""
+    async def record_use(self, key_id: str, precision: timedelta) -> None:
+        """Record that the key is in use, unless its last use is younger than `precision`."""
         at = self.clock()
         await self.update_where(
             {

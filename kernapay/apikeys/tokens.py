@@ -1,6 +1,6 @@
-"""The form of an API key: `kp_live_` or `kp_test_`, 256 random bits, a checksum.
+"""The form of an API key: `kp_live_` or `kp_test_`, 256 random bits and a checksum.
 
-Prefix and checksum let a leak scanner tell a key from noise without asking us, and let us refuse noise unasked.
+By prefix and checksum, leak scanners recognise a key without calling us, and we refuse other text without a query.
 """
 
 import hashlib
@@ -27,7 +27,10 @@ def new_key(*, live: bool) -> str:
 
 
 def digest_of(key: str) -> str | None:
-    """Give what is stored instead of the key; None when it cannot be one. 256 random bits need no salt."""
+    """Return what is stored instead of the key, or None if the text does not have the form of one.
+
+    A plain SHA-256 is enough: 256 random bits cannot be guessed, and need neither salt nor a slow hash.
+    """
     match = _FORM.fullmatch(key)
     if match is None or not hmac.compare_digest(_checksum(match[1]), match[2]):
         return None
@@ -35,7 +38,7 @@ def digest_of(key: str) -> str | None:
 
 
 def hint_of(key: str) -> str:
-    """Give enough of a key to recognise it by, and too little to use."""
+    """Return the first and the last characters of a key, by which people recognise it."""
     return f"{key[:8]}…{key[-4:]}"
 
 

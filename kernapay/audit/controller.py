@@ -27,30 +27,41 @@ class AuditController(Controller):
         audit_log: NamedDependency[AuditLog],
         actor: Annotated[
             str | None,
-            QueryParameter(pattern=NAME, max_length=64, description="Only what this one did."),
+            QueryParameter(
+                pattern=NAME,
+                max_length=64,
+                description="Only actions of this actor: a user's id, or `cli`.",
+            ),
         ] = None,
         action: Annotated[
             str | None,
-            QueryParameter(pattern=NAME, max_length=64, description="Only this action."),
+            QueryParameter(
+                pattern=NAME, max_length=64, description="Only this action, such as `user.change`."
+            ),
         ] = None,
         target: Annotated[
             str | None,
-            QueryParameter(pattern=NAME, max_length=160, description="Only what was done to this."),
+            QueryParameter(
+                pattern=NAME,
+                max_length=160,
+                description="Only actions on this target: a kind and an id, such as `user:66b1f0c2a7d4e5f601234567`.",
+            ),
         ] = None,
         before: Annotated[datetime | None, QueryParameter()] = None,
         after: Annotated[datetime | None, QueryParameter()] = None,
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
     ) -> AuditPage:
-        """List privileged actions, newest first: who did what to whom, when, with what before and after.
+        """List the audit log of privileged actions, newest first.
 
-        `target` is a kind and an id, such as `user:66b1f0c2a7d4e5f601234567`. `after` is inclusive, `before` is not.
+        An entry has the actor, the action, its target, the time, and the values before and after. `after` is
+        inclusive, `before` is not.
         """
-        asked = {"actor": actor, "action": action, "target": target}
+        conditions = {"actor": actor, "action": action, "target": target}
         entries, total = await audit_log.search(
             BeforeAfter("created_at", in_utc(before, "before"), in_utc(after, "after")),
             count=count,
             skip=skip,
-            **{name: value for name, value in asked.items() if value is not None},
+            **{name: value for name, value in conditions.items() if value is not None},
         )
         return AuditPage(total, list(entries))

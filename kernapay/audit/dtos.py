@@ -1,4 +1,4 @@
-"""What crosses the wire about the audit log."""
+"""Response structs of the audit log."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from kernapay.core.clock import Instant
 class AuditView(Struct, rename="camel"):
     """A privileged action.
 
-    `actor` is a user's id, or `cli` for the command line; `keyId` names the API key it came with. An entry is written
-    before its action; a second one with the same `operation` and a `failure` says that the action did not come about.
+    `actor` is a user's id, or `cli` for the command line. `keyId` is the API key that the request was sent with. An
+    entry is written before its action. If the action fails, a second entry with the same `operation` has a `failure`.
     """
 
     id: str = field(name="_id")
@@ -29,7 +29,7 @@ class AuditView(Struct, rename="camel"):
 
 
 class AuditPage(Struct, rename="camel"):
-    """Newest first; `total` counts what the filters let through."""
+    """Entries, newest first. `total` counts all that match the filters."""
 
     total: int
     entries: list[AuditView]

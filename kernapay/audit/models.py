@@ -1,4 +1,4 @@
-"""The audit log: one entry per privileged action, written before the action."""
+"""The audit_log collection: one entry per privileged action, written before the action."""
 
 from typing import Any, ClassVar
 
@@ -8,7 +8,7 @@ from kernapay.storage.mongo import Record
 
 
 class AuditEntry(Record):
-    """`failure` is set in a second entry of the same operation, when the action did not come about."""
+    """A privileged action. If it fails, a second entry of the same operation has a `failure`."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "audit_log"}
 

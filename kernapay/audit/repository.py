@@ -1,4 +1,4 @@
-"""Append to the audit log and read it. Nothing here, or anywhere, changes or deletes an entry."""
+"""Append to the audit log and search it. No code changes or deletes an entry."""
 
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository
 
 CLI: Final = "cli"
-"""The actor when there is no account: somebody with a shell on the server."""
+"""The actor of commands: somebody with a shell on the server, without an account."""
 
 
 class _Rows(Repository[AuditEntry]):
@@ -24,7 +24,10 @@ class _Rows(Repository[AuditEntry]):
 
 
 class AuditLog:
-    """Holds a repository instead of being one: its verbs for updating and deleting are out of reach."""
+    """Append entries and search them.
+
+    It wraps a repository instead of being one, so that it has no methods to update or delete.
+    """
 
     def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
         self._rows = _Rows(mongo, clock)
@@ -39,10 +42,10 @@ class AuditLog:
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[None]:
-        """Log the action, then let it happen; without an actor, it is the command line's.
+        """Write an entry, then run the block, which is the action. No actor means the command line.
 
-        Written first, so that nothing privileged happens unlogged. An action that then fails gets a second entry.
-        Raises Unavailable, and the action does not happen, when the entry cannot be written.
+        The entry comes first, so that no privileged action happens without one. If the block fails, a second entry
+        says so. Raises Unavailable, without running the block, if the entry cannot be written.
         """
         facts = {
             "operation": secrets.token_hex(8),
@@ -60,7 +63,7 @@ class AuditLog:
             yield
         except Exception as error:
             code = error.code if isinstance(error, KernaPayError) else KernaPayError.code
-            # The store that just failed may refuse this one too; the caller must hear of the first failure.
+            # MongoDB may be what failed, and fail again here. The caller must get the first error.
             with suppress(Unavailable):
                 await self._rows.add(AuditEntry(**facts, failure=code))
             raise
@@ -68,7 +71,7 @@ class AuditLog:
     async def search(
         self, *filters: Filter, count: int, skip: int = 0, **where: Any
     ) -> tuple[Sequence[AuditView], int]:
-        """Give a window of the entries, newest first, and how many there are."""
+        """Return a page of the matching entries, newest first, and how many match in all."""
         newest = (OrderBy("created_at", descending=True), OrderBy("id", descending=True))
         page = await self._rows.select(
             AuditView, *filters, *newest, LimitOffset(count, skip), **where

@@ -4,12 +4,26 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import cached_property
+from inspect import isawaitable
+from typing import Final
 
 from litestar.di import Provide
 
 from kernapay.bootstrap.operations import Operations
 from kernapay.config.settings import Settings
 from kernapay.core import logs
+
+# In this order: what works on requests, what it works with, the stores.
+_CLOSING: Final = (
+    ("ordering", "drain"),
+    ("background", "drain"),
+    ("outbox", "close"),
+    ("cache", "close"),
+    ("payment_gateway", "close"),
+    ("hashing_pool", "close"),
+    ("file_pool", "close"),
+    ("mongo", "close"),
+)
 
 
 class Services(Operations):
@@ -26,15 +40,12 @@ class Services(Operations):
         await self.cache.start()
 
     async def close(self) -> None:
-        """Finish running work, then close every connection and pool."""
-        await self.ordering.drain()
-        await self.background.drain()
-        await self.outbox.close()
-        await self.cache.close()
-        self.payment_gateway.close()
-        self.hashing_pool.close()
-        self.file_pool.close()
-        self.mongo.close()
+        """Finish running work, then close every connection and pool that was used."""
+        for name, method in _CLOSING:
+            if name in vars(self):
+                result = getattr(vars(self)[name], method)()
+                if isawaitable(result):
+                    await result
 
 
 def _names() -> Iterator[str]:

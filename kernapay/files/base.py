@@ -1,4 +1,4 @@
-"""What KernaPay needs of a place for files: to put one there, and to lend a link to it."""
+"""The protocol of a file store: store a file, and make a link to it that expires."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -17,26 +17,30 @@ MEDIA_TYPES: Final = {"pdf": "application/pdf", "csv": "text/csv"}
 
 
 class FileLink(Struct, rename="camel"):
-    """Whoever has the link may read the file until `expiresAt`. A link that starts with `/` leads to this API."""
+    """A link to a file. Anyone who has it can read the file until `expiresAt`.
+
+    A `url` that starts with `/` belongs to this API.
+    """
 
     name: str
     url: str
     expires_at: Instant
 
 
-@runtime_checkable  # the framework asks, before it injects one
+@runtime_checkable  # Litestar checks the type of what it injects
 class FileStore(Protocol):
     """Private files under names that nobody can guess. Every call may raise Unavailable."""
 
     async def put(self, name: str, content: IO[bytes]) -> None: ...
 
-    async def link(self, name: str) -> FileLink: ...
+    async def link(self, name: str) -> FileLink:
+        """Return a link that is valid for LINK_LIFETIME."""
 
     def path_of(self, name: str, expires: int, signature: str) -> Path:
-        """Give the file behind a link of ours. Raises LinkRefused, NotFound."""
+        """Return the path of the file that a link to this API leads to. Raises LinkRefused, NotFound."""
 
     async def check(self) -> str:
-        """Make sure that files can be kept; a few words about where."""
+        """Check that files can be stored, and return a short description of the place."""
 
 
 def media_type(name: str) -> str:

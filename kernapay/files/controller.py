@@ -13,11 +13,11 @@ from kernapay.files.local import PATH, LinkRefused
 from kernapay.security.authentication import PUBLIC
 from kernapay.web.openapi.responses import problems
 
-_SIGNATURE: Final = explain("^[0-9a-f]{64}$", "the signature that the link has")
+_SIGNATURE: Final = explain("^[0-9a-f]{64}$", "the signature from the link")
 
 
 class FileController(Controller):
-    """Public: the link's signature is the proof."""
+    """Public: the link's signature is the permission."""
 
     path = PATH
     tags = ["Files"]
@@ -30,17 +30,20 @@ class FileController(Controller):
         name: Annotated[
             str,
             PathParameter(
-                pattern=FILE_NAME, max_length=64, description="The file, as its link names it."
+                pattern=FILE_NAME, max_length=64, description="The file's name, from the link."
             ),
         ],
         file_store: NamedDependency[FileStore],
         expires: Annotated[
-            int, QueryParameter(ge=0, le=2**53, description="When the link ends, in Unix seconds.")
+            int,
+            QueryParameter(
+                ge=0, le=2**53, description="When the link expires, in Unix seconds; from the link."
+            ),
         ],
         signature: Annotated[
-            str, QueryParameter(pattern=_SIGNATURE, description="As the link has it.")
+            str, QueryParameter(pattern=_SIGNATURE, description="The signature from the link.")
         ],
     ) -> File:
-        """Download a file by the link that a receipt or an export was answered with."""
+        """Download a receipt or an export. Use the link from the answer that stored it."""
         path = file_store.path_of(name, expires, signature)
         return File(path=path, filename=name, media_type=media_type(name))

@@ -1,4 +1,4 @@
-"""Files in a folder of this machine, behind links that we sign ourselves."""
+"""Files in a folder of this machine, with links to this API that we sign."""
 
 import hashlib
 import hmac
@@ -24,29 +24,34 @@ from kernapay.files.base import FILE_NAME, LINK_LIFETIME, FileLink
 _log = structlog.get_logger("kernapay.files")
 
 PATH: Final = "/v1/api/files"
-# A link lives for minutes, and what it leads to can be made again: nothing personal is left lying about.
-_KEPT: Final = timedelta(days=1)
-_TIDY_EVERY: Final = timedelta(minutes=10)
-_OURS: Final = rf"{FILE_NAME}|\.[0-9a-f]{{16}}\.part"
+# Files contain personal data and can be created again; links expire after minutes. So a day is enough.
+_RETENTION: Final = timedelta(days=1)
+_CLEANUP_INTERVAL: Final = timedelta(minutes=10)
+_OWN_FILES: Final = rf"{FILE_NAME}|\.[0-9a-f]{{16}}\.part"
 
 
 class LinkRefused(Forbidden):
-    """The link was changed, or has expired: ask for a new one."""
+    """The link was changed, or has expired. Request a new one."""
 
     code = "link_refused"
     title = "Link refused"
 
 
 class LocalFiles:
+    """Store files in a folder.
+
+    Links are signed with a key derived from the first secret, and accepted with those of all secrets, so that secrets
+    can be rotated.
+    """
+
     def __init__(
         self, folder: Path, secrets: Sequence[str], pool: Bulkhead, clock: Clock = now
     ) -> None:
-        """Sign with a key made from the first secret; accept those of all, so that secrets can be rotated."""
         self._folder = folder
         self._keys = [derive_key(secret, "files") for secret in secrets]
         self._pool = pool
         self._clock = clock
-        self._tidy_at = 0.0
+        self._next_cleanup = 0.0
 
     async def put(self, name: str, content: IO[bytes]) -> None:
         await self._pool.run(self._put, name, content)
@@ -58,16 +63,16 @@ class LocalFiles:
         return FileLink(name, f"{PATH}/{name}?expires={expires}&signature={signature}", expires_at)
 
     def path_of(self, name: str, expires: int, signature: str) -> Path:
-        fits = [
+        matches = [
             hmac.compare_digest(self._sign(key, name, expires).encode(), signature.encode())
             for key in self._keys
         ]
-        if not any(fits) or expires <= self._clock().timestamp():
-            raise LinkRefused("The link is not valid, or it has expired.")
-        # The signature would do; the name is checked all the same before it becomes a path.
+        if not any(matches) or expires <= self._clock().timestamp():
+            raise LinkRefused("The link is not valid, or has expired. Request a new one.")
+        # The signature covers the name. Still check the name itself before it becomes a path.
         path = self._folder / name
         if not re.fullmatch(FILE_NAME, name) or not path.is_file():
-            raise NotFound("This file is gone: make it again.")
+            raise NotFound("This file no longer exists. Create it again.")
         return path
 
     async def check(self) -> str:
@@ -85,29 +90,29 @@ class LocalFiles:
             part.replace(self._folder / name)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise Unavailable("The file cannot be stored now.") from error
-        if time() >= self._tidy_at:
-            self._tidy_at = time() + _TIDY_EVERY.total_seconds()
-            self._forget_old()
+            raise Unavailable("The file cannot be stored now. Try again later.") from error
+        if time() >= self._next_cleanup:
+            self._next_cleanup = time() + _CLEANUP_INTERVAL.total_seconds()
+            self._delete_old()
 
-    def _forget_old(self) -> None:
-        """Remove what is ours and old. Others may do the same at the same time, and a folder may hold more."""
-        oldest = time() - _KEPT.total_seconds()
+    def _delete_old(self) -> None:
+        """Delete our files that are past their retention. The folder may contain files of others."""
+        oldest = time() - _RETENTION.total_seconds()
         try:
             for path in self._folder.iterdir():
-                if re.fullmatch(_OURS, path.name):
-                    with suppress(FileNotFoundError):
+                if re.fullmatch(_OWN_FILES, path.name):
+                    with suppress(FileNotFoundError):  # another process deletes them too
                         if path.stat().st_mtime < oldest:
                             path.unlink()
         except OSError as error:
-            # What was to be stored is stored.
+            # Log only: the new file is stored, so the request has succeeded.
             _log.warning("old_files_kept", error=error.strerror)
 
     def _check(self) -> None:
-        # The first file makes the folder; whoever only looks makes nothing.
+        # A check must not create the folder; the first file does. So look at the nearest one that exists.
         place = next(p for p in (self._folder, *self._folder.parents) if os.path.lexists(p))
         if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-            raise Unavailable(f"{place} cannot be written.")
+            raise Unavailable(f"{place} is not a folder that this process can write to.")
 
     def _sign(self, key: bytes, name: str, expires: int) -> str:
         return hmac.digest(key, f"{name}\n{expires}".encode(), hashlib.sha256).hex()

@@ -1,4 +1,4 @@
-"""Files in a bucket of any S3-compatible store, by boto3 in a thread."""
+"""Files in a bucket of an S3-compatible store, through boto3 in a thread pool."""
 
 from datetime import timedelta
 from functools import cached_property
@@ -15,7 +15,10 @@ _READ_SECONDS: Final = 15
 
 
 class S3Files:
-    """Objects are private; links are presigned (s3v4). How long objects stay is a lifecycle rule of the bucket."""
+    """Store files as private objects; links are presigned (s3v4).
+
+    Objects are not deleted here: give the bucket a lifecycle rule.
+    """
 
     def __init__(
         self,
@@ -28,7 +31,7 @@ class S3Files:
         pool: Bulkhead,
         clock: Clock = now,
     ) -> None:
-        """Without a key, boto3 looks for one where AWS puts it: the machine's role, a profile."""
+        """Without a key, boto3 uses the credentials of the environment, such as a profile or the machine's role."""
         self._bucket = bucket
         self._region = region
         self._key_id = key_id
@@ -45,7 +48,7 @@ class S3Files:
         return FileLink(name, await self._call(self._presign, name, LINK_LIFETIME), expires_at)
 
     def path_of(self, name: str, expires: int, signature: str) -> Path:
-        raise NotFound("Files are kept in a bucket: their links lead there.")
+        raise NotFound("Files are stored in a bucket. Request a new link.")
 
     async def check(self) -> str:
         await self._call(lambda: self._client.head_bucket(Bucket=self._bucket))
@@ -59,7 +62,9 @@ class S3Files:
             try:
                 return work(*args)
             except (Boto3Error, BotoCoreError, ClientError) as error:
-                raise Unavailable("The file store cannot be reached, or refuses.") from error
+                raise Unavailable(
+                    "The file store cannot be reached, or refuses the request."
+                ) from error
 
         return await self._pool.run(run)
 
@@ -85,7 +90,7 @@ class S3Files:
 
     @cached_property
     def _client(self) -> Any:
-        # Half a second and 30 MB, for those who use it.
+        # Imported on first use: it costs half a second and 30 MB.
         import boto3
         from botocore.config import Config
 
@@ -101,7 +106,7 @@ class S3Files:
                 read_timeout=_READ_SECONDS,
                 retries={"total_max_attempts": 2},
                 s3={"addressing_style": "path" if self._endpoint else "auto"},
-                # Stores that are not AWS's do not all know the newer checksums.
+                # Some S3-compatible stores do not support AWS's newer checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),

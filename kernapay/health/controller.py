@@ -23,13 +23,13 @@ _STORE_SECONDS: Final = 3
 
 
 class Liveness(Struct):
-    """The process serves."""
+    """The process answers requests."""
 
     status: str = "ok"
 
 
 class Readiness(Struct):
-    """`redis: down` makes answers slower, not wrong, so the service stays ready."""
+    """Whether requests can be served. The service is ready with `redis: down`: answers are slower, not wrong."""
 
     status: Annotated[str, Meta(examples=["ready"])]
     mongodb: Annotated[str, Meta(examples=["up"])]
@@ -43,7 +43,7 @@ class HealthController(Controller):
 
     @get("/health/live")
     async def live(self) -> Liveness:
-        """Answer as long as the process serves at all."""
+        """Return 200 while the process answers requests, whatever the state of its stores."""
         return Liveness()
 
     @get(
@@ -53,7 +53,7 @@ class HealthController(Controller):
     async def ready(
         self, mongo: NamedDependency[Mongo], cache: NamedDependency[Cache]
     ) -> Response[Readiness]:
-        """Tell whether requests can be served; 503 while the database cannot be reached."""
+        """Return whether requests can be served: 200, or 503 while the database cannot be reached."""
         try:
             async with asyncio.timeout(_STORE_SECONDS):
                 await mongo.ping()
@@ -77,11 +77,11 @@ class HealthController(Controller):
         queues: NamedDependency[tuple[Queue[Any], ...]],
     ) -> Response[bytes]:
         if settings.metrics_token is None:
-            raise NotFound("Set METRICS_TOKEN to switch metrics on.")
+            raise NotFound("Metrics are off. Set METRICS_TOKEN to switch them on.")
         expected = f"Bearer {settings.metrics_token.get_secret_value()}".encode()
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(expected, given):
-            raise Unauthenticated("Send the metrics token: Authorization: Bearer <token>.")
+        actual = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(expected, actual):
+            raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
         families = await _queue_depths(queues)
         return Response(
             metrics.exposition(families), media_type=metrics.CONTENT_TYPE or MediaType.TEXT
@@ -89,7 +89,7 @@ class HealthController(Controller):
 
 
 async def _queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
-    """Return how much work is due in each queue; nothing of those that cannot be asked now."""
+    """Return how much work is due in each queue. Stop at the first queue that cannot be counted now."""
     due = GaugeMetricFamily(
         "kernapay_queue_due", "Rows that are due, counted up to 10,000", labels=("queue",)
     )
@@ -101,7 +101,7 @@ async def _queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]
             async with asyncio.timeout(_STORE_SECONDS):
                 depth = await queue.depth()
         except (Unavailable, TimeoutError):
-            break  # the scrape goes on: the other metrics say what is wrong
+            break  # without MongoDB, the scrape still returns the other metrics
         due.add_metric((queue.name,), depth.due)
         oldest.add_metric((queue.name,), depth.oldest_seconds)
     return [due, oldest]

@@ -1,23 +1,23 @@
-"""What a provider of e-mail or of text messages must do, and how it may fail."""
+"""The protocols of e-mail and SMS providers, and their errors."""
 
 from typing import Protocol
 
 
 class DeliveryFailure(Exception):
-    """The provider did not take the message. The text is for operators."""
+    """The provider did not accept the message. The text is for operators."""
 
 
 class Rejected(DeliveryFailure):
-    """No repeat will help: the message, the address or our key is refused."""
+    """The provider refuses the message, the address or our key. Sending it again does not help."""
 
 
 class TryLater(DeliveryFailure):
-    """The provider may take it later, or it is not known whether it did."""
+    """The provider may accept the message later, or may have accepted it without saying so."""
 
     def __init__(self, reason: str, *, retry_after: int = 0) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        """Seconds the provider asked us to wait."""
+        """How many seconds the provider asked us to wait."""
 
 
 class EmailSender(Protocol):
@@ -29,7 +29,7 @@ class EmailSender(Protocol):
 
 class SmsSender(Protocol):
     def reaches(self, number: str) -> bool:
-        """Tell whether the provider serves this number, written as `+919876543210`."""
+        """Return whether the provider serves this number, which has the form `+919876543210`."""
 
     async def send(self, to: str, text: str) -> None:
         """Hand the message to the provider. Raises Rejected, TryLater."""

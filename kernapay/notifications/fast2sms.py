@@ -1,4 +1,4 @@
-"""Text messages through Fast2SMS: bulkV2, the quick route, Indian numbers only."""
+"""Text messages through Fast2SMS (`bulkV2`, quick route). It serves Indian numbers only."""
 
 import re
 from typing import Any, Final
@@ -7,16 +7,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kernapay.notifications.base import Rejected, TryLater
-from kernapay.notifications.transport import DEADLINE, Transport, read, reason
+from kernapay.notifications.transport import DEADLINE, Transport, decode, describe
 
 _PATH: Final = "/dev/bulkV2"
 _INDIAN: Final = re.compile(r"\+91([0-9]{10})")
-# The wallet is empty; the number got too many texts. Both pass, perhaps while the message is still of use.
-_PASSING: Final = frozenset({416, 995})
+# Fast2SMS: 416 is an empty wallet, 995 too many messages to one number. Both may end before the message expires.
+_TEMPORARY: Final = frozenset({416, 995})
 
 
-class _Answer(msgspec.Struct, rename={"taken": "return"}):
-    taken: bool
+class _Answer(msgspec.Struct, rename={"is_accepted": "return"}):
+    is_accepted: bool
     status_code: int = 0
     message: Any = None
 
@@ -33,7 +33,7 @@ class Fast2Sms:
         indian = _INDIAN.fullmatch(to)
         if indian is None:
             raise Rejected("Fast2SMS serves Indian numbers only")
-        answer = await self._transport.post(
+        response = await self._transport.post(
             {
                 "route": "q",
                 "message": text,
@@ -42,16 +42,17 @@ class Fast2Sms:
                 "numbers": indian[1],
             }
         )
-        told = read(answer, _Answer)
-        if told is None:
-            # Without their word the message may be on its way; the same code twice does no harm.
-            if answer.is_client_error:
-                raise Rejected(reason(answer, "refused without a reason"))
-            raise TryLater(reason(answer, "not the documented answer"))
-        if told.taken and answer.is_success:
+        answer = decode(response, _Answer)
+        if answer is None:
+            if response.is_client_error:
+                raise Rejected(describe(response, "refused without a reason"))
+            # The message may have been sent. To send the same code twice does no harm.
+            raise TryLater(describe(response, "not the documented answer"))
+        if answer.is_accepted and response.is_success:
             return
-        said = reason(answer, f"{told.status_code} {told.message or 'refused without a reason'}")
-        raise TryLater(said) if told.status_code in _PASSING else Rejected(said)
+        cause = f"{answer.status_code} {answer.message or 'refused without a reason'}"
+        error = TryLater if answer.status_code in _TEMPORARY else Rejected
+        raise error(describe(response, cause))
 
     async def close(self) -> None:
         await self._transport.close()

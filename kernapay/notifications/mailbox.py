@@ -1,7 +1,7 @@
-"""For development: the sandbox's mailbox, which catches and shows every message."""
+"""For development: send every message to the sandbox's mailbox, which shows it."""
 
 from kernapay.notifications.base import TryLater
-from kernapay.notifications.transport import Transport, reason
+from kernapay.notifications.transport import Transport, describe
 
 _PATH = "/_sandbox/mailbox"
 
@@ -11,9 +11,9 @@ class _Mailbox:
         self._transport = Transport(url + _PATH, {})
 
     async def _put(self, **message: str) -> None:
-        answer = await self._transport.post(message)
-        if not answer.is_success:
-            raise TryLater(reason(answer, "the mailbox refused"))
+        response = await self._transport.post(message)
+        if not response.is_success:
+            raise TryLater(describe(response, "the mailbox refused"))
 
     async def close(self) -> None:
         await self._transport.close()

@@ -1,4 +1,4 @@
-"""The outbox: every message that is owed to somebody, until it is sent or of no use."""
+"""The messages collection, which is the outbox: one row per message, until it is sent or given up."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -20,11 +20,11 @@ class MessageStatus(StrEnum):
     FAILED = "failed"
     """Given up; `error` says why."""
     DISCARDED = "discarded"
-    """Meant for nobody: an unknown address must cost the work of a known one."""
+    """Stored, but never sent: an unknown address must cost the same work as a known one."""
 
 
 class Message(Record):
-    """Once it is sent or given up, the row no longer holds the address or the text."""
+    """A message to somebody. Address, subject and text are deleted once it is sent or given up."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "messages"}
 

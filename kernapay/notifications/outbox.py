@@ -1,4 +1,4 @@
-"""The durable outbox: stored before the request is answered, sent by whoever claims it first."""
+"""The outbox: a message is stored before the request is answered, and sent by the process that claims it first."""
 
 import asyncio
 import re
@@ -17,28 +17,34 @@ from kernapay.notifications.repository import MessageRepository
 
 _log = structlog.get_logger("kernapay.notifications")
 MESSAGES: Final = Counter(
-    "kernapay_messages_total", "E-mails and texts, by outcome of a sending", ("channel", "outcome")
+    "kernapay_messages_total",
+    "E-mails and text messages, by the outcome of an attempt to send them",
+    ("channel", "outcome"),
 )
-# One slow provider must not hold up the other's messages.
-_AT_ONCE: Final = 8
-_NUDGES: Final = 2
+_CONCURRENCY: Final = 8
+# While one nudge waits for a provider that does not answer, the other one sends the rest.
+_MAX_NUDGES: Final = 2
+# What ten sweeps do not send is left to the worker.
 _SWEEPS_PER_NUDGE: Final = 10
-_CLOSING_SECONDS: Final = 5.0
+_DRAIN_SECONDS: Final = 5.0
 _PERSONAL: Final = re.compile(r"\S*@\S*|\d{4,}")
-_HOW: Final = {
+_ADVICE: Final = {
     Channel.EMAIL: "set EMAIL_API_KEY and SENDER_EMAIL",
     Channel.SMS: "set FAST_2_SMS_KEY",
 }
+_NAMES: Final = {Channel.EMAIL: "e-mail", Channel.SMS: "text messages"}
 
 
 class NoProvider(RetryLater):
-    """Nothing is configured that could deliver this kind of message."""
+    """No provider is configured that could deliver this kind of message."""
 
     code = "delivery_not_configured"
     title = "Delivery is not configured"
 
 
 class Outbox:
+    """Store messages and send them through the configured providers."""
+
     def __init__(
         self,
         messages: MessageRepository,
@@ -55,16 +61,21 @@ class Outbox:
         self._nudges: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Say in the log which messages cannot be delivered."""
+        """Warn in the log about channels without a provider."""
         for channel in Channel:
-            if not self._has(channel):
-                _log.warning("delivery_not_configured", channel=channel.value, advice=_HOW[channel])
+            if not self.has_provider(channel):
+                _log.warning(
+                    "delivery_not_configured", channel=channel.value, advice=_ADVICE[channel]
+                )
 
     async def drain(self) -> None:
-        """Let what is being sent end; what does not end in time is repeated when its lease is over."""
+        """Wait up to five seconds for the messages that are being sent.
+
+        A message that takes longer is sent again when its lease ends.
+        """
         if self._nudges:
-            _, late = await asyncio.wait(self._nudges, timeout=_CLOSING_SECONDS)
-            for task in late:
+            _, pending = await asyncio.wait(self._nudges, timeout=_DRAIN_SECONDS)
+            for task in pending:
                 task.cancel()
 
     async def close(self) -> None:
@@ -73,12 +84,18 @@ class Outbox:
             if sender is not None:
                 await sender.close()
 
-    def demand(self, channel: Channel) -> None:
-        """Raise NoProvider unless messages of this channel can be delivered."""
-        if not self._has(channel):
-            raise NoProvider(f"This service sends no {channel.value} messages.")
+    def has_provider(self, channel: Channel) -> bool:
+        return (self._email if channel is Channel.EMAIL else self._sms) is not None
+
+    def require(self, channel: Channel) -> None:
+        """Raise NoProvider unless the channel has a provider."""
+        if not self.has_provider(channel):
+            raise NoProvider(
+                f"No provider for {_NAMES[channel]} is configured. The operator has to {_ADVICE[channel]}."
+            )
 
     def reaches(self, number: str) -> bool:
+        """Return whether text messages can be sent to this number, which has the form `+919876543210`."""
         return self._sms is not None and self._sms.reaches(number)
 
     async def post(
@@ -93,8 +110,11 @@ class Outbox:
         user_id: str | None = None,
         discard: bool = False,
     ) -> None:
-        """Store a message; it is sent until `expires_at`. A discarded one costs the same and goes nowhere."""
-        sealed = self._sealer.seal(text)
+        """Store a message, to be sent before `expires_at`.
+
+        With `discard` it is never sent and has neither address nor text, but costs the same work.
+        """
+        sealed_text = self._sealer.seal(text)
         await self._messages.add(
             Message(
                 user_id=user_id,
@@ -102,7 +122,7 @@ class Outbox:
                 kind=kind,
                 to=None if discard else to,
                 subject=subject,
-                sealed_text=None if discard else sealed,
+                sealed_text=None if discard else sealed_text,
                 status=MessageStatus.DISCARDED if discard else MessageStatus.PENDING,
                 next_at=self._clock(),
                 expires_at=expires_at,
@@ -110,15 +130,15 @@ class Outbox:
         )
 
     async def nudge(self) -> None:
-        """Start sending what is due in this process; called once the answer is out."""
-        if len(self._nudges) < _NUDGES:
+        """Start sending the due messages in this process, without waiting for it."""
+        if len(self._nudges) < _MAX_NUDGES:
             task = asyncio.get_running_loop().create_task(self._sweep_all())
             self._nudges.add(task)
             task.add_done_callback(self._nudges.discard)
 
     async def sweep(self) -> bool:
-        """Send the due messages, a handful side by side; False when none was due."""
-        return await self._messages.queue.sweep(self._deliver, _AT_ONCE)
+        """Send up to eight due messages at the same time. Return False if none was due."""
+        return await self._messages.queue.sweep(self._deliver, _CONCURRENCY)
 
     async def _sweep_all(self) -> None:
         try:
@@ -126,7 +146,7 @@ class Outbox:
                 if not await self.sweep():
                     return
         except KernaPayError as error:
-            _log.warning("nudge_failed", code=error.code)  # the worker has them all the same
+            _log.warning("nudge_failed", code=error.code)  # the worker sends them
 
     async def _deliver(self, message: Message) -> None:
         try:
@@ -135,43 +155,43 @@ class Outbox:
                 await self._send(message)
             except Exception as error:
                 failure = error
-            await self._note(message, failure)
+            await self._record(message, failure)
         except KernaPayError as error:
-            # The lease runs out: a sent message is then sent again, which beats one that never comes.
+            # When the lease ends, the message is sent again, even if it was sent. Better twice than never.
             _log.warning("message_note_lost", message_id=str(message.pk), code=error.code)
 
     async def _send(self, message: Message) -> None:
         if message.expires_at <= self._clock():
-            raise Rejected("of no use any more")
+            raise Rejected("expired before it could be sent")
         try:
             text = self._sealer.open(message.sealed_text or b"")
         except BrokenSeal as error:
-            # While the secret is changed, another process may be able to; nobody waits past its expiry.
+            # During a rotation of JWT_SECRET, another process may have the right secret.
             raise TryLater(str(error)) from error
         if message.channel is Channel.EMAIL and self._email is not None:
             await self._email.send(message.to or "", message.subject or "", text)
         elif message.channel is Channel.SMS and self._sms is not None:
             await self._sms.send(message.to or "", text)
         else:
-            raise TryLater("no provider is configured here")
+            raise TryLater("no provider is configured in this process")
 
-    async def _note(self, message: Message, failure: Exception | None) -> None:
+    async def _record(self, message: Message, failure: Exception | None) -> None:
         if failure is None:
             await self._messages.finish(message)
             self._report(message, "sent")
             return
-        expected = isinstance(failure, DeliveryFailure)
-        # Providers quote what they were sent: neither a code nor an address may stay behind.
-        said = _PERSONAL.sub("…", str(failure)) if expected else type(failure).__name__
+        is_expected = isinstance(failure, DeliveryFailure)
+        # Providers quote what they were sent. Codes, numbers and addresses must not be stored.
+        reason = _PERSONAL.sub("…", str(failure)) if is_expected else type(failure).__name__
         queue = self._messages.queue
-        asked = timedelta(seconds=failure.retry_after if isinstance(failure, TryLater) else 0)
-        again = self._clock() + max(queue.pause_after(message.attempts), asked)
-        if isinstance(failure, Rejected) or again >= message.expires_at:
-            await queue.park(message, f"given up after {message.attempts}: {said}")
-            self._report(message, "failed", failure, expected=expected)
+        retry_after = timedelta(seconds=failure.retry_after if isinstance(failure, TryLater) else 0)
+        next_at = self._clock() + max(queue.pause_after(message.attempts), retry_after)
+        if isinstance(failure, Rejected) or next_at >= message.expires_at:
+            await queue.park(message, f"given up after attempt {message.attempts}: {reason}")
+            self._report(message, "failed", failure, is_expected=is_expected)
         else:
-            await queue.fail(message, said, at_least=asked)
-            self._report(message, "retried", failure, expected=expected)
+            await queue.fail(message, reason, at_least=retry_after)
+            self._report(message, "retried", failure, is_expected=is_expected)
 
     def _report(
         self,
@@ -179,7 +199,7 @@ class Outbox:
         outcome: str,
         failure: Exception | None = None,
         *,
-        expected: bool = True,
+        is_expected: bool = True,
     ) -> None:
         MESSAGES.labels(message.channel.value, outcome).inc()
         if failure is None:
@@ -192,8 +212,5 @@ class Outbox:
             outcome=outcome,
             attempts=message.attempts,
             failure=type(failure).__name__,
-            exc_info=None if expected else failure,
+            exc_info=None if is_expected else failure,
         )
-
-    def _has(self, channel: Channel) -> bool:
-        return (self._email if channel is Channel.EMAIL else self._sms) is not None

@@ -1,4 +1,4 @@
-"""Which provider delivers, by what is configured."""
+"""Choose the providers of e-mail and SMS by the settings. None means that none is configured."""
 
 from kernapay.config.settings import Settings
 from kernapay.notifications.base import EmailSender, SmsSender

@@ -9,11 +9,11 @@ from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import Repository
 
-# Longer than a provider's deadline: a message is not sent twice while its first sending is under way.
+# Longer than the deadline of a call to a provider: no second sender claims a message while one is sending it.
 _LEASE: Final = timedelta(seconds=30)
 _BACKOFF: Final = tuple(timedelta(seconds=s) for s in (3, 10, 30, 90, 300, 900, 3600))
-# Once a message is closed, nobody needs to know what was said to whom.
-_FORGET: Final[dict[str, Any]] = {
+# Personal data that nobody needs once a message is sent or given up.
+_ERASURE: Final[dict[str, Any]] = {
     "unset__sealed_text": True,
     "unset__to": True,
     "unset__subject": True,
@@ -34,16 +34,16 @@ class MessageRepository(Repository[Message]):
                 attempts="attempts",
                 leases=(_LEASE,),
                 backoff=_BACKOFF,
-                parked=lambda _: {"set__status": MessageStatus.FAILED, **_FORGET},
+                parked=lambda _: {"set__status": MessageStatus.FAILED, **_ERASURE},
             ),
         )
 
     async def finish(self, message: Message) -> None:
-        """Close a message that was sent."""
+        """Mark a message as sent and delete its content."""
         await self.queue.finish(
             message,
             set__status=MessageStatus.SENT,
             set__sent_at=self.clock(),
             set__error=None,
-            **_FORGET,
+            **_ERASURE,
         )

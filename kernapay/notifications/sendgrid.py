@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from kernapay.notifications.base import Rejected, TryLater
-from kernapay.notifications.transport import DEADLINE, Transport, read, reason
+from kernapay.notifications.transport import DEADLINE, Transport, decode, describe
 
 _PATH: Final = "/v3/mail/send"
 
@@ -27,26 +27,26 @@ class SendGrid:
         self._sender = {"email": sender, "name": name}
 
     async def send(self, to: str, subject: str, text: str) -> None:
-        answer = await self._transport.post(
+        response = await self._transport.post(
             {
                 "personalizations": [{"to": [{"email": to}]}],
                 "from": self._sender,
                 "subject": subject,
                 "content": [{"type": "text/plain", "value": text}],
-                # A code in a message is no advertisement: no pixel, no rewritten links.
+                # No tracking pixel and no rewritten links: these messages carry codes.
                 "tracking_settings": {
                     "click_tracking": {"enable": False},
                     "open_tracking": {"enable": False},
                 },
             }
         )
-        if answer.status_code == HTTPStatus.ACCEPTED:
+        if response.status_code == HTTPStatus.ACCEPTED:
             return
-        told = read(answer, _Errors)
-        said = "; ".join(e.message for e in told.errors if e.message) if told else ""
-        if answer.is_client_error:
-            raise Rejected(reason(answer, said or "refused without a reason"))
-        raise TryLater(reason(answer, "not the documented answer"))
+        answer = decode(response, _Errors)
+        cause = "; ".join(e.message for e in answer.errors if e.message) if answer else ""
+        if response.is_client_error:
+            raise Rejected(describe(response, cause or "refused without a reason"))
+        raise TryLater(describe(response, "not the documented answer"))
 
     async def close(self) -> None:
         await self._transport.close()

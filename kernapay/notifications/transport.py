@@ -1,4 +1,4 @@
-"""HTTP to a provider: one deadline for the whole call, and failures by what they mean."""
+"""HTTP to a provider, with a deadline for the whole call."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from kernapay.notifications.base import TryLater
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
 DEADLINE: Final = 10.0
-"""Seconds a provider has for its whole answer."""
-_LONGEST_REASON: Final = 200
+"""Seconds until a provider must have answered completely."""
+_MAX_DESCRIPTION: Final = 200
 
 
 class Transport:
-    """A pool of connections to one provider; its answers below 500, except 429, are the caller's to judge."""
+    """A pool of connections to one provider."""
 
     def __init__(self, url: str, headers: Mapping[str, str], deadline: float = DEADLINE) -> None:
         self._url = url
@@ -29,38 +29,42 @@ class Transport:
         )
 
     async def post(self, body: Any) -> httpx.Response:
-        """Raises TryLater when the provider cannot be reached, is overloaded or broken."""
+        """Send the body as JSON and return the response. The caller judges what its status means.
+
+        Raises TryLater if there is no answer, or one with status 429 or 5xx.
+        """
         try:
-            # The client's own limit is per read: an answer that trickles would never end.
+            # httpx limits each read only: an answer that comes byte by byte would never end.
             async with asyncio.timeout(self._deadline):
-                answer = await self._client.post(self._url, json=body)
+                response = await self._client.post(self._url, json=body)
         except (httpx.RequestError, TimeoutError) as error:
             raise TryLater(f"no answer: {type(error).__name__}") from error
-        status = answer.status_code
+        status = response.status_code
         if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise TryLater(f"HTTP {status}", retry_after=_seconds(answer))
-        return answer
+            raise TryLater(f"HTTP {status}", retry_after=_retry_after(response))
+        return response
 
     async def close(self) -> None:
         await self._client.aclose()
 
 
-def read(answer: httpx.Response, shape: type[AnswerT]) -> AnswerT | None:
-    """Decode the answer; None when it is not what the provider documents."""
+def decode(response: httpx.Response, type_: type[AnswerT]) -> AnswerT | None:
+    """Return the decoded body, or None if it does not have the form that the provider documents."""
     try:
-        return msgspec.json.decode(answer.content, type=shape)
+        return msgspec.json.decode(response.content, type=type_)
     except DECODE_ERRORS:
         return None
 
 
-def reason(answer: httpx.Response, text: str) -> str:
-    said = f"HTTP {answer.status_code}: {text}"
-    if len(said) > _LONGEST_REASON:
-        # Not within a word: half an address could not be told for one.
-        said = said[:_LONGEST_REASON].rpartition(" ")[0]
-    return said
+def describe(response: httpx.Response, cause: str) -> str:
+    """Return the status and the cause of a failure, shortened."""
+    description = f"HTTP {response.status_code}: {cause}"
+    if len(description) > _MAX_DESCRIPTION:
+        # Cut between words: the outbox would not recognise and mask half an address.
+        description = description[:_MAX_DESCRIPTION].rpartition(" ")[0]
+    return description
 
 
-def _seconds(answer: httpx.Response) -> int:
-    value = answer.headers.get("retry-after", "")
+def _retry_after(response: httpx.Response) -> int:
+    value = response.headers.get("retry-after", "")
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 6 else 0

@@ -1,4 +1,4 @@
-"""The address a request comes from, told by the socket or by proxies we trust."""
+"""The client's network address, from the connection or from the proxies we trust."""
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -12,32 +12,35 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 UNKNOWN: Final = "unknown"
-# Whoever has one address of IPv6 has the other 2^64 of its network as well.
+# A client with one IPv6 address can usually use all 2^64 addresses of its /64 network.
 _IPV6_HOST_BITS: Final = 64
 
 
 class ClientAddresses:
-    """Name clients by address: the socket's peer, or the rightmost address in `X-Forwarded-For` that is no proxy."""
+    """Find a client's address: the connection's peer or, behind trusted proxies, what `X-Forwarded-For` says.
+
+    Of the header, it takes the rightmost address that is not a trusted proxy.
+    """
 
     def __init__(self, trusted_proxies: Sequence[Network] = ()) -> None:
         self._trusted = tuple(trusted_proxies)
-        self._warned = False
+        self._has_warned = False
 
     def of(self, scope: Mapping[str, Any]) -> str:
-        """Give the client's IPv4 address, or its IPv6 network of 64 bits."""
+        """Return the client's IPv4 address, the /64 network of its IPv6 address, or `unknown`."""
         client = scope.get("client")
         address = _parse(client[0]) if client else None
         if address is None:
             return UNKNOWN
-        # Each proxy appends whom it saw, so only what stands right of a stranger can be believed.
+        # Each proxy appends the address it saw. Left of the first untrusted address, anything may be forged.
         hops = _hops_from_the_right(scope)
         if hops and not self._trusted:
             self._warn()
         for hop in hops if self._is_proxy(address) else ():
-            further = _parse(hop)
-            if further is None:
+            hop_address = _parse(hop)
+            if hop_address is None:
                 break
-            address = further
+            address = hop_address
             if not self._is_proxy(address):
                 break
         if isinstance(address, IPv6Address):
@@ -45,10 +48,13 @@ class ClientAddresses:
         return str(address)
 
     def _warn(self) -> None:
-        """Tell the operator, once: behind a proxy nobody trusts, all clients share its address and its limits."""
-        if not self._warned:
-            self._warned = True
-            _log.warning("forwarded_for_ignored", advice="behind a proxy, set TRUSTED_PROXIES")
+        """Warn the operator once: behind an untrusted proxy, all clients share its address and its rate limits."""
+        if not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "forwarded_for_ignored",
+                advice="if there is a proxy in front, set TRUSTED_PROXIES to its network",
+            )
 
     def _is_proxy(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
@@ -62,7 +68,7 @@ def _hops_from_the_right(scope: Mapping[str, Any]) -> list[str]:
 
 
 def _parse(text: str) -> Address | None:
-    """Read `192.0.2.1`, `192.0.2.1:8080`, `2001:db8::1` or `[2001:db8::1]:8080`."""
+    """Parse `192.0.2.1`, `192.0.2.1:8080`, `2001:db8::1` or `[2001:db8::1]:8080`."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

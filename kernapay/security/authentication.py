@@ -1,4 +1,4 @@
-"""Bearer authentication on every route that does not say it is public."""
+"""Bearer authentication for every route that is not marked public."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -12,17 +12,17 @@ from kernapay.security.principal import Principal
 from kernapay.security.tokens import Claims, TokenIssuer
 
 PUBLIC: Final = "public"
-"""The key of a handler's `opt` that marks it public."""
+"""The key in a handler's `opt` that marks it public."""
 
 KEY_PREFIX: Final = "kp_"
-"""What API keys start with, and no token does."""
+"""The beginning of every API key. No access token starts with it."""
 
 PrincipalLoader = Callable[[Claims], Awaitable[Principal]]
 KeyLoader = Callable[[str], Awaitable[Principal]]
 
 
 class BearerAuthentication(AbstractAuthenticationMiddleware):
-    """Read the token or API key, then ask the stores who that is now."""
+    """Authenticate a request by its access token or API key, against the current state of the account."""
 
     def __init__(
         self,
@@ -36,8 +36,8 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
             app,
             exclude=exclude,
             exclude_from_auth_key=PUBLIC,
-            # By default none for OPTIONS, whose guards would then find no caller. A browser's
-            # preflight is answered before it gets here.
+            # Litestar's default excludes OPTIONS, and the guards would then find no caller.
+            # A browser's preflight is answered before it gets here.
             exclude_http_methods=(),
         )
         self._tokens = tokens
@@ -47,11 +47,11 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        sent = connection.headers.getall("authorization", [])
-        # Of two, a proxy may have checked the other one.
-        scheme, _, token = (sent[0] if len(sent) == 1 else "").partition(" ")
+        headers = connection.headers.getall("authorization", [])
+        # Refuse two headers: a proxy in front may have checked the other one.
+        scheme, _, token = (headers[0] if len(headers) == 1 else "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
+            raise Unauthenticated("Send one header Authorization: Bearer <token or API key>.")
         token = token.strip()
         if token.startswith(KEY_PREFIX):
             return AuthenticationResult(user=await self._load_key(token), auth=None)

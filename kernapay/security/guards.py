@@ -1,4 +1,4 @@
-"""Guard classes: who may use a route."""
+"""Guards: which callers may use a route."""
 
 from typing import Any, Final
 
@@ -19,26 +19,27 @@ class HasRole:
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
         if connection.user.role not in self.roles:
-            raise Forbidden("Your role does not allow this.")
+            allowed = ", ".join(sorted(self.roles))
+            raise Forbidden(f"Your role does not allow this. Allowed roles: {allowed}.")
 
 
 class SignedIn(HasRole):
-    """Admit every role: the route serves the caller's own data only."""
+    """Admit every role. For routes that serve the caller's own data only."""
 
     def __init__(self) -> None:
         super().__init__(*Role)
 
 
 class IsPerson:
-    """Admit people, not API keys: the route hands out or ends credentials, or says who may do what."""
+    """Admit people, not API keys. For routes that create or end credentials, or change who may do what."""
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
         if connection.user.key_id is not None:
-            raise Forbidden("This is for people: sign in instead of sending an API key.")
+            raise Forbidden("API keys may not do this. Sign in and send the token of a session.")
 
 
 class IsSelfOr:
-    """Admit the person the path parameter names, and the given roles."""
+    """Admit the account named in the path parameter, and the given roles."""
 
     def __init__(self, *roles: Role, parameter: str = "user_id") -> None:
         self.roles = frozenset(roles)
@@ -49,11 +50,11 @@ class IsSelfOr:
             connection.path_params.get(self.parameter) != connection.user.id
             and connection.user.role not in self.roles
         ):
-            raise Forbidden("You may see your own payments only.")
+            raise Forbidden("You may only see your own payments.")
 
 
 class NotVerified(Forbidden):
-    """This service takes payments only from people who confirmed their e-mail address or mobile number."""
+    """The caller must first confirm their e-mail address or mobile number."""
 
     code = "not_verified"
     title = "Contact not verified"
@@ -64,7 +65,7 @@ _MOBILE_FIRST: Final = "confirm your mobile number: POST /v1/api/verification/mo
 
 
 class IsVerified:
-    """Admit callers with the verified contacts that REQUIRE_VERIFIED demands; the app's state carries it."""
+    """Admit callers that have verified the contacts REQUIRE_VERIFIED asks for."""
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
         missing = _missing(connection.app.state.require_verified, connection.user)
@@ -72,11 +73,11 @@ class IsVerified:
             raise NotVerified(f"Before you pay, {missing}.")
 
 
-def _missing(demand: str, caller: Principal) -> str:
-    """What the caller has to do first, by the choices of REQUIRE_VERIFIED."""
-    email = "" if caller.email_verified else _EMAIL_FIRST
-    mobile = "" if caller.mobile_verified else _MOBILE_FIRST
-    match demand:
+def _missing(requirement: str, caller: Principal) -> str:
+    """Return what the caller has to do first; empty if nothing. `requirement` is a value of REQUIRE_VERIFIED."""
+    email = "" if caller.is_email_verified else _EMAIL_FIRST
+    mobile = "" if caller.is_mobile_verified else _MOBILE_FIRST
+    match requirement:
         case "email":
             return email
         case "mobile":
@@ -87,4 +88,4 @@ def _missing(demand: str, caller: Principal) -> str:
             return f"{email}, or {mobile}" if email and mobile else ""
         case "none":
             return ""
-    raise ValueError(f"no such demand: {demand}")
+    raise ValueError(f"unknown value of REQUIRE_VERIFIED: {requirement}")

@@ -1,4 +1,4 @@
-"""Passwords: what a good one is, and hashes of them by passlib, in a thread pool of its own."""
+"""Check the strength of passwords, and hash them in a thread pool of their own."""
 
 import re
 from typing import Final
@@ -11,37 +11,43 @@ from kernapay.core.errors import InvalidInput
 
 MAX_LENGTH: Final = 128
 MIN_LENGTH: Final = 8
-# Most used first; further down the list stand words that only look common.
+# The list has the most used first. Its tail contains words that are not common passwords.
 _COMMON: Final = frozenset(FREQUENCY_LISTS["passwords"][:10_000])
-_SHORTEST_NAME: Final = 3
-_OWN_CHARACTERS: Final = 4
+# Shorter parts of a name occur in any password by chance.
+_MIN_NAME_LENGTH: Final = 3
+_MIN_OTHER_CHARACTERS: Final = 4
 _SCHEME: Final = "bcrypt_sha256"
 _ROUNDS: Final = re.compile(r"^\$bcrypt-sha256\$.*\br=(\d+)|^\$2[abxy]\$(\d+)\$")
 
 
 def check_strength(password: str, email: str, name: str) -> None:
-    """Refuse short and common passwords, and those that are little more than whose they are.
+    """Refuse short and common passwords, and those that are little more than the owner's name or address.
 
-    Raises InvalidInput, naming `password`.
+    Raises InvalidInput for `password`.
     """
     if len(password) < MIN_LENGTH:
-        raise InvalidInput(f"Use at least {MIN_LENGTH} characters.", field="password")
+        raise InvalidInput(f"Must have at least {MIN_LENGTH} characters.", field="password")
     if password.lower() in _COMMON:
-        raise InvalidInput("This is one of the most common passwords.", field="password")
+        raise InvalidInput(
+            "This is one of the most common passwords. Choose another one.", field="password"
+        )
     rest = password.lower()
     local = email.lower().partition("@")[0]
     for word in sorted({local, *re.split(r"\W|_", f"{local} {name.lower()}")}, key=len)[::-1]:
-        if len(word) >= _SHORTEST_NAME:
+        if len(word) >= _MIN_NAME_LENGTH:
             rest = rest.replace(word, "")
-    if len(rest) < _OWN_CHARACTERS:
+    if len(rest) < _MIN_OTHER_CHARACTERS:
         raise InvalidInput(
-            f"Beside your name or address, use at least {_OWN_CHARACTERS} other characters.",
+            f"Must have at least {_MIN_OTHER_CHARACTERS} characters besides your name and e-mail address.",
             field="password",
         )
 
 
 class PasswordHasher:
-    """Hash with bcrypt over SHA-256, so that no byte past bcrypt's 72 is ever cut off; verify plain bcrypt too."""
+    """Hash with bcrypt over SHA-256, and verify plain bcrypt too.
+
+    bcrypt alone uses the first 72 bytes only.
+    """
 
     def __init__(self, rounds: int, pool: Bulkhead) -> None:
         self._context = CryptContext(
@@ -54,33 +60,34 @@ class PasswordHasher:
         self._pool = pool
 
     async def hash(self, password: str) -> str:
-        hashed: str = await self._pool.run(self._context.hash, password)
-        return hashed
+        password_hash: str = await self._pool.run(self._context.hash, password)
+        return password_hash
 
-    async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Say whether the password fits, and give a new hash when the stored one is out of date.
+    async def verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
+        """Return whether the password is correct, and a new hash if the stored one is out of date.
 
-        A wrong password takes as long as one for an account that is not there.
+        A wrong password takes as long as any password for an account that does not exist (`password_hash` is None).
         """
-        return await self._pool.run(self._verify, password, hashed)
+        return await self._pool.run(self._verify, password, password_hash)
 
-    def _verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        if hashed is None:
+    def _verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
+        if password_hash is None:
             self._context.hash(password)
             return False, None
-        # Plain bcrypt hashes come from the service this one replaces; bcrypt takes neither more than
+        # The service that this one replaces stored plain bcrypt hashes. bcrypt accepts neither more than
         # 72 bytes nor a NUL.
-        beyond_bcrypt = len(password.encode()) > 72 or "\0" in password
-        if beyond_bcrypt and not hashed.startswith("$bcrypt-sha256$"):
+        is_beyond_bcrypt = len(password.encode()) > 72 or "\0" in password
+        if is_beyond_bcrypt and not password_hash.startswith("$bcrypt-sha256$"):
             self._context.hash(password)
             return False, None
-        fits, newer = self._context.verify_and_update(password, hashed)
-        if not fits:
-            self._make_up_for(hashed, password)
-        return bool(fits), newer
+        is_correct, new_hash = self._context.verify_and_update(password, password_hash)
+        if not is_correct:
+            self._spend_missing_time(password_hash, password)
+        return bool(is_correct), new_hash
 
-    def _make_up_for(self, hashed: str, password: str) -> None:
-        # An old hash is cheaper. 2^r is done; r, r+1, ... up to today's rounds add up to exactly the rest.
-        found = _ROUNDS.match(hashed)
-        for rounds in range(int(found[1] or found[2]) if found else self._rounds, self._rounds):
+    def _spend_missing_time(self, password_hash: str, password: str) -> None:
+        """Make a check against a hash with fewer rounds as slow as one with today's."""
+        # A hash with r rounds costs 2^r. The hashes with r, r+1, …, n-1 rounds together cost the missing 2^n - 2^r.
+        match = _ROUNDS.match(password_hash)
+        for rounds in range(int(match[1] or match[2]) if match else self._rounds, self._rounds):
             self._context.handler(_SCHEME).using(rounds=rounds).hash(password)

@@ -1,4 +1,4 @@
-"""Who is calling."""
+"""The caller of a request."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,15 +17,15 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller of this request, as the stores know them now, not as the token once did."""
+    """The caller of a request, with the role the account has now, not the one it had when the token was issued."""
 
     id: str
     role: Role
     session_id: str
-    email_verified: bool = False
-    mobile_verified: bool = False
+    is_email_verified: bool = False
+    is_mobile_verified: bool = False
     key_id: str | None = None
-    """The API key the caller came with; None for a person's session."""
+    """The id of the API key that the request was sent with; None for a session."""
 
     @property
     def is_admin(self) -> bool:

@@ -1,4 +1,7 @@
-"""Rate limits: the sliding window counter of `limits`, shared through Redis; each process alone while Redis is away."""
+"""Rate limits: the sliding window counter of the package `limits`, shared by all processes through Redis.
+
+While Redis is away, each process counts for itself.
+"""
 
 import asyncio
 import hashlib
@@ -23,10 +26,10 @@ from kernapay.storage.redis import RedisFailure, RedisStore
 
 _log = structlog.get_logger("kernapay.rate_limits")
 
-# After a failure, how long to count in the process before Redis is asked again.
-_REST_SECONDS: Final = 1.0
+# After a failure of Redis: how long to count in the process before trying Redis again.
+_PAUSE_SECONDS: Final = 1.0
 _PREFIX: Final = "rate"
-# limits asks for admission and for the window in two calls; this is both of its scripts in one.
+# `limits` has one script that counts and one that reads the window. This runs both in one round trip.
 _TAKE: Final = f"""
 local function take()
 {RedisBridge.SCRIPT_ACQUIRE_SLIDING_WINDOW.decode()}
@@ -35,13 +38,13 @@ local function window(ARGV)
 {RedisBridge.SCRIPT_SLIDING_WINDOW.decode()}
 end
 local admitted = take()
-local seen = window({{ARGV[2]}})
-return {{admitted and 1 or 0, seen[1], seen[2], seen[3], seen[4]}}
+local counts = window({{ARGV[2]}})
+return {{admitted and 1 or 0, counts[1], counts[2], counts[3], counts[4]}}
 """
 
 
 class Window(NamedTuple):
-    """Counts of the previous and the present window, and the seconds each is still remembered."""
+    """The counts of the previous and the current window, and in how many seconds each of them expires."""
 
     previous: int
     previous_ttl: float
@@ -50,7 +53,7 @@ class Window(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """How a limit stands: `reset` is seconds until its window ends, `wait` until it admits again."""
+    """The state of a limit. `reset` is in how many seconds its window ends, `wait` in how many it admits again."""
 
     admitted: bool
     limit: int
@@ -68,7 +71,7 @@ class Verdict(NamedTuple):
 
 
 class _SharedWindows:
-    """Windows in Redis as `limits` keeps them, with its scripts and keys, over the connection that is there."""
+    """Windows in Redis, with the scripts and keys of `limits` but through our own client."""
 
     def __init__(self, redis: RedisStore) -> None:
         self._redis = redis
@@ -76,10 +79,11 @@ class _SharedWindows:
         self._look = redis.script(RedisBridge.SCRIPT_SLIDING_WINDOW.decode())
 
     async def take(self, key: str, item: RateLimitItem) -> tuple[bool, Window]:
-        admitted, *seen = await self._take(
+        """Count one action if the limit admits it. Return whether it does, and the window."""
+        admitted, *counts = await self._take(
             keys=_window_keys(key), args=[item.amount, item.get_expiry(), 1]
         )
-        return bool(admitted), _window(seen)
+        return bool(admitted), _window(counts)
 
     async def look(self, key: str, item: RateLimitItem) -> Window:
         return _window(await self._look(keys=_window_keys(key), args=[item.get_expiry()]))
@@ -89,17 +93,17 @@ class _SharedWindows:
 
 
 def _window_keys(key: str) -> list[str]:
-    """Return the keys of the previous and of the present window; the braces keep both on one node of a cluster."""
+    """Return the keys of the previous and the current window. The braces put both into one slot of a cluster."""
     return [f"{_PREFIX}:{{{key}}}/-1", f"{_PREFIX}:{{{key}}}"]
 
 
-def _window(seen: Sequence[Any]) -> Window:
-    previous, previous_ms, current, current_ms = (max(0, int(value or 0)) for value in seen)
+def _window(counts: Sequence[Any]) -> Window:
+    previous, previous_ms, current, current_ms = (max(0, int(value or 0)) for value in counts)
     return Window(previous, previous_ms / 1000, current, current_ms / 1000)
 
 
-class _OwnWindows(MemoryStorage):
-    """Windows of this process alone."""
+class _LocalWindows(MemoryStorage):
+    """Windows in the memory of this process."""
 
     async def take(self, key: str, item: RateLimitItem) -> tuple[bool, Window]:
         admitted = await self.acquire_sliding_window_entry(key, item.amount, item.get_expiry())
@@ -110,7 +114,10 @@ class _OwnWindows(MemoryStorage):
 
 
 class RateLimiter:
-    """Count what subjects do. Subjects are stored as keyed hashes: they are addresses of people."""
+    """Count the actions of subjects: accounts or addresses.
+
+    Subjects are personal data, so Redis gets only keyed hashes of them.
+    """
 
     def __init__(
         self,
@@ -124,40 +131,41 @@ class RateLimiter:
         self._limits = limits
         self._key = key
         self._shared = _SharedWindows(redis)
-        self._own = _OwnWindows()
-        self._rest_until = 0.0
+        self._local = _LocalWindows()
+        self._pause_ends = 0.0
         self.addresses = addresses
 
-    def limits(self, name: str) -> bool:
+    def is_limited(self, name: str) -> bool:
+        """Return whether there is a limit of this name."""
         return bool(self._limits.get(name))
 
     async def hit(self, name: str, subject: str) -> Verdict | None:
-        """Count one more, unless that is too many; the strictest verdict, None when nothing is limited."""
+        """Count one action if the limit admits it. Return the strictest verdict, or None if there is no such limit."""
         return await self._strictest(name, subject, self._hit)
 
     async def look(self, name: str, subject: str) -> Verdict | None:
-        """Tell whether one more would be admitted, without counting it."""
+        """Return the verdict on one more action, without counting it."""
         return await self._strictest(name, subject, self._look)
 
     async def clear(self, name: str, subject: str) -> None:
-        """Forget what the subject did."""
+        """Delete the subject's counts."""
         for key, item in self._windows(name, subject):
-            await self._own.clear_sliding_window(key, item.get_expiry())
-            if self._shared_is_up:
+            await self._local.clear_sliding_window(key, item.get_expiry())
+            if self._is_shared_up:
                 try:
                     await self._shared.clear(key)
                 except RedisFailure as error:
-                    self._rest(error)
+                    self._pause(error)
 
     async def _strictest(
-        self, name: str, subject: str, ask: Callable[[str, RateLimitItem], Awaitable[Verdict]]
+        self, name: str, subject: str, judge: Callable[[str, RateLimitItem], Awaitable[Verdict]]
     ) -> Verdict | None:
         windows = self._windows(name, subject)
         if not windows:
             return None
-        if len(windows) == 1:  # a gathering costs as much as the question
-            return await ask(*windows[0])
-        verdicts = await asyncio.gather(*(ask(*window) for window in windows))
+        if len(windows) == 1:  # gather costs as much as the call itself
+            return await judge(*windows[0])
+        verdicts = await asyncio.gather(*(judge(*window) for window in windows))
         return min(verdicts, key=lambda each: (each.admitted, each.remaining, -each.wait))
 
     def _windows(self, name: str, subject: str) -> list[tuple[str, RateLimitItem]]:
@@ -165,27 +173,28 @@ class RateLimiter:
         return [(item.key_for(name, digest), item) for item in self._limits.get(name, ())]
 
     async def _hit(self, key: str, item: RateLimitItem) -> Verdict:
-        if self._shared_is_up:
+        if self._is_shared_up:
             try:
                 return _verdict(item, *await self._shared.take(key, item))
             except RedisFailure as error:
-                self._rest(error)
-        return _verdict(item, *await self._own.take(key, item))
+                self._pause(error)
+        return _verdict(item, *await self._local.take(key, item))
 
     async def _look(self, key: str, item: RateLimitItem) -> Verdict:
-        if self._shared_is_up:
+        if self._is_shared_up:
             try:
                 return _verdict(item, None, await self._shared.look(key, item))
             except RedisFailure as error:
-                self._rest(error)
-        return _verdict(item, None, await self._own.look(key, item))
+                self._pause(error)
+        return _verdict(item, None, await self._local.look(key, item))
 
     @property
-    def _shared_is_up(self) -> bool:
-        return self._cache.is_up and monotonic() >= self._rest_until
+    def _is_shared_up(self) -> bool:
+        return self._cache.is_up and monotonic() >= self._pause_ends
 
-    def _rest(self, error: Exception) -> None:
-        self._rest_until = monotonic() + _REST_SECONDS
+    def _pause(self, error: Exception) -> None:
+        """Count in the process for a while."""
+        self._pause_ends = monotonic() + _PAUSE_SECONDS
         _log.warning("rate_limits_not_shared", error=type(error).__name__)
 
 
@@ -196,7 +205,7 @@ def _verdict(item: RateLimitItem, admitted: bool | None, window: Window) -> Verd
     reset = max(0.0, window.current_ttl - seconds) if window.current else window.previous_ttl
     wait = reset
     if window.previous and window.current < item.amount:
-        # The previous window fades evenly: so long until it has made room for one.
+        # The weight of the previous window falls evenly to zero. Wait until it has made room for one action.
         wait = window.previous_ttl - (item.amount - window.current) * seconds / window.previous
     return Verdict(
         admitted=remaining > 0 if admitted is None else admitted,
@@ -208,7 +217,10 @@ def _verdict(item: RateLimitItem, admitted: bool | None, window: Window) -> Verd
 
 
 class RateLimited:
-    """Admit an account, or a client's address where nobody is signed in, as often as the limit of that name says."""
+    """Admit a caller as often as the named limit allows.
+
+    Signed-in callers are counted by account, others by address.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -224,34 +236,41 @@ class RateLimited:
             return
         connection.scope["state"]["headers"] = verdict.headers
         if not verdict.admitted:
-            raise TooManyRequests("That was too often. Wait a little.", retry_after=verdict.wait)
+            raise TooManyRequests(
+                f"Too many requests. Try again in {verdict.wait} seconds.", retry_after=verdict.wait
+            )
 
 
 class PasswordAttempts:
-    """Slow down whoever guesses passwords: per account and address, so that no stranger locks the owner out.
+    """Slow down the guessing of passwords.
 
-    The limit has several windows, each longer than the one before: who goes on guessing waits longer.
+    Wrong passwords count per account and address, so that a stranger cannot lock out the owner. The limit has several
+    windows, each longer than the one before: the wait grows with further wrong passwords.
     """
 
     NAME: Final = "wrong_password"
 
     def __init__(self, limiter: RateLimiter) -> None:
         self._limiter = limiter
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(self, account: str, address: str) -> AsyncIterator[None]:
-        """Enclose the check of a password; its refusal is counted. Raises TooManyRequests."""
-        if not self._limiter.limits(self.NAME):
+    async def guard(self, account: str, address: str) -> AsyncIterator[None]:
+        """Enclose the check of a password. Count the attempt if the block raises Unauthenticated or InvalidInput.
+
+        Raises TooManyRequests without running the block.
+        """
+        if not self._limiter.is_limited(self.NAME):
             yield
             return
-        subject = _guesser(account, address)
-        # One after the other, or a burst of guesses would all be let in before the first is found wrong.
-        async with self._turns.setdefault(subject, asyncio.Lock()):
+        subject = _subject(account, address)
+        # One check at a time: otherwise a burst of guesses is admitted before the first is counted.
+        async with self._locks.setdefault(subject, asyncio.Lock()):
             verdict = await self._limiter.look(self.NAME, subject)
             if verdict is not None and not verdict.admitted:
                 raise TooManyRequests(
-                    "Too many wrong passwords. Wait a little.", retry_after=verdict.wait
+                    f"Too many wrong passwords. Try again in {verdict.wait} seconds.",
+                    retry_after=verdict.wait,
                 )
             try:
                 yield
@@ -259,10 +278,10 @@ class PasswordAttempts:
                 await self._limiter.hit(self.NAME, subject)
                 raise
 
-    async def forgive(self, account: str, address: str) -> None:
-        """Forget the wrong passwords: whoever guessed has shown who they are."""
-        await self._limiter.clear(self.NAME, _guesser(account, address))
+    async def reset(self, account: str, address: str) -> None:
+        """Delete the count of wrong passwords, after the caller has proved to be the owner."""
+        await self._limiter.clear(self.NAME, _subject(account, address))
 
 
-def _guesser(account: str, address: str) -> str:
+def _subject(account: str, address: str) -> str:
     return f"{account} {address}"

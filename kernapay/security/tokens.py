@@ -1,4 +1,4 @@
-"""Access tokens: JWT by python-jose, with every check switched on. Refresh tokens: random, and derived from random."""
+"""Access tokens, which are JWTs (RFC 7519), and refresh tokens."""
 
 import hashlib
 import hmac
@@ -21,22 +21,23 @@ from kernapay.core.keys import derive_key
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "kernapay"
 _AUDIENCE: Final = "kernapay-api"
-# python-jose checks the audience only when told that it must be there.
+# Required, because python-jose does not check a claim that is absent.
 _OPTIONS: Final = {
     "require_aud": True,
     "require_iss": True,
     "require_sub": True,
     "require_iat": True,
-    # Claims demands it, and it is checked on every use: the signature check is remembered. Were it required
-    # here, python-jose would check it as well, by its own clock.
+    # `Claims` requires `exp`, and `read` checks it on every use by our clock. With `require_exp`, python-jose
+    # would check it too, by its own clock.
     "verify_exp": False,
 }
-_REMEMBERED: Final = 10_000
+_CACHE_SIZE: Final = 10_000
 _MAX_LENGTH: Final = 2048
+_INVALID: Final = "The token is not valid. Sign in to get a new one."
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a token says: whose it is, of which session, until when (Unix seconds)."""
+    """The claims of an access token: user id, session id, expiry and time of issue (both in Unix seconds)."""
 
     sub: Annotated[str, msgspec.Meta(pattern=OBJECT_ID_PATTERN)]
     sid: str
@@ -45,17 +46,21 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class TokenIssuer:
-    """Sign with the first secret; accept any, so that secrets can be rotated."""
+    """Issue and read access tokens.
+
+    Sign with the first secret and accept all of them, so that secrets can be rotated.
+    """
 
     def __init__(self, secrets: Sequence[str], lifetime: timedelta, clock: Clock = now) -> None:
         self._secrets = tuple(secrets)
         self.lifetime = lifetime
         self._clock = clock
-        # Remembers that a signature is good, never that a session is; and nothing of tokens that are not ours.
-        self._verified = lru_cache(_REMEMBERED)(self._verify)
+        # Cache only that a signature is valid. Sessions are looked up for each request, and a token that is
+        # not ours raises, which caches nothing.
+        self._verify_cached = lru_cache(_CACHE_SIZE)(self._verify)
 
     def issue(self, user_id: str, session_id: str, expires_at: datetime) -> str:
-        """Make a token for a session that ends at `expires_at`."""
+        """Return a token for the session. `expires_at` is the token's expiry."""
         token: str = jwt.encode(
             {
                 "iss": _ISSUER,
@@ -71,12 +76,12 @@ class TokenIssuer:
         return token
 
     def read(self, token: str) -> Claims:
-        """Raises Unauthenticated unless the token is ours, whole and unexpired."""
+        """Return the claims of a token. Raises Unauthenticated unless it is ours, unchanged and unexpired."""
         if len(token) > _MAX_LENGTH:
-            raise Unauthenticated("The token is not valid.")
-        claims = self._verified(token)
+            raise Unauthenticated(_INVALID)
+        claims = self._verify_cached(token)
         if claims.exp <= self._clock().timestamp():
-            raise Unauthenticated("The token has expired.")
+            raise Unauthenticated("The token has expired. Refresh it or sign in again.")
         return claims
 
     def _verify(self, token: str) -> Claims:
@@ -91,43 +96,46 @@ class TokenIssuer:
                     options=_OPTIONS,
                 )
                 return msgspec.convert(payload, Claims)
-            # python-jose lets some malformed input through as plain errors of its parsers.
+            # python-jose lets errors of its parsers through for some malformed input.
             except (JOSEError, ValueError, OverflowError, TypeError, AttributeError):
                 continue
-        raise Unauthenticated("The token is not valid.")
+        raise Unauthenticated(_INVALID)
 
 
 class RefreshTokens:
-    """Make `{session}.{256 bits}`. Only fingerprints of them are stored.
+    """Create refresh tokens, `{session id}.{256 bits}`. Only their SHA-256 is stored.
 
-    The next token is derived from the one before under a key of ours: whoever repeats a refresh whose answer was lost
-    gets the same token again, though nobody kept it.
+    The next token is derived from the one before with a key of ours. A client that repeats a refresh because the
+    answer was lost therefore gets the same token again, although it is stored nowhere.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._keys = tuple(derive_key(secret, "refresh-token") for secret in secrets)
 
-    def first(self, session_id: str) -> str:
+    def create(self, session_id: str) -> str:
+        """Return the first token of a session."""
         return f"{session_id}.{random.token_urlsafe(32)}"
 
-    def next(self, token: str) -> str:
-        return self._next(token, self._keys[0])
+    def derive_next(self, token: str) -> str:
+        """Return the token that replaces this one."""
+        return self._derive(token, self._keys[0])
 
-    def next_of(self, token: str, fingerprint: str) -> str | None:
-        """Give the token with this fingerprint if it is what follows, under any secret still accepted."""
+    def find_next(self, token: str, fingerprint: str) -> str | None:
+        """Return the token that replaces this one, if it has the fingerprint under any secret still accepted."""
         for key in self._keys:
-            if self.fingerprint(successor := self._next(token, key)) == fingerprint:
-                return successor
+            if self.fingerprint(next_token := self._derive(token, key)) == fingerprint:
+                return next_token
         return None
 
     @staticmethod
-    def session_of(token: str) -> str:
+    def session_id_of(token: str) -> str:
         return token.partition(".")[0]
 
     @staticmethod
     def fingerprint(token: str) -> str:
+        """Return the token's SHA-256, which is what is stored."""
         return hashlib.sha256(token.encode()).hexdigest()
 
-    def _next(self, token: str, key: bytes) -> str:
-        derived = hmac.digest(key, token.encode(), hashlib.sha256)
-        return f"{self.session_of(token)}.{urlsafe_b64encode(derived).rstrip(b'=').decode()}"
+    def _derive(self, token: str, key: bytes) -> str:
+        digest = hmac.digest(key, token.encode(), hashlib.sha256)
+        return f"{self.session_id_of(token)}.{urlsafe_b64encode(digest).rstrip(b'=').decode()}"

@@ -1,4 +1,4 @@
-"""HTTP for signing in and out, and for the devices that are signed in."""
+"""HTTP for sign-in, sign-out and the sessions of an account."""
 
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ from kernapay.web.responses import Message
 
 
 class LoginController(Controller):
-    """Public: there is no valid token yet, or none any more."""
+    """Public: the caller has no valid access token."""
 
     path = "/v1/api/users"
     tags = ["Users"]
@@ -48,7 +48,8 @@ class LoginController(Controller):
     ) -> LoggedIn:
         """Sign in on this device.
 
-        Whoever keeps sending wrong passwords has to wait, longer and longer.
+        After too many wrong passwords the answer is 429, and `Retry-After` says how long to wait. The wait grows with
+        further wrong passwords.
         """
         return await session_service.log_in(
             data, request.headers.get("user-agent"), client_addresses.of(request.scope)
@@ -65,8 +66,8 @@ class LoginController(Controller):
     ) -> LoggedIn:
         """Exchange the refresh token for a new token and a new refresh token.
 
-        Each refresh token works once. When the answer got lost, repeat the call within seconds and get it again;
-        a used refresh token that shows up later was stolen, and ends the session on this device.
+        Each refresh token works once. If the answer was lost, repeat the call within seconds: the answer is the same.
+        A used refresh token that is sent later counts as stolen and ends the session of this device.
         """
         return await session_service.refresh(data.refresh_token)
 
@@ -80,7 +81,7 @@ class SessionController(Controller):
     async def log_out(
         self, request: Authenticated, session_service: NamedDependency[SessionService]
     ) -> Message:
-        """End this device's session; its tokens stop working at once."""
+        """Sign this device out. Its tokens stop working at once."""
         await session_service.log_out(request.user)
         return Message("Signed out.")
 
@@ -89,7 +90,7 @@ class SessionController(Controller):
         self, request: Authenticated, session_service: NamedDependency[SessionService]
     ) -> list[Device]:
         """List the devices that are signed in, newest first."""
-        return await session_service.devices(request.user)
+        return await session_service.list_devices(request.user)
 
     @delete("/sessions/{session_id:str}", status_code=200)
     async def end_session(
@@ -98,9 +99,9 @@ class SessionController(Controller):
         session_id: Annotated[str, PathParameter(pattern=SESSION_ID_PATTERN)],
         session_service: NamedDependency[SessionService],
     ) -> Message:
-        """Sign one of your devices out; its tokens stop working at once."""
+        """Sign one of your devices out. Its tokens stop working at once."""
         await session_service.end(request.user, session_id)
-        return Message("That device is signed out.")
+        return Message("The device is signed out.")
 
     @delete("/sessions", status_code=200)
     async def end_sessions(
@@ -112,8 +113,8 @@ class SessionController(Controller):
         ] = False,
     ) -> Message:
         """Sign all your devices out, or all but this one with `keepCurrent=true`."""
-        ended = await session_service.end_all(request.user, keep_current=keep_current)
-        return Message(f"Signed out on {ended} {'device' if ended == 1 else 'devices'}.")
+        count = await session_service.end_all(request.user, keep_current=keep_current)
+        return Message(f"Signed out on {count} {'device' if count == 1 else 'devices'}.")
 
     @put("/password", responses=problems(Conflict))
     async def change_password(
@@ -123,7 +124,7 @@ class SessionController(Controller):
         session_service: NamedDependency[SessionService],
         client_addresses: NamedDependency[ClientAddresses],
     ) -> LoggedIn:
-        """Change your password. Every device is signed out; this one goes on with the tokens of the answer."""
+        """Change your password. Every device is signed out; this one continues with the tokens in the answer."""
         return await session_service.change_password(
             request.user,
             data,

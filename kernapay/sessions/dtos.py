@@ -1,4 +1,4 @@
-"""What crosses the wire about sessions."""
+"""Request and response structs of the session routes."""
 
 from typing import Annotated, Final
 
@@ -25,7 +25,7 @@ RefreshToken = Annotated[
 
 
 class SessionView(Struct, rename="camel"):
-    """A session as the cache holds it: nothing in here can sign anybody in."""
+    """A session as it is cached, without its token hashes."""
 
     id: str = field(name="_id")
     user_id: str
@@ -36,7 +36,7 @@ class SessionView(Struct, rename="camel"):
 
 
 class Device(Struct, rename="camel"):
-    """A device that is signed in. `lastUsedAt` is right to the hour."""
+    """A device that is signed in. `lastUsedAt` is accurate to the hour."""
 
     id: Annotated[str, Meta(examples=[SESSION_ID_EXAMPLE])] = field(name="_id")
     user_agent: Annotated[str, Meta(examples=["Mozilla/5.0"])] | None
@@ -53,7 +53,7 @@ class Refresh(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class PasswordChange(Struct, rename="camel", forbid_unknown_fields=True):
-    """A new password, and proof that the caller knows the one it replaces."""
+    """A new password. `currentPassword` proves that the caller may change it."""
 
     current_password: Annotated[
         str, Meta(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery"])
@@ -63,7 +63,7 @@ class PasswordChange(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Login(Struct, rename="camel", forbid_unknown_fields=True):
-    """How one signs in."""
+    """The e-mail address and the password of an account."""
 
     email: EmailText
     password: Annotated[
@@ -72,7 +72,7 @@ class Login(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class SignedInUser(Struct, rename="camel"):
-    """Whose token it is."""
+    """The account that the token belongs to."""
 
     id: ObjectIdText = field(name="_id")
     email: Email
@@ -81,7 +81,7 @@ class SignedInUser(Struct, rename="camel"):
 
 
 class LoggedIn(Struct, rename="camel"):
-    """The token goes into `Authorization: Bearer …` until `expiresAt`; the refresh token buys the next pair, once."""
+    """Send `token` as `Authorization: Bearer …` until `expiresAt`. Exchange `refreshToken` once for the next pair."""
 
     token: Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI2NmIxIn0.c2ln"])]
     refresh_token: Annotated[

@@ -9,7 +9,7 @@ from kernapay.storage.mongo import Record
 
 
 class Session(Record):
-    """`expires_at` moves with every refresh; the row is the whole family of its tokens."""
+    """A device that is signed in, with the hashes of its refresh tokens. Each refresh extends `expires_at`."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "sessions"}
 

@@ -23,8 +23,8 @@ class SessionRepository(Repository[Session]):
     async def session(self, *, user_id: str, session_id: str) -> SessionView | None:
         return await self.select_one(SessionView, id=session_id, user_id=user_id)
 
-    async def of(self, user_id: str, limit: int) -> list[SessionView]:
-        """The user's living sessions, newest first."""
+    async def list_active(self, user_id: str, limit: int) -> list[SessionView]:
+        """Return the user's unexpired sessions, newest first."""
         return await self.select(
             SessionView,
             BeforeAfter("expires_at", after=self.clock()),
@@ -33,41 +33,41 @@ class SessionRepository(Repository[Session]):
             user_id=user_id,
         )
 
-    async def rotate(self, session: Session, new: str, expires_at: datetime) -> Session | None:
-        """Put a new refresh token in the place of the one that was read; None when another request was faster."""
+    async def rotate(self, session: Session, new_hash: str, expires_at: datetime) -> Session | None:
+        """Replace the refresh token. Return None if another request has replaced it since `session` was read."""
         at = self.clock()
         async with self.session.changing(user_id=str(session.user_id)):
             return await self.update_where(
                 {"id": session.pk, "refresh_hash": session.refresh_hash},
-                set__refresh_hash=new,
+                set__refresh_hash=new_hash,
                 set__previous_hash=session.refresh_hash,
                 set__rotated_at=at,
                 set__last_used_at=at,
                 set__expires_at=expires_at,
             )
 
-    async def confirm(self, user_id: str) -> None:
-        """Make sure that no cache contradicts a change that was found made.
+    async def evict(self, user_id: str) -> None:
+        """Evict the user's cached sessions, when a repeated change turns out to be made already.
 
-        Whoever made it may have died before its own eviction.
+        The process that made it may have died before it could evict them.
         """
         await self.session.evict(user_id=user_id)
 
     async def touch(self, user_id: str, session_id: str) -> None:
-        """Note that the session is in use."""
+        """Record that the session is in use."""
         where = {"id": session_id, "user_id": user_id}
         await self.update_where(where, set__last_used_at=self.clock())
-        # Only now: without the database, the session is served as long as the cache has it.
+        # After the write only: if it fails because MongoDB is away, the session must stay in the cache.
         await self.session.evict(user_id=user_id)
 
     async def end(
         self, user_id: str, session_id: str | None = None, *, keep: str | None = None
     ) -> int:
-        """End one session, or all of the user's but `keep`; how many. No cache knows them any more."""
-        which: dict[str, str] = {"user_id": user_id}
+        """Delete one session, or all of the user's except `keep`, and evict them. Return how many there were."""
+        where: dict[str, str] = {"user_id": user_id}
         if session_id is not None:
-            which["id"] = session_id
+            where["id"] = session_id
         if keep is not None:
-            which["id__ne"] = keep
+            where["id__ne"] = keep
         async with self.session.changing(user_id=user_id):
-            return await self.delete_where(**which)
+            return await self.delete_where(**where)

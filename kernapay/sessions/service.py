@@ -1,4 +1,4 @@
-"""Signing in and out, staying signed in, and who a token stands for."""
+"""Open, refresh and end sessions, and authenticate the holder of a token."""
 
 import hmac
 import secrets
@@ -31,10 +31,12 @@ from kernapay.users.repository import UserRepository
 
 _log = structlog.get_logger("kernapay.sessions")
 
-# A second look is enough: it sees what the first lost its race to.
-_LOOKS: Final = 2
-_DEVICES: Final = 100
-_NOTED_EVERY: Final = timedelta(hours=1)
+# The first attempt may lose a race with another request. The second one reads what that request wrote.
+_ATTEMPTS: Final = 2
+_MAX_DEVICES: Final = 100
+_USE_INTERVAL: Final = timedelta(hours=1)  # a write for every request would be too much
+_SESSION_ENDED: Final = "The session has ended. Sign in again."
+_ACCOUNT_INACTIVE: Final = "This account is not active. Ask an administrator to activate it."
 
 
 class RefreshRefused(Unauthenticated):
@@ -44,7 +46,7 @@ class RefreshRefused(Unauthenticated):
 
 
 class _Account(msgspec.Struct, rename="camel"):
-    """The part of a stored profile that authentication reads."""
+    """The part of a cached profile that authentication needs."""
 
     type: Role
     status: UserStatus
@@ -52,16 +54,16 @@ class _Account(msgspec.Struct, rename="camel"):
     is_mobile_number_verified: bool = False
 
 
-class _Lease(msgspec.Struct, rename="camel"):
-    """The part of a stored session that authentication reads."""
+class _Validity(msgspec.Struct, rename="camel"):
+    """The part of a cached session that authentication needs."""
 
     expires_at: datetime
     created_at: datetime
     last_used_at: datetime | None = None
 
 
-_account = msgspec.json.Decoder(_Account)
-_lease = msgspec.json.Decoder(_Lease)
+_decode_account = msgspec.json.Decoder(_Account).decode
+_decode_validity = msgspec.json.Decoder(_Validity).decode
 
 
 class SessionService:
@@ -86,7 +88,7 @@ class SessionService:
         self._attempts = attempts
         self._tokens = tokens
         self._refresh_tokens = refresh_tokens
-        # A session outlives its tokens, or the longer-lived of them would die with it.
+        # A session must last at least as long as its access tokens: they are refused when it ends.
         self._lifetime = max(refresh_expiry, tokens.lifetime)
         self._grace = refresh_grace
         self._background = background
@@ -94,149 +96,146 @@ class SessionService:
         self._production = production
 
     async def log_in(self, data: Login, user_agent: str | None, address: str) -> LoggedIn:
-        """Open a session. Raises Unauthenticated without telling whether the address is known, TooManyRequests."""
-        email = self._normal(data.email)
-        for _ in range(_LOOKS):
-            async with self._attempts.turn(email or data.email, address):
-                user = await self._users.by_email(email) if email else None
-                fits, newer = await self._passwords.verify(
+        """Open a session. `address` is the client's network address. Raises Unauthenticated, TooManyRequests.
+
+        The error is the same for an unknown e-mail address and for a wrong password.
+        """
+        email = self._normalise(data.email)
+        for _ in range(_ATTEMPTS):
+            async with self._attempts.guard(email or data.email, address):
+                user = await self._users.find_by_email(email) if email else None
+                is_correct, new_hash = await self._passwords.verify(
                     data.password, user.password if user else None
                 )
-                if user is None or not fits or user.status is not UserStatus.ACTIVE:
+                if user is None or not is_correct or user.status is not UserStatus.ACTIVE:
                     raise Unauthenticated("The e-mail address or the password is wrong.")
-            opened = await self._open(user, user_agent, newer)
-            if opened is not None:
-                return opened
+            login = await self._open(user, user_agent, new_hash)
+            if login is not None:
+                return login
         raise Unauthenticated("The e-mail address or the password is wrong.")
 
     async def refresh(self, token: str) -> LoggedIn:
-        """Put new tokens in the place of this one.
-
-        Raises RefreshRefused; when the token was used before, its session ends: somebody has a copy of it.
-        """
-        seen = self._refresh_tokens.fingerprint(token)
-        session_id = self._refresh_tokens.session_of(token)
-        for _ in range(_LOOKS):
+        """Exchange a refresh token for new tokens. Raises RefreshRefused; a token used before ends its session."""
+        fingerprint = self._refresh_tokens.fingerprint(token)
+        session_id = self._refresh_tokens.session_id_of(token)
+        for _ in range(_ATTEMPTS):
             session = await self._sessions.get_one_or_none(id=session_id)
             if session is None or session.expires_at <= self._clock():
-                raise RefreshRefused("The session has ended: sign in again.")
+                raise RefreshRefused(_SESSION_ENDED)
             user = await self._users.get_one_or_none(id=session.user_id)
             if user is None or user.status is not UserStatus.ACTIVE:
-                raise RefreshRefused("This account is not active.")
-            if not hmac.compare_digest(seen, session.refresh_hash or ""):
-                return await self._repeat(token, seen, session, user)
-            successor = self._refresh_tokens.next(token)
-            rotated = await self._sessions.rotate(
-                session,
-                self._refresh_tokens.fingerprint(successor),
-                self._clock() + self._lifetime,
-            )
-            if rotated is not None:
-                await self._users.note_refresh(str(user.pk), str(rotated.refresh_hash))
-                return self._signed_in(user, rotated, successor)
-        raise RefreshRefused("The session has ended: sign in again.")
+                raise RefreshRefused(_ACCOUNT_INACTIVE)
+            if not hmac.compare_digest(fingerprint, session.refresh_hash or ""):
+                return await self._answer_used_token(token, session, user)
+            next_token = self._refresh_tokens.derive_next(token)
+            next_hash = self._refresh_tokens.fingerprint(next_token)
+            expires_at = self._clock() + self._lifetime
+            session = await self._sessions.rotate(session, next_hash, expires_at)
+            if session is not None:
+                await self._users.record_refresh(str(user.pk), next_hash)
+                return self._issue_tokens(user, session, next_token)
+        raise RefreshRefused(_SESSION_ENDED)
 
     async def log_out(self, principal: Principal) -> None:
-        """End the caller's session: its tokens are worthless before this returns."""
+        """End the caller's session. Its tokens no longer work when this returns."""
         await self._sessions.end(principal.id, principal.session_id)
 
-    async def devices(self, principal: Principal) -> list[Device]:
-        """List the newest hundred of the caller's sessions."""
-        found = await self._sessions.of(principal.id, _DEVICES)
-        return [_device(session, principal) for session in found]
+    async def list_devices(self, principal: Principal) -> list[Device]:
+        """Return the caller's sessions, newest first, at most 100."""
+        sessions = await self._sessions.list_active(principal.id, _MAX_DEVICES)
+        return [_device(session, principal) for session in sessions]
 
     async def end(self, principal: Principal, session_id: str) -> None:
-        """End one of the caller's sessions. Raises NotFound when it is not theirs."""
+        """End one of the caller's sessions. Raises NotFound if it is not theirs."""
         if not await self._sessions.end(principal.id, session_id):
-            raise NotFound("You have no such session.")
+            raise NotFound("You have no session with this id.")
 
     async def end_all(self, principal: Principal, *, keep_current: bool) -> int:
-        """End the caller's sessions; how many there were."""
-        return await self._sessions.end(
-            principal.id, keep=principal.session_id if keep_current else None
-        )
+        """End the caller's sessions and return how many there were."""
+        keep = principal.session_id if keep_current else None
+        return await self._sessions.end(principal.id, keep=keep)
 
     async def change_password(
         self, principal: Principal, data: PasswordChange, user_agent: str | None, address: str
     ) -> LoggedIn:
         """Set a new password, end every session and open a new one for the caller.
 
-        Raises InvalidInput naming the field, TooManyRequests, Conflict when the password changed meanwhile.
+        Raises InvalidInput, TooManyRequests, and Conflict if another request changed the password first.
         """
         user = await self._users.get(id=principal.id)
-        async with self._attempts.turn(user.email, address):
-            fits, _ = await self._passwords.verify(data.current_password, user.password)
-            if not fits:
-                raise InvalidInput("This is not your password.", field="currentPassword")
+        async with self._attempts.guard(user.email, address):
+            is_correct, _ = await self._passwords.verify(data.current_password, user.password)
+            if not is_correct:
+                raise InvalidInput("This is not your current password.", field="currentPassword")
         if data.password == data.current_password:
-            raise InvalidInput("This is the password you have.", field="password")
+            raise InvalidInput("Must differ from the current password.", field="password")
         if data.password != data.confirm_password:
-            raise InvalidInput("The passwords differ.", field="confirmPassword")
+            raise InvalidInput("Must be the same as password.", field="confirmPassword")
         check_strength(data.password, user.email, user.name)
-        changed = await self.replace_password(user, data.password)
-        opened = await self._open(changed, user_agent)
-        if opened is None:
-            raise Unauthenticated("Sign in with the new password.")
-        return opened
+        user = await self.replace_password(user, data.password)
+        login = await self._open(user, user_agent)
+        if login is None:
+            raise Unauthenticated("The password was changed. Sign in with the new one.")
+        return login
 
     async def replace_password(self, user: User, password: str) -> User:
-        """Set a password for someone who has proved to be this user; every session ends.
+        """Set a new password and end every session. The caller has already proved that the account is theirs.
 
-        Raises Conflict when the password is not the one of `user` any more.
+        Raises Conflict if the password has changed since `user` was read.
         """
-        hashed = await self._passwords.hash(password)
+        password_hash = await self._passwords.hash(password)
         user_id = str(user.pk)
-        # Before too: a crash half way must not leave old sessions beside the new password.
+        # Before the change too: if the process dies right after it, no old session is left.
         await self._sessions.end(user_id)
-        changed = await self._users.replace_password(user, hashed)
-        if changed is None:
-            raise Conflict("The password was changed at the same time. Sign in again.")
+        changed_user = await self._users.replace_password(user, password_hash)
+        if changed_user is None:
+            raise Conflict("Another request changed the password first. Sign in again.")
         await self._sessions.end(user_id)
-        return changed
+        return changed_user
 
     async def authenticate(self, claims: Claims) -> Principal:
-        """Say who holds the token now, in one round trip to the cache. Raises Unauthenticated."""
-        mine = {"user_id": claims.sub, "session_id": claims.sid}
-        session, account = await self._sessions.cache.peek(
-            self._sessions.session.address(**mine), self._users.profile.address(user_id=claims.sub)
+        """Return the caller that the token stands for, in one round trip to the cache. Raises Unauthenticated."""
+        key = {"user_id": claims.sub, "session_id": claims.sid}
+        session, profile = await self._sessions.cache.peek(
+            self._sessions.session.address(**key), self._users.profile.address(user_id=claims.sub)
         )
         if session is None:
-            session = await self._sessions.session.encoded(**mine)
-        lease = None if session is None else _lease.decode(session)
-        if lease is None or lease.expires_at <= self._clock():
-            raise Unauthenticated("The session has ended: sign in again.")
-        if account is None:
-            account = await self._users.profile.encoded(user_id=claims.sub)
-        if account is None:
-            raise Unauthenticated("This account is gone.")
-        found = _account.decode(account)
-        if found.status is not UserStatus.ACTIVE:
-            raise Unauthenticated("This account is not active.")
-        if self._clock() - (lease.last_used_at or lease.created_at) >= _NOTED_EVERY:
-            self._background.start(claims.sid, lambda: self._note_use(claims))
+            session = await self._sessions.session.encoded(**key)
+        validity = None if session is None else _decode_validity(session)
+        if validity is None or validity.expires_at <= self._clock():
+            raise Unauthenticated(_SESSION_ENDED)
+        if profile is None:
+            profile = await self._users.profile.encoded(user_id=claims.sub)
+        if profile is None:
+            raise Unauthenticated("This account no longer exists.")
+        account = _decode_account(profile)
+        if account.status is not UserStatus.ACTIVE:
+            raise Unauthenticated(_ACCOUNT_INACTIVE)
+        if self._clock() - (validity.last_used_at or validity.created_at) >= _USE_INTERVAL:
+            self._background.start(claims.sid, lambda: self._record_use(claims))
         return Principal(
             id=claims.sub,
-            role=found.type,
+            role=account.type,
             session_id=claims.sid,
-            email_verified=found.is_email_verified,
-            mobile_verified=found.is_mobile_number_verified,
+            is_email_verified=account.is_email_verified,
+            is_mobile_verified=account.is_mobile_number_verified,
         )
 
-    async def _note_use(self, claims: Claims) -> None:
+    async def _record_use(self, claims: Claims) -> None:
         try:
             await self._sessions.touch(claims.sub, claims.sid)
         except Unavailable as error:
             _log.info("use_not_noted", code=error.code)  # the next request tries again
 
     async def _open(
-        self, user: User, user_agent: str | None, newer_password: str | None = None
+        self, user: User, user_agent: str | None, new_password_hash: str | None = None
     ) -> LoggedIn | None:
-        """Open a session for the user as read, None when password or status have changed since.
+        """Open a session. Return None if the password or the status has changed since `user` was read.
 
-        The session is stored first: a change of password that the second step does not see will find it and end it.
+        Store the session before that check: a password change that the check misses finds the session and ends it.
         """
         session_id = secrets.token_urlsafe(16)
-        token = self._refresh_tokens.first(session_id)
+        token = self._refresh_tokens.create(session_id)
         refresh_hash = self._refresh_tokens.fingerprint(token)
         at = self._clock()
         session = await self._sessions.add(
@@ -249,25 +248,30 @@ class SessionService:
                 refresh_hash=refresh_hash,
             )
         )
-        if not await self._users.sign_in(user, refresh_hash, newer_password):
+        if not await self._users.record_sign_in(user, refresh_hash, new_password_hash):
             await self._sessions.end(str(user.pk), session_id)
             return None
-        return self._signed_in(user, session, token)
+        return self._issue_tokens(user, session, token)
 
-    async def _repeat(self, token: str, seen: str, session: Session, user: User) -> LoggedIn:
-        """Answer a token that is not the newest: once more when it has just been replaced, or it was stolen."""
-        fresh = session.rotated_at is not None and self._clock() - session.rotated_at <= self._grace
-        if fresh and hmac.compare_digest(seen, session.previous_hash or ""):
-            successor = self._refresh_tokens.next_of(token, session.refresh_hash or "")
-            if successor is not None:
-                # Whoever replaced it may not have got as far as dropping the session.
-                await self._sessions.confirm(str(user.pk))
-                return self._signed_in(user, session, successor)
+    async def _answer_used_token(self, token: str, session: Session, user: User) -> LoggedIn:
+        """Return the replacement once more if the token was replaced within the grace period.
+
+        Otherwise treat it as stolen: end the session and raise RefreshRefused.
+        """
+        fingerprint = self._refresh_tokens.fingerprint(token)
+        rotated_at = session.rotated_at
+        is_in_grace = rotated_at is not None and self._clock() - rotated_at <= self._grace
+        if is_in_grace and hmac.compare_digest(fingerprint, session.previous_hash or ""):
+            next_token = self._refresh_tokens.find_next(token, session.refresh_hash or "")
+            if next_token is not None:
+                # The process that replaced the token may have died before it evicted the session.
+                await self._sessions.evict(str(user.pk))
+                return self._issue_tokens(user, session, next_token)
         await self._sessions.end(str(user.pk), session.pk)
         _log.warning("refresh_reused", user_id=str(user.pk))
-        raise RefreshRefused("The session has ended: sign in again.")
+        raise RefreshRefused(_SESSION_ENDED)
 
-    def _signed_in(self, user: User, session: Session, refresh_token: str) -> LoggedIn:
+    def _issue_tokens(self, user: User, session: Session, refresh_token: str) -> LoggedIn:
         expires_at = self._clock() + self._tokens.lifetime
         return LoggedIn(
             token=self._tokens.issue(str(user.pk), session.pk, expires_at),
@@ -277,11 +281,11 @@ class SessionService:
             refresh_expires_at=session.expires_at,
         )
 
-    def _normal(self, email: str) -> str | None:
+    def _normalise(self, email: str) -> str | None:
         try:
             return normalise_email(email, production=self._production)
         except InvalidInput:
-            return None  # nobody's: no account was opened with it
+            return None  # no account can have this address
 
 
 def _device(session: SessionView, principal: Principal) -> Device:

@@ -1,4 +1,4 @@
-"""E-mail addresses and phone numbers in the one form they are stored in."""
+"""Validate e-mail addresses and phone numbers, and bring them into the form in which they are stored."""
 
 from typing import NamedTuple
 
@@ -10,44 +10,44 @@ from kernapay.core.errors import InvalidInput
 
 
 class Phone(NamedTuple):
-    """A calling code such as `+91`, and the national number."""
+    """A country calling code such as `+91`, and the national number."""
 
     country_code: str
     number: int
 
 
 def normalise_email(text: str, *, production: bool) -> str:
-    """Give the address in the form that is unique per mailbox. Raises InvalidInput, naming `email`."""
-    return _validated(text, production).normalized.lower()
+    """Return the normal form of an address, the same for all its spellings. Raises InvalidInput for `email`."""
+    return _validate(text, production).normalized.lower()
 
 
-def new_email(text: str, *, production: bool) -> str:
-    """Normalise the address of an account that is to be opened: not a disposable one. Raises InvalidInput."""
-    address = _validated(text, production)
+def normalise_new_email(text: str, *, production: bool) -> str:
+    """Return the normal form of a new account's address. Raises InvalidInput for `email`, also if it is disposable."""
+    address = _validate(text, production)
     labels = address.ascii_domain.lower().split(".")
     if any(".".join(labels[start:]) in blocklist for start in range(len(labels) - 1)):
-        raise InvalidInput("Disposable e-mail addresses are not accepted.", field="email")
+        raise InvalidInput(
+            "Disposable e-mail addresses are not accepted. Use a permanent one.", field="email"
+        )
     return address.normalized.lower()
 
 
 def check_phone(country_code: str, number: int | str) -> Phone:
-    """Return the number in the form it is stored in. Raises InvalidInput, naming `mobileNumber`."""
-    if _parsed(country_code, number) is None:
-        raise InvalidInput(
-            f"This is not a valid phone number in {country_code}.", field="mobileNumber"
-        )
+    """Return the number in the form in which it is stored. Raises InvalidInput for `mobileNumber`."""
+    if _parse(country_code, number) is None:
+        raise InvalidInput(f"Must be a valid phone number of {country_code}.", field="mobileNumber")
     return Phone(country_code, int(number))
 
 
-def international(country_code: str, number: int | str) -> str | None:
-    """Give the number as the world dials it (E.164); None when it is not valid."""
-    parsed = _parsed(country_code, number)
+def to_e164(country_code: str, number: int | str) -> str | None:
+    """Return the number in international form (ITU-T E.164), such as `+919876543210`, or None if it is not valid."""
+    parsed = _parse(country_code, number)
     if parsed is None:
         return None
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
-def _validated(text: str, production: bool) -> ValidatedEmail:
+def _validate(text: str, production: bool) -> ValidatedEmail:
     try:
         return validate_email(
             text.strip(), check_deliverability=False, test_environment=not production
@@ -56,15 +56,16 @@ def _validated(text: str, production: bool) -> ValidatedEmail:
         raise InvalidInput(str(error), field="email") from error
 
 
-def _parsed(country_code: str, number: int | str) -> phonenumbers.PhoneNumber | None:
-    # In some countries a zero at the beginning belongs to the number, and an integer has lost it.
+def _parse(country_code: str, number: int | str) -> phonenumbers.PhoneNumber | None:
+    # Some countries have national numbers that start with a zero. An integer cannot carry it.
     for zero in ("", "0"):
         try:
             parsed = phonenumbers.parse(f"{country_code}{zero}{number}", None)
         except phonenumbers.NumberParseException:
             continue
-        # `+1242` is how people write a part of the +1 countries; elsewhere a longer code has eaten digits.
-        own_code = parsed.country_code == 1 or f"+{parsed.country_code}" == country_code
-        if own_code and phonenumbers.is_valid_number(parsed):
+        # The parser may find another country code than the one sent. For `+1242` that is right: the Bahamas belong
+        # to +1. Elsewhere it has taken digits of the number for the code.
+        is_same_code = parsed.country_code == 1 or f"+{parsed.country_code}" == country_code
+        if is_same_code and phonenumbers.is_valid_number(parsed):
             return parsed
     return None

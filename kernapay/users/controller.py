@@ -17,7 +17,7 @@ from kernapay.web.responses import StoredJSON
 
 
 class SignUpController(Controller):
-    """Public: there is no account yet."""
+    """Public: the caller has no account yet."""
 
     path = "/v1/api/users"
     tags = ["Users"]
@@ -27,13 +27,13 @@ class SignUpController(Controller):
     @post(
         "/signup",
         guards=[RateLimited("signup")],
-        response_description="The account is open.",
+        response_description="The account was created.",
         responses=problems(EmailTaken),
     )
     async def sign_up(
         self, data: JSONBody[SignUp], user_service: NamedDependency[UserService]
     ) -> UserView:
-        """Open an account. The e-mail address must be new."""
+        """Create an account. The e-mail address must not belong to another account."""
         return await user_service.sign_up(data)
 
 
@@ -46,10 +46,10 @@ class UserController(Controller):
     async def profile(
         self, request: Authenticated, user_repository: NamedDependency[UserRepository]
     ) -> StoredJSON[UserView]:
-        """Give the caller's own profile."""
+        """Return the caller's profile."""
         profile = await user_repository.profile.encoded(user_id=request.user.id)
         if profile is None:
-            raise NotFound("This account is gone.")
+            raise NotFound("This account no longer exists.")
         return StoredJSON(profile)
 
     @put("/update", guards=[IsPerson()], responses=problems(NotFound))
@@ -59,5 +59,5 @@ class UserController(Controller):
         data: JSONBody[ProfileUpdate],
         user_service: NamedDependency[UserService],
     ) -> UserView:
-        """Change the caller's own profile; fields left out stay as they are."""
+        """Change the caller's profile. Omitted fields keep their values."""
         return await user_service.update(request.user, data)

@@ -1,4 +1,4 @@
-"""What crosses the wire about users."""
+"""Request and response structs of the user routes."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ Password = Annotated[
     Meta(
         min_length=MIN_LENGTH,
         max_length=MAX_LENGTH,
-        pattern=explain(r"^[^\x00\ud800-\udfff]*$", "text without NUL"),
+        pattern=explain(r"^[^\x00\ud800-\udfff]*$", "text without NUL characters"),
         examples=["correct horse battery"],
     ),
 ]
@@ -38,7 +38,7 @@ Name = Annotated[str, Meta(examples=["Asha Rao"])]
 
 
 class SignUp(Struct, rename="camel", forbid_unknown_fields=True):
-    """`mobileNumber` is the national number. Nobody signs up as ADMIN."""
+    """A new account. `mobileNumber` is the national number, without the country code. `type` cannot be ADMIN."""
 
     email: EmailText
     name: Annotated[Line, Meta(examples=["Asha Rao"])]
@@ -52,7 +52,7 @@ class SignUp(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ProfileUpdate(Struct, rename="camel", forbid_unknown_fields=True):
-    """What people may change of themselves. A new number has to be verified again."""
+    """Changes to the caller's profile. A new mobile number has to be verified again."""
 
     name: Annotated[Line, Meta(examples=["Asha Rao"])] | UnsetType = UNSET
     mobile_number: MobileNumber | UnsetType = UNSET
@@ -60,7 +60,7 @@ class ProfileUpdate(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class UserView(Struct, rename="camel"):
-    """A user as they and the administrators see them; never the password or its hash."""
+    """An account, without its password."""
 
     id: ObjectIdText = field(name="_id")
     email: Email

@@ -21,7 +21,7 @@ class User(Record):
 
     email: str = StringField(required=True)
     name: str = StringField(required=True)
-    # What a search for a name goes by: upper and lower case are the same there.
+    # `name` in case-folded form: searches ignore upper and lower case.
     name_folded: str = StringField(db_field="nameFolded")
     password: str = StringField(required=True)
     mobile_number: int = LongField(db_field="mobileNumber")

@@ -30,13 +30,16 @@ class UserRepository(Repository[User]):
         profile = await self.profile(user_id=user_id)
         return None if profile is None else profile.name
 
-    async def by_email(self, email: str) -> User | None:
+    async def find_by_email(self, email: str) -> User | None:
         return await self.get_one_or_none(email=email)
 
     async def update_profile(
         self, user_id: str, *, name: str | None = None, phone: Phone | None = None
     ) -> User | None:
-        """Change what is given; None when there is no such user. A new phone number has to be verified again."""
+        """Change the name, the phone number or both. Return None if the user does not exist.
+
+        A new phone number has to be verified again.
+        """
         change: dict[str, Any] = {}
         if name is not None:
             change |= {"set__name": name, "set__name_folded": name.casefold()}
@@ -49,16 +52,16 @@ class UserRepository(Repository[User]):
         return await self._update(user_id, **change)
 
     async def verify_email(self, user: User) -> User | None:
-        """Mark the address as verified; None when it has changed since `user` was read."""
+        """Mark the address as verified. Return None if it has changed since `user` was read."""
         return await self._update(str(user.pk), {"email": user.email}, set__is_email_verified=True)
 
     async def verify_mobile(self, user: User) -> User | None:
-        """Mark the number as verified; None when it has changed since `user` was read."""
-        same = {"country_code": user.country_code, "mobile_number": user.mobile_number}
-        return await self._update(str(user.pk), same, set__is_mobile_number_verified=True)
+        """Mark the number as verified. Return None if it has changed since `user` was read."""
+        same_number = {"country_code": user.country_code, "mobile_number": user.mobile_number}
+        return await self._update(str(user.pk), same_number, set__is_mobile_number_verified=True)
 
     async def replace_password(self, user: User, password_hash: str) -> User | None:
-        """Store a new hash; None when the password is no longer the one of `user`."""
+        """Store a new hash. Return None if the password has changed since `user` was read."""
         return await self._update(
             str(user.pk),
             {"password": user.password},
@@ -66,34 +69,38 @@ class UserRepository(Repository[User]):
             unset__refresh_token=True,
         )
 
-    async def confirm(self, user_id: str) -> None:
-        """Make sure that no cache contradicts a change that was found made.
+    async def evict(self, user_id: str) -> None:
+        """Evict the cached profile, when a repeated change turns out to be made already.
 
-        Whoever made it may have died before its own eviction.
+        The process that made it may have died before it could evict the profile.
         """
         await self.profile.evict(user_id=user_id)
 
     async def _update(
         self, user_id: str, only_if: Where | None = None, /, **change: Any
     ) -> User | None:
-        """Change a user, if the row still fits `only_if`; no cached profile is older when this returns."""
+        """Change a user if the row still matches `only_if`, and evict the cached profile."""
         async with self.profile.changing(user_id=user_id):
             return await self.update_where({**(only_if or {}), "id": user_id}, **change)
 
-    async def sign_in(self, user: User, refresh_hash: str, newer_password: str | None) -> bool:
-        """Note the latest refresh token, if the user is still the one whose password was checked.
+    async def record_sign_in(
+        self, user: User, refresh_hash: str, new_password_hash: str | None
+    ) -> bool:
+        """Store the hash of the newest refresh token and, if there is one, a newer hash of the same password.
 
-        Nothing in here is part of the profile, so its cache and `updatedAt` stay.
+        Return False if the account is no longer active or its password has changed since `user` was read. The cached
+        profile and `updatedAt` stay: the profile contains none of this.
         """
         change = {"refreshToken": refresh_hash}
-        if newer_password is not None:
-            change["password"] = newer_password
+        if new_password_hash is not None:
+            change["password"] = new_password_hash
         where = {"_id": user.pk, "password": user.password, "status": UserStatus.ACTIVE}
         return await self._run(
             lambda: self._collection.update_one(where, {"$set": change}).matched_count == 1
         )
 
-    async def note_refresh(self, user_id: str, refresh_hash: str) -> None:
+    async def record_refresh(self, user_id: str, refresh_hash: str) -> None:
+        """Store the hash of the newest refresh token."""
         await self._run(
             lambda: self._collection.update_one(
                 {"_id": ObjectId(user_id)}, {"$set": {"refreshToken": refresh_hash}}

@@ -1,4 +1,4 @@
-"""Decisions about accounts."""
+"""Open accounts and change profiles."""
 
 from collections.abc import Collection
 
@@ -10,14 +10,14 @@ from kernapay.core.errors import Conflict, InvalidInput, NotFound
 from kernapay.security.passwords import PasswordHasher, check_strength
 from kernapay.security.principal import Principal
 from kernapay.storage.repository import DuplicateRow
-from kernapay.users.contacts import Phone, check_phone, new_email, normalise_email
+from kernapay.users.contacts import Phone, check_phone, normalise_email, normalise_new_email
 from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
 from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
 
 
 class EmailTaken(Conflict):
-    """There is an account with this e-mail address."""
+    """An account with this e-mail address already exists."""
 
     code = "email_taken"
 
@@ -37,26 +37,23 @@ class UserService:
         self._production = production
 
     async def sign_up(self, data: SignUp) -> UserView:
-        """Open an account of a type that may be chosen at sign-up.
-
-        Raises InvalidInput naming the field, EmailTaken.
-        """
+        """Open an account. Its type must be one of SIGNUP_TYPES. Raises InvalidInput, EmailTaken."""
         if data.type not in self._signup_types:
             raise InvalidInput(
-                f"Choose one of {', '.join(sorted(self._signup_types))}.", field="type"
+                f"Must be one of: {', '.join(sorted(self._signup_types))}.", field="type"
             )
         return await self.open_account(data)
 
     async def open_account(self, data: SignUp, user_id: ObjectId | None = None) -> UserView:
-        """Open an account of any type, for operators. Raises InvalidInput, EmailTaken."""
+        """Open an account of any type, on behalf of an administrator. Raises InvalidInput, EmailTaken."""
         if data.password != data.confirm_password:
-            raise InvalidInput("The passwords differ.", field="confirmPassword")
-        email = new_email(data.email, production=self._production)
+            raise InvalidInput("Must be the same as password.", field="confirmPassword")
+        email = normalise_new_email(data.email, production=self._production)
         phone = check_phone(data.country_code, data.mobile_number)
         check_strength(data.password, email, data.name)
-        # Hashing is the dear part of a sign-up; the unique index stays the judge of a race.
+        # Look before hashing, which is expensive. The unique index decides when two sign up at once.
         if await self._users.exists(email=email):
-            raise EmailTaken("There is an account with this e-mail address.", field="email")
+            raise _email_taken()
         name = data.name.strip()
         user = User(
             id=user_id or ObjectId(),
@@ -71,22 +68,22 @@ class UserService:
         try:
             user = await self._users.add(user)
         except DuplicateRow:
-            raise EmailTaken(
-                "There is an account with this e-mail address.", field="email"
-            ) from None
+            raise _email_taken() from None
         return view_of(user)
 
     async def update(self, principal: Principal, data: ProfileUpdate) -> UserView:
-        """Change the caller's own profile. Raises InvalidInput naming the field."""
+        """Change the caller's profile. Raises InvalidInput, NotFound."""
         if (data.name, data.mobile_number, data.country_code) == (UNSET, UNSET, UNSET):
-            raise InvalidInput("Send at least one field to change.", field="body")
+            raise InvalidInput(
+                "Send at least one of: name, mobileNumber, countryCode.", field="body"
+            )
         changed = await self._users.update_profile(
             principal.id,
             name=None if data.name is UNSET else data.name.strip(),
             phone=await self._new_phone(principal, data),
         )
         if changed is None:
-            raise NotFound("This account is gone.")
+            raise NotFound("This account no longer exists.")
         return view_of(changed)
 
     async def _new_phone(self, principal: Principal, data: ProfileUpdate) -> Phone | None:
@@ -99,10 +96,14 @@ class UserService:
         )
         return None if phone == (user.country_code, user.mobile_number) else phone
 
-    async def find(self, email: str) -> User | None:
-        """Give the account with this address. Raises InvalidInput when it cannot be one."""
+    async def find_by_email(self, email: str) -> User | None:
+        """Return the account with this address, or None. Raises InvalidInput if the address is not valid."""
         address = normalise_email(email, production=self._production)
-        return await self._users.by_email(address)
+        return await self._users.find_by_email(address)
+
+
+def _email_taken() -> EmailTaken:
+    return EmailTaken("An account with this e-mail address already exists.", field="email")
 
 
 def view_of(user: User) -> UserView:

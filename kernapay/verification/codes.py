@@ -16,98 +16,106 @@ from kernapay.verification.repository import CodeRepository
 
 DIGITS: Final = 6
 LIFETIME: Final = timedelta(minutes=10)
-WAIT: Final = timedelta(seconds=60)
-ATTEMPTS: Final = 5
-# With the attempts this bounds a patient guesser to 50 of a million a day, and what a text flood can cost.
-A_DAY: Final = 10
+RESEND_AFTER: Final = timedelta(seconds=60)
+MAX_ATTEMPTS: Final = 5
+# Together with the attempts: at most 50 guesses a day at one of a million codes. Also bounds the cost of messages.
+MAX_PER_DAY: Final = 10
 
 
 class WrongCode(InvalidInput):
-    """The code is wrong, used or expired, or was guessed at too often."""
+    """The code is wrong, used or expired, or has no attempts left."""
 
     code = "wrong_code"
     title = "Wrong code"
 
 
 class TooSoon(TooManyRequests):
-    """A code was sent a moment ago, or too many were in a day; `Retry-After` says when the next may be."""
+    """A code was sent less than a minute ago, or ten in a day. `Retry-After` says when to request the next one."""
 
     code = "code_too_soon"
 
 
-class Issued(NamedTuple):
+class IssuedCode(NamedTuple):
     code: str
     expires_at: datetime
     resend_at: datetime
+    """When the next code may be requested."""
 
 
 class Codes:
-    """Issue and redeem. A code fits only its purpose, its subject and the address it was sent to."""
+    """Issue and redeem one-time codes.
+
+    A code is valid only for its purpose, for its subject (a user's id, or an address for a password reset), and for
+    the address or number it was sent to.
+    """
 
     def __init__(
         self, codes: CodeRepository, jwt_secrets: Sequence[str], clock: Clock = now
     ) -> None:
         self._codes = codes
-        # The present secret's, and the previous one's while it is changed.
+        # Of the current secret and, during a rotation, of the previous one.
         self._keys = tuple(derive_key(secret, "one-time codes") for secret in jwt_secrets)
         self._clock = clock
 
-    async def issue(self, purpose: Purpose, subject: str, to: str) -> Issued:
-        """Make the subject's new code; the one before is void. Raises TooSoon."""
+    async def issue(self, purpose: Purpose, subject: str, to: str) -> IssuedCode:
+        """Return a new code for the subject. It replaces the one before. Raises TooSoon."""
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
         ids = self._ids(purpose, subject)
-        digest = _digest(self._keys[0], purpose, subject, to, code)
-        row = await self._codes.put(ids, digest, lifetime=LIFETIME, wait=WAIT, a_day=A_DAY)
+        digest = _code_digest(self._keys[0], purpose, subject, to, code)
+        row = await self._codes.replace(
+            ids, digest, lifetime=LIFETIME, resend_after=RESEND_AFTER, max_per_day=MAX_PER_DAY
+        )
         if row is None:
             raise self._too_soon(await self._codes.find(ids))
-        return Issued(code, row.expires_at, row.sent_at + WAIT)
+        return IssuedCode(code, row.expires_at, row.sent_at + RESEND_AFTER)
 
     async def redeem(self, purpose: Purpose, subject: str, to: str, code: str) -> None:
-        """Spend the subject's code. Raises WrongCode, whatever is wrong with it."""
+        """Check and spend the subject's code. Raises WrongCode."""
         await self.spend(await self.check(purpose, subject, to, code))
 
     async def check(self, purpose: Purpose, subject: str, to: str, code: str) -> Code:
-        """Give the subject's code, to be spent; this was one of its attempts. Raises WrongCode."""
-        row = await self._codes.try_once(self._ids(purpose, subject), ATTEMPTS)
-        digests = [_digest(key, purpose, subject, to, code) for key in self._keys]
-        fits = row is not None and any(
+        """Return the subject's code, unspent, if it is correct. Counts as an attempt. Raises WrongCode."""
+        row = await self._codes.count_attempt(self._ids(purpose, subject), MAX_ATTEMPTS)
+        digests = [_code_digest(key, purpose, subject, to, code) for key in self._keys]
+        is_correct = row is not None and any(
             hmac.compare_digest(digest, row.digest or "") for digest in digests
         )
-        if row is None or not fits:
-            raise _wrong()
+        if row is None or not is_correct:
+            raise wrong_code()
         return row
 
     async def spend(self, code: Code) -> None:
-        """Use the code up. Raises WrongCode when another request was faster."""
-        if not await self._codes.use(code):
-            raise _wrong()
+        """Make the code unusable. Raises WrongCode if another request has spent or replaced it first."""
+        if not await self._codes.spend(code):
+            raise wrong_code()
 
     def _ids(self, purpose: Purpose, subject: str) -> list[str]:
-        """Give the ids that the subject's row may have, one for each secret; a new row gets the first."""
-        # The subject may be an e-mail address, and the database writes ids into its own log.
-        return [f"{purpose.value}:{_keyed(key, subject)}" for key in self._keys]
+        """Return the ids that the subject's row may have, one for each secret. A new row gets the first."""
+        # Not the subject itself: it may be an e-mail address, and MongoDB writes ids into its log.
+        return [f"{purpose.value}:{_keyed_digest(key, subject)}" for key in self._keys]
 
     def _too_soon(self, row: Code | None) -> TooSoon:
         at = self._clock()
-        until = at
+        resend_at = at
         if row is not None:
-            until = row.sent_at + WAIT
-            if row.issued >= A_DAY:
-                until = max(until, row.day_ends)
-        seconds = max(1, math.ceil((until - at).total_seconds()))
-        return TooSoon(f"Ask for the next code in {seconds} s.", retry_after=seconds)
+            resend_at = row.sent_at + RESEND_AFTER
+            if row.issued >= MAX_PER_DAY:
+                resend_at = max(resend_at, row.day_ends)
+        seconds = max(1, math.ceil((resend_at - at).total_seconds()))
+        return TooSoon(f"Request the next code in {seconds} seconds.", retry_after=seconds)
 
 
-def _wrong() -> WrongCode:
+def wrong_code() -> WrongCode:
+    """Return the one error for every reason, so that it does not help an attacker."""
     return WrongCode(
-        "The code is wrong or no longer valid: check it, or ask for a new one.", field="code"
+        "The code is wrong or no longer valid. Check it, or request a new one.", field="code"
     )
 
 
-def _digest(key: bytes, purpose: Purpose, subject: str, to: str, code: str) -> str:
-    # A plain hash of six digits is undone in a second; without the key this one is not.
-    return _keyed(key, "\0".join((f"{purpose.value}:{subject}", to, code)))
+def _code_digest(key: bytes, purpose: Purpose, subject: str, to: str, code: str) -> str:
+    # With a key: without one, the hashes of all six-digit codes can be computed in a second.
+    return _keyed_digest(key, "\0".join((f"{purpose.value}:{subject}", to, code)))
 
 
-def _keyed(key: bytes, text: str) -> str:
+def _keyed_digest(key: bytes, text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

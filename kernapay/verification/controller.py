@@ -41,8 +41,8 @@ class VerificationController(Controller):
     ) -> Response[CodeSent]:
         """Send a six-digit code to the caller's e-mail address.
 
-        It is valid for ten minutes and five attempts, and replaces the one before.
-        Call again for another after 60 seconds.
+        It is valid for ten minutes and five attempts, and replaces the one before. The next code can be requested
+        after 60 seconds.
         """
         sent = await verification_service.request_email(request.user)
         return Response(sent, status_code=202, background=BackgroundTask(outbox.nudge))
@@ -54,7 +54,7 @@ class VerificationController(Controller):
         data: JSONBody[CodeConfirm],
         verification_service: NamedDependency[VerificationService],
     ) -> UserView:
-        """Confirm the e-mail address with the code sent to it."""
+        """Confirm the e-mail address with the code that was sent to it."""
         return await verification_service.confirm_email(request.user, data.code)
 
     @post(
@@ -70,7 +70,7 @@ class VerificationController(Controller):
     ) -> Response[CodeSent]:
         """Send a six-digit code to the caller's mobile number, as a text message.
 
-        The rules are those of the e-mail code. A change of the number voids it.
+        The same rules apply as for e-mail. Changing the number makes the code invalid.
         """
         sent = await verification_service.request_mobile(request.user)
         return Response(sent, status_code=202, background=BackgroundTask(outbox.nudge))
@@ -82,12 +82,12 @@ class VerificationController(Controller):
         data: JSONBody[CodeConfirm],
         verification_service: NamedDependency[VerificationService],
     ) -> UserView:
-        """Confirm the mobile number with the code sent to it."""
+        """Confirm the mobile number with the code that was sent to it."""
         return await verification_service.confirm_mobile(request.user, data.code)
 
 
 class PasswordController(Controller):
-    """Public: who forgot a password cannot sign in."""
+    """Public: somebody who forgot their password cannot sign in."""
 
     path = "/v1/api/users/password"
     tags = ["Users"]
@@ -102,13 +102,13 @@ class PasswordController(Controller):
         password_reset_service: NamedDependency[PasswordResetService],
         outbox: NamedDependency[Outbox],
     ) -> Response[Message]:
-        """Send a code for a new password. The answer is the same whether the address is known or not.
+        """Send a code for a new password. The answer is the same whether the address has an account or not.
 
-        Within 60 seconds of a code, and past ten a day, no further one is sent.
+        No code is sent within 60 seconds of the last one, nor after ten in a day.
         """
         await password_reset_service.forgot(data.email)
         return Response(
-            Message("If there is an account with this address, a code is on its way."),
+            Message("If this address has an account, a code is on its way."),
             status_code=202,
             background=BackgroundTask(outbox.nudge),
         )
@@ -125,6 +125,6 @@ class PasswordController(Controller):
         """Set a new password with the code that was sent. Every device is signed out."""
         await password_reset_service.reset(data, client_addresses.of(request.scope))
         return Response(
-            Message("The password is changed: sign in with it."),
+            Message("The password was changed. Sign in with the new one."),
             background=BackgroundTask(outbox.nudge),
         )

@@ -1,4 +1,4 @@
-"""What crosses the wire about codes and password resets."""
+"""Request and response structs for one-time codes and password resets."""
 
 from typing import Annotated
 
@@ -15,11 +15,13 @@ OneTimeCode = Annotated[
 
 
 class CodeConfirm(Struct, rename="camel", forbid_unknown_fields=True):
+    """The code that was sent to the e-mail address or the mobile number."""
+
     code: OneTimeCode
 
 
 class CodeSent(Struct, rename="camel"):
-    """`sentTo` is masked; ask for another code after `resendAt`."""
+    """`sentTo` is masked. The next code can be requested after `resendAt`."""
 
     message: Annotated[str, Meta(examples=["A code is on its way."])]
     sent_to: Annotated[str, Meta(examples=["a…@example.com"])]
@@ -29,11 +31,13 @@ class CodeSent(Struct, rename="camel"):
 
 
 class PasswordForgot(Struct, rename="camel", forbid_unknown_fields=True):
+    """The e-mail address of the account."""
+
     email: EmailText
 
 
 class PasswordReset(Struct, rename="camel", forbid_unknown_fields=True):
-    """`code` is the one that `password/forgot` sent."""
+    """A new password. `code` is the one that `password/forgot` sent."""
 
     email: EmailText
     code: OneTimeCode

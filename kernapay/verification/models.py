@@ -16,17 +16,20 @@ class Purpose(StrEnum):
 
 
 class Code(Record):
-    """Outlives its code, so that waits and the number a day hold however often one is asked for."""
+    """A subject's code and its limits.
+
+    The row outlives the code, so that the wait between codes and the number in a day are enforced.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "codes"}
 
     id: str = StringField(primary_key=True)
     """`{purpose}:{keyed digest of the subject}`"""
     digest: str | None = StringField()
-    """None once the code was used."""
+    """None once the code is spent."""
     attempts: int = IntField(default=0)
     sent_at: datetime = DateTimeField(db_field="sentAt", required=True)
     expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)
     issued: int = IntField(default=1)
-    """How many codes since the day began, which ends at `dayEnds`."""
+    """How many codes in the 24 hours that end at `dayEnds`."""
     day_ends: datetime = DateTimeField(db_field="dayEnds", required=True)

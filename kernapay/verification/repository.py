@@ -16,28 +16,34 @@ _DAY = timedelta(days=1)
 class CodeRepository(Repository[Code]):
     model = Code
 
-    async def put(
-        self, ids: Sequence[str], digest: str, *, lifetime: timedelta, wait: timedelta, a_day: int
+    async def replace(
+        self,
+        ids: Sequence[str],
+        digest: str,
+        *,
+        lifetime: timedelta,
+        resend_after: timedelta,
+        max_per_day: int,
     ) -> Code | None:
-        """Replace the subject's code; None while the wait since the last one lasts or the day's number is used up.
+        """Replace the subject's code. Its row has one of the ids; a new row gets the first.
 
-        Its row has one of the ids; a new one gets the first.
+        Return None if the last code is younger than `resend_after`, or the day's number is used up.
         """
         at = self.clock()
         allowed = {
-            "sentAt": {"$lte": at - wait},
-            "$or": [{"dayEnds": {"$lte": at}}, {"issued": {"$lt": a_day}}],
+            "sentAt": {"$lte": at - resend_after},
+            "$or": [{"dayEnds": {"$lte": at}}, {"issued": {"$lt": max_per_day}}],
         }
-        # On a new row the field is missing, which sorts before every time. The row goes when its day ends,
-        # and must not take a live code along.
-        new_day = {"$lte": ["$dayEnds", at + lifetime]}
+        # A new row has no `dayEnds`, and a missing field sorts before every time. The day is renewed early,
+        # because a TTL index deletes the row at its end: that must not delete a live code.
+        is_new_day = {"$lte": ["$dayEnds", at + lifetime]}
         values: dict[str, Any] = {
             "digest": {"$literal": digest},
             "attempts": 0,
             "sentAt": at,
             "expiresAt": at + lifetime,
-            "issued": {"$cond": [new_day, 1, {"$add": ["$issued", 1]}]},
-            "dayEnds": {"$cond": [new_day, at + _DAY, "$dayEnds"]},
+            "issued": {"$cond": [is_new_day, 1, {"$add": ["$issued", 1]}]},
+            "dayEnds": {"$cond": [is_new_day, at + _DAY, "$dayEnds"]},
             "createdAt": {"$ifNull": ["$createdAt", at]},
             "updatedAt": at,
         }
@@ -52,7 +58,7 @@ class CodeRepository(Repository[Code]):
                     return_document=ReturnDocument.AFTER,
                 )
             except DuplicateKeyError:
-                return None  # the row is there and does not allow it
+                return None  # the row exists, but does not match `allowed`
             return self._document(row)
 
         return await self._run(upsert)
@@ -61,19 +67,19 @@ class CodeRepository(Repository[Code]):
         """Return the subject's row, which has one of the ids."""
         return await self.get_one_or_none(id__in=ids)
 
-    async def try_once(self, ids: Sequence[str], attempts: int) -> Code | None:
-        """Count an attempt on a live code that has attempts left; None when there is none."""
+    async def count_attempt(self, ids: Sequence[str], max_attempts: int) -> Code | None:
+        """Count an attempt on the subject's code. Return None if no live code has attempts left."""
         return await self.update_where(
             {
                 "id__in": ids,
                 "digest__ne": None,
-                "attempts__lt": attempts,
+                "attempts__lt": max_attempts,
                 "expires_at__gt": self.clock(),
             },
             inc__attempts=1,
         )
 
-    async def use(self, code: Code) -> bool:
-        """Spend the code; False when another request was faster."""
-        spent = await self.update_where({"id": code.id, "digest": code.digest}, unset__digest=True)
-        return spent is not None
+    async def spend(self, code: Code) -> bool:
+        """Make the code unusable. Return False if another request has spent or replaced it first."""
+        row = await self.update_where({"id": code.id, "digest": code.digest}, unset__digest=True)
+        return row is not None

@@ -1,4 +1,4 @@
-"""Forgotten passwords: the same answer and the same work whether an address is known or not."""
+"""Reset forgotten passwords, with the same answer and the same work for known and unknown addresses."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -13,7 +13,7 @@ from kernapay.users.contacts import normalise_email
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
 from kernapay.verification import texts
-from kernapay.verification.codes import Codes, TooSoon, WrongCode
+from kernapay.verification.codes import Codes, TooSoon, wrong_code
 from kernapay.verification.dtos import PasswordReset
 from kernapay.verification.models import Purpose
 
@@ -43,12 +43,12 @@ class PasswordResetService:
         self._production = production
 
     async def forgot(self, email: str) -> None:
-        """Send a code when there is an account with this address; say nothing either way. Raises NoProvider."""
-        self._outbox.demand(Channel.EMAIL)
-        address = self._address(email)
-        user = await self._active(address)
+        """Send a code if the address has an active account. Raises NoProvider."""
+        self._outbox.require(Channel.EMAIL)
+        address = self._normalise(email)
+        user = await self._find_active(address)
         try:
-            # For an unknown address too: its row, its waits and its work are those of a known one.
+            # For an unknown address too, so that nobody can tell it from a known one.
             issued = await self._codes.issue(Purpose.PASSWORD, address, address)
         except TooSoon:
             return
@@ -65,24 +65,25 @@ class PasswordResetService:
         )
 
     async def reset(self, data: PasswordReset, client: str) -> None:
-        """Set a new password and end every session; `client` is the address of the caller's machine.
+        """Set a new password and end every session. `client` is the caller's network address.
 
-        Raises InvalidInput naming the field, WrongCode.
+        Raises InvalidInput, WrongCode, Conflict.
         """
         if data.password != data.confirm_password:
-            raise InvalidInput("The passwords differ.", field="confirmPassword")
-        address = self._address(data.email)
-        # Before the code is looked at, and without the account: the answer must not tell whether there is one.
+            raise InvalidInput("Must be the same as password.", field="confirmPassword")
+        address = self._normalise(data.email)
+        # Before the code, and without the account's name: the answer must not reveal whether there is an account.
         check_strength(data.password, address, "")
         code = await self._codes.check(Purpose.PASSWORD, address, address, data.code)
-        user = await self._active(address)
+        user = await self._find_active(address)
         if user is None:
-            raise WrongCode("The code is wrong or no longer valid.", field="code")
-        # Whoever has the code may know of the account; it stays good for a better password.
+            raise wrong_code()
+        # The code is correct, so the answer may reveal the account. It is not spent yet: the caller may try again
+        # with a better password.
         check_strength(data.password, address, user.name)
         await self._codes.spend(code)
         await self._replace_password(user, data.password)
-        await self._attempts.forgive(address, client)
+        await self._attempts.reset(address, client)
         subject, text = texts.password_changed(self._sender)
         await self._outbox.post(
             Channel.EMAIL,
@@ -94,12 +95,12 @@ class PasswordResetService:
             user_id=str(user.pk),
         )
 
-    def _address(self, email: str) -> str:
+    def _normalise(self, email: str) -> str:
         try:
             return normalise_email(email, production=self._production)
         except InvalidInput:
-            return email.strip().lower()  # nobody's, and treated like any unknown one
+            return email.strip().lower()  # treated like any other unknown address
 
-    async def _active(self, address: str) -> User | None:
-        user = await self._users.by_email(address)
+    async def _find_active(self, address: str) -> User | None:
+        user = await self._users.find_by_email(address)
         return user if user is not None and user.status is UserStatus.ACTIVE else None

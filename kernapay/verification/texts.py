@@ -1,4 +1,4 @@
-"""What the messages say."""
+"""The texts of e-mails and text messages."""
 
 from typing import NamedTuple
 

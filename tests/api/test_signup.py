@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernapay.users.contacts import international
+from kernapay.users.contacts import to_e164
 from tests.actors import USERS, assert_problem, log_in
 from tests.aliases import Store
 from tests.databases import row_of
@@ -193,7 +193,7 @@ def test_a_number_whose_zero_belongs_to_it_can_be_sent_again_as_it_is_stored(
     stored = api.post(f"{USERS}/signup", json=body).json()["mobileNumber"]
     person = log_in(api, body["email"], body["password"])
     assert person.update(mobileNumber=stored).json()["mobileNumber"] == stored == 708091011
-    assert international("+225", stored) == "+2250708091011"
+    assert to_e164("+225", stored) == "+2250708091011"
 
 
 def test_a_provider_may_sign_up(api: httpx.Client) -> None:

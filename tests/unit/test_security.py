@@ -135,7 +135,7 @@ def test_tokens_that_are_not_ours_do_not_push_out_what_is_remembered_of_ours(
     for token in (ours, signed(OTHER), "a.b.c", ours + "x", ours):
         with suppress(Unauthenticated):
             tokens.read(token)
-    remembered = tokens._verified.cache_info()
+    remembered = tokens._verify_cached.cache_info()
     assert (remembered.hits, remembered.currsize) == (1, 1)
 
 

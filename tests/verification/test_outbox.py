@@ -109,7 +109,7 @@ async def test_a_refused_message_is_given_up_with_the_reason(world: World) -> No
     asha = await world.person()
     await ask(asha, "mobile")
     row = await world.settled(asha, "failed")
-    assert row["error"] == "given up after 1: HTTP 400: 411 Invalid Numbers: …"
+    assert row["error"] == "given up after attempt 1: HTTP 400: 411 Invalid Numbers: …"
     assert "sealedText" not in row
     assert "to" not in row
     world.clock.advance(hours=1)
@@ -153,7 +153,7 @@ async def test_a_message_that_has_become_useless_is_not_sent(world: World) -> No
     world.clock.advance(minutes=11)
     assert await world.services.outbox.sweep()
     row = await world.settled(asha, "failed")
-    assert row["error"].endswith("of no use any more")
+    assert row["error"].endswith("expired before it could be sent")
     assert len(world.mail.received) == 1
 
 
@@ -267,7 +267,9 @@ async def test_a_message_sealed_with_another_secret_waits_for_who_has_it_and_not
     assert "not configured" in row["error"]
     world.clock.advance(minutes=11)
     assert await stranger.sweep()
-    assert (await world.settled(asha, "failed"))["error"].endswith("of no use any more")
+    assert (await world.settled(asha, "failed"))["error"].endswith(
+        "expired before it could be sent"
+    )
     await stranger.close()
 
 

@@ -20,11 +20,9 @@ async def examine(settings: Settings, clock: Clock = now) -> AsyncIterator[Findi
     try:
         for finding in await asyncio.to_thread(mongodb, settings, clock):
             yield finding
-        for check in (redis, gateway, files):
+        for check in (redis, gateway, files, messages):
             for finding in await check(services, clock):
                 yield finding
-        for finding in messages(settings):
-            yield finding
     finally:
         await services.close()
 

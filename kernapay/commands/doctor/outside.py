@@ -1,15 +1,13 @@
 """Checks of outside services: the gateway, the file store, the providers of e-mail and SMS."""
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
-from kernapay.config.settings import Settings
 from kernapay.core.clock import Clock
 from kernapay.core.errors import KernaPayError
 from kernapay.gateway.base import GatewayRejected
-from kernapay.notifications import providers
+from kernapay.notifications.models import Channel
 
 
 async def gateway(services: Services, clock: Clock) -> list[Finding]:
@@ -74,23 +72,28 @@ async def files(services: Services, _: Clock) -> list[Finding]:
     return [Finding(Level.OK, "files", f"stored in {place}")]
 
 
-def messages(settings: Settings) -> Iterator[Finding]:
-    channels: list[tuple[str, Callable[[Settings], object | None], str]] = [
-        ("e-mail", providers.email, "EMAIL_API_KEY and SENDER_EMAIL"),
-        ("SMS", providers.sms, "FAST_2_SMS_KEY"),
+async def messages(services: Services, _: Clock) -> list[Finding]:
+    settings, has_provider = services.settings, services.outbox.has_provider
+    channels = [
+        ("e-mail", Channel.EMAIL, "EMAIL_API_KEY and SENDER_EMAIL"),
+        ("SMS", Channel.SMS, "FAST_2_SMS_KEY"),
     ]
     required = {"email": {"e-mail"}, "mobile": {"SMS"}, "both": {"e-mail", "SMS"}}
-    if not any(provider(settings) for _, provider, _ in channels):
+    if not any(has_provider(channel) for _, channel, _ in channels):
         required["any"] = {"e-mail", "SMS"}  # if one is configured, the other is not required
-    for name, provider, variables in channels:
-        if provider(settings) is not None:
-            yield Finding(Level.OK, name, "a provider is configured")
+    findings = []
+    for name, channel, variables in channels:
+        if has_provider(channel):
+            findings.append(Finding(Level.OK, name, "a provider is configured"))
             continue
         is_required = name in required.get(settings.require_verified, set())
-        yield Finding(
-            Level.FAIL if is_required else Level.WARN,
-            name,
-            "no provider is configured, so codes cannot be sent"
-            + (f", but REQUIRE_VERIFIED={settings.require_verified}" if is_required else ""),
-            f"set {variables}.",
+        findings.append(
+            Finding(
+                Level.FAIL if is_required else Level.WARN,
+                name,
+                "no provider is configured, so codes cannot be sent"
+                + (f", but REQUIRE_VERIFIED={settings.require_verified}" if is_required else ""),
+                f"set {variables}.",
+            )
         )
+    return findings
