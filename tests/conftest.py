@@ -32,6 +32,7 @@ from tests.stack import (
     StartApi,
     StartWorker,
     Worker,
+    end,
 )
 from tests.tripwire import tripwire
 
@@ -179,7 +180,7 @@ def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox
     try:
         yield server.launch()
     finally:
-        server.kill()
+        server.end()
 
 
 @pytest.fixture(scope="session")
@@ -269,7 +270,7 @@ def start_worker(
 
         def start(**env: str) -> Worker:
             worker = Worker(tmp_path / f"worker-{next(numbers)}", {**api_env, **env})
-            started.callback(worker.kill)
+            started.callback(end, worker)
             return worker.start()
 
         yield start

@@ -27,6 +27,8 @@ PREVIOUS_WEBHOOK_SECRET = "whsec_tests_before_77a1c0d2"
 WEBHOOK_PATH = "/v1/api/payments/webhook"
 METRICS_TOKEN = "metrics-tests-93b0c6d1f7a24e58"
 JWT_SECRET = "jwt-tests-0d1f6c3e8a5b479288e1c0ffee42"
+COVERAGE = "COVERAGE_PROCESS_START"
+GRACE_SECONDS = 5
 
 secrecy.confidential.update(
     (
@@ -38,7 +40,16 @@ secrecy.confidential.update(
 
 def bare_environment() -> dict[str, str]:
     """Return the variables that a child process needs, without anybody's settings."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    names = ("PATH", "HOME", "LANG", COVERAGE, "COVERAGE_FILE")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def end(process: Process) -> None:
+    """Kill a process; where coverage is measured, with SIGTERM first, so that it can store its data."""
+    if COVERAGE in os.environ:
+        process.stop(GRACE_SECONDS)
+    else:
+        process.kill()
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -89,15 +100,23 @@ class Server:
             raise
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.kill()
+        self.end()
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
+    def end(self) -> None:
+        """Kill it; where coverage is measured, let it write down first which of its lines ran."""
+        self._close_client()
+        end(self.process)
+
     def kill(self) -> None:
-        self.client.close()
+        self._close_client()
         self.process.kill()
+
+    def _close_client(self) -> None:
+        self.client.close()
 
     def log(self) -> str:
         return self.process.log.read_text() if self.process.log.exists() else ""
@@ -142,12 +161,12 @@ class Api(Server):
         errors = [entry.get("exception") for entry in self.log_entries("unhandled_error")]
         assert not errors, errors[0]
 
-    def kill(self) -> None:
+    def _close_client(self) -> None:
         if self.process.is_running and not self.client.is_closed:
             # An API that was made to hang, or is shutting down, does not answer.
             with suppress(httpx.TransportError):
                 self._store_metrics()
-        super().kill()
+        super()._close_client()
 
     def _store_metrics(self) -> None:
         answer = self.client.get("/metrics", headers=bearer(self._metrics_token), timeout=2)

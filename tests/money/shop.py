@@ -17,7 +17,7 @@ from tests.aliases import Json, Store
 from tests.command_line import run_command
 from tests.databases import receipt_of, row_of
 from tests.environment import settings_from
-from tests.stack import Sandbox, Worker
+from tests.stack import Sandbox, Worker, end
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 PAID = ("success", "refunded")
@@ -59,7 +59,7 @@ class Shop:
     def worker(self, name: str = "worker", **env: str) -> Worker:
         """Launch a worker; it is killed when the test ends."""
         worker = Worker(self.home / name, {**self.env, **env})
-        self._closing.callback(worker.kill)
+        self._closing.callback(end, worker)
         worker.launch()
         return worker
 
