@@ -35,6 +35,8 @@ def api_environment(
         "FILES_DIR": str(home / "files"),
         "SALT_ROUNDS": "4",
         "RATE_LIMITS": "false",
+        # Only a test about the deadline has a short one: a busy machine takes longer than two seconds.
+        "WEBHOOK_DEADLINE": "20s",
         **changes,
     }
 

@@ -16,7 +16,6 @@ from kernapay.devstack.process import Process
 from kernapay.devstack.stack import answers
 from tests import secrecy
 from tests.aliases import Json, json_of
-from tests.waiting import eventually as eventually  # for modules that have not moved on
 
 KEY_ID = "rzp_test_kernapay"
 KEY_SECRET = "sandbox_secret_kernapay_0001"

@@ -1,4 +1,7 @@
-"""Waiting for what other processes, threads and tasks do."""
+"""Waiting for what other processes, threads and tasks do.
+
+The limits are safety nets, generous because machines are busy; no test is about them.
+"""
 
 import asyncio
 import time
@@ -9,7 +12,7 @@ from typing import TypeVar
 ResultT = TypeVar("ResultT")
 
 
-def eventually(look: Callable[[], ResultT | None], timeout: float = 10) -> ResultT:
+def eventually(look: Callable[[], ResultT | None], timeout: float = 30) -> ResultT:
     """Return the first true result; fail after the timeout in seconds."""
     deadline = time.monotonic() + timeout
     while not (result := look()):
@@ -18,7 +21,7 @@ def eventually(look: Callable[[], ResultT | None], timeout: float = 10) -> Resul
     return result
 
 
-async def until(condition: Callable[[], object], within: float = 10) -> None:
+async def until(condition: Callable[[], object], within: float = 30) -> None:
     """Wait on the event loop until the condition, which may be asynchronous, holds.
 
     Raise TimeoutError when that takes longer (seconds).

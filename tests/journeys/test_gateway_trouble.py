@@ -17,7 +17,8 @@ from kernapay.gateway.razorpay import RazorpayGateway
 from tests.actors import PAYMENTS, USERS, Actor, assert_problem, status, verify
 from tests.clusters.proxy import Mode, Proxy
 from tests.factories import payment_body
-from tests.stack import KEY_ID, KEY_SECRET, Api, Sandbox, eventually
+from tests.stack import KEY_ID, KEY_SECRET, Api, Sandbox
+from tests.waiting import eventually
 
 Store = Database[dict[str, Any]]
 ORDERS = "/v1/orders"

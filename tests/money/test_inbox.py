@@ -10,7 +10,8 @@ from tests.actors import Actor, assert_problem, send_event, status
 from tests.aliases import Json
 from tests.factories import gateway_payment, unique
 from tests.money.shop import LONG_AGO, Shop
-from tests.stack import Sandbox, eventually
+from tests.stack import Sandbox
+from tests.waiting import eventually
 
 EVENTS = "/v1/api/webhooks/events"
 

@@ -1,18 +1,12 @@
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.browser import launched_browser
 from tests.sandbox.sandbox_process import WEBHOOK_SECRET, SandboxProcess
 from tests.sandbox.webhook_receiver import WebhookReceiver
-
-CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +44,5 @@ def webhook(sandbox: SandboxProcess, receiver: WebhookReceiver) -> dict[str, Any
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    paths = [path for path in CHROMIUM if os.access(path, os.X_OK)]
-    if not paths:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=paths[0], args=list(QUIET))
+    with launched_browser() as browser:
         yield browser
-        browser.close()

@@ -10,8 +10,7 @@ import pytest
 from bson import ObjectId
 
 from kernapay.storage.mongo import database
-from tests.actors import USERS as USERS  # for modules that have not moved on
-from tests.actors import VERIFICATION
+from tests.actors import USERS, VERIFICATION
 from tests.aliases import Json, Store, json_of
 from tests.clocks import RunningClock
 from tests.factories import PASSWORD, sign_up_body
@@ -25,7 +24,7 @@ from tests.verification.provider import (
     playing,
     sendgrid,
 )
-from tests.waiting import until as until  # for modules that have not moved on
+from tests.waiting import until
 
 _CODE = re.compile(r"\b\d{6}\b")
 
@@ -53,7 +52,7 @@ class Person:
 
     async def request(self, channel: str) -> str:
         """Request a code, and return it from the message that arrives."""
-        seen = len(self._world.said(channel))
+        seen = len(self._world.messages(channel))
         answer = await self.post(f"{VERIFICATION}/{channel}/request")
         assert answer.status_code == 202, answer.text
         return await self._world.code(channel, seen)
@@ -94,11 +93,11 @@ class World:
 
     async def forgotten(self, email: str) -> str:
         """Request a reset, and return the code from the mail."""
-        seen = len(self.said("email"))
+        seen = len(self.messages("email"))
         assert (await self.forgot(email)).status_code == 202
         return await self.code("email", seen)
 
-    def said(self, channel: str) -> list[str]:
+    def messages(self, channel: str) -> list[str]:
         """Return the texts that a provider received."""
         if channel == "email":
             return [body["content"][0]["value"] for body in self.mail.accepted]
@@ -111,8 +110,8 @@ class World:
         return found[0]
 
     async def text(self, channel: str, position: int) -> str:
-        await until(lambda: len(self.said(channel)) > position)
-        return self.said(channel)[position]
+        await until(lambda: len(self.messages(channel)) > position)
+        return self.messages(channel)[position]
 
     async def rows(self, collection: str, **where: Any) -> list[Json]:
         """Read rows of the database, off the event loop."""

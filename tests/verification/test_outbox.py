@@ -64,7 +64,7 @@ async def test_a_waiting_message_is_sealed(world: World) -> None:
     await ask(asha)
     await world.services.outbox.drain()
     row = await world.message(asha)
-    sent = world.said("email")[0]
+    sent = world.messages("email")[0]
     assert sent[:6] not in repr(row)
     assert sent[:6] not in row["sealedText"].decode()
 
@@ -86,7 +86,7 @@ async def test_an_outage_delays_a_message_and_fails_no_request(world: World) -> 
     await world.services.outbox.sweep()
     row = await world.settled(asha, "sent")
     assert row["attempts"] == 5
-    code = await world.code("email", len(world.said("email")) - 1)
+    code = await world.code("email", len(world.messages("email")) - 1)
     assert (await asha.confirm("email", code)).status_code == 200
 
 
@@ -124,7 +124,7 @@ async def test_a_provider_that_quotes_the_message_leaves_no_trace_of_it(world: W
     asha = await world.person()
     await ask(asha)
     row = await world.settled(asha, "failed")
-    assert world.said("email")[0][:6] not in repr(row)
+    assert world.messages("email")[0][:6] not in repr(row)
     assert asha.email not in repr(row)
     assert "Confirm" not in repr(row)
 

@@ -8,11 +8,12 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from tests.actors import assert_problem
+from tests.actors import USERS, assert_problem
 from tests.database_commands import Command, noted_commands
 from tests.factories import PASSWORD, new_email
-from tests.verification.conftest import USERS, OpenWorld, World, until, wrong
+from tests.verification.conftest import OpenWorld, World, wrong
 from tests.verification.provider import Answer
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.owasp(line="API2")]
 NEW = "a whole new battery"
@@ -323,10 +324,10 @@ async def test_a_flood_of_requests_for_one_address_sends_few_mails(world: World)
         world.clock.advance(minutes=2)
         await world.forgot(asha.email)
         await world.services.outbox.sweep()
-    await until(lambda: len(world.said("email")) >= 10)
+    await until(lambda: len(world.messages("email")) >= 10)
     rows = await world.rows("messages", userId=ObjectId(asha.id))
     assert len(rows) == 10
-    assert len(world.said("email")) == 10
+    assert len(world.messages("email")) == 10
     world.clock.advance(days=1)
     assert (await world.reset(asha.email, await world.forgotten(asha.email), NEW)).is_success
 

@@ -38,13 +38,13 @@ async def test_the_messages_go_where_they_should_and_name_code_and_lifetime(
         mail = world.mail.accepted[0]
         assert mail["personalizations"] == [{"to": [{"email": asha.email}]}]
         assert mail["from"] == {"email": "pay@example.com", "name": "Asha's shop"}
-        assert code in world.said("email")[0]
+        assert code in world.messages("email")[0]
         assert code not in mail["subject"]
-        assert "10 minutes" in world.said("email")[0]
+        assert "10 minutes" in world.messages("email")[0]
         code = await asha.request("mobile")
         assert world.texts.accepted[0]["numbers"] == "9876501234"
-        assert world.said("mobile")[0].startswith(f"{code} is your Asha's shop code")
-        assert "10 minutes" in world.said("mobile")[0]
+        assert world.messages("mobile")[0].startswith(f"{code} is your Asha's shop code")
+        assert "10 minutes" in world.messages("mobile")[0]
 
 
 @CHANNELS
@@ -128,7 +128,7 @@ async def test_another_code_is_sent_after_a_minute_and_not_before(
     if first != second:
         assert_problem(await asha.confirm(channel, first), 400, "code", "wrong_code")
     assert (await asha.confirm(channel, second)).status_code == 200
-    assert len(world.said(channel)) == 2
+    assert len(world.messages(channel)) == 2
 
 
 @pytest.mark.owasp(line="API6")
@@ -138,7 +138,7 @@ async def test_simultaneous_requests_send_one_code(world: World) -> None:
     assert sorted(answer.status_code for answer in answers) == [202] + [429] * 7
     code = await world.code("mobile", 0)
     await world.settled(asha, "sent")
-    assert len(world.said("mobile")) == 1
+    assert len(world.messages("mobile")) == 1
     assert (await asha.confirm("mobile", code)).status_code == 200
 
 
@@ -311,7 +311,7 @@ async def test_a_rotation_of_the_secret_resets_no_wait_and_leaves_no_second_code
     async with open_world(jwt_secret=new, jwt_secret_previous=old) as world:
         await world.forgot(asha.email)
         await world.services.outbox.sweep()
-        assert world.said("email") == [], "the minute is not over"
+        assert world.messages("email") == [], "the minute is not over"
         world.clock.advance(seconds=61)
         second = await world.forgotten(asha.email)
         if first != second:
