@@ -50,7 +50,7 @@ def connect(url: str) -> AnyRedis:
     themselves are given as `?sentinel_username=…&sentinel_password=…`. Nothing is sent yet. Callers wait for a free
     connection.
     """
-    split = urlsplit(url)
+    split = _split(url)
     options = {**_OPTIONS, "retry": Retry(NoBackoff(), 1)}
     if split.scheme.endswith("+sentinel"):
         return _sentinel(split, options)
@@ -68,7 +68,7 @@ def check_url(url: str) -> None:
     if not url.startswith(_SCHEMES):
         raise ValueError(f"must start with one of {', '.join(_SCHEMES)}")
     try:
-        usable = _is_complete(urlsplit(url))
+        usable = _is_complete(_split(url))
         client = connect(url)
         if isinstance(client, Redis):
             # Checks the options and sends nothing.
@@ -80,6 +80,15 @@ def check_url(url: str) -> None:
             "is malformed: name a host, use numbers for port and database and options that redis-py has, "
             "and write # / ? @ : % in a password as %23 %2F %3F %40 %3A %25"
         )
+
+
+def _split(url: str) -> SplitResult:
+    # Newer releases of Python let urlsplit refuse `a:1,[::1]:3`: it knows of one host only.
+    scheme, _, rest = url.partition("://")
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    hosts, slash, path = rest.partition("/")
+    return SplitResult(scheme, hosts, slash + path, query, fragment)
 
 
 def _is_complete(split: SplitResult) -> bool:
