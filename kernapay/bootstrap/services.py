@@ -19,6 +19,7 @@ _CLOSING: Final = (
     ("background", "drain"),
     ("outbox", "close"),
     ("cache", "close"),
+    ("redis", "close"),
     ("payment_gateway", "close"),
     ("hashing_pool", "close"),
     ("file_pool", "close"),

@@ -98,12 +98,11 @@ class Cache:
         self._watch = asyncio.get_running_loop().create_task(self._check_forever())
 
     async def close(self) -> None:
+        """Stop the cache's own work. Redis is closed by whoever opened it."""
         tasks = (*self._tasks, *((self._watch,) if self._watch else ()))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._redis.close()
-        _log.info("redis_closed")
 
     async def peek(self, *addresses: Address) -> list[bytes | None]:
         """Return several stored values in one round trip; None for each that is not stored."""

@@ -39,6 +39,7 @@ async def limiter(url: str) -> AsyncIterator[RateLimiter]:
         yield RateLimiter(cache, redis, LIMITS, b"key of the tests", ClientAddresses())
     finally:
         await cache.close()
+        await redis.close()
 
 
 async def admitted(limiter: RateLimiter, name: str, subject: str, times: int) -> int:

@@ -35,11 +35,13 @@ def open_cache(mongo: Mongo, redis_url: str, store: Store) -> OpenCache:
 
     @asynccontextmanager
     async def opened(url: str = redis_url, kind: type[Cache] = Cache) -> AsyncIterator[Cache]:
-        cache = kind(RedisStore(url), MongoPendingEvictions(mongo))
+        redis = RedisStore(url)
+        cache = kind(redis, MongoPendingEvictions(mongo))
         await cache.start()
         try:
             yield cache
         finally:
             await cache.close()
+            await redis.close()
 
     return opened

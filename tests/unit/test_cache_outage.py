@@ -190,7 +190,8 @@ async def test_without_redis_and_mongodb_a_drop_is_refused_not_forgotten(
         async def drain(self, evict: Callable[[str], Awaitable[object]]) -> None:
             return None
 
-    cache = Cache(RedisStore(redis.url), NowhereToKeep())
+    store = RedisStore(redis.url)
+    cache = Cache(store, NowhereToKeep())
     await cache.start()
     try:
         redis.kill()
@@ -198,6 +199,7 @@ async def test_without_redis_and_mongodb_a_drop_is_refused_not_forgotten(
             await cache.evict(ADDRESS.key)
     finally:
         await cache.close()
+        await store.close()
 
 
 async def use(cache: Cache, url: str) -> None:
