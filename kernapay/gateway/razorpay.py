@@ -43,7 +43,7 @@ class RazorpayGateway:
         timeout: float,
         pool: Bulkhead,
     ) -> None:
-        """A call waits up to `timeout` seconds for a free thread, then takes up to `timeout` seconds."""
+        """Let a call wait up to `timeout` seconds for a free thread, then take up to `timeout` seconds."""
         self._session = Session(timeout, pool.threads)
         self._client = _Client(session=self._session, auth=(key_id, key_secret), base_url=base_url)
         self._pool = pool
