@@ -85,6 +85,7 @@ class Cache:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_up = False
         self._watch: asyncio.Task[None] | None = None
+        self._is_closing = False
         self._recent_evictions: dict[str, float] = {}
         self._data_sets: frozenset[str] = frozenset()
 
@@ -99,6 +100,9 @@ class Cache:
 
     async def close(self) -> None:
         """Stop the cache's own work. Redis is closed by whoever opened it."""
+        # A cancellation can be lost: `asyncio.wait_for`, which redis-py uses, drops one that comes as its call ends
+        # (Python before 3.12). Then the check ends after this round.
+        self._is_closing = True
         tasks = (*self._tasks, *((self._watch,) if self._watch else ()))
         for task in tasks:
             task.cancel()
@@ -229,7 +233,7 @@ class Cache:
             del recent[oldest]
 
     async def _check_forever(self) -> None:
-        while True:
+        while not self._is_closing:
             await asyncio.sleep(_CHECK_SECONDS if self._is_up else _PROBE_SECONDS)
             try:
                 await (self._catch_up() if self._is_up else self._try_to_recover())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -199,6 +200,37 @@ async def test_without_redis_and_mongodb_a_drop_is_refused_not_forgotten(
             await cache.evict(ADDRESS.key)
     finally:
         await cache.close()
+        await store.close()
+
+
+async def test_closing_ends_although_a_cancellation_was_lost(redis: RedisNode) -> None:
+    class LosesACancellation:
+        """As `asyncio.wait_for` does before Python 3.12 when it comes as the awaited call ends."""
+
+        def __init__(self) -> None:
+            self.is_checking = asyncio.Event()
+            self.calls = 0
+
+        async def add(self, keys: object) -> None:
+            raise AssertionError("nothing was evicted")
+
+        async def drain(self, evict: Callable[[str], Awaitable[object]]) -> None:
+            self.calls += 1
+            if self.calls == 2:  # the first is the start, the second the check
+                self.is_checking.set()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(60)
+
+    store = RedisStore(redis.url)
+    pending = LosesACancellation()
+    cache = Cache(store, pending)
+    await cache.start()
+    try:
+        await pending.is_checking.wait()
+        async with asyncio.timeout(30):
+            await cache.close()
+        assert pending.calls == 2
+    finally:
         await store.close()
 
 
