@@ -1,6 +1,6 @@
 """The queries on reconciliation reports and findings."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from kernapay.core.clock import Clock, now
@@ -14,7 +14,6 @@ from kernapay.storage.repository import DuplicateRow, Repository
 _LEASE: Final = timedelta(hours=1)
 _PAUSE: Final = timedelta(minutes=10)
 _ATTEMPT_LIMIT: Final = 6
-_DUE_AT_ONCE: Final = datetime.fromtimestamp(0, UTC)
 
 
 class ReportRepository(Repository[Report]):
@@ -49,7 +48,7 @@ class ReportRepository(Repository[Report]):
                 window_to=before,
                 requested_by=requested_by,
                 state=ReportState.RUNNING if is_claimed else ReportState.REQUESTED,
-                lease_until=self.clock() + _LEASE if is_claimed else _DUE_AT_ONCE,
+                lease_until=self.clock() + (_LEASE if is_claimed else timedelta(0)),
             )
         )
 
@@ -59,7 +58,7 @@ class ReportRepository(Repository[Report]):
             window_from=after,
             window_to=before,
             requested_by="nightly",
-            lease_until=_DUE_AT_ONCE,
+            lease_until=self.clock(),
             night=night,
         )
         try:

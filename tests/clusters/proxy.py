@@ -7,7 +7,6 @@ import threading
 from collections.abc import Coroutine
 from contextlib import suppress
 from enum import StrEnum
-from types import TracebackType
 from typing import Any, Self
 
 from kernapay.devstack.ports import HOST
@@ -71,12 +70,7 @@ class Proxy:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:

@@ -10,6 +10,7 @@ import structlog
 from mongoengine import DateTimeField, IntField, StringField
 
 from kernapay.core.errors import Unavailable
+from kernapay.reconciliation.repository import ReportRepository
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import Repository
@@ -48,6 +49,13 @@ def jobs(mongo: Mongo, store: Store, clock: FrozenClock) -> Iterator[Jobs]:
     store.unit_jobs.drop()
     yield Jobs(mongo, clock)
     store.unit_jobs.drop()
+
+
+@pytest.fixture
+def reports(mongo: Mongo, store: Store, clock: FrozenClock) -> Iterator[ReportRepository]:
+    store.reconciliation_reports.delete_many({})
+    yield ReportRepository(mongo, clock)
+    store.reconciliation_reports.delete_many({})
 
 
 def queue_of(jobs: Jobs, **changes: Any) -> Queue[Job]:
@@ -282,6 +290,18 @@ async def test_the_depth_counts_what_is_due_and_how_long_it_has_been(
     assert (depth.due, depth.oldest_seconds) == (2, 600)
     await queue.claim(10)
     assert (await queue.depth()).due == 0
+
+
+async def test_a_report_is_due_from_its_request(
+    reports: ReportRepository, clock: FrozenClock
+) -> None:
+    await reports.request(START - timedelta(days=1), START, "finance")
+    await reports.request_night("2026-01-30", START - timedelta(days=1), START)
+    clock.advance(timedelta(seconds=20))
+    depth = await reports.queue.depth()
+    assert (depth.due, depth.oldest_seconds) == (2, 20)
+    await reports.request(START - timedelta(days=1), START, "finance", is_claimed=True)
+    assert len(await reports.queue.claim(3)) == 2
 
 
 async def test_a_row_may_be_due_some_time_after_its_time(jobs: Jobs, clock: FrozenClock) -> None:
