@@ -26,7 +26,7 @@ class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_duration(value: object) -> object:
-    """Parse `7d`, `12h`, `30m`, `45s` or a number of seconds, as the `ms` package of Node.js does."""
+    """Parse `7d`, `12h`, `30m`, `45s` or a number of seconds."""
     if not isinstance(value, str):
         return value
     match = _DURATION.match(value)

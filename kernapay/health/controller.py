@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
+import structlog
 from litestar import Controller, MediaType, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
@@ -19,6 +20,7 @@ from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue
 
+_log = structlog.get_logger("kernapay.health")
 _STORE_SECONDS: Final = 3
 
 
@@ -82,14 +84,14 @@ class HealthController(Controller):
         actual = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(expected, actual):
             raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
-        families = await _queue_depths(queues)
+        families = await queue_depths(queues)
         return Response(
             metrics.exposition(families), media_type=metrics.CONTENT_TYPE or MediaType.TEXT
         )
 
 
-async def _queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
-    """Return how much work is due in each queue. Stop at the first queue that cannot be counted now."""
+async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
+    """Return how much work is due in each queue. Stop if MongoDB does not answer."""
     due = GaugeMetricFamily(
         "kernapay_queue_due", "Rows that are due, counted up to 10,000", labels=("queue",)
     )
@@ -102,6 +104,9 @@ async def _queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]
                 depth = await queue.depth()
         except (Unavailable, TimeoutError):
             break  # without MongoDB, the scrape still returns the other metrics
+        except Exception as error:
+            _log.error("queue_not_counted", queue=queue.name, exc_info=error)
+            continue
         due.add_metric((queue.name,), depth.due)
         oldest.add_metric((queue.name,), depth.oldest_seconds)
     return [due, oldest]

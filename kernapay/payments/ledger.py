@@ -1,4 +1,4 @@
-"""Every write to a payment. Only settlement, refunds and ordering may import this module (an import contract).
+"""Every write to a payment. Only settlement, refunds, ordering and bootstrap may import it (an import contract).
 
 Each method makes one conditional update, and evicts the cached history when the update makes it stale.
 """

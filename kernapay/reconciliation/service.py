@@ -8,7 +8,7 @@ import structlog
 
 from kernapay.core.clock import Clock, in_utc, now
 from kernapay.core.crash_points import crash_point
-from kernapay.core.errors import InvalidInput, KernaPayError
+from kernapay.core.errors import InvalidInput, KernaPayError, Unavailable
 from kernapay.gateway.base import PaymentGateway
 from kernapay.payments.models import Payment
 from kernapay.payments.repository import PaymentRepository
@@ -66,8 +66,11 @@ class ReconciliationService:
         """
         window = self._window(after, before)
         report = await self._reports.request(*window, requested_by, is_claimed=True)
-        async with self._reports.queue.hold(report):
-            return report, await self._make(report, progress)
+        try:
+            async with self._reports.queue.hold(report):
+                return report, await self._make(report, progress)
+        except TimeoutError as error:
+            raise Unavailable("The lease of the report ended. A worker makes it again.") from error
 
     async def request_nightly(self) -> bool:
         """Request the report of the day before, once for all workers. Return whether this call requested it."""

@@ -32,6 +32,7 @@ OUTCOMES: Final = Counter(
 # Other workers claim the same rows at the head of the queue, so read a few more than needed.
 _SPARE: Final = 7
 _MAX_COUNT: Final = 10_000
+_NEVER_ENDED: Final = "no attempt ended: the log of the workers has the reasons"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,15 @@ class Rules:
     due: str
     """The field with the time from which a row is due."""
     attempts: str
-    """The field that counts attempts. An attempt counts from its start."""
+    """The field that counts attempts."""
     leases: Sequence[timedelta]
     """How long a lease lasts, by attempt. The last value is for all further attempts."""
     backoff: Sequence[timedelta] = ()
     """The pause after a failed attempt, by attempt. If empty, a row is due again when its lease ends."""
     limit: int | None = None
     """The last attempt. A row that fails it is parked."""
+    counts_claims: bool = True
+    """Whether an attempt counts from its claim, so that a row that kills its workers is parked, or when it fails."""
     offset: timedelta = timedelta(0)
     """How long after its due time a row may be claimed."""
     claimed: Where | None = None
@@ -82,12 +85,12 @@ class Queue(Generic[DocumentT]):
         self._rules = rules
         self._key = key
         self._clock: Clock = rows.clock
+        self._writing = asyncio.Lock()
 
     async def claim(self, count: int = 1) -> list[DocumentT]:
         """Claim up to `count` due rows, the longest due first. No other worker gets them before their lease ends.
 
-        A row whose attempts are used up is parked instead. This happens when its worker was killed every time, so
-        that `fail` was never called.
+        A row whose attempts are used up is parked instead. This happens when the last one did not come to `fail`.
         """
         at = self._clock()
         rules = self._rules
@@ -103,7 +106,7 @@ class Queue(Generic[DocumentT]):
             if leased is None:
                 continue
             if rules.limit is not None and self.attempt_of(leased) > rules.limit:
-                await self.park(leased, getattr(leased, "error", None) or "every worker was killed")
+                await self.park(leased, getattr(leased, "error", None) or _NEVER_ENDED)
                 continue
             claimed.append(leased)
             if len(claimed) == count:
@@ -140,12 +143,7 @@ class Queue(Generic[DocumentT]):
     async def extend(self, row: DocumentT) -> bool:
         """Start the lease again. Return False if it has ended and another worker holds the row."""
         until = self._lease_end(self.attempt_of(row))
-        extended = await self._rows.update_where(
-            self._unchanged(row), **{f"set__{self._rules.due}": until}
-        )
-        if extended is not None:
-            setattr(row, self._rules.due, until)
-        return extended is not None
+        return await self._update_held(row, **{f"set__{self._rules.due}": until})
 
     async def fail(
         self,
@@ -165,23 +163,23 @@ class Queue(Generic[DocumentT]):
             await self.park(row, error)
             return False
         pause = max(self.pause_after(attempt), at_least)
-        updated = await self._rows.update_where(
-            self._unchanged(row),
+        is_held = await self._update_held(
+            row,
             **{f"set__{rules.due}": self._clock() + pause, f"set__{rules.attempts}": attempt},
             set__error=error,
         )
-        self._count("retried" if updated is not None else "lost")
+        self._count("retried" if is_held else "lost")
         return True
 
     async def park(self, row: DocumentT, error: str) -> None:
-        """Give up on a row. It stays stored until an operator replays it."""
-        updated = await self._rows.update_where(
-            self._unchanged(row),
+        """Give up on a row: it is not claimed again, unless it is replayed."""
+        is_held = await self._update_held(
+            row,
             **{f"set__{self._rules.attempts}": self.attempt_of(row)},
             set__error=error,
             **(self._rules.parked(self._clock()) if self._rules.parked else {}),
         )
-        self._count("parked" if updated is not None else "lost")
+        self._count("parked" if is_held else "lost")
 
     async def finish(self, row: DocumentT, **change: Any) -> None:
         """Store the result of a row's work, even if its lease has ended meanwhile."""
@@ -211,10 +209,6 @@ class Queue(Generic[DocumentT]):
         """Set a row that was not claimed to its first attempt. `fail` stores the count."""
         setattr(row, self._rules.attempts, 1)
 
-    def lease(self) -> timedelta:
-        """Return the duration of the lease of a first attempt."""
-        return self._rules.leases[0]
-
     def attempt_of(self, row: DocumentT) -> int:
         """Return the number of the current attempt, 1 for the first."""
         return int(getattr(row, self._rules.attempts) or 0)
@@ -237,14 +231,24 @@ class Queue(Generic[DocumentT]):
 
     async def _take_lease(self, row: DocumentT) -> DocumentT | None:
         rules = self._rules
-        return await self._rows.update_where(
+        attempt = self.attempt_of(row) + 1
+        leased = await self._rows.update_where(
             self._unchanged(row),
-            **{
-                f"set__{rules.due}": self._lease_end(self.attempt_of(row) + 1),
-                f"inc__{rules.attempts}": 1,
-                **(rules.claimed or {}),
-            },
+            **{f"set__{rules.due}": self._lease_end(attempt), **(rules.claimed or {})},
+            **({f"set__{rules.attempts}": attempt} if rules.counts_claims else {}),
         )
+        if leased is not None:
+            setattr(leased, rules.attempts, attempt)
+        return leased
+
+    async def _update_held(self, row: DocumentT, **change: Any) -> bool:
+        """Update a row that this worker still holds. Return False if it has lost it."""
+        # One at a time: a renewal changes the lease that the next condition names.
+        async with self._writing:
+            updated = await self._rows.update_where(self._unchanged(row), **change)
+            if updated is not None:
+                setattr(row, self._rules.due, getattr(updated, self._rules.due))
+        return updated is not None
 
     async def _work(self, row: DocumentT, work: Callable[[DocumentT], Awaitable[None]]) -> None:
         try:
@@ -267,6 +271,9 @@ class Queue(Generic[DocumentT]):
             except KernaPayError as error:
                 # There is time for another attempt before the lease ends.
                 _log.warning("lease_not_extended", queue=self.name, code=error.code)
+            except Exception as error:
+                # If this task ended, the work would be cancelled when the lease ends.
+                _log.error("renewal_broken", queue=self.name, exc_info=error)
 
     def _record_stop(self, row: DocumentT, outcome: str, **facts: Any) -> None:
         # Write nothing: the row is due again when its lease ends. The other rows of the claim must not wait.

@@ -35,6 +35,8 @@ class WebhookRepository(Repository[WebhookEvent]):
                 leases=(_LEASE,),
                 backoff=_BACKOFF,
                 limit=len(_BACKOFF) + 1,
+                # No event is parked that was never processed.
+                counts_claims=False,
                 parked=lambda _: {"set__status": EventStatus.PARKED},
             ),
         )

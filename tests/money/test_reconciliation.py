@@ -5,10 +5,13 @@ import httpx
 import pytest
 
 from kernapay.bootstrap.services import Services
+from kernapay.core.errors import Unavailable
 from kernapay.payments.references import payment_id_of
 from tests.actors import PAYMENTS, REPORTS, Actor, assert_problem, status, verify
 from tests.aliases import Json, json_of
+from tests.clocks import FrozenClock
 from tests.databases import row_of
+from tests.in_process import InProcess
 from tests.money.shop import LONG_AGO, Shop, check_payments
 from tests.stack import Api, Sandbox
 from tests.waiting import eventually
@@ -349,6 +352,27 @@ def test_a_report_that_never_succeeds_is_given_up(shop: Shop, user: Actor, admin
         shop.work(sweep, razorpay_key_secret="not_the_secret_of_this_key")
 
     assert admin.call("GET", f"{REPORTS}/{report_id}").json()["report"]["state"] == "failed"
+
+
+@pytest.mark.anyio
+async def test_a_report_whose_lease_has_ended_is_left_to_a_worker(in_process: InProcess) -> None:
+    class HastyClock(FrozenClock):
+        """The clock of a process that stands still for 50 minutes before each look at it."""
+
+        def __call__(self) -> datetime:
+            self.advance(minutes=50)
+            return self.now
+
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    async with in_process(clock=HastyClock(at)) as client:
+        window = at - timedelta(days=1), at
+        try:
+            with pytest.raises(Unavailable, match="lease"):
+                await client.services.reconciliation_service.make_now(
+                    *window, "hasty", lambda _, __: None
+                )
+        finally:
+            await client.services.report_repository.delete_where(requested_by="hasty")
 
 
 def test_many_workers_make_one_nightly_report(shop: Shop) -> None:

@@ -10,10 +10,13 @@ import structlog
 from mongoengine import DateTimeField, IntField, StringField
 
 from kernapay.core.errors import Unavailable
+from kernapay.health.controller import queue_depths
 from kernapay.reconciliation.repository import ReportRepository
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import Repository
+from kernapay.webhooks.models import WebhookEvent
+from kernapay.webhooks.repository import WebhookRepository
 from kernapay.worker import repeat
 from tests.aliases import Store
 from tests.clocks import FrozenClock
@@ -56,6 +59,13 @@ def reports(mongo: Mongo, store: Store, clock: FrozenClock) -> Iterator[ReportRe
     store.reconciliation_reports.delete_many({})
     yield ReportRepository(mongo, clock)
     store.reconciliation_reports.delete_many({})
+
+
+@pytest.fixture
+def events(mongo: Mongo, store: Store, clock: FrozenClock) -> Iterator[WebhookRepository]:
+    store.webhook_events.delete_many({})
+    yield WebhookRepository(mongo, clock)
+    store.webhook_events.delete_many({})
 
 
 def queue_of(jobs: Jobs, **changes: Any) -> Queue[Job]:
@@ -165,6 +175,34 @@ async def test_a_row_that_kills_its_workers_is_parked_in_the_end(
     assert (await jobs.get(name="job")).state == "parked"
 
 
+async def test_where_only_failures_count_lost_claims_park_nothing(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs, counts_claims=False)
+    for _ in range(20):
+        assert await names(queue) == ["job"]
+        clock.advance(LEASE)  # the answer to the claim was lost, or the worker killed
+    for pause in BACKOFF:
+        (job,) = await queue.claim()
+        assert await queue.fail(job, "no luck")
+        clock.advance(pause)
+    (job,) = await queue.claim()
+    assert not await queue.fail(job, "no luck again")
+    stored = await jobs.get(name="job")
+    assert (stored.state, stored.attempts) == ("parked", 3)
+
+
+async def test_no_event_is_parked_that_was_never_processed(
+    events: WebhookRepository, clock: FrozenClock
+) -> None:
+    event = WebhookEvent(event_id="evt_1", body_hash="0" * 64, body=b"{}", event="payment.captured")
+    assert await events.store(event)
+    for _ in range(20):
+        clock.advance(minutes=2)
+        assert [row.event_id for row in await events.queue.claim()] == ["evt_1"]
+
+
 async def test_a_holder_whose_lease_has_ended_changes_nothing_of_the_next_one(
     jobs: Jobs, clock: FrozenClock
 ) -> None:
@@ -242,6 +280,21 @@ async def test_a_queue_that_renews_lets_long_work_end(jobs: Jobs, clock: FrozenC
     assert (await jobs.get(name="long")).state == "done"
 
 
+async def test_a_failure_during_a_renewal_is_recorded(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs)
+    for _ in range(20):
+        clock.advance(LEASE)
+        (job,) = await queue.claim()
+        clock.advance(timedelta(seconds=1))
+        extended, failed = await asyncio.gather(queue.extend(job), queue.fail(job, "no luck"))
+        assert extended
+        assert failed
+        stored = await jobs.get(name="job")
+        assert (stored.error, stored.due_at) == ("no luck", clock.now + BACKOFF[0])
+        await jobs.update_where({"id": job.pk}, set__error=None, set__attempts=0)
+
+
 @pytest.mark.parametrize("error", [Unavailable("no database"), ZeroDivisionError()])
 async def test_one_row_that_breaks_leaves_the_others_alone(
     jobs: Jobs, clock: FrozenClock, error: Exception
@@ -290,6 +343,14 @@ async def test_the_depth_counts_what_is_due_and_how_long_it_has_been(
     assert (depth.due, depth.oldest_seconds) == (2, 600)
     await queue.claim(10)
     assert (await queue.depth()).due == 0
+
+
+async def test_a_queue_that_cannot_be_counted_hides_no_other(jobs: Jobs) -> None:
+    broken = queue_of(jobs, waiting=lambda _: {"__raw__": {"$nonsense": 1}})
+    with structlog.testing.capture_logs() as logs:
+        due, oldest = await queue_depths([broken, queue_of(jobs)])
+    assert [entry["event"] for entry in logs] == ["queue_not_counted"]
+    assert (len(due.samples), len(oldest.samples)) == (1, 1)
 
 
 async def test_a_report_is_due_from_its_request(
