@@ -1,11 +1,13 @@
 """`kernapay …`, as an operator types it."""
 
+import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Protocol
 
+from tests.preloaded import PYTHON, can_fork, preloaded
 from tests.stack import bare_environment
 
 
@@ -17,16 +19,35 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run `kernapay` to its end, with these variables only; None as a value takes one away."""
     given = {**bare_environment(), **(env or {})}
+    variables = {name: value for name, value in given.items() if value is not None}
+    command = [*PYTHON, "kernapay", *arguments]
+    if can_fork(command, variables):
+        return _run_preloaded(command, variables, cwd, timeout)
     return subprocess.run(
-        [sys.executable, "-m", "kernapay", *arguments],
+        command,
         cwd=cwd,
-        env={name: value for name, value in given.items() if value is not None},
+        env=variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
+
+
+def _run_preloaded(
+    command: list[str], env: Mapping[str, str], cwd: Path | None, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    with TemporaryFile() as stdout, TemporaryFile() as stderr:
+        child = preloaded().start(command, env, stdout, stderr, cwd)
+        try:
+            code = child.wait(timeout)
+        finally:
+            child.send_signal(signal.SIGKILL)
+        stdout.seek(0)
+        stderr.seek(0)
+        output, errors = stdout.read().decode(), stderr.read().decode()
+        return subprocess.CompletedProcess(command, code, output, errors)
 
 
 class RunKernapay(Protocol):

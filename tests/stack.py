@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -12,10 +12,11 @@ import httpx
 import msgspec
 
 from kernapay.devstack.ports import HOST, free_port
-from kernapay.devstack.process import Process
+from kernapay.devstack.process import Child, Process
 from kernapay.devstack.stack import answers
 from tests import secrecy
 from tests.aliases import Json, json_of
+from tests.preloaded import COVERAGE, can_fork, preloaded
 
 KEY_ID = "rzp_test_kernapay"
 KEY_SECRET = "sandbox_secret_kernapay_0001"
@@ -26,7 +27,6 @@ PREVIOUS_WEBHOOK_SECRET = "whsec_tests_before_77a1c0d2"
 WEBHOOK_PATH = "/v1/api/payments/webhook"
 METRICS_TOKEN = "metrics-tests-93b0c6d1f7a24e58"
 JWT_SECRET = "jwt-tests-0d1f6c3e8a5b479288e1c0ffee42"
-COVERAGE = "COVERAGE_PROCESS_START"
 GRACE_SECONDS = 5
 
 secrecy.confidential.update(
@@ -51,6 +51,17 @@ def end(process: Process) -> None:
         process.kill()
 
 
+class PythonProcess(Process):
+    """A Python module as a child process."""
+
+    def start_child(self, command: Sequence[str]) -> Child:
+        env = self.env or {}
+        if not can_fork(command, env):
+            return super().start_child(command)
+        with self.log.open("ab") as log:
+            return preloaded().start(command, env, log, log, death_signal=self.death_signal)
+
+
 def bearer(token: str) -> dict[str, str]:
     """Return the header that carries a token or an API key."""
     return {"Authorization": f"Bearer {token}"}
@@ -71,7 +82,7 @@ class Server:
         self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         command = (sys.executable, "-m", *arguments, "--port", str(self.port))
-        self.process = Process(
+        self.process = PythonProcess(
             name,
             home / f"{name}-{self.port}",
             command,
@@ -182,7 +193,7 @@ WORKER_BUGS = ("sweep_broken", "work_broken")
 """What a worker logs when its own code is wrong."""
 
 
-class Worker(Process):
+class Worker(PythonProcess):
     """`kernapay worker`, ready once it works."""
 
     def __init__(self, home: Path, env: Mapping[str, str]) -> None:

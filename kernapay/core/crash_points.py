@@ -2,11 +2,11 @@
 
 import os
 import signal
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "KERNAPAY_CRASH_AT"
-_armed: Final = os.environ.get(VARIABLE) if os.environ.get("APP_ENV") != "production" else None
 
 
 def crash_point(name: str) -> None:
@@ -15,8 +15,14 @@ def crash_point(name: str) -> None:
     KERNAPAY_CRASH_AT holds the point's name, or the path of a file that holds it. The file is deleted first,
     so that a restarted process passes the point.
     """
-    if _armed is not None and (_armed == name or _consume(Path(_armed), name)):
+    armed = _armed()
+    if armed is not None and (armed == name or _consume(Path(armed), name)):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@cache
+def _armed() -> str | None:
+    return os.environ.get(VARIABLE) if os.environ.get("APP_ENV") != "production" else None
 
 
 def _consume(file: Path, name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from kernapay.devstack import parent_death_signal
 from kernapay.devstack.pidfile import InUse, PidFile
@@ -29,6 +29,16 @@ class ServerError(RuntimeError):
     """A server did not start, or cannot be used."""
 
 
+class Child(Protocol):
+    """A started child: `subprocess.Popen`, as far as it is used here."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+
+
 class Process:
     """A command in its own session. Its log and its pid file are in its home directory."""
 
@@ -45,12 +55,12 @@ class Process:
         self.home = home
         self.log = home / f"{name}.log"
         self._command = command
-        self._env = env
+        self.env = env
         self._ready = ready
         # Linux: the kernel sends this signal to the child when the parent dies.
-        self._death_signal = death_signal
+        self.death_signal = death_signal
         self._pid_file = PidFile(home / f"{name}.pid")
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: Child | None = None
         self._is_reaped = False
 
     def command(self) -> Sequence[str]:
@@ -88,25 +98,28 @@ class Process:
         except InUse:
             raise ServerError(f"{self.home} is in use by another running {self.name}.") from None
         self._pid_file.kill_stale()
-        command = list(self.command())
+        if self.log.exists() and self.log.stat().st_size > MAX_LOG:
+            self.log.unlink()
+        self._popen = self.start_child(self.command())
+        self._is_reaped = False
+        self._pid_file.write(self._popen.pid, self.command())
+
+    def start_child(self, command: Sequence[str]) -> Child:
+        """Start the command in a session of its own, with its output in the log."""
         if sys.platform == "linux":
             # -I -S: ignore the environment and site-packages, so that it starts fast.
             script = [sys.executable, "-I", "-S", str(parent_death_signal.__file__)]
-            command = [*script, str(os.getpid()), str(int(self._death_signal)), *command]
-        if self.log.exists() and self.log.stat().st_size > MAX_LOG:
-            self.log.unlink()
+            command = [*script, str(os.getpid()), str(int(self.death_signal)), *command]
         with self.log.open("ab") as log:
-            self._popen = _forks.submit(
+            return _forks.submit(
                 subprocess.Popen,
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._env,
+                env=self.env,
                 start_new_session=True,
             ).result()
-        self._is_reaped = False
-        self._pid_file.write(self._popen.pid, self.command())
 
     def wait_ready(self, timeout: float = 30, check: Callable[[], None] = _no_check) -> None:
         """Wait until it is ready. Raises ServerError if it ends first, or is not ready after `timeout` seconds.

@@ -13,7 +13,7 @@ from tests.sandbox.webhook_receiver import WebhookReceiver
 def _process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     # Short enough for a test to wait for retries and timeouts.
     timing = {"SANDBOX_WEBHOOK_BACKOFF": "0.2", "SANDBOX_WEBHOOK_TIMEOUT": "1"}
-    sandbox = SandboxProcess(tmp_path_factory.mktemp("sandbox"), **timing)
+    sandbox = SandboxProcess(tmp_path_factory.mktemp("sandbox"), is_preloaded=True, **timing)
     try:
         yield sandbox.start()
     finally:

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from tests import secrecy
+from tests.preloaded import PYTHON, Forked, can_fork, preloaded
 
 T = TypeVar("T")
 
@@ -44,8 +44,11 @@ def free_port() -> int:
 class SandboxProcess:
     """`kernapay sandbox` with three clients: `api` and `other_api` have a key, `anonymous` has none."""
 
-    def __init__(self, home: Path, *options: str, **environ: str) -> None:
+    def __init__(
+        self, home: Path, *options: str, is_preloaded: bool = True, **environ: str
+    ) -> None:
         self.home = home
+        self._is_preloaded = is_preloaded
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.api = self._client(auth=KEY)
@@ -55,7 +58,7 @@ class SandboxProcess:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("SANDBOX_")}
         keys = ",".join(":".join(key) for key in (KEY, OTHER_KEY))
         self._environ = {**inherited, "SANDBOX_KEYS": keys, **environ}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     def _client(self, **options: Any) -> httpx.Client:
         hooks = secrecy.hooks()
@@ -64,11 +67,12 @@ class SandboxProcess:
         )
 
     def start(self) -> "SandboxProcess":
-        command = [sys.executable, "-m", "kernapay.sandbox", "--port", str(self.port)]
+        command = [*PYTHON, "kernapay.sandbox", "--port", str(self.port), *self._options]
         with (self.home / "sandbox.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, *self._options], env=self._environ, stdout=log, stderr=log
-            )
+            if self._is_preloaded and can_fork(command, self._environ):
+                self.process = preloaded().start(command, self._environ, log, log)
+            else:
+                self.process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
         wait_for(self._is_ready, 40)
         return self
 

@@ -28,7 +28,8 @@ def test_help_lists_options_calls_and_variables() -> None:
 
 
 def test_it_starts_in_under_two_seconds_and_prints_its_address(tmp_path: Path) -> None:
-    sandbox = SandboxProcess(tmp_path, "--data", str(tmp_path / "sandbox.sqlite"))
+    data = ("--data", str(tmp_path / "sandbox.sqlite"))
+    sandbox = SandboxProcess(tmp_path, *data, is_preloaded=False)
     try:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         sandbox.start()
@@ -114,7 +115,7 @@ def test_every_variable_takes_effect(tmp_path: Path, receiver: WebhookReceiver) 
         "SANDBOX_BAD_KEY_STATUS": "400",
         "SANDBOX_REFUND_CONFLICT_STATUS": "409",
     }
-    sandbox = SandboxProcess(tmp_path, **environ)
+    sandbox = SandboxProcess(tmp_path, is_preloaded=True, **environ)
     try:
         sandbox.start()
         assert sandbox.anonymous.get("/v1/orders").status_code == 400
