@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Router
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
@@ -35,6 +35,8 @@ from kernapay.web.problems import HANDLERS
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
 
+# What works with the database. Health, metrics and documentation answer in any case.
+_NEEDS_SCHEMA: Final = "/v1/api/"
 # These answers are always small. The middleware creates a compressor before it knows the size of an answer.
 _SMALL: Final = (
     r"^/(health|v1/api/(users|verification|payments/(create|verify|status|webhook)))(?!/sessions)"
@@ -55,11 +57,16 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await services.open()
+        await services.schema_watch.start()
         services.outbox.start()
         try:
             yield
         finally:
             await services.close()
+
+    async def require_schema(request: Request[Any, Any, Any]) -> None:
+        if request.scope["path"].startswith(_NEEDS_SCHEMA):
+            services.schema_watch.require()
 
     app = Litestar(
         route_handlers=[
@@ -101,6 +108,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
                 "rate_limiter": services.rate_limiter,
             }
         ),
+        before_request=require_schema,
         exception_handlers=HANDLERS,
         openapi_config=openapi_config(),
         cors_config=_cors(settings),

@@ -11,7 +11,7 @@ import structlog
 from kernapay.bootstrap.services import Services
 from kernapay.config.settings import Settings
 from kernapay.core import logs
-from kernapay.core.errors import KernaPayError
+from kernapay.core.errors import KernaPayError, Unavailable
 
 Sweep = Callable[[], Awaitable[bool]]
 """Do one piece of due work. Return False if none is due."""
@@ -37,7 +37,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
 
 
 async def run(settings: Settings) -> None:
-    """Run every loop until SIGINT or SIGTERM."""
+    """Run every loop until SIGINT or SIGTERM. Raises NotMigrated."""
     logs.configure(settings.log_level)
     services = Services(settings)
     stop = asyncio.Event()
@@ -45,14 +45,33 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await services.open()
-    _log.info("worker_started")
     try:
+        await _wait_for_database(services, stop)
+        _log.info("worker_started")
         async with asyncio.TaskGroup() as group:
             for name, sweep in sweeps(services).items():
-                group.create_task(repeat(name, sweep, stop))
+                group.create_task(repeat(name, partial(_sweep_if_ready, services, sweep), stop))
     finally:
         await services.close()
         _log.info("worker_stopped")
+
+
+async def _wait_for_database(services: Services, stop: asyncio.Event) -> None:
+    """Wait until the database answers. Raises NotMigrated."""
+    while not stop.is_set():
+        try:
+            await services.schema_watch.check_before_start()
+        except Unavailable as error:
+            _log.warning("database_not_reached", code=error.code)
+            await _pause(stop)
+        else:
+            await services.schema_watch.start()
+            return
+
+
+async def _sweep_if_ready(services: Services, sweep: Sweep) -> bool:
+    # If an index goes missing later, the work waits. The log of the watch says why.
+    return services.schema_watch.is_ready and await sweep()
 
 
 async def repeat(name: str, sweep: Sweep, stop: asyncio.Event) -> None:

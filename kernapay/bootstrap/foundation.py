@@ -21,6 +21,7 @@ from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.pending_evictions import MongoPendingEvictions
 from kernapay.storage.redis import RedisStore
+from kernapay.storage.schema_watch import SchemaWatch
 
 
 class Foundation:
@@ -50,6 +51,10 @@ class Foundation:
     @cached_property
     def mongo(self) -> Mongo:
         return Mongo(self.settings.mongodb_url.get_secret_value(), self.settings.mongo_threads)
+
+    @cached_property
+    def schema_watch(self) -> SchemaWatch:
+        return SchemaWatch(self.mongo)
 
     @cached_property
     def redis(self) -> RedisStore:

@@ -18,6 +18,7 @@ _CLOSING: Final = (
     ("ordering", "drain"),
     ("background", "drain"),
     ("outbox", "close"),
+    ("schema_watch", "close"),
     ("cache", "close"),
     ("redis", "close"),
     ("payment_gateway", "close"),
@@ -61,11 +62,15 @@ def _constant(value: object) -> Provide:
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Build and open everything for a command. Only warnings are logged, to standard error."""
+    """Build and open everything for a command. Only warnings are logged, to standard error.
+
+    Raises NotMigrated, Unavailable.
+    """
     logs.configure("WARNING", sys.stderr)
     services = Services(settings)
     await services.open()
     try:
+        await services.schema_watch.check_before_start()
         yield services
     finally:
         await services.close()

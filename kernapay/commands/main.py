@@ -1,6 +1,7 @@
 """The command line `kernapay`. Each command is a module of this package."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
@@ -8,7 +9,7 @@ import click
 
 from kernapay import __version__
 from kernapay.config.loading import ConfigurationError
-from kernapay.core.errors import Unavailable
+from kernapay.core.errors import NotMigrated, Unavailable
 
 # The module of each command. It defines `command`.
 _MODULES: Final = {
@@ -50,11 +51,15 @@ def cli() -> None:
     """
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command. The arguments are those of the process by default."""
     try:
-        cli()
+        cli(arguments)
     except ConfigurationError as error:
         click.echo(str(error), err=True)
+        sys.exit(2)
+    except NotMigrated as error:
+        click.echo(f"Error: {error.detail}", err=True)
         sys.exit(2)
     except Unavailable as error:
         click.echo(f"Error: {error.detail}", err=True)

@@ -22,7 +22,8 @@ def command() -> None:
 def _migrator() -> Iterator["Migrator"]:
     from pymongo.errors import PyMongoError
 
-    from kernapay.storage.migrations import MigrationError, Migrator
+    from kernapay.storage.migration_files import MigrationError
+    from kernapay.storage.migrations import Migrator
     from kernapay.storage.mongo import open_database
 
     url = load_settings().mongodb_url.get_secret_value()
@@ -41,11 +42,16 @@ def _migrator() -> Iterator["Migrator"]:
 
 @command.command("up")
 def up() -> None:
-    """Apply the pending migrations. Several machines may run this at once."""
+    """Apply the pending migrations, and make indexes again that are missing.
+
+    Several machines may run this at once.
+    """
     with _migrator() as migrator:
         names = migrator.up()
-    for name in names:
-        click.echo(f"applied {name}")
+        for name in names:
+            click.echo(f"applied {name}")
+        for place in migrator.restore_indexes():
+            click.echo(f"made the index {place} again")
     click.echo(f"{len(names)} applied; the database is up to date.")
 
 

@@ -9,6 +9,7 @@ import tempfile
 import click
 
 from kernapay.config.loading import load_settings
+from kernapay.config.settings import Settings
 from kernapay.core.gc import frozen_start
 
 
@@ -29,12 +30,14 @@ class CannotListen(click.ClickException):
 def command(host: str | None, port: int | None, workers: int) -> None:
     """Serve the API."""
     settings = load_settings()
-    run(host or settings.host, port or settings.port, workers)
+    host, port = host or settings.host, port or settings.port
+    check_address(host, port)
+    _check_database(settings)
+    run(host, port, workers)
 
 
 def run(host: str, port: int, workers: int) -> None:
-    """Serve until a signal ends it. Raises CannotListen."""
-    check_address(host, port)
+    """Serve until a signal ends it."""
     metrics_folder = _metrics_folder() if workers > 1 else None
     from granian.constants import HTTPModes, Interfaces, Loops
     from granian.server import Server
@@ -61,6 +64,12 @@ def run(host: str, port: int, workers: int) -> None:
     finally:
         if metrics_folder is not None:
             shutil.rmtree(metrics_folder, ignore_errors=True)
+
+
+def _check_database(settings: Settings) -> None:
+    from kernapay.storage.schema_watch import check_before_start
+
+    check_before_start(settings.mongodb_url.get_secret_value())
 
 
 def check_address(host: str, port: int) -> None:

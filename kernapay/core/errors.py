@@ -79,6 +79,13 @@ class RetryLater(KernaPayError):
     """The call cannot be completed now; repeating it is safe."""
 
 
+class NotMigrated(RetryLater):
+    """The database lacks a migration or an index of this version. The operator has to act first."""
+
+    code = "not_migrated"
+    title = "Not ready"
+
+
 class Unavailable(RetryLater):
     """A database or a worker pool cannot serve now; repeating the call is safe."""
 

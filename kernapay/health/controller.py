@@ -19,6 +19,7 @@ from kernapay.security.authentication import PUBLIC
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue
+from kernapay.storage.schema_watch import SchemaWatch
 
 _log = structlog.get_logger("kernapay.health")
 _STORE_SECONDS: Final = 3
@@ -30,12 +31,14 @@ class Liveness(Struct):
     status: str = "ok"
 
 
-class Readiness(Struct):
+class Readiness(Struct, omit_defaults=True):
     """Whether requests can be served. The service is ready with `redis: down`: answers are slower, not wrong."""
 
     status: Annotated[str, Meta(examples=["ready"])]
     mongodb: Annotated[str, Meta(examples=["up"])]
     redis: Annotated[str, Meta(examples=["up"])]
+    reason: Annotated[str, Meta(examples=["not applied: 0011_indexes_that_serve"])] | None = None
+    """Why requests cannot be served."""
 
 
 class HealthController(Controller):
@@ -50,25 +53,37 @@ class HealthController(Controller):
 
     @get(
         "/health/ready",
-        responses={503: ResponseSpec(Readiness, description="The database cannot be reached.")},
+        responses={
+            503: ResponseSpec(
+                Readiness, description="The database cannot be reached, or is not migrated."
+            )
+        },
     )
     async def ready(
-        self, mongo: NamedDependency[Mongo], cache: NamedDependency[Cache]
+        self,
+        mongo: NamedDependency[Mongo],
+        cache: NamedDependency[Cache],
+        schema_watch: NamedDependency[SchemaWatch],
     ) -> Response[Readiness]:
-        """Return whether requests can be served: 200, or 503 while the database cannot be reached."""
+        """Return whether requests can be served.
+
+        It is 503 while the database cannot be reached, or lacks a migration or an index of this version.
+        """
         try:
             async with asyncio.timeout(_STORE_SECONDS):
-                await mongo.ping()
-            database = "up"
+                database, reason = "up", await schema_watch.check()
+                if reason is None:
+                    await mongo.ping()
         except (Unavailable, TimeoutError):
-            database = "down"
+            database, reason = "down", "the database cannot be reached"
         return Response(
             Readiness(
-                status="ready" if database == "up" else "not ready",
+                status="not ready" if reason else "ready",
                 mongodb=database,
                 redis="up" if cache.is_up else "down",
+                reason=reason,
             ),
-            status_code=200 if database == "up" else 503,
+            status_code=503 if reason else 200,
         )
 
     @get("/metrics", include_in_schema=False)

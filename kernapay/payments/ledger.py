@@ -14,7 +14,7 @@ from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments import refund_pipelines
 from kernapay.payments.evidence import Origin
-from kernapay.payments.lifetimes import LATE_AUTHORIZATION, Lifetimes
+from kernapay.payments.lifetimes import Lifetimes, is_late_payment_possible
 from kernapay.payments.models import Mismatch, Payment, Refund, Step
 from kernapay.payments.refund_pipelines import Stage
 from kernapay.payments.repository import PaymentRepository
@@ -40,9 +40,7 @@ class PaymentLedger(Repository[Payment]):
         )
         self.late = self._queue(
             "late_payments",
-            lifetimes.check_rules(
-                lambda at: {"status": Status.FAILED, "created_at__gt": at - LATE_AUTHORIZATION}
-            ),
+            lifetimes.check_rules(is_late_payment_possible),
         )
         self.open_refunds = self._queue(
             "open_refunds",

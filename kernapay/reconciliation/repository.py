@@ -54,6 +54,9 @@ class ReportRepository(Repository[Report]):
 
     async def request_night(self, night: str, after: datetime, before: datetime) -> bool:
         """Insert the report of a night. Return False when it exists."""
+        # The index refuses a second one of two workers at once. All others see it here, whatever the index does.
+        if await self.exists(night=night):
+            return False
         report = Report(
             window_from=after,
             window_to=before,

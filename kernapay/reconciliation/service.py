@@ -83,8 +83,8 @@ class ReconciliationService:
         if night == self._night:
             return False
         is_new = await self._reports.request_night(night, start, end)
-        if not is_new:
-            self._night = night
+        # Remembered in any case: this loop must not depend on an index to end.
+        self._night = night
         return is_new
 
     async def sweep_reports(self) -> bool:

@@ -75,8 +75,9 @@ class Lock:
 
 @contextmanager
 def hold(lock: Lock, patience: float, renew_every: float) -> Iterator[None]:
-    """Hold the lock while the block runs. A thread extends it every `renew_every` seconds.
+    """Hold the lock while the block runs. A thread extends it every `renew_every` seconds, for as long as it can.
 
+    A process that is suspended for too long loses the lock: `lock.extend()` says so before a step that needs it.
     Raises LockBusy if other processes hold it for longer than `patience` seconds.
     """
     give_up = time.monotonic() + patience
@@ -89,7 +90,9 @@ def hold(lock: Lock, patience: float, renew_every: float) -> Iterator[None]:
     def renew() -> None:
         while not ended.wait(renew_every):
             try:
-                lock.extend()
+                if lock.extend() is None:
+                    _log.error("lock_lost", lock=lock.name)
+                    return
             except PyMongoError as error:
                 # The next attempt may still be in time. If not, the lock ends, and the log has the reason.
                 _log.warning("lock_not_renewed", lock=lock.name, error=type(error).__name__)

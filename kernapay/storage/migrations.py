@@ -1,178 +1,162 @@
-"""Apply, revert and list migrations. A collection records the applied ones with their checksums."""
+"""Apply and revert migrations. A collection records the applied ones with their checksums."""
 
-import hashlib
-import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from kernapay.storage.indexes import Index, find_repeats, record_indexes
 from kernapay.storage.locks import Lock, LockBusy, hold
+from kernapay.storage.migration_files import Migration, MigrationError, read_migrations
+from kernapay.storage.schema import APPLIED, UP, Schema, State
 
-APPLIED: Final = "migrations"
 # Earlier versions use this collection for their lock too: both versions must exclude each other.
 _LOCKS: Final = "migrations_lock"
 _LEASE: Final = timedelta(seconds=30)
 _RENEW_SECONDS: Final = 10.0
 _PATIENCE_SECONDS: Final = 120.0
-
-
-class MigrationError(Exception):
-    """The files do not match the applied migrations, or another process holds the lock."""
-
-    def __init__(self, problem: str, fix: str) -> None:
-        super().__init__(f"{problem}. Fix: {fix}")
-        self.problem = problem
-        self.fix = fix
-
-
-class Migration(NamedTuple):
-    name: str
-    checksum: str
-    path: Path
-
-    def load(self) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"kernapay_migration_{self.name}", self.path)
-        if spec is None or spec.loader is None:
-            raise MigrationError(f"{self.path} is not a Python module", "restore the file.")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-
-class Index(NamedTuple):
-    """An index as a migration creates it."""
-
-    collection: str
-    name: str
-    keys: list[tuple[str, Any]]
-    options: dict[str, Any]
-
-    def fits(self, existing: Mapping[str, Any] | None) -> bool:
-        """Return whether the database has this index. `existing` is its entry in `index_information()`."""
-        return (
-            existing is not None
-            and list(existing["key"]) == self.keys
-            and all(existing.get(name) == value for name, value in self.options.items())
-        )
-
-
-class State(NamedTuple):
-    name: str
-    applied_at: datetime | None
-
-
-def migrations_folder() -> Path:
-    """Return the folder of the migrations: beside the package in a checkout, inside it in an installation."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_migrations"
-    return installed if installed.is_dir() else package.parent / "migrations"
+_KEEP_ONE: Final = f"keep one row of each group, change or remove the others, then {UP}"
 
 
 class Migrator:
     def __init__(self, db: Database[dict[str, Any]], folder: Path | None = None) -> None:
         self._db = db
-        self._folder = folder or migrations_folder()
+        self._folder = folder
 
     def status(self) -> list[State]:
         """Return every migration and when it was applied. Raises MigrationError for an edited or a missing file."""
-        applied = {row["_id"]: row for row in self._db[APPLIED].find()}
-        on_disk = self._on_disk()
-        if missing := sorted(applied.keys() - {migration.name for migration in on_disk}):
-            raise MigrationError(
-                f"Applied, but not on disk: {', '.join(missing)}",
-                "use the version of KernaPay that has them.",
-            )
-        for migration in on_disk:
-            row = applied.get(migration.name)
-            if row is not None and row["checksum"] != migration.checksum:
-                raise MigrationError(
-                    f"{migration.name} was edited after it was applied",
-                    "restore the file, and write a new migration.",
-                )
-        return [State(m.name, applied.get(m.name, {}).get("appliedAt")) for m in on_disk]
+        return self._schema().status()
 
     def up(self) -> list[str]:
-        """Apply the pending migrations and return their names. Several processes may call this at once."""
-        with self._locked():
-            pending = {state.name for state in self.status() if state.applied_at is None}
-            applied = []
-            for migration in self._on_disk():
-                if migration.name not in pending:
-                    continue
-                migration.load().up(self._db)
-                self._db[APPLIED].insert_one(
-                    {
-                        "_id": migration.name,
-                        "checksum": migration.checksum,
-                        "appliedAt": datetime.now(UTC),
-                    }
-                )
-                applied.append(migration.name)
-            return applied
+        """Apply the pending migrations and return their names. Several processes may call this at once.
+
+        Raises MigrationError. If rows break a unique index, nothing is changed.
+        """
+        with self._locked() as lock:
+            schema = self._schema()
+            pending = schema.pending()
+            self._check_uniqueness(pending, schema)
+            for migration, replaces in self._steps():
+                if migration.name in pending:
+                    self._apply(migration, replaces, lock)
+            return pending
+
+    def restore_indexes(self) -> list[str]:
+        """Make the indexes again that are missing, and return their places. Raises MigrationError as `up` does."""
+        with self._locked() as lock:
+            schema = self._schema()
+            schema.check_applied()
+            missing, _ = schema.find_wrong_indexes()
+            self._refuse_repeats([index for index in missing if index.options.get("unique")])
+            for index in missing:
+                _check_held(lock)
+                self._create(index)
+            schema.check_indexes()
+            return [index.place for index in missing]
 
     def down(self, steps: int = 1) -> list[str]:
-        """Revert the last `steps` migrations, newest first, and return their names."""
-        with self._locked():
-            applied = {state.name for state in self.status() if state.applied_at is not None}
+        """Revert the last `steps` migrations, newest first, and return their names. Raises MigrationError."""
+        with self._locked() as lock:
+            schema = self._schema()
+            if newer := schema.newer():
+                raise MigrationError(
+                    f"a newer version has applied {', '.join(newer)}",
+                    "revert these first, with that version.",
+                )
+            applied = {state.name for state in schema.status() if state.applied_at is not None}
             last = [m for m in reversed(self._on_disk()) if m.name in applied][:steps]
             for migration in last:
+                _check_held(lock)
                 migration.load().down(self._db)
                 self._db[APPLIED].delete_one({"_id": migration.name})
             return [migration.name for migration in last]
 
-    def indexes(self) -> list[Index]:
-        """Return the indexes that exist once all migrations are applied."""
-        recorder = _IndexRecorder()
-        for migration in self._on_disk():
-            migration.load().up(recorder)
-        return list(recorder.indexes.values())
+    def _apply(self, migration: Migration, replaces: list[str], lock: Lock) -> None:
+        _check_held(lock)
+        row = {
+            "checksum": migration.checksum,
+            # Older versions that still run read this, so that they do not miss these indexes: from the first moment.
+            "replaces": replaces,
+        }
+        self._record(migration, {**row, "appliedAt": None})
+        try:
+            migration.load().up(self._db)
+        except DuplicateKeyError as error:
+            raise MigrationError(
+                f"rows that were written meanwhile break a unique index of {migration.name}",
+                f"stop the older version that writes them, then {UP}",
+            ) from error
+        # If the lock was lost, another process applies this migration too, and records it when it has ended.
+        _check_held(lock)
+        self._record(migration, {**row, "appliedAt": datetime.now(UTC)})
+
+    def _create(self, index: Index) -> None:
+        try:
+            self._db[index.collection].create_index(index.keys, name=index.name, **index.options)
+        except OperationFailure as error:
+            raise MigrationError(
+                f"the index {index.place} cannot be made: {(error.details or {}).get('errmsg')}",
+                f"drop the index that is in its way, then {UP}",
+            ) from error
+
+    def _record(self, migration: Migration, row: dict[str, Any]) -> None:
+        self._db[APPLIED].update_one({"_id": migration.name}, {"$set": row}, upsert=True)
+
+    def _check_uniqueness(self, pending: list[str], schema: Schema) -> None:
+        """Raise MigrationError if rows break a unique index that the pending migrations will make."""
+        applied = record_indexes(each for each in self._on_disk() if each.name not in pending)
+        before = applied[-1][1] if applied else {}
+        self._refuse_repeats(
+            [
+                index
+                for place, index in schema.indexes.items()
+                if place not in before and index.options.get("unique")
+            ]
+        )
+
+    def _refuse_repeats(self, indexes: list[Index]) -> None:
+        repeats = [text for index in indexes if (text := find_repeats(self._db, index))]
+        if repeats:
+            raise MigrationError("\n".join(["nothing was changed.", *repeats]), _KEEP_ONE)
+
+    def _steps(self) -> list[tuple[Migration, list[str]]]:
+        """Return the migrations, each with the places of the earlier indexes that it drops or changes."""
+        migrations = self._on_disk()
+        before: dict[str, Index] = {}
+        steps = []
+        for migration, (_, after) in zip(migrations, record_indexes(migrations), strict=True):
+            gone = sorted(place for place in before if before[place] != after.get(place))
+            steps.append((migration, gone))
+            before = after
+        return steps
+
+    def _schema(self) -> Schema:
+        return Schema(self._db, self._on_disk())
 
     def _on_disk(self) -> list[Migration]:
-        return [
-            Migration(path.stem, hashlib.sha256(path.read_bytes()).hexdigest(), path)
-            for path in sorted(self._folder.glob("[0-9]*.py"))
-        ]
+        return read_migrations(self._folder)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[Lock]:
         lock = Lock(self._db, "lock", _LEASE, collection=_LOCKS)
         try:
             with hold(lock, patience=_PATIENCE_SECONDS, renew_every=_RENEW_SECONDS):
-                yield
+                yield lock
         except LockBusy:
             raise MigrationError(
-                "Another process has been migrating for over two minutes",
+                "another process has been migrating for over two minutes",
                 "wait until it ends, then repeat the command.",
             ) from None
 
 
-class _IndexRecorder:
-    """A stand-in for a database without rows. It records the indexes that migrations create and drop."""
-
-    def __init__(self) -> None:
-        self.indexes: dict[tuple[str, str], Index] = {}
-
-    def __getitem__(self, collection: str) -> "_Collection":
-        return _Collection(collection, self.indexes)
-
-    __getattr__ = __getitem__
-
-
-class _Collection:
-    def __init__(self, name: str, indexes: dict[tuple[str, str], Index]) -> None:
-        self._name = name
-        self._indexes = indexes
-
-    def create_index(self, keys: list[tuple[str, Any]], *, name: str, **options: Any) -> None:
-        self._indexes[self._name, name] = Index(self._name, name, list(keys), options)
-
-    def drop_index(self, name: str) -> None:
-        del self._indexes[self._name, name]
-
-    def __getattr__(self, _: str) -> Callable[..., tuple[()]]:
-        return lambda *_, **__: ()
+def _check_held(lock: Lock) -> None:
+    """Raise MigrationError if the lock was lost: another process may be migrating."""
+    if lock.extend() is None:
+        raise MigrationError(
+            "this process was suspended for too long, so another one may be migrating",
+            "wait until it ends, then repeat the command.",
+        )

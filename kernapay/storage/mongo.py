@@ -156,14 +156,19 @@ def check_url(url: str) -> None:
         ) from None
 
 
-def open_database(url: str) -> tuple[MongoClient[dict[str, Any]], Database[dict[str, Any]]]:
-    """Open a separate connection, for migrations and the doctor. The caller closes the client."""
+def open_database(
+    url: str, patience_ms: int = 10_000
+) -> tuple[MongoClient[dict[str, Any]], Database[dict[str, Any]]]:
+    """Open a separate connection, for migrations and the doctor. The caller closes the client.
+
+    Calls wait up to `patience_ms` milliseconds for a server.
+    """
     client: MongoClient[dict[str, Any]] = MongoClient(
         url,
         uuidRepresentation="standard",
         tz_aware=True,
         w="majority",
-        serverSelectionTimeoutMS=10_000,
+        serverSelectionTimeoutMS=patience_ms,
         appname="kernapay-migrate",
     )
     return client, client[parse_uri(url, validate=False)["database"] or DEFAULT_DATABASE]

@@ -197,7 +197,10 @@ class TestDatabase:
         empty_database.payments.drop_index("user_newest")
         done = doctor(MONGODB_URL=empty_database_url)
         assert done.returncode == 1
-        assert "missing or changed: payments.user_newest, users.email" in done.stdout
+        assert (
+            "missing indexes: payments.user_newest; changed indexes: users.email. "
+            "Fix: drop the changed indexes, then kernapay migrate up"
+        ) in done.stdout
         assert "No administrator exists. Fix: kernapay create-admin --email …" in done.stdout
 
 

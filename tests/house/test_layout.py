@@ -118,7 +118,8 @@ def test_the_service_prints_nothing() -> None:
 def test_indexes_are_born_in_migrations_only() -> None:
     makers = {"create_index", "create_indexes", "ensure_index", "ensure_indexes"}
     born = [module_of(path) for path in SOURCES if makers & set(calls_in(path))]
-    assert born == []
+    # It makes those again that were lost: as the migrations made them.
+    assert born == ["kernapay.storage.migrations"]
 
 
 @pytest.mark.parametrize("model", every_document(), ids=lambda model: str(model.__name__))

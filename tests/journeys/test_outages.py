@@ -76,6 +76,7 @@ class TestMongo:
         mongo_proxy.set(Mode.CUT)
         api = start_api(MONGODB_URL=mongo_proxy.mongodb_url(store.name))
         assert api.client.get("/health/ready").status_code == 503
+        assert_problem(user.at(api.client).create(), 503, code="unavailable")
         mongo_proxy.set(Mode.PASS)
         eventually(lambda: api.client.get("/health/ready").status_code == 200, timeout=20)
         assert user.at(api.client).profile().status_code == 200

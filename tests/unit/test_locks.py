@@ -56,6 +56,19 @@ def test_a_held_lock_is_renewed_for_as_long_as_its_block_takes(make_lock: MakeLo
     assert other.take()
 
 
+def test_a_holder_that_has_lost_the_lock_neither_extends_it_nor_takes_it_from_the_next(
+    make_lock: MakeLock, store: Store
+) -> None:
+    lost = make_lock(LONG)
+    with hold(lost, patience=1, renew_every=0.05):
+        # As after a long suspension, in which the lock ended and another process took it.
+        store.locks.update_one({"_id": "unit"}, {"$set": {"owner": "another"}})
+        assert lost.extend() is None
+        until = store.locks.find_one({"_id": "unit"})
+        assert not threading.Event().wait(0.3)
+    assert store.locks.find_one({"_id": "unit"}) == until
+
+
 def test_whoever_waits_too_long_for_a_lock_hears_so(make_lock: MakeLock) -> None:
     assert make_lock(LONG).take()
     with pytest.raises(LockBusy), hold(make_lock(LONG), patience=0.1, renew_every=10):

@@ -12,9 +12,10 @@ from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
 from kernapay.config.settings import Settings
 from kernapay.core.clock import Clock
-from kernapay.storage.migrations import MigrationError, Migrator
+from kernapay.storage.migration_files import MigrationError, read_migrations
 from kernapay.storage.mongo import open_database
 from kernapay.storage.redis import RedisFailure
+from kernapay.storage.schema import Schema
 
 _SKEW_WARN: Final = timedelta(seconds=1)
 # Tokens, links and leases are compared with the clocks of other machines.
@@ -101,33 +102,16 @@ def _majority(db: Database[dict[str, Any]]) -> Finding:
 
 
 def _migrations(db: Database[dict[str, Any]]) -> Iterator[Finding]:
-    migrator = Migrator(db)
+    schema = Schema(db, read_migrations())
+    subject = "migrations"
     try:
-        missing = [state.name for state in migrator.status() if state.applied_at is None]
+        schema.check_applied()
+        yield Finding(Level.OK, subject, "all applied")
+        subject = "indexes"
+        schema.check_indexes()
+        yield Finding(Level.OK, subject, f"all {len(schema.indexes)} present")
     except MigrationError as error:
-        yield Finding(Level.FAIL, "migrations", error.problem, error.fix)
-        return
-    if missing:
-        yield Finding(
-            Level.FAIL, "migrations", f"not applied: {', '.join(missing)}", "kernapay migrate up"
-        )
-        return
-    yield Finding(Level.OK, "migrations", "all applied")
-    expected = migrator.indexes()
-    wrong = sorted(
-        f"{index.collection}.{index.name}"
-        for index in expected
-        if not index.fits(db[index.collection].index_information().get(index.name))
-    )
-    if wrong:
-        yield Finding(
-            Level.FAIL,
-            "indexes",
-            f"missing or changed: {', '.join(wrong)}",
-            "create them as the files in migrations/ do. Until then payments can be doubled.",
-        )
-    else:
-        yield Finding(Level.OK, "indexes", f"all {len(expected)} present")
+        yield Finding(Level.FAIL, subject, error.problem, error.fix)
 
 
 def _administrators(db: Database[dict[str, Any]]) -> Finding:

@@ -1,0 +1,143 @@
+"""Let nothing run on a database that lacks a migration or an index of this version."""
+
+import asyncio
+from functools import cached_property
+from typing import Final
+
+import structlog
+from pymongo.errors import OperationFailure, PyMongoError
+
+from kernapay.core.errors import NotMigrated, Unavailable
+from kernapay.storage.migration_files import MigrationError, read_migrations
+from kernapay.storage.mongo import Mongo, database, open_database
+from kernapay.storage.schema import Schema
+
+_log = structlog.get_logger("kernapay.schema")
+# A check costs a dozen small commands, so `/health/ready`, which anybody may call, starts one a second at most.
+_MAX_AGE_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 5.0
+# While no database has answered yet.
+_SHORT_PAUSE_SECONDS: Final = 0.5
+_START_SECONDS: Final = 1.0
+_LONG_AGO: Final = float("-inf")
+
+
+class SchemaWatch:
+    """Compares the database with this version's migrations, at the start and every few seconds.
+
+    Without its unique indexes, one idempotency key could buy many orders. A database that cannot be reached later
+    changes nothing: the errors of its own calls say so.
+    """
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._checking = asyncio.Lock()
+        self._checked_at = _LONG_AGO
+        self._watch: asyncio.Task[None] | None = None
+        self._problem: str | None = None
+
+    @cached_property
+    def _schema(self) -> Schema:
+        # Read once: an upgrade on disk must not change what the running version needs.
+        return Schema(database(), read_migrations())
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the last check found nothing wrong."""
+        return self._is_known and self._problem is None
+
+    @property
+    def _is_known(self) -> bool:
+        return self._checked_at != _LONG_AGO
+
+    async def check(self) -> str | None:
+        """Return what the database lacks and the fix, None if it lacks nothing. Raises Unavailable.
+
+        The answer may be one second old.
+        """
+        async with self._checking:
+            at = asyncio.get_running_loop().time()
+            if at - self._checked_at >= _MAX_AGE_SECONDS:
+                problem = await self._ask()
+                if problem != self._problem:
+                    log = _log.error if problem else _log.info
+                    log("schema_checked", problem=problem)
+                self._problem, self._checked_at = problem, at
+            return self._problem
+
+    async def check_before_start(self) -> None:
+        """Raise NotMigrated, naming the command to run, unless the database is ready. Raises Unavailable."""
+        if problem := await self.check():
+            raise NotMigrated(f"The database is not ready: {problem}")
+
+    def require(self) -> None:
+        """Raise NotMigrated unless the last check found nothing wrong. Raises Unavailable before the first one."""
+        if not self._is_known:
+            raise Unavailable(
+                "The database has not been reached yet. Repeat the call in a few seconds."
+            )
+        if self._problem is not None:
+            # The caller is a client: the operator finds the reason in the log and at `/health/ready`.
+            raise NotMigrated(
+                "The service is being set up or upgraded. Repeat the call later.", retry_after=5
+            )
+
+    async def start(self) -> None:
+        """Check once, waiting a second at most, and then every few seconds until `close`."""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self.check()
+        except (Unavailable, TimeoutError) as error:
+            _log.warning("database_not_reached", error=type(error).__name__)
+        self._watch = asyncio.get_running_loop().create_task(self._keep_checking())
+
+    async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    async def _keep_checking(self) -> None:
+        while True:
+            await asyncio.sleep(_PAUSE_SECONDS if self._is_known else _SHORT_PAUSE_SECONDS)
+            try:
+                await self.check()
+            except Unavailable as error:
+                _log.info("schema_not_checked", code=error.code)
+            except Exception as error:
+                # If this task ended, damage to the database would go unnoticed.
+                _log.error("schema_check_broken", exc_info=error)
+
+    async def _ask(self) -> str | None:
+        try:
+            return await self._mongo.run(lambda: find_problem(self._schema))
+        except OperationFailure as error:  # outages are Unavailable
+            name = (error.details or {}).get("codeName", error.code)
+            return (
+                f"MongoDB refuses to list the indexes ({name}). "
+                "Fix: give the user in MONGODB_URL the role readWrite."
+            )
+
+
+def find_problem(schema: Schema) -> str | None:
+    """Return what the database lacks and the fix, in one sentence; None if it lacks nothing."""
+    try:
+        schema.check()
+    except MigrationError as error:
+        return str(error)
+    return None
+
+
+def check_before_start(url: str) -> None:
+    """Raise NotMigrated, naming the command to run, if the database lacks a migration or an index.
+
+    A database that cannot be reached does not stop the start: nothing is served until it has been checked.
+    """
+    try:
+        client, db = open_database(url, patience_ms=1_000)
+        with client:
+            problem = find_problem(Schema(db, read_migrations()))
+    except PyMongoError as error:
+        _log.warning("database_not_reached", error=type(error).__name__)
+        return
+    if problem is not None:
+        raise NotMigrated(f"The database is not ready: {problem}")
