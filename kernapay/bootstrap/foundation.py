@@ -4,6 +4,7 @@ from functools import cached_property
 
 from kernapay.audit.repository import AuditLog
 from kernapay.config.settings import Settings
+from kernapay.core import crash_points
 from kernapay.core.background import Background
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.clock import Clock, now
@@ -28,6 +29,8 @@ class Foundation:
     def __init__(
         self, settings: Settings, *, clock: Clock = now, gateway: PaymentGateway | None = None
     ) -> None:
+        if settings.is_production:
+            crash_points.disarm()
         self.settings = settings
         self._clock = clock
         self._gateway = gateway

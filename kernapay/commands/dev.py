@@ -1,18 +1,15 @@
 """`kernapay dev`: run the complete development stack."""
 
-import os
 import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from dotenv import dotenv_values
 from rich.console import Console
 
-from kernapay.config.loading import ENV_FILE
+from kernapay.config.loading import read_environment
 from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
 from kernapay.devstack.binaries import MissingBinary
 from kernapay.devstack.plan import Ports
@@ -21,12 +18,6 @@ from kernapay.devstack.stack import DevStack, Interrupted
 from kernapay.devstack.state import ENVIRONMENT, HOME, StackState
 
 PORT = click.IntRange(1, 65535)
-
-
-def environment() -> Mapping[str, str]:
-    """Return the variables that the settings will read: the environment wins over the file."""
-    file = {name: value or "" for name, value in dotenv_values(ENV_FILE).items()}
-    return {**file, **os.environ}
 
 
 @click.command()
@@ -40,7 +31,7 @@ def environment() -> Mapping[str, str]:
 @click.option(
     "--port",
     type=PORT,
-    default=lambda: environment().get("PORT") or Ports.api,
+    default=lambda: read_environment().get("PORT") or Ports.api,
     show_default=f"PORT or {Ports.api}",
     help="Port of the API.",
 )
@@ -65,7 +56,7 @@ def command(data: Path, port: int, sandbox_port: int, mongo_port: int, redis_por
     """
     console = Console()
     ports = Ports(port, sandbox_port, mongo_port, redis_port)
-    sys.exit(run(DevStack(data, environment(), console, ports), console))
+    sys.exit(run(DevStack(data, read_environment(), console, ports), console))
 
 
 def run(stack: DevStack, console: Console) -> int:

@@ -8,6 +8,7 @@ import tempfile
 
 import click
 
+from kernapay.commands.doubts import log_doubts
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
 from kernapay.core.gc import frozen_start
@@ -30,6 +31,7 @@ class CannotListen(click.ClickException):
 def command(host: str | None, port: int | None, workers: int) -> None:
     """Serve the API."""
     settings = load_settings()
+    log_doubts(settings)
     host, port = host or settings.host, port or settings.port
     check_address(host, port)
     _check_database(settings)

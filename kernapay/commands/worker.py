@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from kernapay.commands.doubts import log_doubts
 from kernapay.config.loading import load_settings
 from kernapay.core.gc import frozen_start
 
@@ -14,6 +15,8 @@ def command() -> None:
 
     It retries webhook events and messages, checks open payments and refunds, and reconciles every night.
     """
+    settings = load_settings()
+    log_doubts(settings)
     with frozen_start():
         from kernapay.worker import run
-    asyncio.run(run(load_settings()))
+    asyncio.run(run(settings))

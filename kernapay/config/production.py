@@ -1,92 +1,78 @@
 """Settings that production refuses, though a development machine may have them."""
 
-import re
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import collapse_addresses
+from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
+from kernapay.config.flaws import Flaw
+from kernapay.config.hosts import is_loopback, is_this_machine
+from kernapay.config.secret_strength import find_weak_secrets
 from kernapay.config.settings import Settings
 
-# RFC 7518: a key for HS256, which signs the tokens, has at least 256 bits.
-_JWT_SECRET_BYTES: Final = 32
-# Razorpay makes key secrets of 24 characters. Merchants choose the webhook secret.
-_RAZORPAY_SECRET_BYTES: Final = 16
-_DIFFERENT_CHARACTERS: Final = 8
 _SALT_ROUNDS: Final = 10
-_PLACEHOLDER: Final = re.compile(
-    r"change.?me|your[_-]|example|default|placeholder|sandbox|password|^(.)\1*$", re.IGNORECASE
-)
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_REFRESH_GRACE: Final = timedelta(minutes=1)
+_URLS: Final = ("razorpay_base_url", "fast_2_sms_url", "sendgrid_url", "aws_endpoint_url")
+# As many public addresses as no proxy has: a sixteenth of IPv4, and a /16 of IPv6. Content networks have less.
+_MANY_ADDRESSES: Final = {4: 2**28, 6: 2**112}
 
 
-class Weakness(NamedTuple):
-    """A variable with an unsafe value, what is wrong with it, and an instruction to fix it."""
-
-    variable: str
-    text: str
-    fix: str
-
-
-def find_weaknesses(settings: Settings) -> list[Weakness]:
+def find_weaknesses(settings: Settings) -> list[Flaw]:
     """Return the values that are unsafe in production."""
-    return [*_weak_secrets(settings), *_unencrypted(settings), *_other_weaknesses(settings)]
+    return [
+        *find_weak_secrets(settings),
+        *_addresses(settings),
+        *_pages(settings),
+        *_proxies(settings),
+        *_others(settings),
+    ]
 
 
-def _weak_secrets(settings: Settings) -> list[Weakness]:
-    secrets: dict[str, tuple[SecretStr | None, int]] = {
-        "JWT_SECRET": (settings.jwt_secret, _JWT_SECRET_BYTES),
-        "JWT_SECRET_PREVIOUS": (settings.jwt_secret_previous, _JWT_SECRET_BYTES),
-        "RAZORPAY_KEY_SECRET": (settings.razorpay_key_secret, _RAZORPAY_SECRET_BYTES),
-        "RAZORPAY_WEBHOOK_SECRET": (settings.razorpay_webhook_secret, _RAZORPAY_SECRET_BYTES),
-        "RAZORPAY_WEBHOOK_SECRET_PREVIOUS": (
-            settings.razorpay_webhook_secret_previous,
-            _RAZORPAY_SECRET_BYTES,
-        ),
-    }
-    weaknesses = []
-    for name, (secret, minimum) in secrets.items():
-        if secret is None:
-            continue
-        value = secret.get_secret_value()
-        if len(value.encode()) < minimum:
-            text = f"is shorter than {minimum} bytes"
-        elif _PLACEHOLDER.search(value) or len(set(value)) < _DIFFERENT_CHARACTERS:
-            text = "looks like a placeholder"
-        else:
-            continue
-        weaknesses.append(Weakness(name, text, _secret_fix(name, minimum)))
-    return weaknesses
-
-
-def _secret_fix(name: str, minimum: int) -> str:
-    if name == "RAZORPAY_KEY_SECRET":
-        return f"copy {name} from the Razorpay dashboard."
-    return f"set {name} to at least {minimum} random bytes."
-
-
-def _unencrypted(settings: Settings) -> list[Weakness]:
-    weaknesses = []
-    for field in ("razorpay_base_url", "fast_2_sms_url", "sendgrid_url"):
-        url = urlsplit(getattr(settings, field))
-        if url.scheme != "https" and url.hostname not in _LOOPBACK:
-            name = field.upper()
+def _addresses(settings: Settings) -> Iterator[Flaw]:
+    for field in _URLS:
+        url = urlsplit(getattr(settings, field) or "")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
             text = "is not encrypted, but requests to it contain a secret"
-            weaknesses.append(Weakness(name, text, f"set {name} to an https:// URL."))
-    return weaknesses
+            yield Flaw(field.upper(), text, f"set {field.upper()} to an https:// URL.")
+    host = urlsplit(settings.razorpay_base_url).hostname or ""
+    if settings.is_live and is_this_machine(host):
+        yield Flaw(
+            "RAZORPAY_BASE_URL",
+            "is an address of this machine, such as a sandbox has, but the key moves real money",
+            "unset RAZORPAY_BASE_URL, or use a key that begins with rzp_test_.",
+        )
 
 
-def _other_weaknesses(settings: Settings) -> list[Weakness]:
-    weaknesses = []
+def _pages(settings: Settings) -> Iterator[Flaw]:
+    fix = "set CORS_ORIGINS to the https:// origins of your pages, separated by commas."
+    if any("*" in origin for origin in settings.cors_origins):
+        yield Flaw("CORS_ORIGINS", "has a wildcard, so pages of others may call the API", fix)
+    parts = [urlsplit(origin) for origin in settings.cors_origins if "*" not in origin]
+    if any(url.scheme == "http" and not is_loopback(url.hostname or "") for url in parts):
+        text = "has an http:// origin: anyone on the way can change the pages that it allows"
+        yield Flaw("CORS_ORIGINS", text, fix)
+
+
+def _proxies(settings: Settings) -> Iterator[Flaw]:
+    for version, limit in _MANY_ADDRESSES.items():
+        networks = [n for n in settings.trusted_proxies if n.version == version]
+        public = [n for n in collapse_addresses(networks) if not n.is_private]  # type: ignore[type-var]
+        if sum(network.num_addresses for network in public) >= limit:
+            yield Flaw(
+                "TRUSTED_PROXIES",
+                f"covers a large part of the internet (IPv{version}), so clients could claim any address as theirs",
+                "set TRUSTED_PROXIES to the networks of your own proxies.",
+            )
+
+
+def _others(settings: Settings) -> Iterator[Flaw]:
     if settings.mailbox_url is not None:
         text = "sends all one-time codes to a mailbox that anyone can read"
-        weaknesses.append(Weakness("MAILBOX_URL", text, "unset MAILBOX_URL."))
+        yield Flaw("MAILBOX_URL", text, "unset MAILBOX_URL.")
     if settings.salt_rounds < _SALT_ROUNDS:
         text = "makes password hashes too easy to guess"
-        fix = f"set SALT_ROUNDS to at least {_SALT_ROUNDS}."
-        weaknesses.append(Weakness("SALT_ROUNDS", text, fix))
-    if "*" in settings.cors_origins:
-        text = "allows the pages of every site to call the API"
-        fix = "set CORS_ORIGINS to the origins of your pages, separated by commas."
-        weaknesses.append(Weakness("CORS_ORIGINS", text, fix))
-    return weaknesses
+        yield Flaw("SALT_ROUNDS", text, f"set SALT_ROUNDS to at least {_SALT_ROUNDS}.")
+    if settings.refresh_grace > _REFRESH_GRACE:
+        text = "is so long that a stolen refresh token that was used before still works"
+        yield Flaw("REFRESH_GRACE", text, "set REFRESH_GRACE to at most 1m.")

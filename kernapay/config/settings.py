@@ -5,17 +5,17 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from limits import RateLimitItem
-from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from kernapay.config.types import (
     DisplayName,
     Duration,
     KeyId,
     Networks,
+    Origins,
     RateLimit,
     ServiceType,
     ServiceTypes,
@@ -30,21 +30,12 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of KernaPay. A field is named like its environment variable, in lower case."""
 
-    model_config = SettingsConfigDict(
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-        arbitrary_types_allowed=True,
-        env_ignore_empty=False,
-    )
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
-    app_env: Environment = Field(
-        Environment.DEVELOPMENT, validation_alias=AliasChoices("APP_ENV", "NODE_ENV")
-    )
+    app_env: Environment = Environment.DEVELOPMENT
     host: str = "127.0.0.1"
     port: int = Field(3000, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -83,7 +74,7 @@ class Settings(BaseSettings):
     reconcile_rate: float = Field(5.0, gt=0, le=1000)
     payment_expiry: Duration = timedelta(days=7)
 
-    cors_origins: TextList = ()
+    cors_origins: Origins = ()
     body_limit: int = Field(65_536, ge=1024)
     body_timeout: Duration = timedelta(seconds=10)
     trusted_proxies: Networks = ()
@@ -117,7 +108,8 @@ class Settings(BaseSettings):
 
     @property
     def is_production(self) -> bool:
-        return self.app_env is Environment.PRODUCTION
+        """Whether the rules of production hold: also when the key moves real money, whatever APP_ENV says."""
+        return self.app_env is Environment.PRODUCTION or self.is_live
 
     @property
     def is_live(self) -> bool:
@@ -126,12 +118,13 @@ class Settings(BaseSettings):
 
     @property
     def redis_address(self) -> str:
-        """REDIS_URL, or a URL made from REDIS_HOST, REDIS_PORT and REDIS_PASSWORD."""
-        if self.redis_url is not None:
-            return self.redis_url.get_secret_value()
-        password = self.redis_password.get_secret_value() if self.redis_password else ""
-        login = f":{quote(password, safe='')}@" if password else ""
-        return f"redis://{login}{self.redis_host}:{self.redis_port}/0"
+        """REDIS_URL, or a URL made from REDIS_HOST and REDIS_PORT; with REDIS_PASSWORD, unless the URL has one."""
+        from kernapay.storage import redis_clients as redis
+
+        parts = f"redis://{self.redis_host}:{self.redis_port}/0"
+        url = self.redis_url.get_secret_value() if self.redis_url else parts
+        password = self.redis_password
+        return redis.add_password(url, password.get_secret_value()) if password else url
 
     @property
     def limits(self) -> dict[str, tuple[RateLimitItem, ...]]:
@@ -152,26 +145,13 @@ class Settings(BaseSettings):
         both = (self.jwt_secret, self.jwt_secret_previous)
         return tuple(s.get_secret_value() for s in both if s is not None)
 
-    @field_validator(
-        "redis_url",
-        "redis_password",
-        "jwt_secret_previous",
-        "razorpay_webhook_secret_previous",
-        "metrics_token",
-        "aws_region",
-        "aws_access_key_id",
-        "aws_secret_access_key",
-        "aws_bucket_name",
-        "aws_endpoint_url",
-        "fast_2_sms_key",
-        "email_api_key",
-        "sender_email",
-        "mailbox_url",
-        mode="before",
-    )
+    @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
+    def _text(cls, value: object) -> object:
+        # Python keeps bytes of the environment that are no UTF-8 as halves of surrogate pairs.
+        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+            raise ValueError("is not UTF-8 text")
+        return value
 
     @field_validator("mongodb_url")
     @classmethod
@@ -200,11 +180,6 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("fast_2_sms_url", "sendgrid_url", "files_dir", mode="before")
-    @classmethod
-    def _empty_is_default(cls, value: object, info: ValidationInfo) -> object:
-        return cls.model_fields[info.field_name or ""].default if value == "" else value
-
     @field_validator(
         "razorpay_base_url", "fast_2_sms_url", "sendgrid_url", "mailbox_url", "aws_endpoint_url"
     )
@@ -212,9 +187,15 @@ class Settings(BaseSettings):
     def _http_address(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(value)
+            is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # its text repeats the host or the port, which may be part of a password
+            is_usable = False
+        if not is_usable or re.search(r"\s", value):
             raise ValueError("must be a URL that begins with http:// or https://")
+        if "@" in value:
+            raise ValueError("must be a URL without a user and a password")
         return value.rstrip("/")
 
     @field_validator("sender_email")

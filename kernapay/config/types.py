@@ -1,4 +1,4 @@
-"""Types of settings, and how their values are written: durations, lists, rate limits, networks, service types."""
+"""Types of settings, and how their values are written: durations, lists, rates, networks, origins, service types."""
 
 import re
 from datetime import timedelta
@@ -8,10 +8,27 @@ from typing import Annotated, Final
 import msgspec
 from limits import RateLimitItem, parse_many
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_settings import NoDecode
 
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31557600}
-_DURATION: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?\s*$", re.IGNORECASE)
+from kernapay.config.origins import read_origin
+
+# Each with every name that Node's `ms` knows it by.
+_UNITS: Final = {
+    unit: seconds
+    for seconds, names in (
+        (0.001, "ms msec msecs millisecond milliseconds"),
+        (1, "s sec secs second seconds"),
+        (60, "m min mins minute minutes"),
+        (3600, "h hr hrs hour hours"),
+        (86400, "d day days"),
+        (604800, "w week weeks"),
+        (31557600, "y yr yrs year years"),
+    )
+    for unit in names.split()
+}
+_DURATION: Final = re.compile(r"\s*(-?[0-9]*\.?[0-9]+)\s*([a-z]*)\s*", re.IGNORECASE)
+_LONGEST_TEXT: Final = 100  # as in `ms`
+# Times are stored until the year 9999: a century is added to any without an overflow.
+_LONGEST: Final = timedelta(days=36525)
 
 
 class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,16 +43,21 @@ class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_duration(value: object) -> object:
-    """Parse `7d`, `12h`, `30m`, `45s` or a number of seconds."""
+    """Parse what Node's `ms` takes, such as `7d` or `2 days`. A number alone is in seconds; there, in milliseconds."""
     if not isinstance(value, str):
         return value
-    match = _DURATION.match(value)
-    if match is None:
-        raise ValueError("must be a duration such as 7d, 12h, 30m or 45s, or a number of seconds")
-    try:
-        return timedelta(seconds=float(match[1]) * _UNITS[(match[2] or "s").lower()])
-    except OverflowError:
-        raise ValueError("is too long: at most 999999999d") from None
+    match = _DURATION.fullmatch(value) if len(value) <= _LONGEST_TEXT else None
+    unit = _UNITS.get((match[2] or "s").lower()) if match else None
+    if match is None or unit is None:
+        raise ValueError(
+            "must be a duration such as 7d, 12h, 30m, 45s or 2 days, or a number of seconds"
+        )
+    seconds = float(match[1]) * unit
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError("is too long: at most 100y")
+    if seconds <= 0:
+        raise ValueError("must be more than 0")
+    return timedelta(seconds=seconds)
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -44,6 +66,12 @@ def split_list(text: str) -> tuple[str, ...]:
 
 def _text_list(value: object) -> object:
     return split_list(value) if isinstance(value, str) else value
+
+
+def _origins(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(read_origin(part) for part in split_list(value)))
 
 
 def _service_types(value: object) -> object:
@@ -84,7 +112,7 @@ def _networks(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        networks = tuple(ip_network(part) for part in split_list(value))
+        networks = tuple(_unmapped(ip_network(part)) for part in split_list(value))
     except ValueError:
         raise ValueError(
             "must be networks or addresses, separated by commas: 10.0.0.0/8,192.0.2.7,2001:db8::/32"
@@ -94,6 +122,15 @@ def _networks(value: object) -> object:
             "must not include every address (/0): clients could then claim any address as theirs"
         )
     return networks
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Return the IPv4 network that `::ffff:a.b.c.d/n` stands for. Clients' addresses are compared in that form."""
+    if network.version == 6 and network.prefixlen >= 96:
+        address = network.network_address.ipv4_mapped
+        if address is not None:
+            return IPv4Network((address, network.prefixlen - 96))
+    return network
 
 
 def _key_id(value: str) -> str:
@@ -111,7 +148,8 @@ def _display_name(value: str) -> str:
 KeyId = Annotated[str, AfterValidator(_key_id)]
 DisplayName = Annotated[str, AfterValidator(_display_name)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
-TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_text_list)]
-RateLimit = Annotated[tuple[RateLimitItem, ...], NoDecode, BeforeValidator(_rate_limit)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
-ServiceTypes = Annotated[dict[str, ServiceType], NoDecode, BeforeValidator(_service_types)]
+TextList = Annotated[tuple[str, ...], BeforeValidator(_text_list)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
+RateLimit = Annotated[tuple[RateLimitItem, ...], BeforeValidator(_rate_limit)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
+ServiceTypes = Annotated[dict[str, ServiceType], BeforeValidator(_service_types)]

@@ -9,20 +9,25 @@ from typing import Final
 VARIABLE: Final = "KERNAPAY_CRASH_AT"
 
 
+def disarm() -> None:
+    """Let no point kill this process. Production calls it, whatever the variable says."""
+    _armed().clear()
+
+
 def crash_point(name: str) -> None:
-    """Kill the process with SIGKILL if this point is armed; never in production.
+    """Kill the process with SIGKILL if this point is armed.
 
     KERNAPAY_CRASH_AT holds the point's name, or the path of a file that holds it. The file is deleted first,
     so that a restarted process passes the point.
     """
-    armed = _armed()
-    if armed is not None and (armed == name or _consume(Path(armed), name)):
-        os.kill(os.getpid(), signal.SIGKILL)
+    for armed in _armed():
+        if armed == name or _consume(Path(armed), name):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @cache
-def _armed() -> str | None:
-    return os.environ.get(VARIABLE) if os.environ.get("APP_ENV") != "production" else None
+def _armed() -> list[str]:
+    return [os.environ[VARIABLE]] if os.environ.get(VARIABLE) else []
 
 
 def _consume(file: Path, name: str) -> bool:

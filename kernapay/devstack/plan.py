@@ -6,9 +6,11 @@ from pathlib import Path
 
 from kernapay.devstack.credentials import credentials
 from kernapay.devstack.ports import HOST, free_port
+from kernapay.devstack.process import ServerError
 from kernapay.devstack.servers import MongoServer, RedisServer
 
 DATABASE = "kernapay"
+_OWN_KEYS = ("RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET")
 WEBHOOK_PATH = "/v1/api/payments/webhook"
 
 
@@ -36,7 +38,10 @@ class Plan:
 
 
 def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
-    """Choose servers, ports and secrets. Raises MissingBinary if a server is not installed."""
+    """Choose servers, ports and secrets.
+
+    Raises MissingBinary if a server is not installed, ServerError for keys that do not belong here.
+    """
     notes: list[str] = []
     assigned: set[int] = set()
 
@@ -63,6 +68,7 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
     api = f"http://{HOST}:{api_port}"
     # Listen only on the loopback address: the password of the demo accounts is public.
     env.update(APP_ENV="development", HOST=HOST, PORT=str(api_port))
+    _check_own_keys(env)
     stored = credentials(home)
     env.setdefault("FILES_DIR", str(home / "files"))
     env.setdefault("JWT_SECRET", stored["JWT_SECRET"])
@@ -83,4 +89,19 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
         # Not as options: every user of the machine can read the arguments of a process.
         env["SANDBOX_KEYS"] = f"{env['RAZORPAY_KEY_ID']}:{env['RAZORPAY_KEY_SECRET']}"
         env["SANDBOX_WEBHOOKS"] = f"{api}{WEBHOOK_PATH}|{env['RAZORPAY_WEBHOOK_SECRET']}"
-    return Plan(mongo, redis, sandbox, api, env, chosen, tuple(notes))
+    # A child reads `.env.payment` too: there, only an empty variable hides what the file has.
+    return Plan(mongo, redis, sandbox, api, {**environ, **env}, chosen, tuple(notes))
+
+
+def _check_own_keys(env: Mapping[str, str]) -> None:
+    """Raise ServerError for half a pair of keys, or for keys that move real money."""
+    for name, other in (_OWN_KEYS, _OWN_KEYS[::-1]):
+        if name in env and other not in env:
+            raise ServerError(
+                f"{name} is set, but {other} is not. Fix: set both to use them, or unset both to use the sandbox."
+            )
+    if env.get("RAZORPAY_KEY_ID", "").startswith("rzp_live_"):
+        raise ServerError(
+            "RAZORPAY_KEY_ID moves real money, which a development stack must not. "
+            "Fix: use a key that begins with rzp_test_, or unset both keys to use the sandbox."
+        )

@@ -14,6 +14,7 @@ from pymongo.uri_parser import parse_uri, split_options
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import Unavailable
+from kernapay.storage.mongo_urls import ends_password_early, without_overridden
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +58,7 @@ class Mongo:
     """The connection of the process, with its own bounded thread pool."""
 
     def __init__(self, url: str, threads: int) -> None:
-        self._url = url
+        self._url = without_overridden(url)
         self._pool = Bulkhead("database", threads)
         self._threads = threads
 
@@ -141,6 +142,8 @@ def check_url(url: str) -> None:
     if not url.startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("must start with mongodb:// or mongodb+srv://")
     try:
+        if ends_password_early(url):
+            raise ValueError
         # Refuse unknown options here. The client would print them, and one may be part of a password.
         if options := url.partition("?")[2]:
             split_options(options, warn=False)
@@ -164,7 +167,7 @@ def open_database(
     Calls wait up to `patience_ms` milliseconds for a server.
     """
     client: MongoClient[dict[str, Any]] = MongoClient(
-        url,
+        without_overridden(url),
         uuidRepresentation="standard",
         tz_aware=True,
         w="majority",

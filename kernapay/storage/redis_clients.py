@@ -2,7 +2,7 @@
 
 import re
 from typing import Any, Final, NamedTuple
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
@@ -20,6 +20,8 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 # The allowed path after the hosts. redis-py silently uses database 0 for anything that is not a number.
 _PATHS: Final = {"": r"(/\d*)?", "+sentinel": r"(/[^/]*(/\d*)?)?", "+cluster": "/?"}
+# The other forms have no options: redis-py does not read such URLs.
+_SENTINEL_LOGIN: Final = {"sentinel_username", "sentinel_password"}
 _SCHEMES: Final = tuple(f"{name}{form}://" for form in _PATHS for name in ("redis", "rediss"))
 _CONNECTIONS: Final = 32
 # A cluster client fails when its connections are used up, where a pool would wait. So allow more than a process uses.
@@ -82,6 +84,16 @@ def check_url(url: str) -> None:
         )
 
 
+def add_password(url: str, password: str) -> str:
+    """Return the URL with this password, unless it has one of its own."""
+    split = _split(url)
+    login, _, hosts = split.netloc.rpartition("@")
+    user, _, own = login.partition(":")
+    if own or "password" in parse_qs(split.query):
+        return url
+    return split._replace(netloc=f"{user}:{quote(password, safe='')}@{hosts}").geturl()
+
+
 def _split(url: str) -> SplitResult:
     # Newer releases of Python let urlsplit refuse `a:1,[::1]:3`: it knows of one host only.
     scheme, _, rest = url.partition("://")
@@ -93,12 +105,14 @@ def _split(url: str) -> SplitResult:
 
 def _is_complete(split: SplitResult) -> bool:
     form = "".join(split.scheme.partition("+")[1:])
-    login, _, hosts = split.netloc.rpartition("@")
-    nodes = hosts.split(",")
+    nodes = split.netloc.rpartition("@")[2].split(",")
+    options = {name for name, _ in parse_qsl(split.query, keep_blank_values=True)}
     return (
-        # An unescaped # or ? in a password ends it early.
+        # An unescaped # or / or ? in a password ends it early: the @ then stands behind.
         not split.fragment
-        and (form != "" or "@" not in split.query or bool(login))
+        and "@" not in split.path
+        and ("@" not in split.query or options <= _SENTINEL_LOGIN)
+        and (form == "" or options <= (_SENTINEL_LOGIN if form == "+sentinel" else set()))
         and all(re.fullmatch(r"\S+", urlsplit(f"//{node}").hostname or "") for node in nodes)
         and (form != "" or len(nodes) == 1)
         and re.fullmatch(_PATHS[form], split.path) is not None

@@ -151,6 +151,18 @@ async def test_secrets_fit_for_a_laptop_only_are_pointed_out(examine_subject: Ex
 
 
 @pytest.mark.anyio
+async def test_what_is_perhaps_not_meant_is_pointed_out(
+    examine_subject: Examine, api_env: dict[str, str]
+) -> None:
+    url = api_env["MONGODB_URL"]
+    weak = f"{url}{'&' if '?' in url else '?'}w=1"
+    found = await examine_subject("configuration", mongodb_url=weak)
+    (doubt,) = [f for f in found if f.detail.startswith("MONGODB_URL")]
+    assert doubt.level is Level.WARN
+    assert "written to a majority" in doubt.fix
+
+
+@pytest.mark.anyio
 async def test_a_demand_that_nobody_can_fulfil_fails(examine_subject: Examine) -> None:
     (without,) = await examine_subject("e-mail")
     (demanded,) = await examine_subject("e-mail", require_verified="email")

@@ -11,7 +11,7 @@ from tests.actors import ADMIN, PAYMENTS, assert_problem
 from tests.aliases import Json
 from tests.attacks.wire import Wire
 from tests.house.routes import routes
-from tests.stack import JWT_SECRET, LIVE_KEY_ID, LIVE_KEY_SECRET, WEBHOOK_SECRET, Api
+from tests.stack import JWT_SECRET, STRONG_KEY_ID, STRONG_KEY_SECRET, WEBHOOK_SECRET, Api
 
 pytestmark = pytest.mark.owasp(line="API9")
 
@@ -155,8 +155,8 @@ def test_production_has_the_same_routes_and_no_debugging(application: Litestar) 
         app_env="production",
         mongodb_url="mongodb://127.0.0.1:1/kernapay",
         jwt_secret=f"{JWT_SECRET}-{WEBHOOK_SECRET}",
-        razorpay_key_id=LIVE_KEY_ID,
-        razorpay_key_secret=LIVE_KEY_SECRET,
+        razorpay_key_id=STRONG_KEY_ID,
+        razorpay_key_secret=STRONG_KEY_SECRET,
         razorpay_webhook_secret="kP3v9Qx7Lm2Zt8Ws4Yb6Nc1Rd5Hf0Jg",
     )
     production = create_app(settings)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from redis import Redis
 
 from kernapay.commands.dev import command as cli
-from kernapay.commands.dev import environment
+from kernapay.config.loading import read_environment
 from kernapay.devstack.pidfile import command_line
 from kernapay.devstack.ports import free_port, is_listening
 from kernapay.devstack.state import NoStack, StackState, find_stack
@@ -283,7 +283,7 @@ def test_the_file_of_the_settings_counts_and_the_environment_wins_over_it(
     (tmp_path / ".env.payment").write_text("REDIS_HOST=cache.internal\nMONGODB_URL=from-the-file\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MONGODB_URL", "from-the-environment")
-    found = environment()
+    found = read_environment()
     assert (found["REDIS_HOST"], found["MONGODB_URL"]) == ("cache.internal", "from-the-environment")
 
 

@@ -10,15 +10,15 @@ import pytest
 from kernapay.devstack.process import ServerError
 from tests.actors import USERS, assert_problem, log_in
 from tests.factories import payment_body, sign_up_body, unique
-from tests.stack import LIVE_KEY_ID, LIVE_KEY_SECRET, Api, Sandbox, Server, StartApi
+from tests.stack import STRONG_KEY_ID, STRONG_KEY_SECRET, Api, Sandbox, Server, StartApi
 from tests.waiting import eventually
 
 PRODUCTION = {
     "APP_ENV": "production",
     "JWT_SECRET": secrets.token_hex(32),
     "SALT_ROUNDS": "10",
-    "RAZORPAY_KEY_ID": LIVE_KEY_ID,
-    "RAZORPAY_KEY_SECRET": LIVE_KEY_SECRET,
+    "RAZORPAY_KEY_ID": STRONG_KEY_ID,
+    "RAZORPAY_KEY_SECRET": STRONG_KEY_SECRET,
     "RAZORPAY_WEBHOOK_SECRET": secrets.token_hex(16),
     "RAZORPAY_WEBHOOK_SECRET_PREVIOUS": "",
 }
@@ -28,7 +28,11 @@ PRODUCTION = {
 def test_production_takes_payments_and_ignores_crash_points(
     sandbox: Sandbox, start_api: StartApi
 ) -> None:
-    api = start_api(**PRODUCTION, KERNAPAY_CRASH_AT="create.claimed").client
+    server = start_api(**PRODUCTION, KERNAPAY_CRASH_AT="create.claimed")
+    # Once for each start, not for each worker.
+    (doubt,) = server.log_entries("configuration_doubtful", variable="RAZORPAY_KEY_ID")
+    assert "test key" in doubt["text"]
+    api = server.client
     body = sign_up_body(email=f"{unique()}@kernapay.dev")
     assert api.post(f"{USERS}/signup", json=body).status_code == 201
     user = log_in(api, body["email"], body["password"])

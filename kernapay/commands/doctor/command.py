@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from kernapay.config.flaws import Flaw
 from kernapay.config.loading import ENV_FILE, ConfigurationError, load_settings
 
 
@@ -42,13 +43,14 @@ def command(dependencies: bool) -> None:
         try:
             asyncio.run(examine_all())
         except ConfigurationError as error:
-            for line in str(error).splitlines()[1:]:
-                show(Finding(Level.FAIL, "configuration", *_split_fix(line.strip())))
+            for flaw in error.flaws:
+                show(
+                    Finding(
+                        Level.FAIL, "configuration", f"{flaw.variable}: {flaw.text}", _fix(flaw)
+                    )
+                )
     sys.exit(Level.FAIL in levels)
 
 
-def _split_fix(line: str) -> tuple[str, str]:
-    """Return the problem and the instruction of a line of a ConfigurationError."""
-    problem, _, fix = line.partition(". Fix: ")
-    variable = line.partition(":")[0]
-    return problem, fix or f"set {variable} in the environment or in {ENV_FILE}."
+def _fix(flaw: Flaw) -> str:
+    return flaw.fix or f"set {flaw.variable} in the environment or in {ENV_FILE}."

@@ -7,6 +7,7 @@ from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
 from kernapay.commands.doctor.outside import files, gateway, messages
 from kernapay.commands.doctor.stores import mongodb, redis
+from kernapay.config.advice import find_doubts
 from kernapay.config.production import find_weaknesses
 from kernapay.config.settings import Settings
 from kernapay.core.clock import Clock, now
@@ -29,7 +30,10 @@ async def examine(settings: Settings, clock: Clock = now) -> AsyncIterator[Findi
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
     subject = "configuration"
-    yield Finding(Level.OK, subject, f"complete, for {settings.app_env.value}")
+    environment = "production" if settings.is_production else settings.app_env.value
+    yield Finding(Level.OK, subject, f"complete, for {environment}")
+    for variable, text, fix in find_doubts(settings):
+        yield Finding(Level.WARN, subject, f"{variable} {text}", fix)
     weaknesses = find_weaknesses(settings)
     for variable, text, fix in weaknesses:
         yield Finding(Level.WARN, subject, f"{variable} {text}: production refuses it", fix)
