@@ -49,6 +49,7 @@ class Payments(Accounts):
             PaymentRules(settings.currencies, settings.max_amount, settings.service_types),
             settings.razorpay_key_secret.get_secret_value().encode(),
             self._clock,
+            live=settings.is_live,
         )
 
     @cached_property

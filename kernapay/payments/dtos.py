@@ -64,6 +64,13 @@ ServiceTypeName = Annotated[str, Meta(examples=["CONSULTATION"])]
 DescriptionText = Annotated[str, Meta(examples=["Consultation, 30 minutes"])]
 ObjectIdText = Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
 StatusValue = Annotated[Status, Meta(examples=["success"])]
+Livemode = Annotated[
+    bool | None,
+    Meta(
+        description="Whether real money moves: false for a payment of a test key, null where it is not known.",
+        examples=[True],
+    ),
+]
 MetadataValue = Label | bool | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | None
 
 
@@ -93,6 +100,7 @@ class PaymentCreated(Struct, rename="camel"):
     currency: CurrencyCode
     reference_id: ReferenceText
     status: Annotated[Status, Meta(examples=["pending"])]
+    livemode: Livemode = None
 
 
 class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
@@ -117,6 +125,7 @@ class RefundCreated(Struct, rename="camel"):
     refund_status: RefundStatus
     amount_refunded: MinorUnits
     amount_refundable: Annotated[int, Meta(examples=[0])]
+    livemode: Livemode = None
 
 
 class PaymentVerify(Struct, rename="camel", forbid_unknown_fields=True):
@@ -132,6 +141,7 @@ class PaymentVerified(Struct, rename="camel"):
     message: Annotated[str, Meta(examples=["Payment verified successfully"])]
     payment_method: PaymentMethod | None
     success: bool = True
+    livemode: Livemode = None
 
 
 class PaymentSummary(Struct, rename="camel"):
@@ -148,6 +158,7 @@ class PaymentSummary(Struct, rename="camel"):
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
     description: DescriptionText | None = None
+    livemode: Livemode = None
 
 
 class PaymentStatus(Struct, rename="camel"):
@@ -160,6 +171,7 @@ class PaymentStatus(Struct, rename="camel"):
     updated_at: Instant
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
+    livemode: Livemode = None
 
 
 class StepView(Struct, rename="camel"):
@@ -212,6 +224,7 @@ class PaymentView(Struct, rename="camel"):
     amount_refunded: int = 0
     refunds: Annotated[list[RefundView], Meta(examples=[[]])] = []
     paid_at: Instant | None = None
+    livemode: Livemode = None
 
 
 DayOrTime = Annotated[str, Meta(min_length=10, max_length=40, examples=["2026-01-01"])]

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from mongoengine import (
+    BooleanField,
     DateTimeField,
     DictField,
     EmbeddedDocument,
@@ -81,6 +82,8 @@ class Payment(Record):
     status: Status = Choice(Status, required=True, default=Status.PENDING)
     payment_method: str | None = StringField(db_field="paymentMethod")
     payment_gateway: str = StringField(db_field="paymentGateway", default="razorpay")
+    # Whether the gateway's key moved real money. Rows from before this field do not know.
+    livemode: bool | None = BooleanField()
     reference_id: str = StringField(db_field="referenceId", required=True)
     service_type: str = StringField(db_field="serviceType", required=True)
     description: str | None = StringField()

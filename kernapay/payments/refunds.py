@@ -254,4 +254,5 @@ def _build_answer(payment: Payment, refund: Refund) -> RefundCreated:
         refund_status=payment.refund_status,
         amount_refunded=payment.amount_refunded,
         amount_refundable=_sum_remaining(payment),
+        livemode=payment.livemode,
     )

@@ -51,7 +51,10 @@ class PaymentService:
         rules: PaymentRules,
         key_secret: bytes,
         clock: Clock = now,
+        *,
+        live: bool,
     ) -> None:
+        self._live = live
         self._payments = payments
         self._ordering = ordering
         self._settlement = settlement
@@ -81,6 +84,7 @@ class PaymentService:
             fingerprint=fingerprint(data),
             notes=data.notes,
             metadata=data.metadata,
+            livemode=self._live,
             created_at=at,
         )
         payment, is_new = await self._ordering.place(
@@ -99,6 +103,7 @@ class PaymentService:
                 reference_id=payment.reference_id,
                 # A repeat gets the first answer again. `GET /status/{referenceId}` returns the present status.
                 status=Status.PENDING,
+                livemode=payment.livemode,
             ),
             is_new,
         )
@@ -115,7 +120,9 @@ class PaymentService:
         result = await self._settlement.settle_checkout(
             payment, data.razorpay_payment_id, data.razorpay_signature
         )
-        return PaymentVerified(_VERIFIED, result.payment.payment_method)
+        return PaymentVerified(
+            _VERIFIED, result.payment.payment_method, livemode=result.payment.livemode
+        )
 
     async def show(self, principal: Principal, reference_id: str) -> PaymentView:
         """Return a payment in full. Raises NotFound, also when the caller may not see it."""

@@ -82,6 +82,7 @@ class TestReceipts:
             checkout["razorpay_payment_id"],
             "knee",
             "KernaPay",
+            "No real money was paid",
         ):
             assert part in text
         assert provider.call("GET", path).content == user.call("GET", path).content

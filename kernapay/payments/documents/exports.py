@@ -45,6 +45,7 @@ class ExportedPayment(Struct, rename="camel"):
     razorpay_payment_id: str | None = None
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
+    livemode: bool | None = None
 
 
 class ExportService:
@@ -113,6 +114,8 @@ def _csv(rows: Iterable[Iterable[object]]) -> bytes:
 def _cell(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
         return f"'{value}"
     return value

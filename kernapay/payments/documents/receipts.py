@@ -97,6 +97,8 @@ def _lines(payment: PaymentView, paid_at: datetime, payer: str) -> list[tuple[st
     ]
     if payment.amount_refunded:
         lines.insert(1, ("Refunded", format_amount(payment.amount_refunded, payment.currency)))
+    if payment.livemode is False:
+        lines.insert(0, ("Test", "No real money was paid"))
     return lines
 
 
