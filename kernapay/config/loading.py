@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from kernapay.config.dotenv import read_env_file
 from kernapay.config.flaws import Flaw
+from kernapay.config.prices import find_price_problems
 from kernapay.config.production import find_weaknesses
 from kernapay.config.settings import Environment, Settings
 from kernapay.config.spelling import find_misspelt
@@ -106,6 +107,10 @@ def _incomplete(settings: Settings) -> Iterator[Flaw]:
     for field, other in (pair, pair[::-1]):
         if getattr(settings, field) is None and getattr(settings, other) is not None:
             yield Flaw(field.upper(), f"must be set because {other.upper()} is set")
+    for problem in find_price_problems(
+        settings.service_types, settings.currencies, settings.max_amount
+    ):
+        yield Flaw("SERVICE_TYPES", problem)
 
 
 def _unsafe(settings: Settings) -> Iterator[Flaw]:

@@ -31,11 +31,22 @@ _LONGEST_TEXT: Final = 100  # as in `ms`
 _LONGEST: Final = timedelta(days=36525)
 
 
-class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The metadata of a service type. If no names are given, any metadata is accepted."""
+_MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+
+
+class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The metadata and the price of a service type.
+
+    If no names are given, any metadata is accepted. `amount` is a fixed price, `min_amount` and `max_amount` are its
+    limits, in minor units of `currency`. Without them, the payer may choose any amount.
+    """
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    amount: _MinorUnits | None = None
+    min_amount: _MinorUnits | None = None
+    max_amount: _MinorUnits | None = None
+    currency: str | None = None
 
     @property
     def allowed(self) -> frozenset[str]:
@@ -84,7 +95,8 @@ def _service_types(value: object) -> object:
     except msgspec.MsgspecError:
         raise ValueError(
             "must be names separated by commas (CONSULTATION,LAB_TEST) or a JSON object: "
-            '{"LAB_TEST": {"required": ["kit"], "optional": []}}'
+            '{"LAB_TEST": {"required": ["kit"], "optional": [], "amount": 50000, "currency": "INR"}}, '
+            "with prices as integers in minor units"
         ) from None
 
 

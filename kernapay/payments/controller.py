@@ -34,6 +34,7 @@ from kernapay.payments.refunds import (
     RefundService,
 )
 from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.returns import PaymentReturned
 from kernapay.payments.service import InvalidSignature, KeyReused, PaymentService
 from kernapay.payments.settlement import (
     EvidenceMismatch,
@@ -211,6 +212,7 @@ class CheckoutController(Controller):
             InvalidSignature,
             NotFound,
             NotPaid,
+            PaymentReturned,
             EvidenceMismatch,
             GatewayRejected,
             GatewayUnknown,
@@ -221,7 +223,12 @@ class CheckoutController(Controller):
     async def verify(
         self, data: JSONBody[PaymentVerify], payment_service: NamedDependency[PaymentService]
     ) -> PaymentVerified:
-        """Confirm a payment with the three values that Checkout passes to your page. Repeating the call is harmless."""
+        """Confirm a payment with the three values that Checkout passes to your page. Repeating the call is harmless.
+
+        A payment whose money went back to the customer, or is on its way there, is answered with 409
+        `payment_returned`. This call proves that somebody paid, not what they paid for: before you deliver, your
+        back end must read the payment and compare `status`, `amount`, `currency` and `serviceType` with what you sell.
+        """
         return await payment_service.verify(data)
 
     @get("/status/{reference_id:str}", guards=[RateLimited("status")])

@@ -1,10 +1,12 @@
 """Compare a payment of the gateway with ours, and choose the attempt that decides about an order."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from kernapay.gateway.base import GatewayPayment
-from kernapay.payments.models import Payment
+from kernapay.payments.evidence import Evidence
+from kernapay.payments.models import Mismatch, Payment
 from kernapay.payments.states import Event
 
 # The most decisive status first: money that came in, money that may still come in, failure.
@@ -39,6 +41,21 @@ def mismatch_of(
 def explain_mismatch(reason: str) -> str:
     """Return a sentence for the reason of a mismatch."""
     return f"{_MISMATCH_TEXTS[reason]} Nothing was changed."
+
+
+def build_mismatch(evidence: Evidence, reason: str, at: datetime) -> Mismatch:
+    """Return the record of evidence that does not match its payment."""
+    gateway_payment = evidence.payment
+    return Mismatch(
+        at=at,
+        source=evidence.origin.source,
+        reason=reason,
+        event_id=evidence.origin.event_id,
+        order_id=gateway_payment.order_id,
+        payment_id=gateway_payment.id,
+        amount=gateway_payment.amount,
+        currency=gateway_payment.currency,
+    )
 
 
 def best_attempt(attempts: Iterable[GatewayPayment]) -> GatewayPayment | None:

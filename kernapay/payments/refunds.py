@@ -27,6 +27,7 @@ from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, Refund
 from kernapay.payments.references import new_refund_receipt
 from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.returns import sum_remaining
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import RefundState, Source, Status
 from kernapay.security.principal import Principal
@@ -139,7 +140,7 @@ class RefundService:
     async def _reserve(
         self, principal: Principal, payment: Payment, data: RefundCreate, key: str
     ) -> tuple[Payment, Refund, bool]:
-        amount = data.amount if data.amount is not None else _sum_remaining(payment)
+        amount = data.amount if data.amount is not None else sum_remaining(payment)
         at = self._clock()
         refund = Refund(
             receipt=new_refund_receipt(),
@@ -225,17 +226,12 @@ def _find_by_key(payment: Payment, key: str) -> Refund | None:
     return next((refund for refund in payment.refunds if refund.key == key), None)
 
 
-def _sum_remaining(payment: Payment) -> int:
-    reserved = sum(r.amount for r in payment.refunds if r.status != RefundState.FAILED)
-    return payment.amount - reserved
-
-
 def _explain_refusal(payment: Payment) -> NotRefundable:
     if not payment.status.is_paid:
         return NotRefundable(
             f"Only a paid payment can be refunded. This one is {payment.status.value}."
         )
-    remaining = _sum_remaining(payment)
+    remaining = sum_remaining(payment)
     if remaining < 1:
         return NotRefundable(
             "Nothing is left: the whole payment is refunded or being refunded.", field="amount"
@@ -253,6 +249,6 @@ def _build_answer(payment: Payment, refund: Refund) -> RefundCreated:
         status=refund.status,
         refund_status=payment.refund_status,
         amount_refunded=payment.amount_refunded,
-        amount_refundable=_sum_remaining(payment),
+        amount_refundable=sum_remaining(payment),
         livemode=payment.livemode,
     )

@@ -63,6 +63,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
     async def by_reference(self, reference_id: str) -> Payment | None:
         return await self.get_one_or_none(reference_id=reference_id)
 
+    async def has_key(self, user_id: str, key: str, fingerprint: str) -> bool:
+        """Return whether the user created a payment with this idempotency key and this content."""
+        return await self.exists(user_id=user_id, idempotency_key=key, fingerprint=fingerprint)
+
     async def view(self, reference_id: str) -> PaymentView | None:
         return await self.select_one(PaymentView, reference_id=reference_id)
 

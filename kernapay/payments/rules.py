@@ -1,10 +1,10 @@
-"""The rules for new payments that a business configures: currencies, amounts, service types."""
+"""The rules for new payments that a business configures: currencies, amounts, service types and their prices."""
 
 from collections.abc import Collection, Mapping
 
 from kernapay.config.types import ServiceType
 from kernapay.core.errors import InvalidInput
-from kernapay.payments.currencies import amount_problem
+from kernapay.payments.currencies import amount_problem, explain_amount
 from kernapay.payments.dtos import PaymentCreate
 
 
@@ -30,6 +30,7 @@ class PaymentRules:
             raise InvalidInput(
                 f"Must be one of: {', '.join(self._service_types)}.", field="serviceType"
             )
+        _check_price(service_type, data)
         for name in service_type.required:
             if data.metadata.get(name) in (None, ""):
                 raise InvalidInput(
@@ -42,3 +43,20 @@ class PaymentRules:
                 f"{', '.join(sorted(allowed))}.",
                 field=f"metadata.{unknown[0]}",
             )
+
+
+def _check_price(service_type: ServiceType, data: PaymentCreate) -> None:
+    currency, price = service_type.currency, service_type.amount
+    name = f"the service type {data.service_type}"
+    if currency is not None and data.currency != currency:
+        raise InvalidInput(f"Must be {currency} for {name}.", field="currency")
+    if price is not None and data.amount != price:
+        price_text = explain_amount(price, data.currency)
+        raise InvalidInput(f"Must be {price_text}, the price of {name}.", field="amount")
+    lowest, highest = service_type.min_amount, service_type.max_amount
+    if lowest is not None and data.amount < lowest:
+        limit = explain_amount(lowest, data.currency)
+        raise InvalidInput(f"Must be at least {limit} for {name}.", field="amount")
+    if highest is not None and data.amount > highest:
+        limit = explain_amount(highest, data.currency)
+        raise InvalidInput(f"Must be at most {limit} for {name}.", field="amount")

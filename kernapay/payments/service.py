@@ -70,7 +70,6 @@ class PaymentService:
         Raises InvalidInput naming the field, KeyReused, GatewayError, InProgress, Unavailable.
         """
         key = resolve_key(data.idempotency_key, header_key)
-        self._rules.check(data)
         at = self._clock()
         draft = Payment(
             user_id=principal.id,
@@ -87,6 +86,12 @@ class PaymentService:
             livemode=self._live,
             created_at=at,
         )
+        try:
+            self._rules.check(data)
+        except InvalidInput:
+            # The rules may have changed since the first call, but its repeat gets the first answer again.
+            if not await self._payments.has_key(principal.id, key, str(draft.fingerprint)):
+                raise
         payment, is_new = await self._ordering.place(
             draft, Origin(Source.API, "created", actor=principal.id)
         )
@@ -111,7 +116,8 @@ class PaymentService:
     async def verify(self, data: PaymentVerify) -> PaymentVerified:
         """Settle a payment after checking Checkout's signature and asking the gateway.
 
-        Raises NotFound, InvalidSignature, EvidenceMismatch, NotPaid, NotCapturedYet, GatewayError, Unavailable.
+        Raises NotFound, InvalidSignature, EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet, GatewayError,
+        Unavailable.
         """
         payment = await self._payments.by_reference(data.reference_id)
         if payment is None or payment.razorpay_order_id is None:

@@ -13,10 +13,16 @@ from kernapay.core.errors import Conflict, NotFound, RetryLater
 from kernapay.gateway.base import GatewayPayment, GatewayRefund, GatewayRejected, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
-from kernapay.payments.matching import best_attempt, explain_mismatch, mismatch_of
-from kernapay.payments.models import Mismatch, Payment
+from kernapay.payments.matching import (
+    best_attempt,
+    build_mismatch,
+    explain_mismatch,
+    mismatch_of,
+)
+from kernapay.payments.models import Payment
 from kernapay.payments.references import payment_id_of
 from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.returns import require_kept
 from kernapay.payments.states import Event, Source
 
 _log = structlog.get_logger("kernapay.payments")
@@ -119,10 +125,11 @@ class Settlement:
     async def settle_checkout(self, payment: Payment, payment_id: str, signature: str) -> Settled:
         """Settle the payment of the gateway that Checkout named. The caller has checked the signature.
 
-        Raises EvidenceMismatch, NotPaid, NotCapturedYet, GatewayError, Unavailable.
+        Raises EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet, GatewayError, Unavailable.
         """
         if payment.status.is_paid and payment.razorpay_payment_id == payment_id:
             await self._ledger.evict_history(payment)
+            require_kept(payment)
             return Settled(payment, Outcome.UNCHANGED)
         crash_point("verify.signed")
         gateway_payment = await self._gateway.fetch_payment(payment_id)
@@ -137,9 +144,16 @@ class Settlement:
             )
         origin = Origin(Source.CHECKOUT, "verify")
         evidence = Evidence(origin, gateway_payment, signature=signature)
+        # Ask before writing anything: once the payment is `success`, a repeat asks no more.
+        is_refunded = gateway_payment.is_captured and gateway_payment.amount_refunded
+        refunds = await self._gateway.refunds_of(payment_id) if is_refunded else ()
         result = _require_match(await self._capture_and_apply(payment, evidence))
+        for each in refunds:
+            evidence = replace(evidence, refund=each)
+            result = _require_match(await self._apply(result.payment, None, evidence))
         if not result.payment.status.is_paid:
             raise NotPaid("The gateway refunded the payment without capturing it.")
+        require_kept(result.payment, gateway_payment)
         return result
 
     async def capture_authorized(self, payment: Payment, actor: str) -> Settled:
@@ -162,9 +176,7 @@ class Settlement:
         """Move a payment that nobody paid to `failed`. A late payment can still move it to `success`."""
         origin = Origin(Source.RECONCILIATION, "expired")
         row = await self._ledger.move(Event.EXPIRED, payment, origin)
-        if row is None:
-            return Settled(payment, Outcome.UNCHANGED)
-        return _count_move(row, origin)
+        return _count_move(row, origin) if row else Settled(payment, Outcome.UNCHANGED)
 
     async def record_fee(self, payment: Payment, gateway_payment: GatewayPayment) -> None:
         """Store the gateway's fee and tax for a payment."""
@@ -225,9 +237,7 @@ class Settlement:
 
     async def _record_authorization(self, payment: Payment, evidence: Evidence) -> Settled:
         row = await self._ledger.record_authorization(payment, evidence.origin, evidence.payment)
-        if row is None:
-            return Settled(payment, Outcome.UNCHANGED)
-        return Settled(row, Outcome.MOVED)
+        return Settled(row, Outcome.MOVED) if row else Settled(payment, Outcome.UNCHANGED)
 
     async def _record_refund(
         self, payment: Payment, evidence: Evidence, refund: GatewayRefund
@@ -267,22 +277,10 @@ class Settlement:
         return payment
 
     async def _record_mismatch(self, payment: Payment, evidence: Evidence, reason: str) -> Settled:
-        origin, gateway_payment = evidence.origin, evidence.payment
+        origin = evidence.origin
         MISMATCHES.labels(origin.source.value).inc()
         _log.error("evidence_mismatch", payment=str(payment.pk), reason=reason, news=origin.event)
-        await self._ledger.record_mismatch(
-            payment,
-            Mismatch(
-                at=self._clock(),
-                source=origin.source,
-                reason=reason,
-                event_id=origin.event_id,
-                order_id=gateway_payment.order_id,
-                payment_id=gateway_payment.id,
-                amount=gateway_payment.amount,
-                currency=gateway_payment.currency,
-            ),
-        )
+        await self._ledger.record_mismatch(payment, build_mismatch(evidence, reason, self._clock()))
         return Settled(payment, Outcome.MISMATCH, reason)
 
 

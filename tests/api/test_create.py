@@ -309,6 +309,57 @@ async def test_service_types_and_their_metadata_are_configuration(
 
 
 @pytest.mark.anyio
+@pytest.mark.owasp(line="API6")
+async def test_the_price_of_a_service_type_is_configuration(
+    in_process: InProcess, user: Actor, sandbox: Sandbox
+) -> None:
+    types = (
+        '{"SCAN": {"amount": 120000, "currency": "INR"}, '
+        '"DONATION": {"minAmount": 500, "maxAmount": 9000, "currency": "JPY"}, '
+        '"FROM": {"minAmount": 500, "currency": "INR"}, "TIP": {}}'
+    )
+    headers = bearer(user.token)
+    async with in_process(service_types=types, currencies="INR,JPY") as client:
+        for service_type, amount, currency, field in (
+            ("SCAN", 120000, "INR", None),
+            ("SCAN", 119999, "INR", "amount"),
+            ("SCAN", 120001, "INR", "amount"),
+            ("SCAN", 100, "INR", "amount"),
+            ("SCAN", 120000, "JPY", "currency"),
+            ("DONATION", 500, "JPY", None),
+            ("DONATION", 9000, "JPY", None),
+            ("DONATION", 499, "JPY", "amount"),
+            ("DONATION", 9001, "JPY", "amount"),
+            ("DONATION", 500, "INR", "currency"),
+            ("FROM", 499, "INR", "amount"),
+            ("FROM", 50_000_000, "INR", None),
+            ("TIP", 1, "JPY", None),
+        ):
+            body = payment_body(amount=amount, currency=currency, serviceType=service_type)
+            answer = await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+            if field is None:
+                assert answer.status_code == 201, answer.text
+            else:
+                assert_problem(answer, 400, field)
+
+
+@pytest.mark.anyio
+async def test_a_repeat_after_the_price_changed_gets_the_first_answer(
+    in_process: InProcess, user: Actor, sandbox: Sandbox
+) -> None:
+    headers, body = bearer(user.token), payment_body(amount=50000)
+    first = user.create(body)
+    assert first.status_code == 201
+    changed = '{"CONSULTATION": {"amount": 60000}}'
+    async with in_process(service_types=changed) as client:
+        again = await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+        assert (again.status_code, again.json()) == (200, first.json())
+        other = {**body, "amount": 50001}
+        refused = await client.post(f"{PAYMENTS}/create", json=other, headers=headers)
+        assert_problem(refused, 400, "amount")
+
+
+@pytest.mark.anyio
 async def test_currencies_are_configuration_with_their_own_smallest_amounts(
     in_process: InProcess, user: Actor, sandbox: Sandbox
 ) -> None:

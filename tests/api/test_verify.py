@@ -189,6 +189,64 @@ def test_a_payment_the_bank_still_ponders_is_to_be_asked_for_later(
     assert status(api, payment)["status"] == "pending"
 
 
+@pytest.mark.owasp(line="API6")
+def test_a_payment_that_was_refunded_is_not_verified_again(
+    api: httpx.Client, user: Actor, admin: Actor, sandbox: Sandbox
+) -> None:
+    payment, checkout = user.buy(sandbox)
+    refunds = f"{PAYMENTS}/{payment['referenceId']}/refunds"
+    part = {"amount": 20_000, "idempotencyKey": "part"}
+    assert admin.call("POST", refunds, json=part).status_code == 201
+    assert verify(api, payment, checkout).status_code == 200
+    assert admin.call("POST", refunds, json={"idempotencyKey": "rest"}).status_code == 201
+    for _ in range(2):
+        assert_problem(verify(api, payment, checkout), 409, code="payment_returned")
+
+
+def test_a_refund_on_its_way_counts_until_it_fails(
+    api: httpx.Client, user: Actor, admin: Actor, sandbox: Sandbox
+) -> None:
+    payment, checkout = user.buy(sandbox)
+    refunds = f"{PAYMENTS}/{payment['referenceId']}/refunds"
+    sandbox.fault("refund_pending", options={"seconds": 60})
+    assert admin.call("POST", refunds, json={"idempotencyKey": "all"}).status_code == 201
+    assert status(api, payment)["status"] == "success"
+    assert_problem(verify(api, payment, checkout), 409, code="payment_returned")
+    other, checkout = user.buy(sandbox)
+    refunds = f"{PAYMENTS}/{other['referenceId']}/refunds"
+    sandbox.fault("low_balance")
+    assert_problem(admin.call("POST", refunds, json={"idempotencyKey": "all"}), 409)
+    assert verify(api, other, checkout).status_code == 200
+
+
+@pytest.mark.owasp(line="API10")
+def test_a_payment_that_the_dashboard_refunded_first_is_not_verified(
+    api: httpx.Client, user: Actor, sandbox: Sandbox
+) -> None:
+    payment = user.new_payment()
+    checkout = sandbox.pay(payment["orderId"])
+    sandbox.refund(checkout["razorpay_payment_id"])
+    # The list of refunds is asked for before anything is stored, so a repeat starts again.
+    sandbox.fault("server_error", route="/v1/payments/*/refunds")
+    assert_problem(verify(api, payment, checkout), 503)
+    assert status(api, payment)["status"] == "pending"
+    for _ in range(2):
+        assert_problem(verify(api, payment, checkout), 409, code="payment_returned")
+    seen = status(api, payment)
+    assert (seen["status"], seen["amountRefunded"]) == ("refunded", 50_000)
+
+
+def test_what_the_dashboard_refunded_in_part_is_entered_and_verified(
+    api: httpx.Client, user: Actor, sandbox: Sandbox
+) -> None:
+    payment = user.new_payment()
+    checkout = sandbox.pay(payment["orderId"])
+    sandbox.refund(checkout["razorpay_payment_id"], 20_000)
+    assert verify(api, payment, checkout).status_code == 200
+    seen = status(api, payment)
+    assert (seen["status"], seen["amountRefunded"]) == ("success", 20_000)
+
+
 def test_an_unknown_reference_is_not_found(
     api: httpx.Client, user: Actor, sandbox: Sandbox
 ) -> None:

@@ -390,6 +390,45 @@ def test_service_types_that_cannot_be_meant_are_refused(problems: Problems, text
     assert set(problems(SERVICE_TYPES=text)) == {"SERVICE_TYPES"}
 
 
+def test_a_service_type_may_carry_its_price(load: Load) -> None:
+    text = (
+        '{"SCAN": {"amount": 120000, "currency": "INR"}, '
+        '"DONATION": {"minAmount": 100, "maxAmount": 500000}}'
+    )
+    assert load(SERVICE_TYPES=text).service_types == {
+        "SCAN": ServiceType(amount=120000, currency="INR"),
+        "DONATION": ServiceType(min_amount=100, max_amount=500000),
+    }
+
+
+@pytest.mark.parametrize(
+    ("price", "currencies"),
+    [
+        ('{"amount": 0}', "INR"),
+        ('{"amount": -100}', "INR"),
+        ('{"amount": "50000"}', "INR"),
+        ('{"amount": 500.5}', "INR"),
+        ('{"amount": true}', "INR"),
+        ('{"min_amount": 100}', "INR"),
+        ('{"amount": 500, "minAmount": 100}', "INR"),
+        ('{"amount": 500, "maxAmount": 1000}', "INR"),
+        ('{"minAmount": 501, "maxAmount": 500}', "INR"),
+        ('{"amount": 60000000}', "INR"),
+        ('{"minAmount": 60000000}', "INR"),
+        ('{"maxAmount": 60000000}', "INR"),
+        ('{"amount": 500, "currency": "USD"}', "INR"),
+        ('{"currency": "inr"}', "INR"),
+        ('{"amount": 500}', "INR,JPY"),
+        ('{"maxAmount": 500}', "INR,JPY"),
+    ],
+)
+def test_a_price_that_cannot_be_meant_is_refused(
+    problems: Problems, price: str, currencies: str
+) -> None:
+    found = problems(SERVICE_TYPES=f'{{"SCAN": {price}}}', CURRENCIES=currencies)
+    assert set(found) == {"SERVICE_TYPES"}
+
+
 def test_every_variable_of_the_old_service_is_read(load: Load) -> None:
     """An existing `.env.payment` keeps working."""
     settings = load(
