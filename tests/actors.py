@@ -97,15 +97,17 @@ class People:
         self.client = client
         self._store = store
 
-    def new(self, role: str = "USER", **changes: Any) -> Actor:
-        # Only an operator makes these; nobody has read the account yet, so no cache holds its old role.
+    def new(self, role: str = "USER", *, approved: bool = False, **changes: Any) -> Actor:
+        """Open an account; `approved` is an administrator's word for a PROVIDER."""
+        # Only an operator does this; nobody has read the account yet, so no cache holds its old standing.
         appointed = role in ("ADMIN", "LAB_ASSISTANT")
         body = sign_up_body(type="USER" if appointed else role, **changes)
         answer = self.client.post(f"{USERS}/signup", json=body)
         assert answer.status_code == 201, answer.text
-        if appointed:
+        if appointed or approved:
             where = {"_id": ObjectId(answer.json()["_id"])}
-            self._store.users.update_one(where, {"$set": {"type": role}})
+            standing = {"type": role, "isApprovedProvider": approved}
+            self._store.users.update_one(where, {"$set": standing})
         return log_in(self.client, body["email"], body["password"])
 
 

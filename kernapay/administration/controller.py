@@ -9,9 +9,14 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.administration.dtos import NewUser, RoleChange, UserPage, UserSearch
 from kernapay.administration.repository import AccountRepository
-from kernapay.administration.service import AdministrationService, ChangedMeanwhile, LastAdmin
+from kernapay.administration.service import (
+    AdministrationService,
+    ChangedMeanwhile,
+    LastAdmin,
+    NotAProvider,
+)
 from kernapay.core.clock import in_utc
-from kernapay.core.errors import NotFound
+from kernapay.core.errors import InvalidInput, NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.patterns import PRINTABLE
 from kernapay.security.guards import HasRole, IsPerson
@@ -48,6 +53,12 @@ class AdministrationController(Controller):
         ] = None,
         user_type: Annotated[Role | None, QueryParameter(name="type")] = None,
         user_status: Annotated[UserStatus | None, QueryParameter(name="status")] = None,
+        approved: Annotated[
+            bool | None,
+            QueryParameter(
+                description="Only PROVIDER accounts that an administrator has approved, or those that wait for it."
+            ),
+        ] = None,
         created_before: Annotated[datetime | None, QueryParameter(name="createdBefore")] = None,
         created_after: Annotated[datetime | None, QueryParameter(name="createdAfter")] = None,
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
@@ -58,10 +69,13 @@ class AdministrationController(Controller):
         `search` is the beginning of an e-mail address or of a name. `createdAfter` is inclusive, `createdBefore`
         is not.
         """
+        if approved is not None and user_type not in (None, Role.PROVIDER):
+            raise InvalidInput("Fits only `type=PROVIDER`.", field="approved")
         criteria = UserSearch(
             search,
-            user_type,
+            user_type if approved is None else Role.PROVIDER,
             user_status,
+            approved,
             in_utc(created_before, "createdBefore"),
             in_utc(created_after, "createdAfter"),
         )
@@ -120,6 +134,42 @@ class AdministrationController(Controller):
         The last active administrator cannot be deactivated.
         """
         return await administration_service.set_status(request.user, user_id, UserStatus.INACTIVE)
+
+    @post(
+        "/{user_id:str}/approve",
+        guards=[IsPerson()],
+        status_code=200,
+        responses=problems(NotAProvider, ChangedMeanwhile),
+    )
+    async def approve(
+        self,
+        request: Authenticated,
+        user_id: UserId,
+        administration_service: NamedDependency[AdministrationService],
+    ) -> UserView:
+        """Approve a PROVIDER account: from its next request on, it may refund what was paid to it.
+
+        The approval ends when it is revoked, or when the account gets another role.
+        """
+        return await administration_service.set_approval(request.user, user_id, approved=True)
+
+    @post(
+        "/{user_id:str}/revoke-approval",
+        guards=[IsPerson()],
+        status_code=200,
+        responses=problems(ChangedMeanwhile),
+    )
+    async def revoke_approval(
+        self,
+        request: Authenticated,
+        user_id: UserId,
+        administration_service: NamedDependency[AdministrationService],
+    ) -> UserView:
+        """End the approval of a PROVIDER account: from its next request on, it moves no money.
+
+        Refunds that were accepted before are still finished.
+        """
+        return await administration_service.set_approval(request.user, user_id, approved=False)
 
     @put(
         "/{user_id:str}/role",

@@ -46,5 +46,6 @@ class UserSearch(Struct, frozen=True):
     prefix: str | None = None
     type: Role | None = None
     status: UserStatus | None = None
+    approved: bool | None = None
     created_before: datetime | None = None
     created_after: datetime | None = None

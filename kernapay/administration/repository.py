@@ -30,10 +30,13 @@ class AccountRepository(UserRepository):
             for name in ("type", "status")
             if (value := getattr(search, name)) is not None
         }
+        raw: dict[str, Any] = {} if search.approved is None else _approval(search.approved)
         if search.prefix is not None:
             by_email = {"email": _prefix_range(search.prefix.lower())}
             by_name = {"nameFolded": _prefix_range(search.prefix.casefold())}
-            where["__raw__"] = {"$or": [by_email, by_name]}
+            raw["$or"] = [by_email, by_name]
+        if raw:
+            where["__raw__"] = raw
         period = BeforeAfter("created_at", search.created_before, search.created_after)
         newest = (OrderBy("created_at", descending=True), OrderBy("id", descending=True))
         page = await self.select(UserView, period, *newest, LimitOffset(count, skip), **where)
@@ -49,7 +52,16 @@ class AccountRepository(UserRepository):
         only_if: dict[str, Any] = {"type": user.type, "status": user.status}
         if until is not None:
             only_if["__raw__"] = {"$expr": {"$lt": ["$$NOW", until]}}
-        return await self._update(str(user.pk), only_if, set__type=role, set__status=status)
+        change: dict[str, Any] = {"set__type": role, "set__status": status}
+        if role != user.type:
+            # An approval is for one term as PROVIDER: a later one needs its own.
+            change["set__is_approved_provider"] = False
+        return await self._update(str(user.pk), only_if, **change)
+
+    async def change_approval(self, user: User, *, approved: bool) -> User | None:
+        """Approve a PROVIDER or end its approval. Return None if role or approval changed since `user` was read."""
+        same = {"type": Role.PROVIDER, "__raw__": _approval(not approved)}
+        return await self._update(str(user.pk), same, set__is_approved_provider=approved)
 
     async def has_another_admin(self, user: User) -> bool:
         """Return whether there is an active administrator besides `user`."""
@@ -67,6 +79,11 @@ class AccountRepository(UserRepository):
             self._mongo, "administrators", _LOCK_LIFETIME, _LOCK_WAIT_SECONDS, _BUSY
         ) as until:
             yield until
+
+
+def _approval(approved: bool) -> dict[str, Any]:
+    # Rows of earlier versions do not have the field.
+    return {"isApprovedProvider": True if approved else {"$in": [False, None]}}
 
 
 def _prefix_range(text: str) -> dict[str, str]:

@@ -26,6 +26,13 @@ class LastAdmin(Conflict):
     title = "Last administrator"
 
 
+class NotAProvider(Conflict):
+    """Only PROVIDER accounts can be approved."""
+
+    code = "not_a_provider"
+    title = "Not a provider"
+
+
 class ChangedMeanwhile(Conflict):
     """Another request changed the account at the same time."""
 
@@ -100,6 +107,29 @@ class AdministrationService:
         """Change the role of an account, from its next request on. Raises NotFound, LastAdmin, ChangedMeanwhile."""
         return await self._change(actor, await self._repository.get(id=user_id), role=role)
 
+    async def set_approval(self, actor: Principal, user_id: str, *, approved: bool) -> UserView:
+        """Approve a PROVIDER account, so that it may move money, or end its approval.
+
+        It counts from the next request on. Raises NotFound, NotAProvider, ChangedMeanwhile.
+        """
+        user = await self._repository.get(id=user_id)
+        if approved and user.type is not Role.PROVIDER:
+            raise NotAProvider(f"Only a PROVIDER can be approved. This account is {user.type}.")
+        if approved is user.is_approved_provider:
+            await self._repository.evict(user_id)
+            return view_of(user)
+        async with self._audit.action(
+            actor,
+            "user.approve" if approved else "user.revoke_approval",
+            f"user:{user.pk}",
+            before={"isApprovedProvider": not approved},
+            after={"isApprovedProvider": approved},
+        ):
+            changed_user = await self._repository.change_approval(user, approved=approved)
+            if changed_user is None:
+                raise _changed_meanwhile()
+        return view_of(changed_user)
+
     async def _open(self, actor: Principal | None, data: SignUp) -> UserView:
         user_id = ObjectId()
         async with self._audit.action(
@@ -140,10 +170,14 @@ class AdministrationService:
             )
             changed_user = await self._repository.change_standing(user, role, status, until)
             if changed_user is None:
-                raise ChangedMeanwhile(
-                    "Another request changed the account at the same time. Read it and try again."
-                )
+                raise _changed_meanwhile()
         return view_of(changed_user)
+
+
+def _changed_meanwhile() -> ChangedMeanwhile:
+    return ChangedMeanwhile(
+        "Another request changed the account at the same time. Read it and try again."
+    )
 
 
 def _is_active_admin(role: Role, status: UserStatus) -> bool:

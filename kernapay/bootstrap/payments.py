@@ -8,6 +8,7 @@ from kernapay.payments.documents.receipts import ReceiptService
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.payees import Payees
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
@@ -40,6 +41,10 @@ class Payments(Accounts):
         )
 
     @cached_property
+    def payees(self) -> Payees:
+        return Payees(self.user_repository.standing)
+
+    @cached_property
     def payment_service(self) -> PaymentService:
         settings = self.settings
         return PaymentService(
@@ -47,6 +52,7 @@ class Payments(Accounts):
             self.ordering,
             self.settlement,
             PaymentRules(settings.currencies, settings.max_amount, settings.service_types),
+            self.payees,
             settings.razorpay_key_secret.get_secret_value().encode(),
             self._clock,
             live=settings.is_live,
@@ -59,6 +65,7 @@ class Payments(Accounts):
             self.payment_ledger,
             self.settlement,
             self.payment_gateway,
+            self.payees,
             self.settings.razorpay_timeout,
             self._clock,
         )

@@ -26,6 +26,7 @@ from kernapay.payments.dtos import (
 )
 from kernapay.payments.ordering import InProgress
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
+from kernapay.payments.payees import NotApproved
 from kernapay.payments.refunds import (
     NotRefundable,
     RefundInProgress,
@@ -89,7 +90,8 @@ class PaymentController(Controller):
         """Create a payment and its order at the gateway.
 
         Repeat the call with the same `idempotencyKey` as often as you like: it creates one order, and nothing is
-        charged twice. The first call is answered with 201, a repeat with 200 and the same data.
+        charged twice. The first call is answered with 201, a repeat with 200 and the same data. The payer chooses
+        amount and service type, within SERVICE_TYPES: compare both before you deliver.
         """
         payment, is_new = await payment_service.create(request.user, data, idempotency_key)
         return Response(Success(payment), status_code=201 if is_new else 200)
@@ -124,7 +126,8 @@ class PaymentController(Controller):
     ) -> PaymentView:
         """Return one payment with its history and refunds.
 
-        Its payer, its provider, lab assistants and administrators may read it. Everybody else gets a 404.
+        Its payer, the provider it was paid to, lab assistants and administrators may read it. Everybody else gets
+        a 404.
         """
         return await payment_service.show(request.user, reference_id)
 
@@ -138,6 +141,7 @@ class PaymentController(Controller):
                 description="An earlier call with this key created the refund.",
             ),
             **problems(
+                NotApproved,
                 NotRefundable,
                 RefundKeyReused,
                 RefundRejected,
@@ -159,9 +163,10 @@ class PaymentController(Controller):
     ) -> Response[Success[RefundCreated]]:
         """Refund a payment, in full or in part.
 
-        Administrators may refund any payment, a provider those paid to them. Without an `amount`, all that remains is
-        refunded. Repeat the call with the same `idempotencyKey` as often as you like: it makes one refund. The first
-        call is answered with 201, a repeat with 200 and the present state of the refund.
+        Administrators may refund any payment, a provider that an administrator has approved those paid to them.
+        When the approval ends, refunds that were accepted before are still finished. Without an `amount`, all that
+        remains is refunded. Repeat the call with the same `idempotencyKey` as often as you like: it makes one refund.
+        The first call is answered with 201, a repeat with 200 and the present state of the refund.
         """
         # Look the payment up before logging: audit entries are permanent, and an invented reference must not add one.
         payment = await refund_service.payment_of(request.user, reference_id)

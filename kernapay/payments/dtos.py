@@ -78,6 +78,9 @@ class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
     """A payment to create. Send the `idempotencyKey` here, or as the `Idempotency-Key` header.
 
     `notes` are sent to the gateway. `metadata` stays here; the service type decides which names it may have.
+
+    `providerId` is the `_id` of an active PROVIDER account other than the payer's, or a label of your own, which gives
+    nobody access to the payment.
     """
 
     amount: Amount
@@ -199,7 +202,10 @@ class RefundView(Struct, rename="camel"):
 
 
 class PaymentView(Struct, rename="camel"):
-    """A payment in full, with its history and refunds."""
+    """A payment in full, with its history and refunds.
+
+    `providerId` is what the payer wrote. `payeeId` is there if that was the account of an active provider.
+    """
 
     id: ObjectIdText = field(name="_id")
     user_id: ObjectIdText
@@ -212,6 +218,7 @@ class PaymentView(Struct, rename="camel"):
     updated_at: Instant
     payment_gateway: str = "razorpay"
     provider_id: ObjectIdText | None = None
+    payee_id: ObjectIdText | None = None
     order_id: GatewayOrderId | None = None
     razorpay_order_id: GatewayOrderId | None = None
     razorpay_payment_id: GatewayPaymentId | None = None

@@ -71,7 +71,10 @@ class Payment(Record):
     meta: ClassVar[dict[str, Any]] = {"collection": "payments"}
 
     user_id: str = ObjectIdField(db_field="userId", required=True)
+    # What the payer wrote. It gives nobody anything: `payee_id` does.
     provider_id: str | None = StringField(db_field="providerId")
+    # The account that `provider_id` named when the payment was created, judged to be an active PROVIDER's.
+    payee_id: str | None = ObjectIdField(db_field="payeeId")
     # Both hold the gateway's order id. `orderId` is the API's name for it, and has the unique index.
     order_id: str | None = StringField(db_field="orderId")
     razorpay_order_id: str | None = StringField(db_field="razorpayOrderId")

@@ -25,6 +25,7 @@ from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.idempotency import fingerprint, resolve_key
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, Refund
+from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_refund_receipt
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import sum_remaining
@@ -67,6 +68,7 @@ class RefundService:
         ledger: PaymentLedger,
         settlement: Settlement,
         gateway: PaymentGateway,
+        payees: Payees,
         gateway_timeout: timedelta,
         clock: Clock = now,
     ) -> None:
@@ -74,14 +76,21 @@ class RefundService:
         self._ledger = ledger
         self._settlement = settlement
         self._gateway = gateway
+        self._payees = payees
         # As for an order: up to one timeout in the queue, up to another for the call, and a margin.
         self.lease: Final = gateway_timeout * 3
         self._clock = clock
         self.open = ledger.open_refunds
 
     async def payment_of(self, principal: Principal, reference_id: str) -> Payment:
-        """Return a payment that the caller may refund. Raises NotFound, also for the payments of others."""
-        owner = {} if principal.is_admin else {"provider_id": principal.id}
+        """Return a payment that the caller may refund.
+
+        Raises NotApproved, and NotFound, also for the payments of others.
+        """
+        owner = {}
+        if not principal.is_admin:
+            await self._payees.require_approved(principal)
+            owner = {"payee_id": principal.id}
         payment = await self._payments.get_one_or_none(reference_id=reference_id, **owner)
         if payment is None:
             raise NotFound("No payment that you may refund has this reference.")

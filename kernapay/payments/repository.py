@@ -47,15 +47,15 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         )
 
     async def received(
-        self, provider_id: str, count: int, skip: int, cursor: str | None
+        self, payee_id: str, count: int, skip: int, cursor: str | None
     ) -> list[PaymentSummary]:
-        """Return the paid payments of a provider, newest first. With a `cursor`, start after that payment."""
+        """Return what was paid to a provider's account, newest first. With a `cursor`, start after that payment."""
         where: dict[str, Any] = {} if cursor is None else {"__raw__": _older_than(cursor)}
         return await self.select(
             PaymentSummary,
             *_NEWEST_FIRST,
             LimitOffset(count, 0 if cursor else skip),
-            provider_id=provider_id,
+            payee_id=payee_id,
             status__in=PAID,
             **where,
         )
@@ -83,8 +83,7 @@ def _older_than(reference_id: str) -> dict[str, Any]:
     # The reference contains the time of creation, so a cursor needs no query.
     at = created_at_of(reference_id)
     return {
-        "$or": [
-            {"createdAt": {"$lt": at}},
-            {"createdAt": at, "referenceId": {"$lt": reference_id}},
-        ]
+        # The bound of the index: without it, MongoDB would read every newer payment first.
+        "createdAt": {"$lte": at},
+        "$or": [{"createdAt": {"$lt": at}}, {"referenceId": {"$lt": reference_id}}],
     }

@@ -19,6 +19,7 @@ from kernapay.payments.evidence import Origin
 from kernapay.payments.idempotency import fingerprint, resolve_key
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_reference_id
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
@@ -49,6 +50,7 @@ class PaymentService:
         ordering: Ordering,
         settlement: Settlement,
         rules: PaymentRules,
+        payees: Payees,
         key_secret: bytes,
         clock: Clock = now,
         *,
@@ -59,6 +61,7 @@ class PaymentService:
         self._ordering = ordering
         self._settlement = settlement
         self._rules = rules
+        self._payees = payees
         self._key_secret = key_secret
         self._clock = clock
 
@@ -73,7 +76,6 @@ class PaymentService:
         at = self._clock()
         draft = Payment(
             user_id=principal.id,
-            provider_id=data.provider_id,
             amount=data.amount,
             currency=data.currency,
             reference_id=new_reference_id(principal.id, at),
@@ -88,10 +90,12 @@ class PaymentService:
         )
         try:
             self._rules.check(data)
+            draft.payee_id = await self._payees.judge(principal.id, data.provider_id)
         except InvalidInput:
-            # The rules may have changed since the first call, but its repeat gets the first answer again.
+            # Rules and provider may have changed since the first call, but its repeat gets the first answer again.
             if not await self._payments.has_key(principal.id, key, str(draft.fingerprint)):
                 raise
+        draft.provider_id = draft.payee_id or data.provider_id
         payment, is_new = await self._ordering.place(
             draft, Origin(Source.API, "created", actor=principal.id)
         )
@@ -176,6 +180,6 @@ def _may_see(principal: Principal, payment: PaymentView) -> bool:
             return payment.user_id == principal.id
         case Role.PROVIDER:
             # A provider may have paid as a USER before its role changed.
-            return principal.id in (payment.user_id, payment.provider_id)
+            return principal.id in (payment.user_id, payment.payee_id)
         case Role.LAB_ASSISTANT | Role.ADMIN:
             return True

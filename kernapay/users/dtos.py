@@ -60,7 +60,10 @@ class ProfileUpdate(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class UserView(Struct, rename="camel"):
-    """An account, without its password."""
+    """An account, without its password.
+
+    `isApprovedProvider`: an administrator has approved this PROVIDER account, so it may move money.
+    """
 
     id: ObjectIdText = field(name="_id")
     email: Email
@@ -71,5 +74,14 @@ class UserView(Struct, rename="camel"):
     mobile_number: Annotated[int, Meta(examples=[9876543210])] | None = None
     is_email_verified: bool = False
     is_mobile_number_verified: bool = False
+    is_approved_provider: bool = False
     created_at: Instant | None = None
     updated_at: Instant | None = None
+
+
+class Standing(Struct, rename="camel"):
+    """What decides about an account's power over money."""
+
+    type: Role
+    status: UserStatus
+    is_approved_provider: bool = False

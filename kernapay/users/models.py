@@ -30,4 +30,6 @@ class User(Record):
     status: UserStatus = Choice(UserStatus, required=True, default=UserStatus.ACTIVE)
     is_email_verified: bool = BooleanField(db_field="isEmailVerified", default=False)
     is_mobile_number_verified: bool = BooleanField(db_field="isMobileNumberVerified", default=False)
+    # An administrator's word. It ends with the role.
+    is_approved_provider: bool = BooleanField(db_field="isApprovedProvider", default=False)
     refresh_token: str | None = StringField(db_field="refreshToken")

@@ -11,7 +11,7 @@ from kernapay.storage.cached import cached
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository, Where
 from kernapay.users.contacts import Phone
-from kernapay.users.dtos import UserView
+from kernapay.users.dtos import Standing, UserView
 from kernapay.users.models import User, UserStatus
 
 
@@ -29,6 +29,10 @@ class UserRepository(Repository[User]):
     async def name_of(self, user_id: str) -> str | None:
         profile = await self.profile(user_id=user_id)
         return None if profile is None else profile.name
+
+    async def standing(self, user_id: str) -> Standing | None:
+        """Return the standing of an account. Not cached: it decides about money."""
+        return await self.select_one(Standing, id=user_id)
 
     async def find_by_email(self, email: str) -> User | None:
         return await self.get_one_or_none(email=email)

@@ -110,7 +110,7 @@ async def test_an_action_that_breaks_says_so_too(in_process: InProcess, store: S
 
 
 def test_a_refund_of_an_invented_payment_leaves_no_entry(admin: Actor, people: People) -> None:
-    provider = people.new("PROVIDER")
+    provider = people.new("PROVIDER", approved=True)
     reference = new_reference_id(provider.id, datetime.now(UTC))
     invented = f"{PAYMENTS}/{reference}/refunds"
     body = {"amount": 100, "idempotencyKey": "invented"}

@@ -1,5 +1,6 @@
 """`kernapay doctor` as operators use it."""
 
+import asyncio
 import gc
 import importlib.util
 import json
@@ -9,6 +10,7 @@ from typing import Protocol
 
 import httpx
 import pytest
+from bson import ObjectId
 
 from kernapay.commands.doctor.dependencies import judge
 from kernapay.commands.doctor.examination import examine
@@ -64,6 +66,35 @@ def test_a_sound_installation_passes(doctor: RunKernapay) -> None:
     # Whatever is not well says what to do.
     assert all(". Fix: " in line for line in lines if not line.startswith("ok"))
     assert JWT_SECRET not in done.stdout
+
+
+@pytest.mark.anyio
+async def test_it_lists_the_providers_that_wait_for_approval(
+    examine_subject: Examine, empty_database_url: str, empty_database: Store
+) -> None:
+    async def finding() -> Finding:
+        (found,) = await examine_subject("providers", mongodb_url=empty_database_url)
+        return found
+
+    assert (await finding()).level is Level.OK
+    account = {"type": "PROVIDER", "status": "ACTIVE", "email": "asha@example.com"}
+    approved = {**account, "_id": ObjectId(), "isApprovedProvider": True}
+    locked_out = {**account, "_id": ObjectId(), "status": "INACTIVE"}
+    user = {**account, "_id": ObjectId(), "type": "USER"}
+    old = {**account, "_id": ObjectId()}
+    new = {**account, "_id": ObjectId(), "isApprovedProvider": False}
+
+    def insert(*rows: Json) -> None:
+        empty_database.users.insert_many(rows)
+
+    await asyncio.to_thread(insert, approved, locked_out, user, old, new)
+    found = await finding()
+    assert (found.level, found.fix != "") == (Level.WARN, True)
+    assert found.detail.startswith("2 ")
+    assert found.detail.endswith(f"{old['_id']}, {new['_id']}")
+    assert "asha@example.com" not in str(found)
+    await asyncio.to_thread(insert, *({**account, "_id": ObjectId()} for _ in range(19)))
+    assert (await finding()).detail.endswith(" and 1 more")
 
 
 @pytest.mark.anyio

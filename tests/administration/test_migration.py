@@ -1,23 +1,120 @@
-"""What the migration to folded names does to accounts that are older."""
+"""What migrations do to accounts and payments that are older."""
 
-from kernapay.storage.migrations import Migrator
-from tests.aliases import Store
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from kernapay.storage.migrations import Migrator, migrations_folder
+from tests.aliases import Json, Store
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def up_to(folder: Path, last: str) -> Path:
+    """Return a folder with the migrations up to this one."""
+    folder.mkdir()
+    for path in migrations_folder().glob("[0-9]*.py"):
+        if path.stem <= last:
+            shutil.copy(path, folder)
+    return folder
 
 
 def test_names_of_older_accounts_become_searchable_and_nothing_else_changes(
-    empty_database: Store,
+    empty_database: Store, tmp_path: Path
 ) -> None:
+    migrator = Migrator(empty_database, up_to(tmp_path / "migrations", "0010_folded_names"))
     rows = [{"_id": n, "email": f"{n}@example.com", "name": f"Weiß Ž{n}"} for n in range(2500)]
     nameless = {"_id": 2500, "email": "nameless@example.com"}
     empty_database.users.insert_many([*rows, nameless])
-    assert "0010_folded_names" in Migrator(empty_database).up()
+    assert migrator.up()[-1] == "0010_folded_names"
     folded = [{**row, "nameFolded": f"weiss ž{row['_id']}"} for row in rows]
     assert list(empty_database.users.find().sort("_id")) == [*folded, nameless]
     # Killed between its last step and its entry in the ledger, it is run once more.
     empty_database.migrations.delete_one({"_id": "0010_folded_names"})
-    assert Migrator(empty_database).up() == ["0010_folded_names"]
-    while "0010_folded_names" not in Migrator(empty_database).down():
-        pass
+    assert migrator.up() == ["0010_folded_names"]
+    migrator.down()
     assert empty_database.users.count_documents({"nameFolded": {"$exists": True}}) == 0
     assert "name" in empty_database.users.index_information()
-    assert Migrator(empty_database).up()[0] == "0010_folded_names"
+    assert migrator.up() == ["0010_folded_names"]
+
+
+class TestPayeesAndApprovals:
+    @pytest.fixture
+    def old(self, empty_database: Store, tmp_path: Path) -> Store:
+        """A database of the version before."""
+        folder = up_to(tmp_path / "migrations", "0011_~")
+        Migrator(empty_database, folder).up()
+        return empty_database
+
+    def account(self, old: Store, role: str, **changes: Any) -> ObjectId:
+        row = {"_id": ObjectId(), "type": role, "status": "ACTIVE", "createdAt": AT, **changes}
+        old.users.insert_one({**row, "email": f"{row['_id']}@example.com"})
+        return ObjectId(row["_id"])
+
+    def paid_to(self, old: Store, provider: object, **changes: Any) -> ObjectId:
+        """Insert a payment of an hour after `AT`."""
+        row: Json = {"_id": ObjectId(), "userId": ObjectId(), "createdAt": AT + timedelta(hours=1)}
+        texts = {"referenceId": f"PAY_{row['_id']}", "providerId": str(provider)}
+        old.payments.insert_one({**row, **texts, **changes})
+        return ObjectId(row["_id"])
+
+    def payee(self, old: Store, payment: ObjectId) -> ObjectId | None:
+        row = old.payments.find_one(payment)
+        assert row is not None
+        payee: ObjectId | None = row.get("payeeId")
+        return payee
+
+    def test_providers_that_exist_start_unapproved(self, old: Store) -> None:
+        provider, user = self.account(old, "PROVIDER"), self.account(old, "USER")
+        Migrator(old).up()
+        rows = {row["_id"]: row for row in old.users.find()}
+        assert rows[provider]["isApprovedProvider"] is False
+        assert "isApprovedProvider" not in rows[user]
+
+    def test_what_was_paid_to_a_provider_is_theirs_and_nothing_else(self, old: Store) -> None:
+        provider = self.account(old, "PROVIDER")
+        theirs = [self.paid_to(old, provider) for _ in range(1001)]
+        others = [
+            self.paid_to(old, provider, createdAt=AT - timedelta(seconds=1)),  # signed up later
+            self.paid_to(old, provider, userId=provider),  # their own purchase
+            self.paid_to(old, self.account(old, "USER")),
+            self.paid_to(old, self.account(old, "ADMIN")),
+            self.paid_to(old, self.account(old, "PROVIDER", createdAt=None)),
+            self.paid_to(old, ObjectId()),
+            self.paid_to(old, "clinic-7"),
+        ]
+        Migrator(old).up()
+        assert {self.payee(old, payment) for payment in theirs} == {provider}
+        assert [self.payee(old, payment) for payment in others] == [None] * len(others)
+
+    def test_what_was_paid_before_a_user_became_a_provider_is_not_theirs(self, old: Store) -> None:
+        provider = self.account(old, "PROVIDER")
+        became, locked = AT + timedelta(minutes=90), AT + timedelta(hours=3)
+        for at, before, after in ((became, "USER", "PROVIDER"), (locked, "PROVIDER", "PROVIDER")):
+            old.audit_log.insert_one(
+                {
+                    "target": f"user:{provider}",
+                    "action": "user.change",
+                    "before": {"type": before},
+                    "after": {"type": after},
+                    "createdAt": at,
+                }
+            )
+        early = self.paid_to(old, provider)
+        late = self.paid_to(old, provider, createdAt=became + timedelta(seconds=1))
+        Migrator(old).up()
+        assert (self.payee(old, early), self.payee(old, late)) == (None, provider)
+
+    def test_a_repeat_after_a_crash_ends_no_approval(self, old: Store) -> None:
+        provider = self.account(old, "PROVIDER")
+        Migrator(old).up()
+        old.users.update_one({"_id": provider}, {"$set": {"isApprovedProvider": True}})
+        payment = self.paid_to(old, provider)
+        old.migrations.delete_one({"_id": "0012_payees_and_approvals"})
+        assert Migrator(old).up() == ["0012_payees_and_approvals"]
+        assert old.users.count_documents({"isApprovedProvider": True}) == 1
+        assert self.payee(old, payment) == provider

@@ -139,13 +139,21 @@ TABLE = [
     Row(
         # Whose key it was: the attacker gets a payment of their own.
         "POST /v1/api/payments/create",
-        "idempotencyKey providerId",
+        "idempotencyKey",
         ask(
             "POST",
             f"{PAYMENTS}/create",
-            lambda p: payment_body(idempotencyKey=p.idempotency_key, providerId=p.user_id),
+            lambda p: payment_body(idempotencyKey=p.idempotency_key),
         ),
         "201 403 403 201",
+    ),
+    Row(
+        # Only a provider's account can be paid. The id of no account is a label.
+        "POST /v1/api/payments/create",
+        "providerId",
+        ask("POST", f"{PAYMENTS}/create", lambda p: payment_body(providerId=p.user_id)),
+        "400 403 403 400",
+        hidden=False,
     ),
     Row(
         "POST /v1/api/payments/create",
@@ -187,6 +195,19 @@ TABLE = [
         "POST /v1/api/admin/users/{user_id}/activate",
         "user_id",
         ask("POST", f"{ADMIN}/users/{{user_id}}/activate"),
+        "403 403 403 200",
+    ),
+    Row(
+        # Another administrator is no provider.
+        "POST /v1/api/admin/users/{user_id}/approve",
+        "user_id",
+        ask("POST", f"{ADMIN}/users/{{user_id}}/approve"),
+        "403 403 403 409",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/revoke-approval",
+        "user_id",
+        ask("POST", f"{ADMIN}/users/{{user_id}}/revoke-approval"),
         "403 403 403 200",
     ),
     Row(

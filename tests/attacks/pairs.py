@@ -60,7 +60,8 @@ class Pair:
 
 
 def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
-    owner, attacker = people.new(role), people.new(role)
+    approved = role is Role.PROVIDER
+    owner, attacker = people.new(role, approved=approved), people.new(role, approved=approved)
     # Who cannot buy is paid, or only looks on.
     payer = owner if role in (Role.USER, Role.ADMIN) else people.new("USER")
     key = unique("key-")

@@ -60,7 +60,9 @@ class World:
 
 def set_up_world(people: People, sandbox: Sandbox) -> World:
     callers: dict[str, Caller] = {"anonymous": Anonymous(people.client)}
-    actors: dict[str, Actor] = {role: people.new(role) for role in Role}
+    actors: dict[str, Actor] = {
+        role: people.new(role, approved=role is Role.PROVIDER) for role in Role
+    }
     callers |= actors
     owner = people.new("USER")
     to_caller, checkout = owner.buy(sandbox, providerId=actors["PROVIDER"].id)
@@ -381,6 +383,18 @@ TABLE = [
         "POST /v1/api/admin/users/{user_id}/deactivate",
         "nobody",
         post(f"{ADMIN}/users/{'0' * 24}/deactivate", dict),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/approve",
+        "nobody",
+        post(f"{ADMIN}/users/{'0' * 24}/approve", dict),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/revoke-approval",
+        "nobody",
+        post(f"{ADMIN}/users/{'0' * 24}/revoke-approval", dict),
         "401 403 403 403 404",
     ),
     Row(

@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.actors import PAYMENTS, Actor, People, assert_problem, data_of, status
+from tests.actors import ADMIN_USERS, PAYMENTS, Actor, People, assert_problem, data_of, status
 from tests.aliases import Json
 from tests.factories import unique
 from tests.money.shop import Shop
@@ -85,7 +85,8 @@ def test_several_partial_refunds_add_up_to_a_whole_one(
 
 @pytest.mark.owasp(line="API1")
 def test_the_provider_who_was_paid_may_refund_and_no_other(shop: Shop, people: People) -> None:
-    user, paid, other = people.new("USER"), people.new("PROVIDER"), people.new("PROVIDER")
+    user = people.new("USER")
+    paid, other = (people.new("PROVIDER", approved=True) for _ in range(2))
     payment, _ = user.buy(shop.sandbox, providerId=paid.id)
 
     assert_problem(request_refund(other, payment, 100), 404)
@@ -94,6 +95,24 @@ def test_the_provider_who_was_paid_may_refund_and_no_other(shop: Shop, people: P
 
     assert answer.status_code == 201, answer.text
     assert shop.row(payment)["refunds"][0]["actor"] == paid.id
+    shop.assert_sound(payment)
+
+
+def test_a_refund_accepted_before_the_approval_ended_is_finished_by_the_worker(
+    api: httpx.Client, shop: Shop, people: People, user: Actor, admin: Actor
+) -> None:
+    paid = people.new("PROVIDER", approved=True)
+    payment, _ = user.buy(shop.sandbox, providerId=paid.id)
+    shop.sandbox.fault("reset", route="/v1/payments/*/refund", method="POST")
+    assert_problem(request_refund(paid, payment, 30000, "one-key"), 503)
+    path = f"{ADMIN_USERS}/{paid.id}/revoke-approval"
+    assert admin.call("POST", path).status_code == 200
+    assert_problem(request_refund(paid, payment, 30000, "one-key"), 403, code="not_approved")
+
+    shop.settle_later()
+
+    assert status(api, payment)["amountRefunded"] == 30000
+    assert [r["amount"] for r in shop.refunds_at_gateway(payment)] == [30000]
     shop.assert_sound(payment)
 
 

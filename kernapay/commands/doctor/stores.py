@@ -22,6 +22,7 @@ _SKEW_WARN: Final = timedelta(seconds=1)
 _SKEW_FAIL: Final = timedelta(seconds=30)
 _OLDEST_MONGODB: Final = (5, 0)
 _OLDEST_REDIS: Final = (6, 0)
+_SHOWN: Final = 20  # accounts in one finding
 
 
 def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
@@ -39,6 +40,7 @@ def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
             _majority(db),
             *_migrations(db),
             _administrators(db),
+            _providers(db),
         ]
     except PyMongoError as error:
         return [_unusable(error)]
@@ -123,6 +125,27 @@ def _administrators(db: Database[dict[str, Any]]) -> Finding:
         "administrators",
         "No administrator exists",
         "kernapay create-admin --email …",
+    )
+
+
+def _providers(db: Database[dict[str, Any]]) -> Finding:
+    waiting = {
+        "type": "PROVIDER",
+        "status": "ACTIVE",
+        "isApprovedProvider": {"$in": [False, None]},
+    }
+    count = db.users.count_documents(waiting)
+    if not count:
+        return Finding(Level.OK, "providers", "none waits for approval")
+    # Ids, not addresses: the output may end up in a log.
+    oldest = db.users.find(waiting, {"_id": 1}).sort([("createdAt", 1), ("_id", 1)]).limit(_SHOWN)
+    ids = ", ".join(str(user["_id"]) for user in oldest)
+    more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
+    return Finding(
+        Level.WARN,
+        "providers",
+        f"{count} may move no money before an administrator approves them: {ids}{more}",
+        "GET /v1/api/admin/users?approved=false lists them, POST /v1/api/admin/users/{id}/approve approves one.",
     )
 
 

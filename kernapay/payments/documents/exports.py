@@ -46,6 +46,7 @@ class ExportedPayment(Struct, rename="camel"):
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
     livemode: bool | None = None
+    payee_id: str | None = None
 
 
 class ExportService:
