@@ -3,11 +3,11 @@
 import hashlib
 import hmac
 import secrets as random
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple, Self
 
 import msgspec
 from jose import jwt
@@ -33,6 +33,9 @@ _OPTIONS: Final = {
 }
 _CACHE_SIZE: Final = 10_000
 _MAX_LENGTH: Final = 2048
+_RANDOM_BYTES: Final = 32
+_MARK_BYTES: Final = 16
+_MARKED_LENGTH: Final = (_RANDOM_BYTES + _MARK_BYTES) * 4 // 3  # of base64, without padding
 _INVALID: Final = "The token is not valid. Sign in to get a new one."
 
 
@@ -103,29 +106,53 @@ class TokenIssuer:
 
 
 class RefreshTokens:
-    """Create refresh tokens, `{session id}.{256 bits}`. Only their SHA-256 is stored.
+    """Create refresh tokens, `{session id}.{256 bits and a mark}`. Only their SHA-256 is stored.
+
+    The mark is made with a key of ours. It tells a token that was once ours from one that somebody made up around a
+    session id, which is no secret: it stands in every access token.
 
     The next token is derived from the one before with a key of ours. A client that repeats a refresh because the
     answer was lost therefore gets the same token again, although it is stored nowhere.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._keys = tuple(derive_key(secret, "refresh-token") for secret in secrets)
+        self._keys = tuple(_RefreshKeys.of(secret) for secret in secrets)
 
     def create(self, session_id: str) -> str:
         """Return the first token of a session."""
-        return f"{session_id}.{random.token_urlsafe(32)}"
+        return self._keys[0].mark(session_id, random.token_bytes(_RANDOM_BYTES))
 
     def derive_next(self, token: str) -> str:
         """Return the token that replaces this one."""
-        return self._derive(token, self._keys[0])
+        return self._keys[0].mark(self.session_id_of(token), self._keys[0].derive(token))
 
     def find_next(self, token: str, fingerprint: str) -> str | None:
         """Return the token that replaces this one, if it has the fingerprint under any secret still accepted."""
-        for key in self._keys:
-            if self.fingerprint(next_token := self._derive(token, key)) == fingerprint:
-                return next_token
+        session_id = self.session_id_of(token)
+        for keys in self._keys:
+            derived = keys.derive(token)
+            # Without a mark, if a process of an earlier version derived it.
+            for next_token in (keys.mark(session_id, derived), f"{session_id}.{_encode(derived)}"):
+                if self.fingerprint(next_token) == fingerprint:
+                    return next_token
         return None
+
+    def is_ours(self, token: str) -> bool:
+        """Return whether the token was issued under a secret still accepted, by its mark.
+
+        Tokens of earlier versions have no mark.
+        """
+        session_id, _, text = token.partition(".")
+        if len(text) != _MARKED_LENGTH:
+            return False
+        try:
+            issued_bytes = urlsafe_b64decode(text)[:_RANDOM_BYTES]
+        except ValueError:
+            return False
+        return any(
+            hmac.compare_digest(keys.mark(session_id, issued_bytes).encode(), token.encode())
+            for keys in self._keys
+        )
 
     @staticmethod
     def session_id_of(token: str) -> str:
@@ -136,6 +163,26 @@ class RefreshTokens:
         """Return the token's SHA-256, which is what is stored."""
         return hashlib.sha256(token.encode()).hexdigest()
 
-    def _derive(self, token: str, key: bytes) -> str:
-        digest = hmac.digest(key, token.encode(), hashlib.sha256)
-        return f"{self.session_id_of(token)}.{urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+class _RefreshKeys(NamedTuple):
+    """The keys that one secret gives refresh tokens."""
+
+    derivation: bytes
+    marks: bytes
+
+    @classmethod
+    def of(cls, secret: str) -> Self:
+        return cls(derive_key(secret, "refresh-token"), derive_key(secret, "refresh-token-mark"))
+
+    def derive(self, token: str) -> bytes:
+        return hmac.digest(self.derivation, token.encode(), hashlib.sha256)
+
+    def mark(self, session_id: str, issued_bytes: bytes) -> str:
+        """Return the token with these bytes, and with the mark that they are ours."""
+        message = session_id.encode() + b"." + issued_bytes
+        mark = hmac.digest(self.marks, message, hashlib.sha256)[:_MARK_BYTES]
+        return f"{session_id}.{_encode(issued_bytes + mark)}"
+
+
+def _encode(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -84,9 +84,7 @@ class LoggedIn(Struct, rename="camel"):
     """Send `token` as `Authorization: Bearer …` until `expiresAt`. Exchange `refreshToken` once for the next pair."""
 
     token: Annotated[str, Meta(examples=["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI2NmIxIn0.c2ln"])]
-    refresh_token: Annotated[
-        str, Meta(examples=["u1Zq8oYc3nXwT5vRk2LmPA.pYh3mCq0T1sVb7uXkR9eWd2aJf6gZl8nOi4tEc5rBvQ"])
-    ]
+    refresh_token: Annotated[str, Meta(examples=[_TOKEN_EXAMPLE])]
     user: SignedInUser
     expires_at: Instant
     refresh_expires_at: Instant

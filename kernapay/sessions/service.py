@@ -256,17 +256,18 @@ class SessionService:
     async def _answer_used_token(self, token: str, session: Session, user: User) -> LoggedIn:
         """Return the replacement once more if the token was replaced within the grace period.
 
-        Otherwise treat it as stolen: end the session and raise RefreshRefused.
+        Otherwise treat it as stolen: end the session and raise RefreshRefused. One that never was ours ends nothing.
         """
-        fingerprint = self._refresh_tokens.fingerprint(token)
+        tokens = self._refresh_tokens
+        is_previous = hmac.compare_digest(tokens.fingerprint(token), session.previous_hash or "")
+        if not (is_previous or tokens.is_ours(token)):
+            raise RefreshRefused(_SESSION_ENDED)
         rotated_at = session.rotated_at
-        is_in_grace = rotated_at is not None and self._clock() - rotated_at <= self._grace
-        if is_in_grace and hmac.compare_digest(fingerprint, session.previous_hash or ""):
-            next_token = self._refresh_tokens.find_next(token, session.refresh_hash or "")
-            if next_token is not None:
-                # The process that replaced the token may have died before it evicted the session.
-                await self._sessions.evict(str(user.pk))
-                return self._issue_tokens(user, session, next_token)
+        is_repeat = is_previous and rotated_at and self._clock() - rotated_at <= self._grace
+        if is_repeat and (next_token := tokens.find_next(token, session.refresh_hash or "")):
+            # The process that replaced the token may have died before it evicted the session.
+            await self._sessions.evict(str(user.pk))
+            return self._issue_tokens(user, session, next_token)
         await self._sessions.end(str(user.pk), session.pk)
         _log.warning("refresh_reused", user_id=str(user.pk))
         raise RefreshRefused(_SESSION_ENDED)

@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import hmac
+from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +13,8 @@ import pytest
 from bson import ObjectId
 from redis import Redis
 
+from kernapay.core.keys import derive_key
+from kernapay.security.tokens import RefreshTokens
 from tests.actors import USERS, Actor, People, assert_problem
 from tests.aliases import Json, Store, json_of
 from tests.clocks import FrozenClock
@@ -240,9 +244,47 @@ def test_a_refresh_token_that_is_none_is_refused(
     assert_problem(api.post(f"{USERS}/refresh", json=body), status)
 
 
-def test_a_forged_token_of_a_known_session_ends_it(api: httpx.Client, people: People) -> None:
-    tokens = log_in(people.new())
+def test_a_token_that_never_was_ours_ends_no_session(api: httpx.Client, people: People) -> None:
+    """The id of a session is in every access token, which servers of shops may see."""
+    tokens, others = log_in(people.new()), log_in(people.new())
     session_id, _, secret = tokens["refreshToken"].partition(".")
-    forged = {"refreshToken": f"{session_id}.{secret[::-1]}"}
-    assert_problem(refresh(api, forged), 401)
-    assert profile(api, tokens) == 401
+    mark = secret[-22:]
+    made_up = (
+        *("x", "", ".", ".".join("ab"), "A" * 64, "_" * 64, secret[::-1], secret.swapcase()),
+        *(others["refreshToken"].partition(".")[2], "A" * 42 + mark, f"{secret}A", f"{secret}."),
+        secret[:-1],
+    )
+    for text in made_up:
+        assert_problem(
+            refresh(api, {"refreshToken": f"{session_id}.{text}"}), 401, code="refresh_refused"
+        )
+    assert_problem(refresh(api, {"refreshToken": session_id}), 401)
+    assert profile(api, tokens) == 200
+    assert refresh(api, tokens).status_code == 200
+
+
+def test_tokens_of_an_earlier_version_are_refreshed_and_repeated(store: Store, user: Actor) -> None:
+    session_id = log_in(user)["refreshToken"].partition(".")[0]
+    unmarked = f"{session_id}.{'a' * 43}"
+    stored = {"refreshHash": RefreshTokens.fingerprint(unmarked)}
+    store.sessions.update_one({"_id": session_id}, {"$set": stored})
+    tokens = {"refreshToken": unmarked}
+    first, again = refresh(user.client, tokens), refresh(user.client, tokens)
+    assert (first.status_code, again.status_code) == (200, 200), first.text
+    assert first.json()["refreshToken"] == again.json()["refreshToken"]
+    # It was ours, so that it still tells of a thief once the time for repeats is over.
+    long_ago = {"rotatedAt": datetime(2020, 1, 1, tzinfo=UTC)}
+    store.sessions.update_one({"_id": session_id}, {"$set": long_ago})
+    assert_problem(refresh(user.client, tokens), 401)
+    assert refresh(user.client, first.json()).status_code == 401
+
+
+def test_a_token_derived_by_a_process_of_an_earlier_version_is_found() -> None:
+    tokens = RefreshTokens(["a-secret-of-the-tests", "one-before-it"])
+    token = tokens.create("session")
+    for secret in ("a-secret-of-the-tests", "one-before-it"):
+        digest = hmac.digest(derive_key(secret, "refresh-token"), token.encode(), "sha256")
+        unmarked = f"session.{urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+        assert tokens.find_next(token, tokens.fingerprint(unmarked)) == unmarked
+        assert tokens.is_ours(RefreshTokens([secret]).create("session"))
+    assert not tokens.is_ours(RefreshTokens(["another"]).create("session"))
