@@ -97,16 +97,20 @@ class People:
         self.client = client
         self._store = store
 
-    def new(self, role: str = "USER", *, approved: bool = False, **changes: Any) -> Actor:
+    def new(
+        self, role: str = "USER", *, approved: bool = False, verified: bool = False, **changes: Any
+    ) -> Actor:
         """Open an account; `approved` is an administrator's word for a PROVIDER."""
         # Only an operator does this; nobody has read the account yet, so no cache holds its old standing.
         appointed = role in ("ADMIN", "LAB_ASSISTANT")
         body = sign_up_body(type="USER" if appointed else role, **changes)
         answer = self.client.post(f"{USERS}/signup", json=body)
         assert answer.status_code == 201, answer.text
-        if appointed or approved:
+        if appointed or approved or verified:
             where = {"_id": ObjectId(answer.json()["_id"])}
-            standing = {"type": role, "isApprovedProvider": approved}
+            standing: Json = {"type": role, "isApprovedProvider": approved}
+            if appointed or verified:
+                standing["isEmailVerified"] = True
             self._store.users.update_one(where, {"$set": standing})
         return log_in(self.client, body["email"], body["password"])
 

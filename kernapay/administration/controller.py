@@ -10,6 +10,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from kernapay.administration.dtos import NewUser, RoleChange, UserPage, UserSearch
 from kernapay.administration.repository import AccountRepository
 from kernapay.administration.service import (
+    AddressNotVerified,
     AdministrationService,
     ChangedMeanwhile,
     LastAdmin,
@@ -106,7 +107,7 @@ class AdministrationController(Controller):
         "/{user_id:str}/activate",
         guards=[IsPerson()],
         status_code=200,
-        responses=problems(ChangedMeanwhile),
+        responses=problems(ChangedMeanwhile, AddressNotVerified),
     )
     async def activate(
         self,
@@ -114,7 +115,7 @@ class AdministrationController(Controller):
         user_id: UserId,
         administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
-        """Activate an account. Its owner has to sign in again on every device."""
+        """Activate an account. Its owner has to sign in again on every device. An active account does not change."""
         return await administration_service.set_status(request.user, user_id, UserStatus.ACTIVE)
 
     @post(
@@ -129,9 +130,10 @@ class AdministrationController(Controller):
         user_id: UserId,
         administration_service: NamedDependency[AdministrationService],
     ) -> UserView:
-        """Deactivate an account. Its next request is refused, on every device.
+        """Deactivate an account. Its next request is refused, on every device, and its API keys end for good.
 
-        The last active administrator cannot be deactivated.
+        So do the keys that it made as an administrator, unless another one has adopted them. The last active
+        administrator cannot be deactivated.
         """
         return await administration_service.set_status(request.user, user_id, UserStatus.INACTIVE)
 
@@ -174,7 +176,7 @@ class AdministrationController(Controller):
     @put(
         "/{user_id:str}/role",
         guards=[IsPerson()],
-        responses=problems(LastAdmin, ChangedMeanwhile),
+        responses=problems(LastAdmin, ChangedMeanwhile, AddressNotVerified),
     )
     async def change_role(
         self,
@@ -185,6 +187,9 @@ class AdministrationController(Controller):
     ) -> UserView:
         """Change the role of an account, from its next request on.
 
-        The last active administrator cannot be given another role.
+        `ADMIN` and `LAB_ASSISTANT` are only for accounts with a verified e-mail address. A rise (in the order `USER`,
+        `PROVIDER`, `LAB_ASSISTANT`, `ADMIN`) signs every device out and ends every API key of the account. API keys in
+        a role that the account loses end for good, and so do those that it made as an administrator, unless another
+        one has adopted them. The last active administrator cannot be given another role.
         """
         return await administration_service.set_role(request.user, user_id, data.role)

@@ -43,11 +43,18 @@ class AccountRepository(UserRepository):
         return page, await self.count(period, **where)
 
     async def change_standing(
-        self, user: User, role: Role, status: UserStatus, until: datetime | None = None
+        self,
+        user: User,
+        role: Role,
+        status: UserStatus,
+        until: datetime | None = None,
+        *,
+        verify_email: bool = False,
     ) -> User | None:
         """Change role and status. Return None if either has changed since `user` was read.
 
-        With `until`, return None also if that time has passed by MongoDB's clock.
+        With `until`, return None also if that time has passed by MongoDB's clock. With `verify_email`, mark the address
+        as verified in the same update.
         """
         only_if: dict[str, Any] = {"type": user.type, "status": user.status}
         if until is not None:
@@ -56,6 +63,8 @@ class AccountRepository(UserRepository):
         if role != user.type:
             # An approval is for one term as PROVIDER: a later one needs its own.
             change["set__is_approved_provider"] = False
+        if verify_email:
+            change["set__is_email_verified"] = True
         return await self._update(str(user.pk), only_if, **change)
 
     async def change_approval(self, user: User, *, approved: bool) -> User | None:

@@ -3,19 +3,18 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-
-from bson import ObjectId
-from msgspec import UNSET, UnsetType
+from typing import Any
 
 from kernapay.administration.dtos import NewUser
 from kernapay.administration.repository import AccountRepository
+from kernapay.apikeys.service import ApiKeyService
 from kernapay.audit.repository import AuditLog
-from kernapay.core.errors import Conflict, InvalidInput
+from kernapay.core.errors import Conflict, InvalidInput, NotFound
 from kernapay.security.passwords import check_strength
-from kernapay.security.principal import Principal, Role
+from kernapay.security.principal import STAFF, Actor, Operator, Principal, Role
 from kernapay.sessions.repository import SessionRepository
-from kernapay.users.dtos import SignUp, UserView
-from kernapay.users.models import User, UserStatus
+from kernapay.users.dtos import Account, SignUp, UserView
+from kernapay.users.models import Standing, User, UserStatus
 from kernapay.users.service import UserService, view_of
 
 
@@ -40,18 +39,27 @@ class ChangedMeanwhile(Conflict):
     title = "Changed by another request"
 
 
+class AddressNotVerified(Conflict):
+    """The e-mail address of the account is not verified. ADMIN and LAB_ASSISTANT are only for verified addresses."""
+
+    code = "address_not_verified"
+    title = "Address not verified"
+
+
 class AdministrationService:
     def __init__(
         self,
         repository: AccountRepository,
         accounts: UserService,
         sessions: SessionRepository,
+        api_keys: ApiKeyService,
         replace_password: Callable[[User, str], Awaitable[User]],
         audit: AuditLog,
     ) -> None:
         self._repository = repository
         self._accounts = accounts
         self._sessions = sessions
+        self._api_keys = api_keys
         self._replace_password = replace_password
         self._audit = audit
 
@@ -64,48 +72,60 @@ class AdministrationService:
             )
         password = data.password or secrets.token_urlsafe(32)
         confirmation = data.confirm_password if data.password else password
-        return await self._open(
-            actor,
-            SignUp(
-                email=data.email,
-                name=data.name,
-                password=password,
-                confirm_password=confirmation or "",
-                mobile_number=data.mobile_number,
-                country_code=data.country_code,
-                type=data.type,
-            ),
+        sign_up = SignUp(
+            email=data.email,
+            name=data.name,
+            password=password,
+            confirm_password=confirmation or "",
+            mobile_number=data.mobile_number,
+            country_code=data.country_code,
+            type=data.type,
         )
+        return await self._open(actor, await self._accounts.draft(sign_up))
 
-    async def appoint(self, data: SignUp, *, promote: bool) -> tuple[UserView, bool]:
-        """Open an ADMIN account from the command line. Return it, and whether it is new.
+    async def appoint(
+        self, actor: Operator, data: Account, *, promote: bool
+    ) -> tuple[UserView, bool]:
+        """Open an account from the command line, whose word verifies the address. Return it, and whether it is new.
 
-        With `promote`, an existing account becomes ADMIN and gets the password. A stranger may have signed up with
-        the address, so the password is changed and every session ended first.
+        With `promote`, an existing account gets the role and the password. A stranger may have signed up with the
+        address, so the password is changed and every session ended first.
 
         Raises InvalidInput, EmailTaken, Conflict, ChangedMeanwhile.
         """
         user = await self._accounts.find_by_email(data.email) if promote else None
         if user is None:
-            return await self._open(None, data), True
+            is_verified = data.type in STAFF
+            draft = await self._accounts.draft(data, is_email_verified=is_verified)
+            return await self._open(actor, draft), True
         check_strength(data.password, user.email, user.name)
-        async with self._audit.action(None, "user.password", f"user:{user.pk}"):
+        async with self._audit.action(actor, "user.password", f"user:{user.pk}"):
             user = await self._replace_password(user, data.password)
-        return await self._change(None, user, role=Role.ADMIN, status=UserStatus.ACTIVE), False
+        standing = Standing(data.type, UserStatus.ACTIVE)
+        return await self._change(actor, user, standing, verify_email=True), False
+
+    async def verify_address(self, actor: Operator, email: str) -> UserView:
+        """Mark the address of an account as verified, by the word of an operator. Raises InvalidInput, NotFound."""
+        user = await self._accounts.find_by_email(email)
+        if user is None:
+            raise NotFound("There is no account with this e-mail address.", field="email")
+        return await self._change(actor, user, user.standing, verify_email=True)
 
     async def set_status(self, actor: Principal, user_id: str, status: UserStatus) -> UserView:
-        """Activate or deactivate an account, from its next request on. Ends its sessions.
+        """Activate or deactivate an account, from its next request on. Ends its sessions and API keys.
 
-        Raises NotFound, LastAdmin, ChangedMeanwhile.
+        Raises NotFound, LastAdmin, AddressNotVerified, ChangedMeanwhile.
         """
-        view = await self._change(actor, await self._repository.get(id=user_id), status=status)
-        # Also on activation: sessions from before the deactivation must not work again.
-        await self._sessions.end(user_id)
-        return view
+        user = await self._repository.get(id=user_id)
+        return await self._change(actor, user, Standing(user.type, status))
 
     async def set_role(self, actor: Principal, user_id: str, role: Role) -> UserView:
-        """Change the role of an account, from its next request on. Raises NotFound, LastAdmin, ChangedMeanwhile."""
-        return await self._change(actor, await self._repository.get(id=user_id), role=role)
+        """Change the role of an account, from its next request on. A rise ends its sessions and API keys.
+
+        Raises NotFound, LastAdmin, AddressNotVerified, ChangedMeanwhile.
+        """
+        user = await self._repository.get(id=user_id)
+        return await self._change(actor, user, Standing(role, user.status))
 
     async def set_approval(self, actor: Principal, user_id: str, *, approved: bool) -> UserView:
         """Approve a PROVIDER account, so that it may move money, or end its approval.
@@ -130,30 +150,30 @@ class AdministrationService:
                 raise _changed_meanwhile()
         return view_of(changed_user)
 
-    async def _open(self, actor: Principal | None, data: SignUp) -> UserView:
-        user_id = ObjectId()
+    async def _open(self, actor: Actor, draft: User) -> UserView:
         async with self._audit.action(
-            actor, "user.create", f"user:{user_id}", after={"type": data.type.value}
+            actor, "user.create", f"user:{draft.pk}", after={"type": draft.type.value}
         ):
-            return await self._accounts.open_account(data, user_id)
+            return await self._accounts.open(draft)
 
     async def _change(
-        self,
-        actor: Principal | None,
-        user: User,
-        *,
-        role: Role | UnsetType = UNSET,
-        status: UserStatus | UnsetType = UNSET,
+        self, actor: Actor, user: User, new: Standing, *, verify_email: bool = False
     ) -> UserView:
-        role = user.type if role is UNSET else role
-        status = user.status if status is UNSET else status
-        if (role, status) == (user.type, user.status):
+        """Bring an account into a standing: the one way to a role, whoever asks for it."""
+        old = user.standing
+        verify_email = verify_email and not user.is_email_verified
+        if new == old and not verify_email:
             # The process that made this change may have died before it evicted the profile.
             await self._repository.evict(str(user.pk))
             return view_of(user)
+        if _needs_verified_address(old, new) and not (user.is_email_verified or verify_email):
+            raise AddressNotVerified(
+                f"{new.role.value} is only for accounts with a verified e-mail address. Its owner verifies it with "
+                "POST /v1/api/verification/email/request."
+            )
         async with AsyncExitStack() as stack:
             until = None
-            if _is_active_admin(user.type, user.status) and not _is_active_admin(role, status):
+            if old.is_active_admin and not new.is_active_admin:
                 until = await stack.enter_async_context(self._repository.removing_admin())
                 if not await self._repository.has_another_admin(user):
                     raise LastAdmin(
@@ -164,15 +184,28 @@ class AdministrationService:
                     actor,
                     "user.change",
                     f"user:{user.pk}",
-                    before={"type": user.type.value, "status": user.status.value},
-                    after={"type": role.value, "status": status.value},
+                    before=_facts(old, user.is_email_verified, verify_email),
+                    after=_facts(new, True, verify_email),
                 )
             )
-            changed_user = await self._repository.change_standing(user, role, status, until)
+            # Before the change too: if the process dies right after it, nothing old gets the new power.
+            await self._end_access(user, old, new)
+            changed_user = await self._repository.change_standing(
+                user, *new, until, verify_email=verify_email
+            )
             if changed_user is None:
                 raise _changed_meanwhile()
+            await self._end_access(user, old, new)
         return view_of(changed_user)
 
+    async def _end_access(self, user: User, old: Standing, new: Standing) -> None:
+        """End the sessions and API keys that must not outlast the change."""
+        user_id = str(user.pk)
+        # On activation too: sessions from before the deactivation must not work again.
+        if new.status is not old.status or new.role.is_above(old.role):
+            await self._sessions.end(user_id)
+        if new != old:
+            await self._api_keys.end_with_change(user_id, old, new)
 
 def _changed_meanwhile() -> ChangedMeanwhile:
     return ChangedMeanwhile(
@@ -180,5 +213,12 @@ def _changed_meanwhile() -> ChangedMeanwhile:
     )
 
 
-def _is_active_admin(role: Role, status: UserStatus) -> bool:
-    return (role, status) == (Role.ADMIN, UserStatus.ACTIVE)
+def _needs_verified_address(old: Standing, new: Standing) -> bool:
+    """Return whether the change gives a role of staff, or activates an administrator."""
+    gives_role = new.role in STAFF and new.role is not old.role
+    return gives_role or (new.is_active_admin and not old.is_active_admin)
+
+
+def _facts(standing: Standing, is_verified: bool, is_verifying: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {"type": standing.role.value, "status": standing.status.value}
+    return {**facts, "isEmailVerified": is_verified} if is_verifying else facts

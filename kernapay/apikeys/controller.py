@@ -8,10 +8,13 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.apikeys.dtos import ApiKeyCreate, ApiKeyCreated, ApiKeyPage, ApiKeyView
 from kernapay.apikeys.repository import ApiKeyRepository
-from kernapay.apikeys.service import ApiKeyService
+from kernapay.apikeys.service import ApiKeyService, KeyEnded
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.security.guards import HasRole, IsPerson
 from kernapay.security.principal import Authenticated, Role
+from kernapay.web.openapi.responses import problems
+
+KeyId = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)]
 
 
 class ApiKeyController(Controller):
@@ -21,7 +24,7 @@ class ApiKeyController(Controller):
     tags = ["Administration"]
     guards = [HasRole(Role.ADMIN), IsPerson()]
 
-    @post()
+    @post(responses=problems(KeyEnded))
     async def create_key(
         self,
         request: Authenticated,
@@ -38,15 +41,28 @@ class ApiKeyController(Controller):
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
     ) -> ApiKeyPage:
-        """List the API keys: name, account, role and last use, but not the keys themselves."""
+        """List the API keys: name, account, role, who made each, and last use, but not the keys themselves."""
         keys, total = await api_key_repository.page(count, skip)
         return ApiKeyPage(total, list(keys))
+
+    @post("/{key_id:str}/adopt", status_code=200, responses=problems(KeyEnded))
+    async def adopt_key(
+        self,
+        request: Authenticated,
+        key_id: KeyId,
+        api_key_service: NamedDependency[ApiKeyService],
+    ) -> ApiKeyView:
+        """Vouch for an API key of another administrator.
+
+        A key ends when its maker stops being an administrator, unless another one has adopted it before.
+        """
+        return await api_key_service.adopt(request.user, key_id)
 
     @delete("/{key_id:str}", status_code=200)
     async def revoke_key(
         self,
         request: Authenticated,
-        key_id: Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)],
+        key_id: KeyId,
         api_key_service: NamedDependency[ApiKeyService],
     ) -> ApiKeyView:
         """Revoke an API key. It stops working at once."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from kernapay.apikeys.models import EndReason
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.patterns import Line
@@ -24,7 +25,12 @@ class ApiKeyCreate(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ApiKeyView(Struct, rename="camel"):
-    """An API key without the key itself. `lastUsedAt` is accurate to five minutes."""
+    """An API key without the key itself. `lastUsedAt` is accurate to five minutes.
+
+    `createdBy` is the administrator who made the key, `adoptedBy` the one who vouches for it since. `revokedReason` is
+    `revoked`, `account_changed` (its account was locked out, rose or lost the key's role) or `maker_not_admin` (nobody
+    who vouched for it is an administrator any more).
+    """
 
     id: str = field(name="_id")
     name: str
@@ -33,8 +39,10 @@ class ApiKeyView(Struct, rename="camel"):
     role: Role
     created_by: str
     created_at: Instant
+    adopted_by: str | None = None
     expires_at: Instant | None = None
     revoked_at: Instant | None = None
+    revoked_reason: EndReason | None = None
     last_used_at: Instant | None = None
 
 
@@ -58,4 +66,6 @@ class KeyGrant(Struct, rename="camel"):
     id: str = field(name="_id")
     user_id: str
     role: Role
+    created_by: str
+    adopted_by: str | None = None
     expires_at: Instant | None = None

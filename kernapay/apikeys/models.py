@@ -1,6 +1,7 @@
 """The api_keys collection. Revoked keys are not deleted: the audit log refers to them by `keyId`."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from mongoengine import DateTimeField, ObjectIdField, StringField
@@ -9,8 +10,19 @@ from kernapay.security.principal import Role
 from kernapay.storage.mongo import Choice, Record
 
 
+class EndReason(StrEnum):
+    """Why a key was revoked."""
+
+    REVOKED = "revoked"
+    ACCOUNT_CHANGED = "account_changed"
+    MAKER_NOT_ADMIN = "maker_not_admin"
+
+
 class ApiKey(Record):
-    """The key of a back end. Only its SHA-256 is stored, as `digest`."""
+    """The key of a back end. Only its SHA-256 is stored, as `digest`.
+
+    Its maker vouches for it, or the administrator who adopted it last.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "api_keys"}
 
@@ -20,6 +32,8 @@ class ApiKey(Record):
     user_id: str = ObjectIdField(db_field="userId", required=True)
     role: Role = Choice(Role, required=True)
     created_by: str = ObjectIdField(db_field="createdBy", required=True)
+    adopted_by: str | None = ObjectIdField(db_field="adoptedBy")
     expires_at: datetime | None = DateTimeField(db_field="expiresAt")
     revoked_at: datetime | None = DateTimeField(db_field="revokedAt")
+    revoked_reason: EndReason | None = Choice(EndReason, db_field="revokedReason")
     last_used_at: datetime | None = DateTimeField(db_field="lastUsedAt")

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from kernapay.apikeys.dtos import ApiKeyView, KeyGrant
-from kernapay.apikeys.models import ApiKey
+from kernapay.apikeys.models import ApiKey, EndReason
 from kernapay.core.clock import Clock, now
 from kernapay.storage.cache import Cache
 from kernapay.storage.cached import cached
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
-from kernapay.storage.repository import Repository
+from kernapay.storage.repository import Repository, Rows, Where
 
 
 class ApiKeyRepository(Repository[ApiKey]):
@@ -20,7 +21,8 @@ class ApiKeyRepository(Repository[ApiKey]):
         super().__init__(mongo, clock)
         self.cache = cache
 
-    @cached("api_key:{digest:.32}", ttl=timedelta(hours=1))
+    # A field of its own: what earlier versions cached does not say who vouches for the key.
+    @cached("api_key:{digest:.32}", field="grant", ttl=timedelta(hours=1))
     async def grant(self, *, digest: str) -> KeyGrant | None:
         """Return the key with this digest, or None if there is none or it was revoked."""
         return await self.select_one(KeyGrant, digest=digest, revoked_at=None)
@@ -30,11 +32,39 @@ class ApiKeyRepository(Repository[ApiKey]):
         newest = (OrderBy("created_at", descending=True), OrderBy("id", descending=True))
         return await self.select(ApiKeyView, *newest, LimitOffset(count, skip)), await self.count()
 
-    async def revoke(self, key: ApiKey) -> None:
+    async def live_of(self, user_id: str) -> Rows[ApiKey]:
+        """Return the keys of an account that are not revoked."""
+        return await self.list(user_id=user_id, revoked_at=None)
+
+    async def live_made_by(self, admin_id: str) -> Rows[ApiKey]:
+        """Return the keys that an account made and that are not revoked."""
+        return await self.list(created_by=admin_id, revoked_at=None)
+
+    async def live_adopted_by(self, admin_id: str) -> Rows[ApiKey]:
+        """Return the keys that an account adopted and that are not revoked."""
+        return await self.list(adopted_by=admin_id, revoked_at=None)
+
+    async def revoke(self, key: ApiKey, reason: EndReason) -> None:
         """Revoke a key and evict it from the cache."""
-        not_revoked = {"id": key.pk, "revoked_at": None}
+        await self._change_live(key, {}, set__revoked_at=self.clock(), set__revoked_reason=reason)
+
+    async def revoke_unless_adopted(self, key: ApiKey) -> None:
+        """Revoke a key nobody vouches for, unless somebody has adopted it since it was read."""
+        await self._change_live(
+            key,
+            {"adopted_by": key.adopted_by},
+            set__revoked_at=self.clock(),
+            set__revoked_reason=EndReason.MAKER_NOT_ADMIN,
+        )
+
+    async def adopt(self, key: ApiKey, admin_id: str) -> bool:
+        """Let an administrator vouch for a key. Return False if it was revoked since it was read."""
+        return await self._change_live(key, {}, set__adopted_by=admin_id)
+
+    async def _change_live(self, key: ApiKey, only_if: Where, /, **change: Any) -> bool:
+        where = {**only_if, "id": key.pk, "revoked_at": None}
         async with self.grant.changing(digest=key.digest):
-            await self.update_where(not_revoked, set__revoked_at=self.clock())
+            return await self.update_where(where, **change) is not None
 
     async def record_use(self, key_id: str, precision: timedelta) -> None:
         """Record that the key is in use, unless its last use is younger than `precision`."""

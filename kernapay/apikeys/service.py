@@ -1,5 +1,6 @@
-"""Create and revoke API keys, and authenticate the holder of one."""
+"""Create, adopt and revoke API keys, and authenticate the holder of one."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -7,19 +8,25 @@ import structlog
 from bson import ObjectId
 
 from kernapay.apikeys.dtos import ApiKeyCreate, ApiKeyCreated, ApiKeyView
-from kernapay.apikeys.models import ApiKey
+from kernapay.apikeys.models import ApiKey, EndReason
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.apikeys.tokens import digest_of, hint_of, new_key
 from kernapay.audit.repository import AuditLog
 from kernapay.core.background import Background
 from kernapay.core.clock import Clock, in_utc, now
-from kernapay.core.errors import InvalidInput, NotFound, Unauthenticated, Unavailable
+from kernapay.core.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
 from kernapay.security.principal import Principal, Role
-from kernapay.users.models import UserStatus
+from kernapay.users.models import Standing, UserStatus
 from kernapay.users.repository import UserRepository
 
 _log = structlog.get_logger("kernapay.apikeys")
 _USE_PRECISION: Final = timedelta(minutes=5)  # a write for every request would be too much
+
+
+class KeyEnded(Conflict):
+    """The API key was revoked, and a revoked key stays revoked."""
+
+    code = "key_revoked"
 
 
 class ApiKeyService:
@@ -41,10 +48,10 @@ class ApiKeyService:
         self._live = live
         self._last_uses: dict[str, datetime] = {}
 
-    async def create(self, principal: Principal, data: ApiKeyCreate) -> ApiKeyCreated:
-        """Create a key. Raises InvalidInput."""
-        user_id = data.user_id or principal.id
-        await self._check(principal, user_id, data)
+    async def create(self, actor: Principal, data: ApiKeyCreate) -> ApiKeyCreated:
+        """Create a key. Raises InvalidInput, and KeyEnded if the account or its maker changed at the same time."""
+        user_id = data.user_id or actor.id
+        await self._check(actor, user_id, data)
         key = new_key(live=self._live)
         row = ApiKey(
             id=ObjectId(),
@@ -53,26 +60,60 @@ class ApiKeyService:
             hint=hint_of(key),
             user_id=user_id,
             role=data.role,
-            created_by=principal.id,
+            created_by=actor.id,
             expires_at=data.expires_at,
         )
         facts = {"name": row.name, "userId": user_id, "role": data.role.value}
-        async with self._audit.action(principal, "api_key.create", _target(row), after=facts):
+        async with self._audit.action(actor, "api_key.create", _target(row), after=facts):
             await self._keys.add(row)
+            # Look again: whoever has changed the account since the check did not find the key.
+            if not await self._is_founded(row):
+                await self._keys.revoke(row, EndReason.ACCOUNT_CHANGED)
+                raise KeyEnded("The account changed at the same time. Read it and try again.")
         return ApiKeyCreated(key, await self._view(str(row.pk)))
 
-    async def revoke(self, principal: Principal, key_id: str) -> ApiKeyView:
+    async def revoke(self, actor: Principal, key_id: str) -> ApiKeyView:
         """Revoke a key. It no longer works when this returns. Raises NotFound."""
-        row = await self._keys.get_one_or_none(id=key_id)
-        if row is None:
-            raise NotFound("There is no API key with this id.")
+        row = await self._get(key_id)
         if row.revoked_at is None:
-            async with self._audit.action(principal, "api_key.revoke", _target(row)):
-                await self._keys.revoke(row)
+            async with self._audit.action(actor, "api_key.revoke", _target(row)):
+                await self._keys.revoke(row, EndReason.REVOKED)
         else:
             # Writes nothing, but evicts the key again: the process that revoked it may have died before it could.
-            await self._keys.revoke(row)
+            await self._keys.revoke(row, EndReason.REVOKED)
         return await self._view(key_id)
+
+    async def adopt(self, actor: Principal, key_id: str) -> ApiKeyView:
+        """Vouch for a key, so that it outlasts its maker. Raises NotFound, KeyEnded."""
+        row = await self._get(key_id)
+        if row.revoked_at is not None:
+            raise _key_ended()
+        if actor.id != _id_of(row.adopted_by or row.created_by):
+            before = {"adoptedBy": _id_of(row.adopted_by)}
+            async with self._audit.action(
+                actor, "api_key.adopt", _target(row), before=before, after={"adoptedBy": actor.id}
+            ):
+                if not await self._keys.adopt(row, actor.id):
+                    raise _key_ended()
+        return await self._view(key_id)
+
+    async def end_with_change(self, user_id: str, old: Standing, new: Standing) -> None:
+        """Revoke for good what loses its foundation when an account changes.
+
+        These are keys of the account, and keys for which it vouched. A key that was left over by an earlier change,
+        whose process died, loses it at the next one at the latest: authentication refuses it meanwhile.
+        """
+        is_fall = old.is_active and new.is_active and not new.role.is_above(old.role)
+        for key in await self._keys.live_of(user_id):
+            if not (is_fall and key.role is new.role):
+                await self._keys.revoke(key, EndReason.ACCOUNT_CHANGED)
+        made = await self._keys.live_made_by(user_id)
+        adopted = await self._keys.live_adopted_by(user_id)
+        for key in {key.pk: key for key in (*made, *adopted)}.values():
+            vouchers = (key.created_by, key.adopted_by)
+            others = {str(each) for each in vouchers if each is not None} - {user_id}
+            if not await self._has_active_admin(others):
+                await self._keys.revoke_unless_adopted(key)
 
     async def authenticate(self, key: str) -> Principal:
         """Return the caller that the key stands for. Raises Unauthenticated."""
@@ -82,11 +123,21 @@ class ApiKeyService:
             raise Unauthenticated("The API key is not valid, or was revoked.")
         if grant.expires_at is not None and grant.expires_at <= self._clock():
             raise Unauthenticated("The API key has expired. Ask an administrator for a new one.")
-        account = await self._users.profile(user_id=grant.user_id)
+        vouchers = {grant.created_by, grant.adopted_by or grant.created_by}
+        # At once, so that the reads travel together.
+        account, *admins = await asyncio.gather(
+            *(self._users.profile(user_id=each) for each in (grant.user_id, *vouchers))
+        )
         if account is None or account.status is not UserStatus.ACTIVE:
             raise Unauthenticated("The account of this API key is not active.")
         if not _may_act_as(account.type, grant.role):
             raise Unauthenticated("The account of this API key no longer has the role of the key.")
+        if not any(
+            admin and Standing(admin.type, admin.status).is_active_admin for admin in admins
+        ):
+            raise Unauthenticated(
+                "Whoever made this API key is no longer an administrator. Another one may adopt it."
+            )
         last_use = self._last_uses.get(grant.id)
         if last_use is None or self._clock() - last_use >= _USE_PRECISION:
             self._background.start(grant.id, lambda: self._record_use(grant.id))
@@ -98,6 +149,22 @@ class ApiKeyService:
             is_mobile_verified=account.is_mobile_number_verified,
             key_id=grant.id,
         )
+
+    async def _is_founded(self, key: ApiKey) -> bool:
+        """Return whether the account may have this key and its maker may make it, by MongoDB and not by the cache."""
+        account = await self._users.get_one_or_none(id=key.user_id)
+        return (
+            account is not None
+            and account.standing.is_active
+            and _may_act_as(account.type, key.role)
+            and await self._users.has_active_admin(str(key.created_by))
+        )
+
+    async def _has_active_admin(self, user_ids: set[str]) -> bool:
+        for user_id in user_ids:
+            if await self._users.has_active_admin(user_id):
+                return True
+        return False
 
     async def _check(self, principal: Principal, user_id: str, data: ApiKeyCreate) -> None:
         account = await self._users.profile(user_id=user_id)
@@ -126,6 +193,12 @@ class ApiKeyService:
         else:
             self._last_uses[key_id] = at
 
+    async def _get(self, key_id: str) -> ApiKey:
+        row = await self._keys.get_one_or_none(id=key_id)
+        if row is None:
+            raise NotFound("There is no API key with this id.")
+        return row
+
     async def _view(self, key_id: str) -> ApiKeyView:
         view = await self._keys.select_one(ApiKeyView, id=key_id)
         if view is None:
@@ -136,6 +209,15 @@ class ApiKeyService:
 def _may_act_as(account_role: Role, key_role: Role) -> bool:
     """Return whether a key of the account may have this role: its own or, for an administrator, any."""
     return account_role in (key_role, Role.ADMIN)
+
+
+def _key_ended() -> KeyEnded:
+    return KeyEnded("This API key was revoked. Create a new one.")
+
+
+def _id_of(value: object) -> str | None:
+    # MongoEngine leaves an ObjectId in what is declared as text.
+    return None if value is None else str(value)
 
 
 def _target(key: ApiKey) -> str:

@@ -4,14 +4,17 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from kernapay.audit.models import Door
 from kernapay.core.clock import Instant
 
 
 class AuditView(Struct, rename="camel"):
     """A privileged action.
 
-    `actor` is a user's id, or `cli` for the command line. `keyId` is the API key that the request was sent with. An
-    entry is written before its action. If the action fails, a second entry with the same `operation` has a `failure`.
+    `actor` is a user's id, or `cli` for the command line, where `osUser` is the user of the operating system. `keyId`
+    is the API key that the request was sent with. `requestId` is our id of the request, `clientRequestId` the
+    `X-Request-ID` that the client sent. An entry is written before its action. If the action fails, a second entry
+    with the same `operation` has a `failure`.
     """
 
     id: str = field(name="_id")
@@ -19,6 +22,8 @@ class AuditView(Struct, rename="camel"):
     operation: str
     actor: str
     action: str
+    door: Door | None = None
+    os_user: str | None = None
     actor_role: str | None = None
     key_id: str | None = None
     target: str | None = None
@@ -26,6 +31,7 @@ class AuditView(Struct, rename="camel"):
     after: dict[str, Any] | None = None
     failure: str | None = None
     request_id: str | None = None
+    client_request_id: str | None = None
 
 
 class AuditPage(Struct, rename="camel"):

@@ -1,10 +1,18 @@
 """The audit_log collection: one entry per privileged action, written before the action."""
 
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from mongoengine import DictField, ObjectIdField, StringField
 
-from kernapay.storage.mongo import Record
+from kernapay.storage.mongo import Choice, Record
+
+
+class Door(StrEnum):
+    """The way by which an actor came in."""
+
+    HTTP = "http"
+    COMMAND_LINE = "command_line"
 
 
 class AuditEntry(Record):
@@ -14,6 +22,8 @@ class AuditEntry(Record):
 
     operation: str = StringField(required=True)
     actor: str = StringField(required=True)
+    door: Door | None = Choice(Door)
+    os_user: str | None = StringField(db_field="osUser")
     actor_role: str | None = StringField(db_field="actorRole")
     key_id: str | None = ObjectIdField(db_field="keyId")
     action: str = StringField(required=True)
@@ -22,3 +32,4 @@ class AuditEntry(Record):
     after: dict[str, Any] = DictField(null=True)
     failure: str | None = StringField()
     request_id: str | None = StringField(db_field="requestId")
+    client_request_id: str | None = StringField(db_field="clientRequestId")

@@ -2,21 +2,22 @@
 
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
 
 from kernapay.audit.dtos import AuditView
-from kernapay.audit.models import AuditEntry
+from kernapay.audit.models import AuditEntry, Door
 from kernapay.core import logs
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, Unavailable
-from kernapay.security.principal import Principal
+from kernapay.security.principal import Actor, Operator
 from kernapay.storage.filters import Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository
 
-CLI: Final = "cli"
-"""The actor of commands: somebody with a shell on the server, without an account."""
+_log = structlog.get_logger("kernapay.audit")
 
 
 class _Rows(Repository[AuditEntry]):
@@ -35,38 +36,42 @@ class AuditLog:
     @asynccontextmanager
     async def action(
         self,
-        actor: Principal | None,
+        actor: Actor,
         action: str,
         target: str | None = None,
         *,
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[None]:
-        """Write an entry, then run the block, which is the action. No actor means the command line.
+        """Write an entry, then run the block, which is the action.
 
-        The entry comes first, so that no privileged action happens without one. If the block fails, a second entry
-        says so. Raises Unavailable, without running the block, if the entry cannot be written.
+        The entry comes first, so that no privileged action happens without one, also if the process dies. If the block
+        fails, a second entry says so. Raises Unavailable, without running the block, if the entry cannot be written.
+
+        Entries are kept for good. So refuse what can be refused cheaply before, or refusals would flood the log.
         """
         facts = {
             "operation": secrets.token_hex(8),
-            "actor": CLI if actor is None else actor.id,
-            "actor_role": None if actor is None else actor.role.value,
-            "key_id": None if actor is None else actor.key_id,
             "action": action,
             "target": target,
             "before": None if before is None else dict(before),
             "after": None if after is None else dict(after),
-            "request_id": logs.request_id.get(),
+            **_facts_of(actor),
         }
         await self._rows.add(AuditEntry(**facts))
         try:
             yield
         except Exception as error:
-            code = error.code if isinstance(error, KernaPayError) else KernaPayError.code
-            # MongoDB may be what failed, and fail again here. The caller must get the first error.
-            with suppress(Unavailable):
-                await self._rows.add(AuditEntry(**facts, failure=code))
+            await self._record_failure(facts, error)
             raise
+
+    async def _record_failure(self, facts: Mapping[str, Any], error: Exception) -> None:
+        code = error.code if isinstance(error, KernaPayError) else KernaPayError.code
+        try:
+            await self._rows.add(AuditEntry(**facts, failure=code))
+        except Unavailable:
+            # MongoDB may be what failed, and fail again here. The caller must get the first error.
+            _log.warning("audit_failure_not_recorded", operation=facts["operation"], code=code)
 
     async def search(
         self, *filters: Filter, count: int, skip: int = 0, **where: Any
@@ -77,3 +82,17 @@ class AuditLog:
             AuditView, *filters, *newest, LimitOffset(count, skip), **where
         )
         return page, await self._rows.count(*filters, **where)
+
+
+def _facts_of(actor: Actor) -> dict[str, Any]:
+    if isinstance(actor, Operator):
+        return {"actor": actor.id, "door": Door.COMMAND_LINE, "os_user": actor.os_user}
+    ids = logs.request_ids.get()
+    return {
+        "actor": actor.id,
+        "actor_role": actor.role.value,
+        "key_id": actor.key_id,
+        "door": Door.HTTP,
+        "request_id": ids and ids.own,
+        "client_request_id": ids and ids.client,
+    }

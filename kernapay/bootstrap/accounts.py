@@ -104,6 +104,7 @@ class Accounts(Foundation):
             self.account_repository,
             self.user_service,
             self.session_repository,
+            self.api_key_service,
             self.session_service.replace_password,
             self.audit_log,
         )

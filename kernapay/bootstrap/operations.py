@@ -22,7 +22,11 @@ class Operations(Payments):
     @cached_property
     def webhook_inbox(self) -> WebhookInbox:
         return WebhookInbox(
-            self.webhook_repository, self.settlement, self.cache, self.settings.webhook_deadline
+            self.webhook_repository,
+            self.settlement,
+            self.cache,
+            self.audit_log,
+            self.settings.webhook_deadline,
         )
 
     @cached_property
@@ -59,6 +63,7 @@ class Operations(Payments):
             self.resync,
             self.payment_gateway,
             self.pace,
+            self.audit_log,
             self._clock,
         )
 
@@ -73,6 +78,7 @@ class Operations(Payments):
             self.refund_service,
             self.payment_gateway,
             self.pace,
+            self.audit_log,
             self._clock,
         )
 

@@ -53,6 +53,7 @@ class Payments(Accounts):
             self.settlement,
             PaymentRules(settings.currencies, settings.max_amount, settings.service_types),
             self.payees,
+            self.audit_log,
             settings.razorpay_key_secret.get_secret_value().encode(),
             self._clock,
             live=settings.is_live,
@@ -66,6 +67,7 @@ class Payments(Accounts):
             self.settlement,
             self.payment_gateway,
             self.payees,
+            self.audit_log,
             self.settings.razorpay_timeout,
             self._clock,
         )

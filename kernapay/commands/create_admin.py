@@ -22,22 +22,24 @@ from kernapay.config.settings import Settings
 )
 @click.option(
     "--mobile-number",
-    default="9876543210",
-    show_default=True,
-    help="Mobile number without the country code, 4 to 15 digits.",
+    help="Mobile number without the country code, 4 to 15 digits. Default: the account has none.",
 )
-@click.option(
-    "--country-code", default="+91", show_default=True, help="Country calling code, such as +91."
-)
+@click.option("--country-code", help="Country calling code, such as +91. Needs --mobile-number.")
 @click.option(
     "--promote",
     is_flag=True,
-    help="If an account with this address exists, make it ADMIN, replace its password and sign it out everywhere.",
+    help="If an account with this address exists, make it ADMIN, replace its password, sign it out everywhere and "
+    "end its API keys.",
 )
 def command(
-    email: str, name: str, password: str, mobile_number: str, country_code: str, promote: bool
+    email: str,
+    name: str,
+    password: str,
+    mobile_number: str | None,
+    country_code: str | None,
+    promote: bool,
 ) -> None:
-    """Create an account with the role ADMIN.
+    """Create an account with the role ADMIN. Its e-mail address counts as verified: you vouch for it.
 
     If an account with this address exists, the command refuses it unless you use --promote.
     """
@@ -46,10 +48,12 @@ def command(
         "name": name,
         "password": password,
         "confirmPassword": password,
-        "mobileNumber": mobile_number,
-        "countryCode": country_code,
         "type": "ADMIN",
     }
+    if mobile_number is not None:
+        fields["mobileNumber"] = mobile_number
+    if country_code is not None:
+        fields["countryCode"] = country_code
     click.echo(asyncio.run(open_admin(load_settings(), fields, promote=promote)))
 
 
@@ -59,14 +63,15 @@ async def open_admin(settings: Settings, fields: Mapping[str, str], *, promote: 
     Raises ClickException, naming the field.
     """
     from kernapay.bootstrap.services import open_services
-    from kernapay.commands.sign_up import account_error, sign_up_of
+    from kernapay.commands.accounts import account_error, account_of
+    from kernapay.commands.operator import operator
     from kernapay.core.errors import KernaPayError
     from kernapay.users.service import EmailTaken
 
     async with open_services(settings) as services:
         try:
             admin, is_new = await services.administration_service.appoint(
-                sign_up_of(fields), promote=promote
+                operator(), account_of(fields), promote=promote
             )
         except EmailTaken as error:
             raise click.ClickException(

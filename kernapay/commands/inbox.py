@@ -70,9 +70,10 @@ async def _list(settings: Settings, status: "EventStatus | None") -> "list[Webho
 async def _replay(settings: Settings, event_id: str | None, status: "EventStatus") -> int:
     """Return the number of replayed events. Raises NotFound."""
     from kernapay.bootstrap.services import open_services
+    from kernapay.commands.operator import operator
 
     async with open_services(settings) as services:
         if event_id is None:
-            return await services.webhook_inbox.replay_all(status)
-        await services.webhook_inbox.replay(event_id)
+            return await services.webhook_inbox.replay_all(operator(), status)
+        await services.webhook_inbox.replay(operator(), event_id)
         return 1

@@ -25,6 +25,7 @@ _MODULES: Final = {
     "sandbox": "sandbox",
     "seed": "seed",
     "serve": "serve",
+    "verify-email": "verify_email",
     "worker": "worker",
 }
 

@@ -35,9 +35,10 @@ async def reconcile(
 ) -> tuple[str, int]:
     """Make a report. Return its id, and the number of its findings."""
     from kernapay.bootstrap.services import open_services
+    from kernapay.commands.operator import operator
 
     async with open_services(settings) as services:
         report, findings = await services.reconciliation_service.make_now(
-            after, before, "cli", progress
+            operator(), after, before, progress
         )
         return str(report.pk), findings

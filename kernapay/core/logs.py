@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import msgspec
 import structlog
@@ -25,13 +25,27 @@ _SECRET_WORDS: Final = (
 )
 
 
-request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
-"""The id of the current request. Every log line of the request carries it."""
+class RequestIds(NamedTuple):
+    """The ids of a request. Callers choose theirs, so that two requests may have the same one; `own` is ours."""
+
+    own: str
+    client: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The id that answers and log lines have."""
+        return self.client or self.own
+
+
+request_ids: Final[ContextVar[RequestIds | None]] = ContextVar("request_ids", default=None)
+"""The ids of the current request. Every log line of the request carries them."""
 
 
 def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if (current := request_id.get()) is not None:
-        event["request_id"] = current
+    if (current := request_ids.get()) is not None:
+        event["request_id"] = current.shown
+        if current.client is not None:
+            event["own_request_id"] = current.own
     return event
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import Conflict, NotFound, RetryLater
@@ -69,6 +70,7 @@ class RefundService:
         settlement: Settlement,
         gateway: PaymentGateway,
         payees: Payees,
+        audit: AuditLog,
         gateway_timeout: timedelta,
         clock: Clock = now,
     ) -> None:
@@ -77,6 +79,7 @@ class RefundService:
         self._settlement = settlement
         self._gateway = gateway
         self._payees = payees
+        self._audit = audit
         # As for an order: up to one timeout in the queue, up to another for the call, and a margin.
         self.lease: Final = gateway_timeout * 3
         self._clock = clock
@@ -97,9 +100,11 @@ class RefundService:
         return payment
 
     async def refund(
-        self, principal: Principal, payment: Payment, data: RefundCreate, header_key: str | None
+        self, actor: Principal, payment: Payment, data: RefundCreate, header_key: str | None
     ) -> tuple[RefundCreated, bool]:
         """Refund a part of a payment or, without an amount, all that remains. Return the refund, and whether it is new.
+
+        What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
         Raises InvalidInput, NotRefundable, RefundKeyReused, RefundRejected, RefundInProgress, Unavailable, and
         GatewayUnknown: the amount then stays reserved, and a call with the same key resumes the refund.
@@ -107,22 +112,22 @@ class RefundService:
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
         if refund is None:
-            payment, refund, is_new = await self._reserve(principal, payment, data, key)
+            amount = _check_amount(payment, data)
         else:
+            _check_same_content(refund, data)
+            if _is_finished(refund):
+                return _build_answer(payment, refund), False
+            self._check_lease(refund)
+            amount = refund.amount
+        async with self._audit.action(
+            actor, "payment.refund", f"payment:{payment.reference_id}", after={"amount": amount}
+        ):
             is_new = False
-        if refund.fingerprint != fingerprint(data):
-            raise RefundKeyReused(
-                "A refund with other content was made with this key. Use another key.",
-                field="idempotencyKey",
-            )
-        payment = await self._finish(payment, refund, look_first=not is_new)
-        refund = _find_by_key(payment, key) or refund
-        if refund.status == RefundState.FAILED and refund.refund_id is None:
-            reason = refund.failure or "The payment gateway refused without a reason"
-            raise RefundRejected(
-                f"{reason.rstrip('.')}. Use another idempotencyKey for another attempt."
-            )
-        return _build_answer(payment, refund), is_new
+            if refund is None:
+                payment, refund, is_new = await self._reserve(actor, payment, data, amount, key)
+                _check_same_content(refund, data)
+            payment = await self._finish(payment, refund, look_first=not is_new)
+            return _build_answer(payment, _find_by_key(payment, key) or refund), is_new
 
     async def resume(self, payment: Payment) -> Payment:
         """Finish the refunds for which an earlier attempt got no answer from the gateway. The worker calls this."""
@@ -147,9 +152,8 @@ class RefundService:
         )
 
     async def _reserve(
-        self, principal: Principal, payment: Payment, data: RefundCreate, key: str
+        self, actor: Principal, payment: Payment, data: RefundCreate, amount: int, key: str
     ) -> tuple[Payment, Refund, bool]:
-        amount = data.amount if data.amount is not None else sum_remaining(payment)
         at = self._clock()
         refund = Refund(
             receipt=new_refund_receipt(),
@@ -157,15 +161,13 @@ class RefundService:
             fingerprint=fingerprint(data),
             amount=amount,
             status=RefundState.REQUESTED,
-            source=Source.ADMIN if principal.is_admin else Source.API,
-            actor=principal.id,
+            source=Source.ADMIN if actor.is_admin else Source.API,
+            actor=actor.id,
             reason=data.reason,
             lease_until=at + self.lease,
             created_at=at,
             updated_at=at,
         )
-        if amount < 1 or payment.status is not Status.SUCCESS:
-            raise _explain_refusal(payment)
         row = await self._ledger.reserve_refund(payment, refund)
         crash_point("refund.reserved")
         if row is not None:
@@ -177,13 +179,10 @@ class RefundService:
         return current, earlier, False
 
     async def _finish(self, payment: Payment, refund: Refund, *, look_first: bool) -> Payment:
-        if refund.refund_id is not None or refund.status == RefundState.FAILED:
+        if _is_finished(refund):
             return payment
         if look_first and not await self._ledger.take_refund_lease(payment, refund, self.lease):
-            raise RefundInProgress(
-                "Another request with this idempotencyKey is still running. Repeat the call.",
-                retry_after=1,
-            )
+            raise _in_progress()
         payment_id = str(payment.razorpay_payment_id)
         try:
             gateway_refund = await self._find(payment_id, refund) if look_first else None
@@ -206,6 +205,11 @@ class RefundService:
         )
         crash_point("refund.recorded")
         return result.payment
+
+    def _check_lease(self, refund: Refund) -> None:
+        # Cheaper than to try to take it, which decides.
+        if refund.lease_until is not None and refund.lease_until > self._clock():
+            raise _in_progress()
 
     async def _create(self, payment_id: str, refund: Refund) -> GatewayRefund:
         return await self._gateway.refund(
@@ -235,6 +239,33 @@ def _find_by_key(payment: Payment, key: str) -> Refund | None:
     return next((refund for refund in payment.refunds if refund.key == key), None)
 
 
+def _is_finished(refund: Refund) -> bool:
+    return refund.refund_id is not None or refund.status == RefundState.FAILED
+
+
+def _check_amount(payment: Payment, data: RefundCreate) -> int:
+    """Return the amount to refund. Raises NotRefundable if this payment has less left, or was not paid."""
+    remaining = sum_remaining(payment)
+    amount = data.amount if data.amount is not None else remaining
+    if payment.status is not Status.SUCCESS or not 1 <= amount <= remaining:
+        raise _explain_refusal(payment)
+    return amount
+
+
+def _check_same_content(refund: Refund, data: RefundCreate) -> None:
+    if refund.fingerprint != fingerprint(data):
+        raise RefundKeyReused(
+            "A refund with other content was made with this key. Use another key.",
+            field="idempotencyKey",
+        )
+
+
+def _in_progress() -> RefundInProgress:
+    return RefundInProgress(
+        "Another request with this idempotencyKey is still running. Repeat the call.", retry_after=1
+    )
+
+
 def _explain_refusal(payment: Payment) -> NotRefundable:
     if not payment.status.is_paid:
         return NotRefundable(
@@ -250,6 +281,11 @@ def _explain_refusal(payment: Payment) -> NotRefundable:
 
 
 def _build_answer(payment: Payment, refund: Refund) -> RefundCreated:
+    if refund.status == RefundState.FAILED and refund.refund_id is None:
+        reason = refund.failure or "The payment gateway refused without a reason"
+        raise RefundRejected(
+            f"{reason.rstrip('.')}. Use another idempotencyKey for another attempt."
+        )
     return RefundCreated(
         reference_id=payment.reference_id,
         refund_id=refund.refund_id,

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
 from kernapay.gateway.signatures import checkout_signature_fits
@@ -23,7 +24,7 @@ from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_reference_id
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
-from kernapay.payments.settlement import Settlement
+from kernapay.payments.settlement import NotCapturable, Settlement
 from kernapay.payments.states import Source, Status
 from kernapay.security.principal import Principal, Role
 
@@ -51,6 +52,7 @@ class PaymentService:
         settlement: Settlement,
         rules: PaymentRules,
         payees: Payees,
+        audit: AuditLog,
         key_secret: bytes,
         clock: Clock = now,
         *,
@@ -62,6 +64,7 @@ class PaymentService:
         self._settlement = settlement
         self._rules = rules
         self._payees = payees
+        self._audit = audit
         self._key_secret = key_secret
         self._clock = clock
 
@@ -148,15 +151,21 @@ class PaymentService:
             raise NotFound("No payment has this reference.")
         return status
 
-    async def capture(self, principal: Principal, reference_id: str) -> PaymentStatus:
-        """Capture an authorised payment.
+    async def capture(self, actor: Principal, reference_id: str) -> PaymentStatus:
+        """Capture an authorised payment. What can be refused without the gateway leaves no audit entry.
 
         Raises NotFound, NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """
         payment = await self._payments.by_reference(reference_id)
         if payment is None:
             raise NotFound("No payment has this reference.", field="referenceId")
-        result = await self._settlement.capture_authorized(payment, principal.id)
+        if payment.status.is_paid:
+            raise NotCapturable("This payment is captured already.")
+        order_id = payment.razorpay_order_id
+        if order_id is None:
+            raise NotCapturable("This payment has no order yet, so nobody has paid it.")
+        async with self._audit.action(actor, "payment.capture", f"payment:{reference_id}"):
+            result = await self._settlement.capture_authorized(payment, order_id, actor.id)
         return msgspec.convert(result.payment, PaymentStatus, from_attributes=True)
 
     def _check_signature(self, order_id: str, data: PaymentVerify) -> None:

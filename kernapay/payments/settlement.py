@@ -156,16 +156,12 @@ class Settlement:
         require_kept(result.payment, gateway_payment)
         return result
 
-    async def capture_authorized(self, payment: Payment, actor: str) -> Settled:
-        """Capture an authorised payment for an administrator.
+    async def capture_authorized(self, payment: Payment, order_id: str, actor: str) -> Settled:
+        """Capture the authorised payment of an order for an administrator.
 
         Raises NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """
-        if payment.status.is_paid:
-            raise NotCapturable("This payment is captured already.")
-        if payment.razorpay_order_id is None:
-            raise NotCapturable("This payment has no order yet, so nobody has paid it.")
-        gateway_payment = best_attempt(await self._gateway.payments_of(payment.razorpay_order_id))
+        gateway_payment = best_attempt(await self._gateway.payments_of(order_id))
         if gateway_payment is None or gateway_payment.status not in ("authorized", "captured"):
             raise NotCapturable("The bank has not authorised a payment of this order.")
         origin = Origin(Source.ADMIN, "capture", actor=actor)

@@ -6,7 +6,6 @@ from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.reconciliation.dtos import (
@@ -39,7 +38,7 @@ class ReconciliationController(Controller):
     ) -> ReportView:
         """Request a report that compares the payments of a window with the gateway's records. A worker makes it."""
         report = await reconciliation_service.request(
-            data.window_from, data.window_to, request.user.id
+            request.user, data.window_from, data.window_to
         )
         return await _load_report(report_repository, str(report.pk))
 
@@ -75,14 +74,12 @@ class ReconciliationController(Controller):
         report_id: Id,
         finding_id: Id,
         repair_service: NamedDependency[RepairService],
-        audit_log: NamedDependency[AuditLog],
     ) -> Repaired:
         """Repair a finding: bring its payment to the state at the gateway, and refund what was paid twice.
 
         Repeating the call is harmless.
         """
-        async with audit_log.action(request.user, "reconciliation.repair", f"finding:{finding_id}"):
-            outcome = await repair_service.repair(report_id, finding_id, request.user.id)
+        outcome = await repair_service.repair(request.user, report_id, finding_id)
         return Repaired(finding_id, outcome)
 
 

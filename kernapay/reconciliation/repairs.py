@@ -1,5 +1,6 @@
 """Repair a finding: bring its payment to the state at the gateway, and refund what was paid twice."""
 
+from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict
 from kernapay.gateway.base import PaymentGateway
@@ -15,6 +16,7 @@ from kernapay.reconciliation.models import Finding, Kind
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository
 from kernapay.reconciliation.resync import Resync
+from kernapay.security.principal import Actor
 
 
 class NotRepairable(Conflict):
@@ -34,6 +36,7 @@ class RepairService:
         refunds: RefundService,
         gateway: PaymentGateway,
         pace: Pace,
+        audit: AuditLog,
         clock: Clock = now,
     ) -> None:
         self._findings = findings
@@ -44,9 +47,10 @@ class RepairService:
         self._refunds = refunds
         self._gateway = gateway
         self._pace = pace
+        self._audit = audit
         self._clock = clock
 
-    async def repair(self, report_id: str, finding_id: str, repaired_by: str) -> str:
+    async def repair(self, actor: Actor, report_id: str, finding_id: str) -> str:
         """Repair a finding and return the outcome as a sentence for people.
 
         Raises NotFound, NotRepairable, GatewayError, Unavailable.
@@ -57,13 +61,16 @@ class RepairService:
             raise NotRepairable(
                 "No payment belongs to this order. Look at the order in the gateway's dashboard."
             )
-        status = await self._repair(finding, payment)
-        remains = await self._remains(finding, payment)
-        outcome = f"payment is {status}"
-        if remains:
-            outcome += "; the difference remains and needs a decision in the gateway's dashboard"
-        await self._findings.record_repair(finding, repaired_by, outcome, is_repaired=not remains)
-        return outcome
+        async with self._audit.action(actor, "reconciliation.repair", f"finding:{finding_id}"):
+            status = await self._repair(finding, payment)
+            remains = await self._remains(finding, payment)
+            outcome = f"payment is {status}"
+            if remains:
+                outcome += (
+                    "; the difference remains and needs a decision in the gateway's dashboard"
+                )
+            await self._findings.record_repair(finding, actor.id, outcome, is_repaired=not remains)
+            return outcome
 
     async def _repair(self, finding: Finding, payment: Payment) -> str:
         if finding.kind is Kind.MISSING_THERE:

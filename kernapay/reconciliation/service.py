@@ -1,11 +1,13 @@
 """Reconciliation: check unfinished payments, and compare our records with the gateway's."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 import structlog
 
+from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, in_utc, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import InvalidInput, KernaPayError, Unavailable
@@ -17,6 +19,7 @@ from kernapay.reconciliation.models import Finding, Report
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
 from kernapay.reconciliation.resync import Resync
+from kernapay.security.principal import Actor
 from kernapay.storage.queue import Queue
 
 _log = structlog.get_logger("kernapay.reconciliation")
@@ -34,6 +37,7 @@ class ReconciliationService:
         resync: Resync,
         gateway: PaymentGateway,
         pace: Pace,
+        audit: AuditLog,
         clock: Clock = now,
     ) -> None:
         self._reports = reports
@@ -42,6 +46,7 @@ class ReconciliationService:
         self._resync = resync
         self._gateway = gateway
         self._pace = pace
+        self._audit = audit
         self._clock = clock
         self._night: str | None = None
 
@@ -49,15 +54,17 @@ class ReconciliationService:
         """Check one due payment at the gateway. Return False when none is due."""
         return await queue.sweep(self._resync.check)
 
-    async def request(self, after: datetime, before: datetime, requested_by: str) -> Report:
+    async def request(self, actor: Actor, after: datetime, before: datetime) -> Report:
         """Request the report of a window, which a worker makes. Raises InvalidInput."""
-        return await self._reports.request(*self._window(after, before), requested_by)
+        window = self._window(after, before)
+        async with self._action(actor, window):
+            return await self._reports.request(*window, actor.id)
 
     async def make_now(
         self,
+        actor: Actor,
         after: datetime,
         before: datetime,
-        requested_by: str,
         progress: Callable[[str, int], None],
     ) -> tuple[Report, int]:
         """Make the report of a window in this process. Return it, and the number of its findings.
@@ -65,12 +72,15 @@ class ReconciliationService:
         Raises InvalidInput, GatewayError, Unavailable.
         """
         window = self._window(after, before)
-        report = await self._reports.request(*window, requested_by, is_claimed=True)
-        try:
-            async with self._reports.queue.hold(report):
-                return report, await self._make(report, progress)
-        except TimeoutError as error:
-            raise Unavailable("The lease of the report ended. A worker makes it again.") from error
+        async with self._action(actor, window):
+            report = await self._reports.request(*window, actor.id, is_claimed=True)
+            try:
+                async with self._reports.queue.hold(report):
+                    return report, await self._make(report, progress)
+            except TimeoutError as error:
+                raise Unavailable(
+                    "The lease of the report ended. A worker makes it again."
+                ) from error
 
     async def request_nightly(self) -> bool:
         """Request the report of the day before, once for all workers. Return whether this call requested it."""
@@ -122,6 +132,13 @@ class ReconciliationService:
         await self._reports.finish(report, {**comparison.totals, "findings": count})
         _log.info("report_done", report=str(report.pk), findings=count)
         return count
+
+    def _action(
+        self, actor: Actor, window: tuple[datetime, datetime]
+    ) -> AbstractAsyncContextManager[None]:
+        after, before = window
+        period = {"from": after.isoformat(), "to": before.isoformat()}
+        return self._audit.action(actor, "reconciliation.report", after=period)
 
     def _window(self, after: datetime, before: datetime) -> tuple[datetime, datetime]:
         if after.tzinfo is None or before.tzinfo is None:

@@ -11,8 +11,21 @@ from kernapay.security.principal import Principal, Role
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
+class NotVerified(Forbidden):
+    """The caller must first confirm their e-mail address or mobile number."""
+
+    code = "not_verified"
+    title = "Contact not verified"
+
+
+_EMAIL_FIRST: Final = "confirm your e-mail address: POST /v1/api/verification/email/request"
+_MOBILE_FIRST: Final = "confirm your mobile number: POST /v1/api/verification/mobile/request"
+
+
 class HasRole:
-    """Admit callers that hold one of the roles."""
+    """Admit callers that hold one of the roles, and whose account works."""
+
+    needs_working_account = True
 
     def __init__(self, *roles: Role) -> None:
         self.roles = frozenset(roles)
@@ -21,10 +34,21 @@ class HasRole:
         if connection.user.role not in self.roles:
             allowed = ", ".join(sorted(self.roles))
             raise Forbidden(f"Your role does not allow this. Allowed roles: {allowed}.")
+        if self.needs_working_account and connection.user.must_verify_first:
+            raise NotVerified(f"Before your account works, {_EMAIL_FIRST}.")
+
+
+class AnyRole(HasRole):
+    """Admit every role. The service decides what each of them sees."""
+
+    def __init__(self) -> None:
+        super().__init__(*Role)
 
 
 class SignedIn(HasRole):
-    """Admit every role. For routes that serve the caller's own data only."""
+    """Admit everybody who is signed in. For the caller's own account only: profile, sessions, contacts."""
+
+    needs_working_account = False
 
     def __init__(self) -> None:
         super().__init__(*Role)
@@ -51,17 +75,6 @@ class IsSelfOr:
             and connection.user.role not in self.roles
         ):
             raise Forbidden("You may only see your own payments.")
-
-
-class NotVerified(Forbidden):
-    """The caller must first confirm their e-mail address or mobile number."""
-
-    code = "not_verified"
-    title = "Contact not verified"
-
-
-_EMAIL_FIRST: Final = "confirm your e-mail address: POST /v1/api/verification/email/request"
-_MOBILE_FIRST: Final = "confirm your mobile number: POST /v1/api/verification/mobile/request"
 
 
 class IsVerified:

@@ -1,8 +1,8 @@
-"""The caller of a request."""
+"""Who acts: the caller of a request, or an operator on the command line."""
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request
 from litestar.datastructures import State
@@ -13,6 +13,16 @@ class Role(StrEnum):
     PROVIDER = "PROVIDER"
     LAB_ASSISTANT = "LAB_ASSISTANT"
     ADMIN = "ADMIN"
+
+    def is_above(self, other: "Role") -> bool:
+        """Return whether a change from the other role to this one is a rise."""
+        return _RANKS.index(self) > _RANKS.index(other)
+
+
+_RANKS: Final = (Role.USER, Role.PROVIDER, Role.LAB_ASSISTANT, Role.ADMIN)
+
+STAFF: Final = frozenset({Role.LAB_ASSISTANT, Role.ADMIN})
+"""The roles that see what belongs to others. They are only for accounts with a verified e-mail address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +41,29 @@ class Principal:
     def is_admin(self) -> bool:
         return self.role is Role.ADMIN
 
+    @property
+    def must_verify_first(self) -> bool:
+        """Whether the account does not work before its e-mail address is verified.
+
+        Nobody signs up as ADMIN, and whoever appoints one looks at the address. Anybody may write any address into
+        a sign-up as LAB_ASSISTANT.
+        """
+        return self.role is Role.LAB_ASSISTANT and not self.is_email_verified
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody with a shell on the server, who needs no account."""
+
+    os_user: str
+    """The user of the operating system that runs the command."""
+
+    @property
+    def id(self) -> str:
+        """What the audit log has as the actor, in place of an account."""
+        return "cli"
+
 
 Authenticated = Request[Principal, Any, State]
+
+Actor = Principal | Operator

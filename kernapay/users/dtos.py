@@ -37,8 +37,8 @@ Email = Annotated[str, Meta(examples=["asha@example.com"])]
 Name = Annotated[str, Meta(examples=["Asha Rao"])]
 
 
-class SignUp(Struct, rename="camel", forbid_unknown_fields=True):
-    """A new account. `mobileNumber` is the national number, without the country code. `type` cannot be ADMIN."""
+class Account(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A new account, as commands open it: it may have no phone number."""
 
     email: EmailText
     name: Annotated[Line, Meta(examples=["Asha Rao"])]
@@ -46,9 +46,16 @@ class SignUp(Struct, rename="camel", forbid_unknown_fields=True):
     confirm_password: Annotated[
         str, Meta(max_length=MAX_LENGTH, examples=["correct horse battery"])
     ]
+    mobile_number: MobileNumber | None = None
+    country_code: CountryCode | None = None
+    type: Role = Role.USER
+
+
+class SignUp(Account, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A new account. `mobileNumber` is the national number, without the country code. `type` cannot be ADMIN."""
+
     mobile_number: MobileNumber
     country_code: CountryCode
-    type: Role = Role.USER
 
 
 class ProfileUpdate(Struct, rename="camel", forbid_unknown_fields=True):

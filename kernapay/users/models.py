@@ -1,7 +1,7 @@
 """The users collection."""
 
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from mongoengine import BooleanField, LongField, StringField
 
@@ -14,6 +14,21 @@ class UserStatus(StrEnum):
     INACTIVE = "INACTIVE"
 
 
+class Standing(NamedTuple):
+    """What an account may do: its role, and whether it is active."""
+
+    role: Role
+    status: UserStatus
+
+    @property
+    def is_active(self) -> bool:
+        return self.status is UserStatus.ACTIVE
+
+    @property
+    def is_active_admin(self) -> bool:
+        return self.is_active and self.role is Role.ADMIN
+
+
 class User(Record):
     """A person with an account."""
 
@@ -24,8 +39,8 @@ class User(Record):
     # `name` in case-folded form: searches ignore upper and lower case.
     name_folded: str = StringField(db_field="nameFolded")
     password: str = StringField(required=True)
-    mobile_number: int = LongField(db_field="mobileNumber")
-    country_code: str = StringField(db_field="countryCode")
+    mobile_number: int | None = LongField(db_field="mobileNumber")
+    country_code: str | None = StringField(db_field="countryCode")
     type: Role = Choice(Role, required=True)
     status: UserStatus = Choice(UserStatus, required=True, default=UserStatus.ACTIVE)
     is_email_verified: bool = BooleanField(db_field="isEmailVerified", default=False)
@@ -33,3 +48,7 @@ class User(Record):
     # An administrator's word. It ends with the role.
     is_approved_provider: bool = BooleanField(db_field="isApprovedProvider", default=False)
     refresh_token: str | None = StringField(db_field="refreshToken")
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.type, self.status)

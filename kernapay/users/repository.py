@@ -6,6 +6,7 @@ from typing import Any
 from bson import ObjectId
 
 from kernapay.core.clock import Clock, now
+from kernapay.security.principal import Role
 from kernapay.storage.cache import Cache
 from kernapay.storage.cached import cached
 from kernapay.storage.mongo import Mongo
@@ -36,6 +37,10 @@ class UserRepository(Repository[User]):
 
     async def find_by_email(self, email: str) -> User | None:
         return await self.get_one_or_none(email=email)
+
+    async def has_active_admin(self, user_id: str) -> bool:
+        """Return whether this account is an active administrator, by MongoDB and not by the cache."""
+        return await self.exists(id=user_id, type=Role.ADMIN, status=UserStatus.ACTIVE)
 
     async def update_profile(
         self, user_id: str, *, name: str | None = None, phone: Phone | None = None

@@ -11,7 +11,7 @@ from kernapay.security.passwords import PasswordHasher, check_strength
 from kernapay.security.principal import Principal
 from kernapay.storage.repository import DuplicateRow
 from kernapay.users.contacts import Phone, check_phone, normalise_email, normalise_new_email
-from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
+from kernapay.users.dtos import Account, ProfileUpdate, SignUp, UserView
 from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
 
@@ -42,34 +42,37 @@ class UserService:
             raise InvalidInput(
                 f"Must be one of: {', '.join(sorted(self._signup_types))}.", field="type"
             )
-        return await self.open_account(data)
+        return await self.open(await self.draft(data))
 
-    async def open_account(self, data: SignUp, user_id: ObjectId | None = None) -> UserView:
-        """Open an account of any type, on behalf of an administrator. Raises InvalidInput, EmailTaken."""
+    async def draft(self, data: Account, *, is_email_verified: bool = False) -> User:
+        """Return a new account of any type, checked but not stored. Raises InvalidInput, EmailTaken."""
         if data.password != data.confirm_password:
             raise InvalidInput("Must be the same as password.", field="confirmPassword")
         email = normalise_new_email(data.email, production=self._production)
-        phone = check_phone(data.country_code, data.mobile_number)
+        phone = _phone_of(data)
         check_strength(data.password, email, data.name)
         # Look before hashing, which is expensive. The unique index decides when two sign up at once.
         if await self._users.exists(email=email):
             raise _email_taken()
         name = data.name.strip()
-        user = User(
-            id=user_id or ObjectId(),
+        return User(
+            id=ObjectId(),
             email=email,
             name=name,
             name_folded=name.casefold(),
             password=await self._passwords.hash(data.password),
-            mobile_number=phone.number,
-            country_code=phone.country_code,
+            mobile_number=phone and phone.number,
+            country_code=phone and phone.country_code,
             type=data.type,
+            is_email_verified=is_email_verified,
         )
+
+    async def open(self, draft: User) -> UserView:
+        """Store a new account. Raises EmailTaken if somebody else has taken the address since it was drafted."""
         try:
-            user = await self._users.add(user)
+            return view_of(await self._users.add(draft))
         except DuplicateRow:
             raise _email_taken() from None
-        return view_of(user)
 
     async def update(self, principal: Principal, data: ProfileUpdate) -> UserView:
         """Change the caller's profile. Raises InvalidInput, NotFound."""
@@ -90,16 +93,29 @@ class UserService:
         if data.mobile_number is UNSET and data.country_code is UNSET:
             return None
         user = await self._users.get(id=principal.id)
-        phone = check_phone(
-            user.country_code if data.country_code is UNSET else data.country_code,
-            user.mobile_number if data.mobile_number is UNSET else data.mobile_number,
-        )
+        country_code = user.country_code if data.country_code is UNSET else data.country_code
+        number = user.mobile_number if data.mobile_number is UNSET else data.mobile_number
+        phone = _check_complete(country_code, number)
         return None if phone == (user.country_code, user.mobile_number) else phone
 
     async def find_by_email(self, email: str) -> User | None:
         """Return the account with this address, or None. Raises InvalidInput if the address is not valid."""
         address = normalise_email(email, production=self._production)
         return await self._users.find_by_email(address)
+
+
+def _phone_of(data: Account) -> Phone | None:
+    if data.country_code is None and data.mobile_number is None:
+        return None
+    return _check_complete(data.country_code, data.mobile_number)
+
+
+def _check_complete(country_code: str | None, number: int | str | None) -> Phone:
+    if country_code is None:
+        raise InvalidInput("Must be sent together with mobileNumber.", field="countryCode")
+    if number is None:
+        raise InvalidInput("Must be sent together with countryCode.", field="mobileNumber")
+    return check_phone(country_code, number)
 
 
 def _email_taken() -> EmailTaken:

@@ -19,6 +19,8 @@ class AccessLine(msgspec.Struct, omit_defaults=False):
     time: str
     level: str = "info"
     event: str = "request"
+    own_request_id: str | msgspec.UnsetType = msgspec.UNSET
+    """Our id, where `request_id` is the client's."""
 
 
 class AccessLog:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from msgspec import UNSET
 from prometheus_client import Histogram
 
 from kernapay.core import logs
@@ -38,11 +39,11 @@ class RequestLayer:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = _request_id(scope)
+        ids = logs.RequestIds(secrets.token_hex(8), _client_request_id(scope))
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id
-        logs.request_id.set(request_id)
-        extra = [*headers_for(scope["path"]), (b"x-request-id", request_id.encode())]
+        state["request_id"] = ids.shown
+        logs.request_ids.set(ids)
+        extra = [*headers_for(scope["path"]), (b"x-request-id", ids.shown.encode())]
         status = 0
 
         async def answer(message: Message) -> None:
@@ -60,9 +61,9 @@ class RequestLayer:
         try:
             await self.app(scope, receive, answer)
         finally:
-            self._finish(scope, status, perf_counter() - started, request_id)
+            self._finish(scope, status, perf_counter() - started, ids)
 
-    def _finish(self, scope: Any, status: int, seconds: float, request_id: str) -> None:
+    def _finish(self, scope: Any, status: int, seconds: float, ids: logs.RequestIds) -> None:
         # Log the template, never the path: a reference id grants access to its status, and user ids are personal data.
         route = scope.get("path_template") or "unmatched"
         # Clients may invent methods, and each would add a time series.
@@ -78,14 +79,15 @@ class RequestLayer:
                 route=route,
                 status=status,
                 ms=round(seconds * 1000, 2),
-                request_id=request_id,
+                request_id=ids.shown,
+                own_request_id=UNSET if ids.client is None else ids.own,
                 time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             )
         )
 
 
-def _request_id(scope: Any) -> str:
+def _client_request_id(scope: Any) -> str | None:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value.decode())
-    return secrets.token_hex(8)
+    return None

@@ -6,7 +6,6 @@ from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
-from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import NotFound
 from kernapay.core.patterns import explain
 from kernapay.security.authentication import PUBLIC
@@ -101,12 +100,10 @@ class InboxController(Controller):
         request: Authenticated,
         event_id: EventId,
         webhook_inbox: NamedDependency[WebhookInbox],
-        audit_log: NamedDependency[AuditLog],
         webhook_repository: NamedDependency[WebhookRepository],
     ) -> WebhookEventDetail:
         """Replay one event: process it again. This is harmless for an event that was processed before."""
-        async with audit_log.action(request.user, "webhook.replay", f"event:{event_id}"):
-            await webhook_inbox.replay(event_id)
+        await webhook_inbox.replay(request.user, event_id)
         return await _load_detail(webhook_repository, event_id)
 
     @post("/replay", status_code=200)
@@ -115,13 +112,9 @@ class InboxController(Controller):
         request: Authenticated,
         data: JSONBody[ReplayRequest],
         webhook_inbox: NamedDependency[WebhookInbox],
-        audit_log: NamedDependency[AuditLog],
     ) -> Replayed:
         """Replay the oldest parked (or pending) events, a hundred at most."""
-        async with audit_log.action(
-            request.user, "webhook.replay_all", after={"status": data.status}
-        ):
-            return Replayed(await webhook_inbox.replay_all(EventStatus(data.status)))
+        return Replayed(await webhook_inbox.replay_all(request.user, EventStatus(data.status)))
 
 
 async def _load_detail(events: WebhookRepository, event_id: str) -> WebhookEventDetail:

@@ -8,12 +8,14 @@ from typing import Final
 import msgspec
 import structlog
 
+from kernapay.audit.repository import AuditLog
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import KernaPayError, NotFound
 from kernapay.core.patterns import DECODE_ERRORS
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.settlement import Settlement, UnknownOrder
 from kernapay.payments.states import Event, Source
+from kernapay.security.principal import Actor
 from kernapay.storage.cache import Cache
 from kernapay.webhooks.dtos import EventName, GatewayEvent
 from kernapay.webhooks.metrics import WEBHOOKS
@@ -46,11 +48,13 @@ class WebhookInbox:
         events: WebhookRepository,
         settlement: Settlement,
         cache: Cache,
+        audit: AuditLog,
         deadline: timedelta,
     ) -> None:
         self._events = events
         self._settlement = settlement
         self._cache = cache
+        self._audit = audit
         self._deadline = deadline.total_seconds()
 
     async def receive(self, body: bytes, event_id: str | None) -> None:
@@ -94,19 +98,28 @@ class WebhookInbox:
         """Process one event that is due. Return False when none is."""
         return await self._events.queue.sweep(self.process)
 
-    async def replay(self, event_id: str) -> None:
+    async def replay(self, actor: Actor, event_id: str) -> None:
         """Process a stored event again, whatever its status. Raises NotFound, Unavailable."""
+        if not await self._events.exists(event_id=event_id):
+            raise _no_such_event()
+        async with self._audit.action(actor, "webhook.replay", f"event:{event_id}"):
+            await self._replay(event_id)
+
+    async def replay_all(
+        self, actor: Actor, status: EventStatus, limit: int = _REPLAY_LIMIT
+    ) -> int:
+        """Replay the oldest events of a status. Return how many were replayed."""
+        async with self._audit.action(actor, "webhook.replay_all", after={"status": status.value}):
+            event_ids = await self._events.oldest_ids(status, limit)
+            for event_id in event_ids:
+                await self._replay(event_id)
+            return len(event_ids)
+
+    async def _replay(self, event_id: str) -> None:
         event = await self._events.replay(event_id)
         if event is None:
-            raise NotFound("No event has this id.", field="eventId")
+            raise _no_such_event()
         await self.process(event)
-
-    async def replay_all(self, status: EventStatus, limit: int = _REPLAY_LIMIT) -> int:
-        """Replay the oldest events of a status. Return how many were replayed."""
-        event_ids = await self._events.oldest_ids(status, limit)
-        for event_id in event_ids:
-            await self.replay(event_id)
-        return len(event_ids)
 
     async def _settle(self, event: WebhookEvent) -> tuple[EventStatus, str]:
         payment_event = _EVENTS.get(event.event)
@@ -146,6 +159,10 @@ class WebhookInbox:
         except KernaPayError:
             # The event is stored. The worker claims it when its lease ends, even without this update.
             _log.warning("webhook_note_lost", event_id=event.event_id)
+
+
+def _no_such_event() -> NotFound:
+    return NotFound("No event has this id.", field="eventId")
 
 
 def _mark_key(event_id: str) -> str:

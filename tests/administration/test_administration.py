@@ -8,16 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
+from bson import ObjectId
 
-from kernapay.security.principal import Role
+from kernapay.security.principal import Operator, Role
 from kernapay.storage.migrations import Migrator
 from kernapay.users.models import UserStatus
-from tests.actors import ADMIN_USERS, USERS, Actor, People, assert_problem
+from tests.actors import ADMIN_USERS, PAYMENTS, USERS, Actor, People, assert_problem
 from tests.aliases import Store
-from tests.databases import profiled
+from tests.databases import profiled, row_of
 from tests.factories import new_email, sign_up_body, unique
 from tests.in_process import InProcess
-from tests.stack import StartApi
+from tests.stack import Sandbox, StartApi, bearer
 
 
 def change_role(admin: Actor, whose: Actor, role: str) -> httpx.Response:
@@ -246,11 +247,15 @@ class TestStanding:
     def test_a_change_counts_from_the_next_request_on_every_process(
         self, admin: Actor, people: People, start_api: StartApi
     ) -> None:
-        person = people.new("USER")
+        person = people.new("USER", verified=True)
         elsewhere = person.at(start_api().client)
         assert person.profile().status_code == elsewhere.profile().status_code == 200
 
         assert change_role(admin, person, "ADMIN").json()["type"] == "ADMIN"
+        # A rise signs every device out.
+        assert [at.profile().status_code for at in (person, elsewhere)] == [401, 401]
+        person = person.device()
+        elsewhere = person.at(elsewhere.client)
         assert [at.call("GET", ADMIN_USERS).status_code for at in (person, elsewhere)] == [200, 200]
         assert change_role(admin, person, "USER").status_code == 200
         assert [at.call("GET", ADMIN_USERS).status_code for at in (person, elsewhere)] == [403, 403]
@@ -265,9 +270,63 @@ class TestStanding:
         assert user.profile().status_code == 401
         assert user.device().profile().status_code == 200
 
-    def test_changing_nothing_is_no_error(self, admin: Actor, user: Actor) -> None:
+    def test_changing_nothing_is_no_error_and_signs_nobody_out(
+        self, admin: Actor, user: Actor, store: Store
+    ) -> None:
         assert change_role(admin, user, "USER").status_code == 200
         assert admin.call("POST", f"{ADMIN_USERS}/{user.id}/activate").status_code == 200
+        assert user.profile().status_code == 200
+        assert store.audit_log.count_documents({"target": f"user:{user.id}"}) == 0
+
+
+@pytest.mark.owasp(line="API5")
+class TestVerifiedAddress:
+    """Anybody may write any address into a sign-up. What the staff may do is for verified ones only."""
+
+    @pytest.mark.parametrize("role", ["ADMIN", "LAB_ASSISTANT"])
+    def test_an_unverified_account_is_given_no_role_of_staff(
+        self, admin: Actor, user: Actor, store: Store, role: str
+    ) -> None:
+        assert_problem(change_role(admin, user, role), 409, code="address_not_verified")
+        assert deactivate(admin, user).status_code == 200
+        assert_problem(change_role(admin, user, role), 409, code="address_not_verified")
+        row = row_of(store.users, _id=ObjectId(user.id))
+        assert (row["type"], row["status"]) == ("USER", "INACTIVE")
+
+    def test_an_administrator_without_a_verified_address_does_not_come_back(
+        self, admin: Actor, people: People, store: Store
+    ) -> None:
+        other = people.new("ADMIN")
+        assert deactivate(admin, other).status_code == 200
+        unverified = {"$set": {"isEmailVerified": False}}
+        store.users.update_one({"_id": ObjectId(other.id)}, unverified)
+        answer = admin.call("POST", f"{ADMIN_USERS}/{other.id}/activate")
+        assert_problem(answer, 409, code="address_not_verified")
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("door", ["sign-up", "administrator"])
+    async def test_a_lab_assistant_works_once_the_address_is_verified(
+        self, in_process: InProcess, sandbox: Sandbox, admin: Actor, user: Actor, door: str
+    ) -> None:
+        payment, _ = await asyncio.to_thread(user.buy, sandbox)
+        body = sign_up_body(type="LAB_ASSISTANT")
+        shown = f"{PAYMENTS}/{payment['referenceId']}"
+        async with in_process(signup_types="USER,LAB_ASSISTANT") as client:
+            if door == "sign-up":
+                opened = await client.post(f"{USERS}/signup", json=body)
+            else:
+                opened = await client.post(ADMIN_USERS, json=body, headers=bearer(admin.token))
+            assert (opened.status_code, opened.json()["isEmailVerified"]) == (201, False)
+            login = {"email": body["email"], "password": body["password"]}
+            signed_in = (await client.post(f"{USERS}/login", json=login)).json()
+            mine = bearer(signed_in["token"])
+            for method, path in (("GET", ""), ("GET", "/receipt"), ("POST", "/receipt")):
+                refused = await client.request(method, shown + path, headers=mine)
+                assert_problem(refused, 403, code="not_verified")
+            assert (await client.get(f"{USERS}/profile", headers=mine)).status_code == 200
+            administration = client.services.administration_service
+            assert await administration.verify_address(Operator("asha"), body["email"])
+            assert (await client.get(shown, headers=mine)).status_code == 200
 
 
 @pytest.mark.owasp(line="API6")

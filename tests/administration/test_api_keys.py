@@ -1,5 +1,6 @@
 """API keys: made by people, used by machines, ended at once."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +10,12 @@ import pytest
 from bson import ObjectId
 from redis import Redis
 
+from kernapay.apikeys.dtos import ApiKeyCreate
+from kernapay.apikeys.models import ApiKey, EndReason
+from kernapay.apikeys.repository import ApiKeyRepository
+from kernapay.apikeys.service import ApiKeyService, KeyEnded
 from kernapay.apikeys.tokens import digest_of, new_key
-from kernapay.security.principal import Role
+from kernapay.security.principal import Principal, Role
 from kernapay.users.models import UserStatus
 from tests.actors import ADMIN_USERS, API_KEYS, PAYMENTS, USERS, Actor, People, assert_problem
 from tests.aliases import Store
@@ -103,20 +108,124 @@ def test_a_key_is_refused_once_its_revocation_was_repeated_though_the_first_brok
     assert machine.call(*profile).status_code == 401
 
 
-def test_a_key_ends_with_the_standing_of_its_account(
-    admin: Actor, people: People, api: httpx.Client
+def listed(admin: Actor, machine: Machine) -> dict[str, Any]:
+    keys = admin.call("GET", API_KEYS, params={"count": 100}).json()["keys"]
+    (found,) = (key for key in keys if key["_id"] == machine.id)
+    return dict(found)
+
+
+def change_role(admin: Actor, whose: Actor, role: str) -> None:
+    answer = admin.call("PUT", f"{ADMIN_USERS}/{whose.id}/role", json={"role": role})
+    assert answer.status_code == 200, answer.text
+
+
+def set_active(admin: Actor, whose: Actor, *, active: bool) -> None:
+    verb = "activate" if active else "deactivate"
+    answer = admin.call("POST", f"{ADMIN_USERS}/{whose.id}/{verb}")
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("change", ["fall", "rise", "lock-out"])
+def test_a_key_ends_for_good_with_the_standing_of_its_account(
+    admin: Actor, people: People, api: httpx.Client, change: str
 ) -> None:
-    provider = people.new("PROVIDER")
+    provider = people.new("PROVIDER", verified=True)
     machine = Machine(api, make(admin, userId=provider.id, role="PROVIDER"))
-    received = ("GET", f"{PAYMENTS}/received")
-    assert machine.call(*received).status_code == 200
-    role = f"{ADMIN_USERS}/{provider.id}/role"
-    assert admin.call("PUT", role, json={"role": "USER"}).status_code == 200
-    assert machine.call(*received).status_code == 401
-    assert admin.call("PUT", role, json={"role": "PROVIDER"}).status_code == 200
-    assert machine.call(*received).status_code == 200
-    assert admin.call("POST", f"{ADMIN_USERS}/{provider.id}/deactivate").status_code == 200
-    assert machine.call(*received).status_code == 401
+    profile = ("GET", f"{USERS}/profile")
+    assert machine.call(*profile).status_code == 200
+    if change == "lock-out":
+        set_active(admin, provider, active=False)
+    else:
+        change_role(admin, provider, "USER" if change == "fall" else "LAB_ASSISTANT")
+    assert machine.call(*profile).status_code == 401
+    assert listed(admin, machine)["revokedReason"] == "account_changed"
+    if change == "lock-out":
+        set_active(admin, provider, active=True)
+    else:
+        change_role(admin, provider, "PROVIDER")
+    assert machine.call(*profile).status_code == 401
+
+
+@pytest.mark.parametrize("change", ["fall", "lock-out"])
+def test_a_key_ends_for_good_when_its_maker_stops_being_an_administrator(
+    admin: Actor, people: People, user: Actor, change: str
+) -> None:
+    maker = people.new("ADMIN")
+    made = [Machine(maker.client, make(maker, userId=user.id)) for _ in range(2)]
+    own = Machine(maker.client, make(maker, role="USER"))
+    left, adopted = made
+    answer = admin.call("POST", f"{API_KEYS}/{adopted.id}/adopt")
+    assert (answer.status_code, answer.json()["adoptedBy"]) == (200, admin.id)
+
+    def statuses() -> list[int]:
+        return [m.call("GET", f"{USERS}/profile").status_code for m in (left, adopted, own)]
+
+    assert statuses() == [200, 200, 200]
+    if change == "fall":
+        change_role(admin, maker, "PROVIDER")
+    else:
+        set_active(admin, maker, active=False)
+    assert statuses() == [401, 200, 401]
+    assert listed(admin, left)["createdBy"] == maker.id
+    assert listed(admin, left)["revokedReason"] == "maker_not_admin"
+    assert listed(admin, adopted)["adoptedBy"] == admin.id
+    if change == "fall":
+        change_role(admin, maker, "ADMIN")
+    else:
+        set_active(admin, maker, active=True)
+    assert statuses() == [401, 200, 401]
+    late = admin.call("POST", f"{API_KEYS}/{left.id}/adopt")
+    assert_problem(late, 409, code="key_revoked")
+
+
+def test_a_key_outlasts_whoever_adopted_it_as_long_as_its_maker_is_there(
+    admin: Actor, people: People, user: Actor
+) -> None:
+    adopter = people.new("ADMIN")
+    machine = Machine(admin.client, make(admin, userId=user.id))
+    assert adopter.call("POST", f"{API_KEYS}/{machine.id}/adopt").status_code == 200
+    change_role(admin, adopter, "USER")
+    assert machine.call("GET", f"{USERS}/profile").status_code == 200
+
+
+def test_a_key_that_a_change_broke_off_before_it_ended_does_not_work_nor_come_back(
+    admin: Actor, people: People, user: Actor, store: Store, redis_client: Redis
+) -> None:
+    maker = people.new("ADMIN")
+    machine = Machine(maker.client, make(maker, userId=user.id))
+    change_role(admin, maker, "USER")
+    # As if the process had died between the change of the account and the end of the key.
+    alive = {"$unset": {"revokedAt": "", "revokedReason": ""}}
+    store.api_keys.update_one({"_id": ObjectId(machine.id)}, alive)
+    redis_client.delete(f"api_key:{(digest_of(machine.key) or '')[:32]}")
+    assert_problem(machine.call("GET", f"{USERS}/profile"), 401)
+    change_role(admin, maker, "ADMIN")
+    assert_problem(machine.call("GET", f"{USERS}/profile"), 401)
+    assert listed(admin, machine)["revokedReason"] == "maker_not_admin"
+
+
+@pytest.mark.anyio
+async def test_a_key_made_while_its_account_is_locked_out_does_not_outlast_it(
+    in_process: InProcess, admin: Actor, user: Actor
+) -> None:
+    class Slow(ApiKeyRepository):
+        """Lets the account be locked out between the check and the key."""
+
+        async def add(self, document: ApiKey) -> ApiKey:
+            await asyncio.to_thread(set_active, admin, user, active=False)
+            return await super().add(document)
+
+    async with in_process() as client:
+        services = client.services
+        keys = Slow(services.mongo, services.cache)
+        background = services.background
+        users = services.user_repository
+        service = ApiKeyService(keys, users, services.audit_log, background, live=False)
+        maker = Principal(id=admin.id, role=Role.ADMIN, session_id="s")
+        with pytest.raises(KeyEnded):
+            await service.create(maker, ApiKeyCreate("Late", Role.USER, user.id))
+        (row,) = await keys.list(user_id=user.id)
+    assert row.revoked_reason is EndReason.ACCOUNT_CHANGED
 
 
 @pytest.mark.owasp(line="API5")

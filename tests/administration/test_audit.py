@@ -1,5 +1,6 @@
 """The audit log: every privileged action, before it happens, for good."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +11,24 @@ from kernapay.audit.models import AuditEntry
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Unavailable
 from kernapay.devstack.ports import HOST, free_port
+from kernapay.payments.documents.exports import ExportService
 from kernapay.payments.references import new_reference_id
-from tests.actors import ADMIN_USERS, API_KEYS, AUDIT, PAYMENTS, Actor, People, assert_problem
+from kernapay.payments.repository import PaymentRepository
+from kernapay.security.principal import Operator, Principal, Role
+from tests.actors import (
+    ADMIN_USERS,
+    API_KEYS,
+    AUDIT,
+    EVENTS,
+    PAYMENTS,
+    Actor,
+    People,
+    assert_problem,
+)
 from tests.aliases import Json, Store
 from tests.checkout import SOURCES, module_of
 from tests.command_line import RunKernapay
-from tests.factories import PASSWORD, new_email
+from tests.factories import PASSWORD, sign_up_body
 from tests.in_process import InProcess
 from tests.stack import Sandbox, bearer
 
@@ -64,37 +77,88 @@ def test_moving_money_back_is_logged_with_its_amount(
     admin: Actor, user: Actor, sandbox: Sandbox
 ) -> None:
     payment, _ = user.buy(sandbox)
-    path = f"/v1/api/payments/{payment['referenceId']}"
+    path = f"{PAYMENTS}/{payment['referenceId']}"
     body = {"amount": 100, "idempotencyKey": "refund-1"}
     assert admin.call("POST", f"{path}/refunds", json=body).status_code == 201
-    assert_problem(admin.call("POST", f"{path}/capture"), 409)
+    assert admin.call("POST", f"{path}/refunds", json={"idempotencyKey": "2"}).status_code == 201
     found = entries(admin, target=f"payment:{payment['referenceId']}")
     assert [(entry["action"], entry["after"], entry["failure"]) for entry in found] == [
-        ("payment.capture", None, "not_capturable"),
-        ("payment.capture", None, None),
+        ("payment.refund", {"amount": 49900}, None),
         ("payment.refund", {"amount": 100}, None),
     ]
 
 
-def test_replaying_an_event_is_logged(admin: Actor) -> None:
-    answer = admin.call("POST", "/v1/api/webhooks/events/replay", json={})
-    assert answer.status_code == 200, answer.text
-    (entry,) = entries(admin, actor=admin.id)
-    assert entry["action"] == "webhook.replay_all"
+def test_what_is_refused_cheaply_and_what_is_repeated_leave_no_entry(
+    admin: Actor, user: Actor, sandbox: Sandbox
+) -> None:
+    paid, _ = user.buy(sandbox)
+    unpaid = user.new_payment()
+    body = {"amount": 100, "idempotencyKey": "made"}
+    refunds = f"{PAYMENTS}/{paid['referenceId']}/refunds"
+    assert admin.call("POST", refunds, json=body).status_code == 201
+    assert admin.call("POST", refunds, json=body).status_code == 200
+    too_much = {"amount": 49_901, "idempotencyKey": "more"}
+    reused = {"amount": 200, "idempotencyKey": "made"}
+    for path, refused in (
+        (refunds, too_much),
+        (refunds, reused),
+        (f"{PAYMENTS}/{unpaid['referenceId']}/refunds", body),
+        (f"{PAYMENTS}/{paid['referenceId']}/capture", None),
+    ):
+        assert_problem(admin.call("POST", path, json=refused), 409)
+    assert_problem(admin.call("POST", f"{EVENTS}/evt_nobody_sent/replay"), 404)
+    found = entries(admin, actor=admin.id)
+    assert [(entry["action"], entry["failure"]) for entry in found] == [("payment.refund", None)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["payments.export", "payments.export_file"])
+async def test_an_export_that_breaks_off_says_so_in_a_second_entry(
+    in_process: InProcess, kind: str
+) -> None:
+    class Broken(PaymentRepository):
+        async def batches(self, *_: Any, **__: Any) -> AsyncIterator[list[Any]]:
+            raise Unavailable("The database is away.")
+            yield []
+
+    actor = Principal(id=str(ObjectId()), role=Role.ADMIN, session_id="s")
+    start, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC)
+    async with in_process() as client:
+        services = client.services
+        files, pool = services.file_store, services.file_pool
+        broken = Broken(services.mongo, services.cache)
+        exports = ExportService(broken, files, services.audit_log, pool)
+
+        async def export() -> None:
+            if kind == "payments.export_file":
+                await exports.store(actor, start, end)
+            else:
+                async for _ in await exports.stream(actor, start, end):
+                    pass
+
+        with pytest.raises(Unavailable):
+            await export()
+        found, _ = await services.audit_log.search(count=10, actor=actor.id)
+    assert [(entry.action, entry.failure) for entry in found] == [
+        (kind, "unavailable"),
+        (kind, None),
+    ]
 
 
 def test_an_action_that_fails_says_so_in_a_second_entry(admin: Actor, user: Actor) -> None:
-    body = {
-        "email": user.email,
-        "name": "Asha Rao",
-        "mobileNumber": 9876543210,
-        "countryCode": "+91",
-        "type": "PROVIDER",
-    }
-    assert_problem(admin.call("POST", ADMIN_USERS, json=body), 409)
+    payment = user.new_payment()  # nobody has paid it, but only the gateway knows that
+    assert_problem(admin.call("POST", f"{PAYMENTS}/{payment['referenceId']}/capture"), 409)
     second, first = entries(admin, actor=admin.id)
     assert first["operation"] == second["operation"]
-    assert (first["failure"], second["failure"]) == (None, "email_taken")
+    assert (first["failure"], second["failure"]) == (None, "not_capturable")
+
+
+def test_an_account_that_cannot_be_opened_leaves_no_entry(admin: Actor, user: Actor) -> None:
+    taken = sign_up_body(type="PROVIDER", email=user.email)
+    assert_problem(admin.call("POST", ADMIN_USERS, json=taken), 409, code="email_taken")
+    weak = sign_up_body(type="PROVIDER", password="password", confirmPassword="password")
+    assert_problem(admin.call("POST", ADMIN_USERS, json=weak), 400, field="password")
+    assert entries(admin, actor=admin.id) == []
 
 
 @pytest.mark.anyio
@@ -103,7 +167,7 @@ async def test_an_action_that_breaks_says_so_too(in_process: InProcess, store: S
         audit = client.services.audit_log
         target = f"user:{ObjectId()}"
         with pytest.raises(ZeroDivisionError):
-            async with audit.action(None, "user.change", target):
+            async with audit.action(Operator("asha"), "user.change", target):
                 raise ZeroDivisionError
         found, _ = await audit.search(count=10, target=target)
     assert [entry.failure for entry in found] == ["internal_error", None]
@@ -170,26 +234,16 @@ def test_nobody_can_change_or_delete_an_entry(admin: Actor) -> None:
     assert AuditEntry._meta["collection"] == "audit_log"
 
 
-def test_appointing_an_administrator_on_the_command_line_is_logged(
+def test_taking_an_account_over_on_the_command_line_is_logged(
     run_kernapay: RunKernapay, admin: Actor, user: Actor
 ) -> None:
-    def create_admin(email: str, *options: str) -> str:
-        done = run_kernapay(
-            "create-admin", "--email", email, *options, KERNAPAY_ADMIN_PASSWORD=PASSWORD
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert "is ADMIN now" in create_admin(user.email, "--promote")
+    options = ("--email", user.email, "--promote")
+    done = run_kernapay("create-admin", *options, KERNAPAY_ADMIN_PASSWORD=PASSWORD)
+    assert done.returncode == 0, done.stderr
     promoted, password = entries(admin, actor="cli", target=f"user:{user.id}")
     assert (password["action"], password["failure"]) == ("user.password", None)
-    assert promoted["after"] == {"type": "ADMIN", "status": "ACTIVE"}
-
-    email = new_email()
-    create_admin(email)
-    found = admin.call("GET", ADMIN_USERS, params={"search": email}).json()["users"]
-    (opened,) = entries(admin, actor="cli", target=f"user:{found[0]['_id']}")
-    assert (opened["action"], opened["after"]) == ("user.create", {"type": "ADMIN"})
+    assert promoted["before"] == {"type": "USER", "status": "ACTIVE", "isEmailVerified": False}
+    assert promoted["after"] == {"type": "ADMIN", "status": "ACTIVE", "isEmailVerified": True}
 
 
 @pytest.mark.anyio
@@ -199,6 +253,6 @@ async def test_nothing_privileged_happens_when_it_cannot_be_logged(
     async with in_process(mongodb_url=f"mongodb://{HOST}:{free_port()}/away") as client:
         happened = False
         with pytest.raises(Unavailable):
-            async with client.services.audit_log.action(None, "user.change"):
+            async with client.services.audit_log.action(Operator("asha"), "user.change"):
                 happened = True
         assert not happened

@@ -231,6 +231,34 @@ class TestDatabase:
         assert "not applied: 0001_users" in done.stdout
         assert "Fix: kernapay migrate up" in done.stdout
 
+    def test_staff_and_keys_that_earlier_versions_let_in_are_listed(
+        self, examine_subject: Examine, empty_database_url: str, empty_database: Store
+    ) -> None:
+        def user(name: str, **facts: object) -> ObjectId:
+            row = {"email": f"{name}@example.com", "status": "ACTIVE", "type": "ADMIN", **facts}
+            added: ObjectId = empty_database.users.insert_one(row).inserted_id
+            return added
+
+        Migrator(empty_database).up()
+        admin, former = user("sound", isEmailVerified=True), user("former", type="USER")
+        user("lab", type="LAB_ASSISTANT")
+        user("gone", status="INACTIVE")
+        keys = {"sound": (admin, None), "lost": (former, None), "adopted": (former, admin)}
+        for name, (maker, adopter) in keys.items():
+            row = {"name": name, "digest": name, "createdBy": maker, "adoptedBy": adopter}
+            empty_database.api_keys.insert_one(row)
+
+        def told(subject: str) -> str:
+            found = asyncio.run(examine_subject(subject, mongodb_url=empty_database_url))
+            return "\n".join(map(str, found))
+
+        staff = told("administrators")
+        assert "lab@example.com" in staff
+        assert [name for name in ("sound", "former", "gone") if name in staff] == []
+        orphans = told("API keys")
+        assert "lost" in orphans
+        assert [name for name in ("sound", "adopted") if name in orphans] == []
+
     def test_an_index_that_was_lost_or_changed_fails(
         self, doctor: RunKernapay, empty_database_url: str, empty_database: Store
     ) -> None:

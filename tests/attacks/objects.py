@@ -192,6 +192,12 @@ TABLE = [
         "403 403 403 200",
     ),
     Row(
+        "POST /v1/api/admin/api-keys/{key_id}/adopt",
+        "key_id",
+        ask("POST", f"{ADMIN}/api-keys/{{key_id}}/adopt"),
+        "403 403 403 200",
+    ),
+    Row(
         "POST /v1/api/admin/users/{user_id}/activate",
         "user_id",
         ask("POST", f"{ADMIN}/users/{{user_id}}/activate"),

@@ -164,10 +164,11 @@ TABLE = [
         "401 503 503 503 503",
     ),
     Row(
+        # The addresses of the staff are verified already.
         "POST /v1/api/verification/email/confirm",
         "with a wrong code",
         post(f"{VERIFICATION}/email/confirm", lambda: {"code": "000000"}),
-        "401 400 400 400 400",
+        "401 400 400 409 409",
     ),
     Row(
         "POST /v1/api/verification/mobile/request",
@@ -417,6 +418,12 @@ TABLE = [
         "DELETE /v1/api/admin/api-keys/{key_id}",
         "that is not there",
         lambda world, caller: caller.call("DELETE", f"{ADMIN}/api-keys/{'0' * 24}"),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/admin/api-keys/{key_id}/adopt",
+        "that is not there",
+        post(f"{ADMIN}/api-keys/{'0' * 24}/adopt", dict),
         "401 403 403 403 404",
     ),
     Row("GET /v1/api/admin/audit", "", get(f"{ADMIN}/audit"), "401 403 403 403 200"),

@@ -274,10 +274,12 @@ class Model(RuleBasedStateMachine):
         while beginning < before:
             end = min(before, beginning + timedelta(days=31))
             report, _ = await self.services.reconciliation_service.make_now(
-                beginning, end, "model", lambda _, __: None
+                self.admin, beginning, end, lambda _, __: None
             )
             for finding in await self.services.finding_repository.list(report_id=report.pk):
-                await self.services.repair_service.repair(str(report.pk), str(finding.pk), "model")
+                await self.services.repair_service.repair(
+                    self.admin, str(report.pk), str(finding.pk)
+                )
             beginning = end
 
 

@@ -7,6 +7,7 @@ import pytest
 from kernapay.bootstrap.services import Services
 from kernapay.core.errors import Unavailable
 from kernapay.payments.references import payment_id_of
+from kernapay.security.principal import Operator
 from tests.actors import PAYMENTS, REPORTS, Actor, assert_problem, status, verify
 from tests.aliases import Json, json_of
 from tests.clocks import FrozenClock
@@ -369,10 +370,10 @@ async def test_a_report_whose_lease_has_ended_is_left_to_a_worker(in_process: In
         try:
             with pytest.raises(Unavailable, match="lease"):
                 await client.services.reconciliation_service.make_now(
-                    *window, "hasty", lambda _, __: None
+                    Operator("hasty"), *window, lambda _, __: None
                 )
         finally:
-            await client.services.report_repository.delete_where(requested_by="hasty")
+            await client.services.report_repository.delete_where(window_to=at)
 
 
 def test_many_workers_make_one_nightly_report(shop: Shop) -> None:

@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from kernapay.administration.repository import AccountRepository
-from kernapay.apikeys.models import ApiKey
+from kernapay.apikeys.models import ApiKey, EndReason
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.core.clock import now
 from kernapay.core.errors import Unavailable
@@ -77,7 +77,9 @@ async def a_key_is_revoked(mongo: Mongo, lossy: LossyMongo, cache: Cache) -> Wri
         )
     )
     assert await keys.grant(digest=key.digest) is not None
-    return Write(keys.grant.address(digest=key.digest), lambda: unsure.revoke(key))
+    return Write(
+        keys.grant.address(digest=key.digest), lambda: unsure.revoke(key, EndReason.REVOKED)
+    )
 
 
 async def _session(sessions: SessionRepository) -> tuple[Session, Address]:

@@ -12,6 +12,7 @@ from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
 from kernapay.config.settings import Settings
 from kernapay.core.clock import Clock
+from kernapay.security.principal import STAFF
 from kernapay.storage.migration_files import MigrationError, read_migrations
 from kernapay.storage.mongo import open_database
 from kernapay.storage.redis import RedisFailure
@@ -22,7 +23,7 @@ _SKEW_WARN: Final = timedelta(seconds=1)
 _SKEW_FAIL: Final = timedelta(seconds=30)
 _OLDEST_MONGODB: Final = (5, 0)
 _OLDEST_REDIS: Final = (6, 0)
-_SHOWN: Final = 20  # accounts in one finding
+_SHOWN: Final = 20  # accounts or keys in one finding
 
 
 def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
@@ -41,6 +42,8 @@ def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
             *_migrations(db),
             _administrators(db),
             _providers(db),
+            *_unverified_staff(db),
+            *_orphaned_keys(db),
         ]
     except PyMongoError as error:
         return [_unusable(error)]
@@ -147,6 +150,37 @@ def _providers(db: Database[dict[str, Any]]) -> Finding:
         f"{count} may move no money before an administrator approves them: {ids}{more}",
         "GET /v1/api/admin/users?approved=false lists them, POST /v1/api/admin/users/{id}/approve approves one.",
     )
+def _unverified_staff(db: Database[dict[str, Any]]) -> Iterator[Finding]:
+    """Find the accounts that got a role of staff from an earlier version, without a verified address."""
+    where = {"type": {"$in": sorted(STAFF)}, "status": "ACTIVE", "isEmailVerified": {"$ne": True}}
+    emails = [user["email"] for user in db.users.find(where, {"email": 1}).limit(_SHOWN)]
+    if emails:
+        yield Finding(
+            Level.WARN,
+            "administrators",
+            f"ADMIN or LAB_ASSISTANT without a verified e-mail address: {', '.join(emails)}. "
+            "Such a LAB_ASSISTANT cannot work",
+            "kernapay verify-email --email … for those you know; give the others the role USER.",
+        )
+
+
+def _orphaned_keys(db: Database[dict[str, Any]]) -> Iterator[Finding]:
+    """Find the API keys of an earlier version whose maker is no longer an administrator."""
+    admins = {
+        user["_id"] for user in db.users.find({"type": "ADMIN", "status": "ACTIVE"}, {"_id": 1})
+    }
+    orphans = [
+        f"{key['name']} ({key['_id']})"
+        for key in db.api_keys.find({"revokedAt": None})
+        if not {key.get("createdBy"), key.get("adoptedBy")} & admins
+    ]
+    if orphans:
+        yield Finding(
+            Level.WARN,
+            "API keys",
+            f"refused, because their makers are no longer administrators: {', '.join(orphans[:_SHOWN])}",
+            "POST /v1/api/admin/api-keys/{id}/adopt as an administrator, or DELETE them.",
+        )
 
 
 def _skew(

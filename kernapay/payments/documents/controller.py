@@ -13,7 +13,7 @@ from kernapay.payments.documents.receipts import NoReceipt, ReceiptService
 from kernapay.payments.dtos import ExportRequest, PaymentSummary
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.repository import PaymentRepository
-from kernapay.security.guards import HasRole, SignedIn
+from kernapay.security.guards import AnyRole, HasRole
 from kernapay.security.principal import Authenticated, Role
 from kernapay.web.openapi.responses import problems
 
@@ -36,7 +36,7 @@ class StatementController(Controller):
 
     @get(
         "/{reference_id:str}/receipt",
-        guards=[SignedIn()],
+        guards=[AnyRole()],
         media_type=MEDIA_TYPES["pdf"],
         responses=problems(NoReceipt),
     )
@@ -55,7 +55,7 @@ class StatementController(Controller):
 
     @post(
         "/{reference_id:str}/receipt",
-        guards=[SignedIn()],
+        guards=[AnyRole()],
         status_code=200,
         responses=problems(NoReceipt),
     )

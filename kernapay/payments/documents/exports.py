@@ -2,7 +2,8 @@
 
 import csv
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from io import StringIO
 from tempfile import SpooledTemporaryFile
@@ -63,29 +64,39 @@ class ExportService:
     ) -> AsyncIterator[bytes]:
         """Return the payments created between two times, oldest first, as chunks of CSV. `end` is exclusive.
 
-        Raises InvalidInput when called, before the first chunk is read.
+        Raises InvalidInput and Unavailable when called, before the first chunk is read. An export that breaks off
+        later has a second audit entry.
         """
-        await self._log(actor, "payments.export", start, end)
-        return self._chunks(start, end)
+        chunks = self._audited_chunks(actor, start, end)
+        # The answer has begun once a chunk is asked for. So let the audit entry be written before.
+        head = await anext(chunks)
+        return _chain(head, chunks)
 
     async def store(self, actor: Principal, start: datetime, end: datetime) -> FileLink:
         """Store an export as a file and return a link to it. Raises InvalidInput, Unavailable."""
-        await self._log(actor, "payments.export_file", start, end)
         name = f"export-{secrets.token_hex(16)}.csv"
-        with SpooledTemporaryFile(_IN_MEMORY) as file:
-            async for chunk in self._chunks(start, end):
-                await self._pool.run(file.write, chunk)
-            file.seek(0)
-            await self._files.put(name, file)
-        return await self._files.link(name)
+        async with self._action(actor, "payments.export_file", start, end):
+            with SpooledTemporaryFile(_IN_MEMORY) as file:
+                async for chunk in self._chunks(start, end):
+                    await self._pool.run(file.write, chunk)
+                file.seek(0)
+                await self._files.put(name, file)
+            return await self._files.link(name)
 
-    async def _log(self, actor: Principal, action: str, start: datetime, end: datetime) -> None:
+    def _action(
+        self, actor: Principal, action: str, start: datetime, end: datetime
+    ) -> AbstractAsyncContextManager[None]:
         if start >= end:
             raise InvalidInput("Must be after `from`.", field="to")
-        async with self._audit.action(
-            actor, action, after={"from": start.isoformat(), "to": end.isoformat()}
-        ):
-            return
+        period = {"from": start.isoformat(), "to": end.isoformat()}
+        return self._audit.action(actor, action, after=period)
+
+    async def _audited_chunks(
+        self, actor: Principal, start: datetime, end: datetime
+    ) -> AsyncGenerator[bytes]:
+        async with self._action(actor, "payments.export", start, end):
+            async for chunk in self._chunks(start, end):
+                yield chunk
 
     async def _chunks(self, start: datetime, end: datetime) -> AsyncIterator[bytes]:
         yield _csv([[field.encode_name for field in fields(ExportedPayment)]])
@@ -104,6 +115,13 @@ def read_instant(text: str, field: str) -> datetime:
             "Must be a day such as 2026-01-31, or a time such as 2026-01-31T10:15:00Z.", field=field
         ) from error
     return in_utc(instant, field)
+
+
+async def _chain(head: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield head
+        async for chunk in rest:
+            yield chunk
 
 
 def _csv(rows: Iterable[Iterable[object]]) -> bytes:

@@ -23,6 +23,7 @@ from kernapay.core.errors import (
     Unavailable,
 )
 from kernapay.security.authentication import PUBLIC
+from kernapay.security.guards import HasRole, NotVerified
 from kernapay.security.principal import Role
 from kernapay.security.rate_limits import RateLimited
 from kernapay.web.body_limits import BodyTooSlow, CompressedBody
@@ -88,6 +89,8 @@ class DocumentedRoute:
         allowed = [guard.roles for guard in guards if hasattr(guard, "roles")]
         if any(frozenset(Role) - roles for roles in allowed):
             yield Forbidden
+        if any(isinstance(guard, HasRole) and guard.needs_working_account for guard in guards):
+            yield NotVerified
         if "{" in self.path:
             yield NotFound
         if any(isinstance(guard, RateLimited) for guard in guards):

@@ -6,16 +6,16 @@ import click
 import msgspec
 
 from kernapay.core.errors import KernaPayError
-from kernapay.users.dtos import SignUp
+from kernapay.users.dtos import Account
 from kernapay.web.field_errors import field_error
 
 
-def sign_up_of(fields: Mapping[str, str]) -> SignUp:
+def account_of(fields: Mapping[str, str]) -> Account:
     """Return the checked fields, which are named as in the API. Raises ClickException, naming the field."""
     try:
-        return msgspec.convert(fields, SignUp)
+        return msgspec.convert(fields, Account)
     except msgspec.ValidationError as error:
-        wrong = field_error(str(error), SignUp)
+        wrong = field_error(str(error), Account)
         raise click.ClickException(f"{wrong.field}: {wrong.message}") from error
 
 
