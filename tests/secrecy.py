@@ -34,7 +34,7 @@ _SECRETS: Final = {
 _STORED: Final = {"email", "mobileNumber", "contact", "razorpaySignature", "razorpay_signature"}
 _DATABASE_LOGS: Final = {"mongod.log", "redis.log"}
 # Six digits that are neither part of a longer word nor a number of JSON or of a metric.
-_CODE: Final = re.compile(r"(?<![\w.:])\d{6}(?!\w|\.\d)")
+_CODE: Final = re.compile(r"(?<![\w.:])\d{6}(?:\d{6})?(?!\w|\.\d)")
 # For what went past our clients, through a browser or a command.
 _SHAPES: Final = {
     "a JSON web token": re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}"),

@@ -13,6 +13,7 @@ from kernapay.core import logs
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, Unavailable
 from kernapay.security.principal import Actor, Operator
+from kernapay.security.rate_limits import RateLimiter
 from kernapay.storage.filters import Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository
@@ -30,8 +31,9 @@ class AuditLog:
     It wraps a repository instead of being one, so that it has no methods to update or delete.
     """
 
-    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+    def __init__(self, mongo: Mongo, limiter: RateLimiter, clock: Clock = now) -> None:
         self._rows = _Rows(mongo, clock)
+        self._limiter = limiter
 
     @asynccontextmanager
     async def action(
@@ -46,10 +48,13 @@ class AuditLog:
         """Write an entry, then run the block, which is the action.
 
         The entry comes first, so that no privileged action happens without one, also if the process dies. If the block
-        fails, a second entry says so. Raises Unavailable, without running the block, if the entry cannot be written.
+        fails, a second entry says so. Raises Unavailable, without running the block, if the entry cannot be written,
+        and TooManyRequests if the actor has made too many.
 
         Entries are kept for good. So refuse what can be refused cheaply before, or refusals would flood the log.
         """
+        if not isinstance(actor, Operator):
+            await self._limiter.require("audited", actor.id, "Too many privileged actions.")
         facts = {
             "operation": secrets.token_hex(8),
             "action": action,

@@ -11,11 +11,13 @@ from kernapay.core.keys import Sealer
 from kernapay.notifications import providers
 from kernapay.notifications.outbox import Outbox
 from kernapay.notifications.repository import MessageRepository
+from kernapay.security.attempts import FailedAttempts
 from kernapay.security.tokens import RefreshTokens
 from kernapay.sessions.repository import SessionRepository
 from kernapay.sessions.service import SessionService
 from kernapay.users.repository import UserRepository
 from kernapay.users.service import UserService
+from kernapay.verification.budget import CodeBudget
 from kernapay.verification.codes import Codes
 from kernapay.verification.repository import CodeRepository
 from kernapay.verification.reset import PasswordResetService
@@ -32,6 +34,9 @@ class Accounts(Foundation):
         return UserService(
             self.user_repository,
             self.password_hasher,
+            FailedAttempts(
+                self.rate_limiter, "taken_address", "Too many addresses that are taken."
+            ),
             self.settings.signup_types,
             production=self.settings.is_production,
         )
@@ -78,7 +83,11 @@ class Accounts(Foundation):
     @cached_property
     def verification_service(self) -> VerificationService:
         return VerificationService(
-            self.user_repository, self.codes, self.outbox, self.settings.sender_name
+            self.user_repository,
+            self.codes,
+            CodeBudget(self.rate_limiter),
+            self.outbox,
+            self.settings.sender_name,
         )
 
     @cached_property
@@ -86,8 +95,10 @@ class Accounts(Foundation):
         return PasswordResetService(
             self.user_repository,
             self.codes,
+            CodeBudget(self.rate_limiter),
             self.outbox,
             self.session_service.replace_password,
+            FailedAttempts(self.rate_limiter, "wrong_code", "Too many wrong codes."),
             self.password_attempts,
             self.settings.sender_name,
             self._clock,

@@ -15,8 +15,9 @@ from kernapay.files.s3 import S3Files
 from kernapay.gateway.base import PaymentGateway
 from kernapay.gateway.razorpay import RazorpayGateway
 from kernapay.security.addresses import ClientAddresses
+from kernapay.security.attempts import PasswordAttempts
 from kernapay.security.passwords import PasswordHasher
-from kernapay.security.rate_limits import PasswordAttempts, RateLimiter
+from kernapay.security.rate_limits import RateLimiter
 from kernapay.security.tokens import TokenIssuer
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
@@ -119,4 +120,4 @@ class Foundation:
 
     @cached_property
     def audit_log(self) -> AuditLog:
-        return AuditLog(self.mongo, self._clock)
+        return AuditLog(self.mongo, self.rate_limiter, self._clock)

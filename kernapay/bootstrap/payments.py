@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from kernapay.bootstrap.accounts import Accounts
+from kernapay.core.keys import derive_key
 from kernapay.payments.documents.exports import ExportService
 from kernapay.payments.documents.receipts import ReceiptService
 from kernapay.payments.ledger import PaymentLedger
@@ -80,6 +81,7 @@ class Payments(Accounts):
             self.user_repository.name_of,
             self.settings.merchant_name,
             self.file_pool,
+            derive_key(self.settings.jwt_secrets[0], "receipts"),
         )
 
     @cached_property

@@ -80,14 +80,23 @@ class Settings(BaseModel):
     trusted_proxies: Networks = ()
 
     rate_limits: bool = True
-    rate_limit_signup: RateLimit = parse_rate("600/minute")
+    rate_limit_signup: RateLimit = parse_rate("60/minute;600/hour")
+    rate_limit_taken_address: RateLimit = parse_rate("5/minute;20/hour;60/day")
     rate_limit_login: RateLimit = parse_rate("600/minute")
     rate_limit_refresh: RateLimit = parse_rate("300/minute")
     rate_limit_codes: RateLimit = parse_rate("120/minute")
-    rate_limit_create: RateLimit = parse_rate("6000/minute")
+    rate_limit_codes_from: RateLimit = parse_rate("20/minute;100/hour;400/day")
+    rate_limit_codes_to: RateLimit = parse_rate("3/minute;10/hour;20/day")
+    rate_limit_codes_in_all: RateLimit = parse_rate("600/minute;20000/day")
+    rate_limit_wrong_code: RateLimit = parse_rate("5/minute;20/hour;60/day")
+    rate_limit_create: RateLimit = parse_rate("6000/minute;100000/day")
     rate_limit_verify: RateLimit = parse_rate("6000/minute")
     rate_limit_status: RateLimit = parse_rate("12000/minute")
     rate_limit_wrong_password: RateLimit = parse_rate("10/minute;30/hour;100/day")
+    rate_limit_right_password: RateLimit = parse_rate("60/minute;600/hour")
+    rate_limit_receipt: RateLimit = parse_rate("120/minute")
+    rate_limit_export: RateLimit = parse_rate("10/minute;100/hour")
+    rate_limit_audited: RateLimit = parse_rate("600/minute")
     metrics_token: SecretStr | None = None
 
     aws_region: str | None = None

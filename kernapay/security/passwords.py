@@ -8,6 +8,7 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import InvalidInput
+from kernapay.core.fair_share import FairShare
 
 MAX_LENGTH: Final = 128
 MIN_LENGTH: Final = 8
@@ -17,6 +18,11 @@ _COMMON: Final = frozenset(FREQUENCY_LISTS["passwords"][:10_000])
 _MIN_NAME_LENGTH: Final = 3
 _MIN_OTHER_CHARACTERS: Final = 4
 _SCHEME: Final = "bcrypt_sha256"
+OPERATOR: Final = "operator"
+"""The client of administrators and of the command line."""
+# At the default cost two threads hash about 30 passwords a second, so the last of these waits for two seconds. That
+# is enough for an office behind one address.
+_IN_FLIGHT_PER_CLIENT: Final = 64
 _ROUNDS: Final = re.compile(r"^\$bcrypt-sha256\$.*\br=(\d+)|^\$2[abxy]\$(\d+)\$")
 
 
@@ -46,7 +52,9 @@ def check_strength(password: str, email: str, name: str) -> None:
 class PasswordHasher:
     """Hash with bcrypt over SHA-256, and verify plain bcrypt too.
 
-    bcrypt alone uses the first 72 bytes only.
+    bcrypt alone uses the first 72 bytes only. A `client` is whoever causes the work, such as a network address. Clients
+    take turns, so that one with many passwords delays the others by the one that is being hashed. A client with too
+    many at once gets TooManyRequests.
     """
 
     def __init__(self, rounds: int, pool: Bulkhead) -> None:
@@ -58,17 +66,24 @@ class PasswordHasher:
         )
         self._rounds = rounds
         self._pool = pool
+        self._share = FairShare(
+            per_subject=pool.threads, total=pool.threads, in_flight=_IN_FLIGHT_PER_CLIENT
+        )
 
-    async def hash(self, password: str) -> str:
-        password_hash: str = await self._pool.run(self._context.hash, password)
+    async def hash(self, password: str, client: str = OPERATOR) -> str:
+        async with self._share.turn(client):
+            password_hash: str = await self._pool.run(self._context.hash, password)
         return password_hash
 
-    async def verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
+    async def verify(
+        self, password: str, password_hash: str | None, client: str = OPERATOR
+    ) -> tuple[bool, str | None]:
         """Return whether the password is correct, and a new hash if the stored one is out of date.
 
         A wrong password takes as long as any password for an account that does not exist (`password_hash` is None).
         """
-        return await self._pool.run(self._verify, password, password_hash)
+        async with self._share.turn(client):
+            return await self._pool.run(self._verify, password, password_hash)
 
     def _verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         if password_hash is None:

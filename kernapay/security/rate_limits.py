@@ -5,12 +5,10 @@ While Redis is away, each process counts for itself.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from math import ceil
 from time import monotonic
 from typing import Any, Final, NamedTuple
-from weakref import WeakValueDictionary
 
 import structlog
 from limits import RateLimitItem
@@ -19,7 +17,7 @@ from limits.aio.storage.redis.bridge import RedisBridge
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
-from kernapay.core.errors import InvalidInput, TooManyRequests, Unauthenticated
+from kernapay.core.errors import TooManyRequests
 from kernapay.security.addresses import ClientAddresses
 from kernapay.storage.cache import Cache
 from kernapay.storage.redis import RedisFailure, RedisStore
@@ -141,11 +139,26 @@ class RateLimiter:
 
     async def hit(self, name: str, subject: str) -> Verdict | None:
         """Count one action if the limit admits it. Return the strictest verdict, or None if there is no such limit."""
-        return await self._strictest(name, subject, self._hit)
+        verdicts: list[Verdict] = []
+        # The shortest window first, and none after a refusal: what a minute refuses must not use up the day.
+        for window in sorted(self._windows(name, subject), key=lambda each: each[1].get_expiry()):
+            verdicts.append(await self._hit(*window))
+            if not verdicts[-1].admitted:
+                break
+        return _strictest(verdicts)
 
     async def look(self, name: str, subject: str) -> Verdict | None:
         """Return the verdict on one more action, without counting it."""
-        return await self._strictest(name, subject, self._look)
+        windows = self._windows(name, subject)
+        return _strictest(await asyncio.gather(*(self._look(*window) for window in windows)))
+
+    async def require(self, name: str, subject: str, excess: str = "Too many requests.") -> None:
+        """Count one action. Raises TooManyRequests if the limit does not admit it; `excess` says what was too much."""
+        _refuse(await self.hit(name, subject), excess)
+
+    async def require_room(self, name: str, subject: str, excess: str) -> None:
+        """Raise TooManyRequests if the limit would not admit one more action. Counts nothing."""
+        _refuse(await self.look(name, subject), excess)
 
     async def clear(self, name: str, subject: str) -> None:
         """Delete the subject's counts."""
@@ -156,17 +169,6 @@ class RateLimiter:
                     await self._shared.clear(key)
                 except RedisFailure as error:
                     self._pause(error)
-
-    async def _strictest(
-        self, name: str, subject: str, judge: Callable[[str, RateLimitItem], Awaitable[Verdict]]
-    ) -> Verdict | None:
-        windows = self._windows(name, subject)
-        if not windows:
-            return None
-        if len(windows) == 1:  # gather costs as much as the call itself
-            return await judge(*windows[0])
-        verdicts = await asyncio.gather(*(judge(*window) for window in windows))
-        return min(verdicts, key=lambda each: (each.admitted, each.remaining, -each.wait))
 
     def _windows(self, name: str, subject: str) -> list[tuple[str, RateLimitItem]]:
         digest = hashlib.blake2b(subject.encode(), key=self._key, digest_size=16).hexdigest()
@@ -198,6 +200,10 @@ class RateLimiter:
         _log.warning("rate_limits_not_shared", error=type(error).__name__)
 
 
+def _strictest(verdicts: Sequence[Verdict]) -> Verdict | None:
+    return min(verdicts, key=lambda each: (each.admitted, each.remaining, -each.wait), default=None)
+
+
 def _verdict(item: RateLimitItem, admitted: bool | None, window: Window) -> Verdict:
     seconds = item.get_expiry()
     used = int(window.previous * window.previous_ttl / seconds) + window.current
@@ -214,6 +220,13 @@ def _verdict(item: RateLimitItem, admitted: bool | None, window: Window) -> Verd
         reset=ceil(reset),
         wait=max(1, ceil(wait)),
     )
+
+
+def _refuse(verdict: Verdict | None, excess: str) -> None:
+    if verdict is not None and not verdict.admitted:
+        raise TooManyRequests(
+            f"{excess} Try again in {verdict.wait} seconds.", retry_after=verdict.wait
+        )
 
 
 class RateLimited:
@@ -235,53 +248,4 @@ class RateLimited:
         if verdict is None:
             return
         connection.scope["state"]["headers"] = verdict.headers
-        if not verdict.admitted:
-            raise TooManyRequests(
-                f"Too many requests. Try again in {verdict.wait} seconds.", retry_after=verdict.wait
-            )
-
-
-class PasswordAttempts:
-    """Slow down the guessing of passwords.
-
-    Wrong passwords count per account and address, so that a stranger cannot lock out the owner. The limit has several
-    windows, each longer than the one before: the wait grows with further wrong passwords.
-    """
-
-    NAME: Final = "wrong_password"
-
-    def __init__(self, limiter: RateLimiter) -> None:
-        self._limiter = limiter
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    @asynccontextmanager
-    async def guard(self, account: str, address: str) -> AsyncIterator[None]:
-        """Enclose the check of a password. Count the attempt if the block raises Unauthenticated or InvalidInput.
-
-        Raises TooManyRequests without running the block.
-        """
-        if not self._limiter.is_limited(self.NAME):
-            yield
-            return
-        subject = _subject(account, address)
-        # One check at a time: otherwise a burst of guesses is admitted before the first is counted.
-        async with self._locks.setdefault(subject, asyncio.Lock()):
-            verdict = await self._limiter.look(self.NAME, subject)
-            if verdict is not None and not verdict.admitted:
-                raise TooManyRequests(
-                    f"Too many wrong passwords. Try again in {verdict.wait} seconds.",
-                    retry_after=verdict.wait,
-                )
-            try:
-                yield
-            except (Unauthenticated, InvalidInput):
-                await self._limiter.hit(self.NAME, subject)
-                raise
-
-    async def reset(self, account: str, address: str) -> None:
-        """Delete the count of wrong passwords, after the caller has proved to be the owner."""
-        await self._limiter.clear(self.NAME, _subject(account, address))
-
-
-def _subject(account: str, address: str) -> str:
-    return f"{account} {address}"
+        _refuse(verdict, "Too many requests.")

@@ -46,6 +46,17 @@ class Device(Struct, rename="camel"):
     current: bool
 
 
+def device_of(session: SessionView, current_session: str) -> Device:
+    return Device(
+        id=session.id,
+        user_agent=session.user_agent,
+        created_at=session.created_at,
+        last_used_at=session.last_used_at or session.created_at,
+        expires_at=session.expires_at,
+        current=session.id == current_session,
+    )
+
+
 class Refresh(Struct, rename="camel", forbid_unknown_fields=True):
     """The newest refresh token of this device. It works once."""
 

@@ -11,17 +11,17 @@ import structlog
 from kernapay.core.background import Background
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
-from kernapay.security.passwords import PasswordHasher, check_strength
+from kernapay.security.attempts import PasswordAttempts
+from kernapay.security.passwords import OPERATOR, PasswordHasher, check_strength
 from kernapay.security.principal import Principal, Role
-from kernapay.security.rate_limits import PasswordAttempts
 from kernapay.security.tokens import Claims, RefreshTokens, TokenIssuer
 from kernapay.sessions.dtos import (
     Device,
     LoggedIn,
     Login,
     PasswordChange,
-    SessionView,
     SignedInUser,
+    device_of,
 )
 from kernapay.sessions.models import Session
 from kernapay.sessions.repository import SessionRepository
@@ -105,7 +105,7 @@ class SessionService:
             async with self._attempts.guard(email or data.email, address):
                 user = await self._users.find_by_email(email) if email else None
                 is_correct, new_hash = await self._passwords.verify(
-                    data.password, user.password if user else None
+                    data.password, user.password if user else None, address
                 )
                 if user is None or not is_correct or user.status is not UserStatus.ACTIVE:
                     raise Unauthenticated("The e-mail address or the password is wrong.")
@@ -143,7 +143,7 @@ class SessionService:
     async def list_devices(self, principal: Principal) -> list[Device]:
         """Return the caller's sessions, newest first, at most 100."""
         sessions = await self._sessions.list_active(principal.id, _MAX_DEVICES)
-        return [_device(session, principal) for session in sessions]
+        return [device_of(session, principal.session_id) for session in sessions]
 
     async def end(self, principal: Principal, session_id: str) -> None:
         """End one of the caller's sessions. Raises NotFound if it is not theirs."""
@@ -164,7 +164,9 @@ class SessionService:
         """
         user = await self._users.get(id=principal.id)
         async with self._attempts.guard(user.email, address):
-            is_correct, _ = await self._passwords.verify(data.current_password, user.password)
+            is_correct, _ = await self._passwords.verify(
+                data.current_password, user.password, address
+            )
             if not is_correct:
                 raise InvalidInput("This is not your current password.", field="currentPassword")
         if data.password == data.current_password:
@@ -172,18 +174,18 @@ class SessionService:
         if data.password != data.confirm_password:
             raise InvalidInput("Must be the same as password.", field="confirmPassword")
         check_strength(data.password, user.email, user.name)
-        user = await self.replace_password(user, data.password)
+        user = await self.replace_password(user, data.password, address)
         login = await self._open(user, user_agent)
         if login is None:
             raise Unauthenticated("The password was changed. Sign in with the new one.")
         return login
 
-    async def replace_password(self, user: User, password: str) -> User:
+    async def replace_password(self, user: User, password: str, client: str = OPERATOR) -> User:
         """Set a new password and end every session. The caller has already proved that the account is theirs.
 
-        Raises Conflict if the password has changed since `user` was read.
+        Raises TooManyRequests, and Conflict if the password has changed since `user` was read.
         """
-        password_hash = await self._passwords.hash(password)
+        password_hash = await self._passwords.hash(password, client)
         user_id = str(user.pk)
         # Before the change too: if the process dies right after it, no old session is left.
         await self._sessions.end(user_id)
@@ -287,14 +289,3 @@ class SessionService:
             return normalise_email(email, production=self._production)
         except InvalidInput:
             return None  # no account can have this address
-
-
-def _device(session: SessionView, principal: Principal) -> Device:
-    return Device(
-        id=session.id,
-        user_agent=session.user_agent,
-        created_at=session.created_at,
-        last_used_at=session.last_used_at or session.created_at,
-        expires_at=session.expires_at,
-        current=session.id == principal.session_id,
-    )

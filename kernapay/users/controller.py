@@ -1,10 +1,13 @@
 """HTTP for accounts."""
 
-from litestar import Controller, get, post, put
+from typing import Any
+
+from litestar import Controller, Request, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from kernapay.core.errors import NotFound
+from kernapay.security.addresses import ClientAddresses
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import IsPerson, SignedIn
 from kernapay.security.principal import Authenticated
@@ -31,10 +34,17 @@ class SignUpController(Controller):
         responses=problems(EmailTaken),
     )
     async def sign_up(
-        self, data: JSONBody[SignUp], user_service: NamedDependency[UserService]
+        self,
+        request: Request[Any, Any, Any],
+        data: JSONBody[SignUp],
+        user_service: NamedDependency[UserService],
+        client_addresses: NamedDependency[ClientAddresses],
     ) -> UserView:
-        """Create an account. The e-mail address must not belong to another account."""
-        return await user_service.sign_up(data)
+        """Create an account. The e-mail address must not belong to another account.
+
+        After several addresses that are taken the answer is 429, and `Retry-After` says how long to wait.
+        """
+        return await user_service.sign_up(data, client_addresses.of(request.scope))
 
 
 class UserController(Controller):

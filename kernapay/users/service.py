@@ -7,7 +7,8 @@ from bson import ObjectId
 from msgspec import UNSET
 
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
-from kernapay.security.passwords import PasswordHasher, check_strength
+from kernapay.security.attempts import FailedAttempts
+from kernapay.security.passwords import OPERATOR, PasswordHasher, check_strength
 from kernapay.security.principal import Principal
 from kernapay.storage.repository import DuplicateRow
 from kernapay.users.contacts import Phone, check_phone, normalise_email, normalise_new_email
@@ -27,24 +28,33 @@ class UserService:
         self,
         users: UserRepository,
         passwords: PasswordHasher,
+        taken_addresses: FailedAttempts,
         signup_types: Collection[str],
         *,
         production: bool,
     ) -> None:
         self._users = users
         self._passwords = passwords
+        self._taken_addresses = taken_addresses
         self._signup_types = frozenset(signup_types)
         self._production = production
 
-    async def sign_up(self, data: SignUp) -> UserView:
-        """Open an account. Its type must be one of SIGNUP_TYPES. Raises InvalidInput, EmailTaken."""
+    async def sign_up(self, data: SignUp, client: str) -> UserView:
+        """Open an account. Its type must be one of SIGNUP_TYPES. `client` is the caller's network address.
+
+        Raises InvalidInput, EmailTaken, TooManyRequests.
+        """
         if data.type not in self._signup_types:
             raise InvalidInput(
                 f"Must be one of: {', '.join(sorted(self._signup_types))}.", field="type"
             )
-        return await self.open(await self.draft(data))
+        # EmailTaken tells a stranger who has an account, so a client gets few of them.
+        async with self._taken_addresses.guard(client, EmailTaken):
+            return await self.open(await self.draft(data, client=client))
 
-    async def draft(self, data: Account, *, is_email_verified: bool = False) -> User:
+    async def draft(
+        self, data: Account, *, client: str = OPERATOR, is_email_verified: bool = False
+    ) -> User:
         """Return a new account of any type, checked but not stored. Raises InvalidInput, EmailTaken."""
         if data.password != data.confirm_password:
             raise InvalidInput("Must be the same as password.", field="confirmPassword")
@@ -60,7 +70,7 @@ class UserService:
             email=email,
             name=name,
             name_folded=name.casefold(),
-            password=await self._passwords.hash(data.password),
+            password=await self._passwords.hash(data.password, client),
             mobile_number=phone and phone.number,
             country_code=phone and phone.country_code,
             type=data.type,

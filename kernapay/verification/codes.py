@@ -1,4 +1,4 @@
-"""One-time codes: six digits, ten minutes, five attempts, one live code at a time."""
+"""One-time codes: issue, check and spend them by the rules of their purpose."""
 
 import hashlib
 import hmac
@@ -14,12 +14,42 @@ from kernapay.core.keys import derive_key
 from kernapay.verification.models import Code, Purpose
 from kernapay.verification.repository import CodeRepository
 
-DIGITS: Final = 6
-LIFETIME: Final = timedelta(minutes=10)
+
+class Policy(NamedTuple):
+    """The rules for the codes of a purpose."""
+
+    digits: int
+    lifetime: timedelta
+    max_issued: int
+    """How many codes in `period`."""
+    period: timedelta
+    max_attempts: int | None = None
+    """Wrong attempts end a code after this number, if there is one."""
+    max_earlier: int = 0
+    """How many earlier codes stay valid beside the newest."""
+
+
 RESEND_AFTER: Final = timedelta(seconds=60)
-MAX_ATTEMPTS: Final = 5
-# Together with the attempts: at most 50 guesses a day at one of a million codes. Also bounds the cost of messages.
-MAX_PER_DAY: Final = 10
+# Together with the attempts: at most 50 guesses a day at one of a million codes. Only the account's owner can request
+# or try these.
+_CONTACT: Final = Policy(
+    digits=6,
+    lifetime=timedelta(minutes=10),
+    max_issued=10,
+    period=timedelta(days=1),
+    max_attempts=5,
+)
+# Anybody may request and try these, so nobody may end the owner's. A code is too long to be guessed in its lifetime,
+# needs no limit of attempts of its own, and no later one replaces it: there are at most six in a lifetime. No mail is
+# sent only while the third of the period is valid, so the owner has a valid code in any case.
+_PASSWORD: Final = Policy(
+    digits=12, lifetime=timedelta(hours=1), max_issued=3, period=timedelta(hours=1), max_earlier=5
+)
+POLICIES: Final = {
+    Purpose.EMAIL: _CONTACT,
+    Purpose.MOBILE: _CONTACT,
+    Purpose.PASSWORD: _PASSWORD,
+}
 
 
 class WrongCode(InvalidInput):
@@ -30,7 +60,7 @@ class WrongCode(InvalidInput):
 
 
 class TooSoon(TooManyRequests):
-    """A code was sent less than a minute ago, or ten in a day. `Retry-After` says when to request the next one."""
+    """A code was sent less than a minute ago, or too many in a day. `Retry-After` says when to request the next one."""
 
     code = "code_too_soon"
 
@@ -40,6 +70,13 @@ class IssuedCode(NamedTuple):
     expires_at: datetime
     resend_at: datetime
     """When the next code may be requested."""
+
+
+class CheckedCode(NamedTuple):
+    """A correct code: its row, and its digest."""
+
+    row_id: str
+    digest: str
 
 
 class Codes:
@@ -57,36 +94,52 @@ class Codes:
         self._keys = tuple(derive_key(secret, "one-time codes") for secret in jwt_secrets)
         self._clock = clock
 
+    async def require_due(self, purpose: Purpose, subject: str) -> None:
+        """Raise TooSoon if the subject may not have a new code yet."""
+        row = await self._codes.find(self._ids(purpose, subject))
+        if row is not None and (seconds := self._seconds_left(purpose, row)) > 0:
+            raise _too_soon(seconds)
+
     async def issue(self, purpose: Purpose, subject: str, to: str) -> IssuedCode:
-        """Return a new code for the subject. It replaces the one before. Raises TooSoon."""
-        code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
+        """Return a new code for the subject. Raises TooSoon."""
+        policy = POLICIES[purpose]
+        code = f"{secrets.randbelow(10**policy.digits):0{policy.digits}d}"
         ids = self._ids(purpose, subject)
         digest = _code_digest(self._keys[0], purpose, subject, to, code)
         row = await self._codes.replace(
-            ids, digest, lifetime=LIFETIME, resend_after=RESEND_AFTER, max_per_day=MAX_PER_DAY
+            ids,
+            digest,
+            lifetime=policy.lifetime,
+            resend_after=RESEND_AFTER,
+            max_issued=policy.max_issued,
+            period=policy.period,
+            max_earlier=policy.max_earlier,
         )
         if row is None:
-            raise self._too_soon(await self._codes.find(ids))
+            current = await self._codes.find(ids)
+            raise _too_soon(self._seconds_left(purpose, current) if current else 0)
         return IssuedCode(code, row.expires_at, row.sent_at + RESEND_AFTER)
 
     async def redeem(self, purpose: Purpose, subject: str, to: str, code: str) -> None:
         """Check and spend the subject's code. Raises WrongCode."""
         await self.spend(await self.check(purpose, subject, to, code))
 
-    async def check(self, purpose: Purpose, subject: str, to: str, code: str) -> Code:
-        """Return the subject's code, unspent, if it is correct. Counts as an attempt. Raises WrongCode."""
-        row = await self._codes.count_attempt(self._ids(purpose, subject), MAX_ATTEMPTS)
+    async def check(self, purpose: Purpose, subject: str, to: str, code: str) -> CheckedCode:
+        """Return the code, unspent, if it is correct. Counts as an attempt. Raises WrongCode."""
+        ids = self._ids(purpose, subject)
+        row = await self._codes.count_attempt(ids, POLICIES[purpose].max_attempts)
         digests = [_code_digest(key, purpose, subject, to, code) for key in self._keys]
-        is_correct = row is not None and any(
-            hmac.compare_digest(digest, row.digest or "") for digest in digests
-        )
-        if row is None or not is_correct:
+        valid = [] if row is None else self._valid_digests(row)
+        matches = [
+            each for each in valid for digest in digests if hmac.compare_digest(digest, each)
+        ]
+        if row is None or not matches:
             raise wrong_code()
-        return row
+        return CheckedCode(row.id, matches[0])
 
-    async def spend(self, code: Code) -> None:
-        """Make the code unusable. Raises WrongCode if another request has spent or replaced it first."""
-        if not await self._codes.spend(code):
+    async def spend(self, code: CheckedCode) -> None:
+        """Make the subject's codes unusable. Raises WrongCode if another request has spent or replaced it first."""
+        if not await self._codes.spend(*code):
             raise wrong_code()
 
     def _ids(self, purpose: Purpose, subject: str) -> list[str]:
@@ -94,15 +147,23 @@ class Codes:
         # Not the subject itself: it may be an e-mail address, and MongoDB writes ids into its log.
         return [f"{purpose.value}:{_keyed_digest(key, subject)}" for key in self._keys]
 
-    def _too_soon(self, row: Code | None) -> TooSoon:
+    def _valid_digests(self, row: Code) -> list[str]:
         at = self._clock()
-        resend_at = at
-        if row is not None:
-            resend_at = row.sent_at + RESEND_AFTER
-            if row.issued >= MAX_PER_DAY:
-                resend_at = max(resend_at, row.day_ends)
-        seconds = max(1, math.ceil((resend_at - at).total_seconds()))
-        return TooSoon(f"Request the next code in {seconds} seconds.", retry_after=seconds)
+        codes = [(row.digest, row.expires_at), *((e.digest, e.expires_at) for e in row.earlier)]
+        return [digest for digest, expires_at in codes if digest and expires_at > at]
+
+    def _seconds_left(self, purpose: Purpose, row: Code) -> int:
+        """Return in how many seconds the subject may have the next code."""
+        policy = POLICIES[purpose]
+        resend_at = row.sent_at + RESEND_AFTER
+        if row.issued >= policy.max_issued:
+            resend_at = max(resend_at, row.day_ends - policy.lifetime)
+        return math.ceil((resend_at - self._clock()).total_seconds())
+
+
+def _too_soon(seconds: int) -> TooSoon:
+    seconds = max(1, seconds)
+    return TooSoon(f"Request the next code in {seconds} seconds.", retry_after=seconds)
 
 
 def wrong_code() -> WrongCode:

@@ -37,6 +37,7 @@ class VerificationController(Controller):
         self,
         request: Authenticated,
         verification_service: NamedDependency[VerificationService],
+        client_addresses: NamedDependency[ClientAddresses],
         outbox: NamedDependency[Outbox],
     ) -> Response[CodeSent]:
         """Send a six-digit code to the caller's e-mail address.
@@ -44,7 +45,9 @@ class VerificationController(Controller):
         It is valid for ten minutes and five attempts, and replaces the one before. The next code can be requested
         after 60 seconds.
         """
-        sent = await verification_service.request_email(request.user)
+        sent = await verification_service.request_email(
+            request.user, client_addresses.of(request.scope)
+        )
         return Response(sent, status_code=202, background=BackgroundTask(outbox.nudge))
 
     @post("/email/confirm", status_code=200, responses=problems(WrongCode, AlreadyVerified))
@@ -66,13 +69,16 @@ class VerificationController(Controller):
         self,
         request: Authenticated,
         verification_service: NamedDependency[VerificationService],
+        client_addresses: NamedDependency[ClientAddresses],
         outbox: NamedDependency[Outbox],
     ) -> Response[CodeSent]:
         """Send a six-digit code to the caller's mobile number, as a text message.
 
         The same rules apply as for e-mail. Changing the number makes the code invalid.
         """
-        sent = await verification_service.request_mobile(request.user)
+        sent = await verification_service.request_mobile(
+            request.user, client_addresses.of(request.scope)
+        )
         return Response(sent, status_code=202, background=BackgroundTask(outbox.nudge))
 
     @post("/mobile/confirm", status_code=200, responses=problems(WrongCode, AlreadyVerified))
@@ -98,15 +104,18 @@ class PasswordController(Controller):
     @post("/forgot", status_code=202, responses=problems(NoProvider))
     async def forgot(
         self,
+        request: Request[Any, Any, Any],
         data: JSONBody[PasswordForgot],
         password_reset_service: NamedDependency[PasswordResetService],
+        client_addresses: NamedDependency[ClientAddresses],
         outbox: NamedDependency[Outbox],
     ) -> Response[Message]:
         """Send a code for a new password. The answer is the same whether the address has an account or not.
 
-        No code is sent within 60 seconds of the last one, nor after ten in a day.
+        The code has twelve digits and is valid for an hour, also when another one is requested. No code is sent within
+        60 seconds of the last one, nor after three in an hour: one of those is still valid then.
         """
-        await password_reset_service.forgot(data.email)
+        await password_reset_service.forgot(data.email, client_addresses.of(request.scope))
         return Response(
             Message("If this address has an account, a code is on its way."),
             status_code=202,
@@ -122,7 +131,10 @@ class PasswordController(Controller):
         client_addresses: NamedDependency[ClientAddresses],
         outbox: NamedDependency[Outbox],
     ) -> Response[Message]:
-        """Set a new password with the code that was sent. Every device is signed out."""
+        """Set a new password with the code that was sent. Every device is signed out.
+
+        After too many wrong codes the answer is 429, and `Retry-After` says how long to wait.
+        """
         await password_reset_service.reset(data, client_addresses.of(request.scope))
         return Response(
             Message("The password was changed. Sign in with the new one."),

@@ -13,6 +13,10 @@ OneTimeCode = Annotated[
     str, Meta(pattern=explain(r"^[0-9]{6}$", "six digits"), examples=["042917"])
 ]
 
+ResetCode = Annotated[
+    str, Meta(pattern=explain(r"^[0-9]{12}$", "twelve digits"), examples=["042917385524"])
+]
+
 
 class CodeConfirm(Struct, rename="camel", forbid_unknown_fields=True):
     """The code that was sent to the e-mail address or the mobile number."""
@@ -40,7 +44,7 @@ class PasswordReset(Struct, rename="camel", forbid_unknown_fields=True):
     """A new password. `code` is the one that `password/forgot` sent."""
 
     email: EmailText
-    code: OneTimeCode
+    code: ResetCode
     password: Password
     confirm_password: Annotated[
         str, Meta(max_length=MAX_LENGTH, examples=["correct horse battery"])

@@ -4,7 +4,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, IntField, StringField
+from mongoengine import (
+    DateTimeField,
+    EmbeddedDocument,
+    EmbeddedDocumentListField,
+    IntField,
+    StringField,
+)
 
 from kernapay.storage.mongo import Record
 
@@ -15,8 +21,15 @@ class Purpose(StrEnum):
     PASSWORD = "password"  # noqa: S105
 
 
+class EarlierCode(EmbeddedDocument):  # type: ignore[misc]
+    """A code that a later one has not replaced."""
+
+    digest: str = StringField(required=True)
+    expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)
+
+
 class Code(Record):
-    """A subject's code and its limits.
+    """A subject's newest code, the earlier ones that are still valid, and their limits.
 
     The row outlives the code, so that the wait between codes and the number in a day are enforced.
     """
@@ -27,9 +40,10 @@ class Code(Record):
     """`{purpose}:{keyed digest of the subject}`"""
     digest: str | None = StringField()
     """None once the code is spent."""
+    earlier: list[EarlierCode] = EmbeddedDocumentListField(EarlierCode)
     attempts: int = IntField(default=0)
     sent_at: datetime = DateTimeField(db_field="sentAt", required=True)
     expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)
     issued: int = IntField(default=1)
-    """How many codes in the 24 hours that end at `dayEnds`."""
+    """How many codes in the period that ends at `dayEnds`."""
     day_ends: datetime = DateTimeField(db_field="dayEnds", required=True)

@@ -10,8 +10,6 @@ from pymongo.errors import DuplicateKeyError
 from kernapay.storage.repository import Repository
 from kernapay.verification.models import Code
 
-_DAY = timedelta(days=1)
-
 
 class CodeRepository(Repository[Code]):
     model = Code
@@ -23,27 +21,36 @@ class CodeRepository(Repository[Code]):
         *,
         lifetime: timedelta,
         resend_after: timedelta,
-        max_per_day: int,
+        max_issued: int,
+        period: timedelta,
+        max_earlier: int,
     ) -> Code | None:
-        """Replace the subject's code. Its row has one of the ids; a new row gets the first.
+        """Store a new code of the subject. Its row has one of the ids; a new row gets the first.
 
-        Return None if the last code is younger than `resend_after`, or the day's number is used up.
+        Up to `max_earlier` earlier codes stay valid beside it. Return None if the last code is younger than
+        `resend_after`, or the period's number is used up.
         """
         at = self.clock()
+        # A TTL index deletes the row when `dayEnds` has come: that must not delete a live code. So it is later than
+        # the end of the period, by the lifetime of a code.
         allowed = {
             "sentAt": {"$lte": at - resend_after},
-            "$or": [{"dayEnds": {"$lte": at}}, {"issued": {"$lt": max_per_day}}],
+            "$or": [{"dayEnds": {"$lte": at + lifetime}}, {"issued": {"$lt": max_issued}}],
         }
-        # A new row has no `dayEnds`, and a missing field sorts before every time. The day is renewed early,
-        # because a TTL index deletes the row at its end: that must not delete a live code.
-        is_new_day = {"$lte": ["$dayEnds", at + lifetime]}
+        # A new row has no `dayEnds`, and a missing field sorts before every time.
+        is_new_period = {"$lte": ["$dayEnds", at + lifetime]}
+        before = {"digest": "$digest", "expiresAt": "$expiresAt"}
+        earlier = {"$concatArrays": [[before], {"$ifNull": ["$earlier", []]}]}
+        is_live = {"$and": [{"$gt": ["$$this.digest", None]}, {"$gt": ["$$this.expiresAt", at]}]}
+        live = {"$filter": {"input": earlier, "cond": is_live}}
         values: dict[str, Any] = {
+            "earlier": {"$slice": [live, max_earlier]} if max_earlier else [],
             "digest": {"$literal": digest},
             "attempts": 0,
             "sentAt": at,
             "expiresAt": at + lifetime,
-            "issued": {"$cond": [is_new_day, 1, {"$add": ["$issued", 1]}]},
-            "dayEnds": {"$cond": [is_new_day, at + _DAY, "$dayEnds"]},
+            "issued": {"$cond": [is_new_period, 1, {"$add": ["$issued", 1]}]},
+            "dayEnds": {"$cond": [is_new_period, at + period + lifetime, "$dayEnds"]},
             "createdAt": {"$ifNull": ["$createdAt", at]},
             "updatedAt": at,
         }
@@ -67,19 +74,17 @@ class CodeRepository(Repository[Code]):
         """Return the subject's row, which has one of the ids."""
         return await self.get_one_or_none(id__in=ids)
 
-    async def count_attempt(self, ids: Sequence[str], max_attempts: int) -> Code | None:
-        """Count an attempt on the subject's code. Return None if no live code has attempts left."""
-        return await self.update_where(
-            {
-                "id__in": ids,
-                "digest__ne": None,
-                "attempts__lt": max_attempts,
-                "expires_at__gt": self.clock(),
-            },
-            inc__attempts=1,
-        )
+    async def count_attempt(self, ids: Sequence[str], max_attempts: int | None) -> Code | None:
+        """Count an attempt on the subject's codes. Return None if there is no live code, or no attempt left."""
+        # The newest code is the last to expire.
+        live = {"id__in": ids, "digest__ne": None, "expires_at__gt": self.clock()}
+        left = {} if max_attempts is None else {"attempts__lt": max_attempts}
+        return await self.update_where({**live, **left}, inc__attempts=1)
 
-    async def spend(self, code: Code) -> bool:
-        """Make the code unusable. Return False if another request has spent or replaced it first."""
-        row = await self.update_where({"id": code.id, "digest": code.digest}, unset__digest=True)
+    async def spend(self, row_id: str, digest: str) -> bool:
+        """Make all codes of the row unusable. Return False if this one has been spent or replaced first."""
+        is_there = {"$or": [{"digest": digest}, {"earlier.digest": digest}]}
+        row = await self.update_where(
+            {"id": row_id, "__raw__": is_there}, unset__digest=True, set__earlier=[]
+        )
         return row is not None

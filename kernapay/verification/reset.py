@@ -4,16 +4,17 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.errors import InvalidInput
+from kernapay.core.errors import InvalidInput, TooManyRequests
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
+from kernapay.security.attempts import FailedAttempts, PasswordAttempts
 from kernapay.security.passwords import check_strength
-from kernapay.security.rate_limits import PasswordAttempts
 from kernapay.users.contacts import normalise_email
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
 from kernapay.verification import texts
-from kernapay.verification.codes import Codes, TooSoon, wrong_code
+from kernapay.verification.budget import CodeBudget
+from kernapay.verification.codes import Codes, WrongCode, wrong_code
 from kernapay.verification.dtos import PasswordReset
 from kernapay.verification.models import Purpose
 
@@ -25,8 +26,10 @@ class PasswordResetService:
         self,
         users: UserRepository,
         codes: Codes,
+        budget: CodeBudget,
         outbox: Outbox,
-        replace_password: Callable[[User, str], Awaitable[object]],
+        replace_password: Callable[[User, str, str], Awaitable[object]],
+        wrong_codes: FailedAttempts,
         attempts: PasswordAttempts,
         sender: str,
         clock: Clock = now,
@@ -35,22 +38,31 @@ class PasswordResetService:
     ) -> None:
         self._users = users
         self._codes = codes
+        self._budget = budget
         self._outbox = outbox
         self._replace_password = replace_password
+        self._wrong_codes = wrong_codes
         self._attempts = attempts
         self._sender = sender
         self._clock = clock
         self._production = production
 
-    async def forgot(self, email: str) -> None:
-        """Send a code if the address has an active account. Raises NoProvider."""
+    async def forgot(self, email: str, client: str) -> None:
+        """Send a code if the address has an active account. `client` is the caller's network address.
+
+        Raises NoProvider, TooManyRequests.
+        """
         self._outbox.require(Channel.EMAIL)
         address = self._normalise(email)
+        await self._budget.spend_client(client)
         user = await self._find_active(address)
+        # What follows happens for an unknown address too, so that nobody can tell it from a known one. There is no
+        # limit by destination beside that of the codes: strangers could use it up, and leave the owner without a code.
         try:
-            # For an unknown address too, so that nobody can tell it from a known one.
+            await self._codes.require_due(Purpose.PASSWORD, address)
+            await self._budget.spend_total(Channel.EMAIL, discard=user is None)
             issued = await self._codes.issue(Purpose.PASSWORD, address, address)
-        except TooSoon:
+        except TooManyRequests:
             return
         subject, text = texts.reset_password(self._sender, issued.code)
         await self._outbox.post(
@@ -67,22 +79,25 @@ class PasswordResetService:
     async def reset(self, data: PasswordReset, client: str) -> None:
         """Set a new password and end every session. `client` is the caller's network address.
 
-        Raises InvalidInput, WrongCode, Conflict.
+        Wrong codes count per account and client, so that a stranger cannot use up the owner's attempts.
+
+        Raises InvalidInput, WrongCode, TooManyRequests, Conflict.
         """
         if data.password != data.confirm_password:
             raise InvalidInput("Must be the same as password.", field="confirmPassword")
         address = self._normalise(data.email)
         # Before the code, and without the account's name: the answer must not reveal whether there is an account.
         check_strength(data.password, address, "")
-        code = await self._codes.check(Purpose.PASSWORD, address, address, data.code)
-        user = await self._find_active(address)
-        if user is None:
-            raise wrong_code()
+        async with self._wrong_codes.guard(f"{address} {client}", WrongCode):
+            code = await self._codes.check(Purpose.PASSWORD, address, address, data.code)
+            user = await self._find_active(address)
+            if user is None:
+                raise wrong_code()
         # The code is correct, so the answer may reveal the account. It is not spent yet: the caller may try again
         # with a better password.
         check_strength(data.password, address, user.name)
         await self._codes.spend(code)
-        await self._replace_password(user, data.password)
+        await self._replace_password(user, data.password, client)
         await self._attempts.reset(address, client)
         subject, text = texts.password_changed(self._sender)
         await self._outbox.post(

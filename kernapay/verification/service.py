@@ -10,6 +10,7 @@ from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
 from kernapay.users.service import view_of
 from kernapay.verification import texts
+from kernapay.verification.budget import CodeBudget
 from kernapay.verification.codes import Codes, IssuedCode, WrongCode
 from kernapay.verification.dtos import CodeSent
 from kernapay.verification.models import Purpose
@@ -28,17 +29,28 @@ class Unreachable(Conflict):
 
 
 class VerificationService:
-    def __init__(self, users: UserRepository, codes: Codes, outbox: Outbox, sender: str) -> None:
+    def __init__(
+        self,
+        users: UserRepository,
+        codes: Codes,
+        budget: CodeBudget,
+        outbox: Outbox,
+        sender: str,
+    ) -> None:
         self._users = users
         self._codes = codes
+        self._budget = budget
         self._outbox = outbox
         self._sender = sender
 
-    async def request_email(self, principal: Principal) -> CodeSent:
-        """Send a code to the caller's address. Raises NoProvider, AlreadyVerified, TooSoon."""
+    async def request_email(self, principal: Principal, client: str) -> CodeSent:
+        """Send a code to the caller's address. `client` is the caller's network address.
+
+        Raises NoProvider, AlreadyVerified, TooSoon, TooManyRequests.
+        """
         self._outbox.require(Channel.EMAIL)
         user = await self._get_unverified(principal, Purpose.EMAIL)
-        issued = await self._codes.issue(Purpose.EMAIL, principal.id, user.email)
+        issued = await self._issue(Channel.EMAIL, Purpose.EMAIL, principal, user.email, client)
         subject, text = texts.confirm_email(self._sender, issued.code)
         await self._outbox.post(
             Channel.EMAIL,
@@ -52,8 +64,11 @@ class VerificationService:
         name, _, domain = user.email.partition("@")
         return _code_sent(f"{name[:1]}…@{domain}", issued)
 
-    async def request_mobile(self, principal: Principal) -> CodeSent:
-        """Send a code to the caller's number. Raises NoProvider, AlreadyVerified, Unreachable, TooSoon."""
+    async def request_mobile(self, principal: Principal, client: str) -> CodeSent:
+        """Send a code to the caller's number. `client` is the caller's network address.
+
+        Raises NoProvider, AlreadyVerified, Unreachable, TooSoon, TooManyRequests.
+        """
         self._outbox.require(Channel.SMS)
         user = await self._get_unverified(principal, Purpose.MOBILE)
         number = _international_number(user)
@@ -61,7 +76,7 @@ class VerificationService:
             raise Unreachable(
                 "This service cannot send text messages to the account's number. Change mobileNumber first."
             )
-        issued = await self._codes.issue(Purpose.MOBILE, principal.id, number)
+        issued = await self._issue(Channel.SMS, Purpose.MOBILE, principal, number, client)
         await self._outbox.post(
             Channel.SMS,
             "confirm_mobile",
@@ -87,6 +102,14 @@ class VerificationService:
         number = _international_number(user) or ""
         await self._codes.redeem(Purpose.MOBILE, principal.id, number, code)
         return _view_if_unchanged(await self._users.verify_mobile(user))
+
+    async def _issue(
+        self, channel: Channel, purpose: Purpose, principal: Principal, to: str, client: str
+    ) -> IssuedCode:
+        # First, so that an impatient owner does not use up the budget.
+        await self._codes.require_due(purpose, principal.id)
+        await self._budget.spend(channel, to, client)
+        return await self._codes.issue(purpose, principal.id, to)
 
     async def _get_unverified(self, principal: Principal, purpose: Purpose) -> User:
         user = await self._users.get_one_or_none(id=principal.id)

@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-from kernapay.verification.codes import LIFETIME
-
-_MINUTES = int(LIFETIME.total_seconds() // 60)
+from kernapay.verification.codes import POLICIES
+from kernapay.verification.models import Purpose
 
 
 class Mail(NamedTuple):
@@ -15,21 +14,19 @@ class Mail(NamedTuple):
 def confirm_email(sender: str, code: str) -> Mail:
     return Mail(
         f"Confirm your e-mail address for {sender}",
-        f"{code} is your code to confirm this e-mail address. It is valid for {_MINUTES} minutes.\n\n"
+        f"{code} is your code to confirm this e-mail address. It is valid for {_minutes(Purpose.EMAIL)} minutes.\n\n"
         f"If you did not ask for it, ignore this message. Nobody at {sender} will ask you for the code.\n",
     )
 
 
 def confirm_mobile(sender: str, code: str) -> str:
-    return (
-        f"{code} is your {sender} code, valid for {_MINUTES} minutes. Do not share it with anyone."
-    )
+    return f"{code} is your {sender} code, valid for {_minutes(Purpose.MOBILE)} minutes. Do not share it with anyone."
 
 
 def reset_password(sender: str, code: str) -> Mail:
     return Mail(
         f"Reset your {sender} password",
-        f"{code} is your code to set a new password. It is valid for {_MINUTES} minutes.\n\n"
+        f"{code} is your code to set a new password. It is valid for {_minutes(Purpose.PASSWORD)} minutes.\n\n"
         "If you did not ask for it, ignore this message: your password stays as it is.\n"
         f"Nobody at {sender} will ask you for the code.\n",
     )
@@ -41,3 +38,7 @@ def password_changed(sender: str) -> Mail:
         "Your password was reset with a code sent to this address, and every device was signed out.\n\n"
         "If that was not you, reset the password again at once and secure your mailbox.\n",
     )
+
+
+def _minutes(purpose: Purpose) -> int:
+    return int(POLICIES[purpose].lifetime.total_seconds() // 60)

@@ -1,12 +1,12 @@
 """The limiter over Redis in all its forms, and over Redis that hangs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 
 import pytest
-from limits import parse_many
+from limits import RateLimitItem, parse_many
 
 from kernapay.security.addresses import ClientAddresses
 from kernapay.security.rate_limits import RateLimiter, Verdict
@@ -18,6 +18,7 @@ from tests.clusters.topologies import RedisCluster, RedisSentinel
 
 pytestmark = pytest.mark.anyio
 LIMITS = {"things": parse_many("5/hour"), "steps": parse_many("3/hour;5/day"), "nothing": []}
+DAY_ONLY = {"steps": parse_many("5/day")}
 
 
 class NoEvictions:
@@ -31,12 +32,14 @@ class NoEvictions:
 
 
 @asynccontextmanager
-async def limiter(url: str) -> AsyncIterator[RateLimiter]:
+async def limiter(
+    url: str, limits: Mapping[str, Sequence[RateLimitItem]] = LIMITS
+) -> AsyncIterator[RateLimiter]:
     redis = RedisStore(url)
     cache = Cache(redis, NoEvictions())
     await cache.start()
     try:
-        yield RateLimiter(cache, redis, LIMITS, b"key of the tests", ClientAddresses())
+        yield RateLimiter(cache, redis, limits, b"key of the tests", ClientAddresses())
     finally:
         await cache.close()
         await redis.close()
@@ -69,11 +72,20 @@ async def test_the_strictest_of_several_windows_speaks(redis_url: str) -> None:
         refused = await mine.look("steps", "stepper")
         assert refused is not None
         assert (refused.admitted, refused.limit) == (False, 3)
-        for _ in range(2):
-            await mine.hit("steps", "stepper")
+        assert refused.wait <= 3600
+        async with limiter(redis_url, DAY_ONLY) as other:
+            assert await admitted(other, "steps", "stepper", 3) == 2
         longer = await mine.look("steps", "stepper")
         assert longer is not None
         assert longer.wait > 80_000
+
+
+async def test_what_a_short_window_refuses_uses_up_nothing_of_a_longer_one(redis_url: str) -> None:
+    async with limiter(redis_url) as mine, limiter(redis_url, DAY_ONLY) as other:
+        assert await admitted(mine, "steps", "in a hurry", 20) == 3
+        day = await other.look("steps", "in a hurry")
+        assert day is not None
+        assert day.remaining == 2
 
 
 async def test_two_limiters_over_a_cluster_count_together(cluster: RedisCluster) -> None:

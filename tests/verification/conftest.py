@@ -26,7 +26,7 @@ from tests.verification.provider import (
 )
 from tests.waiting import until
 
-_CODE = re.compile(r"\b\d{6}\b")
+_CODE = re.compile(r"\b(?:\d{6}|\d{12})\b")
 
 
 class Person:
@@ -177,4 +177,4 @@ def sandbox_url(sandbox_server: SandboxServer) -> str:
 
 def wrong(code: str) -> str:
     """Return another code."""
-    return f"{(int(code) + 1) % 1_000_000:06d}"
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"

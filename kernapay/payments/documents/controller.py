@@ -15,6 +15,7 @@ from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.repository import PaymentRepository
 from kernapay.security.guards import AnyRole, HasRole
 from kernapay.security.principal import Authenticated, Role
+from kernapay.security.rate_limits import RateLimited
 from kernapay.web.openapi.responses import problems
 
 
@@ -36,7 +37,7 @@ class StatementController(Controller):
 
     @get(
         "/{reference_id:str}/receipt",
-        guards=[AnyRole()],
+        guards=[AnyRole(), RateLimited("receipt")],
         media_type=MEDIA_TYPES["pdf"],
         responses=problems(NoReceipt),
     )
@@ -55,7 +56,7 @@ class StatementController(Controller):
 
     @post(
         "/{reference_id:str}/receipt",
-        guards=[AnyRole()],
+        guards=[AnyRole(), RateLimited("receipt")],
         status_code=200,
         responses=problems(NoReceipt),
     )
@@ -72,7 +73,7 @@ class StatementController(Controller):
 class ExportController(Controller):
     path = "/v1/api/payments"
     tags = ["Payments"]
-    guards = [HasRole(Role.ADMIN)]
+    guards = [HasRole(Role.ADMIN), RateLimited("export")]
 
     @get("/export", media_type=MEDIA_TYPES["csv"])
     async def export(

@@ -1,6 +1,7 @@
 """Receipts: a PDF for each paid payment."""
 
 import hashlib
+import hmac
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from io import BytesIO
@@ -35,12 +36,15 @@ class ReceiptService:
         name_of: NameOf,
         merchant: str,
         pool: Bulkhead,
+        name_key: bytes,
     ) -> None:
+        """`name_key` makes the names of stored receipts."""
         self._payments = payments
         self._files = files
         self._name_of = name_of
         self._merchant = merchant
         self._pool = pool
+        self._name_key = name_key
 
     async def receipt(self, principal: Principal, reference_id: str) -> bytes:
         """Return the receipt as PDF. Raises NotFound, NoReceipt.
@@ -58,8 +62,10 @@ class ReceiptService:
     async def store(self, principal: Principal, reference_id: str) -> FileLink:
         """Store the receipt as a file and return a link to it. Raises NotFound, NoReceipt, Unavailable."""
         pdf = await self.receipt(principal, reference_id)
-        # A hash: links end up in logs, and must not identify the payment.
-        name = f"receipt-{hashlib.sha256(pdf).hexdigest()[:32]}.pdf"
+        # Of the payment, not of the content: a new name of the payer must not make another file. And with a key:
+        # links end up in logs, and must not identify the payment.
+        digest = hmac.digest(self._name_key, reference_id.encode(), hashlib.sha256).hex()
+        name = f"receipt-{digest[:32]}.pdf"
         await self._files.put(name, BytesIO(pdf))
         return await self._files.link(name)
 

@@ -1,0 +1,113 @@
+"""What one account or one client may cost: work, files, rows and mails that others would pay for."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.actors import AUDIT, PAYMENTS, USERS, Actor, assert_problem
+from tests.aliases import Store
+from tests.factories import new_email, sign_up_body
+from tests.in_process import InProcess, InProcessClient
+from tests.stack import Sandbox, bearer
+
+pytestmark = [pytest.mark.owasp(line="API4")]
+UNLIMITED: dict[str, Any] = {
+    "rate_limits": "on",
+    "rate_limit_signup": "off",
+    "rate_limit_login": "off",
+}
+
+
+def assert_refused(answer: httpx.Response) -> None:
+    assert_problem(answer, 429, code="too_many_requests")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def at_once(
+    client: InProcessClient, who: Actor, method: str, path: str, times: int, **options: Any
+) -> list[httpx.Response]:
+    headers = bearer(who.token)
+    calls = (client.request(method, path, headers=headers, **options) for _ in range(times))
+    return await asyncio.gather(*calls)
+
+
+def count(answers: list[httpx.Response]) -> Mapping[int, int]:
+    for answer in answers:
+        if answer.status_code == 429:
+            assert_refused(answer)
+    return Counter(answer.status_code for answer in answers)
+
+
+@pytest.mark.anyio
+async def test_sign_ups_tell_few_times_who_has_an_account(
+    in_process: InProcess, user: Actor
+) -> None:
+    client_of = {"X-Forwarded-For": "203.0.113.61"}
+    async with in_process(**UNLIMITED, trusted_proxies="127.0.0.1") as client:
+
+        async def sign_up(email: str, headers: Mapping[str, str] = client_of) -> httpx.Response:
+            body = sign_up_body(email=email)
+            return await client.post(f"{USERS}/signup", json=body, headers=headers)
+
+        answers = await asyncio.gather(*(sign_up(user.email) for _ in range(20)))
+        assert count(answers) == {409: 5, 429: 15}
+        assert_refused(await sign_up(new_email()))
+        elsewhere = {"X-Forwarded-For": "203.0.113.62"}
+        assert (await sign_up(new_email(), elsewhere)).status_code == 201
+
+
+@pytest.mark.anyio
+async def test_receipts_have_a_limit_by_account(
+    in_process: InProcess, user: Actor, sandbox: Sandbox
+) -> None:
+    payment, _ = await asyncio.to_thread(user.buy, sandbox)
+    path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
+    async with in_process(**UNLIMITED, rate_limit_receipt="5/hour") as client:
+        made = await at_once(client, user, "GET", path, 8)
+        made += await at_once(client, user, "POST", path, 4)
+        assert count(made) == {200: 5, 429: 7}
+
+
+def test_a_new_name_makes_no_further_file_of_a_receipt(
+    user: Actor, sandbox: Sandbox, api_env: Mapping[str, str]
+) -> None:
+    payment, _ = user.buy(sandbox)
+    path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
+    links = []
+    for name in ("Asha One", "Asha Two", "Asha Three"):
+        assert user.update(name=name).status_code == 200
+        links.append(user.call("POST", path).json())
+    assert len({link["name"] for link in links}) == 1
+    assert len(list(Path(api_env["FILES_DIR"]).glob(links[0]["name"]))) == 1
+    for link in links:
+        assert user.client.get(link["url"]).content == user.call("GET", path).content
+
+
+@pytest.mark.anyio
+async def test_exports_have_a_limit_by_account(in_process: InProcess, admin: Actor) -> None:
+    window = {"from": "2026-01-01", "to": "2026-01-02"}
+    async with in_process(**UNLIMITED, rate_limit_export="3/hour") as client:
+        made = await at_once(client, admin, "GET", f"{PAYMENTS}/export", 4, params=window)
+        made += await at_once(client, admin, "POST", f"{PAYMENTS}/exports", 2, json=window)
+        assert Counter(answer.status_code // 100 for answer in made) == {2: 3, 4: 3}
+
+
+@pytest.mark.anyio
+async def test_an_account_adds_few_entries_to_the_audit_log_in_a_minute(
+    in_process: InProcess, admin: Actor, store: Store
+) -> None:
+    """Entries stay for ever, and each failed action adds two."""
+    window = {"from": "2026-01-01", "to": "2026-01-02"}
+    async with in_process(
+        **UNLIMITED, rate_limit_export="off", rate_limit_audited="3/hour"
+    ) as client:
+        made = await at_once(client, admin, "GET", f"{PAYMENTS}/export", 9, params=window)
+        assert count(made) == {200: 3, 429: 6}
+        assert (await client.get(AUDIT, headers=bearer(admin.token))).status_code == 200
+    rows = await asyncio.to_thread(store.audit_log.count_documents, {"actor": admin.id})
+    assert rows == 3
