@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from kernapay.bootstrap.accounts import Accounts
+from kernapay.core.fair_share import FairShare
 from kernapay.core.keys import derive_key
 from kernapay.payments.documents.exports import ExportService
 from kernapay.payments.documents.receipts import ReceiptService
@@ -32,8 +33,19 @@ class Payments(Accounts):
 
     @cached_property
     def ordering(self) -> Ordering:
-        timeout = self.settings.razorpay_timeout
-        return Ordering(self.payment_ledger, self.payment_gateway, timeout, self._clock)
+        settings = self.settings
+        share = FairShare(
+            # However slow the gateway is, one account leaves most threads to the others.
+            per_subject=max(1, settings.gateway_threads // 4),
+            in_flight=settings.creates_per_account,
+        )
+        return Ordering(
+            self.payment_ledger,
+            self.payment_gateway,
+            settings.razorpay_timeout,
+            share,
+            self._clock,
+        )
 
     @cached_property
     def settlement(self) -> Settlement:
@@ -52,7 +64,12 @@ class Payments(Accounts):
             self.payment_repository,
             self.ordering,
             self.settlement,
-            PaymentRules(settings.currencies, settings.max_amount, settings.service_types),
+            PaymentRules(
+                settings.currencies,
+                settings.max_amount,
+                settings.service_types,
+                settings.notes_limit,
+            ),
             self.payees,
             self.audit_log,
             settings.razorpay_key_secret.get_secret_value().encode(),
@@ -70,6 +87,7 @@ class Payments(Accounts):
             self.payees,
             self.audit_log,
             self.settings.razorpay_timeout,
+            self.settings.refunds_per_payment,
             self._clock,
         )
 

@@ -68,6 +68,10 @@ class Settings(BaseModel):
     service_types: ServiceTypes = Field(default_factory=lambda: {"CONSULTATION": ServiceType()})
     currencies: TextList = ("INR",)
     max_amount: int = Field(50_000_000, ge=100, le=2**53)
+    notes_limit: int = Field(8192, ge=256, le=65_536)
+    creates_per_account: int = Field(64, ge=1, le=10_000)
+    # Razorpay: a page of a payment's refunds has at most 100.
+    refunds_per_payment: int = Field(50, ge=1, le=100)
     webhook_deadline: Duration = timedelta(seconds=2)
 
     reconcile_after: Duration = timedelta(minutes=15)

@@ -32,6 +32,7 @@ from kernapay.payments.refunds import (
     RefundKeyReused,
     RefundRejected,
     RefundService,
+    TooManyRefunds,
 )
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import PaymentReturned
@@ -142,6 +143,7 @@ class PaymentController(Controller):
             **problems(
                 NotApproved,
                 NotRefundable,
+                TooManyRefunds,
                 RefundKeyReused,
                 RefundRejected,
                 GatewayRejected,

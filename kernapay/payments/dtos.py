@@ -77,7 +77,8 @@ MetadataValue = Label | bool | Annotated[int, Meta(ge=-(2**53), le=2**53)] | flo
 class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
     """A payment to create. Send the `idempotencyKey` here, or as the `Idempotency-Key` header.
 
-    `notes` are sent to the gateway. `metadata` stays here; the service type decides which names it may have.
+    `notes` are sent to the gateway. `metadata` stays here; the service type decides which names it may have. Both have
+    a largest size in bytes, by default 8192 each.
 
     `providerId` is the `_id` of an active PROVIDER account other than the payer's, or a label of your own, which gives
     nobody access to the payment.

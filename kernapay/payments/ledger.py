@@ -134,18 +134,13 @@ class PaymentLedger(Repository[Payment]):
             push__history=_make_step(Status.PENDING, at, origin, gateway_payment),
         )
 
-    async def reserve_refund(self, payment: Payment, refund: Refund) -> Payment | None:
+    async def reserve_refund(
+        self, payment: Payment, refund: Refund, max_refunds: int
+    ) -> Payment | None:
         """Add the refund, which reserves its amount.
 
-        Return None when its key exists, or when all refunds together would exceed the payment.
+        Return None when its key exists, when all refunds together would exceed the payment, or when there are too many.
         """
-        active = {
-            "$filter": {
-                "input": {"$ifNull": ["$refunds", []]},
-                "cond": {"$ne": ["$$this.status", RefundState.FAILED.value]},
-            }
-        }
-        total = {"$sum": {"$map": {"input": active, "in": "$$this.amount"}}}
         origin = Origin(refund.source, "refund.requested", actor=refund.actor)
         row = await self.update_where(
             {
@@ -153,7 +148,7 @@ class PaymentLedger(Repository[Payment]):
                 "status": Status.SUCCESS,
                 "__raw__": {
                     "refunds.key": {"$ne": refund.key},
-                    "$expr": {"$lte": [{"$add": [total, refund.amount]}, "$amount"]},
+                    "$expr": refund_pipelines.admits(refund.amount, max_refunds),
                 },
             },
             push__refunds=refund,

@@ -43,7 +43,7 @@ class Lifetimes:
         )
 
     def check_rules(self, waiting: Callable[[datetime], Where]) -> Rules:
-        """Return the rules of a queue whose payments are checked until they are finished.
+        """Return the rules of a queue whose payments are checked until they are finished. Payers take turns.
 
         The lease of a claim is also the pause until the next check, so a check that finds no change writes nothing.
         """
@@ -53,4 +53,5 @@ class Lifetimes:
             attempts="checks",
             leases=_CHECK_PAUSES,
             offset=self.check_after,
+            owner="user_id",
         )

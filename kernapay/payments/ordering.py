@@ -13,6 +13,7 @@ import structlog
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import RetryLater, Unavailable
+from kernapay.core.fair_share import FairShare
 from kernapay.gateway.base import GatewayError, GatewayUnknown, Order, PaymentGateway
 from kernapay.payments.evidence import Origin
 from kernapay.payments.ledger import PaymentLedger
@@ -39,8 +40,11 @@ class Ordering:
         ledger: PaymentLedger,
         gateway: PaymentGateway,
         gateway_timeout: timedelta,
+        share: FairShare,
         clock: Clock = now,
     ) -> None:
+        """`share` bounds how many orders of one account are placed at once."""
+        self._share = share
         self._ledger = ledger
         self._gateway = gateway
         # A gateway call waits in its queue for up to one timeout and runs for up to another; the third is a margin.
@@ -52,7 +56,8 @@ class Ordering:
     async def place(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
         """Return the payment with the draft's key and its order, and whether it is new.
 
-        Raises GatewayError, InProgress, Unavailable. The payment stays pending then; the same key resumes it.
+        Raises TooManyRequests if too many of the payer's orders are being placed, before anything is stored. Raises
+        GatewayError, InProgress, Unavailable: the payment stays pending then, and the same key resumes it.
         """
         slot = (str(draft.user_id), str(draft.idempotency_key))
         running = self._running.get(slot)
@@ -91,6 +96,10 @@ class Ordering:
             task.exception()
 
     async def _place(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
+        async with self._share.turn(str(draft.user_id)):
+            return await self._place_now(draft, origin)
+
+    async def _place_now(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
         draft.order_lease_until = self._clock() + self.lease
         payment, is_new = await self._ledger.claim(draft, origin)
         crash_point("create.claimed")

@@ -16,6 +16,22 @@ _REQUESTED: Final = RefundState.REQUESTED.value
 _PROCESSED: Final = RefundState.PROCESSED.value
 
 
+def admits(amount: int, max_refunds: int) -> Stage:
+    """Return the condition that a payment admits one more refund: of what remains, and by the number of refunds.
+
+    The last of `max_refunds` has to be all that remains, so that everything can be returned. If the gateway refuses it,
+    it may be tried again, but not without end.
+    """
+    refunds = {"$ifNull": ["$refunds", []]}
+    is_active = {"$ne": ["$$this.status", _FAILED]}
+    active = {"$filter": {"input": refunds, "cond": is_active}}
+    total = {"$add": [{"$sum": {"$map": {"input": active, "in": "$$this.amount"}}}, amount]}
+    count = {"$size": refunds}
+    has_room = {"$lt": [count, max_refunds - 1]}
+    is_rest = {"$and": [{"$eq": [total, "$amount"]}, {"$lt": [count, 2 * max_refunds]}]}
+    return {"$and": [{"$lte": [total, "$amount"]}, {"$or": [has_room, is_rest]}]}
+
+
 def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime) -> list[Stage]:
     """Return the update that stores the gateway's state of a refund.
 

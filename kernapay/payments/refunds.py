@@ -43,6 +43,12 @@ class NotRefundable(Conflict):
     code = "not_refundable"
 
 
+class TooManyRefunds(Conflict):
+    """The payment has as many refunds as it may have. Only all that remains can still be refunded, at once."""
+
+    code = "too_many_refunds"
+
+
 class RefundKeyReused(Conflict):
     """The idempotency key was used for a refund with other content. Use another key."""
 
@@ -72,8 +78,10 @@ class RefundService:
         payees: Payees,
         audit: AuditLog,
         gateway_timeout: timedelta,
+        max_refunds: int,
         clock: Clock = now,
     ) -> None:
+        self._max_refunds = max_refunds
         self._payments = payments
         self._ledger = ledger
         self._settlement = settlement
@@ -106,13 +114,13 @@ class RefundService:
 
         What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
-        Raises InvalidInput, NotRefundable, RefundKeyReused, RefundRejected, RefundInProgress, Unavailable, and
-        GatewayUnknown: the amount then stays reserved, and a call with the same key resumes the refund.
+        Raises InvalidInput, NotRefundable, TooManyRefunds, RefundKeyReused, RefundRejected, RefundInProgress,
+        Unavailable, and GatewayUnknown: the amount then stays reserved, and a call with the same key resumes it.
         """
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
         if refund is None:
-            amount = _check_amount(payment, data)
+            amount = _check_amount(payment, data, self._max_refunds)
         else:
             _check_same_content(refund, data)
             if _is_finished(refund):
@@ -168,13 +176,15 @@ class RefundService:
             created_at=at,
             updated_at=at,
         )
-        row = await self._ledger.reserve_refund(payment, refund)
+        row = await self._ledger.reserve_refund(payment, refund, self._max_refunds)
         crash_point("refund.reserved")
         if row is not None:
             return row, refund, True
         current = await self._ledger.get(id=payment.pk)
         earlier = _find_by_key(current, key)
         if earlier is None:
+            if current.status is Status.SUCCESS and amount <= sum_remaining(current):
+                raise _too_many(current)
             raise _explain_refusal(current)
         return current, earlier, False
 
@@ -243,13 +253,25 @@ def _is_finished(refund: Refund) -> bool:
     return refund.refund_id is not None or refund.status == RefundState.FAILED
 
 
-def _check_amount(payment: Payment, data: RefundCreate) -> int:
-    """Return the amount to refund. Raises NotRefundable if this payment has less left, or was not paid."""
+def _check_amount(payment: Payment, data: RefundCreate, max_refunds: int) -> int:
+    """Return the amount to refund, as the ledger will judge it again.
+
+    Raises NotRefundable if this payment has less left, or was not paid, and TooManyRefunds.
+    """
     remaining = sum_remaining(payment)
     amount = data.amount if data.amount is not None else remaining
     if payment.status is not Status.SUCCESS or not 1 <= amount <= remaining:
         raise _explain_refusal(payment)
+    if len(payment.refunds) >= max_refunds and amount < remaining:
+        raise _too_many(payment)
     return amount
+
+
+def _too_many(payment: Payment) -> TooManyRefunds:
+    return TooManyRefunds(
+        f"This payment has {len(payment.refunds)} refunds. Refund all that remains at once.",
+        field="amount",
+    )
 
 
 def _check_same_content(refund: Refund, data: RefundCreate) -> None:

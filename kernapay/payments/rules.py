@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+import msgspec
+
 from kernapay.config.types import ServiceType
 from kernapay.core.errors import InvalidInput
 from kernapay.payments.currencies import amount_problem, explain_amount
@@ -14,10 +16,13 @@ class PaymentRules:
         currencies: Collection[str],
         maximum: int,
         service_types: Mapping[str, ServiceType],
+        notes_limit: int,
     ) -> None:
+        """`notes_limit` is the largest size of `notes`, and of `metadata`, in bytes of JSON."""
         self._currencies = currencies
         self._maximum = maximum
         self._service_types = service_types
+        self._notes_limit = notes_limit
 
     def check(self, data: PaymentCreate) -> None:
         """Check a payment to create. Raises InvalidInput naming the field."""
@@ -25,6 +30,11 @@ class PaymentRules:
             raise InvalidInput(f"Must be one of: {', '.join(self._currencies)}.", field="currency")
         if problem := amount_problem(data.amount, data.currency, self._maximum):
             raise InvalidInput(problem, field="amount")
+        for field, values in (("notes", data.notes), ("metadata", data.metadata)):
+            if len(msgspec.json.encode(values)) > self._notes_limit:
+                raise InvalidInput(
+                    f"Must be at most {self._notes_limit} bytes as JSON, in all.", field=field
+                )
         service_type = self._service_types.get(data.service_type)
         if service_type is None:
             raise InvalidInput(

@@ -22,6 +22,7 @@ from kernapay.core.clock import Clock
 from kernapay.core.errors import KernaPayError
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.repository import DocumentT, Repository, Where
+from kernapay.storage.turns import Turns
 
 _log = structlog.get_logger("kernapay.queue")
 OUTCOMES: Final = Counter(
@@ -69,6 +70,8 @@ class Rules:
     """Return the changes that parking makes, at a given time. The error is stored in the field `error`."""
     renews: bool = False
     """Whether the lease is extended while the work on a row goes on."""
+    owner: str | None = None
+    """The field with a row's owner, if owners take turns. Else the longest due row is the next one."""
 
 
 class Queue(Generic[DocumentT]):
@@ -86,19 +89,17 @@ class Queue(Generic[DocumentT]):
         self._key = key
         self._clock: Clock = rows.clock
         self._writing = asyncio.Lock()
+        self._turns = Turns(rows, rules.owner)
 
     async def claim(self, count: int = 1) -> list[DocumentT]:
-        """Claim up to `count` due rows, the longest due first. No other worker gets them before their lease ends.
+        """Claim up to `count` due rows, which no other worker gets before their lease ends.
 
         A row whose attempts are used up is parked instead. This happens when the last one did not come to `fail`.
         """
         at = self._clock()
         rules = self._rules
-        due = await self._rows.list(
-            OrderBy(rules.due),
-            LimitOffset(count + _SPARE),
-            **rules.waiting(at),
-            **{f"{rules.due}__lte": at - rules.offset},
+        due = await self._turns.list_due(
+            OrderBy(rules.due), LimitOffset(count + _SPARE), **self._where_due(at)
         )
         claimed: list[DocumentT] = []
         for row in due:
@@ -109,6 +110,7 @@ class Queue(Generic[DocumentT]):
                 await self.park(leased, getattr(leased, "error", None) or _NEVER_ENDED)
                 continue
             claimed.append(leased)
+            self._turns.record(leased)
             if len(claimed) == count:
                 break
         self._count("claimed", len(claimed))
@@ -192,14 +194,9 @@ class Queue(Generic[DocumentT]):
         Its attempts are counted from the start.
         """
         rules = self._rules
-        row = await self._rows.update_where(
-            where,
-            **{
-                f"set__{rules.due}": self._clock() + rules.leases[0],
-                f"set__{rules.attempts}": 0,
-                **change,
-            },
-        )
+        due = self._clock() + rules.leases[0]
+        again = {f"set__{rules.due}": due, f"set__{rules.attempts}": 0}
+        row = await self._rows.update_where(where, **{**again, **change})
         if row is not None:
             self.begin(row)
             self._count("replayed")
@@ -221,13 +218,16 @@ class Queue(Generic[DocumentT]):
         """Count the due rows. Raises Unavailable."""
         at = self._clock()
         rules = self._rules
-        where = {**rules.waiting(at), f"{rules.due}__lte": at - rules.offset}
+        where = self._where_due(at)
         oldest = await self._rows.list(OrderBy(rules.due), LimitOffset(1), **where)
         if not oldest:
             return Depth(0, 0.0)
         since: datetime = getattr(oldest[0], rules.due) + rules.offset
         count = await self._rows.count(LimitOffset(_MAX_COUNT), **where)
         return Depth(count, (at - since).total_seconds())
+
+    def _where_due(self, at: datetime) -> Where:
+        return {**self._rules.waiting(at), f"{self._rules.due}__lte": at - self._rules.offset}
 
     async def _take_lease(self, row: DocumentT) -> DocumentT | None:
         rules = self._rules

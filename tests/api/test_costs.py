@@ -9,11 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.actors import AUDIT, PAYMENTS, USERS, Actor, assert_problem
+from kernapay.core.clock import now
+from kernapay.gateway.base import Order
+from tests.actors import AUDIT, PAYMENTS, USERS, Actor, People, assert_problem
 from tests.aliases import Store
-from tests.factories import new_email, sign_up_body
+from tests.factories import new_email, payment_body, sign_up_body
 from tests.in_process import InProcess, InProcessClient
+from tests.money.fake_gateway import FakeGateway
 from tests.stack import Sandbox, bearer
+from tests.waiting import until
 
 pytestmark = [pytest.mark.owasp(line="API4")]
 UNLIMITED: dict[str, Any] = {
@@ -111,3 +115,80 @@ async def test_an_account_adds_few_entries_to_the_audit_log_in_a_minute(
         assert (await client.get(AUDIT, headers=bearer(admin.token))).status_code == 200
     rows = await asyncio.to_thread(store.audit_log.count_documents, {"actor": admin.id})
     assert rows == 3
+
+
+class SlowGateway(FakeGateway):
+    """A gateway whose orders wait until the test opens it."""
+
+    def __init__(self) -> None:
+        super().__init__(now)
+        self.gate = asyncio.Event()
+        self.waiting = 0
+
+    async def create_order(
+        self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
+    ) -> Order:
+        self.waiting += 1
+        await self.gate.wait()
+        return await super().create_order(
+            amount=amount, currency=currency, receipt=receipt, notes=notes
+        )
+
+
+@pytest.mark.anyio
+async def test_hundreds_of_creates_of_one_account_hold_up_nobody_else(
+    in_process: InProcess, user: Actor, people: People
+) -> None:
+    """However slow the gateway is, an account has a quarter of its threads, and few more calls wait."""
+    other = await asyncio.to_thread(people.new)
+    gateway = SlowGateway()
+    async with in_process(gateway=gateway, gateway_threads=16) as client:
+
+        async def create(who: Actor) -> httpx.Response:
+            path = f"{PAYMENTS}/create"
+            return await client.post(path, json=payment_body(), headers=bearer(who.token))
+
+        busy = [asyncio.create_task(create(user)) for _ in range(100)]
+        await until(lambda: sum(task.done() for task in busy) == 100 - 64)
+        await until(lambda: gateway.waiting == 4)
+        mine = asyncio.create_task(create(other))
+        await until(lambda: gateway.waiting == 5)
+        gateway.gate.set()
+        assert (await mine).status_code == 201
+        assert count(await asyncio.gather(*busy)) == {201: 64, 429: 36}
+        assert (await create(user)).status_code == 201, "a refusal leaves nothing behind"
+
+
+@pytest.mark.parametrize("field", ["notes", "metadata"])
+def test_notes_have_a_largest_size_in_bytes(user: Actor, sandbox: Sandbox, field: str) -> None:
+    """Characters are counted by each value; a character may have four bytes."""
+
+    def create(values: Mapping[str, str]) -> httpx.Response:
+        return user.create(payment_body(**{field: values}))
+
+    wide = {f"name{number}": "\U0001f4b0" * 256 for number in range(9)}
+    assert_problem(create(wide), 400, field, "invalid_input")
+    assert create({"name": "\U0001f4b0" * 256}).status_code == 201
+    assert create({f"name{number}": "x" * 256 for number in range(14)}).status_code == 201
+
+
+@pytest.mark.anyio
+async def test_a_payment_has_few_refunds_and_the_last_returns_the_rest(
+    in_process: InProcess, user: Actor, admin: Actor, sandbox: Sandbox
+) -> None:
+    payment, _ = await asyncio.to_thread(user.buy, sandbox)
+    path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
+    async with in_process(refunds_per_payment=4) as client:
+
+        async def refund(amount: int | None, key: str) -> httpx.Response:
+            body = {"idempotencyKey": key} | ({"amount": amount} if amount else {})
+            return await client.post(path, json=body, headers=bearer(admin.token))
+
+        answers = [await refund(100, f"small-{number}") for number in range(6)]
+        assert [answer.status_code for answer in answers] == [201] * 3 + [409] * 3
+        assert_problem(answers[-1], 409, "amount", "too_many_refunds")
+        assert (await refund(100, "small-0")).status_code == 200, "a repeat makes no other one"
+        rest = await refund(None, "rest")
+        assert rest.status_code == 201, rest.text
+        assert rest.json()["data"]["refundStatus"] == "completed"
+        assert_problem(await refund(100, "more"), 409, code="not_refundable")

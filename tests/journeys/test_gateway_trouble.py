@@ -14,14 +14,15 @@ from pymongo.database import Database
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.gateway.razorpay import RazorpayGateway
-from tests.actors import PAYMENTS, USERS, Actor, assert_problem, status, verify
+from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, status, verify
 from tests.clusters.proxy import Mode, Proxy
 from tests.factories import payment_body
-from tests.stack import KEY_ID, KEY_SECRET, Api, Sandbox
+from tests.stack import KEY_ID, KEY_SECRET, Api, Sandbox, bearer
 from tests.waiting import eventually
 
 Store = Database[dict[str, Any]]
 ORDERS = "/v1/orders"
+GATEWAY_THREADS = 32
 
 
 def orders_of(sandbox: Sandbox, store: Store, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -144,10 +145,13 @@ def test_wrong_keys_are_the_operators_fault_and_the_key_still_resumes(
 
 
 def test_calls_stuck_in_the_gateway_hold_up_nobody_else(
-    user: Actor, sandbox: Sandbox, store: Store, start_api: Callable[..., Api]
+    user: Actor, people: People, sandbox: Sandbox, store: Store, start_api: Callable[..., Api]
 ) -> None:
     """They are stuck until the test lets them go: what is answered before has not waited for them."""
-    bodies = [payment_body() for _ in range(60)]
+    # One account has at most a quarter of the threads; four have all of them.
+    accounts = (user, *(people.new() for _ in range(3)))
+    tokens = [person.token for person in accounts for _ in range(15)]
+    bodies = [payment_body() for _ in tokens]
     theirs = {"idempotencyKey": {"$in": [body["idempotencyKey"] for body in bodies]}}
 
     async def both(url: str, line: Proxy) -> tuple[list[httpx.Response], list[httpx.Response]]:
@@ -157,11 +161,14 @@ def test_calls_stuck_in_the_gateway_hold_up_nobody_else(
             base_url=url, headers=headers, trust_env=False, timeout=60, limits=limits
         ) as client:
             stuck = [
-                asyncio.create_task(client.post(f"{PAYMENTS}/create", json=body)) for body in bodies
+                asyncio.create_task(
+                    client.post(f"{PAYMENTS}/create", json=body, headers=bearer(token))
+                )
+                for token, body in zip(tokens, bodies, strict=True)
             ]
             # A payment is stored just before its call to the gateway.
             await asyncio.to_thread(
-                eventually, lambda: store.payments.count_documents(theirs) == len(bodies)
+                eventually, lambda: store.payments.count_documents(theirs) == GATEWAY_THREADS
             )
             quick = [await client.get(f"{USERS}/profile") for _ in range(15)]
             # These are not answered by the cache alone.

@@ -5,10 +5,11 @@ import httpx
 import pytest
 
 from kernapay.bootstrap.services import Services
+from kernapay.core.clock import now
 from kernapay.core.errors import Unavailable
 from kernapay.payments.references import payment_id_of
 from kernapay.security.principal import Operator
-from tests.actors import PAYMENTS, REPORTS, Actor, assert_problem, status, verify
+from tests.actors import PAYMENTS, REPORTS, Actor, People, assert_problem, status, verify
 from tests.aliases import Json, json_of
 from tests.clocks import FrozenClock
 from tests.databases import row_of
@@ -449,3 +450,41 @@ def test_the_command_line_tells_by_its_exit_code(
 
     assert verify(api, payment, checkout).status_code == 200
     assert shop.kernapay("audit").returncode == 0
+
+
+@pytest.mark.owasp(line="API4")
+def test_hundreds_of_unpaid_payments_of_one_account_do_not_hide_a_lost_one(
+    shop: Shop, user: Actor, people: People
+) -> None:
+    """The worker finds it after a few checks, though it became due after all the others."""
+    busy = people.new()
+    model = shop.row(busy.new_payment())
+    rows = [
+        {
+            **{name: value for name, value in model.items() if name not in ("_id", "orderId")},
+            "referenceId": f"{model['referenceId'][:-3]}{number}",
+            "idempotencyKey": f"busy-{number}",
+            "razorpayOrderId": None,
+            "checkAt": LONG_AGO + timedelta(seconds=number),
+        }
+        for number in range(300)
+    ]
+    shop.store.payments.insert_many(rows)
+    lost = user.new_payment()
+    shop.sandbox.pay(lost["orderId"])
+    assert shop.row(lost)["status"] == "pending"
+
+    async def check(services: Services) -> int:
+        for number in range(1, 301):
+            await services.reconciliation_service.check_due(services.settlement.unpaid)
+            if await services.payment_repository.exists(
+                reference_id=lost["referenceId"], status="success"
+            ):
+                return number
+        raise AssertionError("it was not found")
+
+    assert shop.work(check, timedelta(minutes=1)) <= 10
+    # To pass over the rows of an account, only the index is read.
+    due = {"status": "pending", "checkAt": {"$lte": now()}, "userId": {"$nin": [model["userId"]]}}
+    plan = shop.store.payments.find(due).sort("checkAt", 1).limit(8).explain()
+    assert plan["executionStats"]["totalDocsExamined"] <= 1

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import bson
 import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, example, given, settings
@@ -203,8 +204,11 @@ def reservation(amount: int, key: str | None = None) -> Refund:
     )
 
 
+MAX_REFUNDS = 30
+
+
 async def reserved(ledger: PaymentLedger, payment: Payment, amount: int) -> Payment:
-    found = await ledger.reserve_refund(payment, reservation(amount))
+    found = await ledger.reserve_refund(payment, reservation(amount), MAX_REFUNDS)
     assert found is not None
     return found
 
@@ -215,7 +219,7 @@ async def test_simultaneous_reservations_never_exceed_the_amount(
 ) -> None:
     payment = await paid(ledger)
     found = await asyncio.gather(
-        *(ledger.reserve_refund(payment, reservation(amount)) for _ in range(20))
+        *(ledger.reserve_refund(payment, reservation(amount), MAX_REFUNDS) for _ in range(20))
     )
     assert sum(each is not None for each in found) == fit
     payment = await ledger.get(id=payment.pk)
@@ -225,15 +229,38 @@ async def test_simultaneous_reservations_never_exceed_the_amount(
 async def test_a_key_reserves_once(ledger: PaymentLedger) -> None:
     payment = await paid(ledger)
     found = await asyncio.gather(
-        *(ledger.reserve_refund(payment, reservation(100, "key")) for _ in range(10))
+        *(ledger.reserve_refund(payment, reservation(100, "key"), MAX_REFUNDS) for _ in range(10))
     )
     assert sum(each is not None for each in found) == 1
 
 
 async def test_what_was_refused_can_be_reserved_again(ledger: PaymentLedger) -> None:
     payment = await reserved(ledger, await paid(ledger), 1000)
-    assert await ledger.reserve_refund(payment, reservation(1)) is None
+    assert await ledger.reserve_refund(payment, reservation(1), MAX_REFUNDS) is None
     payment = await ledger.refuse_refund(payment, payment.refunds[0], "low balance", ORIGIN)
     assert payment.refund_status is RefundStatus.NOT_REQUESTED
     payment = await reserved(ledger, payment, 1000)
     assert payment.refund_status is RefundStatus.REQUESTED
+
+
+async def test_a_payment_has_few_refunds_and_all_of_it_can_be_returned(
+    ledger: PaymentLedger, store: Store
+) -> None:
+    payment = await paid(ledger)
+    tries = [ledger.reserve_refund(payment, reservation(1), MAX_REFUNDS) for _ in range(90)]
+    found = await asyncio.gather(*tries)
+    assert sum(each is not None for each in found) == MAX_REFUNDS - 1
+    (row,) = await asyncio.to_thread(lambda: list(store.payments.find({"_id": payment.pk})))
+    assert len(bson.encode(row)) < 20_000
+    rest = reservation(AMOUNT - MAX_REFUNDS + 1)
+    payment = await reserved(ledger, payment, rest.amount)
+    assert sum(refund.amount for refund in payment.refunds) == AMOUNT
+
+
+async def test_the_rest_may_be_tried_again_but_not_without_end(ledger: PaymentLedger) -> None:
+    payment = await paid(ledger)
+    for _ in range(6):
+        payment = await reserved(ledger, payment, AMOUNT)
+        payment = await ledger.refuse_refund(payment, payment.refunds[-1], "low balance", ORIGIN)
+    assert await ledger.reserve_refund(payment, reservation(AMOUNT), 3) is None
+    assert await ledger.reserve_refund(payment, reservation(AMOUNT), 4) is not None

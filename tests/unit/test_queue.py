@@ -32,6 +32,7 @@ class Job(Record):
     meta: ClassVar[dict[str, Any]] = {"collection": "unit_jobs"}
 
     name: str = StringField(required=True)
+    owner: str | None = StringField()
     state: str = StringField(default="waiting")
     due_at: datetime = DateTimeField(db_field="dueAt")
     attempts: int = IntField(default=0)
@@ -400,3 +401,44 @@ async def test_a_long_queue_does_not_hold_up_a_short_one(jobs: Jobs, clock: Froz
         group.create_task(repeat("short", lambda: short.sweep(work), stop))
     assert "short" in done
     assert len(done) < 10
+
+
+async def test_owners_take_turns_whoever_has_most_rows(jobs: Jobs, clock: FrozenClock) -> None:
+    rows = [("busy", f"busy {n}") for n in range(60)]
+    rows += [("other", f"other {n}") for n in range(3)] + [("late", "late")]
+    for number, (owner, name) in enumerate(rows):
+        due = START + timedelta(milliseconds=number)
+        await jobs.add(Job(name=name, owner=owner, due_at=due))
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(jobs, owner="owner")
+    claimed = [name for _ in rows for name in await names(queue)]
+    assert claimed[:7] == [
+        *("busy 0", "other 0", "late"),
+        *("busy 1", "other 1", "busy 2", "other 2"),
+    ]
+    assert sorted(claimed) == sorted(name for _, name in rows), "each one once"
+    of_busy = [name for name in claimed if name.startswith("busy")]
+    assert of_busy == [f"busy {n}" for n in range(60)], "an owner's rows keep their order"
+
+
+async def test_who_comes_after_the_rows_of_one_owner_waits_for_few_of_them(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    for number in range(40):
+        await jobs.add(Job(name=str(number), owner="busy", due_at=START))
+    queue = queue_of(jobs, owner="owner")
+    for _ in range(12):
+        assert len(await names(queue)) == 1
+    await jobs.add(Job(name="new", owner="new", due_at=START))
+    claimed = [name for _ in range(10) for name in await names(queue)]
+    assert "new" in claimed
+
+
+async def test_a_claim_of_many_rows_starts_with_one_of_each_owner(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    for number, owner in enumerate("aaaabc"):
+        due = START + timedelta(milliseconds=number)
+        await jobs.add(Job(name=f"{owner}{number}", owner=owner, due_at=due))
+    clock.advance(timedelta(minutes=1))
+    assert await names(queue_of(jobs, owner="owner"), 4) == ["a0", "b4", "c5", "a1"]
