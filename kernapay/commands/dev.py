@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from kernapay.config.loading import read_environment
-from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
+from kernapay.devstack.accounts import DEMO_ACCOUNTS
 from kernapay.devstack.binaries import MissingBinary
 from kernapay.devstack.plan import Ports
 from kernapay.devstack.process import ServerError
@@ -68,7 +68,7 @@ def run(stack: DevStack, console: Console) -> int:
         signal.signal(number, lambda *_: stack.interrupt())
     try:
         state = stack.start()
-        _print(console, describe(state, stack.home))
+        _print(console, describe(state, stack.home, stack.demo_password))
         stack.watch()
     except Interrupted:
         return 0
@@ -83,38 +83,50 @@ def _print(console: Console, text: str, style: str | None = None) -> None:
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def describe(state: StackState, home: Path) -> str:
+def describe(state: StackState, home: Path, demo_password: str | None) -> str:
     """Return the addresses, the accounts and commands to try, for the terminal."""
     kernapay = _own_command()
     is_default = home == HOME.resolve()
     data = "" if is_default else f" --data {shlex.quote(str(home))}"
-    settings = HOME / ENVIRONMENT if is_default else home / ENVIRONMENT
-    lines = [
-        "",
-        "KernaPay is running. Press Ctrl-C to stop it.",
-        "",
-        f"  API         {state.api}/v1/api",
-        f"  Swagger UI  {state.api}/docs",
-    ]
-    if state.sandbox:
-        lines.append(f"  Sandbox     {state.sandbox}  (stands in for Razorpay)")
-    lines += [f"  {name:<11} {url}" for name, url in state.urls.items()]
-    lines += [f"  Data, logs  {home}", ""]
-    if "mongod" in state.urls:
-        lines.append(f"Sign in with the password {DEMO_PASSWORD} as one of:")
+    settings = shlex.quote(str(HOME / ENVIRONMENT if is_default else home / ENVIRONMENT))
+    lines = ["", "KernaPay is running. Press Ctrl-C to stop it.", "", *_addresses(state, home), ""]
+    if demo_password is not None:
+        lines.append(f"Sign in with the password {demo_password} as one of:")
         lines += [f"  {role:<14} {email}" for role, email in DEMO_ACCOUNTS.items()]
-        login = (
-            f"curl -s {state.api}/v1/api/users/login -H 'content-type: application/json' \\\n"
-            f'    -d \'{{"email": "{DEMO_ACCOUNTS["USER"]}", "password": "{DEMO_PASSWORD}"}}\''
+        # `echo` is a part of the shell: the arguments of curl could be read by every user of the machine.
+        first_call = (
+            f"""echo '{{"email": "{DEMO_ACCOUNTS["USER"]}", "password": "{demo_password}"}}' | \\\n"""
+            f"    curl -s {state.api}/v1/api/users/login -H 'content-type: application/json' -d @-"
         )
     else:
         lines.append("Your own database gets no demo accounts. To create them:")
-        lines.append(f"  {kernapay} seed")
-        login = f"curl -s {state.api}/health/ready"
-    lines += ["", "Next, in a second terminal:", f"  {kernapay} demo{data}", f"  {login}", ""]
-    lines.append("Other commands need the settings of this stack. The file contains secrets:")
-    lines += [f"  . {shlex.quote(str(settings))} && {kernapay} doctor", ""]
+        lines.append(f"  . {settings} && {kernapay} seed")
+        first_call = f"curl -s {state.api}/health/ready"
+    lines += [
+        "",
+        "Pages on http://localhost, of any port, may call the API. Others need CORS_ORIGINS.",
+        "",
+        "Next, in a second terminal:",
+        *([f"  {kernapay} demo{data}"] if state.sandbox else []),
+        f"  {first_call}",
+        "",
+        "Other commands need the settings of this stack. The file contains secrets:",
+        f"  . {settings} && {kernapay} doctor",
+        "",
+    ]
     return "\n".join(lines)
+
+
+def _addresses(state: StackState, home: Path) -> list[str]:
+    rows = {"API": f"{state.api}/v1/api", "Swagger UI": f"{state.api}/docs"}
+    if state.sandbox:
+        rows["Sandbox"] = f"{state.sandbox}  (stands in for Razorpay; shows its webhooks and mails)"
+        rows["Checkout"] = f"{state.sandbox}/v1/checkout.js  with the key {state.key_id}"
+    rows |= {
+        name: f"{url}  (with the password in {ENVIRONMENT})" for name, url in state.urls.items()
+    }
+    rows["Data, logs"] = str(home)
+    return [f"  {name:<11} {text}" for name, text in rows.items()]
 
 
 def _own_command() -> str:

@@ -1,28 +1,52 @@
 """`kernapay seed`: create the accounts of a development stack."""
 
 import asyncio
+import secrets
+from typing import TYPE_CHECKING
 
 import click
 
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
-from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
+from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD, PUBLIC_PASSWORD
+
+if TYPE_CHECKING:
+    from kernapay.bootstrap.services import Services
 
 
 @click.command()
-def command() -> None:
+@click.option(
+    "--password",
+    envvar=DEMO_PASSWORD,
+    show_envvar=True,
+    help="Password of the accounts. Default: a new one, which is printed.",
+)
+def command(password: str | None) -> None:
     """Create a demo account for each role, for development only."""
     settings = load_settings()
     if settings.is_production:
         raise click.ClickException(
-            "Demo accounts have a public password, so they are not created in production. "
+            "Demo accounts share one password, so they are not created in production. "
             "Fix: kernapay create-admin --email …"
         )
-    asyncio.run(open_demo_accounts(settings))
+    new_password = password or secrets.token_hex(12)
+    opened = asyncio.run(open_demo_accounts(settings, new_password))
+    if not opened:
+        click.echo("The demo accounts exist already. Their passwords were not changed.")
+    elif password is not None:
+        # Without the addresses: `kernapay dev` keeps this output in a log.
+        click.echo(f"{len(opened)} accounts have the password of {DEMO_PASSWORD}.")
+    else:
+        for email in opened:
+            click.echo(email)
+        click.echo(f"Sign in with this password, which is shown only now: {new_password}")
 
 
-async def open_demo_accounts(settings: Settings) -> None:
-    """Create an account per role, except those that exist. Raises ClickException."""
+async def open_demo_accounts(settings: Settings, password: str) -> list[str]:
+    """Create an account per role, and return the addresses of those that have the password now.
+
+    An existing account keeps its password, unless that is the public one of earlier versions. Raises ClickException.
+    """
     from kernapay.bootstrap.services import open_services
     from kernapay.commands.accounts import account_error, account_of
     from kernapay.commands.operator import operator
@@ -30,14 +54,15 @@ async def open_demo_accounts(settings: Settings) -> None:
     from kernapay.security.principal import STAFF
     from kernapay.users.service import EmailTaken
 
+    opened = []
     async with open_services(settings) as services:
         administration = services.administration_service
         for role, email in DEMO_ACCOUNTS.items():
             fields = {
                 "email": email,
                 "name": f"Demo {role.replace('_', ' ').title()}",
-                "password": DEMO_PASSWORD,
-                "confirmPassword": DEMO_PASSWORD,
+                "password": password,
+                "confirmPassword": password,
                 "mobileNumber": "9876543210",
                 "countryCode": "+91",
                 "type": role,
@@ -48,5 +73,19 @@ async def open_demo_accounts(settings: Settings) -> None:
                 # An earlier start created it, and an earlier version did not verify its address.
                 if role in STAFF:
                     await administration.verify_address(operator(), email)
+                if not await _replace_public_password(services, email, password):
+                    continue
             except KernaPayError as error:
                 raise account_error(error) from error
+            opened.append(email)
+    return opened
+
+
+async def _replace_public_password(services: "Services", email: str, password: str) -> bool:
+    user = await services.user_service.find_by_email(email)
+    if user is None:
+        return False
+    is_public, _ = await services.password_hasher.verify(PUBLIC_PASSWORD, user.password)
+    if is_public:
+        await services.session_service.replace_password(user, password)
+    return is_public

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernapay.devstack.credentials import credentials
+from kernapay.devstack.accounts import DEMO_PASSWORD
+from kernapay.devstack.credentials import credentials, server_password
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.devstack.process import ServerError
 from kernapay.devstack.servers import MongoServer, RedisServer
@@ -56,17 +57,23 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
     if "MONGODB_URL" in env:
         notes.append("MongoDB is not started: MONGODB_URL is set.")
     else:
-        mongo = MongoServer(home / "mongo", port("MongoDB", ports.mongo))
+        mongo = MongoServer(
+            home / "mongo",
+            port("MongoDB", ports.mongo),
+            password=server_password(home / "mongo"),
+        )
         env["MONGODB_URL"] = mongo.database_url(DATABASE)
     if "REDIS_URL" in env or "REDIS_HOST" in env:
         notes.append("Redis is not started: REDIS_URL or REDIS_HOST is set.")
     else:
-        redis = RedisServer(home / "redis", port("Redis", ports.redis))
+        redis = RedisServer(
+            home / "redis", port("Redis", ports.redis), password=server_password(home / "redis")
+        )
         env["REDIS_URL"] = redis.url
 
     api_port = port("the API", ports.api)
     api = f"http://{HOST}:{api_port}"
-    # Listen only on the loopback address: the password of the demo accounts is public.
+    # Listen only on the loopback address: the stack is for the people of this machine.
     env.update(APP_ENV="development", HOST=HOST, PORT=str(api_port))
     _check_own_keys(env)
     stored = credentials(home)
@@ -84,7 +91,11 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
             RAZORPAY_BASE_URL=sandbox,
             MAILBOX_URL=sandbox,
         )
+    if mongo:
+        env[DEMO_PASSWORD] = stored[DEMO_PASSWORD]
     chosen = {name: value for name, value in env.items() if environ.get(name) != value}
+    # Not chosen: a `serve` that somebody starts with the settings of this stack is not a part of it.
+    env["DEV_STACK"] = "true"
     if sandbox:
         # Not as options: every user of the machine can read the arguments of a process.
         env["SANDBOX_KEYS"] = f"{env['RAZORPAY_KEY_ID']}:{env['RAZORPAY_KEY_SECRET']}"

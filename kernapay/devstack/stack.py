@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from kernapay.devstack.accounts import DEMO_PASSWORD
 from kernapay.devstack.pidfile import InUse, PidFile
-from kernapay.devstack.plan import Plan, Ports, make_plan
+from kernapay.devstack.plan import DATABASE, Plan, Ports, make_plan
 from kernapay.devstack.process import Process, ServerError
 from kernapay.devstack.state import (
     LOCK,
@@ -55,6 +56,8 @@ class DevStack:
         self._processes: list[Process] = []
         self._lock = PidFile(self.home / LOCK)
         self._ending = threading.Event()
+        self.demo_password: str | None = None
+        """The password of the demo accounts, once the stack has started with a database of its own."""
 
     def start(self) -> StackState:
         """Start everything and return the addresses.
@@ -76,6 +79,7 @@ class DevStack:
             self._run(plan, "seed")
         self._wait(sandbox + services)
         write_environment(self.home, plan.chosen)
+        self.demo_password = plan.env[DEMO_PASSWORD] if plan.mongo else None
         state = self._state(plan)
         state.write(self.home)
         return state
@@ -185,11 +189,12 @@ class DevStack:
     def _state(self, plan: Plan) -> StackState:
         urls = {}
         if plan.mongo:
-            urls["mongod"] = plan.env["MONGODB_URL"]
+            urls["mongod"] = f"mongodb://{plan.mongo.address}/{DATABASE}"
         if plan.redis:
-            urls["redis"] = plan.env["REDIS_URL"]
+            urls["redis"] = f"redis://{plan.redis.address}/0"
         pids = {process.name: process.pid or 0 for process in self._processes}
-        return StackState(os.getpid(), plan.api, plan.sandbox, pids, urls)
+        key_id = plan.env["RAZORPAY_KEY_ID"]
+        return StackState(os.getpid(), plan.api, plan.sandbox, key_id, pids, urls)
 
 
 def answers(url: str) -> bool:

@@ -21,11 +21,12 @@ class NoStack(RuntimeError):
 
 @dataclass(frozen=True)
 class StackState:
-    """Addresses and pids. It contains no secrets, and nothing about servers that the stack did not start."""
+    """Addresses and pids. It contains no secrets, and nothing about databases that the stack did not start."""
 
     pid: int
     api: str
     sandbox: str | None  # None with the real Razorpay
+    key_id: str  # public: pages hand it to Checkout
     pids: Mapping[str, int]
     urls: Mapping[str, str]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD
+from kernapay.devstack.credentials import credentials
 from kernapay.devstack.state import NoStack, StackState, find_stack
 
 SECONDS = 5
@@ -66,7 +67,7 @@ def wait_for(home: Path, stack: subprocess.Popen[bytes]) -> StackState:
 def measure(stack: StackState, home: Path) -> None:
     login = call(
         f"{stack.api}/v1/api/users/login",
-        {"email": DEMO_ACCOUNTS["USER"], "password": DEMO_PASSWORD},
+        {"email": DEMO_ACCOUNTS["USER"], "password": credentials(home)[DEMO_PASSWORD]},
     )
     user, token = login["user"]["_id"], login["token"]
     for number in range(10):

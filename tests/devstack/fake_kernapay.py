@@ -19,6 +19,7 @@ from kernapay.core.parent_watch import watch_parent
 SEEN = (
     *("APP_ENV", "HOST", "MONGODB_URL", "REDIS_URL"),
     *("JWT_SECRET", "RAZORPAY_BASE_URL", "FILES_DIR"),
+    *("DEV_STACK", "KERNAPAY_DEMO_PASSWORD"),
 )
 
 

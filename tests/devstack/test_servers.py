@@ -5,16 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 from pymongo.write_concern import WriteConcern
 from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from kernapay.devstack.binaries import MissingBinary, Source, locate
+from kernapay.devstack.credentials import server_password
+from kernapay.devstack.mongo_users import USER, Client
 from kernapay.devstack.pidfile import command_line
-from kernapay.devstack.ports import free_port, is_free
+from kernapay.devstack.ports import free_port, is_free, is_listening
 from kernapay.devstack.process import ServerError
 from kernapay.devstack.servers import MongoServer
 from tests.clusters.nodes import RedisNode
 from tests.databases import open_store
+from tests.waiting import eventually
 
 
 def put(server: MongoServer, name: str) -> None:
@@ -49,6 +55,68 @@ def test_mongo_keeps_its_data_over_stop_kill_and_a_change_of_port(tmp_path: Path
         assert names(moved) == ["before the stop", "before the kill", "after the move"]
 
 
+def test_data_with_a_password_opens_to_its_owner_only_also_on_another_port(tmp_path: Path) -> None:
+    password = server_password(tmp_path)
+    with MongoServer(tmp_path, password=password) as server:
+        put(server, "mine")
+        with pytest.raises(OperationFailure, match="requires authentication"):
+            intrude(server.port)
+        with pytest.raises(OperationFailure, match="requires authentication"):
+            intrude(server.port, create_user=True)
+        with pytest.raises(OperationFailure, match="Authentication failed"):
+            intrude(server.port, password="a guess")
+        line = " ".join(command_line(server.pid or 0))
+        assert password not in line
+        assert password not in server.log.read_text()
+    with MongoServer(tmp_path, password=server_password(tmp_path)) as moved:
+        assert moved.port != server.port
+        assert names(moved) == ["mine"]
+    for secret in ("password", "keyfile"):
+        assert (tmp_path / secret).stat().st_mode & 0o077 == 0
+
+
+def test_data_without_a_password_gets_one_and_users_of_strangers_are_removed(
+    tmp_path: Path,
+) -> None:
+    with MongoServer(tmp_path) as server:
+        put(server, "from before")
+        with server.client() as client:
+            client.admin.command("createUser", "stranger", pwd="a back door", roles=["root"])
+        server.kill()
+    password = server_password(tmp_path)
+    with MongoServer(tmp_path, password=password) as server:
+        assert names(server) == ["from before"]
+        with server.client() as client:
+            users = client.admin.command("usersInfo", {"forAllDBs": True})["users"]
+    assert [user["user"] for user in users] == [USER]
+
+
+def test_a_start_that_was_cut_off_before_the_user_was_made_is_made_good(tmp_path: Path) -> None:
+    server = MongoServer(tmp_path, password=server_password(tmp_path))
+    server.launch()
+    eventually(lambda: is_listening(server.port), timeout=30)
+    server.kill()
+    with MongoServer(tmp_path, server.port, password=server_password(tmp_path)) as again:
+        put(again, "after all")
+        again.kill()
+        # Somebody removed the password: the data must not be opened with another one.
+        (tmp_path / "password").unlink()
+        with pytest.raises(ServerError, match=f"does not fit the data in {tmp_path}"):
+            MongoServer(tmp_path, password=server_password(tmp_path)).start()
+
+
+def intrude(port: int, *, password: str | None = None, create_user: bool = False) -> None:
+    """Do what any other user of this machine can try."""
+    username = USER if password else None
+    client: Client = MongoClient(
+        "127.0.0.1", port, directConnection=True, username=username, password=password
+    )
+    with client:
+        if create_user:
+            client.admin.command("createUser", "stranger", pwd="a back door", roles=["root"])
+        client.shop.things.find_one()
+
+
 def test_mongo_runs_transactions(
     mongo_server: MongoServer, fresh_database: Callable[[], str]
 ) -> None:
@@ -73,6 +141,21 @@ def test_redis_keeps_its_data_over_stop_and_kill(tmp_path: Path) -> None:
         server.start()
         with Redis.from_url(server.url, decode_responses=True) as client:
             assert client.mget("before", "then") == ["the stop", "the kill"]
+
+
+def test_redis_with_a_password_answers_nobody_without_it(tmp_path: Path) -> None:
+    with RedisNode(tmp_path) as old, Redis.from_url(old.url) as client:
+        client.set("from", "before")
+    password = server_password(tmp_path)
+    with RedisNode(tmp_path, password=password) as server:
+        with Redis.from_url(server.url) as client:
+            assert client.get("from") == b"before"
+        with Redis(port=server.port) as stranger, pytest.raises(AuthenticationError):
+            stranger.get("from")
+        assert password not in " ".join(command_line(server.pid or 0))
+    for file in tmp_path.iterdir():
+        if file.is_file() and password in file.read_text(errors="replace"):
+            assert file.stat().st_mode & 0o077 == 0, file
 
 
 @pytest.mark.parametrize("kind", [MongoServer, RedisNode])

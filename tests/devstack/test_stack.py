@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pymongo.errors import OperationFailure
 from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from kernapay.commands.dev import command as cli
 from kernapay.config.loading import read_environment
@@ -111,12 +113,26 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
     assert set(state.pids) == {"mongod", "redis", "sandbox", "api", "worker"}
     env = dev.note("serve")["env"]
     assert (env["APP_ENV"], env["HOST"]) == ("development", "127.0.0.1")
+    assert env["DEV_STACK"] == "true"
     assert env["RAZORPAY_BASE_URL"] == state.sandbox
+    with Redis.from_url(state.urls["redis"]) as stranger, pytest.raises(AuthenticationError):
+        stranger.get("starts")
+    with (
+        open_store(state.urls["mongod"]) as database,
+        pytest.raises(OperationFailure, match="authentication"),
+    ):
+        database.starts.find_one()
 
     first.send_signal(signal.SIGINT)
     output, _ = first.communicate(timeout=20)
     assert first.returncode == 0
-    for expected in (f"{state.api}/docs", "admin@example.com", "-m kernapay demo"):
+    demo_password = dev.note("seed")["env"]["KERNAPAY_DEMO_PASSWORD"]
+    assert len(demo_password) >= 20
+    checkout = f"{state.sandbox}/v1/checkout.js  with the key {state.key_id}"
+    for expected in (
+        *(f"{state.api}/docs", checkout, "admin@example.com", "-m kernapay demo"),
+        *(demo_password, "Pages on http://localhost"),
+    ):
         assert expected in output
     stops = [line.split()[0] for line in output.splitlines() if line.endswith("stopped")]
     assert stops == ["worker", "api", "sandbox", "redis", "mongod"]
@@ -127,27 +143,38 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
         find_stack(dev.home)
 
     dev.start()
-    again = dev.wait_ready()
-    assert dev.note("serve")["env"]["JWT_SECRET"] == env["JWT_SECRET"]
-    with open_store(dev.note("serve")["env"]["MONGODB_URL"]) as database:
+    dev.wait_ready()
+    again = dev.note("serve")["env"]
+    for kept in ("JWT_SECRET", "KERNAPAY_DEMO_PASSWORD", "MONGODB_URL", "REDIS_URL"):
+        assert again[kept] == env[kept], kept
+    with open_store(again["MONGODB_URL"]) as database:
         assert database.starts.count_documents({}) == 2
-    with Redis.from_url(again.urls["redis"]) as client:
+    with Redis.from_url(again["REDIS_URL"]) as client:
         assert client.get("starts") == b"2"
 
 
 def test_secrets_are_readable_by_their_owner_only_and_on_no_command_line(dev: Dev) -> None:
-    dev.start()
+    run = dev.start()
     state = dev.wait_ready()
-    credentials = dev.home / "credentials.json"
-    assert credentials.stat().st_mode & 0o077 == 0
-    assert dev.home.stat().st_mode & 0o077 == 0
-    secrets = json.loads(credentials.read_text())
+    files = [dev.home / "credentials.json", *dev.home.glob("*/password")]
+    assert len(files) == 3
+    for private in (dev.home, *files):
+        assert private.stat().st_mode & 0o077 == 0, private
+    secrets = json.loads(files[0].read_text())
+    secrets |= {file.parent.name: file.read_text() for file in files[1:]}
+    # Pages hand it to Checkout.
+    assert secrets.pop("RAZORPAY_KEY_ID") == state.key_id
     lines = [" ".join(command_line(pid)) for pid in state.pids.values()]
     assert all(lines)
+    run.terminate()
+    output, _ = run.communicate(timeout=20)
+    logs = "".join(log.read_text() for log in dev.home.glob("**/*.log"))
     for name, secret in secrets.items():
         assert len(secret) >= 20
         assert not any(secret in line for line in lines), name
-        assert secret not in (dev.home / "stack.json").read_text()
+        assert secret not in repr(state), name
+        assert secret not in logs, name
+        assert (secret in output) == (name == "KERNAPAY_DEMO_PASSWORD"), name
 
 
 def test_a_shell_gets_the_settings_of_the_stack_while_it_runs(dev: Dev) -> None:
@@ -163,6 +190,8 @@ def test_a_shell_gets_the_settings_of_the_stack_while_it_runs(dev: Dev) -> None:
     # What the stack was given stays where it is.
     assert "METRICS_TOKEN" not in env.read_text()
     assert "SANDBOX_" not in env.read_text()
+    # A `serve` with these settings is not a part of the stack.
+    assert "DEV_STACK" not in env.read_text()
 
     run.terminate()
     output, _ = run.communicate(timeout=20)
@@ -269,7 +298,7 @@ def test_servers_and_keys_of_the_environment_win(dev: Dev, mongo_url: str, redis
     env = dev.note("serve")["env"]
     assert (env["MONGODB_URL"], env["REDIS_URL"]) == (mongo_url, redis_url)
     assert env["RAZORPAY_BASE_URL"] is None
-    # Accounts with a public password have no business in a database that is not ours.
+    # Demo accounts have no business in a database that is not ours.
     assert not (dev.notes / "seed.json").exists()
     run.terminate()
     output, _ = run.communicate(timeout=20)
