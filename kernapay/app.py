@@ -32,6 +32,7 @@ from kernapay.web.json_body import JSONRequest
 from kernapay.web.middleware import RequestLayer
 from kernapay.web.openapi.config import assets, openapi_config
 from kernapay.web.problems import HANDLERS
+from kernapay.web.trusted_hosts import LOCAL_HOSTS, LOCAL_ORIGIN, TrustedHosts
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
 
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         if request.scope["path"].startswith(_NEEDS_SCHEMA):
             services.schema_watch.require()
 
+    cors = _cors(settings)
     app = Litestar(
         route_handlers=[
             SignUpController,
@@ -111,7 +113,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         before_request=require_schema,
         exception_handlers=HANDLERS,
         openapi_config=openapi_config(),
-        cors_config=_cors(settings),
+        cors_config=cors,
         compression_config=CompressionConfig(
             backend="gzip", minimum_size=1000, gzip_compress_level=5, exclude=_SMALL
         ),
@@ -120,6 +122,11 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         logging_config=None,
         debug=False,
     )
+    if settings.dev_stack:
+        hosts = (*LOCAL_HOSTS, *settings.allowed_hosts)
+        app.asgi_handler = TrustedHosts(app.asgi_handler, hosts, pages=cors)
+    elif settings.allowed_hosts:
+        app.asgi_handler = TrustedHosts(app.asgi_handler, settings.allowed_hosts)
     app.asgi_handler = RequestLayer(
         app.asgi_handler, AccessLog(settings.log_level), settings.body_timeout.total_seconds()
     )
@@ -127,10 +134,11 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
 
 
 def _cors(settings: Settings) -> CORSConfig | None:
-    if not settings.cors_origins:
+    if not settings.cors_origins and not settings.dev_stack:
         return None
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
+        allow_origin_regex=LOCAL_ORIGIN if settings.dev_stack else None,
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
         expose_headers=[

@@ -70,6 +70,10 @@ def _others(settings: Settings) -> Iterator[Flaw]:
     if settings.mailbox_url is not None:
         text = "sends all one-time codes to a mailbox that anyone can read"
         yield Flaw("MAILBOX_URL", text, "unset MAILBOX_URL.")
+    if settings.dev_stack:
+        text = "lets the pages of this machine call the API"
+        fix = "unset DEV_STACK. `kernapay dev` is for test keys, under APP_ENV=development."
+        yield Flaw("DEV_STACK", text, fix)
     if settings.salt_rounds < _SALT_ROUNDS:
         text = "makes password hashes too easy to guess"
         yield Flaw("SALT_ROUNDS", text, f"set SALT_ROUNDS to at least {_SALT_ROUNDS}.")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from kernapay.config.types import (
     DisplayName,
     Duration,
+    HostNames,
     KeyId,
     Networks,
     Origins,
@@ -79,6 +80,8 @@ class Settings(BaseModel):
     payment_expiry: Duration = timedelta(days=7)
 
     cors_origins: Origins = ()
+    allowed_hosts: HostNames = ()
+    dev_stack: bool = False
     body_limit: int = Field(65_536, ge=1024)
     body_timeout: Duration = timedelta(seconds=10)
     trusted_proxies: Networks = ()

@@ -25,6 +25,7 @@ _UNITS: Final = {
     )
     for unit in names.split()
 }
+_HOST_NAME: Final = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _DURATION: Final = re.compile(r"\s*(-?[0-9]*\.?[0-9]+)\s*([a-z]*)\s*", re.IGNORECASE)
 _LONGEST_TEXT: Final = 100  # as in `ms`
 # Times are stored until the year 9999: a century is added to any without an overflow.
@@ -145,6 +146,17 @@ def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
     return network
 
 
+def _host_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name.lower() for name in split_list(value))
+    if not all(_HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError(
+            "must be host names or addresses without a port, separated by commas: pay.example.com,[::1]"
+        )
+    return names
+
+
 def _key_id(value: str) -> str:
     if not re.fullmatch(r"rzp_(test|live)_[A-Za-z0-9_]+", value):
         raise ValueError("must be a key id from the Razorpay dashboard: rzp_test_… or rzp_live_…")
@@ -163,5 +175,6 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timede
 TextList = Annotated[tuple[str, ...], BeforeValidator(_text_list)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 RateLimit = Annotated[tuple[RateLimitItem, ...], BeforeValidator(_rate_limit)]
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 ServiceTypes = Annotated[dict[str, ServiceType], BeforeValidator(_service_types)]
