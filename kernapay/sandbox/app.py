@@ -14,6 +14,7 @@ from litestar.types import ASGIApp
 from kernapay.sandbox.bootstrap import build_sandbox
 from kernapay.sandbox.checkout.assets import AssetController
 from kernapay.sandbox.checkout.controller import CheckoutController
+from kernapay.sandbox.checkout.cors import OpenToPages
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.control.clock import ClockController
 from kernapay.sandbox.control.faults import FaultController
@@ -36,6 +37,7 @@ from kernapay.sandbox.rest.orders import OrderController
 from kernapay.sandbox.rest.payments import PaymentController
 from kernapay.sandbox.rest.refunds import RefundController
 from kernapay.sandbox.rest.settlements import SettlementController
+from kernapay.sandbox.trusted_hosts import OnlyTrustedHosts
 
 log = logging.getLogger("kernapay.sandbox")
 
@@ -45,7 +47,8 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
 
     Raise ConfigError, or DatabaseError if the file cannot be used.
     """
-    sandbox = build_sandbox(config or SandboxConfig.from_env(os.environ))
+    config = config or SandboxConfig.from_env(os.environ)
+    sandbox = build_sandbox(config)
     sandbox.database.open()
 
     @asynccontextmanager
@@ -61,7 +64,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
         await sandbox.database.flush()
         return response
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             OrderController,
             PaymentController,
@@ -88,12 +91,15 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             HTTPException: handle_http_error,
             Exception: handle_failure,
         },
+        guards=[OnlyTrustedHosts(config.allowed_hosts)],
         lifespan=[lifespan],
         middleware=[fault_injection],
         after_request=flush_first,
         openapi_config=None,
         logging_config=None,
     )
+    app.asgi_handler = OpenToPages(app.asgi_handler)
+    return app
 
 
 def handle_error(_: AnyRequest, error: RazorpayError | ControlError) -> Response[bytes]:

@@ -17,6 +17,8 @@ Environment variables (options override them; defaults in brackets):
   SANDBOX_KEYS                    ID:SECRET[,ID:SECRET...]
   SANDBOX_DATA                    SQLite file to keep all data in [in memory]
   SANDBOX_WEBHOOKS                URL|SECRET[|KEY_ID][,...]
+  SANDBOX_ALLOWED_HOSTS           further names of this machine, like sandbox[,...], by which the page
+                                  and the calls under /_sandbox may be reached [localhost only]
   SANDBOX_CAPTURE                 automatic or manual [automatic]
   SANDBOX_AUTO_REFUND_MINUTES     uncaptured payments are refunded after [4320]
   SANDBOX_MAX_AMOUNT              largest amount, in minor units [50000000]

@@ -1,5 +1,6 @@
 """The sandbox's configuration, read from its environment."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
     keys: Mapping[str, str] = field(default_factory=lambda: dict([DEFAULT_KEY]))
     data: str = ""
     webhooks: tuple[WebhookTarget, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     capture: str = "automatic"
     auto_refund_minutes: int = THREE_DAYS_IN_MINUTES
     max_amount: int = 50_000_000
@@ -65,6 +67,7 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
             keys=read("SANDBOX_KEYS", parse_keys, defaults.keys),
             data=environ.get("SANDBOX_DATA", "").strip(),
             webhooks=read("SANDBOX_WEBHOOKS", parse_webhooks, defaults.webhooks),
+            allowed_hosts=read("SANDBOX_ALLOWED_HOSTS", parse_hosts, defaults.allowed_hosts),
             capture=read("SANDBOX_CAPTURE", parse_one_of("automatic", "manual"), defaults.capture),
             auto_refund_minutes=read(
                 "SANDBOX_AUTO_REFUND_MINUTES", parse_integer(1, 7200), defaults.auto_refund_minutes
@@ -127,6 +130,16 @@ def parse_webhooks(text: str) -> tuple[WebhookTarget, ...]:
         check_url(url)
         targets.append(WebhookTarget(url, secret, key_id or None))
     return tuple(targets)
+
+
+def parse_hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(filter(None, (part.strip().lower() for part in text.split(","))))
+    for host in hosts:
+        if not re.fullmatch(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", host):
+            raise ValueError(
+                f"{host[:200]!r} must be a host name or an address without a port, like sandbox or [::1]"
+            )
+    return hosts
 
 
 def check_url(url: str) -> str:

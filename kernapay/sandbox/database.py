@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,8 @@ class Database:
         """Open the file. Raise DatabaseError if it is in use or not a database."""
         if not self._path:
             return
+        # The rows contain the secrets of webhooks and one-time codes.
+        umask = os.umask(0o077)
         try:
             connection = sqlite3.connect(
                 self._path, timeout=0.5, isolation_level=None, check_same_thread=False
@@ -59,6 +62,8 @@ class Database:
         except sqlite3.Error as error:
             reason = "another sandbox uses it" if "locked" in str(error) else str(error)
             raise DatabaseError(f"SANDBOX_DATA: cannot use {self._path}: {reason}") from None
+        finally:
+            os.umask(umask)
         self._connection = connection
 
     def read(self) -> Iterator[tuple[str, bytes]]:

@@ -23,4 +23,9 @@ async def read_json(request: AnyRequest, struct: type[StructT]) -> StructT:
 
 
 def json_response(view: Any, status: int = 200) -> Response[bytes]:
-    return Response(msgspec.json.encode(view), status_code=status, media_type="application/json")
+    return Response(
+        msgspec.json.encode(view),
+        status_code=status,
+        media_type="application/json",
+        headers={"X-Content-Type-Options": "nosniff"},
+    )

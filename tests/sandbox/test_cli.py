@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kernapay.sandbox.config import ConfigError, SandboxConfig
+from kernapay.sandbox.signing import sign
 from tests.sandbox.sandbox_process import KEY, OTHER_KEY, SandboxProcess, free_port, wait_for
 from tests.sandbox.webhook_receiver import WebhookReceiver
 
@@ -63,7 +64,7 @@ def test_options_reach_the_sandbox(tmp_path: Path) -> None:
         sandbox.start()
         assert sandbox.inspect("/health")["keys"] == ["rzp_test_a"]
         (webhook,) = sandbox.inspect("/webhooks")["items"]
-        assert (webhook["url"], webhook["secret"]) == (url, "s")
+        assert (webhook["url"], webhook["secret_exists"]) == (url, True)
         key = ("rzp_test_a", "one")
         body = {"amount": 100, "currency": "INR"}
         order = sandbox.anonymous.post("/v1/orders", json=body, auth=key).json()
@@ -92,9 +93,13 @@ def test_a_configured_webhook_gets_its_new_address_with_its_pending_deliveries(
         sandbox.stop()
         sandbox.close()
         sandbox = run_with(f"{same_url}=s", f"{receiver.url}=changed")
-        secrets = {row["url"]: row["secret"] for row in sandbox.inspect("/webhooks")["items"]}
-        assert secrets == {same_url: "s", receiver.url: "changed", manual_url: "mine"}
+        urls = {row["url"] for row in sandbox.inspect("/webhooks")["items"]}
+        assert urls == {same_url, receiver.url, manual_url}
         wait_for(lambda: "payment.captured" in receiver.events, 30)
+        for received in receiver.webhooks:
+            assert received.signature == sign("changed", received.body)
+        stored = tmp_path / "sandbox.sqlite"
+        assert stored.stat().st_mode & 0o077 == 0, "it holds secrets"
         sandbox.stop()
         sandbox.close()
         sandbox = run_with()

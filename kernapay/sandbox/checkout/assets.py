@@ -8,6 +8,7 @@ from litestar.params import FromPath
 
 from kernapay.sandbox.errors import ControlError
 from kernapay.sandbox.json_http import AnyRequest
+from kernapay.sandbox.trusted_hosts import OPEN
 
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 ASSETS = {
@@ -18,7 +19,11 @@ ASSETS = {
 # Any shop may frame the payment window, and its logo may come from any server.
 WINDOW_POLICY = "default-src 'self'; img-src * data:; frame-ancestors *"
 WINDOW_ASSETS = ("window", "window.css", "window.js", "instruments.js")
-PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+# In a frame of another site, clicks of its visitors could be led to the buttons of the page.
+PAGE_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'"
+)
 
 
 class AssetController(Controller):
@@ -30,7 +35,7 @@ class AssetController(Controller):
     async def fetch_page_asset(self, name: FromPath[str]) -> Response[bytes]:
         return asset_response(name)
 
-    @get("/v1/checkout.js")
+    @get("/v1/checkout.js", opt=OPEN)
     async def fetch_checkout_script(self, request: AnyRequest) -> Response[bytes]:
         """Return the script with the address at which the client reached the sandbox."""
         address = msgspec.json.encode(str(request.base_url).rstrip("/"))
@@ -38,7 +43,7 @@ class AssetController(Controller):
         response.content = response.content.replace(b'"__SANDBOX__"', address)
         return response
 
-    @get([f"/checkout/{name}" for name in WINDOW_ASSETS])
+    @get([f"/checkout/{name}" for name in WINDOW_ASSETS], opt=OPEN)
     async def fetch_window_asset(self, request: AnyRequest) -> Response[bytes]:
         name = request.url.path.rpartition("/")[2]
         return asset_response(name if "." in name else f"{name}.html", WINDOW_POLICY)

@@ -22,6 +22,7 @@ from kernapay.sandbox.instruments import (
 from kernapay.sandbox.json_http import AnyRequest, json_response, read_json
 from kernapay.sandbox.money import format_amount
 from kernapay.sandbox.payments import ALREADY_PAID, order_declined
+from kernapay.sandbox.trusted_hosts import OPEN
 
 # Razorpay: a one-time password of 4 to 10 digits succeeds in tests, a shorter one fails.
 MIN_OTP_LENGTH = 4
@@ -44,6 +45,7 @@ class Confirmation(Struct, forbid_unknown_fields=True, kw_only=True):
 
 class CheckoutController(Controller):
     path = "/checkout"
+    opt = OPEN
 
     @get("/session")
     async def show_session(

@@ -10,6 +10,7 @@ from kernapay.sandbox.control.mailbox import message_view
 from kernapay.sandbox.control.webhooks import delivery_view, endpoint_view
 from kernapay.sandbox.errors import ControlError
 from kernapay.sandbox.json_http import AnyRequest, json_response
+from kernapay.sandbox.snapshots import add_secrets, take_snapshot
 from kernapay.sandbox.views import dispute_view, order_view, payment_view, refund_view
 
 MAX_ROWS_SHOWN = 30
@@ -29,7 +30,7 @@ class StateController(Controller):
 
     @get("/snapshot")
     async def show_snapshot(self, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-        return json_response(sandbox.store.snapshot())
+        return json_response(take_snapshot(sandbox.store))
 
     @put("/snapshot")
     async def restore(
@@ -37,7 +38,7 @@ class StateController(Controller):
     ) -> Response[bytes]:
         try:
             snapshot = msgspec.json.decode(await request.body(), type=dict[str, list[Any]])
-            sandbox.store.restore(snapshot)
+            sandbox.store.restore(add_secrets(snapshot, sandbox.store, sandbox.config))
         except msgspec.DecodeError as error:
             raise ControlError(
                 f"The body is not a snapshot: {error}. Send what GET /_sandbox/snapshot returned."

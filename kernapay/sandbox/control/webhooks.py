@@ -154,8 +154,8 @@ def endpoint_view(endpoint: Endpoint) -> dict[str, Any]:
         "id": endpoint.id,
         "key_id": endpoint.owner,
         "url": endpoint.url,
-        "secret": endpoint.secret,
-        "previous_secret": endpoint.previous_secret,
+        # Razorpay: the secret itself is never shown again.
+        "secret_exists": True,
         "events": endpoint.events,
         "active": endpoint.active,
         "disabled_reason": endpoint.disabled_reason,

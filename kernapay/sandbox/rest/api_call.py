@@ -1,6 +1,7 @@
 """The authenticated request that every REST handler gets."""
 
 import msgspec
+from litestar.di import NamedDependency
 
 from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.fields import Fields, Page
@@ -45,7 +46,7 @@ class ApiCall(msgspec.Struct, frozen=True):
         return page, expand
 
 
-async def provide_api_call(sandbox: Sandbox, request: AnyRequest) -> ApiCall:
+async def provide_api_call(sandbox: NamedDependency[Sandbox], request: AnyRequest) -> ApiCall:
     """Return the call. Raise RazorpayError unless it has a configured key pair."""
     headers = request.headers
     return ApiCall(

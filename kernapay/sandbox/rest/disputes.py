@@ -7,6 +7,7 @@ from kernapay.sandbox.entities import Dispute
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.rest.payments import transaction_view
+from kernapay.sandbox.trusted_hosts import OPEN
 from kernapay.sandbox.views import View, collection, dispute_view, payment_view
 
 EXPANDABLE = ("payment", "transaction", "transaction.settlement")
@@ -14,6 +15,7 @@ EXPANDABLE = ("payment", "transaction", "transaction.settlement")
 
 class DisputeController(Controller):
     path = "/v1/disputes"
+    opt = OPEN
 
     @get("/")
     async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:

@@ -7,6 +7,7 @@ from kernapay.sandbox.entities import Order
 from kernapay.sandbox.fields import Page
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
+from kernapay.sandbox.trusted_hosts import OPEN
 from kernapay.sandbox.views import View, collection, order_view, payment_view
 
 EXPANDABLE = ("payments", "payments.card", "transfers", "virtual_account")
@@ -14,6 +15,7 @@ EXPANDABLE = ("payments", "payments.card", "transfers", "virtual_account")
 
 class OrderController(Controller):
     path = "/v1/orders"
+    opt = OPEN
 
     @post("/", status_code=200)
     async def create(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:

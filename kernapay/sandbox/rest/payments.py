@@ -7,6 +7,7 @@ from kernapay.sandbox.entities import Payment
 from kernapay.sandbox.errors import not_applicable, unknown_id
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
+from kernapay.sandbox.trusted_hosts import OPEN
 from kernapay.sandbox.views import (
     View,
     card_view,
@@ -21,6 +22,7 @@ EXPANDABLE = ("card", "emi", "offers", "refunds", "token", "transaction", "trans
 
 class PaymentController(Controller):
     path = "/v1/payments"
+    opt = OPEN
 
     @get("/")
     async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:

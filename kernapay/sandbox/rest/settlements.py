@@ -4,11 +4,13 @@ from litestar.params import FromPath
 
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
+from kernapay.sandbox.trusted_hosts import OPEN
 from kernapay.sandbox.views import collection, settlement_view
 
 
 class SettlementController(Controller):
     path = "/v1/settlements"
+    opt = OPEN
 
     @get("/")
     async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
