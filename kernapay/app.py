@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from litestar import Litestar, Request, Router
-from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
@@ -30,7 +29,10 @@ from kernapay.web.access_log import AccessLog
 from kernapay.web.headers import DOCS_PATH
 from kernapay.web.json_body import JSONRequest
 from kernapay.web.middleware import RequestLayer
-from kernapay.web.openapi.config import assets, openapi_config
+from kernapay.web.negotiation import NegotiatedCompression
+from kernapay.web.openapi.assets import assets
+from kernapay.web.openapi.config import openapi_config
+from kernapay.web.parameters import QueryCheck
 from kernapay.web.problems import HANDLERS
 from kernapay.web.trusted_hosts import LOCAL_HOSTS, LOCAL_ORIGIN, TrustedHosts
 from kernapay.webhooks.controller import InboxController, WebhookController
@@ -38,7 +40,7 @@ from kernapay.webhooks.guards import HasWebhookSignature
 
 # What works with the database. Health, metrics and documentation answer in any case.
 _NEEDS_SCHEMA: Final = "/v1/api/"
-# These answers are always small. The middleware creates a compressor before it knows the size of an answer.
+# These answers are always small. A compressor would be created before the size of an answer is known.
 _SMALL: Final = (
     r"^/(health|v1/api/(users|verification|payments/(create|verify|status|webhook)))(?!/sessions)"
 )
@@ -65,9 +67,12 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         finally:
             await services.close()
 
-    async def require_schema(request: Request[Any, Any, Any]) -> None:
+    query_check = QueryCheck()
+
+    async def check(request: Request[Any, Any, Any]) -> None:
         if request.scope["path"].startswith(_NEEDS_SCHEMA):
             services.schema_watch.require()
+        await query_check(request)
 
     cors = _cors(settings)
     app = Litestar(
@@ -100,7 +105,8 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
                 load=services.session_service.authenticate,
                 load_key=services.api_key_service.authenticate,
                 exclude=f"^{DOCS_PATH}",
-            )
+            ),
+            DefineMiddleware(NegotiatedCompression, small=_SMALL, minimum_size=1000, level=5),
         ],
         dependencies=services.dependencies(),
         lifespan=[lifespan],
@@ -110,25 +116,23 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
                 "rate_limiter": services.rate_limiter,
             }
         ),
-        before_request=require_schema,
+        before_request=check,
         exception_handlers=HANDLERS,
         openapi_config=openapi_config(),
         cors_config=cors,
-        compression_config=CompressionConfig(
-            backend="gzip", minimum_size=1000, gzip_compress_level=5, exclude=_SMALL
-        ),
         request_class=JSONRequest,
         request_max_body_size=settings.body_limit,
         logging_config=None,
         debug=False,
     )
+    query_check.learn(app)
     if settings.dev_stack:
         hosts = (*LOCAL_HOSTS, *settings.allowed_hosts)
         app.asgi_handler = TrustedHosts(app.asgi_handler, hosts, pages=cors)
     elif settings.allowed_hosts:
         app.asgi_handler = TrustedHosts(app.asgi_handler, settings.allowed_hosts)
     app.asgi_handler = RequestLayer(
-        app.asgi_handler, AccessLog(settings.log_level), settings.body_timeout.total_seconds()
+        app, AccessLog(settings.log_level), settings.body_timeout.total_seconds()
     )
     return app
 
@@ -139,9 +143,10 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_origin_regex=LOCAL_ORIGIN if settings.dev_stack else None,
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
         expose_headers=[
+            "Content-Disposition",
             "X-Request-ID",
             "Retry-After",
             "RateLimit-Limit",

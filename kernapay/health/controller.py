@@ -96,7 +96,7 @@ class HealthController(Controller):
         if settings.metrics_token is None:
             raise NotFound("Metrics are off. Set METRICS_TOKEN to switch them on.")
         expected = f"Bearer {settings.metrics_token.get_secret_value()}".encode()
-        actual = request.headers.get("authorization", "").encode()
+        actual = ", ".join(request.headers.getall("authorization", [])).encode()
         if not hmac.compare_digest(expected, actual):
             raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
         families = await queue_depths(queues)

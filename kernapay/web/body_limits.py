@@ -19,8 +19,8 @@ class BodyTooSlow(KernaPayError):
     title = "Request Timeout"
 
 
-class CompressedBody(KernaPayError):
-    """The body is compressed. A small compressed body could become a very large one."""
+class UnsupportedMediaType(KernaPayError):
+    """The body is not JSON, or it is compressed."""
 
     code = "unsupported_media_type"
     title = "Unsupported Media Type"
@@ -53,8 +53,9 @@ class TimedBody:
         return message
 
     def _refuse_compression(self) -> None:
+        # A small compressed body could become a very large one.
         for name, value in self._headers:
             if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                raise CompressedBody(
+                raise UnsupportedMediaType(
                     "The body is compressed. Send it uncompressed, without Content-Encoding."
                 )

@@ -16,6 +16,8 @@ _COMMON: Final = (
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    # Also on answers that are not compressed: with another Accept-Encoding they might be.
+    (b"vary", b"accept-encoding"),
 )
 API_HEADERS: Final = (
     *_COMMON,

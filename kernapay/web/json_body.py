@@ -1,14 +1,22 @@
 """JSON bodies, decoded directly into the type of the handler's `data` parameter."""
 
+import json
+import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Request
 from litestar.exceptions import SerializationException, ValidationException
 
+from kernapay.core.errors import InvalidInput
 from kernapay.core.patterns import DECODE_ERRORS
+from kernapay.web.body_limits import UnsupportedMediaType
 from kernapay.web.problems import BODY
+
+_JSON_BASED: Final = re.compile(r"application/[a-z0-9!#$&^_.-]+\+json")
+# ASCII is a part of UTF-8.
+_UTF_8: Final = ("utf-8", "utf8", "us-ascii")
 
 
 class JSONRequest(Request[Any, Any, Any]):
@@ -17,17 +25,48 @@ class JSONRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:
         """Return the decoded body.
 
-        Raises ValidationException, naming the field, and SerializationException when the body is not JSON.
+        Raises ValidationException, naming the field, UnsupportedMediaType when the body is said to be something else
+        than JSON, and SerializationException when it is not JSON.
         """
+        self._refuse_other_types()
         field = self.route_handler.parsed_data_field
         decoder = _decoder(Any if field is None else field.annotation)
         try:
-            return decoder.decode(await self.body())
+            data = decoder.decode(await self.body())
         except msgspec.ValidationError as error:
             extra = [{"key": BODY, "message": str(error)}]
             raise ValidationException("Invalid input.", extra=extra) from error
         except DECODE_ERRORS as error:
             raise SerializationException("The body is not valid JSON.") from error
+        # The decoder takes the last of two values; a proxy that checked the body may have read the first.
+        json.loads(
+            await self.body(), object_pairs_hook=_refuse_doubles, parse_int=str, parse_float=str
+        )
+        return data
+
+    def _refuse_other_types(self) -> None:
+        """Refuse a body under another name than JSON. Without a name it is taken for JSON."""
+        header = self.headers.get("content-type", "")
+        if header.strip() and not _is_json(header):
+            raise UnsupportedMediaType("Send JSON: Content-Type: application/json, in UTF-8.")
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
+    seen = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise InvalidInput("Send it once.", field=name)
+        seen.add(name)
+
+
+def _is_json(content_type: str) -> bool:
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    if kind != "application/json" and not _JSON_BASED.fullmatch(kind):
+        return False
+    charsets = [
+        each.partition("=")[2].strip('"') for each in parameters if each.startswith("charset=")
+    ]
+    return all(charset in _UTF_8 for charset in charsets)
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""The outermost middleware: request id, security headers, access log and timing."""
+"""The outermost middleware: request id, HEAD and OPTIONS, security headers, access log and timing."""
 
 import re
 import secrets
@@ -6,15 +6,20 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
 
+from litestar import Litestar, Request
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Message, Receive, Scope, Send
 from msgspec import UNSET
 from prometheus_client import Histogram
 
 from kernapay.core import logs
+from kernapay.core.errors import InvalidInput, KernaPayError
 from kernapay.web.access_log import AccessLine, AccessLog
 from kernapay.web.body_limits import UNREAD, WITH_BODY, TimedBody
 from kernapay.web.headers import headers_for
+from kernapay.web.methods import AllowedMethods, head_only
+from kernapay.web.parameters import single_headers
+from kernapay.web.problems import on_kernapay_error
 
 REQUESTS: Final = Histogram(
     "kernapay_http_request_seconds",
@@ -23,23 +28,27 @@ REQUESTS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_METHOD_NOT_ALLOWED: Final = 405
 
 
 class RequestLayer:
     """Wrap the whole application, so that requests which the router refuses are logged and counted too."""
 
-    def __init__(self, app: ASGIApp, access_log: AccessLog, body_seconds: float) -> None:
-        self.app = app
+    def __init__(self, app: Litestar, access_log: AccessLog, body_seconds: float) -> None:
+        self.app = app.asgi_handler
         self._access_log = access_log
         self._timings: dict[tuple[str, str, int], Any] = {}
         self._body_seconds = body_seconds
+        self._single_headers = single_headers(app)
+        self._allowed = AllowedMethods(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        ids = logs.RequestIds(secrets.token_hex(8), _client_request_id(scope))
+        method = scope["method"]
+        ids, error = self._read_head(scope)
         state = scope.setdefault("state", {})
         state["request_id"] = ids.shown
         logs.request_ids.set(ids)
@@ -50,32 +59,60 @@ class RequestLayer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = message.get("headers", ())
+                if status == _METHOD_NOT_ALLOWED or method == "OPTIONS":
+                    headers = self._allowed.add_to(headers, scope.get("path_template"))
                 more = state.get("headers", ())
                 if status in UNREAD:
                     more = (*more, (b"connection", b"close"))
-                message["headers"] = [*message.get("headers", ()), *extra, *more]
+                message["headers"] = [*headers, *extra, *more]
             await send(message)
 
-        if scope["method"] in WITH_BODY:
+        answer_with: Send = answer
+        if method == "HEAD":
+            # Guards, limits and handlers see a GET, so that the answer's head is the same.
+            scope["method"] = "GET"
+            receive, answer_with = head_only(answer)
+        elif method in WITH_BODY:
             receive = TimedBody(scope, receive, self._body_seconds)
         try:
-            await self.app(scope, receive, answer)
+            if error is None:
+                await self.app(scope, receive, answer_with)
+            else:
+                await _refuse(error, scope, receive, answer_with)
         finally:
-            self._finish(scope, status, perf_counter() - started, ids)
+            self._finish(scope, method, status, perf_counter() - started, ids)
 
-    def _finish(self, scope: Any, status: int, seconds: float, ids: logs.RequestIds) -> None:
+    def _read_head(self, scope: Any) -> tuple[logs.RequestIds, KernaPayError | None]:
+        """Return the ids of the request, and what is wrong with its headers."""
+        given = []
+        seen = {}
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                given.append(value)
+            elif name in self._single_headers:
+                if name in seen:
+                    return _request_ids(given), _doubled(name)
+                seen[name] = value
+        if not seen.get(b"host", b"").strip() and scope["http_version"] == "1.1":
+            return _request_ids(given), InvalidInput("Send the header Host.", field="Host")
+        return _request_ids(given), None
+
+    def _finish(
+        self, scope: Any, method: str, status: int, seconds: float, ids: logs.RequestIds
+    ) -> None:
         # Log the template, never the path: a reference id grants access to its status, and user ids are personal data.
         route = scope.get("path_template") or "unmatched"
         # Clients may invent methods, and each would add a time series.
-        method = scope["method"] if route != "unmatched" else "any"
-        timing = self._timings.get((method, route, status))
+        counted = method if route != "unmatched" else "any"
+        timing = self._timings.get((counted, route, status))
         if timing is None:
-            timing = REQUESTS.labels(method, route, str(status))
-            self._timings[method, route, status] = timing
+            timing = REQUESTS.labels(counted, route, str(status))
+            self._timings[counted, route, status] = timing
         timing.observe(seconds)
         self._access_log.write(
             AccessLine(
-                method=scope["method"],
+                method=method,
                 route=route,
                 status=status,
                 ms=round(seconds * 1000, 2),
@@ -86,8 +123,18 @@ class RequestLayer:
         )
 
 
-def _client_request_id(scope: Any) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value.decode())
-    return None
+def _request_ids(given: list[bytes]) -> logs.RequestIds:
+    """Return our id of the request and the client's, unless it sent none, several, or one of another form."""
+    is_usable = len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
+    return logs.RequestIds(secrets.token_hex(8), given[0].decode() if is_usable else None)
+
+
+def _doubled(name: bytes) -> InvalidInput:
+    title = "-".join(part.capitalize() for part in name.decode().split("-"))
+    return InvalidInput(f"Send the header {title} once.", field=title)
+
+
+async def _refuse(error: KernaPayError, scope: Any, receive: Receive, send: Send) -> None:
+    request: Request[Any, Any, Any] = Request(scope, receive, send)
+    response = on_kernapay_error(request, error).to_asgi_response(app=None, request=request)
+    await response(scope, receive, send)

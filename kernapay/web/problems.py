@@ -22,8 +22,9 @@ from kernapay.core.errors import (
     Unauthenticated,
     UpstreamError,
 )
-from kernapay.web.body_limits import BodyTooSlow, CompressedBody
+from kernapay.web.body_limits import BodyTooSlow, UnsupportedMediaType
 from kernapay.web.field_errors import FieldError, field_error
+from kernapay.web.negotiation import NotAcceptable
 
 MEDIA_TYPE: Final = "application/problem+json"
 # The name that Litestar gives the body among a handler's parameters.
@@ -35,10 +36,11 @@ _STATUS: Final[Mapping[type[KernaPayError], HTTPStatus]] = {
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
+    NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     Conflict: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    CompressedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     RetryLater: HTTPStatus.SERVICE_UNAVAILABLE,
     UpstreamError: HTTPStatus.BAD_GATEWAY,

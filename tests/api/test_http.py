@@ -183,9 +183,3 @@ async def test_metrics_need_their_own_token(in_process: InProcess, user: Actor) 
         assert "kernapay_http_request_seconds_bucket" in answer.text
     async with in_process() as client:
         assert_problem(await client.get("/metrics"), 404)
-
-
-def test_an_answer_to_head_has_no_body(api: httpx.Client) -> None:
-    answer = api.head("/health/live")
-    assert answer.status_code in (200, 405)
-    assert answer.content == b""

@@ -142,7 +142,7 @@ def test_no_method_but_those_of_the_document_does_anything(
         target = path.format(**vars(pair.owned), name=pair.owned.file_name)
         with Wire(api_server.port, pair.owner.token) as wire:
             for method in methods:
-                if method in allowed:
+                if method in allowed or (method == "HEAD" and "GET" in allowed):
                     continue
                 answer = wire.ask(method, target)
                 assert answer.status in CLOSED, f"{method} {path}: {answer}"

@@ -145,7 +145,7 @@ def paths_of(application: Litestar) -> set[str]:
 
 def test_beside_them_there_are_the_pages_of_the_documentation(application: Litestar) -> None:
     others = paths_of(application) - {found.name.partition(" ")[2] for found in routes(application)}
-    assert {path.removesuffix("/{file_path}") for path in others} <= PAGES
+    assert {path.removesuffix("/{name}") for path in others} <= PAGES
     assert all(isinstance(route, HTTPRoute) for route in application.routes)
 
 

@@ -49,6 +49,7 @@ TEST_KEY = {"RAZORPAY_KEY_ID": "rzp_test_q8Zt2mVx7LcR4b"}
         ("AWS_ENDPOINT_URL", "http://minio:9000"),
         ("MAILBOX_URL", "http://127.0.0.1:3100"),
         ("SALT_ROUNDS", "9"),
+        ("DEV_STACK", "true"),
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "https://*"),
         ("CORS_ORIGINS", "https://shop.example,https://*.shop.example"),

@@ -1,7 +1,6 @@
-"""The settings of the OpenAPI document, and Swagger UI from local files."""
+"""The settings of the OpenAPI document, and of Swagger UI from local files."""
 
 import asyncio
-from pathlib import Path
 from typing import Any, Final
 
 from litestar import Request, Router
@@ -9,15 +8,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Server, Tag
-from litestar.static_files import create_static_files_router
 from litestar.types import Method
 
 from kernapay import __version__
 from kernapay.web.headers import DOCS_PATH
+from kernapay.web.openapi.assets import ASSETS_PATH
 from kernapay.web.openapi.document import write_document
 
-_ASSETS: Final = f"{DOCS_PATH}/assets"
-_SWAGGER: Final = Path(__file__).parent / "static" / "swagger"
 _DESCRIPTION: Final = """\
 Payments through Razorpay that are never lost, doubled or misreported.
 
@@ -28,6 +25,9 @@ Payments through Razorpay that are never lost, doubled or misreported.
 
 Amounts are integers in the currency's smallest unit: 50000 is ₹500.00. Times are UTC. Errors are
 `application/problem+json` (RFC 9457).
+
+`HEAD` works wherever `GET` does, and `OPTIONS` names a path's methods. Any request may be refused with 400 when a
+header that means one value comes twice, and with 406 when `Accept-Encoding` allows neither gzip nor identity.
 """
 
 
@@ -82,10 +82,10 @@ def openapi_config() -> OpenAPIConfig:
         security=[{"BearerToken": []}],
         render_plugins=[
             SwaggerRenderPlugin(
-                js_url=f"{_ASSETS}/swagger-ui-bundle.js",
-                css_url=f"{_ASSETS}/swagger-ui.css",
-                standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
-                favicon=f'<link rel="icon" href="{_ASSETS}/favicon-32x32.png">',
+                js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
+                css_url=f"{ASSETS_PATH}/swagger-ui.css",
+                standalone_preset_js_url=f"{ASSETS_PATH}/swagger-ui-standalone-preset.js",
+                favicon=f'<link rel="icon" href="{ASSETS_PATH}/favicon-32x32.png">',
             )
         ],
     )
@@ -93,12 +93,6 @@ def openapi_config() -> OpenAPIConfig:
 
 async def _write_first(request: Request[Any, Any, Any]) -> None:
     await asyncio.to_thread(write_document, request.app)
-
-
-def assets() -> Router:
-    return create_static_files_router(
-        path=_ASSETS, directories=[_SWAGGER], include_in_schema=False, opt={"public": True}
-    )
 
 
 def _operation_id(handler: HTTPRouteHandler, _: Method, __: list[Any]) -> str:

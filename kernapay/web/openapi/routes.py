@@ -26,7 +26,7 @@ from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole, NotVerified
 from kernapay.security.principal import Role
 from kernapay.security.rate_limits import RateLimited
-from kernapay.web.body_limits import BodyTooSlow, CompressedBody
+from kernapay.web.body_limits import BodyTooSlow, UnsupportedMediaType
 from kernapay.web.openapi.responses import RAW_BODY, problems
 from kernapay.web.problems import Problem
 
@@ -82,7 +82,7 @@ class DocumentedRoute:
         if self.body is not None or self.operation.parameters:
             yield InvalidInput
         if self.body is not None:
-            yield from (TooLarge, BodyTooSlow, CompressedBody)
+            yield from (TooLarge, BodyTooSlow, UnsupportedMediaType)
         if not self.handler.opt.get(PUBLIC):
             yield Unauthenticated
         guards = self.handler.resolve_guards()
