@@ -1,6 +1,7 @@
 """What pyproject.toml asks for can be installed, and what CI installs of it is up to date."""
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -81,6 +82,25 @@ def test_the_constraints_name_releases_and_nothing_of_the_machine_that_made_them
     assert f"uv pip compile {' '.join(UNIVERSAL)} pyproject.toml -o .ci/constraints.txt" in (
         CONSTRAINTS.read_text()
     )
+
+
+def test_an_older_python_is_refused_in_one_sentence_before_anything_is_resolved() -> None:
+    """pip 23.0, which comes with Python 3.10, tried releases of the dependencies for minutes."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+sys.version_info = (3, 10, 13)
+from hatchling.builders.wheel import WheelBuilder
+WheelBuilder({str(ROOT)!r}).metadata.core
+"""
+    refused = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("KernaPay needs Python 3.11 or newer")
+    assert refused.stderr.count("\n") == 1
+    oldest = runpy.run_path(str(ROOT / "hatch_build.py"))["OLDEST"]
+    assert PROJECT["requires-python"] == f">={oldest[0]}.{oldest[1]}"
 
 
 def test_the_supported_pythons_are_the_same_everywhere() -> None:

@@ -17,7 +17,10 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SLICES = sorted(path.parent for path in PACKAGE.glob("*/controller.py"))
 # From the outside in; a module may import what stands to its right.
 ORDER = ("controller", "service", "repository", "models")
-TOP_LEVEL = {"kernapay", "migrations", "tests", "pyproject.toml", "README.md", "compose.yaml"}
+TOP_LEVEL = {
+    *("kernapay", "migrations", "tests"),
+    *("pyproject.toml", "hatch_build.py", "README.md", "compose.yaml"),
+}
 # Programs of their own, which talk to whoever runs them.
 TALKATIVE = ("commands", "devstack", "sandbox")
 
