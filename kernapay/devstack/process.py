@@ -62,9 +62,14 @@ class Process:
         self._pid_file = PidFile(home / f"{name}.pid")
         self._popen: Child | None = None
         self._is_reaped = False
+        self._log_start = 0
 
     def command(self) -> Sequence[str]:
         return self._command
+
+    def environment(self) -> Mapping[str, str] | None:
+        """Return the variables of the child. None stands for those of this process."""
+        return self.env
 
     def ready(self) -> bool:
         """Return whether it is ready for use."""
@@ -100,6 +105,7 @@ class Process:
         self._pid_file.kill_stale()
         if self.log.exists() and self.log.stat().st_size > MAX_LOG:
             self.log.unlink()
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._popen = self.start_child(self.command())
         self._is_reaped = False
         self._pid_file.write(self._popen.pid, self.command())
@@ -117,7 +123,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self.env,
+                env=self.environment(),
                 start_new_session=True,
             ).result()
 
@@ -184,11 +190,11 @@ class Process:
         self._is_reaped = True
 
     def tail(self, lines: int = 15) -> str:
-        """Return the last lines of the log."""
+        """Return the last lines that the last launch wrote to the log."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - 64 * 1024))
+            log.seek(max(self._log_start, self.log.stat().st_size - 64 * 1024))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
     def __enter__(self) -> Self:

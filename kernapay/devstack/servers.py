@@ -3,7 +3,7 @@
 import secrets
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from kernapay.devstack.binaries import locate
 from kernapay.devstack.credentials import write_private
+from kernapay.devstack.libraries import environment_for
 from kernapay.devstack.mongo_users import (
     USER,
     Client,
@@ -100,6 +101,9 @@ class MongoNode(Server):
             *self.options,
         )
 
+    def environment(self) -> Mapping[str, str] | None:
+        return environment_for(self.home / "libraries")
+
     def client(self, *, signed_in: bool = True) -> Client:
         """Return a client of this node alone, in any state. The caller closes it."""
         signs_in = signed_in and self.password is not None
@@ -133,8 +137,9 @@ class MongoNode(Server):
             return f"The data directory {self.home} is in use by another mongod."
         if exit_code == 127:
             return (
-                f"{self.binary} needs a system library that is missing. Fix: install libcurl4 and OpenSSL 3, "
-                f"or set MONGODB_URL to a server of your own.\n{self.tail(3)}"
+                f"{self.binary} needs a system library that is missing. Fix: pip install 'kernapay[embedded]', "
+                "which carries it, or install libcurl4 and OpenSSL 3, or set MONGODB_URL to a server of your own.\n"
+                f"{self.tail(3)}"
             )
         if exit_code == -signal.SIGILL:
             return (

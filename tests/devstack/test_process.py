@@ -131,6 +131,16 @@ def test_a_command_is_run_to_its_end_and_a_failure_shows_its_output(tmp_path: Pa
     assert not slow.is_running
 
 
+def test_an_error_shows_the_last_lines_of_this_run_only(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="words of the first run"):
+        Process("child", tmp_path, ("/bin/sh", "-c", "echo words of the first run; exit 3")).run()
+    for script in ("exit 4", "echo words of the second run; exit 4"):
+        with pytest.raises(ServerError, match="exit code 4") as raised:
+            Process("child", tmp_path, ("/bin/sh", "-c", script)).run()
+        assert "first run" not in str(raised.value)
+    assert "words of the second run" in str(raised.value)
+
+
 def test_a_child_is_out_of_reach_of_the_terminals_ctrl_c(tmp_path: Path) -> None:
     with Process("sleeper", tmp_path, SLEEPER) as sleeper:
         assert os.getsid(sleeper.pid or 0) != os.getsid(0)
