@@ -207,6 +207,7 @@ class AdministrationService:
         if new != old:
             await self._api_keys.end_with_change(user_id, old, new)
 
+
 def _changed_meanwhile() -> ChangedMeanwhile:
     return ChangedMeanwhile(
         "Another request changed the account at the same time. Read it and try again."

@@ -262,7 +262,8 @@ def _check_amount(payment: Payment, data: RefundCreate, max_refunds: int) -> int
     amount = data.amount if data.amount is not None else remaining
     if payment.status is not Status.SUCCESS or not 1 <= amount <= remaining:
         raise _explain_refusal(payment)
-    if len(payment.refunds) >= max_refunds and amount < remaining:
+    count, is_rest = len(payment.refunds), amount == remaining
+    if count >= max_refunds - 1 and not (is_rest and count < 2 * max_refunds):
         raise _too_many(payment)
     return amount
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from kernapay.storage.migrations import Migrator, migrations_folder
+from kernapay.storage.migration_files import migrations_folder
+from kernapay.storage.migrations import Migrator
 from tests.aliases import Json, Store
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -150,6 +150,8 @@ def _providers(db: Database[dict[str, Any]]) -> Finding:
         f"{count} may move no money before an administrator approves them: {ids}{more}",
         "GET /v1/api/admin/users?approved=false lists them, POST /v1/api/admin/users/{id}/approve approves one.",
     )
+
+
 def _unverified_staff(db: Database[dict[str, Any]]) -> Iterator[Finding]:
     """Find the accounts that got a role of staff from an earlier version, without a verified address."""
     where = {"type": {"$in": sorted(STAFF)}, "status": "ACTIVE", "isEmailVerified": {"$ne": True}}
