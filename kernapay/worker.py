@@ -12,6 +12,7 @@ from kernapay.bootstrap.services import Services
 from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.errors import KernaPayError, Unavailable
+from kernapay.core.heartbeat import Heartbeat, beat
 
 Sweep = Callable[[], Awaitable[bool]]
 """Do one piece of due work. Return False if none is due."""
@@ -36,7 +37,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
     }
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, heartbeat: Heartbeat) -> None:
     """Run every loop until SIGINT or SIGTERM. Raises NotMigrated."""
     logs.configure(settings.log_level)
     services = Services(settings)
@@ -46,11 +47,13 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     await services.open()
     try:
-        await _wait_for_database(services, stop)
-        _log.info("worker_started")
-        async with asyncio.TaskGroup() as group:
-            for name, sweep in sweeps(services).items():
-                group.create_task(repeat(name, partial(_sweep_if_ready, services, sweep), stop))
+        async with heartbeat.running():
+            await _wait_for_database(services, stop)
+            _log.info("worker_started")
+            async with asyncio.TaskGroup() as group:
+                for name, sweep in sweeps(services).items():
+                    loop_of = repeat(name, partial(_sweep_if_ready, services, sweep), stop)
+                    group.create_task(heartbeat.watch(name, loop_of))
     finally:
         await services.close()
         _log.info("worker_stopped")
@@ -77,6 +80,7 @@ async def _sweep_if_ready(services: Services, sweep: Sweep) -> bool:
 async def repeat(name: str, sweep: Sweep, stop: asyncio.Event) -> None:
     """Sweep while there is work. Pause if there is none, or after an error."""
     while not stop.is_set():
+        beat()
         try:
             has_worked = await sweep()
         except KernaPayError as error:

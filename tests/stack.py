@@ -196,11 +196,11 @@ WORKER_BUGS = ("sweep_broken", "work_broken")
 class Worker(PythonProcess):
     """`kernapay worker`, ready once it works."""
 
-    def __init__(self, home: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, env: Mapping[str, str], *options: str) -> None:
         super().__init__(
             "worker",
             home,
-            (sys.executable, "-m", "kernapay", "worker"),
+            (sys.executable, "-m", "kernapay", "worker", *options),
             {**bare_environment(), **env},
             lambda: "worker_started" in self.log.read_text(),
         )

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from kernapay.core.heartbeat import beat
 from kernapay.gateway.base import GatewayUnknown
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ class Pace:
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, _ATTEMPTS + 1):
             await self._wait_for_turn()
+            beat()
             try:
                 return await read()
             except GatewayUnknown as error:

@@ -21,8 +21,13 @@ def text(repository: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def services(text: str) -> dict[str, Any]:
-    return dict(yaml.safe_load(text)["services"])
+def document(text: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(text))
+
+
+@pytest.fixture(scope="module")
+def services(document: dict[str, Any]) -> dict[str, Any]:
+    return dict(document["services"])
 
 
 def test_every_part_is_there(services: dict[str, Any]) -> None:
@@ -37,6 +42,8 @@ def test_our_containers_run_without_privileges(services: dict[str, Any], name: s
     stages = service["build"]["dockerfile_inline"].split("FROM ")
     assert re.search(r"^USER (?!root|0)\w+$", stages[-1], re.MULTILINE)
     assert service["read_only"] is True
+    # Compose cannot put these into a container with a read-only file system.
+    assert not {"secrets", "configs"} & set(service)
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
 
@@ -44,6 +51,7 @@ def test_our_containers_run_without_privileges(services: dict[str, Any], name: s
 @pytest.mark.parametrize("name", ["mongodb", "redis"])
 def test_the_stores_run_as_their_own_users(services: dict[str, Any], name: str) -> None:
     assert services[name]["user"] == name
+    assert services[name]["cap_drop"] == ["ALL"]
     assert "ports" not in services[name], "nobody outside may reach the stores"
 
 
@@ -53,11 +61,84 @@ def test_everything_that_keeps_running_has_a_health_check(services: dict[str, An
     assert {name for name, service in services.items() if "healthcheck" in service} == running
 
 
-def test_the_stores_keep_their_data(services: dict[str, Any]) -> None:
+def test_what_is_written_is_kept(document: dict[str, Any], services: dict[str, Any]) -> None:
     assert services["mongodb"]["volumes"] == ["mongodb:/data/db"]
     assert services["redis"]["volumes"] == ["redis:/data"]
-    assert services["redis"]["command"][1:3] == ["--appendonly", "yes"]
-    assert "--replSet" in services["mongodb"]["command"]
+    for name in ("api", "worker"):
+        folder = services[name]["environment"]["FILES_DIR"]
+        assert services[name]["volumes"] == [f"files:{folder}"]
+    file = services["sandbox"]["environment"]["SANDBOX_DATA"]
+    assert services["sandbox"]["volumes"] == [f"sandbox:{Path(file).parent}"]
+    for service in OURS:
+        for volume in services[service].get("volumes", []):
+            # The containers run without privileges: a volume belongs to its owner in the image.
+            assert volume.partition(":")[2] in services[service]["build"]["dockerfile_inline"]
+    assert set(document["volumes"]) == {"mongodb", "redis", "files", "sandbox"}
+
+
+@pytest.mark.owasp(line="API8")
+def test_nobody_uses_the_stores_without_a_password(
+    document: dict[str, Any], services: dict[str, Any]
+) -> None:
+    start = services["mongodb"]["entrypoint"][-1]
+    assert "exec mongod --replSet kernapay --keyFile" in start
+    assert "kernapay:${MONGODB_PASSWORD:?" in services["api"]["environment"]["MONGODB_URL"]
+    assert document["secrets"]["mongodb_password"] == {"environment": "MONGODB_PASSWORD"}
+    redis = document["configs"]["redis"]["content"].splitlines()
+    assert redis[0].startswith('requirepass "${REDIS_PASSWORD:?')
+    assert "appendonly yes" in redis
+
+
+@pytest.mark.owasp(line="API8")
+def test_no_secret_is_an_argument_of_a_process(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        arguments = [service.get(part, []) for part in ("command", "entrypoint")]
+        arguments.append(service.get("healthcheck", {}).get("test", []))
+        for argument in (word for words in arguments for word in words):
+            for variable in re.findall(r"\$\{?(\w+)", argument):
+                assert not re.search("PASSWORD|SECRET|KEY|TOKEN|URL", variable), name
+
+
+def test_every_image_is_pinned(text: str, services: dict[str, Any]) -> None:
+    images = [services[name]["image"] for name in ("mongodb", "redis")]
+    images += re.findall(r"^ *FROM (\S+)", text, re.MULTILINE)
+    assert len(images) == 4
+    for image in images:
+        assert re.fullmatch(r"\w+:\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", image), image
+    assert "pip install --no-cache-dir -c .ci/constraints.txt ." in text
+
+
+def test_nothing_grows_without_bounds(document: dict[str, Any], services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert service["logging"]["driver"] == "json-file", name
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
+    for name in OURS:
+        assert all("size=" in folder for folder in services[name]["tmpfs"]), name
+    redis = document["configs"]["redis"]["content"].splitlines()
+    settings = dict(line.split(" ", 1) for line in redis if not line.startswith("#"))
+    assert settings["maxmemory"].endswith("mb")
+    # Any key may go: writes must never fail.
+    assert settings["maxmemory-policy"].startswith("allkeys-")
+    assert "--wiredTigerCacheSizeGB" in services["mongodb"]["entrypoint"][-1]
+
+
+def test_the_health_check_of_the_worker_reads_what_the_worker_writes(
+    services: dict[str, Any],
+) -> None:
+    heartbeat = services["worker"]["command"][1:]
+    assert heartbeat[0] == "--heartbeat"
+    assert services["worker"]["healthcheck"]["test"] == [
+        *("CMD", "kernapay", "worker", "--check"),
+        *heartbeat,
+    ]
+
+
+def test_services_come_back_and_the_migrations_run_once(services: dict[str, Any]) -> None:
+    policies = {name: service["restart"] for name, service in services.items()}
+    assert policies.pop("migrate") == "no"
+    assert set(policies.values()) == {"unless-stopped"}
 
 
 @pytest.mark.parametrize("name", ["api", "worker"])
@@ -74,6 +155,7 @@ def test_nothing_starts_before_the_migrations_are_done(services: dict[str, Any],
 @pytest.mark.owasp(line="API8")
 def test_secrets_have_no_defaults(services: dict[str, Any], name: str) -> None:
     environment = services[name]["environment"]
+    assert ":${MONGODB_PASSWORD:?" in environment["MONGODB_URL"]
     for variable in (*REQUIRED, "REDIS_PASSWORD"):
         assert environment[variable].startswith(f"${{{variable}:?"), variable
     assert environment["APP_ENV"] == "${APP_ENV:-production}"
