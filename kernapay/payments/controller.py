@@ -26,14 +26,8 @@ from kernapay.payments.dtos import (
 from kernapay.payments.ordering import InProgress
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.payees import NotApproved
-from kernapay.payments.refunds import (
-    NotRefundable,
-    RefundInProgress,
-    RefundKeyReused,
-    RefundRejected,
-    RefundService,
-    TooManyRefunds,
-)
+from kernapay.payments.refund_checks import NotRefundable, RefundKeyReused, TooManyRefunds
+from kernapay.payments.refunds import RefundInProgress, RefundRejected, RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import PaymentReturned
 from kernapay.payments.service import InvalidSignature, KeyReused, PaymentService

@@ -20,7 +20,6 @@ from kernapay.gateway.base import (
     GatewayUnknown,
     PaymentGateway,
 )
-from kernapay.payments.currencies import explain_amount
 from kernapay.payments.dtos import RefundCreate, RefundCreated
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.idempotency import fingerprint, resolve_key
@@ -28,6 +27,12 @@ from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, Refund
 from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_refund_receipt
+from kernapay.payments.refund_checks import (
+    check_amount,
+    check_same_content,
+    explain_refusal,
+    too_many,
+)
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import sum_remaining
 from kernapay.payments.settlement import Settlement
@@ -35,24 +40,6 @@ from kernapay.payments.states import RefundState, Source, Status
 from kernapay.security.principal import Principal
 
 _log = structlog.get_logger("kernapay.refunds")
-
-
-class NotRefundable(Conflict):
-    """The payment is not paid, or less than this amount is left to refund."""
-
-    code = "not_refundable"
-
-
-class TooManyRefunds(Conflict):
-    """The payment has as many refunds as it may have. Only all that remains can still be refunded, at once."""
-
-    code = "too_many_refunds"
-
-
-class RefundKeyReused(Conflict):
-    """The idempotency key was used for a refund with other content. Use another key."""
-
-    code = "idempotency_key_reused"
 
 
 class RefundRejected(Conflict):
@@ -120,9 +107,9 @@ class RefundService:
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
         if refund is None:
-            amount = _check_amount(payment, data, self._max_refunds)
+            amount = check_amount(payment, data, self._max_refunds)
         else:
-            _check_same_content(refund, data)
+            check_same_content(refund, data)
             if _is_finished(refund):
                 return _build_answer(payment, refund), False
             self._check_lease(refund)
@@ -133,7 +120,7 @@ class RefundService:
             is_new = False
             if refund is None:
                 payment, refund, is_new = await self._reserve(actor, payment, data, amount, key)
-                _check_same_content(refund, data)
+                check_same_content(refund, data)
             payment = await self._finish(payment, refund, look_first=not is_new)
             return _build_answer(payment, _find_by_key(payment, key) or refund), is_new
 
@@ -184,8 +171,8 @@ class RefundService:
         earlier = _find_by_key(current, key)
         if earlier is None:
             if current.status is Status.SUCCESS and amount <= sum_remaining(current):
-                raise _too_many(current)
-            raise _explain_refusal(current)
+                raise too_many(current)
+            raise explain_refusal(current)
         return current, earlier, False
 
     async def _finish(self, payment: Payment, refund: Refund, *, look_first: bool) -> Payment:
@@ -253,54 +240,10 @@ def _is_finished(refund: Refund) -> bool:
     return refund.refund_id is not None or refund.status == RefundState.FAILED
 
 
-def _check_amount(payment: Payment, data: RefundCreate, max_refunds: int) -> int:
-    """Return the amount to refund, as the ledger will judge it again.
-
-    Raises NotRefundable if this payment has less left, or was not paid, and TooManyRefunds.
-    """
-    remaining = sum_remaining(payment)
-    amount = data.amount if data.amount is not None else remaining
-    if payment.status is not Status.SUCCESS or not 1 <= amount <= remaining:
-        raise _explain_refusal(payment)
-    count, is_rest = len(payment.refunds), amount == remaining
-    if count >= max_refunds - 1 and not (is_rest and count < 2 * max_refunds):
-        raise _too_many(payment)
-    return amount
-
-
-def _too_many(payment: Payment) -> TooManyRefunds:
-    return TooManyRefunds(
-        f"This payment has {len(payment.refunds)} refunds. Refund all that remains at once.",
-        field="amount",
-    )
-
-
-def _check_same_content(refund: Refund, data: RefundCreate) -> None:
-    if refund.fingerprint != fingerprint(data):
-        raise RefundKeyReused(
-            "A refund with other content was made with this key. Use another key.",
-            field="idempotencyKey",
-        )
-
-
 def _in_progress() -> RefundInProgress:
     return RefundInProgress(
         "Another request with this idempotencyKey is still running. Repeat the call.", retry_after=1
     )
-
-
-def _explain_refusal(payment: Payment) -> NotRefundable:
-    if not payment.status.is_paid:
-        return NotRefundable(
-            f"Only a paid payment can be refunded. This one is {payment.status.value}."
-        )
-    remaining = sum_remaining(payment)
-    if remaining < 1:
-        return NotRefundable(
-            "Nothing is left: the whole payment is refunded or being refunded.", field="amount"
-        )
-    limit = explain_amount(remaining, payment.currency)
-    return NotRefundable(f"Must be at most {limit}: that is left to refund.", field="amount")
 
 
 def _build_answer(payment: Payment, refund: Refund) -> RefundCreated:

@@ -99,7 +99,7 @@ WheelBuilder({str(ROOT)!r}).metadata.core
     assert refused.returncode == 1
     assert refused.stderr.startswith("KernaPay needs Python 3.11 or newer")
     assert refused.stderr.count("\n") == 1
-    oldest = runpy.run_path(str(ROOT / "hatch_build.py"))["OLDEST"]
+    oldest = runpy.run_path(str(ROOT / ".ci/require_python.py"))["OLDEST"]
     assert PROJECT["requires-python"] == f">={oldest[0]}.{oldest[1]}"
 
 

@@ -19,7 +19,7 @@ SLICES = sorted(path.parent for path in PACKAGE.glob("*/controller.py"))
 ORDER = ("controller", "service", "repository", "models")
 TOP_LEVEL = {
     *("kernapay", "migrations", "tests"),
-    *("pyproject.toml", "hatch_build.py", "README.md", "compose.yaml"),
+    *("pyproject.toml", "README.md", "compose.yaml"),
 }
 # Programs of their own, which talk to whoever runs them.
 TALKATIVE = ("commands", "devstack", "sandbox")

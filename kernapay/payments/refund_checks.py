@@ -1,0 +1,74 @@
+"""What a payment admits: which refunds, of how much and how many. Cheap answers; the ledger decides."""
+
+from kernapay.core.errors import Conflict
+from kernapay.payments.currencies import explain_amount
+from kernapay.payments.dtos import RefundCreate
+from kernapay.payments.idempotency import fingerprint
+from kernapay.payments.models import Payment, Refund
+from kernapay.payments.returns import sum_remaining
+from kernapay.payments.states import Status
+
+
+class NotRefundable(Conflict):
+    """The payment is not paid, or less than this amount is left to refund."""
+
+    code = "not_refundable"
+
+
+class TooManyRefunds(Conflict):
+    """The payment has as many refunds as it may have. Only all that remains can still be refunded, at once."""
+
+    code = "too_many_refunds"
+
+
+class RefundKeyReused(Conflict):
+    """The idempotency key was used for a refund with other content. Use another key."""
+
+    code = "idempotency_key_reused"
+
+
+def check_amount(payment: Payment, data: RefundCreate, max_refunds: int) -> int:
+    """Return the amount to refund, as the ledger will judge it again.
+
+    Raises NotRefundable if this payment has less left, or was not paid, and TooManyRefunds.
+    """
+    remaining = sum_remaining(payment)
+    amount = data.amount if data.amount is not None else remaining
+    if payment.status is not Status.SUCCESS or not 1 <= amount <= remaining:
+        raise explain_refusal(payment)
+    count, is_rest = len(payment.refunds), amount == remaining
+    if count >= max_refunds - 1 and not (is_rest and count < 2 * max_refunds):
+        raise too_many(payment)
+    return amount
+
+
+def too_many(payment: Payment) -> TooManyRefunds:
+    """Return the error for a payment with as many refunds as it may have."""
+    return TooManyRefunds(
+        f"This payment has {len(payment.refunds)} refunds. Refund all that remains at once.",
+        field="amount",
+    )
+
+
+def check_same_content(refund: Refund, data: RefundCreate) -> None:
+    """Raise RefundKeyReused if the key of this refund comes with other content."""
+    if refund.fingerprint != fingerprint(data):
+        raise RefundKeyReused(
+            "A refund with other content was made with this key. Use another key.",
+            field="idempotencyKey",
+        )
+
+
+def explain_refusal(payment: Payment) -> NotRefundable:
+    """Return the error that says what of this payment can be refunded."""
+    if not payment.status.is_paid:
+        return NotRefundable(
+            f"Only a paid payment can be refunded. This one is {payment.status.value}."
+        )
+    remaining = sum_remaining(payment)
+    if remaining < 1:
+        return NotRefundable(
+            "Nothing is left: the whole payment is refunded or being refunded.", field="amount"
+        )
+    limit = explain_amount(remaining, payment.currency)
+    return NotRefundable(f"Must be at most {limit}: that is left to refund.", field="amount")
