@@ -155,7 +155,7 @@ def check_url(url: str) -> None:
     except (ValueError, TypeError, pymongo.errors.PyMongoError):
         raise ValueError(
             "is malformed: name a host, use numbers as ports and known options that fit together, "
-            "and write @ : / % in user and password as %40 %3A %2F %25"
+            "and write @ : / ? % + in user and password as %40 %3A %2F %3F %25 %2B"
         ) from None
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernapay.commands.main import cli
 from kernapay.config.dotenv import parse, read_env_file
 from kernapay.config.loading import ConfigurationError, read_environment
-from tests.command_line import RunKernapay
 from tests.unit.conftest import Load
 
 # What `dotenv.parse` of dotenv 16.6 and 18.0 returns for each text.
@@ -168,9 +169,11 @@ def test_a_value_that_a_comment_cuts_short_is_known(line: str, is_cut: bool) -> 
     assert parse(line).cut == ({"KEY"} if is_cut else set())
 
 
-def test_a_command_tells_it_without_a_traceback(run_kernapay: RunKernapay, tmp_path: Path) -> None:
-    (tmp_path / ".env.payment").write_text(SECRET, encoding="utf-16")
-    done = run_kernapay("dev")
-    assert done.returncode == 2
-    assert "save it as UTF-8" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_stack_for_development_tells_it_before_it_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env.payment").write_text(SECRET, encoding="utf-16")
+    done = CliRunner().invoke(cli, ["dev"])
+    assert isinstance(done.exception, ConfigurationError)  # `main` prints it, and exits with 2
+    assert not Path(".kernapay").exists()
