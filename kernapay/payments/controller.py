@@ -108,8 +108,7 @@ class PaymentController(Controller):
         if cursor is not None:
             next_page = await payment_repository.history_after(user_id, cursor, count)
             return StoredJSON(msgspec.json.encode(next_page))
-        page = await payment_repository.history.encoded(user_id=user_id, skip=skip, count=count)
-        return StoredJSON(page or b"[]")
+        return StoredJSON(await payment_repository.history_page(user_id, skip, count))
 
     @get("/{reference_id:str}", guards=[AnyRole()])
     async def show(

@@ -1,14 +1,16 @@
 """The queries that read payments. `ledger.py` has the writes."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.models import Payment
 from kernapay.payments.references import created_at_of
 from kernapay.payments.states import PAID
-from kernapay.storage.cache import Cache
+from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
@@ -19,6 +21,11 @@ _NEWEST_FIRST = (
     OrderBy("reference_id", descending=True),
 )
 
+# An account may ask for any page, and would fill Redis with them. So only pages of its newest payments are cached,
+# and a quarter of a mebibyte of them: eight pages of what fills a screen.
+_CACHED_PAYMENTS: Final = 100
+_ROOM: Final = Room(fields=8, bytes_per_field=32_768)
+
 
 class PaymentRepository(ReadOnlyRepository[Payment]):
     model = Payment
@@ -27,9 +34,19 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         super().__init__(mongo, clock)
         self.cache = cache
 
-    @cached("payment_history:{user_id}", field="{skip}:{count}", ttl=timedelta(hours=2))
+    @cached("payment_history:{user_id}", field="{skip}:{count}", ttl=timedelta(hours=2), room=_ROOM)
     async def history(self, *, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
         """Return a page of the payments that a user created, newest first."""
+        return await self._select_history(user_id, skip, count)
+
+    async def history_page(self, user_id: str, skip: int, count: int) -> bytes:
+        """Return a page as JSON, from the cache if it is one of the first."""
+        if skip + count > _CACHED_PAYMENTS:
+            return msgspec.json.encode(await self._select_history(user_id, skip, count))
+        page = await self.history.encoded(user_id=user_id, skip=skip, count=count)
+        return page or b"[]"
+
+    async def _select_history(self, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
         return await self.select(
             PaymentSummary, *_NEWEST_FIRST, LimitOffset(count, skip), user_id=user_id
         )

@@ -20,9 +20,6 @@ from kernapay.storage.redis import Address, RedisFailure, RedisStore
 
 _log = structlog.get_logger("kernapay.cache")
 
-# The pages of a history and the sessions of an account must not grow without bound. Reads of further fields are not
-# cached.
-_MAX_FIELDS: Final = 128
 _PROBE_SECONDS: Final = 0.5
 _CHECK_SECONDS: Final = 1.0
 # A failover or a restart of Redis may undo the last evictions. Evictions this recent are repeated then.
@@ -46,7 +43,8 @@ return {false, ARGV[2]}
 """
 _FILL: Final = """
 if redis.pcall('HGET', KEYS[1], 'lease:' .. ARGV[1]) ~= ARGV[2] then return 0 end
-local room = ARGV[3] ~= '' and redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[4])
+local room = ARGV[3] ~= '' and #ARGV[3] <= tonumber(ARGV[5])
+  and redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[4])
 if room then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
 -- Delete the lease last: Redis deletes a hash without fields, and its expiry with it.
 redis.call('HDEL', KEYS[1], 'lease:' .. ARGV[1])
@@ -60,6 +58,16 @@ class PendingEvictions(Protocol):
     async def add(self, keys: Sequence[str]) -> None: ...
 
     async def drain(self, evict: Callable[[str], Awaitable[object]]) -> None: ...
+
+
+class Room(NamedTuple):
+    """How much an entry may hold. A value that does not fit is computed by each read."""
+
+    fields: int = 128
+    bytes_per_field: int = 65_536
+
+
+DEFAULT_ROOM: Final = Room()
 
 
 class _Computation(NamedTuple):
@@ -118,7 +126,11 @@ class Cache:
         return [None] * len(addresses)
 
     async def fetch(
-        self, address: Address, ttl: int, compute: Callable[[], Awaitable[bytes | None]]
+        self,
+        address: Address,
+        ttl: int,
+        compute: Callable[[], Awaitable[bytes | None]],
+        room: Room = DEFAULT_ROOM,
     ) -> bytes | None:
         """Return the stored bytes, or compute and store them for `ttl` seconds. None is not stored."""
         (value,) = await self.peek(address)
@@ -134,7 +146,7 @@ class Cache:
         computation = self._computations.get(address)
         # Join a running computation only if its lease still exists: then nothing was evicted since it began.
         if computation is None or computation.lease != lease:
-            task = self._spawn(self._compute(address, lease, compute))
+            task = self._spawn(self._compute(address, lease, compute, room))
             computation = _Computation(lease, task)
             self._computations[address] = computation
             later = asyncio.get_running_loop().call_later
@@ -185,7 +197,11 @@ class Cache:
             computation.result.exception()  # or asyncio logs it as never retrieved, if every caller has left
 
     async def _compute(
-        self, address: Address, lease: bytes, compute: Callable[[], Awaitable[bytes | None]]
+        self,
+        address: Address,
+        lease: bytes,
+        compute: Callable[[], Awaitable[bytes | None]],
+        room: Room,
     ) -> bytes | None:
         value: bytes | None = None
         try:
@@ -194,7 +210,7 @@ class Cache:
             # Also without a value: the lease would stay behind after each search for a missing row.
             try:
                 await self._fill(
-                    keys=[address.key], args=[address.field, lease, value or b"", _MAX_FIELDS]
+                    keys=[address.key], args=[address.field, lease, value or b"", *room]
                 )
             except RedisFailure as error:
                 self._lose(error)

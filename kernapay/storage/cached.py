@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar, get_type_hints, overload
 
 import msgspec
 
-from kernapay.storage.cache import Cache
+from kernapay.storage.cache import DEFAULT_ROOM, Cache, Room
 from kernapay.storage.redis import Address
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ class CachedQuery(Generic[T]):
         key: str,
         field: str,
         ttl: int,
+        room: Room,
         decoder: msgspec.json.Decoder[T],
     ) -> None:
         self._owner = owner
@@ -30,6 +31,7 @@ class CachedQuery(Generic[T]):
         self._key = key
         self._field = field
         self._ttl = ttl
+        self._room = room
         self.decoder = decoder
 
     def address(self, **arguments: object) -> Address:
@@ -42,7 +44,9 @@ class CachedQuery(Generic[T]):
             value = await self._compute(self._owner, **arguments)
             return None if value is None else msgspec.json.encode(value)
 
-        return await self._owner.cache.fetch(self.address(**arguments), self._ttl, compute)
+        return await self._owner.cache.fetch(
+            self.address(**arguments), self._ttl, compute, self._room
+        )
 
     async def __call__(self, **arguments: Any) -> T:
         stored = await self.encoded(**arguments)
@@ -77,21 +81,27 @@ class cached:
     The return annotation is the type of the stored value. Pass the query's arguments by name.
     """
 
-    def __init__(self, key: str, *, ttl: timedelta, field: str = "value") -> None:
+    def __init__(
+        self, key: str, *, ttl: timedelta, field: str = "value", room: Room = DEFAULT_ROOM
+    ) -> None:
         self._key = key
         self._field = field
         self._ttl = int(ttl.total_seconds())
+        self._room = room
 
     def __call__(self, query: Callable[..., Awaitable[T]]) -> "_CachedMethod[T]":
-        return _CachedMethod(query, self._key, self._field, self._ttl)
+        return _CachedMethod(query, self._key, self._field, self._ttl, self._room)
 
 
 class _CachedMethod(Generic[T]):
-    def __init__(self, query: Callable[..., Awaitable[T]], key: str, field: str, ttl: int) -> None:
+    def __init__(
+        self, query: Callable[..., Awaitable[T]], key: str, field: str, ttl: int, room: Room
+    ) -> None:
         self._query = query
         self._key = key
         self._field = field
         self._ttl = ttl
+        self._room = room
         self.__doc__ = query.__doc__
 
     def __set_name__(self, _: type, name: str) -> None:
@@ -109,7 +119,9 @@ class _CachedMethod(Generic[T]):
         bound: CachedQuery[T] | None = instance.__dict__.get(self._name)
         if bound is None:
             decoder = msgspec.json.Decoder(get_type_hints(self._query)["return"])
-            bound = CachedQuery(instance, self._query, self._key, self._field, self._ttl, decoder)
+            bound = CachedQuery(
+                instance, self._query, self._key, self._field, self._ttl, self._room, decoder
+            )
             # This is a non-data descriptor: from now on the instance's own attribute is used.
             instance.__dict__[self._name] = bound
         return bound

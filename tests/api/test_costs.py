@@ -8,11 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
 from kernapay.core.clock import now
 from kernapay.gateway.base import Order
 from tests.actors import AUDIT, PAYMENTS, USERS, Actor, People, assert_problem
 from tests.aliases import Store
+from tests.databases import row_of
 from tests.factories import new_email, payment_body, sign_up_body
 from tests.in_process import InProcess, InProcessClient
 from tests.money.fake_gateway import FakeGateway
@@ -63,6 +65,32 @@ async def test_sign_ups_tell_few_times_who_has_an_account(
         assert_refused(await sign_up(new_email()))
         elsewhere = {"X-Forwarded-For": "203.0.113.62"}
         assert (await sign_up(new_email(), elsewhere)).status_code == 201
+
+
+@pytest.mark.anyio
+async def test_right_passwords_have_a_limit_by_account(
+    in_process: InProcess, user: Actor, people: People
+) -> None:
+    """Each costs as much as a wrong one, wherever it comes from."""
+    other = await asyncio.to_thread(people.new)
+    async with in_process(
+        **UNLIMITED, rate_limit_right_password="4/hour", trusted_proxies="127.0.0.1"
+    ) as client:
+
+        async def log_in(who: Actor, password: str, address: str) -> httpx.Response:
+            body = {"email": who.email, "password": password}
+            headers = {"X-Forwarded-For": address}
+            return await client.post(f"{USERS}/login", json=body, headers=headers)
+
+        answers = [await log_in(user, user.password, f"203.0.113.{n}") for n in range(7)]
+        assert count(answers) == {200: 4, 429: 3}
+        change = {"currentPassword": user.password, "password": "a whole new battery"}
+        body = {**change, "confirmPassword": change["password"]}
+        headers = bearer(user.token)
+        assert_refused(await client.put(f"{USERS}/password", json=body, headers=headers))
+        strangers = [await log_in(other, "not the password", f"203.0.114.{n}") for n in range(7)]
+        assert count(strangers) == {401: 7}, "wrong ones do not count against the owner"
+        assert (await log_in(other, other.password, "203.0.113.1")).status_code == 200
 
 
 @pytest.mark.anyio
@@ -192,3 +220,36 @@ async def test_a_payment_has_few_refunds_and_the_last_returns_the_rest(
         assert rest.status_code == 201, rest.text
         assert rest.json()["data"]["refundStatus"] == "completed"
         assert_problem(await refund(100, "more"), 409, code="not_refundable")
+
+
+def test_an_accounts_history_takes_little_of_the_cache(
+    user: Actor, sandbox: Sandbox, store: Store, redis_client: Redis
+) -> None:
+    """It may ask for any page; pages of the newest payments are cached, up to a number of bytes."""
+    reference = user.new_payment()["referenceId"]
+    row = row_of(store.payments, referenceId=reference)
+    unique = ("_id", "orderId", "razorpayOrderId")
+    model = {name: value for name, value in row.items() if name not in unique}
+    store.payments.insert_many(
+        {
+            **model,
+            "referenceId": f"{reference[:-4]}{number:04}",
+            "idempotencyKey": f"many-{number}",
+            "description": "\U0001f4b0" * 256,
+        }
+        for number in range(400)
+    )
+    store.payments.delete_one({"_id": row["_id"]})
+    pages: list[dict[str, Any]] = [
+        {"count": count, "skip": skip} for count in (10, 20, 50, 100) for skip in range(9)
+    ]
+    for page in (*pages, {"count": 100, "skip": 300}, {"count": 10, "skip": 0}):
+        answer = user.history(**page)
+        assert answer.status_code == 200
+        assert len(answer.json()) == page["count"]
+    key = f"payment_history:{user.id}"
+    assert redis_client.hexists(key, "0:10")
+    assert not redis_client.hexists(key, "300:100")
+    used = redis_client.memory_usage(key, samples=0)
+    assert used is not None
+    assert used < 350_000

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from redis import Redis
 
-from kernapay.storage.cache import Cache
+from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
 from kernapay.storage.redis import Address
 from tests.unit.conftest import OpenCache
@@ -263,6 +263,23 @@ async def test_an_entry_with_many_fields_stops_growing(
         source.value = 2
         await cache.evict("pages:1")
         assert await read(cache, source, Address("pages:1", "299:10")) == b"2"
+
+
+async def test_an_entry_has_the_room_that_it_was_given(
+    open_cache: OpenCache, empty_redis: Redis
+) -> None:
+    async def compute() -> bytes:
+        return b"x" * size
+
+    async with open_cache() as cache:
+        for number, size in enumerate((10, 11, *[10] * 9)):
+            field = Address("pages:1", str(number))
+            assert await cache.fetch(field, TTL, compute, Room(4, 10)) == b"x" * size
+        stored = await cache.peek(*(Address("pages:1", str(number)) for number in range(11)))
+        assert [value is not None for value in stored] == [
+            *(True, False, True, True, True),
+            *[False] * 6,
+        ]
 
 
 async def test_a_mark_is_there_for_its_lifetime(open_cache: OpenCache, empty_redis: Redis) -> None:

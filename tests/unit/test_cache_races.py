@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from redis import Redis
 
-from kernapay.storage.cache import Cache
+from kernapay.storage.cache import Cache, Room
 from kernapay.storage.redis import Address
 from tests.unit.conftest import OpenCache
 from tests.unit.source import ADDRESS
@@ -25,7 +25,11 @@ class Careless(Cache):
     """What the cache would be without its leases: whoever computed stores."""
 
     async def _compute(
-        self, address: Address, lease: bytes, compute: Callable[[], Awaitable[bytes | None]]
+        self,
+        address: Address,
+        lease: bytes,
+        compute: Callable[[], Awaitable[bytes | None]],
+        room: Room,
     ) -> bytes | None:
         value = await compute()
         await self._redis.script(_STORE)(keys=[address.key], args=[address.field, value])
