@@ -53,6 +53,11 @@ class Scene:
         self.store.users.update_one({"_id": ObjectId(self.user.id)}, active)
         return self.user.id
 
+    def provider(self, *, approved: bool) -> str:
+        standing = {"type": "PROVIDER", "isApprovedProvider": approved}
+        self.store.users.update_one({"_id": ObjectId(self.user.id)}, {"$set": standing})
+        return self.user.id
+
     def key(self, maker: Actor) -> str:
         made = maker.call("POST", API_KEYS, json={"name": "Till", "role": "USER"})
         return str(made.json()["details"]["_id"])
@@ -112,6 +117,13 @@ AUDITED = {
     ),
     "PUT /v1/api/admin/users/{user_id}/role": Entry(
         "user.change", lambda s: Call(f"{ADMIN_USERS}/{s.user.id}/role", {"role": "PROVIDER"})
+    ),
+    "POST /v1/api/admin/users/{user_id}/approve": Entry(
+        "user.approve", lambda s: Call(f"{ADMIN_USERS}/{s.provider(approved=False)}/approve")
+    ),
+    "POST /v1/api/admin/users/{user_id}/revoke-approval": Entry(
+        "user.revoke_approval",
+        lambda s: Call(f"{ADMIN_USERS}/{s.provider(approved=True)}/revoke-approval"),
     ),
     "POST /v1/api/admin/api-keys": Entry(
         "api_key.create", lambda s: Call(API_KEYS, {"name": "Till", "role": "USER"})
