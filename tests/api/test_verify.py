@@ -33,7 +33,7 @@ def test_a_good_signature_makes_the_payment_a_success(
     answer = verify(api, payment, checkout)
     assert answer.status_code == 200
     document = answer.json()
-    assert document.keys() == {"success", "message", "paymentMethod"}
+    assert document.keys() == {"success", "message", "paymentMethod", "livemode"}
     assert (document["success"], document["paymentMethod"]) == (True, method)
     seen = user.seen(payment["referenceId"])
     assert seen["status"] == "success"
