@@ -17,7 +17,7 @@ from kernapay.administration.service import (
     NotAProvider,
 )
 from kernapay.core.clock import in_utc
-from kernapay.core.errors import InvalidInput, NotFound
+from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.patterns import PRINTABLE
 from kernapay.security.guards import HasRole, IsPerson
@@ -70,11 +70,9 @@ class AdministrationController(Controller):
         `search` is the beginning of an e-mail address or of a name. `createdAfter` is inclusive, `createdBefore`
         is not.
         """
-        if approved is not None and user_type not in (None, Role.PROVIDER):
-            raise InvalidInput("Fits only `type=PROVIDER`.", field="approved")
         criteria = UserSearch(
             search,
-            user_type if approved is None else Role.PROVIDER,
+            user_type,
             user_status,
             approved,
             in_utc(created_before, "createdBefore"),

@@ -30,7 +30,12 @@ class AccountRepository(UserRepository):
             for name in ("type", "status")
             if (value := getattr(search, name)) is not None
         }
-        raw: dict[str, Any] = {} if search.approved is None else _approval(search.approved)
+        raw: dict[str, Any] = {}
+        if search.approved is not None:
+            if search.type not in (None, Role.PROVIDER):
+                return [], 0
+            where["type"] = Role.PROVIDER
+            raw = _approval(search.approved)
         if search.prefix is not None:
             by_email = {"email": _prefix_range(search.prefix.lower())}
             by_name = {"nameFolded": _prefix_range(search.prefix.casefold())}

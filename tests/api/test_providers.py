@@ -258,6 +258,6 @@ def test_administrators_find_who_waits_for_approval(
     assert found(approved="true", type="PROVIDER") == [approved.id]
     everybody = admin.call("GET", ADMIN_USERS, params={"approved": "false", "count": 2}).json()
     assert [user["_id"] for user in everybody["users"]] == [old.id, waiting.id]
-    for query in ("approved=false&type=USER", "approved=perhaps"):
-        answer = admin.call("GET", f"{ADMIN_USERS}?{query}")
-        assert_problem(answer, 400, field="approved")
+    assert found(approved="false", type="USER") == []
+    answer = admin.call("GET", f"{ADMIN_USERS}?approved=perhaps")
+    assert_problem(answer, 400, field="approved")

@@ -16,9 +16,9 @@ def two(api_server: Api, start_api: StartApi) -> list[httpx.Client]:
 
 
 def test_a_new_role_counts_on_every_process_at_the_next_request(
-    two: list[httpx.Client], user: Actor, people: People
+    two: list[httpx.Client], people: People
 ) -> None:
-    admin = people.new("ADMIN")
+    admin, user = people.new("ADMIN"), people.new("USER", verified=True)
     here, there = (user.at(client) for client in two)
     for asker in (here, there):
         assert_problem(asker.call("GET", f"{ADMIN}/users"), 403)
@@ -29,6 +29,9 @@ def test_a_new_role_counts_on_every_process_at_the_next_request(
     ):
         changed = admin.call("PUT", f"{ADMIN}/users/{user.id}/role", json={"role": role})
         assert changed.status_code == 200, changed.text
+        if role == "ADMIN":  # a rise signs out, a fall does not
+            assert [asker.profile().status_code for asker in (there, here)] == [401, 401]
+            here.token = there.token = user.device().token
         for asker in (there, here):
             assert asker.call("GET", f"{ADMIN}/users").status_code == listing, role
             assert asker.create().status_code == creating, role
@@ -51,6 +54,7 @@ def test_a_change_of_standing_that_broke_off_counts_once_it_was_repeated(
     """The process died between its write and dropping the profile."""
     admin, doomed = people.new("ADMIN"), people.new("ADMIN")
     row = {"_id": ObjectId(doomed.id)}
+    store.users.update_one(row, {"$set": {"isEmailVerified": False}})
     assert doomed.call("GET", f"{ADMIN}/users").status_code == 200
     store.users.update_one(row, {"$set": {"type": "USER"}})
     repeated = admin.call("PUT", f"{ADMIN}/users/{doomed.id}/role", json={"role": "USER"})
