@@ -49,7 +49,7 @@ _SMALL: Final = (
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:
     """Return the application. Without arguments, the settings come from the environment."""
     settings = settings or load_settings()
-    logs.configure(settings.log_level)
+    log_lines = logs.configure(settings.log_level)
     services = services or Services(settings)
     webhooks = Router(
         path="/",
@@ -61,6 +61,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await services.open()
         await services.schema_watch.start()
+        services.background.start("report_stores", services.report_stores)
         services.outbox.start()
         try:
             yield
@@ -132,7 +133,10 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     elif settings.allowed_hosts:
         app.asgi_handler = TrustedHosts(app.asgi_handler, settings.allowed_hosts)
     app.asgi_handler = RequestLayer(
-        app, AccessLog(settings.log_level), settings.body_timeout.total_seconds()
+        app,
+        AccessLog(settings.log_level, log_lines),
+        body_seconds=settings.body_timeout.total_seconds(),
+        send_seconds=settings.send_timeout.total_seconds(),
     )
     return app
 

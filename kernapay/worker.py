@@ -8,11 +8,13 @@ from typing import Final
 
 import structlog
 
+from kernapay import __version__
 from kernapay.bootstrap.services import Services
 from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.errors import KernaPayError, Unavailable
 from kernapay.core.heartbeat import Heartbeat, beat
+from kernapay.core.limits import raise_open_files
 
 Sweep = Callable[[], Awaitable[bool]]
 """Do one piece of due work. Return False if none is due."""
@@ -40,16 +42,25 @@ def sweeps(services: Services) -> dict[str, Sweep]:
 async def run(settings: Settings, heartbeat: Heartbeat) -> None:
     """Run every loop until SIGINT or SIGTERM. Raises NotMigrated."""
     logs.configure(settings.log_level)
+    logs.catch_unhandled()
+    raise_open_files()
     services = Services(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await services.open()
+    services.background.start("report_stores", services.report_stores)
     try:
         async with heartbeat.running():
             await _wait_for_database(services, stop)
-            _log.info("worker_started")
+            _log.info(
+                "worker_started",
+                version=__version__,
+                environment=settings.app_env,
+                gateway=settings.razorpay_base_url,
+                live=settings.is_live,
+            )
             async with asyncio.TaskGroup() as group:
                 for name, sweep in sweeps(services).items():
                     loop_of = repeat(name, partial(_sweep_if_ready, services, sweep), stop)

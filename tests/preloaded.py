@@ -27,7 +27,8 @@ PYTHON: Final = (sys.executable, "-m")
 COVERAGE: Final = "COVERAGE_PROCESS_START"
 _MODULES: Final = (
     *("kernapay.asgi", "kernapay.worker", "kernapay.sandbox.app", "kernapay.sandbox.cli"),
-    *("kernapay.commands.main", "granian.server"),
+    *("kernapay.commands.main", "kernapay.commands.serve", "kernapay.commands.worker"),
+    *("kernapay.commands.api_server", "granian.server"),
 )
 _LARGEST_REQUEST: Final = 1 << 20
 

@@ -7,12 +7,15 @@ from functools import cached_property
 from inspect import isawaitable
 from typing import Final
 
+import structlog
 from litestar.di import Provide
 
 from kernapay.bootstrap.operations import Operations
 from kernapay.config.settings import Settings
 from kernapay.core import logs
+from kernapay.core.errors import Unavailable
 
+_log = structlog.get_logger("kernapay.services")
 # In this order: what works on requests, what it works with, the stores.
 _CLOSING: Final = (
     ("ordering", "drain"),
@@ -40,6 +43,20 @@ class Services(Operations):
         """Connect. If a server is down, start anyway: `/health/ready` reports it."""
         self.mongo.connect()
         await self.cache.start()
+
+    async def report_stores(self) -> None:
+        """Log which MongoDB is connected to, or that it cannot be reached. The cache does so for Redis."""
+        try:
+            await self.mongo.ping()
+        except Unavailable as error:
+            _log.warning(
+                "mongodb_unreachable",
+                address=self.mongo.address,
+                error=type(error.__cause__ or error).__name__,
+                detail=error.detail,
+            )
+        else:
+            _log.info("mongodb_ready", address=self.mongo.address)
 
     async def close(self) -> None:
         """Finish running work, then close every connection and pool that was used."""

@@ -5,13 +5,22 @@ import os
 import shutil
 import socket
 import tempfile
+from typing import Final
 
 import click
+import structlog
 
+from kernapay import __version__
 from kernapay.commands.doubts import log_doubts
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
+from kernapay.core import logs
 from kernapay.core.gc import frozen_start
+from kernapay.core.limits import raise_open_files
+
+METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+_CONNECTIONS: Final = 4096
+_log = structlog.get_logger("kernapay.serve")
 
 
 class CannotListen(click.ClickException):
@@ -31,24 +40,27 @@ class CannotListen(click.ClickException):
 def command(host: str | None, port: int | None, workers: int) -> None:
     """Serve the API."""
     settings = load_settings()
-    log_doubts(settings)
     host, port = host or settings.host, port or settings.port
     check_address(host, port)
+    log_doubts(settings)
+    logs.catch_unhandled()
     _check_database(settings)
-    run(host, port, workers)
+    run(settings, host, port, workers)
 
 
-def run(host: str, port: int, workers: int) -> None:
+def run(settings: Settings, host: str, port: int, workers: int) -> None:
     """Serve until a signal ends it."""
-    metrics_folder = _metrics_folder() if workers > 1 else None
+    metrics_folder = _share_metrics() if workers > 1 else None
     from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.server import Server
+
+    from kernapay.commands.api_server import ApiServer
 
     with frozen_start():
         # Granian forks its workers, also those that replace a dead one: they start with these imports done.
         import kernapay.asgi  # noqa: F401
+    _announce(settings, host, port, workers)
     try:
-        Server(
+        ApiServer(
             "kernapay.asgi:app",
             factory=True,
             address=host,
@@ -59,9 +71,11 @@ def run(host: str, port: int, workers: int) -> None:
             http=HTTPModes.http1,
             websockets=False,
             log_access=False,
-            log_level="warning",  # type: ignore[arg-type]
-            respawn_failed_workers=True,
+            log_level="warning",
             workers_kill_timeout=30,
+            # Granian would let each worker have 1024 connections divided by their number, idle ones included.
+            backlog=_CONNECTIONS,
+            backpressure=min(_CONNECTIONS, max(128, raise_open_files() // 2)),
         ).serve()
     finally:
         if metrics_folder is not None:
@@ -102,9 +116,29 @@ def check_address(host: str, port: int) -> None:
         ) from error
 
 
-def _metrics_folder() -> str | None:
-    # prometheus-client adds up the workers' numbers through files. It reads this variable when it is imported.
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+def _share_metrics() -> str | None:
+    """Name a folder in which the workers add up their metrics. Return it if it is ours to remove."""
+    # `kernapay.core.metrics` reads the variable when it is imported.
+    chosen = os.environ.get(METRICS_FOLDER)
+    try:
+        if chosen:
+            os.makedirs(chosen, exist_ok=True)
+            return None
+        folder = os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="kernapay-metrics-")
+    except OSError as error:
+        os.environ.pop(METRICS_FOLDER, None)
+        _log.warning("metrics_not_shared", error=str(error), fix=f"set {METRICS_FOLDER}")
         return None
-    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kernapay-metrics-")
     return folder
+
+
+def _announce(settings: Settings, host: str, port: int, workers: int) -> None:
+    _log.info(
+        "serving",
+        version=__version__,
+        address=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+        workers=workers,
+        environment=settings.app_env,
+        gateway=settings.razorpay_base_url,
+        live=settings.is_live,
+    )

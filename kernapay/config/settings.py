@@ -73,7 +73,8 @@ class Settings(BaseModel):
     creates_per_account: int = Field(64, ge=1, le=10_000)
     # Razorpay: a page of a payment's refunds has at most 100.
     refunds_per_payment: int = Field(50, ge=1, le=100)
-    webhook_deadline: Duration = timedelta(seconds=2)
+    # The worker takes an event over 30 s after it came, and the gateway gives up after 5 s.
+    webhook_deadline: Duration = Field(timedelta(seconds=2), le=timedelta(seconds=20))
 
     reconcile_after: Duration = timedelta(minutes=15)
     reconcile_rate: float = Field(5.0, gt=0, le=1000)
@@ -84,6 +85,9 @@ class Settings(BaseModel):
     dev_stack: bool = False
     body_limit: int = Field(65_536, ge=1024)
     body_timeout: Duration = timedelta(seconds=10)
+    send_timeout: Duration = Field(
+        timedelta(seconds=30), ge=timedelta(seconds=1), le=timedelta(hours=1)
+    )
     trusted_proxies: Networks = ()
 
     rate_limits: bool = True

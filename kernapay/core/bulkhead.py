@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from threading import Lock
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from kernapay.core.errors import Unavailable
 
@@ -20,34 +19,62 @@ class Bulkhead:
         self.name = name
         self.threads = threads
         self._limit = threads + queue
-        self._pending = 0
-        self._lock = Lock()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"kernapay-{name}")
+        self._calls: set[Future[Any]] = set()
+        self._has_thread = False
+        self._is_closed = False
+        self._pool = ThreadPoolExecutor(
+            threads, thread_name_prefix=f"kernapay-{name}", initializer=self._note_thread
+        )
 
     @property
     def pending(self) -> int:
         """The number of calls that run or wait."""
-        return self._pending
+        return len(self._calls)
 
     async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a blocking call in the pool. Raises Unavailable when the queue is full."""
-        if self._pending >= self._limit:
+        """Run a blocking call in the pool. Raises Unavailable if the queue is full or there is no thread."""
+        if self.pending >= self._limit:
             raise Unavailable(
                 f"Too many {self.name} calls are waiting. Repeat the call in a second.",
                 retry_after=1,
             )
-        with self._lock:
-            self._pending += 1
         context = copy_context()
-        future = self._pool.submit(lambda: context.run(call, *args, **kwargs))
-        # Count down when the thread ends: it goes on after its caller has given up.
-        future.add_done_callback(self._count_down)
+        future: Future[R] = Future()
+        self._calls.add(future)
+        # It counts until the thread ends: that goes on after its caller has given up.
+        future.add_done_callback(self._calls.discard)
+        self._submit(future, lambda: context.run(call, *args, **kwargs))
         return await asyncio.wrap_future(future)
 
-    def _count_down(self, _: object) -> None:
-        with self._lock:
-            self._pending -= 1
+    def _submit(self, future: "Future[R]", call: Callable[[], R]) -> None:
+        try:
+            self._pool.submit(_run, future, call)
+        except RuntimeError as error:
+            # The executor queues a call before it starts a thread for it. If a thread is there, it takes the call.
+            # If not, cancel the call: it must not run after its caller was told that it failed.
+            if (self._is_closed or not self._has_thread) and future.cancel():
+                raise Unavailable(
+                    f"No thread can be started for {self.name} calls. Repeat the call in a few seconds."
+                ) from error
+
+    def _note_thread(self) -> None:
+        self._has_thread = True
 
     def close(self) -> None:
         """Wait for running calls, cancel the waiting ones, end the threads."""
+        self._is_closed = True
+        for future in tuple(self._calls):
+            future.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run(future: "Future[R]", call: Callable[[], R]) -> None:
+    """Run the call, unless it was cancelled while it waited, and store its outcome."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

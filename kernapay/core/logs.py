@@ -2,12 +2,16 @@
 
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, Final, NamedTuple, TextIO
 
 import msgspec
 import structlog
+
+from kernapay.core.log_stream import LogStream
 
 _REDACTED: Final = "[redacted]"
 _SECRET_WORDS: Final = (
@@ -67,16 +71,44 @@ def _redact_value(name: object, value: Any) -> Any:
 
 
 def _render(_: Any, __: str, event: MutableMapping[str, Any]) -> bytes:
-    return msgspec.json.encode(event, enc_hook=repr)
+    try:
+        return msgspec.json.encode(event, enc_hook=repr)
+    except (ValueError, TypeError, OverflowError):
+        # Half an emoji, or a number beyond 64 bits: JSON cannot hold it, and the line is still needed.
+        return msgspec.json.encode({str(name): _ascii(value) for name, value in event.items()})
+
+
+def _ascii(value: Any) -> str:
+    return ascii(value) if not isinstance(value, str) else ascii(value)[1:-1]
 
 
 def _render_text(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     return _render(_, __, event).decode()
 
 
-def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Write the logs of structlog and of the standard library as JSON lines, by default to standard output."""
-    stream = stream or sys.stdout
+class _LineHandler(logging.Handler):
+    """Write the records of the standard library. Unlike StreamHandler, print nothing when a line cannot be written."""
+
+    def __init__(self, stream: LogStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:
+            # A driver's message and its arguments may not fit. Its record must not be lost for that.
+            known = {"event": str(record.msg), "logger": record.name, "level": "error"}
+            line = _render_text(None, "", {**known, "format_error": repr(error)})
+        self._stream.write(line.encode() + b"\n")
+
+
+def configure(level: str = "INFO", stream: TextIO | None = None) -> LogStream:
+    """Write the logs of structlog and of the standard library as JSON lines, by default to standard output.
+
+    Return the stream of the lines, for other lines of the same output.
+    """
+    lines = LogStream(stream or sys.stdout)
     shared: list[Any] = [
         _add_request_id,
         structlog.processors.add_log_level,
@@ -87,10 +119,10 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, _render],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.BytesLoggerFactory(stream.buffer),
+        logger_factory=structlog.BytesLoggerFactory(lines),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = _LineHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared[:3], structlog.stdlib.add_logger_name],
@@ -106,3 +138,26 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     # Below WARNING the drivers log a lot, and at DEBUG they log queries.
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    return lines
+
+
+def catch_unhandled() -> None:
+    """Log exceptions that nobody catches, in any thread, instead of printing their traceback. For services."""
+    sys.excepthook = _log_unhandled
+    threading.excepthook = _log_unhandled_in_thread
+
+
+def _log_unhandled(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    structlog.get_logger("kernapay").critical(
+        "unhandled_exception", error=kind.__name__, exc_info=(kind, error, traceback)
+    )
+
+
+def _log_unhandled_in_thread(arguments: threading.ExceptHookArgs) -> None:
+    if arguments.exc_value is not None and arguments.exc_type is not SystemExit:
+        _log_unhandled(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)

@@ -1,20 +1,34 @@
-"""The body of `/metrics`. Each metric is declared in the module that counts it."""
+"""The classes of metrics, and the body of `/metrics`. Each metric is declared in the module that counts it."""
 
+import os
+import struct
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
     CollectorRegistry,
+    Counter,
+    Histogram,
     generate_latest,
     values,
 )
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from kernapay.core.errors import Unavailable
+from kernapay.core.shared_values import SharedValues
+
+__all__ = ["CONTENT_TYPE", "Counter", "GaugeMetricFamily", "Histogram", "exposition"]
+
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_folder: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+if _folder:
+    # The library's own switch, which it reads whenever a metric is made. It has to be set before the first one.
+    values.ValueClass = SharedValues(Path(_folder))
 
 
 class _Snapshot(Collector):
@@ -28,13 +42,28 @@ class _Snapshot(Collector):
 def exposition(families: Iterable[Metric] = ()) -> bytes:
     """Return all metrics, and `families`, in Prometheus text format.
 
-    With several workers, prometheus-client adds up their counters from files in PROMETHEUS_MULTIPROC_DIR.
+    With several workers, their counters are added up from the files in PROMETHEUS_MULTIPROC_DIR. Raises Unavailable
+    if these cannot be read.
     """
+    current = _text(families)
+    if not _folder:
+        return generate_latest(REGISTRY) + current
+    try:
+        shared = MultiProcessCollector.merge(_files_in(_folder))  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, RuntimeError, struct.error) as error:
+        raise Unavailable(
+            f"The metrics of the workers cannot be read in {_folder}. Restart the service. ({error})"
+        ) from error
+    return _text(shared) + current
+
+
+def _files_in(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        # An empty file is of a worker that could not write. The library cannot read it.
+        return [e.path for e in entries if e.name.endswith(".db") and e.stat().st_size > 8]
+
+
+def _text(families: Iterable[Metric]) -> bytes:
     registry = CollectorRegistry()
     registry.register(_Snapshot(families))
-    current = generate_latest(registry)
-    if values.ValueClass.__name__ != "MmapedValue":
-        return generate_latest(REGISTRY) + current
-    shared = CollectorRegistry()
-    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-    return generate_latest(shared) + current
+    return generate_latest(registry)

@@ -4,15 +4,18 @@ The SDK accepts any object with the interface of requests.Session. This one need
 redirects or retries. Its errors have the status, code, field and reason, which the SDK's own errors lack.
 """
 
+import re
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 import urllib3
-from prometheus_client import Histogram
 from urllib3.util import Timeout, make_headers
 
+from kernapay.core.metrics import Histogram
 from kernapay.core.patterns import DECODE_ERRORS
 from kernapay.gateway.base import GatewayBusy, GatewayError, GatewayRejected, GatewayUnknown
 
@@ -21,6 +24,8 @@ CALLS: Final = Histogram(
     "Time the gateway took, by call and outcome",
     ("call", "outcome"),
 )
+_log = structlog.get_logger("kernapay.gateway")
+_PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d -]{8,}\d|\b\w+_[A-Za-z0-9]{14,}")
 _CONNECT_SECONDS: Final = 3.0
 _ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements"})
 
@@ -83,6 +88,7 @@ class Session:
     ) -> Response:
         start = perf_counter()
         outcome = "unknown"
+        call = _template_of(method, url)
         try:
             response = self._pool.request(
                 method,
@@ -94,10 +100,17 @@ class Session:
             )
             outcome = str(response.status)
         except urllib3.exceptions.HTTPError as error:
+            _log.warning(
+                "gateway_unanswered",
+                call=call,
+                error=type(error).__name__,
+                detail=_for_log(str(error)),
+                seconds=round(perf_counter() - start, 2),
+            )
             raise GatewayUnknown("The payment gateway did not answer. Try again.") from error
         finally:
             CALLS.labels(f"{method} {_entity_of(url)}", outcome).observe(perf_counter() - start)
-        return _read(response.status, response.data)
+        return _read(call, response.status, response.data)
 
 
 def _entity_of(url: str) -> str:
@@ -105,22 +118,43 @@ def _entity_of(url: str) -> str:
     return next((part for part in url.split("/") if part in _ENTITIES), "other")
 
 
-def _read(status: int, body: bytes) -> Response:
+def _template_of(method: str, url: str) -> str:
+    """Return a call for the log, without ids: `POST payments/{id}/capture`."""
+    parts = urlsplit(url).path.strip("/").split("/")[1:]
+    return f"{method} {'/'.join('{id}' if '_' in part else part for part in parts)}"
+
+
+def _for_log(text: str) -> str:
+    """Shorten foreign words, and take out what could be somebody's address or number."""
+    return _PERSONAL.sub("[redacted]", text)[:300]
+
+
+def _read(call: str, status: int, body: bytes) -> Response:
     if status in (200, 201):
         try:
             return Response(status, msgspec.json.decode(body))
         except DECODE_ERRORS as error:
+            _log.warning("gateway_unreadable", call=call, status=status, bytes=len(body))
             raise GatewayUnknown(
                 "The payment gateway's answer is not valid JSON.", http_status=status
             ) from error
-    raise _read_error(status, body)
+    raise _read_error(call, status, body)
 
 
-def _read_error(status: int, body: bytes) -> GatewayError:
+def _read_error(call: str, status: int, body: bytes) -> GatewayError:
     try:
         error = msgspec.json.decode(body, type=_ErrorDocument).error
     except DECODE_ERRORS:
         error = _ErrorBody()  # an HTML page from a proxy, or an empty body
+    _log.warning(
+        "gateway_refused",
+        call=call,
+        status=status,
+        code=error.code,
+        field=error.field,
+        reason=error.reason,
+        description=_for_log(error.description or body[:200].decode(errors="replace")),
+    )
     details: dict[str, Any] = {
         "http_status": status,
         "gateway_code": error.code,

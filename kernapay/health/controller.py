@@ -10,11 +10,11 @@ from litestar import Controller, MediaType, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from msgspec import Meta, Struct
-from prometheus_client.core import GaugeMetricFamily
 
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
 from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
+from kernapay.core.metrics import GaugeMetricFamily
 from kernapay.security.authentication import PUBLIC
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo

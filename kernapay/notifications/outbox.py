@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from prometheus_client import Counter
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, RetryLater
 from kernapay.core.keys import BrokenSeal, Sealer
+from kernapay.core.metrics import Counter
 from kernapay.notifications.base import DeliveryFailure, EmailSender, Rejected, SmsSender, TryLater
 from kernapay.notifications.models import Channel, Message, MessageStatus
 from kernapay.notifications.repository import MessageRepository

@@ -5,11 +5,11 @@ from enum import Enum, auto
 from typing import Final
 
 import structlog
-from prometheus_client import Counter
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import Conflict, NotFound, RetryLater
+from kernapay.core.metrics import Counter
 from kernapay.gateway.base import GatewayPayment, GatewayRefund, GatewayRejected, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger

@@ -92,6 +92,7 @@ class Cache:
         self._computations: dict[Address, _Computation] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_up = False
+        self._is_outage_logged = False
         self._watch: asyncio.Task[None] | None = None
         self._is_closing = False
         self._recent_evictions: dict[str, float] = {}
@@ -233,7 +234,8 @@ class Cache:
 
     def _lose(self, error: BaseException) -> None:
         if self._is_up:
-            _log.warning("redis_lost", error=type(error).__name__)
+            self._is_outage_logged = True
+            _log.warning("redis_lost", address=self._redis.address, error=type(error).__name__)
         self._is_up = False
 
     def _remember(self, keys: Sequence[str]) -> None:
@@ -265,11 +267,21 @@ class Cache:
         self._data_sets = frozenset()
         try:
             await self._catch_up()
-        except (*RedisFailure, Unavailable) as error:
-            _log.debug("redis_unreachable", error=type(error).__name__)
+        except Unavailable:
+            return  # MongoDB is down. It keeps the evictions that have to be made first.
+        except RedisFailure as error:
+            if not self._is_outage_logged:
+                self._is_outage_logged = True
+                _log.warning(
+                    "redis_unreachable",
+                    address=self._redis.address,
+                    error=type(error).__name__,
+                    detail="Redis cannot be reached. Answers are slower until it is.",
+                )
             return
         self._is_up = True
-        _log.info("redis_ready")
+        self._is_outage_logged = False
+        _log.info("redis_ready", address=self._redis.address)
 
     async def _catch_up(self) -> None:
         # First, because this needs only Redis.

@@ -14,6 +14,7 @@ from pymongo.uri_parser import parse_uri, split_options
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import Unavailable
+from kernapay.storage.addresses import without_login
 from kernapay.storage.mongo_urls import ends_password_early, without_overridden
 
 P = ParamSpec("P")
@@ -113,6 +114,11 @@ class Mongo:
                     "The database is electing a new primary. Repeat the call in a few seconds."
                 ) from error
             raise
+
+    @property
+    def address(self) -> str:
+        """The URL without user, password and options."""
+        return without_login(self._url)
 
     async def ping(self) -> None:
         """Raise Unavailable unless a primary answers."""

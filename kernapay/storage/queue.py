@@ -16,10 +16,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Generic
 
 import structlog
-from prometheus_client import Counter
 
 from kernapay.core.clock import Clock
 from kernapay.core.errors import KernaPayError
+from kernapay.core.metrics import Counter
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.repository import DocumentT, Repository, Where
 from kernapay.storage.turns import Turns

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
+from kernapay.storage.addresses import without_login
 from kernapay.storage.batching import Batcher
 from kernapay.storage.redis_clients import connect
 
@@ -39,6 +40,8 @@ class RedisStore:
 
     def __init__(self, url: str) -> None:
         self._client = connect(url)
+        self.address = without_login(url)
+        """The URL without user, password and options."""
         self._reads: Batcher[tuple[Address, ...], list[bytes | None]] = Batcher(self._read)
 
     @property

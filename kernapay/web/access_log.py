@@ -1,11 +1,10 @@
 """The HTTP access log: one JSON line per request."""
 
 import logging
-import sys
-from typing import TextIO
 
 import msgspec
-import structlog
+
+from kernapay.core.log_stream import LogStream
 
 
 class AccessLine(msgspec.Struct, omit_defaults=False):
@@ -24,11 +23,11 @@ class AccessLine(msgspec.Struct, omit_defaults=False):
 
 
 class AccessLog:
-    def __init__(self, level: str, stream: TextIO | None = None) -> None:
+    def __init__(self, level: str, lines: LogStream) -> None:
         self._enabled = getattr(logging, level) <= logging.INFO
-        self._logger = structlog.BytesLogger((stream or sys.stdout).buffer)
+        self._lines = lines
         self._encode = msgspec.json.Encoder().encode
 
     def write(self, line: AccessLine) -> None:
         if self._enabled:
-            self._logger.msg(self._encode(line))
+            self._lines.write(self._encode(line) + b"\n")

@@ -1,15 +1,18 @@
-"""Limits on request bodies: a deadline, and no compression."""
+"""Limits on request bodies: a deadline, no compression, and nothing that breaks off."""
 
 import asyncio
 from typing import Any, Final
 
 from litestar.types import Receive
 
-from kernapay.core.errors import KernaPayError
+from kernapay.core.errors import InvalidInput, KernaPayError
 
 WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 UNREAD: Final = frozenset({408, 413})
 """Statuses sent before the whole body arrived. The connection closes, or its rest would be read as a request."""
+
+
+CLOSE: Final = (b"connection", b"close")
 
 
 class BodyTooSlow(KernaPayError):
@@ -26,11 +29,21 @@ class UnsupportedMediaType(KernaPayError):
     title = "Unsupported Media Type"
 
 
+class BrokenBody(InvalidInput):
+    """The body ended early, or its chunks are not what RFC 9112 describes."""
+
+    code = "broken_body"
+
+
 class TimedBody:
-    """An ASGI `receive` that raises BodyTooSlow unless the body is complete `seconds` after the first call."""
+    """An ASGI `receive` that raises BodyTooSlow unless the body is complete `seconds` after the first call.
+
+    It raises BrokenBody when the body cannot be read to its end.
+    """
 
     def __init__(self, scope: Any, receive: Receive, seconds: float) -> None:
         self._headers = scope["headers"]
+        self._state = scope["state"]
         self._receive = receive
         self._seconds = seconds
         self._deadline: float | None = None
@@ -49,6 +62,13 @@ class TimedBody:
             raise BodyTooSlow(
                 f"The body did not arrive within {self._seconds:g} seconds. Send it faster, or a smaller one."
             ) from None
+        if message["type"] == "http.disconnect":
+            # The server says the same of a client that has gone and of one that sent no valid chunk.
+            # Nothing after it on this connection is a request.
+            self._state["headers"] = (*self._state.get("headers", ()), CLOSE)
+            raise BrokenBody(
+                "The body ended before it was complete, or is not chunked correctly. Send all of it."
+            )
         self._complete = not message.get("more_body", False)
         return message
 

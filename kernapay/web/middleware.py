@@ -10,16 +10,17 @@ from litestar import Litestar, Request
 from litestar.enums import ScopeType
 from litestar.types import Message, Receive, Scope, Send
 from msgspec import UNSET
-from prometheus_client import Histogram
 
 from kernapay.core import logs
 from kernapay.core.errors import InvalidInput, KernaPayError
+from kernapay.core.metrics import Histogram
 from kernapay.web.access_log import AccessLine, AccessLog
-from kernapay.web.body_limits import UNREAD, WITH_BODY, TimedBody
+from kernapay.web.body_limits import CLOSE, UNREAD, WITH_BODY, TimedBody
 from kernapay.web.headers import headers_for
 from kernapay.web.methods import AllowedMethods, head_only
 from kernapay.web.parameters import single_headers
 from kernapay.web.problems import on_kernapay_error
+from kernapay.web.slow_readers import ReaderTooSlow, TimedSend
 
 REQUESTS: Final = Histogram(
     "kernapay_http_request_seconds",
@@ -34,11 +35,14 @@ _METHOD_NOT_ALLOWED: Final = 405
 class RequestLayer:
     """Wrap the whole application, so that requests which the router refuses are logged and counted too."""
 
-    def __init__(self, app: Litestar, access_log: AccessLog, body_seconds: float) -> None:
+    def __init__(
+        self, app: Litestar, access_log: AccessLog, *, body_seconds: float, send_seconds: float
+    ) -> None:
         self.app = app.asgi_handler
         self._access_log = access_log
         self._timings: dict[tuple[str, str, int], Any] = {}
         self._body_seconds = body_seconds
+        self._send_seconds = send_seconds
         self._single_headers = single_headers(app)
         self._allowed = AllowedMethods(app)
 
@@ -54,6 +58,7 @@ class RequestLayer:
         logs.request_ids.set(ids)
         extra = [*headers_for(scope["path"]), (b"x-request-id", ids.shown.encode())]
         status = 0
+        send = TimedSend(send, self._send_seconds)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -64,7 +69,7 @@ class RequestLayer:
                     headers = self._allowed.add_to(headers, scope.get("path_template"))
                 more = state.get("headers", ())
                 if status in UNREAD:
-                    more = (*more, (b"connection", b"close"))
+                    more = (*more, CLOSE)
                 message["headers"] = [*headers, *extra, *more]
             await send(message)
 
@@ -80,6 +85,11 @@ class RequestLayer:
                 await self.app(scope, receive, answer_with)
             else:
                 await _refuse(error, scope, receive, answer_with)
+        except Exception as failure:
+            if not send.is_too_late:
+                raise
+            # Litestar wraps it, and the server would log that as a fault of ours.
+            raise ReaderTooSlow from failure
         finally:
             self._finish(scope, method, status, perf_counter() - started, ids)
 
@@ -105,11 +115,6 @@ class RequestLayer:
         route = scope.get("path_template") or "unmatched"
         # Clients may invent methods, and each would add a time series.
         counted = method if route != "unmatched" else "any"
-        timing = self._timings.get((counted, route, status))
-        if timing is None:
-            timing = REQUESTS.labels(counted, route, str(status))
-            self._timings[counted, route, status] = timing
-        timing.observe(seconds)
         self._access_log.write(
             AccessLine(
                 method=method,
@@ -121,6 +126,11 @@ class RequestLayer:
                 time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             )
         )
+        timing = self._timings.get((counted, route, status))
+        if timing is None:
+            timing = REQUESTS.labels(counted, route, str(status))
+            self._timings[counted, route, status] = timing
+        timing.observe(seconds)
 
 
 def _request_ids(given: list[bytes]) -> logs.RequestIds:

@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from prometheus_client import Counter
+from kernapay.core.metrics import Counter
 
 WEBHOOKS: Final = Counter("kernapay_webhooks_total", "Webhooks received, by outcome", ("outcome",))

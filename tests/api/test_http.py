@@ -6,11 +6,12 @@ from functools import partial
 import httpx
 import pytest
 
+from kernapay import __version__
 from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, send_event, verify
 from tests.factories import PASSWORD, gateway_payment, unique
 from tests.in_process import InProcess
 from tests.secrecy import CARD, leaks_in
-from tests.stack import METRICS_TOKEN, Api, Sandbox, bearer
+from tests.stack import METRICS_TOKEN, Api, Sandbox, SandboxServer, bearer
 from tests.waiting import eventually
 
 PATHS = ["/health/live", f"{USERS}/profile", "/nothing", f"{PAYMENTS}/status/x"]
@@ -155,8 +156,17 @@ def test_nothing_confidential_reaches_the_log(
         assert word not in log
 
 
-def test_the_connection_to_redis_is_in_the_log(api_server: Api) -> None:
-    assert api_server.log_entries("redis_ready")
+def test_the_log_says_at_the_start_what_runs_where_and_with_what(
+    api_server: Api, mongo_url: str, redis_url: str, sandbox_server: SandboxServer
+) -> None:
+    (serving,) = api_server.log_entries("serving")
+    assert serving["version"] == __version__
+    assert serving["address"] == api_server.url
+    assert (serving["gateway"], serving["live"]) == (sandbox_server.url, False)
+    assert serving["workers"] == 1
+    assert api_server.log_entries("redis_ready")[0]["address"] == redis_url
+    (mongodb,) = eventually(lambda: api_server.log_entries("mongodb_ready"))
+    assert mongodb["address"] == mongo_url.partition("?")[0]
 
 
 @pytest.mark.owasp(line="API8")

@@ -1,5 +1,6 @@
 """compose.yaml describes what production needs; it is read, not run."""
 
+import configparser
 import re
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,22 @@ def test_everything_that_keeps_running_has_a_health_check(services: dict[str, An
     running = {name for name, service in services.items() if service.get("restart") != "no"}
     assert running == set(services) - {"migrate"}
     assert {name for name, service in services.items() if "healthcheck" in service} == running
+
+
+def test_what_ends_is_started_again(services: dict[str, Any], repository: Path) -> None:
+    """`serve` ends when none of its workers stays alive. So does README's unit of systemd."""
+    running = [service for name, service in services.items() if name != "migrate"]
+    assert {service["restart"] for service in running} <= {"unless-stopped", "always"}
+    readme = (repository / "README.md").read_text()
+    unit = configparser.ConfigParser()
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(readme.partition("```ini\n")[2].partition("```")[0])
+    assert unit["Service"]["Restart"] == "always"
+    program, command, *options = unit["Service"]["ExecStart"].split()
+    assert Path(program).name == "kernapay"
+    found = cli.get_command(click.Context(cli), command)
+    assert found is not None
+    found.make_context(command, options)
 
 
 def test_what_is_written_is_kept(document: dict[str, Any], services: dict[str, Any]) -> None:

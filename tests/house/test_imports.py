@@ -56,6 +56,7 @@ def test_the_tree_keeps_every_contract(repository: Path) -> None:
         ("webhooks/service.py", "import pymongo", "mongodb"),
         ("security/rate_limits.py", "import kernapay.storage.redis_clients", "redis_clients"),
         ("devstack/servers.py", "import redis", "redis"),
+        ("web/middleware.py", "import prometheus_client", "prometheus"),
         ("security/tokens.py", "import kernapay.users.models", "layers"),
         ("gateway/base.py", "import kernapay.security.principal", "layers"),
         ("users/service.py", "import kernapay.payments.models", "layers"),

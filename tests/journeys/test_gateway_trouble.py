@@ -10,19 +10,26 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from pymongo.database import Database
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.gateway.razorpay import RazorpayGateway
 from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, status, verify
+from tests.aliases import Json, Store
 from tests.clusters.proxy import Mode, Proxy
-from tests.factories import payment_body
+from tests.factories import payment_body, unique
 from tests.stack import KEY_ID, KEY_SECRET, Api, Sandbox, bearer
 from tests.waiting import eventually
 
-Store = Database[dict[str, Any]]
 ORDERS = "/v1/orders"
 GATEWAY_THREADS = 32
+# What the log says of it.
+TROUBLE: dict[str, Json] = {
+    "server_error": {"status": 500, "code": "SERVER_ERROR"},
+    "bad_gateway_html": {"status": 502, "code": None},
+    "reset": {"error": "ProtocolError"},
+    "rate_limit": {"status": 429, "code": "BAD_REQUEST_ERROR"},
+    "answer_lost": {"error": "ProtocolError"},
+}
 
 
 def orders_of(sandbox: Sandbox, store: Store, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -45,19 +52,26 @@ def assert_resumes_with_one_order(
     assert verify(user.client, data, checkout).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "fault", ["server_error", "bad_gateway_html", "reset", "rate_limit", "answer_lost"]
-)
+@pytest.mark.parametrize("fault", TROUBLE)
 def test_a_create_that_failed_at_the_gateway_is_resumed_with_the_same_key(
-    user: Actor, sandbox: Sandbox, store: Store, fault: str
+    user: Actor, sandbox: Sandbox, store: Store, api_server: Api, fault: str
 ) -> None:
     body = payment_body()
     assert user.history().json() == []
+    request = {"request_id": unique("trouble-")}
     armed = sandbox.fault(fault, route=ORDERS, method="POST")
-    answer = user.create(body)
+    answer = user.call(
+        "POST", f"{PAYMENTS}/create", json=body, headers={"X-Request-ID": request["request_id"]}
+    )
     assert_problem(answer, 503)
     assert int(answer.headers["retry-after"]) > 0
     assert sandbox.hits(armed) == 1
+    (line,) = [
+        *api_server.log_entries("gateway_refused", **request),
+        *api_server.log_entries("gateway_unanswered", **request),
+    ]
+    assert line["call"] == "POST orders"
+    assert {name: line.get(name) for name in TROUBLE[fault]} == TROUBLE[fault]
     row = store.payments.find_one({"idempotencyKey": body["idempotencyKey"]})
     assert row is not None
     assert row["status"] == "pending"

@@ -137,8 +137,10 @@ class TestRedis:
     def test_a_service_without_any_cache_works(
         self, user: Actor, sandbox: Sandbox, start_api: StartApi
     ) -> None:
-        api = start_api(REDIS_URL="redis://127.0.0.1:9/0")
+        api = start_api(REDIS_URL="redis://:hunter2@127.0.0.1:9/0")
         here = user.at(api.client)
+        (said,) = api.log_entries("redis_unreachable")
+        assert (said["level"], said["address"]) == ("warning", "redis://127.0.0.1:9/0")
         assert here.update(name="No Cache").json() == here.profile().json()
         payment, _ = here.buy(sandbox)
         assert here.history().json()[0]["status"] == "success"

@@ -143,6 +143,22 @@ def test_what_is_no_lifetime_is_refused(problems: Problems, text: str) -> None:
     assert set(problems(TOKEN_EXPIRY=text)) == {"TOKEN_EXPIRY"}
 
 
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        # Past its lease the worker takes the event, and no failure is recorded.
+        ("WEBHOOK_DEADLINE", "21s"),
+        ("WEBHOOK_DEADLINE", "2m"),
+        ("SEND_TIMEOUT", "0"),
+        ("SEND_TIMEOUT", "2h"),
+    ],
+)
+def test_a_deadline_that_would_do_harm_is_refused(
+    problems: Problems, variable: str, text: str
+) -> None:
+    assert set(problems(**{variable: text})) == {variable}
+
+
 @given(st.text())
 def test_no_text_breaks_the_reading_of_a_lifetime(text: str) -> None:
     try:

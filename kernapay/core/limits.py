@@ -1,0 +1,44 @@
+"""Limits of the operating system for this process and its connections."""
+
+import os
+import resource
+import socket
+from typing import Final
+
+# Enough for every connection that a process accepts. More would slow down programs that close all numbers below it.
+_OPEN_FILES: Final = 65_536
+
+
+def raise_open_files() -> int:
+    """Raise the soft limit for open files to the hard limit, at most 65,536. Return the limit that holds now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return _OPEN_FILES if soft == resource.RLIM_INFINITY else soft
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):  # macOS has a further limit, which it does not name here
+        return soft
+    return most
+
+
+def close_stalled_connections(seconds: float) -> bool:
+    """Let the kernel close a connection whose peer takes no data for this long. Linux only; elsewhere do nothing.
+
+    It is set on the listening sockets of this process: what they accept from now on inherits it. The server has no
+    limit of its own for writing, and cannot end a connection while it waits for the peer.
+    Return False if there is no listening socket yet.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is None or not os.path.isdir("/proc/self/fd"):
+        return True
+    is_done = False
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            with socket.socket(fileno=os.dup(int(name))) as copy:
+                if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    copy.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
+                    is_done = True
+        except OSError:
+            continue  # no socket, or closed meanwhile
+    return is_done

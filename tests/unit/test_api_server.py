@@ -1,0 +1,104 @@
+"""The server's workers: one that dies takes no other with it, and every line of the log is JSON."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from kernapay.devstack.ports import HOST, free_port
+from kernapay.devstack.process import Process
+from tests.aliases import Json
+from tests.stack import bare_environment
+from tests.waiting import eventually
+
+SCRIPT = """
+import sys
+from granian.constants import Interfaces, Loops
+from kernapay.commands.api_server import ApiServer
+from kernapay.core import logs
+logs.configure()
+ApiServer("tests.unit.dying_app:app", address="127.0.0.1", port=int(sys.argv[1]), workers=int(sys.argv[2]),
+          interface=Interfaces.ASGI, loop=Loops.uvloop, websockets=False, log_level="warning").serve()
+"""
+
+
+class Served:
+    def __init__(self, home: Path, workers: int) -> None:
+        self.port = free_port()
+        self.dying = home / "dying"
+        self.process = Process(
+            "server",
+            home,
+            (sys.executable, "-c", SCRIPT, str(self.port), str(workers)),
+            {**bare_environment(), "DYING": str(self.dying)},
+            lambda: self.get("/") is not None,
+        )
+
+    def get(self, path: str) -> int | None:
+        """Return the pid of the worker that answers a new connection, or None if none does."""
+        try:
+            answer = httpx.get(f"http://{HOST}:{self.port}{path}", trust_env=False, timeout=5)
+        except httpx.TransportError:
+            return None
+        return int(answer.text) if answer.status_code == 200 else None
+
+    def log_lines(self) -> list[Json]:
+        return [json.loads(line) for line in self.process.log.read_text().splitlines()]
+
+    def log(self, event: str) -> list[Json]:
+        return [line for line in self.log_lines() if line["event"] == event]
+
+
+@pytest.fixture
+def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Served]:
+    served = Served(tmp_path, request.param)
+    try:
+        served.process.start()
+        yield served
+    finally:
+        served.process.kill()
+
+
+@pytest.mark.parametrize("served", [2], indirect=True)
+def test_a_worker_that_dies_again_and_again_leaves_the_other_one_serving(served: Served) -> None:
+    first = eventually(lambda: served.get("/"))
+    other = eventually(lambda: (pid := served.get("/")) != first and pid)
+    served.dying.touch()  # what dies from now on cannot start either
+    assert served.get("/die") is None
+    eventually(lambda: served.log("worker_died"))
+    survivor = eventually(lambda: served.get("/"))
+    assert survivor in (first, other)
+    eventually(lambda: len(served.log("worker_died")) >= 3)
+    assert [served.get("/") for _ in range(20)] == [survivor] * 20
+    deaths = served.log("worker_died")
+    assert {death["exit_code"] for death in deaths[1:]} == {3}
+    assert [death["restarted_after_seconds"] for death in deaths[:3]] == [0, 1, 2]
+
+    served.dying.unlink()
+    eventually(lambda: (pid := served.get("/")) != survivor and pid)
+
+
+@pytest.mark.parametrize("served", [1], indirect=True)
+def test_a_service_that_cannot_serve_ends_and_says_so(served: Served) -> None:
+    """Its supervisor starts it again, and people see that it does not run."""
+    assert served.get("/raise") is None
+    served.dying.touch()
+    served.get("/die")
+    eventually(lambda: served.process.exit_code is not None)
+    assert served.process.exit_code == 1
+    assert len(served.log("worker_died")) == 4
+    assert len(served.log("no_worker_stays_alive")) == 1
+    (raised,) = [line for line in served.log_lines() if "ValueError: as asked" in str(line)]
+    assert (raised["level"], raised["logger"]) == ("error", "_granian.utils")
+
+
+@pytest.mark.parametrize("served", [1], indirect=True)
+def test_a_signal_ends_the_pause_before_a_restart(served: Served) -> None:
+    served.dying.touch()
+    served.get("/die")
+    eventually(lambda: len(served.log("worker_died")) >= 3)
+    served.process.stop(timeout=10)
+    assert served.process.exit_code in (0, 1)
