@@ -34,6 +34,7 @@ from kernapay.web.openapi.assets import assets
 from kernapay.web.openapi.config import openapi_config
 from kernapay.web.parameters import QueryCheck
 from kernapay.web.problems import HANDLERS
+from kernapay.web.responses import show_controls_in
 from kernapay.web.trusted_hosts import LOCAL_HOSTS, LOCAL_ORIGIN, TrustedHosts
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
@@ -121,6 +122,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         exception_handlers=HANDLERS,
         openapi_config=openapi_config(),
         cors_config=cors,
+        after_request=show_controls_in,
         request_class=JSONRequest,
         request_max_body_size=settings.body_limit,
         logging_config=None,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from kernapay.administration.dtos import UserSearch
+from kernapay.core.text import folded, map_width
 from kernapay.security.principal import Role
 from kernapay.storage.filters import BeforeAfter, LimitOffset, OrderBy
 from kernapay.storage.locks import exclusive
@@ -37,8 +38,8 @@ class AccountRepository(UserRepository):
             where["type"] = Role.PROVIDER
             raw = _approval(search.approved)
         if search.prefix is not None:
-            by_email = {"email": _prefix_range(search.prefix.lower())}
-            by_name = {"nameFolded": _prefix_range(search.prefix.casefold())}
+            by_email = {"email": _prefix_range(map_width(search.prefix).lower())}
+            by_name = {"nameFolded": _prefix_range(folded(search.prefix))}
             raw["$or"] = [by_email, by_name]
         if raw:
             where["__raw__"] = raw

@@ -15,6 +15,7 @@ from kernapay.audit.repository import AuditLog
 from kernapay.core.background import Background
 from kernapay.core.clock import Clock, in_utc, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
+from kernapay.core.text import normalise_name
 from kernapay.security.principal import Principal, Role
 from kernapay.users.models import Standing, UserStatus
 from kernapay.users.repository import UserRepository
@@ -55,7 +56,7 @@ class ApiKeyService:
         key = new_key(live=self._live)
         row = ApiKey(
             id=ObjectId(),
-            name=data.name.strip(),
+            name=normalise_name(data.name),
             digest=digest_of(key),
             hint=hint_of(key),
             user_id=user_id,

@@ -8,6 +8,7 @@ import click
 from kernapay.commands.output import exit_2_on_error
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
+from kernapay.core.text import show_controls
 
 if TYPE_CHECKING:
     from kernapay.webhooks.dtos import WebhookEventView
@@ -35,7 +36,8 @@ def list_events(status: str | None) -> None:
         events = asyncio.run(_list(load_settings(), EventStatus(status) if status else None))
     for event in events:
         line = f"{event.created_at:%Y-%m-%d %H:%M:%SZ}  {event.status.value:<9}  {event.event:<24}"
-        click.echo(f"{line}  {event.event_id}  {event.error or event.outcome or ''}")
+        line += f"  {event.event_id}  {event.error or event.outcome or ''}"
+        click.echo(show_controls(line))
     click.echo(f"{len(events)} event(s).")
 
 

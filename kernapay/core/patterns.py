@@ -4,6 +4,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, MsgspecError
 
+from kernapay.core.text import CONTROLS
+
 DECODE_ERRORS: Final = (MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec's decoder raises. The last two come from bytes that are not UTF-8, and from very deep nesting."""
 
@@ -32,12 +34,16 @@ def must_be(words: str) -> dict[str, str]:
 
 
 # NUL breaks bcrypt and BSON keys. Lone surrogates cannot be encoded as UTF-8.
-PRINTABLE: Final = explain(
-    r"^[^\x00-\x1f\x7f\ud800-\udfff]*$", "one line of text without control characters"
-)
+_REFUSED: Final = rf"\x00-\x1f{CONTROLS}\ud800-\udfff"
+PRINTABLE: Final = explain(rf"^[^{_REFUSED}]*$", "one line of text without control characters")
 _NOT_BLANK: Final = explain(
-    r"^[^\x00-\x1f\x7f\ud800-\udfff]*[^\s\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*$",
+    rf"^[^{_REFUSED}]*[^\s{_REFUSED}][^{_REFUSED}]*$",
     "one line of text, not blank, without control characters",
+)
+# Line breaks and tabs stay allowed: some programs make passwords with them.
+SECRET: Final = explain(
+    rf"^[^\x00{CONTROLS}\ud800-\udfff]*$",
+    "text without NUL and without characters that reorder or break it",
 )
 NAME: Final = explain(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - only")
 

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_EXAMPLE
-from kernapay.core.patterns import Identifier, Label, explain, must_be
+from kernapay.core.patterns import PRINTABLE, Identifier, Label, explain, must_be
 from kernapay.payments.references import REFERENCE_EXAMPLE, REFERENCE_PATTERN
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status
 
@@ -36,7 +36,9 @@ PaymentId = Annotated[
         examples=["pay_SxT5bNn0uQa2Kc"],
     ),
 ]
-Signature = Annotated[str, Meta(min_length=1, max_length=256, examples=["5f" * 32])]
+Signature = Annotated[
+    str, Meta(min_length=1, max_length=256, pattern=PRINTABLE, examples=["5f" * 32])
+]
 KEY_PATTERN = explain(r"^[\x21-\x7e]+$", "visible ASCII characters without spaces")
 IdempotencyKey = Annotated[
     str,
@@ -235,7 +237,9 @@ class PaymentView(Struct, rename="camel"):
     livemode: Livemode = None
 
 
-DayOrTime = Annotated[str, Meta(min_length=10, max_length=40, examples=["2026-01-01"])]
+DayOrTime = Annotated[
+    str, Meta(min_length=10, max_length=40, pattern=PRINTABLE, examples=["2026-01-01"])
+]
 
 
 class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):

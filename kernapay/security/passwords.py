@@ -1,6 +1,7 @@
 """Check the strength of passwords, and hash them in a thread pool of their own."""
 
 import re
+import unicodedata
 from typing import Final
 
 from passlib.context import CryptContext
@@ -31,6 +32,7 @@ def check_strength(password: str, email: str, name: str) -> None:
 
     Raises InvalidInput for `password`.
     """
+    password = normalise_password(password)
     if len(password) < MIN_LENGTH:
         raise InvalidInput(f"Must have at least {MIN_LENGTH} characters.", field="password")
     if password.lower() in _COMMON:
@@ -49,12 +51,29 @@ def check_strength(password: str, email: str, name: str) -> None:
         )
 
 
+def normalise_password(password: str) -> str:
+    """Return the form that is hashed, the same on every machine.
+
+    Keyboards write one character in several ways: composed or not, in several widths, with a space of their own. The
+    form is NFKC, as NIST SP 800-63B asks for, with ASCII's space for every other one, as in RFC 8265.
+    """
+    if password.isascii():
+        return password
+    spaced = "".join(" " if unicodedata.category(each) == "Zs" else each for each in password)
+    return unicodedata.normalize("NFKC", spaced)
+
+
+def is_same_password(one: str, other: str) -> bool:
+    return normalise_password(one) == normalise_password(other)
+
+
 class PasswordHasher:
     """Hash with bcrypt over SHA-256, and verify plain bcrypt too.
 
-    bcrypt alone uses the first 72 bytes only. A `client` is whoever causes the work, such as a network address. Clients
-    take turns, so that one with many passwords delays the others by the one that is being hashed. A client with too
-    many at once gets TooManyRequests.
+    bcrypt alone uses the first 72 bytes only. Passwords are normalised here, and nowhere else.
+
+    A `client` is whoever causes the work, such as a network address. Clients take turns, so that one with many
+    passwords delays the others by the one that is being hashed. A client with too many at once gets TooManyRequests.
     """
 
     def __init__(self, rounds: int, pool: Bulkhead) -> None:
@@ -71,8 +90,9 @@ class PasswordHasher:
         )
 
     async def hash(self, password: str, client: str = OPERATOR) -> str:
+        normal = normalise_password(password)
         async with self._share.turn(client):
-            password_hash: str = await self._pool.run(self._context.hash, password)
+            password_hash: str = await self._pool.run(self._context.hash, normal)
         return password_hash
 
     async def verify(
@@ -86,6 +106,15 @@ class PasswordHasher:
             return await self._pool.run(self._verify, password, password_hash)
 
     def _verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
+        normal = normalise_password(password)
+        result = self._verify_as_typed(normal, password_hash)
+        if result[0] or normal == password:
+            return result
+        # A password from before it was normalised. For an unknown account too: the time must not tell them apart.
+        is_correct, _ = self._verify_as_typed(password, password_hash)
+        return is_correct, self._context.hash(normal) if is_correct else None
+
+    def _verify_as_typed(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         if password_hash is None:
             self._context.hash(password)
             return False, None

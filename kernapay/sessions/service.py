@@ -12,7 +12,12 @@ from kernapay.core.background import Background
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
 from kernapay.security.attempts import PasswordAttempts
-from kernapay.security.passwords import OPERATOR, PasswordHasher, check_strength
+from kernapay.security.passwords import (
+    OPERATOR,
+    PasswordHasher,
+    check_strength,
+    is_same_password,
+)
 from kernapay.security.principal import Principal, Role
 from kernapay.security.tokens import Claims, RefreshTokens, TokenIssuer
 from kernapay.sessions.dtos import (
@@ -25,7 +30,7 @@ from kernapay.sessions.dtos import (
 )
 from kernapay.sessions.models import Session
 from kernapay.sessions.repository import SessionRepository
-from kernapay.users.contacts import normalise_email
+from kernapay.users.contacts import find_email_forms
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
 
@@ -100,9 +105,9 @@ class SessionService:
 
         The error is the same for an unknown e-mail address and for a wrong password.
         """
-        email = self._normalise(data.email)
+        email = find_email_forms(data.email, production=self._production)
         for _ in range(_ATTEMPTS):
-            async with self._attempts.guard(email or data.email, address):
+            async with self._attempts.guard(email.normal if email else data.email, address):
                 user = await self._users.find_by_email(email) if email else None
                 is_correct, new_hash = await self._passwords.verify(
                     data.password, user.password if user else None, address
@@ -169,9 +174,9 @@ class SessionService:
             )
             if not is_correct:
                 raise InvalidInput("This is not your current password.", field="currentPassword")
-        if data.password == data.current_password:
+        if is_same_password(data.password, data.current_password):
             raise InvalidInput("Must differ from the current password.", field="password")
-        if data.password != data.confirm_password:
+        if not is_same_password(data.password, data.confirm_password):
             raise InvalidInput("Must be the same as password.", field="confirmPassword")
         check_strength(data.password, user.email, user.name)
         user = await self.replace_password(user, data.password, address)
@@ -283,9 +288,3 @@ class SessionService:
             expires_at=expires_at,
             refresh_expires_at=session.expires_at,
         )
-
-    def _normalise(self, email: str) -> str | None:
-        try:
-            return normalise_email(email, production=self._production)
-        except InvalidInput:
-            return None  # no account can have this address

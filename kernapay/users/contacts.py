@@ -7,6 +7,8 @@ from disposable_email_domains import blocklist
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from kernapay.core.errors import InvalidInput
+from kernapay.core.text import map_width
+from kernapay.users.look_alikes import looks_like_another
 
 
 class Phone(NamedTuple):
@@ -16,20 +18,69 @@ class Phone(NamedTuple):
     number: int
 
 
+class EmailForms(NamedTuple):
+    """The forms in which an account may have an address.
+
+    `former` is that of accounts from before full-width letters were mapped. Usually both are the same.
+    """
+
+    normal: str
+    former: str
+
+
+def email_forms(text: str, *, production: bool) -> EmailForms:
+    """Return the forms of an address, the same for all its spellings. Raises InvalidInput for `email`."""
+    normal = normalise_email(text, production=production)
+    if text.isascii():
+        return EmailForms(normal, normal)
+    try:
+        return EmailForms(normal, _validate(text, production).normalized.lower())
+    except InvalidInput:
+        return EmailForms(normal, normal)  # no account was opened with it
+
+
+def find_email_forms(text: str, *, production: bool) -> EmailForms | None:
+    """Return the forms of an address, or None if it is not valid, so that no account can have it."""
+    try:
+        return email_forms(text, production=production)
+    except InvalidInput:
+        return None
+
+
 def normalise_email(text: str, *, production: bool) -> str:
     """Return the normal form of an address, the same for all its spellings. Raises InvalidInput for `email`."""
-    return _validate(text, production).normalized.lower()
+    address = _validate(map_width(text), production)
+    try:
+        local_part = _fold_local_part(address.local_part)
+    except UnicodeEncodeError:
+        # An account from before these were refused may have it.
+        local_part = address.local_part.lower()
+    return f"{local_part}@{address.domain.lower()}"
 
 
 def normalise_new_email(text: str, *, production: bool) -> str:
-    """Return the normal form of a new account's address. Raises InvalidInput for `email`, also if it is disposable."""
-    address = _validate(text, production)
+    """Return the normal form of a new account's address.
+
+    Raises InvalidInput for `email`, also if it is disposable or looks like another address.
+    """
+    address = _validate(map_width(text), production)
+    try:
+        local_part = _fold_local_part(address.local_part)
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            "Must have only letters, digits and punctuation before the @.", field="email"
+        ) from error
+    if looks_like_another(local_part):
+        raise InvalidInput(
+            "Must not look like another address: use letters of one script before the @.",
+            field="email",
+        )
     labels = address.ascii_domain.lower().split(".")
     if any(".".join(labels[start:]) in blocklist for start in range(len(labels) - 1)):
         raise InvalidInput(
             "Disposable e-mail addresses are not accepted. Use a permanent one.", field="email"
         )
-    return address.normalized.lower()
+    return f"{local_part}@{address.domain.lower()}"
 
 
 def check_phone(country_code: str, number: int | str) -> Phone:
@@ -54,6 +105,17 @@ def _validate(text: str, production: bool) -> ValidatedEmail:
         )
     except EmailNotValidError as error:
         raise InvalidInput(str(error), field="email") from error
+
+
+def _fold_local_part(local_part: str) -> str:
+    """Return it without regard to case (RFC 8265). Raises UnicodeEncodeError for symbols, mixed directions and such."""
+    if local_part.isascii():
+        return local_part.lower()
+    from precis_i18n import get_profile  # here: hardly any address needs it
+
+    # i and a dot above it look like i alone. Lower case makes it of the Turkish capital.
+    folded: str = get_profile("UsernameCaseMapped").enforce(local_part)
+    return folded.replace("i\u0307", "i")
 
 
 def _parse(country_code: str, number: int | str) -> phonenumbers.PhoneNumber | None:

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_EXAMPLE
-from kernapay.core.patterns import Line, explain
+from kernapay.core.patterns import SECRET, Line, explain
 from kernapay.security.passwords import MAX_LENGTH, MIN_LENGTH
 from kernapay.security.principal import Role
 from kernapay.users.models import UserStatus
@@ -17,7 +17,7 @@ Password = Annotated[
     Meta(
         min_length=MIN_LENGTH,
         max_length=MAX_LENGTH,
-        pattern=explain(r"^[^\x00\ud800-\udfff]*$", "text without NUL characters"),
+        pattern=SECRET,
         examples=["correct horse battery"],
     ),
 ]

@@ -6,12 +6,13 @@ from typing import Any
 from bson import ObjectId
 
 from kernapay.core.clock import Clock, now
+from kernapay.core.text import folded
 from kernapay.security.principal import Role
 from kernapay.storage.cache import Cache
 from kernapay.storage.cached import cached
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository, Where
-from kernapay.users.contacts import Phone
+from kernapay.users.contacts import EmailForms, Phone
 from kernapay.users.dtos import Standing, UserView
 from kernapay.users.models import User, UserStatus
 
@@ -35,8 +36,12 @@ class UserRepository(Repository[User]):
         """Return the standing of an account. Not cached: it decides about money."""
         return await self.select_one(Standing, id=user_id)
 
-    async def find_by_email(self, email: str) -> User | None:
-        return await self.get_one_or_none(email=email)
+    async def find_by_email(self, email: EmailForms) -> User | None:
+        """Return the account with this address. One in the former form belongs to whoever types that form."""
+        if email.former == email.normal:
+            return await self.get_one_or_none(email=email.normal)
+        users = {user.email: user for user in await self.list(email__in=list(email))}
+        return users.get(email.former) or users.get(email.normal)
 
     async def has_active_admin(self, user_id: str) -> bool:
         """Return whether this account is an active administrator, by MongoDB and not by the cache."""
@@ -51,7 +56,7 @@ class UserRepository(Repository[User]):
         """
         change: dict[str, Any] = {}
         if name is not None:
-            change |= {"set__name": name, "set__name_folded": name.casefold()}
+            change |= {"set__name": name, "set__name_folded": folded(name)}
         if phone is not None:
             change |= {
                 "set__country_code": phone.country_code,

@@ -7,11 +7,17 @@ from bson import ObjectId
 from msgspec import UNSET
 
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
+from kernapay.core.text import folded, normalise_name
 from kernapay.security.attempts import FailedAttempts
-from kernapay.security.passwords import OPERATOR, PasswordHasher, check_strength
+from kernapay.security.passwords import (
+    OPERATOR,
+    PasswordHasher,
+    check_strength,
+    is_same_password,
+)
 from kernapay.security.principal import Principal
 from kernapay.storage.repository import DuplicateRow
-from kernapay.users.contacts import Phone, check_phone, normalise_email, normalise_new_email
+from kernapay.users.contacts import Phone, check_phone, email_forms, normalise_new_email
 from kernapay.users.dtos import Account, ProfileUpdate, SignUp, UserView
 from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
@@ -56,20 +62,20 @@ class UserService:
         self, data: Account, *, client: str = OPERATOR, is_email_verified: bool = False
     ) -> User:
         """Return a new account of any type, checked but not stored. Raises InvalidInput, EmailTaken."""
-        if data.password != data.confirm_password:
+        if not is_same_password(data.password, data.confirm_password):
             raise InvalidInput("Must be the same as password.", field="confirmPassword")
+        name = normalise_name(data.name)
         email = normalise_new_email(data.email, production=self._production)
         phone = _phone_of(data)
-        check_strength(data.password, email, data.name)
+        check_strength(data.password, email, name)
         # Look before hashing, which is expensive. The unique index decides when two sign up at once.
-        if await self._users.exists(email=email):
+        if await self.find_by_email(data.email) is not None:
             raise _email_taken()
-        name = data.name.strip()
         return User(
             id=ObjectId(),
             email=email,
             name=name,
-            name_folded=name.casefold(),
+            name_folded=folded(name),
             password=await self._passwords.hash(data.password, client),
             mobile_number=phone and phone.number,
             country_code=phone and phone.country_code,
@@ -92,7 +98,7 @@ class UserService:
             )
         changed = await self._users.update_profile(
             principal.id,
-            name=None if data.name is UNSET else data.name.strip(),
+            name=None if data.name is UNSET else normalise_name(data.name),
             phone=await self._new_phone(principal, data),
         )
         if changed is None:
@@ -110,8 +116,7 @@ class UserService:
 
     async def find_by_email(self, email: str) -> User | None:
         """Return the account with this address, or None. Raises InvalidInput if the address is not valid."""
-        address = normalise_email(email, production=self._production)
-        return await self._users.find_by_email(address)
+        return await self._users.find_by_email(email_forms(email, production=self._production))
 
 
 def _phone_of(data: Account) -> Phone | None:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import InvalidInput, TooManyRequests
 from kernapay.core.keys import derive_key
+from kernapay.core.text import digits_of
 from kernapay.verification.models import Code, Purpose
 from kernapay.verification.repository import CodeRepository
 
@@ -126,6 +127,7 @@ class Codes:
 
     async def check(self, purpose: Purpose, subject: str, to: str, code: str) -> CheckedCode:
         """Return the code, unspent, if it is correct. Counts as an attempt. Raises WrongCode."""
+        code = digits_of(code)
         ids = self._ids(purpose, subject)
         row = await self._codes.count_attempt(ids, POLICIES[purpose].max_attempts)
         digests = [_code_digest(key, purpose, subject, to, code) for key in self._keys]

@@ -9,12 +9,23 @@ from kernapay.core.patterns import explain
 from kernapay.security.passwords import MAX_LENGTH
 from kernapay.users.dtos import EmailText, Password
 
+# Digits of any script and width, as keyboards write them, with spaces or hyphens between them.
 OneTimeCode = Annotated[
-    str, Meta(pattern=explain(r"^[0-9]{6}$", "six digits"), examples=["042917"])
+    str,
+    Meta(
+        max_length=32,
+        pattern=explain(r"^[ \u00a0\u3000]*(\d[ \u00a0\u3000-]*){6}$", "six digits"),
+        examples=["042917"],
+    ),
 ]
 
 ResetCode = Annotated[
-    str, Meta(pattern=explain(r"^[0-9]{12}$", "twelve digits"), examples=["042917385524"])
+    str,
+    Meta(
+        max_length=64,
+        pattern=explain(r"^[ \u00a0\u3000]*(\d[ \u00a0\u3000-]*){12}$", "twelve digits"),
+        examples=["042917385524"],
+    ),
 ]
 
 

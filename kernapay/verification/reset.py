@@ -8,8 +8,8 @@ from kernapay.core.errors import InvalidInput, TooManyRequests
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
 from kernapay.security.attempts import FailedAttempts, PasswordAttempts
-from kernapay.security.passwords import check_strength
-from kernapay.users.contacts import normalise_email
+from kernapay.security.passwords import check_strength, is_same_password
+from kernapay.users.contacts import find_email_forms
 from kernapay.users.models import User, UserStatus
 from kernapay.users.repository import UserRepository
 from kernapay.verification import texts
@@ -53,9 +53,8 @@ class PasswordResetService:
         Raises NoProvider, TooManyRequests.
         """
         self._outbox.require(Channel.EMAIL)
-        address = self._normalise(email)
         await self._budget.spend_client(client)
-        user = await self._find_active(address)
+        address, user = await self._find_active(email)
         # What follows happens for an unknown address too, so that nobody can tell it from a known one. There is no
         # limit by destination beside that of the codes: strangers could use it up, and leave the owner without a code.
         try:
@@ -83,14 +82,13 @@ class PasswordResetService:
 
         Raises InvalidInput, WrongCode, TooManyRequests, Conflict.
         """
-        if data.password != data.confirm_password:
+        if not is_same_password(data.password, data.confirm_password):
             raise InvalidInput("Must be the same as password.", field="confirmPassword")
-        address = self._normalise(data.email)
+        address, user = await self._find_active(data.email)
         # Before the code, and without the account's name: the answer must not reveal whether there is an account.
         check_strength(data.password, address, "")
         async with self._wrong_codes.guard(f"{address} {client}", WrongCode):
             code = await self._codes.check(Purpose.PASSWORD, address, address, data.code)
-            user = await self._find_active(address)
             if user is None:
                 raise wrong_code()
         # The code is correct, so the answer may reveal the account. It is not spent yet: the caller may try again
@@ -110,12 +108,11 @@ class PasswordResetService:
             user_id=str(user.pk),
         )
 
-    def _normalise(self, email: str) -> str:
-        try:
-            return normalise_email(email, production=self._production)
-        except InvalidInput:
-            return email.strip().lower()  # treated like any other unknown address
-
-    async def _find_active(self, address: str) -> User | None:
-        user = await self._users.find_by_email(address)
-        return user if user is not None and user.status is UserStatus.ACTIVE else None
+    async def _find_active(self, email: str) -> tuple[str, User | None]:
+        """Return the address in the form of the account, and the account if there is an active one."""
+        forms = find_email_forms(email, production=self._production)
+        if forms is None:
+            return email.strip().lower(), None  # treated like any other unknown address
+        user = await self._users.find_by_email(forms)
+        address = forms.normal if user is None else user.email
+        return address, user if user is not None and user.status is UserStatus.ACTIVE else None

@@ -22,6 +22,7 @@ from kernapay.core.errors import (
     Unauthenticated,
     UpstreamError,
 )
+from kernapay.core.text import show_controls_in_json
 from kernapay.web.body_limits import BodyTooSlow, UnsupportedMediaType
 from kernapay.web.field_errors import FieldError, field_error
 from kernapay.web.negotiation import NotAcceptable
@@ -91,7 +92,10 @@ def response(
         request_id=request.scope.get("state", {}).get("request_id"),
     )
     return Response(
-        msgspec.json.encode(problem), status_code=status, media_type=MEDIA_TYPE, headers=headers
+        show_controls_in_json(msgspec.json.encode(problem)),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
     )
 
 

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from kernapay.core.errors import NotFound
-from kernapay.core.patterns import explain
+from kernapay.core.patterns import PRINTABLE, explain
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Authenticated, Role
@@ -80,7 +80,7 @@ class InboxController(Controller):
         self,
         webhook_repository: NamedDependency[WebhookRepository],
         status: Annotated[EventStatus | None, QueryParameter()] = None,
-        event: Annotated[str | None, QueryParameter(max_length=100)] = None,
+        event: Annotated[str | None, QueryParameter(max_length=100, pattern=PRINTABLE)] = None,
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Annotated[int, QueryParameter(ge=0, le=100_000)] = 0,
     ) -> list[WebhookEventView]:

@@ -55,6 +55,14 @@ TEXTS: Final = [
 ]
 """Text that means something to a database, a shell, a browser, a log, a template, a path or a parser."""
 
+REORDERING: Final = [
+    *range(0x7F, 0xA0),
+    *(0x2028, 0x2029),
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+]
+"""Code points that hide, break or reorder the text beside them."""
+
 SEGMENTS: Final = [
     "%24ne",
     "%7B%22%24ne%22%3A%22%22%7D",

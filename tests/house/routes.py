@@ -1,8 +1,9 @@
 """The application's own routes, as the tests of the house look at them."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
+import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
@@ -24,3 +25,21 @@ def routes(application: Litestar) -> Iterator[Route]:
         for handler in route.route_handlers:
             for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
                 yield Route(f"{method} {route.path_format}", handler)
+
+
+def body_structs(handler: HTTPRouteHandler) -> list[type[msgspec.Struct]]:
+    """Return the type of a handler's body, and those inside it."""
+    field = handler.parsed_data_field
+    if field is None:
+        return []
+    found: list[type[msgspec.Struct]] = []
+    parts: list[Any] = [field.annotation]
+    while parts:
+        annotation = parts.pop()
+        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+            if annotation in found:
+                continue
+            found.append(annotation)
+            parts.extend(each.type for each in msgspec.structs.fields(annotation))
+        parts.extend(get_args(annotation))
+    return found

@@ -8,29 +8,11 @@ import msgspec
 import pytest
 from litestar import Litestar, Response, get
 from litestar.di import NamedDependency, Provide
-from litestar.handlers import HTTPRouteHandler
 
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole, SignedIn
 from kernapay.web.openapi.document import write_document
-from tests.house.routes import Route, routes
-
-
-def _body_structs(handler: HTTPRouteHandler) -> list[type[msgspec.Struct]]:
-    field = handler.parsed_data_field
-    if field is None:
-        return []
-    found: list[type[msgspec.Struct]] = []
-    parts: list[Any] = [field.annotation]
-    while parts:
-        annotation = parts.pop()
-        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-            if annotation in found:
-                continue
-            found.append(annotation)
-            parts.extend(each.type for each in msgspec.structs.fields(annotation))
-        parts.extend(get_args(annotation))
-    return found
+from tests.house.routes import Route, body_structs, routes
 
 
 def _is_async(call: Any) -> bool:
@@ -90,7 +72,7 @@ def test_every_guard_is_asynchronous(application: Litestar) -> None:
 
 @pytest.mark.owasp(line="API3")
 def test_every_body_refuses_unknown_fields(application: Litestar) -> None:
-    structs = {struct for found in routes(application) for struct in _body_structs(found.handler)}
+    structs = {struct for found in routes(application) for struct in body_structs(found.handler)}
     assert len(structs) >= 5, "the bodies were not found"
     lenient = [s.__name__ for s in structs if not s.__struct_config__.forbid_unknown_fields]
     assert lenient == []
@@ -101,7 +83,7 @@ def test_every_body_field_is_bounded(application: Litestar) -> None:
     """Text and lists without a largest length are an invitation."""
     unbounded = []
     for found in routes(application):
-        for struct in _body_structs(found.handler):
+        for struct in body_structs(found.handler):
             schema = msgspec.json.schema(struct)["$defs"][struct.__name__]
             for each in msgspec.structs.fields(struct):
                 if isinstance(msgspec.inspect.type_info(each.type), msgspec.inspect.DateTimeType):
@@ -242,7 +224,7 @@ def test_no_pattern_takes_a_line_break_after_its_end(application: Litestar) -> N
     """In Python a bare `$` does: an id with one would pass, and then be no id."""
     # Those that are enforced: in the document `$` means what it means in other languages.
     handlers = [found.handler for found in routes(application)]
-    structs = {struct for handler in handlers for struct in _body_structs(handler)}
+    structs = {struct for handler in handlers for struct in body_structs(handler)}
     patterns = set(_patterns(list(msgspec.json.schema_components(structs))))
     for handler in handlers:
         for parameter in handler.parsed_fn_signature.parameters.values():

@@ -16,6 +16,7 @@ from kernapay.audit.repository import AuditLog
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.clock import in_utc
 from kernapay.core.errors import InvalidInput
+from kernapay.core.text import show_controls
 from kernapay.files.base import FileLink, FileStore
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import RefundStatus, Status
@@ -135,6 +136,7 @@ def _cell(value: object) -> object:
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = show_controls(value)
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import Conflict
+from kernapay.core.text import show_controls
 from kernapay.files.base import FileLink, FileStore
 from kernapay.payments.currencies import format_amount
 from kernapay.payments.dtos import PaymentView
@@ -110,4 +111,4 @@ def _lines(payment: PaymentView, paid_at: datetime, payer: str) -> list[tuple[st
 
 def _printable(text: str) -> str:
     # PDF: the standard fonts have Latin letters only.
-    return text.encode("latin-1", "replace").decode("latin-1")
+    return show_controls(text).encode("latin-1", "replace").decode("latin-1")
