@@ -127,7 +127,7 @@ class AdministrationService:
         user = await self._repository.get(id=user_id)
         return await self._change(actor, user, Standing(role, user.status))
 
-    async def set_approval(self, actor: Principal, user_id: str, *, approved: bool) -> UserView:
+    async def set_approval(self, actor: Actor, user_id: str, *, approved: bool) -> UserView:
         """Approve a PROVIDER account, so that it may move money, or end its approval.
 
         It counts from the next request on. Raises NotFound, NotAProvider, ChangedMeanwhile.

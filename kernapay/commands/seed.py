@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     help="Password of the accounts. Default: a new one, which is printed.",
 )
 def command(password: str | None) -> None:
-    """Create a demo account for each role, for development only."""
+    """Create a demo account for each role, for development only. The provider is approved."""
     settings = load_settings()
     if settings.is_production:
         raise click.ClickException(
@@ -51,7 +51,7 @@ async def open_demo_accounts(settings: Settings, password: str) -> list[str]:
     from kernapay.commands.accounts import account_error, account_of
     from kernapay.commands.operator import operator
     from kernapay.core.errors import KernaPayError
-    from kernapay.security.principal import STAFF
+    from kernapay.security.principal import STAFF, Role
     from kernapay.users.service import EmailTaken
 
     opened = []
@@ -77,8 +77,19 @@ async def open_demo_accounts(settings: Settings, password: str) -> list[str]:
                     continue
             except KernaPayError as error:
                 raise account_error(error) from error
+            if role == Role.PROVIDER:
+                await _approve(services, email)
             opened.append(email)
     return opened
+
+
+async def _approve(services: "Services", email: str) -> None:
+    from kernapay.commands.operator import operator
+
+    user = await services.user_service.find_by_email(email)
+    if user is not None:
+        administration = services.administration_service
+        await administration.set_approval(operator(), str(user.pk), approved=True)
 
 
 async def _replace_public_password(services: "Services", email: str, password: str) -> bool:

@@ -3,6 +3,7 @@
 import os
 import resource
 import socket
+import stat
 from typing import Final
 
 # Enough for every connection that a process accepts. More would slow down programs that close all numbers below it.
@@ -32,13 +33,28 @@ def close_stalled_connections(seconds: float) -> bool:
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is None or not os.path.isdir("/proc/self/fd"):
         return True
-    is_done = False
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            with socket.socket(fileno=os.dup(int(name))) as copy:
-                if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    copy.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
-                    is_done = True
-        except OSError:
-            continue  # no socket, or closed meanwhile
-    return is_done
+    milliseconds = int(seconds * 1000)
+    # Every one: any() would stop at the first.
+    found = [_limit(int(name), option, milliseconds) for name in os.listdir("/proc/self/fd")]
+    return any(found)
+
+
+def _limit(descriptor: int, option: int, milliseconds: int) -> bool:
+    """Set the option if the descriptor is a listening socket. Return whether it is."""
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return False
+        copy = os.dup(descriptor)
+    except OSError:  # closed meanwhile
+        return False
+    try:
+        listener = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return False
+    with listener:
+        is_listening = bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        if is_listening and listener.family in (socket.AF_INET, socket.AF_INET6):
+            listener.setsockopt(socket.IPPROTO_TCP, option, milliseconds)
+            return True
+        return False

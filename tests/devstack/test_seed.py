@@ -46,6 +46,7 @@ def test_accounts_with_the_public_password_of_earlier_versions_get_the_one_of_th
         ]
         assert who_signs_in(env, OF_THE_STACK) == everyone
         assert who_signs_in(env, PUBLIC_PASSWORD) == []
+        assert database.users.count_documents({"isApprovedProvider": True}) == 1
         (line,) = seed(env, "another one")
         assert "exist already" in line
         assert who_signs_in(env, OF_THE_STACK) == everyone

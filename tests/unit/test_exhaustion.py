@@ -3,17 +3,20 @@
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from kernapay.core.limits import close_stalled_connections
 from tests.limits import fill, run_limited, small_disk
 from tests.stack import bare_environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these are limits of Linux")
 
+USER_TIMEOUT = (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", 0))
 THREADS = """
 import asyncio, threading
 from kernapay.core.bulkhead import Bulkhead
@@ -162,6 +165,19 @@ def test_as_many_files_may_be_open_as_the_system_allows() -> None:
     )
     most = min(hard, 65_536)
     assert result.stdout.splitlines() == [f"{most} ({most}, {hard})", "200 (200, 200)"]
+
+
+def test_connections_to_every_listener_of_the_process_are_limited_and_nothing_stays_open() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+        socket.create_connection(one.getsockname()) as ours,
+    ):
+        before = os.listdir("/proc/self/fd")
+        assert close_stalled_connections(1.5)
+        assert os.listdir("/proc/self/fd") == before
+        limits = [each.getsockopt(*USER_TIMEOUT) for each in (one, two, ours)]
+    assert limits == [1500, 1500, 0]
 
 
 LOG = """
