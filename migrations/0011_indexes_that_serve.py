@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 
 _INDEX_NOT_FOUND = 27
 _NEWEST = ("createdAt", DESCENDING)
+_NEWEST_ROW = (_NEWEST, ("_id", DESCENDING))
 _TEXT = {"$gt": ""}
 _OLD_TEXT = {"$type": "string"}
 
@@ -28,6 +29,11 @@ class _Index(NamedTuple):
 
 
 _NEW = {
+    "audit_log": [
+        _Index("by_actor", ["actor", *_NEWEST_ROW, "action", "target"]),
+        _Index("by_action", ["action", *_NEWEST_ROW, "actor", "target"]),
+        _Index("by_target", ["target", *_NEWEST_ROW, "actor", "action"]),
+    ],
     "payments": [
         _Index("order_id", ["orderId"], {"orderId": _TEXT}, is_unique=True),
         _Index("gateway_order", ["razorpayOrderId"], {"razorpayOrderId": _TEXT}, is_unique=True),
@@ -43,22 +49,26 @@ _NEW = {
             ["providerId", _NEWEST, ("referenceId", DESCENDING), "status"],
             {"providerId": _TEXT},
         ),
-        _Index("checks_due", ["status", "checkAt", "createdAt"]),
     ],
     "reconciliation_reports": [
         _Index("one_a_night", ["night"], {"night": _TEXT}, is_unique=True),
     ],
     "sessions": [_Index("user_newest", ["userId", _NEWEST, "expiresAt"])],
     "users": [
-        _Index("role_newest", ["type", _NEWEST, ("_id", DESCENDING), "status"]),
-        _Index("status_newest", ["status", _NEWEST, ("_id", DESCENDING)]),
+        _Index("role_newest", ["type", *_NEWEST_ROW, "status"]),
+        _Index("status_newest", ["status", *_NEWEST_ROW]),
     ],
     "webhook_events": [
-        _Index("status_newest", ["status", _NEWEST]),
+        _Index("status_newest", ["status", _NEWEST, "event"]),
         _Index("event_newest", ["event", _NEWEST, "status"]),
     ],
 }
 _OLD = {
+    "audit_log": [
+        _Index("actor_newest", ["actor", *_NEWEST_ROW]),
+        _Index("action_newest", ["action", *_NEWEST_ROW]),
+        _Index("target_newest", ["target", *_NEWEST_ROW]),
+    ],
     "payments": [
         _Index("order", ["orderId"], {"orderId": _OLD_TEXT}, is_unique=True),
         _Index(
@@ -73,7 +83,7 @@ _OLD = {
             ["providerId", _NEWEST, ("referenceId", DESCENDING)],
             {"providerId": _OLD_TEXT},
         ),
-        _Index("waiting", ["status", "checkAt"]),
+        _Index("status_oldest", ["status", "createdAt"]),
     ],
     "reconciliation_reports": [
         _Index("night", ["night"], {"night": _OLD_TEXT}, is_unique=True),

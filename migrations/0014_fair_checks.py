@@ -1,4 +1,4 @@
-"""The index of payments that wait for a check also holds their payer, because payers take turns.
+"""The index of payments that wait for a check also holds their payer, because payers take turns, and their age.
 
 The new one first: a worker that runs meanwhile always has one of them.
 """
@@ -11,7 +11,12 @@ from pymongo.database import Database
 
 def up(db: Database[dict[str, Any]]) -> None:
     db.payments.create_index(
-        [("status", ASCENDING), ("checkAt", ASCENDING), ("userId", ASCENDING)],
+        [
+            ("status", ASCENDING),
+            ("checkAt", ASCENDING),
+            ("userId", ASCENDING),
+            ("createdAt", ASCENDING),
+        ],
         name="waiting_by_payer",
     )
     _drop(db, "waiting")

@@ -1,6 +1,6 @@
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from redis import Redis
 from kernapay.app import create_app
 from kernapay.bootstrap.services import Services
 from kernapay.core.clock import Clock, now
+from kernapay.core.errors import Unavailable
 from kernapay.devstack.servers import MongoServer
 from kernapay.gateway.base import PaymentGateway
-from tests import command_line, secrecy
+from tests import command_line, query_recorder, secrecy
 from tests.actors import Actor, People
 from tests.aliases import Json, Store, json_of
 from tests.clusters.nodes import RedisNode
@@ -24,6 +25,7 @@ from tests.command_line import RunKernapay
 from tests.databases import open_migrated_store, open_store
 from tests.environment import REQUIRED, api_environment, settings_from
 from tests.in_process import InProcess, InProcessClient
+from tests.query_recorder import recorder
 from tests.stack import (
     PREVIOUS_WEBHOOK_SECRET,
     Api,
@@ -35,6 +37,8 @@ from tests.stack import (
     end,
 )
 from tests.tripwire import tripwire
+
+DATABASE = f"kernapay_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 
 @pytest.fixture(autouse=True)
@@ -69,17 +73,30 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MongoServer, RedisNode]]:
     home = tmp_path_factory.mktemp("servers")
-    mongo, redis = MongoServer(home / "mongo"), RedisNode(home / "redis")
+    mongo = MongoServer(home / "mongo", options=query_recorder.MONGOD_OPTIONS)
+    redis = RedisNode(home / "redis")
     try:
         # Launched together, so that the session waits for the slower one only.
         mongo.launch()
         redis.launch()
         redis.wait_ready()
         mongo.wait_ready()
-        yield mongo, redis
+        with open_store(mongo.database_url(DATABASE)) as database:
+            recorder.watch(database)
+            yield mongo, redis
+            recorder.collect_rest()
+            if offences := recorder.judge():
+                title = f"{len(offences)} kinds of queries that no index serves:"
+                pytest.fail("\n".join([title, *offences]), pytrace=False)
     finally:
         redis.kill()
         mongo.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _queries_are_noted(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    recorder.collect(request.module.__name__)
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +114,7 @@ def redis_server(_servers: tuple[MongoServer, RedisNode]) -> RedisNode:
 @pytest.fixture(scope="session")
 def mongo_url(mongo_server: MongoServer) -> str:
     """The URL of this worker's mongod, with a database of its own."""
-    return mongo_server.database_url(f"kernapay_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
+    return mongo_server.database_url(DATABASE)
 
 
 @pytest.fixture(scope="session")
@@ -122,12 +139,13 @@ def store(mongo_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def empty_database_url(
-    mongo_server: MongoServer, fresh_database: Callable[[], str]
+    request: pytest.FixtureRequest, mongo_server: MongoServer, fresh_database: Callable[[], str]
 ) -> Iterator[str]:
     """The URL of a database without migrations; it is dropped when the test ends."""
     url = mongo_server.database_url(fresh_database())
     yield url
     with open_store(url) as database:
+        recorder.collect(request.module.__name__, database)
         database.client.drop_database(database.name)
 
 
@@ -323,6 +341,9 @@ def in_process(api_env: dict[str, str], store: Store) -> InProcess:
         services = Services(settings, clock=clock, gateway=gateway)
         app = create_app(settings, services)
         async with app.lifespan(), InProcessClient(app, services) as client:
+            # On a busy machine, the start may not wait for it long enough.
+            with suppress(Unavailable):
+                await services.schema_watch.check()
             yield client
 
     return run

@@ -9,6 +9,7 @@ from pymongo.collection import Collection
 from kernapay.storage.migrations import Migrator
 from kernapay.storage.mongo import open_database
 from tests.aliases import Json, Store
+from tests.query_recorder import FILTER, PROFILE
 
 
 @contextmanager
@@ -45,10 +46,12 @@ def receipt_of(row: Mapping[str, Any]) -> str:
 def profiled(store: Store, collection: str) -> Iterator[list[Json]]:
     """Collect what the database's profiler notes on a collection; it is there when the block ends."""
     entries: list[Json] = []
-    store.command("profile", 2)
+    start = store.command("hello")["localTime"]
+    store.command("profile", 2, filter="unset")
     try:
         yield entries
     finally:
-        store.command("profile", 0)
-        entries += store["system.profile"].find({"ns": f"{store.name}.{collection}"})
-        store.drop_collection("system.profile")
+        # As it was: the session's recorder needs what is noted.
+        store.command("profile", 1, filter=FILTER)
+        where = {"ns": f"{store.name}.{collection}", "ts": {"$gte": start}}
+        entries += store[PROFILE].find(where)

@@ -9,7 +9,7 @@ import structlog
 from litestar import Controller, MediaType, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
@@ -31,13 +31,15 @@ class Liveness(Struct):
     status: str = "ok"
 
 
-class Readiness(Struct, omit_defaults=True):
+class Readiness(Struct):
     """Whether requests can be served. The service is ready with `redis: down`: answers are slower, not wrong."""
 
     status: Annotated[str, Meta(examples=["ready"])]
     mongodb: Annotated[str, Meta(examples=["up"])]
     redis: Annotated[str, Meta(examples=["up"])]
-    reason: Annotated[str, Meta(examples=["not applied: 0011_indexes_that_serve"])] | None = None
+    reason: Annotated[str, Meta(examples=["not applied: 0011_indexes_that_serve"])] | UnsetType = (
+        UNSET
+    )
     """Why requests cannot be served."""
 
 
@@ -81,7 +83,7 @@ class HealthController(Controller):
                 status="not ready" if reason else "ready",
                 mongodb=database,
                 redis="up" if cache.is_up else "down",
-                reason=reason,
+                reason=reason or UNSET,
             ),
             status_code=503 if reason else 200,
         )

@@ -14,10 +14,10 @@ from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments import refund_pipelines
 from kernapay.payments.evidence import Origin
-from kernapay.payments.lifetimes import Lifetimes, is_late_payment_possible
+from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.models import Mismatch, Payment, Refund, Step
 from kernapay.payments.refund_pipelines import Stage
-from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.repository import PaymentRepository, is_late_payment_possible
 from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules

@@ -19,14 +19,6 @@ Razorpay: it asks the bank for up to three days before it gives up a late author
 _CHECK_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (15, 60, 240, 720, 1440))
 
 
-def is_late_payment_possible(at: datetime) -> Where:
-    """Return the conditions for failed payments that may still be authorised at a given time."""
-    oldest = at - LATE_AUTHORIZATION
-    # No check is due before its payment is created. Without the bound on `check_at`, each claim would read the index
-    # entries of all payments that ever failed.
-    return {"status": Status.FAILED, "created_at__gt": oldest, "check_at__gt": oldest}
-
-
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
     check_after: timedelta

@@ -7,14 +7,15 @@ import msgspec
 
 from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
+from kernapay.payments.lifetimes import LATE_AUTHORIZATION
 from kernapay.payments.models import Payment
 from kernapay.payments.references import created_at_of
-from kernapay.payments.states import PAID
+from kernapay.payments.states import PAID, Status
 from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
-from kernapay.storage.repository import ReadOnlyRepository
+from kernapay.storage.repository import ReadOnlyRepository, Where
 
 _NEWEST_FIRST = (
     OrderBy("created_at", descending=True),
@@ -25,6 +26,14 @@ _NEWEST_FIRST = (
 # and a quarter of a mebibyte of them: eight pages of what fills a screen.
 _CACHED_PAYMENTS: Final = 100
 _ROOM: Final = Room(fields=8, bytes_per_field=32_768)
+
+
+def is_late_payment_possible(at: datetime) -> Where:
+    """Return the conditions for failed payments that may still be authorised at a given time."""
+    oldest = at - LATE_AUTHORIZATION
+    # No check is due before its payment is created. Without the bound on `check_at`, each claim would read the index
+    # entries of all payments that ever failed.
+    return {"status": Status.FAILED, "created_at__gt": oldest, "check_at__gt": oldest}
 
 
 class PaymentRepository(ReadOnlyRepository[Payment]):

@@ -15,6 +15,7 @@ from tests.actors import (
     Actor,
     People,
     assert_problem,
+    log_in,
 )
 from tests.aliases import Json, Store
 from tests.databases import row_of
@@ -212,6 +213,8 @@ def test_an_approval_ends_with_the_role(
     give_role(admin, provider, "USER")
     assert_problem(refund(provider, payment), 403, code="forbidden")
     give_role(admin, provider, "PROVIDER")
+    # The rise ended its session.
+    provider = log_in(provider.client, provider.email, provider.password)
     assert provider.profile().json()["isApprovedProvider"] is False
     assert_problem(refund(provider, payment), 403, code="not_approved")
 

@@ -96,7 +96,7 @@ def test_a_property_beside_the_body_changes_nothing(
         answer = pair.owner.call("PUT", f"{USERS}/update", **options)
         assert answer.status_code == 200, answer.text
         assert answer.json() == {**pair.owner.profile().json(), "type": "USER"}
-    assert_problem(pair.owner.call("PUT", f"{USERS}/update", data=smuggled), 400)
+    assert_problem(pair.owner.call("PUT", f"{USERS}/update", data=smuggled), 415)
     after = row_of(store.users, email=pair.owner.email)
     named = {"name": "Asha", "nameFolded": "asha", "updatedAt": 0}
     assert {**before, **named} == {**after, "updatedAt": 0}

@@ -47,6 +47,7 @@ ARGUMENTS = {
     ("reconcile",): (),
     ("seed",): (),
     ("serve",): ("--workers", "2", "--port", str(free_port())),
+    ("verify-email",): ("--email", "a@example.com"),
     ("worker",): (),
 }
 """What each command is given that works with the database."""

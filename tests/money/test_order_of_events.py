@@ -49,18 +49,18 @@ class Model(RuleBasedStateMachine):
     gateway: ClassVar[FakeGateway]
     clock: ClassVar[RunningClock]
     loop: ClassVar[asyncio.Runner]
+    # In a tuple: Hypothesis looks for rules among the attributes, and a database has any attribute.
+    stores: ClassVar[tuple[Store]]
 
     @initialize()
     def begin(self) -> None:
         self.gateway.clear()
         self.clock.ahead = timedelta(0)
-        for rows in (
-            self.services.payment_repository,
-            self.services.webhook_repository,
-            self.services.report_repository,
-            self.services.finding_repository,
+        for name in (
+            *("payments", "webhook_events"),
+            *("reconciliation_reports", "reconciliation_findings"),
         ):
-            rows._collection.delete_many({})
+            self.stores[0][name].delete_many({})
         self.user = Principal(id=str(ObjectId()), role=Role.USER, session_id="model")
         self.admin = Principal(id=str(ObjectId()), role=Role.ADMIN, session_id="model")
         self.keys: list[str] = []
@@ -78,8 +78,7 @@ class Model(RuleBasedStateMachine):
         return self.loop.run(call())
 
     def rows(self) -> list[Json]:
-        found: list[Json] = list(self.services.payment_repository._collection.find().sort("_id"))
-        return found
+        return list(self.stores[0].payments.find().sort("_id"))
 
     def ordered(self) -> list[Json]:
         return [row for row in self.rows() if row.get("razorpayOrderId")]
@@ -294,7 +293,13 @@ def model(api_env: dict[str, str], store: Store) -> Iterator[type[Model]]:
         yield type(
             "BoundModel",
             (Model,),
-            {"services": services, "gateway": gateway, "clock": clock, "loop": loop},
+            {
+                "services": services,
+                "gateway": gateway,
+                "clock": clock,
+                "loop": loop,
+                "stores": (store,),
+            },
         )
         loop.run(services.close())
 

@@ -1,5 +1,6 @@
 """The API in this process, between a clock that can be moved and two providers on real sockets."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,7 +10,6 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from kernapay.storage.mongo import database
 from tests.actors import USERS, VERIFICATION
 from tests.aliases import Json, Store, json_of
 from tests.clocks import RunningClock
@@ -65,9 +65,15 @@ class World:
     """The API, its clock, its providers and its people."""
 
     def __init__(
-        self, client: InProcessClient, clock: RunningClock, mail: Provider, texts: Provider
+        self,
+        client: InProcessClient,
+        store: Store,
+        clock: RunningClock,
+        mail: Provider,
+        texts: Provider,
     ) -> None:
         self.client = client
+        self.store = store
         self.services = client.services
         self.clock = clock
         self.mail = mail
@@ -115,7 +121,7 @@ class World:
 
     async def rows(self, collection: str, **where: Any) -> list[Json]:
         """Read rows of the database, off the event loop."""
-        return await self.services.mongo.run(lambda: list(database()[collection].find(where)))
+        return await asyncio.to_thread(lambda: list(self.store[collection].find(where)))
 
     async def message(self, person: Person) -> Json:
         """Return the person's only message."""
@@ -158,7 +164,7 @@ def open_world(in_process: InProcess, store: Store) -> OpenWorld:
             variables = provider_settings(mail, texts)
             given: dict[str, Any] = {name.lower(): value for name, value in variables.items()}
             async with in_process(clock=clock, **{**given, **settings}) as client:
-                yield World(client, clock, mail, texts)
+                yield World(client, store, clock, mail, texts)
 
     return opened
 
