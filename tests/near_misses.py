@@ -186,7 +186,8 @@ def hit(wanted: Any, number: int) -> Any:
         case "$eq":
             return operand
         case "$in":
-            return operand[number % len(operand)]
+            # Nothing is in an empty list, and MongoDB knows that without looking.
+            return operand[number % len(operand)] if operand else f"nothing {number}"
         case "$ne" | "$nin" | "$not":
             return miss(_positive(operator, operand), number)
         case "$exists":
@@ -210,7 +211,7 @@ def miss(wanted: Any, number: int) -> Any:
         case "$eq":
             return _other(operand, number)
         case "$in":
-            return _other(operand[0], number)
+            return _other(operand[0] if operand else None, number)
         case "$ne" | "$nin" | "$not":
             return hit(_positive(operator, operand), number)
         case "$exists":

@@ -104,9 +104,18 @@ class Preloaded:
         return Forked(command, pid, exits)
 
 
-@cache
+_starting: Final = Lock()
+
+
 def preloaded() -> Preloaded:
     """Return this test worker's process; the first call starts it."""
+    # Threads that call it first at the same time must share one: another would end, and its forks with it.
+    with _starting:
+        return _start()
+
+
+@cache
+def _start() -> Preloaded:
     return Preloaded()
 
 

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -10,7 +11,7 @@ from kernapay.core.errors import Unavailable
 from kernapay.payments.references import payment_id_of
 from kernapay.security.principal import Operator
 from tests.actors import PAYMENTS, REPORTS, Actor, People, assert_problem, status, verify
-from tests.aliases import Json, json_of
+from tests.aliases import Json, Store, json_of
 from tests.clocks import FrozenClock
 from tests.databases import row_of
 from tests.in_process import InProcess
@@ -357,7 +358,9 @@ def test_a_report_that_never_succeeds_is_given_up(shop: Shop, user: Actor, admin
 
 
 @pytest.mark.anyio
-async def test_a_report_whose_lease_has_ended_is_left_to_a_worker(in_process: InProcess) -> None:
+async def test_a_report_whose_lease_has_ended_is_left_to_a_worker(
+    in_process: InProcess, store: Store
+) -> None:
     class HastyClock(FrozenClock):
         """The clock of a process that stands still for 50 minutes before each look at it."""
 
@@ -374,7 +377,7 @@ async def test_a_report_whose_lease_has_ended_is_left_to_a_worker(in_process: In
                     Operator("hasty"), *window, lambda _, __: None
                 )
         finally:
-            await client.services.report_repository.delete_where(window_to=at)
+            await asyncio.to_thread(store.reconciliation_reports.delete_many, {"to": at})
 
 
 def test_many_workers_make_one_nightly_report(shop: Shop) -> None:
