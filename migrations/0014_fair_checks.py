@@ -1,4 +1,4 @@
-"""The index of payments that wait for a check also holds their payer, because payers take turns, and their age.
+"""The indexes of payments that wait for a check also hold their payer, because payers take turns, and their age.
 
 The new one first: a worker that runs meanwhile always has one of them.
 """
@@ -20,9 +20,21 @@ def up(db: Database[dict[str, Any]]) -> None:
         name="waiting_by_payer",
     )
     _drop(db, "waiting")
+    db.payments.create_index(
+        [("refunds.status", ASCENDING), ("checkAt", ASCENDING), ("userId", ASCENDING)],
+        name="open_refunds_by_payer",
+        partialFilterExpression={"refunds.status": {"$exists": True}},
+    )
+    _drop(db, "open_refunds")
 
 
 def down(db: Database[dict[str, Any]]) -> None:
+    db.payments.create_index(
+        [("refunds.status", ASCENDING), ("checkAt", ASCENDING)],
+        name="open_refunds",
+        partialFilterExpression={"refunds.status": {"$exists": True}},
+    )
+    _drop(db, "open_refunds_by_payer")
     db.payments.create_index([("status", ASCENDING), ("checkAt", ASCENDING)], name="waiting")
     _drop(db, "waiting_by_payer")
 

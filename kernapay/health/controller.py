@@ -9,7 +9,7 @@ import structlog
 from litestar import Controller, MediaType, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
@@ -37,10 +37,8 @@ class Readiness(Struct):
     status: Annotated[str, Meta(examples=["ready"])]
     mongodb: Annotated[str, Meta(examples=["up"])]
     redis: Annotated[str, Meta(examples=["up"])]
-    reason: Annotated[str, Meta(examples=["not applied: 0011_indexes_that_serve"])] | UnsetType = (
-        UNSET
-    )
-    """Why requests cannot be served."""
+    reason: Annotated[str, Meta(examples=["not applied: 0011_indexes_that_serve"])] | None = None
+    """Why requests cannot be served. Null while they can."""
 
 
 class HealthController(Controller):
@@ -83,7 +81,7 @@ class HealthController(Controller):
                 status="not ready" if reason else "ready",
                 mongodb=database,
                 redis="up" if cache.is_up else "down",
-                reason=reason or UNSET,
+                reason=reason,
             ),
             status_code=503 if reason else 200,
         )

@@ -203,7 +203,7 @@ class Leaf(NamedTuple):
 
 
 COMMANDS = {
-    "seed": Leaf((), ("user.create",) * 4),
+    "seed": Leaf((), ("user.create", "user.create", "user.approve", "user.create", "user.create")),
     "verify-email": Leaf(("--email", "user@example.com"), ("user.change",)),
     "create-admin": Leaf(("--email", "root@example.com"), ("user.create",)),
     "inbox replay": Leaf(("--status", "parked"), ("webhook.replay_all",)),

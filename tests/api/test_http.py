@@ -179,7 +179,7 @@ def test_the_service_is_alive_and_ready(api: httpx.Client) -> None:
     assert api.get("/health/live").json() == {"status": "ok"}
     answer = api.get("/health/ready")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "mongodb": "up", "redis": "up"}
+    assert answer.json() == {"status": "ready", "mongodb": "up", "redis": "up", "reason": None}
 
 
 @pytest.mark.anyio
