@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
+from select import select
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -37,6 +38,17 @@ Headers = Iterable[tuple[str, str]]
 JSON = ("Content-Type", "application/json")
 
 
+def _is_closed(connection: socket.socket) -> bool:
+    """Return whether the server has closed a connection between two requests."""
+    if not select([connection], [], [], 0)[0]:
+        return False
+    try:
+        # Bytes that nobody asked for stay there: the next answer must show them.
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return True
+
+
 class Wire:
     """A connection that is kept, and opened anew when the server closes it."""
 
@@ -65,6 +77,9 @@ class Wire:
         return self.send("\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body)
 
     def send(self, request: bytes) -> Answer:
+        if self._socket is not None and _is_closed(self._socket):
+            # Idle for too long, as on a busy machine.
+            self.close()
         if self._socket is None:
             self._socket = socket.create_connection((HOST, self._port), timeout=20)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
