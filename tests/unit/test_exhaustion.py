@@ -53,8 +53,13 @@ async def main():
     await asyncio.gather(busy, waiting)
     await asyncio.sleep(0.1)
     assert pool.pending == 0, pool.pending
-    stuck = threading.Event()
-    held = asyncio.create_task(pool.run(stuck.wait))
+    begun, stuck = threading.Event(), threading.Event()
+    def hold():
+        begun.set()
+        return stuck.wait()
+    held = asyncio.create_task(pool.run(hold))
+    while not begun.is_set():
+        await asyncio.sleep(0.01)
     never = asyncio.create_task(pool.run(ran.append, "cancelled by the end"))
     await asyncio.sleep(0)
     closing = threading.Timer(0.2, stuck.set)
