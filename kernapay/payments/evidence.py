@@ -18,9 +18,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The gateway's data about a payment and, for a refund, about that refund."""
+    """The gateway's data about a payment and, for a refund, about that refund.
+
+    `known_refunds` are stored in the update that makes the payment paid, so that it is never paid without them.
+    """
 
     origin: Origin
     payment: GatewayPayment
     refund: GatewayRefund | None = None
     signature: str | None = None
+    known_refunds: tuple[GatewayRefund, ...] = ()

@@ -3,7 +3,7 @@
 Each method makes one conditional update, and evicts the cached history when the update makes it stale.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -13,9 +13,10 @@ from pymongo import ReturnDocument
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments import refund_pipelines
+from kernapay.payments.changes import build_changes, enter_refunds, find_reason, make_step
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.models import Mismatch, Payment, Refund, Step
+from kernapay.payments.models import Mismatch, Payment, Refund
 from kernapay.payments.refund_pipelines import Stage
 from kernapay.payments.repository import PaymentRepository, is_late_payment_possible
 from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
@@ -50,7 +51,7 @@ class PaymentLedger(Repository[Payment]):
     async def claim(self, payment: Payment, origin: Origin) -> tuple[Payment, bool]:
         """Insert the payment, unless one with its key exists. Return the stored payment, and whether it is new."""
         payment.check_at = payment.created_at
-        payment.history = [_make_step(Status.PENDING, payment.created_at, origin)]
+        payment.history = [make_step(Status.PENDING, payment.created_at, origin)]
         row, is_new = await self.add_or_get(payment, "user_id", "idempotency_key")
         crash_point("create.inserted")
         # Evict for a repeat too: the process that inserted the payment may have died before its own eviction.
@@ -89,8 +90,13 @@ class PaymentLedger(Repository[Payment]):
         origin: Origin,
         gateway_payment: GatewayPayment | None = None,
         signature: str | None = None,
+        refunds: Sequence[GatewayRefund] = (),
     ) -> Payment | None:
-        """Make the event's move and store the gateway's data. Return None when the status no longer allows the move."""
+        """Make the event's move and store the gateway's data. Return None when the status no longer allows the move.
+
+        `refunds` are entered as requested: `record_refund` brings each to its state, and if the process dies before
+        that, they are open refunds, which the worker checks.
+        """
         sources, target = MOVES[event]
         at = self.clock()
         async with self._changing_history(payment):
@@ -103,15 +109,16 @@ class PaymentLedger(Repository[Payment]):
                     "currency": payment.currency,
                 },
                 set__status=target,
-                push__history=_make_step(
+                push__history=make_step(
                     target,
                     at,
                     origin,
                     gateway_payment,
-                    reason=_find_reason(event, gateway_payment),
+                    reason=find_reason(event, gateway_payment),
                 ),
-                **_build_changes(event, gateway_payment, signature),
+                **build_changes(event, gateway_payment, signature),
                 **({"set__paid_at": at} if target.is_paid else {}),
+                **enter_refunds(refunds, origin, at),
             )
             crash_point("settle.written")
         return row
@@ -131,7 +138,7 @@ class PaymentLedger(Repository[Payment]):
         return await self.update_where(
             {**_key_of(payment), "status": Status.PENDING, "authorized_at": None},
             set__authorized_at=at,
-            push__history=_make_step(Status.PENDING, at, origin, gateway_payment),
+            push__history=make_step(Status.PENDING, at, origin, gateway_payment),
         )
 
     async def reserve_refund(
@@ -152,7 +159,7 @@ class PaymentLedger(Repository[Payment]):
                 },
             },
             push__refunds=refund,
-            push__history=_make_step(
+            push__history=make_step(
                 Status.SUCCESS,
                 refund.created_at,
                 origin,
@@ -246,44 +253,3 @@ class PaymentLedger(Repository[Payment]):
 def _key_of(payment: Payment) -> dict[str, Any]:
     # MongoDB: `userId` is the shard key. Without it, a sharded collection rejects the update or queries every shard.
     return {"id": payment.pk, "user_id": payment.user_id}
-
-
-def _make_step(
-    status: Status,
-    at: datetime,
-    origin: Origin,
-    gateway_payment: GatewayPayment | None = None,
-    reason: str | None = None,
-) -> Step:
-    return Step(
-        status=status,
-        at=at,
-        source=origin.source,
-        event=origin.event,
-        event_id=origin.event_id,
-        actor=origin.actor,
-        razorpay_payment_id=gateway_payment.id if gateway_payment else None,
-        reason=reason,
-    )
-
-
-def _find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | None:
-    if event is Event.DECLINED and gateway_payment is not None:
-        return gateway_payment.error_reason or gateway_payment.error_code
-    return None
-
-
-def _build_changes(
-    event: Event, gateway_payment: GatewayPayment | None, signature: str | None
-) -> dict[str, Any]:
-    if gateway_payment is None:
-        return {}
-    change: dict[str, Any] = {
-        "set__razorpay_payment_id": gateway_payment.id,
-        "set__payment_method": gateway_payment.method,
-    }
-    if event is Event.CAPTURED:
-        change |= {"set__fee": gateway_payment.fee, "set__tax": gateway_payment.tax}
-        if signature is not None:
-            change["set__razorpay_signature"] = signature
-    return change

@@ -143,10 +143,10 @@ class Settlement:
                 "The bank has not confirmed this payment yet. Repeat the call.", retry_after=5
             )
         origin = Origin(Source.CHECKOUT, "verify")
-        evidence = Evidence(origin, gateway_payment, signature=signature)
         # Ask before writing anything: once the payment is `success`, a repeat asks no more.
         is_refunded = gateway_payment.is_captured and gateway_payment.amount_refunded
-        refunds = await self._gateway.refunds_of(payment_id) if is_refunded else ()
+        refunds = tuple(await self._gateway.refunds_of(payment_id)) if is_refunded else ()
+        evidence = Evidence(origin, gateway_payment, signature=signature, known_refunds=refunds)
         result = _require_match(await self._capture_and_apply(payment, evidence))
         for each in refunds:
             evidence = replace(evidence, refund=each)
@@ -216,7 +216,12 @@ class Settlement:
         gateway_payment = evidence.payment
         crash_point("settle.checked")
         row = await self._ledger.move(
-            event, payment, evidence.origin, gateway_payment, evidence.signature
+            event,
+            payment,
+            evidence.origin,
+            gateway_payment,
+            evidence.signature,
+            evidence.known_refunds,
         )
         crash_point("settle.moved")
         if row is not None:
@@ -246,6 +251,7 @@ class Settlement:
             return await self._record_mismatch(payment, evidence, "refund_of_another_payment")
         if not payment.status.is_paid:
             # The refund event overtook the capture event: a refund proves the capture.
+            evidence = replace(evidence, known_refunds=(refund,))
             payment = (await self._move(payment, Event.CAPTURED, evidence)).payment
         if payment.razorpay_payment_id != gateway_payment.id:
             return await self._record_mismatch(payment, evidence, "refund_of_second_payment")

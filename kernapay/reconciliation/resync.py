@@ -1,10 +1,12 @@
 """Bring one payment to its state at the gateway, for the worker and for repairs."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.gateway.base import GatewayPayment, PaymentGateway
+from kernapay.gateway.base import GatewayPayment, GatewayRefund, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.matching import best_attempt
@@ -79,11 +81,14 @@ class Resync:
         return (await self._settlement.expire(payment)).payment.status.value
 
     async def _settle(self, gateway_payment: GatewayPayment) -> None:
-        evidence = Evidence(_ORIGIN, gateway_payment)
         if gateway_payment.status == "failed":
-            await self._settlement.settle(Event.DECLINED, evidence)
-        else:
-            await self._settlement.capture_and_settle(evidence)
+            await self._settlement.settle(Event.DECLINED, Evidence(_ORIGIN, gateway_payment))
+            return
+        refunds: Sequence[GatewayRefund] = ()
+        if gateway_payment.is_captured and gateway_payment.amount_refunded:
+            refunds = await self._pace.call(lambda: self._gateway.refunds_of(gateway_payment.id))
+        evidence = Evidence(_ORIGIN, gateway_payment, known_refunds=tuple(refunds))
+        await self._settlement.capture_and_settle(evidence)
 
     async def _record_refunds(self, payment: Payment) -> Payment:
         payment_id = payment.razorpay_payment_id

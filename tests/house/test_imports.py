@@ -52,7 +52,7 @@ def test_the_tree_keeps_every_contract(repository: Path) -> None:
         ("webhooks/service.py", "import kernapay.payments.ledger", "ledger"),
         ("reconciliation/service.py", "import kernapay.payments.ledger", "ledger"),
         ("payments/service.py", "import kernapay.payments.ledger", "ledger"),
-        ("payments/settlement.py", "import kernapay.payments.refund_pipelines", "pipelines"),
+        ("payments/settlement.py", "import kernapay.payments.refund_pipelines", "changes"),
         ("webhooks/service.py", "import pymongo", "mongodb"),
         ("security/rate_limits.py", "import kernapay.storage.redis_clients", "redis_clients"),
         ("devstack/servers.py", "import redis", "redis"),

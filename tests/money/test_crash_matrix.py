@@ -14,7 +14,7 @@ import pytest
 
 from kernapay.bootstrap.services import Services
 from kernapay.devstack.process import Process
-from tests.actors import PAYMENTS, REPORTS, Actor, verify
+from tests.actors import PAYMENTS, REPORTS, Actor, assert_problem, verify
 from tests.aliases import Json, RecordProperty, Store, json_of
 from tests.checkout import SOURCES
 from tests.databases import receipt_of, row_of
@@ -41,6 +41,7 @@ REFUND = (
     "settle.refund_recorded",
     "refund.recorded",
 )
+REFUNDED = (*SETTLE, "settle.refund_written", "settle.refund_recorded")
 RECONCILE = ("reconcile.claimed", "reconcile.asked", *SETTLE, "reconcile.settled")
 REPORT = ("report.found", "report.compared")
 
@@ -221,6 +222,33 @@ def test_verify_survives(
     shop.settle_later()
     assert buyer.history().json()[0]["status"] == "success"
     enter(shop, record_property, "verify", point, shop.assert_sound(payment))
+
+
+@pytest.mark.parametrize("point", REFUNDED)
+def test_a_payment_that_went_back_is_never_verified(
+    point: str,
+    crash: Crash,
+    crashing_api: Api,
+    shop: Shop,
+    buyer: Actor,
+    record_property: RecordProperty,
+) -> None:
+    """Whatever is stored at the crash: the repeat must not deliver."""
+    payment = buyer.new_payment()
+    checkout = shop.sandbox.pay(payment["orderId"])
+    shop.sandbox.refund(checkout["razorpay_payment_id"])
+    crash.arm(point)
+    assert_no_response(lambda: verify(crashing_api.client, payment, checkout))
+    crash.restart()
+
+    again = retry(lambda: verify(crashing_api.client, payment, checkout), 200, 409)
+
+    assert_problem(again, 409, code="payment_returned")
+    shop.settle_later()
+    row = shop.assert_sound(payment)
+    assert (row["status"], row["amountRefunded"]) == ("refunded", 50_000)
+    assert [refund["status"] for refund in row["refunds"]] == ["processed"]
+    enter(shop, record_property, "verify, refunded", point, row)
 
 
 @pytest.mark.parametrize("point", WEBHOOK)

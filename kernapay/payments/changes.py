@@ -1,0 +1,79 @@
+"""What a change writes into a payment: the gateway's data, refunds, and a step of the history."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from kernapay.gateway.base import GatewayPayment, GatewayRefund
+from kernapay.payments.evidence import Origin
+from kernapay.payments.models import Refund, Step
+from kernapay.payments.states import Event, RefundState, RefundStatus, Status
+
+
+def make_step(
+    status: Status,
+    at: datetime,
+    origin: Origin,
+    gateway_payment: GatewayPayment | None = None,
+    reason: str | None = None,
+) -> Step:
+    """Return a step of the history."""
+    return Step(
+        status=status,
+        at=at,
+        source=origin.source,
+        event=origin.event,
+        event_id=origin.event_id,
+        actor=origin.actor,
+        razorpay_payment_id=gateway_payment.id if gateway_payment else None,
+        reason=reason,
+    )
+
+
+def enter_refunds(refunds: Sequence[GatewayRefund], origin: Origin, at: datetime) -> dict[str, Any]:
+    """Return the update that adds these refunds as open ones, and lets the worker check them at once."""
+    entries = [
+        Refund(
+            refund_id=each.id,
+            receipt=each.receipt,
+            amount=each.amount,
+            status=RefundState.REQUESTED,
+            source=origin.source,
+            created_at=at,
+            updated_at=at,
+        )
+        for each in refunds
+        if each.status != RefundState.FAILED
+    ]
+    if not entries:
+        return {}
+    return {
+        "push_all__refunds": entries,
+        "set__refund_status": RefundStatus.REQUESTED,
+        "set__check_at": at,
+        "set__checks": 0,
+    }
+
+
+def find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | None:
+    """Return why the gateway declined a payment, in its words."""
+    if event is Event.DECLINED and gateway_payment is not None:
+        return gateway_payment.error_reason or gateway_payment.error_code
+    return None
+
+
+def build_changes(
+    event: Event, gateway_payment: GatewayPayment | None, signature: str | None
+) -> dict[str, Any]:
+    """Return the update that stores the gateway's data with an event."""
+    if gateway_payment is None:
+        return {}
+    change: dict[str, Any] = {
+        "set__razorpay_payment_id": gateway_payment.id,
+        "set__payment_method": gateway_payment.method,
+    }
+    if event is Event.CAPTURED:
+        change |= {"set__fee": gateway_payment.fee, "set__tax": gateway_payment.tax}
+        if signature is not None:
+            change["set__razorpay_signature"] = signature
+    return change
