@@ -38,6 +38,8 @@ class Payments(Accounts):
             # However slow the gateway is, one account leaves most threads to the others.
             per_subject=max(1, settings.gateway_threads // 4),
             in_flight=settings.creates_per_account,
+            # With a gateway that does not answer, the last in the queue would wait for all others, one after another.
+            patience=settings.razorpay_timeout.total_seconds(),
         )
         return Ordering(
             self.payment_ledger,
@@ -55,7 +57,7 @@ class Payments(Accounts):
 
     @cached_property
     def payees(self) -> Payees:
-        return Payees(self.user_repository.standing)
+        return Payees(self.user_repository.provider_standing)
 
     @cached_property
     def payment_service(self) -> PaymentService:

@@ -16,11 +16,19 @@ class FairShare:
     A subject with hundreds of calls delays others by the work that it has running, not by the work that it has waiting.
     """
 
-    def __init__(self, *, per_subject: int, in_flight: int, total: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        per_subject: int,
+        in_flight: int,
+        total: int | None = None,
+        patience: float | None = None,
+    ) -> None:
         """Admit `per_subject` calls of one subject at once, and `total` of all (None: without limit).
 
-        `in_flight` is how many calls of one subject may run and wait.
+        `in_flight` is how many calls of one subject may run and wait, `patience` how many seconds one waits.
         """
+        self._patience = patience
         self._per_subject = per_subject
         self._in_flight = in_flight
         self._total = total
@@ -32,19 +40,26 @@ class FairShare:
     async def turn(self, subject: str) -> AsyncIterator[None]:
         """Wait for a turn and keep it during the block.
 
-        Raises TooManyRequests at once if too many calls of the subject are in flight.
+        Raises TooManyRequests if too many calls of the subject are in flight, or if no turn came in time.
         """
-        queue = self._waiting.get(subject)
-        if self._running[subject] + (len(queue) if queue else 0) >= self._in_flight:
-            raise TooManyRequests(
-                "Too many of your requests are running at once. Repeat the call in a second.",
-                retry_after=_RETRY_SECONDS,
-            )
-        await self._wait(subject)
+        if self._count(subject) >= self._in_flight:
+            raise _too_many()
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._wait(subject)
+        except TimeoutError as error:
+            raise _too_many() from error
         try:
             yield
         finally:
             self._release(subject)
+
+    def has_room(self, subject: str) -> bool:
+        """Return whether a turn would come at once, as far as the subject's own calls go."""
+        return self._count(subject) < self._per_subject
+
+    def _count(self, subject: str) -> int:
+        return self._running[subject] + len(self._waiting.get(subject, ()))
 
     async def _wait(self, subject: str) -> None:
         # Even if there is room: whoever waits already comes first.
@@ -87,3 +102,10 @@ class FairShare:
         if not self._running[subject]:
             del self._running[subject]
         self._admit()
+
+
+def _too_many() -> TooManyRequests:
+    return TooManyRequests(
+        "Too many of your requests are running at once. Repeat the call in a second.",
+        retry_after=_RETRY_SECONDS,
+    )

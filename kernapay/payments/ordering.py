@@ -96,8 +96,17 @@ class Ordering:
             task.exception()
 
     async def _place(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
-        async with self._share.turn(str(draft.user_id)):
+        payer = str(draft.user_id)
+        if not self._share.has_room(payer) and (payment := await self._find_ordered(draft)):
+            return payment, False
+        async with self._share.turn(payer):
             return await self._place_now(draft, origin)
+
+    async def _find_ordered(self, draft: Payment) -> Payment | None:
+        """Return the payment with the draft's key, if it has its order: there is nothing to wait for."""
+        where = {"user_id": draft.user_id, "idempotency_key": draft.idempotency_key}
+        payment = await self._ledger.get_one_or_none(**where)
+        return payment if payment and payment.razorpay_order_id else None
 
     async def _place_now(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
         draft.order_lease_until = self._clock() + self.lease

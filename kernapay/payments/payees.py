@@ -6,10 +6,10 @@ from bson import ObjectId
 
 from kernapay.core.errors import Forbidden, InvalidInput
 from kernapay.security.principal import Principal, Role
-from kernapay.users.dtos import Standing
+from kernapay.users.dtos import ProviderStanding
 from kernapay.users.models import UserStatus
 
-StandingOf = Callable[[str], Awaitable[Standing | None]]
+ProviderStandingOf = Callable[[str], Awaitable[ProviderStanding | None]]
 """Return the standing of the account with this id as MongoDB has it, or None without one."""
 
 
@@ -21,7 +21,7 @@ class NotApproved(Forbidden):
 
 
 class Payees:
-    def __init__(self, standing_of: StandingOf) -> None:
+    def __init__(self, standing_of: ProviderStandingOf) -> None:
         self._standing_of = standing_of
 
     async def judge(self, payer_id: str, provider_id: str | None) -> str | None:
@@ -56,5 +56,5 @@ class Payees:
             )
 
 
-def _is_active_provider(standing: Standing) -> bool:
+def _is_active_provider(standing: ProviderStanding) -> bool:
     return (standing.type, standing.status) == (Role.PROVIDER, UserStatus.ACTIVE)

@@ -16,7 +16,10 @@ class NotRefundable(Conflict):
 
 
 class TooManyRefunds(Conflict):
-    """The payment has as many refunds as it may have. Only all that remains can still be refunded, at once."""
+    """The payment has as many refunds as it may have.
+
+    Only all that remains can still be refunded, at once. After too many attempts, only the gateway's dashboard can.
+    """
 
     code = "too_many_refunds"
 
@@ -38,16 +41,19 @@ def check_amount(payment: Payment, data: RefundCreate, max_refunds: int) -> int:
         raise explain_refusal(payment)
     count, is_rest = len(payment.refunds), amount == remaining
     if count >= max_refunds - 1 and not (is_rest and count < 2 * max_refunds):
-        raise too_many(payment)
+        raise too_many(payment, max_refunds)
     return amount
 
 
-def too_many(payment: Payment) -> TooManyRefunds:
+def too_many(payment: Payment, max_refunds: int) -> TooManyRefunds:
     """Return the error for a payment with as many refunds as it may have."""
-    return TooManyRefunds(
-        f"This payment has {len(payment.refunds)} refunds. Refund all that remains at once.",
-        field="amount",
+    count = len(payment.refunds)
+    advice = (
+        "Refund all that remains at once."
+        if count < 2 * max_refunds
+        else "Return what remains in the gateway's dashboard."
     )
+    return TooManyRefunds(f"This payment has {count} refunds. {advice}", field="amount")
 
 
 def check_same_content(refund: Refund, data: RefundCreate) -> None:

@@ -171,7 +171,7 @@ class RefundService:
         earlier = _find_by_key(current, key)
         if earlier is None:
             if current.status is Status.SUCCESS and amount <= sum_remaining(current):
-                raise too_many(current)
+                raise too_many(current, self._max_refunds)
             raise explain_refusal(current)
         return current, earlier, False
 

@@ -23,9 +23,9 @@ _NEWEST_FIRST = (
 )
 
 # An account may ask for any page, and would fill Redis with them. So only pages of its newest payments are cached,
-# and a quarter of a mebibyte of them: eight pages of what fills a screen.
+# and a quarter of a mebibyte of them: five of the largest pages, of a hundred payments.
 _CACHED_PAYMENTS: Final = 100
-_ROOM: Final = Room(fields=8, bytes_per_field=32_768)
+_ROOM: Final = Room(fields=5, bytes_per_field=49_152)
 
 
 def is_late_payment_possible(at: datetime) -> Where:

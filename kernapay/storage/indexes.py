@@ -31,6 +31,10 @@ class Index(NamedTuple):
     def place(self) -> str:
         return f"{self.collection}.{self.name}"
 
+    def without_unique(self) -> "Index":
+        options = {name: value for name, value in self.options.items() if name != "unique"}
+        return self._replace(options=options)
+
     def fits(self, existing: Mapping[str, Any] | None, *, may_repeat: bool = False) -> bool:
         """Return whether the database has this index. `existing` is its entry in `index_information()`.
 

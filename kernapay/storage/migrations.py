@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
@@ -19,12 +20,32 @@ _LOCKS: Final = "migrations_lock"
 _LEASE: Final = timedelta(seconds=30)
 _RENEW_SECONDS: Final = 10.0
 _PATIENCE_SECONDS: Final = 120.0
+_INDEX_NOT_FOUND: Final = 27
 _KEEP_ONE: Final = f"keep one row of each group, change or remove the others, then {UP}"
+
+
+class _RepeatableDatabase(Database[dict[str, Any]]):
+    """For `down`, which is repeated from its beginning when it was killed: an index that is gone is dropped."""
+
+    def __getitem__(self, name: str) -> Collection[dict[str, Any]]:
+        return _RepeatableCollection(self, name)
+
+
+class _RepeatableCollection(Collection[dict[str, Any]]):
+    def drop_index(self, *arguments: Any, **options: Any) -> None:
+        try:
+            super().drop_index(*arguments, **options)
+        except OperationFailure as error:
+            if error.code != _INDEX_NOT_FOUND:
+                raise
 
 
 class Migrator:
     def __init__(self, db: Database[dict[str, Any]], folder: Path | None = None) -> None:
         self._db = db
+        self._repeatable = _RepeatableDatabase(
+            db.client, db.name, codec_options=db.codec_options, write_concern=db.write_concern
+        )
         self._folder = folder
 
     def status(self) -> list[State]:
@@ -67,11 +88,11 @@ class Migrator:
                     f"a newer version has applied {', '.join(newer)}",
                     "revert these first, with that version.",
                 )
-            applied = {state.name for state in schema.status() if state.applied_at is not None}
-            last = [m for m in reversed(self._on_disk()) if m.name in applied][:steps]
+            begun = schema.begun()
+            last = [m for m in reversed(self._on_disk()) if m.name in begun][:steps]
             for migration in last:
                 _check_held(lock)
-                migration.load().down(self._db)
+                migration.load().down(self._repeatable)
                 self._db[APPLIED].delete_one({"_id": migration.name})
             return [migration.name for migration in last]
 

@@ -21,6 +21,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DEFAULT_DATABASE: Final = "kernapay"
+APP_NAME: Final = "kernapay"
+"""The name of the service's connections in MongoDB's log and profiler. Migrations have another one."""
 _ALIAS: Final = "default"
 # Give up on a lost primary before the client gives up on us.
 _SELECTION_TIMEOUT_MS: Final = 3_000
@@ -91,7 +93,7 @@ class Mongo:
             connectTimeoutMS=_SELECTION_TIMEOUT_MS,
             socketTimeoutMS=_SOCKET_TIMEOUT_MS,
             maxPoolSize=self._threads + 4,
-            appname="kernapay",
+            appname=APP_NAME,
         )
 
     async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -113,6 +115,10 @@ class Mongo:
                 raise Unavailable(
                     "The database is electing a new primary. Repeat the call in a few seconds."
                 ) from error
+            if error.code == _AUTHENTICATION_FAILED:
+                raise Unavailable(
+                    "The database refuses the user or the password of the service."
+                ) from error
             raise
 
     @property
@@ -129,6 +135,7 @@ class Mongo:
         mongoengine.disconnect(_ALIAS)
 
 
+_AUTHENTICATION_FAILED: Final = 18
 # NotWritablePrimary, PrimarySteppedDown, InterruptedAtShutdown, InterruptedDueToReplStateChange,
 # NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, ShutdownInProgress, WriteConcernFailed.
 _TRANSIENT_CODES: Final = frozenset({10107, 189, 11600, 11602, 13435, 13436, 91, 64})

@@ -70,6 +70,15 @@ class Schema:
         """Return the migrations that are not applied, in order. Raises MigrationError as `status` does."""
         return [state.name for state in self.status() if state.applied_at is None]
 
+    def begun(self) -> set[str]:
+        """Return the migrations that are applied, and those that never ended: parts of them may be there.
+
+        Raises MigrationError as `status` does.
+        """
+        rows = self._rows()
+        self._check_files(rows)
+        return self._names & rows.keys()
+
     def newer(self) -> list[str]:
         """Return the migrations that a newer version has applied or begun."""
         return [row["_id"] for row in self._newer(self._rows())]
@@ -90,14 +99,18 @@ class Schema:
             found = existing[index.collection].get(index.name)
             if place in replaced or index.fits(found) or self._is_given_up(index, found):
                 continue
-            (missing if found is None else changed).append(index)
+            if found is None:
+                missing.append(index.without_unique() if self._may_repeat(index) else index)
+            else:
+                changed.append(index)
         return missing, changed
 
     def _is_given_up(self, index: Index, found: Any) -> bool:
-        return (
-            index.place in _NOT_UNIQUE_IF_SHARDED
-            and index.fits(found, may_repeat=True)
-            and bool(self._db.command("collStats", index.collection).get("sharded"))
+        return index.fits(found, may_repeat=True) and self._may_repeat(index)
+
+    def _may_repeat(self, index: Index) -> bool:
+        return index.place in _NOT_UNIQUE_IF_SHARDED and bool(
+            self._db.command("collStats", index.collection).get("sharded")
         )
 
     def _rows(self) -> dict[str, dict[str, Any]]:

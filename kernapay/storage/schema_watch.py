@@ -20,6 +20,7 @@ _PAUSE_SECONDS: Final = 5.0
 _SHORT_PAUSE_SECONDS: Final = 0.5
 _START_SECONDS: Final = 1.0
 _LONG_AGO: Final = float("-inf")
+_UNAUTHORIZED: Final = 13
 
 
 class SchemaWatch:
@@ -112,6 +113,9 @@ class SchemaWatch:
             return await self._mongo.run(lambda: find_problem(self._schema))
         except OperationFailure as error:  # outages are Unavailable
             name = (error.details or {}).get("codeName", error.code)
+            if error.code != _UNAUTHORIZED:
+                # It says nothing about the indexes, so the last answer stays.
+                raise Unavailable(f"MongoDB cannot list the indexes ({name}).") from error
             return (
                 f"MongoDB refuses to list the indexes ({name}). "
                 "Fix: give the user in MONGODB_URL the role readWrite."

@@ -54,6 +54,21 @@ async def test_a_subject_runs_no_more_than_its_part_and_waits_no_longer_than_all
         pass
 
 
+async def test_nobody_waits_longer_than_the_patience_lasts() -> None:
+    share = FairShare(per_subject=1, in_flight=3, patience=0.02)
+    async with share.turn("busy"):
+        assert not share.has_room("busy")
+        with pytest.raises(TooManyRequests) as refusal:
+            async with share.turn("busy"):
+                pytest.fail("two turns at once")
+        assert refusal.value.retry_after == 1
+        async with share.turn("other"):
+            assert not share.has_room("other")
+    assert share.has_room("busy")
+    async with share.turn("busy"):  # who gave up left nothing behind
+        pass
+
+
 async def test_who_leaves_gives_the_turn_back() -> None:
     share = FairShare(per_subject=1, in_flight=3, total=1)
     gate = asyncio.Event()
@@ -88,7 +103,8 @@ async def test_a_turn_that_comes_with_the_cancellation_is_not_lost() -> None:
 
 async def test_hundreds_of_passwords_of_one_client_hold_up_nobody_else() -> None:
     """Right or wrong: the other client waits for those being hashed, not for those that wait."""
-    pool = Bulkhead("hashing", 2)
+    # One thread: with two, one of them could finish many of the others while the second one is held up.
+    pool = Bulkhead("hashing", 1)
     passwords = PasswordHasher(5, pool)
     password_hash = await passwords.hash("right")
     done: list[str] = []
@@ -101,8 +117,7 @@ async def test_hundreds_of_passwords_of_one_client_hold_up_nobody_else() -> None
     busy = [asyncio.create_task(verify("busy", word)) for word in words]
     await asyncio.sleep(0)
     await verify("other", "right")
-    # Threads may report a few of those that were ahead late; without turns it would be sixty.
-    assert done.index("other") <= 12
+    assert done.index("other") <= 2
     await asyncio.gather(*busy)
     refused = await asyncio.gather(
         *(verify("busy", "wrong") for _ in range(80)), return_exceptions=True

@@ -292,6 +292,9 @@ def test_the_uniqueness_that_a_sharded_collection_gives_up_stays_given_up(databa
     assert [name for name in sorted(indexes) if indexes[name].get("unique")] == ["idempotency_key"]
     assert problem_of(sharded) is None
     assert "payments.reference" in str(problem_of(database)), "only where it is sharded"
+    database.payments.drop_index("reference")
+    assert Migrator(sharded).restore_indexes() == ["payments.reference"]
+    assert "unique" not in database.payments.index_information()["reference"]
     database.payments.drop_index("idempotency_key")
     database.payments.create_index(
         [("userId", 1), ("idempotencyKey", 1)],
@@ -447,6 +450,30 @@ def test_payments_without_a_key_or_an_order_do_not_collide(database: Store) -> N
     database.payments.insert_one({"userId": 2, "referenceId": "PAY_4", "idempotencyKey": "k"})
     with pytest.raises(DuplicateKeyError):
         database.payments.insert_one({"userId": 1, "referenceId": "PAY_5", "idempotencyKey": "k"})
+
+
+@pytest.mark.parametrize("name", [each.name for each in read_migrations()])
+def test_down_may_be_repeated_after_it_was_killed(database: Store, name: str) -> None:
+    migrator = Migrator(database)
+    migrator.up()
+    while (row := database[APPLIED].find_one({}, sort=[("_id", -1)])) and row["_id"] != name:
+        migrator.down()
+    assert row is not None
+    migrator.down()
+    # The process died before it took the migration out of the list.
+    database[APPLIED].insert_one(row)
+    assert migrator.down() == [name]
+
+
+def test_down_reverts_what_was_begun_first(database: Store, folder: Path) -> None:
+    migrator = Migrator(database, folder)
+    migrator.up()
+    write(folder, "0003_third", "third", broken=True)
+    with pytest.raises(AssertionError, match="half-way"):
+        migrator.up()
+    assert migrator.down() == ["0003_third"]
+    assert notes(database)[-1] == ("down", "third")
+    assert [state.applied_at is None for state in migrator.status()] == [False, False, True]
 
 
 def test_down_takes_every_index_back(database: Store) -> None:
