@@ -63,7 +63,7 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
             )
             async with asyncio.TaskGroup() as group:
                 for name, sweep in sweeps(services).items():
-                    loop_of = repeat(name, partial(_sweep_if_ready, services, sweep), stop)
+                    loop_of = repeat(name, partial(sweep_if_ready, services, sweep), stop)
                     group.create_task(heartbeat.watch(name, loop_of))
     finally:
         await services.close()
@@ -83,7 +83,8 @@ async def _wait_for_database(services: Services, stop: asyncio.Event) -> None:
             return
 
 
-async def _sweep_if_ready(services: Services, sweep: Sweep) -> bool:
+async def sweep_if_ready(services: Services, sweep: Sweep) -> bool:
+    """Sweep, unless the database lacks something or was not checked yet."""
     # If an index goes missing later, the work waits. The log of the watch says why.
     return services.schema_watch.is_ready and await sweep()
 

@@ -89,7 +89,7 @@ class AdministrationService:
         """Open an account from the command line, whose word verifies the address. Return it, and whether it is new.
 
         With `promote`, an existing account gets the role and the password. A stranger may have signed up with the
-        address, so the password is changed and every session ended first.
+        address, so the password is changed, and every session and API key of the account ended first.
 
         Raises InvalidInput, EmailTaken, Conflict, ChangedMeanwhile.
         """
@@ -101,6 +101,8 @@ class AdministrationService:
         check_strength(data.password, user.email, user.name)
         async with self._audit.action(actor, "user.password", f"user:{user.pk}"):
             user = await self._replace_password(user, data.password)
+            # Also where the account is an administrator already: whoever had it may have made keys.
+            await self._api_keys.end_all(str(user.pk))
         standing = Standing(data.type, UserStatus.ACTIVE)
         return await self._change(actor, user, standing, verify_email=True), False
 
@@ -169,7 +171,7 @@ class AdministrationService:
         if _needs_verified_address(old, new) and not (user.is_email_verified or verify_email):
             raise AddressNotVerified(
                 f"{new.role.value} is only for accounts with a verified e-mail address. Its owner verifies it with "
-                "POST /v1/api/verification/email/request."
+                "POST /v1/api/verification/email/request, or an operator with kernapay verify-email."
             )
         async with AsyncExitStack() as stack:
             until = None

@@ -98,6 +98,11 @@ class ApiKeyService:
                     raise _key_ended()
         return await self._view(key_id)
 
+    async def end_all(self, user_id: str) -> None:
+        """Revoke all keys of an account for good."""
+        for key in await self._keys.live_of(user_id):
+            await self._keys.revoke(key, EndReason.ACCOUNT_CHANGED)
+
     async def end_with_change(self, user_id: str, old: Standing, new: Standing) -> None:
         """Revoke for good what loses its foundation when an account changes.
 
@@ -149,6 +154,7 @@ class ApiKeyService:
             is_email_verified=account.is_email_verified,
             is_mobile_verified=account.is_mobile_number_verified,
             key_id=grant.id,
+            account_role=account.type,
         )
 
     async def _is_founded(self, key: ApiKey) -> bool:

@@ -54,7 +54,9 @@ class AuditLog:
         Entries are kept for good. So refuse what can be refused cheaply before, or refusals would flood the log.
         """
         if not isinstance(actor, Operator):
-            await self._limiter.require("audited", actor.id, "Too many privileged actions.")
+            # Each key by itself: whoever has a leaked one must not keep its owner from revoking it.
+            subject = actor.key_id or actor.id
+            await self._limiter.require("audited", subject, "Too many privileged actions.")
         facts = {
             "operation": secrets.token_hex(8),
             "action": action,

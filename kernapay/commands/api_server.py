@@ -11,6 +11,7 @@ from kernapay.web.slow_readers import NotTooSlow
 _log = structlog.get_logger("kernapay.serve")
 # A worker that lived so long had started and served.
 _HEALTHY_SECONDS: Final = 10.0
+_SHORTEST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _EARLY_DEATHS: Final = 4
 
@@ -33,8 +34,11 @@ class ApiServer(MPServer):
     when every worker has died early several times in a row: then none serves.
     """
 
-    def __init__(self, target: str, **options: Any) -> None:
+    def __init__(
+        self, target: str, *, shortest_pause: float = _SHORTEST_PAUSE, **options: Any
+    ) -> None:
         super().__init__(target, **options, respawn_failed_workers=True, log_dictconfig=LOG_CONFIG)
+        self._shortest_pause = shortest_pause
         self._early_deaths = [0] * self.workers
 
     def _respawn_workers(
@@ -66,7 +70,8 @@ class ApiServer(MPServer):
         )
         # The first start after a death follows at once.
         deaths = self._early_deaths[number]
-        pause = min(2.0 ** (deaths - 2), _LONGEST_PAUSE) if deaths > 1 else 0.0
+        growing = self._shortest_pause * 2.0 ** (deaths - 2)
+        pause = min(growing, _LONGEST_PAUSE) if deaths > 1 else 0.0
         _log.error(
             "worker_died",
             worker=number + 1,

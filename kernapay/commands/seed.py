@@ -73,13 +73,16 @@ async def open_demo_accounts(settings: Settings, password: str) -> list[str]:
                 # An earlier start created it, and an earlier version did not verify its address.
                 if role in STAFF:
                     await administration.verify_address(operator(), email)
-                if not await _replace_public_password(services, email, password):
-                    continue
+                is_ours = await _replace_public_password(services, email, password)
             except KernaPayError as error:
                 raise account_error(error) from error
+            else:
+                is_ours = True
             if role == Role.PROVIDER:
+                # Also one that exists: an earlier start may have ended before this.
                 await _approve(services, email)
-            opened.append(email)
+            if is_ours:
+                opened.append(email)
     return opened
 
 

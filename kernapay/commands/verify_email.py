@@ -13,7 +13,9 @@ from kernapay.config.settings import Settings
 def command(email: str) -> None:
     """Mark the e-mail address of an account as verified: you vouch for it.
 
-    ADMIN and LAB_ASSISTANT are only for accounts with a verified address. Use this where no e-mail can be sent.
+    ADMIN and LAB_ASSISTANT are only for accounts with a verified address. Use this where no e-mail can be sent,
+    and only if you know that the owner of the address opened the account: whoever did keeps the password. To take
+    an account over for an administrator, use create-admin --promote.
     """
     click.echo(asyncio.run(verify(load_settings(), email)))
 

@@ -36,6 +36,8 @@ class Principal:
     is_mobile_verified: bool = False
     key_id: str | None = None
     """The id of the API key that the request was sent with; None for a session."""
+    account_role: Role | None = None
+    """The role of the account, where the caller's is that of an API key and may be a lower one."""
 
     @property
     def is_admin(self) -> bool:
@@ -46,9 +48,10 @@ class Principal:
         """Whether the account does not work before its e-mail address is verified.
 
         Nobody signs up as ADMIN, and whoever appoints one looks at the address. Anybody may write any address into
-        a sign-up as LAB_ASSISTANT.
+        a sign-up as LAB_ASSISTANT. So an administrator's key for that role works.
         """
-        return self.role is Role.LAB_ASSISTANT and not self.is_email_verified
+        account_role = self.account_role or self.role
+        return account_role is Role.LAB_ASSISTANT and not self.is_email_verified
 
 
 @dataclass(frozen=True, slots=True)

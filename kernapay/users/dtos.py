@@ -86,8 +86,8 @@ class UserView(Struct, rename="camel"):
     updated_at: Instant | None = None
 
 
-class Standing(Struct, rename="camel"):
-    """What decides about an account's power over money."""
+class ProviderStanding(Struct, rename="camel"):
+    """What decides whether an account is paid, and whether it moves money."""
 
     type: Role
     status: UserStatus

@@ -13,7 +13,7 @@ from kernapay.storage.cached import cached
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository, Where
 from kernapay.users.contacts import EmailForms, Phone
-from kernapay.users.dtos import Standing, UserView
+from kernapay.users.dtos import ProviderStanding, UserView
 from kernapay.users.models import User, UserStatus
 
 
@@ -32,9 +32,9 @@ class UserRepository(Repository[User]):
         profile = await self.profile(user_id=user_id)
         return None if profile is None else profile.name
 
-    async def standing(self, user_id: str) -> Standing | None:
-        """Return the standing of an account. Not cached: it decides about money."""
-        return await self.select_one(Standing, id=user_id)
+    async def provider_standing(self, user_id: str) -> ProviderStanding | None:
+        """Return the standing of an account as a provider. Not cached: it decides about money."""
+        return await self.select_one(ProviderStanding, id=user_id)
 
     async def find_by_email(self, email: EmailForms) -> User | None:
         """Return the account with this address. One in the former form belongs to whoever types that form."""

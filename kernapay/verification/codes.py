@@ -158,8 +158,9 @@ class Codes:
         """Return in how many seconds the subject may have the next code."""
         policy = POLICIES[purpose]
         resend_at = row.sent_at + RESEND_AFTER
-        if row.issued >= policy.max_issued:
-            resend_at = max(resend_at, row.day_ends - policy.lifetime)
+        period_ends = row.day_ends - policy.lifetime
+        if row.issued >= policy.max_issued and period_ends <= self._clock() + policy.period:
+            resend_at = max(resend_at, period_ends)
         return math.ceil((resend_at - self._clock()).total_seconds())
 
 

@@ -9,24 +9,15 @@ from kernapay.core.patterns import explain
 from kernapay.security.passwords import MAX_LENGTH
 from kernapay.users.dtos import EmailText, Password
 
-# Digits of any script and width, as keyboards write them, with spaces or hyphens between them.
-OneTimeCode = Annotated[
-    str,
-    Meta(
-        max_length=32,
-        pattern=explain(r"^[ \u00a0\u3000]*(\d[ \u00a0\u3000-]*){6}$", "six digits"),
-        examples=["042917"],
-    ),
-]
 
-ResetCode = Annotated[
-    str,
-    Meta(
-        max_length=64,
-        pattern=explain(r"^[ \u00a0\u3000]*(\d[ \u00a0\u3000-]*){12}$", "twelve digits"),
-        examples=["042917385524"],
-    ),
-]
+def _digits(count: int, words: str, example: str) -> Meta:
+    """Describe a code: digits of any script and width, as keyboards write them, with spaces or hyphens between them."""
+    pattern = rf"^[ \u00a0\u3000]*(\d[ \u00a0\u3000-]*){{{count}}}$"
+    return Meta(max_length=32 + count, pattern=explain(pattern, words), examples=[example])
+
+
+OneTimeCode = Annotated[str, _digits(6, "six digits", "042917")]
+ResetCode = Annotated[str, _digits(12, "twelve digits", "042917385524")]
 
 
 class CodeConfirm(Struct, rename="camel", forbid_unknown_fields=True):

@@ -45,5 +45,6 @@ class Code(Record):
     sent_at: datetime = DateTimeField(db_field="sentAt", required=True)
     expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)
     issued: int = IntField(default=1)
-    """How many codes in the period that ends at `dayEnds`."""
+    """How many codes in the current period, since one was spent."""
     day_ends: datetime = DateTimeField(db_field="dayEnds", required=True)
+    """The end of the period, and the lifetime of a code after that."""

@@ -32,13 +32,21 @@ class CodeRepository(Repository[Code]):
         """
         at = self.clock()
         # A TTL index deletes the row when `dayEnds` has come: that must not delete a live code. So it is later than
-        # the end of the period, by the lifetime of a code.
+        # the end of the period, by the lifetime of a code. One that is further away is of an earlier version, whose
+        # periods were longer.
+        latest = at + period + lifetime
         allowed = {
             "sentAt": {"$lte": at - resend_after},
-            "$or": [{"dayEnds": {"$lte": at + lifetime}}, {"issued": {"$lt": max_issued}}],
+            "$or": [
+                {"dayEnds": {"$lte": at + lifetime}},
+                {"dayEnds": {"$gt": latest}},
+                {"issued": {"$lt": max_issued}},
+            ],
         }
         # A new row has no `dayEnds`, and a missing field sorts before every time.
-        is_new_period = {"$lte": ["$dayEnds", at + lifetime]}
+        is_new_period = {
+            "$or": [{"$lte": ["$dayEnds", at + lifetime]}, {"$gt": ["$dayEnds", latest]}]
+        }
         before = {"digest": "$digest", "expiresAt": "$expiresAt"}
         earlier = {"$concatArrays": [[before], {"$ifNull": ["$earlier", []]}]}
         is_live = {"$and": [{"$gt": ["$$this.digest", None]}, {"$gt": ["$$this.expiresAt", at]}]}
@@ -50,7 +58,7 @@ class CodeRepository(Repository[Code]):
             "sentAt": at,
             "expiresAt": at + lifetime,
             "issued": {"$cond": [is_new_period, 1, {"$add": ["$issued", 1]}]},
-            "dayEnds": {"$cond": [is_new_period, at + period + lifetime, "$dayEnds"]},
+            "dayEnds": {"$cond": [is_new_period, latest, "$dayEnds"]},
             "createdAt": {"$ifNull": ["$createdAt", at]},
             "updatedAt": at,
         }
@@ -82,9 +90,12 @@ class CodeRepository(Repository[Code]):
         return await self.update_where({**live, **left}, inc__attempts=1)
 
     async def spend(self, row_id: str, digest: str) -> bool:
-        """Make all codes of the row unusable. Return False if this one has been spent or replaced first."""
+        """Make all codes of the row unusable. Return False if this one has been spent or replaced first.
+
+        Its owner may have new ones at once: whoever had the code was let in, so no valid one is left.
+        """
         is_there = {"$or": [{"digest": digest}, {"earlier.digest": digest}]}
         row = await self.update_where(
-            {"id": row_id, "__raw__": is_there}, unset__digest=True, set__earlier=[]
+            {"id": row_id, "__raw__": is_there}, unset__digest=True, set__earlier=[], set__issued=0
         )
         return row is not None

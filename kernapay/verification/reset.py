@@ -28,7 +28,8 @@ class PasswordResetService:
         codes: Codes,
         budget: CodeBudget,
         outbox: Outbox,
-        replace_password: Callable[[User, str, str], Awaitable[object]],
+        hash_password: Callable[[str, str], Awaitable[str]],
+        store_password: Callable[[User, str], Awaitable[object]],
         wrong_codes: FailedAttempts,
         attempts: PasswordAttempts,
         sender: str,
@@ -40,7 +41,8 @@ class PasswordResetService:
         self._codes = codes
         self._budget = budget
         self._outbox = outbox
-        self._replace_password = replace_password
+        self._hash_password = hash_password
+        self._store_password = store_password
         self._wrong_codes = wrong_codes
         self._attempts = attempts
         self._sender = sender
@@ -94,8 +96,10 @@ class PasswordResetService:
         # The code is correct, so the answer may reveal the account. It is not spent yet: the caller may try again
         # with a better password.
         check_strength(data.password, address, user.name)
+        # Hashing may be refused when it is busy, and the code must still be good for the repeat.
+        password_hash = await self._hash_password(data.password, client)
         await self._codes.spend(code)
-        await self._replace_password(user, data.password, client)
+        await self._store_password(user, password_hash)
         await self._attempts.reset(address, client)
         subject, text = texts.password_changed(self._sender)
         await self._outbox.post(

@@ -61,6 +61,17 @@ def test_a_key_acts_as_its_account(machine: Machine, user: Actor, sandbox: Sandb
     assert machine.call("GET", f"{USERS}/profile").json()["_id"] == user.id
 
 
+def test_an_unverified_administrators_key_may_have_a_lower_role(
+    admin: Actor, user: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    """Administrators of earlier versions are unverified. Only a sign-up as LAB_ASSISTANT has to be verified first."""
+    payment, _ = user.buy(sandbox)
+    key = Machine(admin.client, make(admin, role="LAB_ASSISTANT"))
+    unverified = {"$set": {"isEmailVerified": False}}
+    store.users.update_one({"_id": ObjectId(admin.id)}, unverified)
+    assert key.call("GET", f"{PAYMENTS}/{payment['referenceId']}").status_code == 200
+
+
 def test_a_key_has_a_form_that_leak_scanners_know(machine: Machine) -> None:
     assert re.fullmatch(r"kp_test_[0-9A-Za-z]{49}", machine.key)
     assert digest_of(machine.key) is not None

@@ -1,5 +1,6 @@
 """What people type, over HTTP: one form for the same characters, and nothing that hides or reorders text."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from tests.attacks.hostile import REORDERING
 from tests.databases import row_of
 from tests.factories import PASSWORD, sign_up_body, unique
 from tests.house.routes import body_structs, routes
+from tests.in_process import InProcess
 
 # Text that is compared and never stored or shown, and must stay as it was typed: passwords from before the rule still
 # sign in. An address is judged with words of its own (tests/unit/test_text.py).
@@ -216,3 +218,24 @@ def test_controls_in_old_rows_are_shown_as_such(
 def test_a_field_that_is_named_by_a_control_is_named_as_such(user: Actor) -> None:
     problem = assert_problem(user.update(**{"\u202eeman": "x"}), 400)
     assert problem["errors"][0]["field"] == "<U+202E>eman"
+
+
+@pytest.mark.anyio
+async def test_of_two_accounts_with_one_address_neither_uses_up_the_others_sign_ins(
+    in_process: InProcess, people: People, store: Store
+) -> None:
+    plain = await asyncio.to_thread(people.new)
+    other = await asyncio.to_thread(people.new)
+    wide = plain.email.replace("asha", "ａｓｈａ")
+    change = {"$set": {"email": wide}}
+    await asyncio.to_thread(store.users.update_one, {"email": other.email}, change)
+    async with in_process(
+        rate_limits="on", rate_limit_login="off", rate_limit_right_password="2/hour"
+    ) as client:
+
+        async def sign_in(email: str) -> int:
+            body = {"email": email, "password": PASSWORD}
+            return (await client.post(f"{USERS}/login", json=body)).status_code
+
+        assert [await sign_in(wide) for _ in range(3)] == [200, 200, 429]
+        assert await sign_in(plain.email) == 200

@@ -156,6 +156,16 @@ def test_create_admin_takes_an_account_from_whoever_has_it_when_told_to(
     assert stranger.client.get("/v1/api/admin/users", headers=bearer(key)).status_code == 401
 
 
+def test_an_administrator_that_is_taken_back_keeps_no_key(
+    run_kernapay: RunKernapay, admin: Actor
+) -> None:
+    """Its role does not change, so nothing else ends the keys that somebody else made."""
+    body = {"name": "Back door", "role": "ADMIN"}
+    key = admin.call("POST", "/v1/api/admin/api-keys", json=body).json()["key"]
+    assert create_admin(run_kernapay, admin.email, "--promote").returncode == 0
+    assert admin.client.get("/v1/api/admin/users", headers=bearer(key)).status_code == 401
+
+
 def test_promoting_with_a_password_that_will_not_do_changes_nothing(
     run_kernapay: RunKernapay, people: People
 ) -> None:

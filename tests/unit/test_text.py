@@ -88,6 +88,8 @@ def test_no_other_character_is_touched() -> None:
         ("иванов@example.com", "иванов@example.com"),
         ("आशा@example.com", "आशा@example.com"),
         ("さとうken@example.com", "さとうken@example.com"),
+        ("taro太郎ー@example.com", "taro太郎ー@example.com"),
+        ("łukasz.œuf@example.com", "łukasz.œuf@example.com"),
     ],
 )
 def test_an_address_of_any_keyboard_has_one_form(text: str, address: str) -> None:
@@ -101,6 +103,16 @@ def test_an_address_of_any_keyboard_has_one_form(text: str, address: str) -> Non
     [
         *("\u0430sha", "\u0430\u0455\u04bb\u0430", "\u0251sha", "\u0131shik", "\u03bdikos"),
         *("आशाasha", "иван.petrov", "😀", "x²", "ﬁ", "①", "asha\u0660", "asha\u2024rao", "\ufe80"),
+        # Phonetic signs, small capitals, marks laid over a letter, and strokes of other scripts.
+        *(
+            "\u0237ohn",
+            "\u1d00dmin",
+            "\ua730oo",
+            "a\u0335dmin",
+            "adm\ua781n",
+            "a\u30fcb",
+            "adm\u4e28n",
+        ),
         *("as\u200bha", "as\u00adha", "asha\u202e", "\u2066asha\u2069", "a\u0085b", "a\u2028b"),
     ],
     ids=ascii,

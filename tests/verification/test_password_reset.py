@@ -1,7 +1,9 @@
 import asyncio
 import json
 import random
+import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.actors import USERS, assert_problem
 from tests.database_commands import Command, noted_commands
 from tests.factories import PASSWORD, new_email
 from tests.verification.conftest import OpenWorld, World, wrong
+from tests.verification.provider import Answer
 from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.owasp(line="API2")]
@@ -38,6 +41,47 @@ async def test_a_reset_ends_every_session(world: World) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         answer = await world.client.get(f"{USERS}/profile", headers=headers)
         assert_problem(answer, 401, code="unauthenticated")
+
+
+async def test_after_a_reset_the_owner_may_have_a_new_code(world: World) -> None:
+    """Also where somebody with a look into the mailbox used up the period's codes, and reset with one of them."""
+    asha = await world.person()
+    for _ in range(3):
+        code = await world.forgotten(asha.email)
+        world.clock.advance(seconds=61)
+    assert (await world.reset(asha.email, code, NEW)).status_code == 200
+    await world.text("email", 3)  # the notice
+    again = await world.forgotten(asha.email)
+    assert (await world.reset(asha.email, again, PASSWORD)).status_code == 200
+
+
+async def test_codes_of_an_earlier_version_block_no_reset(world: World) -> None:
+    """Its periods had ten codes and a day."""
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    at = world.clock()
+    old = {"issued": 5, "dayEnds": at + timedelta(hours=20), "sentAt": at - timedelta(hours=4)}
+    change = {"$set": {**old, "expiresAt": at - timedelta(hours=3)}}
+    await asyncio.to_thread(
+        world.store.codes.update_many, {"_id": {"$regex": "^password:"}}, change
+    )
+    assert_problem(await world.reset(asha.email, code, NEW), 400, code="wrong_code")
+    again = await world.forgotten(asha.email)
+    assert (await world.reset(asha.email, again, NEW)).status_code == 200
+
+
+async def test_a_code_is_still_good_when_hashing_was_too_busy(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    pool, hasher = world.services.hashing_pool, world.services.password_hasher
+    gate = threading.Event()
+    held = [asyncio.create_task(pool.run(gate.wait)) for _ in range(pool.threads)]
+    busy = [asyncio.create_task(hasher.hash(NEW, "127.0.0.1")) for _ in range(64)]
+    await asyncio.sleep(0)
+    assert_problem(await world.reset(asha.email, code, NEW), 429, code="too_many_requests")
+    gate.set()
+    await asyncio.gather(*held, *busy)
+    assert (await world.reset(asha.email, code, NEW)).status_code == 200
 
 
 async def test_the_owner_is_told_of_the_change(world: World) -> None:
@@ -411,3 +455,20 @@ async def test_a_flood_of_requests_for_one_address_sends_few_mails(world: World)
     rows = await world.rows("messages", userId=ObjectId(asha.id))
     assert len(rows) == 3
     await until(lambda: len(world.messages("email")) == 3)
+
+
+async def test_what_is_asked_for_unknown_addresses_is_not_kept(world: World) -> None:
+    stranger = new_email()
+    await world.forgot(stranger)
+    rows = await world.rows("messages", status="discarded")
+    assert rows
+    assert all("to" not in row and "sealedText" not in row for row in rows)
+    assert stranger not in repr(rows)
+
+
+async def test_a_provider_that_is_away_fails_no_reset(world: World) -> None:
+    asha = await world.person()
+    code = await world.forgotten(asha.email)
+    world.mail.always = Answer(503)
+    assert (await world.reset(asha.email, code, NEW)).status_code == 200
+    assert (await world.log_in(asha.email, NEW)).status_code == 200

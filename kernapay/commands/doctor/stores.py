@@ -140,29 +140,34 @@ def _providers(db: Database[dict[str, Any]]) -> Finding:
     count = db.users.count_documents(waiting)
     if not count:
         return Finding(Level.OK, "providers", "none waits for approval")
-    # Ids, not addresses: the output may end up in a log.
-    oldest = db.users.find(waiting, {"_id": 1}).sort([("createdAt", 1), ("_id", 1)]).limit(_SHOWN)
-    ids = ", ".join(str(user["_id"]) for user in oldest)
-    more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
     return Finding(
         Level.WARN,
         "providers",
-        f"{count} may move no money before an administrator approves them: {ids}{more}",
+        f"{count} may move no money before an administrator approves them: {_ids(db, waiting, count)}",
         "GET /v1/api/admin/users?approved=false lists them, POST /v1/api/admin/users/{id}/approve approves one.",
     )
+
+
+def _ids(db: Database[dict[str, Any]], where: dict[str, Any], count: int) -> str:
+    """Return the ids of the oldest accounts, not their addresses: the output may end up in a log."""
+    oldest = db.users.find(where, {"_id": 1}).sort([("createdAt", 1), ("_id", 1)]).limit(_SHOWN)
+    more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
+    return ", ".join(str(user["_id"]) for user in oldest) + more
 
 
 def _unverified_staff(db: Database[dict[str, Any]]) -> Iterator[Finding]:
     """Find the accounts that got a role of staff from an earlier version, without a verified address."""
     where = {"type": {"$in": sorted(STAFF)}, "status": "ACTIVE", "isEmailVerified": {"$ne": True}}
-    emails = [user["email"] for user in db.users.find(where, {"email": 1}).limit(_SHOWN)]
-    if emails:
+    count = db.users.count_documents(where)
+    if count:
         yield Finding(
             Level.WARN,
             "administrators",
-            f"ADMIN or LAB_ASSISTANT without a verified e-mail address: {', '.join(emails)}. "
+            f"{count} ADMIN or LAB_ASSISTANT without a verified e-mail address: {_ids(db, where, count)}. "
             "Such a LAB_ASSISTANT cannot work",
-            "kernapay verify-email --email … for those you know; give the others the role USER.",
+            "GET /v1/api/admin/users/{id} shows whose they are. kernapay verify-email --email … for those whose "
+            "owner opened the account, kernapay create-admin --promote for other administrators; give the rest the "
+            "role USER.",
         )
 
 
