@@ -18,7 +18,7 @@ from kernapay.storage.indexes import Index
 from kernapay.storage.migration_files import read_migrations
 from kernapay.storage.schema import Schema
 from tests.aliases import Json, Store
-from tests.query_shapes import Query
+from tests.query_shapes import Query, UnknownQuery
 
 DATABASE: Final = "near_misses"
 _HITS: Final = 5
@@ -43,7 +43,7 @@ class Judge:
             self._indexes.setdefault(index.collection, []).append(index)
 
     def faults_of(self, query: Query) -> list[str]:
-        """Return what is wrong with how MongoDB runs the query."""
+        """Return what is wrong with how MongoDB runs the query. Raises UnknownQuery."""
         rows = self._database[query.collection]
         indexes = self._indexes.get(query.collection, [])
         if indexes and not rows.index_information():
@@ -51,9 +51,8 @@ class Judge:
                 [IndexModel(each.keys, name=each.name, **each.options) for each in indexes]
             )
         try:
-            with suppress(
-                BulkWriteError
-            ):  # a unique index refuses rows that share a look-up's value
+            # A unique index refuses rows that share a look-up's value.
+            with suppress(BulkWriteError):
                 rows.insert_many(near_misses(query, indexes), ordered=False)
             explained = self._database.command(_explain(query), codec_options=_ANY_TIME)
             return list(_faults(explained, query))
@@ -176,7 +175,7 @@ def _filler(query: Query, indexes: list[Index], number: int, row: Json) -> Json:
 
 
 def hit(wanted: Any, number: int) -> Any:
-    """Return a value that fulfils a condition."""
+    """Return a value that fulfils a condition. Raises UnknownQuery."""
     if not _is_operators(wanted):
         return wanted
     if wanted.keys() <= _BOUNDS:
@@ -197,11 +196,11 @@ def hit(wanted: Any, number: int) -> Any:
             for condition in _conditions(operand):
                 condition(element, number, True)
             return [element]
-    raise NotImplementedError(operator)
+    raise UnknownQuery(f"the operator {operator}")
 
 
 def miss(wanted: Any, number: int) -> Any:
-    """Return a value that does not fulfil a condition."""
+    """Return a value that does not fulfil a condition. Raises UnknownQuery."""
     if not _is_operators(wanted):
         return _other(wanted, number)
     if wanted.keys() <= _BOUNDS:
@@ -218,7 +217,7 @@ def miss(wanted: Any, number: int) -> Any:
             return _ABSENT if operand else f"there {number}"
         case "$elemMatch":
             return []
-    raise NotImplementedError(operator)
+    raise UnknownQuery(f"the operator {operator}")
 
 
 def _positive(operator: str, operand: Any) -> Any:

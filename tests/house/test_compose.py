@@ -8,12 +8,30 @@ from typing import Any
 import click
 import pytest
 import yaml
+from yaml.composer import ComposerError
 
 from kernapay.commands.main import cli
 from kernapay.config.settings import Settings
 
 OURS = ("migrate", "api", "worker", "sandbox")
 REQUIRED = ("JWT_SECRET", "RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET")
+
+
+class Loader(yaml.SafeLoader):
+    """Refuses a key that comes twice. Of two, `safe_load` takes the last without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        # Here, not in the constructor: that already has the keys which `<<` brings, and these may be replaced.
+        names = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                raise ComposerError(None, None, f"the key {key.value} comes twice", key.start_mark)
+        return node
+
+
+def load(text: str) -> dict[str, Any]:
+    return dict(yaml.load(text, Loader))
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +41,19 @@ def text(repository: Path) -> str:
 
 @pytest.fixture(scope="module")
 def document(text: str) -> dict[str, Any]:
-    return dict(yaml.safe_load(text))
+    return load(text)
 
 
 @pytest.fixture(scope="module")
 def services(document: dict[str, Any]) -> dict[str, Any]:
     return dict(document["services"])
+
+
+def test_a_key_that_comes_twice_is_found() -> None:
+    merged = "a: &a {restart: 'no'}\nb: {<<: *a, restart: always}\n"
+    assert load(merged)["b"] == {"restart": "always"}
+    with pytest.raises(ComposerError, match=r"the key restart comes twice"):
+        load(f"{merged}c:\n  restart: always\n  init: true\n  restart: always\n")
 
 
 def test_every_part_is_there(services: dict[str, Any]) -> None:

@@ -24,30 +24,36 @@ def _open_connections(port: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's TCP_USER_TIMEOUT")
-def test_who_does_not_read_is_cut_and_who_reads_is_served(
-    start_api: StartApi, tmp_path: Path
-) -> None:
-    """Also where the metrics have no room: prometheus-client's files ended such a worker by SIGBUS."""
+def test_who_does_not_read_is_cut_and_who_reads_is_served(start_api: StartApi) -> None:
+    server = start_api(2, SEND_TIMEOUT="3s")
+    path = _bundle_of(server)
+    whole = server.client.get(path).content
+    assert len(whole) > 1_000_000
+    before = _open_connections(server.port)
     with ExitStack() as stack:
-        disk = stack.enter_context(small_disk(tmp_path / "disk", 64))
-        fill(disk)
-        server = start_api(2, SEND_TIMEOUT="1s", PROMETHEUS_MULTIPROC_DIR=str(disk))
-        path = _bundle_of(server)
-        whole = server.client.get(path).content
-        assert len(whole) > 1_000_000
-        before = _open_connections(server.port)
         for _ in range(20):
             idle = stack.enter_context(socket.socket())
             idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             idle.connect(("127.0.0.1", server.port))
             # Not gzip: the whole must not fit into the kernel's buffers.
             idle.sendall(f"GET {path} HTTP/1.1\r\nHost: kernapay\r\n\r\n".encode())
-        eventually(lambda: _open_connections(server.port) >= before + 15)
+        # On a busy machine, the first may be cut already. The last is there for its three seconds.
+        assert _open_connections(server.port) > before
         eventually(lambda: _open_connections(server.port) <= before + 1)
         assert server.client.get(path).content == whole
         assert server.client.get("/health/live").status_code == 200
-        events = {entry["event"] for entry in server.log_entries()}
-        assert "metrics_not_written" in events
+        assert not server.log_entries(level="error")
+
+
+def test_a_disk_without_room_for_the_metrics_ends_no_worker(
+    start_api: StartApi, tmp_path: Path
+) -> None:
+    """prometheus-client's own files ended such a worker by SIGBUS."""
+    with small_disk(tmp_path / "disk", 64) as disk:
+        fill(disk)
+        server = start_api(2, PROMETHEUS_MULTIPROC_DIR=str(disk))
+        assert server.client.get("/health/live").status_code == 200
+        assert server.log_entries("metrics_not_written")
         assert not server.log_entries(level="error")
         assert server.client.get("/metrics", headers=bearer(METRICS_TOKEN)).status_code == 200
 

@@ -21,18 +21,19 @@ from kernapay.commands.api_server import ApiServer
 from kernapay.core import logs
 logs.configure()
 ApiServer("tests.unit.dying_app:app", address="127.0.0.1", port=int(sys.argv[1]), workers=int(sys.argv[2]),
-          interface=Interfaces.ASGI, loop=Loops.uvloop, websockets=False, log_level="warning").serve()
+          shortest_pause=float(sys.argv[3]), interface=Interfaces.ASGI, loop=Loops.uvloop, websockets=False,
+          log_level="warning").serve()
 """
 
 
 class Served:
-    def __init__(self, home: Path, workers: int) -> None:
+    def __init__(self, home: Path, workers: int, shortest_pause: float = 1.0) -> None:
         self.port = free_port()
         self.dying = home / "dying"
         self.process = Process(
             "server",
             home,
-            (sys.executable, "-c", SCRIPT, str(self.port), str(workers)),
+            (sys.executable, "-c", SCRIPT, str(self.port), str(workers), str(shortest_pause)),
             {**bare_environment(), "DYING": str(self.dying)},
             lambda: self.get("/") is not None,
         )
@@ -54,7 +55,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Served]:
-    served = Served(tmp_path, request.param)
+    served = Served(tmp_path, **request.param)
     try:
         served.process.start()
         yield served
@@ -62,7 +63,7 @@ def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Served]:
         served.process.kill()
 
 
-@pytest.mark.parametrize("served", [2], indirect=True)
+@pytest.mark.parametrize("served", [{"workers": 2}], indirect=True)
 def test_a_worker_that_dies_again_and_again_leaves_the_other_one_serving(served: Served) -> None:
     first = eventually(lambda: served.get("/"))
     other = eventually(lambda: (pid := served.get("/")) != first and pid)
@@ -81,7 +82,7 @@ def test_a_worker_that_dies_again_and_again_leaves_the_other_one_serving(served:
     eventually(lambda: (pid := served.get("/")) != survivor and pid)
 
 
-@pytest.mark.parametrize("served", [1], indirect=True)
+@pytest.mark.parametrize("served", [{"workers": 1}], indirect=True)
 def test_a_service_that_cannot_serve_ends_and_says_so(served: Served) -> None:
     """Its supervisor starts it again, and people see that it does not run."""
     assert served.get("/raise") is None
@@ -95,10 +96,13 @@ def test_a_service_that_cannot_serve_ends_and_says_so(served: Served) -> None:
     assert (raised["level"], raised["logger"]) == ("error", "_granian.utils")
 
 
-@pytest.mark.parametrize("served", [1], indirect=True)
+@pytest.mark.parametrize("served", [{"workers": 1, "shortest_pause": 30.0}], indirect=True)
 def test_a_signal_ends_the_pause_before_a_restart(served: Served) -> None:
     served.dying.touch()
     served.get("/die")
-    eventually(lambda: len(served.log("worker_died")) >= 3)
-    served.process.stop(timeout=10)
-    assert served.process.exit_code in (0, 1)
+    eventually(lambda: len(served.log("worker_died")) == 2)
+    assert served.log("worker_died")[-1]["restarted_after_seconds"] == 30
+    served.process.stop(timeout=15)
+    assert served.process.exit_code == 0, "not killed when the time was up"
+    assert len(served.log("worker_died")) == 2
+    assert served.log("no_worker_stays_alive") == []

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from kernapay.commands.main import cli
@@ -89,8 +90,9 @@ async def test_the_file_is_written_while_the_process_runs_and_goes_with_it(
 
 
 async def test_a_disk_that_is_full_does_not_end_the_work(tmp_path: Path) -> None:
-    async with Heartbeat(tmp_path / "missing" / "worker").running():
-        await asyncio.sleep(0.05)
+    with structlog.testing.capture_logs() as lines:
+        async with Heartbeat(tmp_path / "missing" / "worker").running():
+            await until(lambda: "heartbeat_not_written" in [line["event"] for line in lines])
 
 
 def test_the_command_tells_by_its_exit_code(tmp_path: Path) -> None:
