@@ -35,15 +35,22 @@ class ApiServer(MPServer):
     """
 
     def __init__(
-        self, target: str, *, shortest_pause: float = _SHORTEST_PAUSE, **options: Any
+        self,
+        target: str,
+        *,
+        shortest_pause: float = _SHORTEST_PAUSE,
+        healthy_seconds: float = _HEALTHY_SECONDS,
+        **options: Any,
     ) -> None:
         super().__init__(target, **options, respawn_failed_workers=True, log_dictconfig=LOG_CONFIG)
         self._shortest_pause = shortest_pause
+        self._healthy_seconds = healthy_seconds
         self._early_deaths = [0] * self.workers
 
     def _respawn_workers(
         self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0
     ) -> None:
+        self._forget_early_deaths()
         pause = max((self._note_death(number) for number in workers), default=0.0)
         if min(self._early_deaths) >= _EARLY_DEATHS:
             _log.critical("no_worker_stays_alive", deaths=self._early_deaths)
@@ -59,15 +66,21 @@ class ApiServer(MPServer):
         # By these times Granian decides to end everything.
         self.respawned_wrks.clear()
 
+    def _forget_early_deaths(self) -> None:
+        """Reset the count of each worker that has lived long enough since its last start."""
+        # Its age counts, not whether it is alive: it may have died a moment ago, and that death is handled next.
+        for number, worker in enumerate(self.wrks):
+            if monotonic() - worker.birth >= self._healthy_seconds:
+                self._early_deaths[number] = 0
+
     def _note_death(self, number: int) -> float:
         """Log the death of a worker. Return the seconds to wait before its next start."""
         worker = self.wrks[number]
         if worker.inner.is_alive():
             return 0.0  # replaced on request
         lived = monotonic() - worker.birth
-        self._early_deaths[number] = (
-            0 if lived >= _HEALTHY_SECONDS else self._early_deaths[number] + 1
-        )
+        if lived < self._healthy_seconds:
+            self._early_deaths[number] += 1
         # The first start after a death follows at once.
         deaths = self._early_deaths[number]
         growing = self._shortest_pause * 2.0 ** (deaths - 2)

@@ -1,7 +1,10 @@
 """The server's workers: one that dies takes no other with it, and every line of the log is JSON."""
 
 import json
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,19 +24,22 @@ from kernapay.commands.api_server import ApiServer
 from kernapay.core import logs
 logs.configure()
 ApiServer("tests.unit.dying_app:app", address="127.0.0.1", port=int(sys.argv[1]), workers=int(sys.argv[2]),
-          shortest_pause=float(sys.argv[3]), interface=Interfaces.ASGI, loop=Loops.uvloop, websockets=False,
-          log_level="warning").serve()
+          shortest_pause=float(sys.argv[3]), healthy_seconds=float(sys.argv[4]), interface=Interfaces.ASGI,
+          loop=Loops.uvloop, websockets=False, log_level="warning").serve()
 """
 
 
 class Served:
-    def __init__(self, home: Path, workers: int, shortest_pause: float = 1.0) -> None:
+    def __init__(
+        self, home: Path, workers: int, shortest_pause: float = 1.0, healthy_seconds: float = 10.0
+    ) -> None:
         self.port = free_port()
         self.dying = home / "dying"
+        arguments = (self.port, workers, shortest_pause, healthy_seconds)
         self.process = Process(
             "server",
             home,
-            (sys.executable, "-c", SCRIPT, str(self.port), str(workers), str(shortest_pause)),
+            (sys.executable, "-c", SCRIPT, *map(str, arguments)),
             {**bare_environment(), "DYING": str(self.dying)},
             lambda: self.get("/") is not None,
         )
@@ -80,6 +86,34 @@ def test_a_worker_that_dies_again_and_again_leaves_the_other_one_serving(served:
 
     served.dying.unlink()
     eventually(lambda: (pid := served.get("/")) != survivor and pid)
+
+
+HEALTHY_SECONDS = 2.0
+RECOVERING = {"workers": 2, "shortest_pause": 0.1, "healthy_seconds": HEALTHY_SECONDS}
+
+
+@pytest.mark.parametrize("served", [RECOVERING], indirect=True)
+def test_a_worker_that_recovered_goes_on_serving_when_the_other_one_keeps_dying(
+    served: Served,
+) -> None:
+    first = eventually(lambda: served.get("/"))
+    other = eventually(lambda: (pid := served.get("/")) != first and pid)
+    served.dying.touch()
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: len(served.log("worker_died")) >= 5)
+    served.dying.unlink()
+    recovered = eventually(lambda: (pid := served.get("/")) != other and pid)
+    seen = time.monotonic()
+    eventually(lambda: time.monotonic() - seen >= HEALTHY_SECONDS)
+
+    served.dying.touch()
+    before = len(served.log("worker_died"))
+    os.kill(other, signal.SIGKILL)
+    eventually(
+        lambda: served.log("no_worker_stays_alive") or len(served.log("worker_died")) >= before + 6
+    )
+    assert served.log("no_worker_stays_alive") == []
+    assert eventually(lambda: served.get("/")) == recovered
 
 
 @pytest.mark.parametrize("served", [{"workers": 1}], indirect=True)
