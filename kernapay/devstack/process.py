@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -196,6 +196,13 @@ class Process:
         with self.log.open("rb") as log:
             log.seek(max(self._log_start, self.log.stat().st_size - 64 * 1024))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+
+    def log_lines(self) -> Iterator[str]:
+        """Yield the lines that the last launch wrote to the log."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            for line in log:
+                yield line.decode(errors="replace")
 
     def __enter__(self) -> Self:
         return self.start()

@@ -207,8 +207,11 @@ class MongoServer(MongoNode):
 
     def _has_logged_listening(self) -> bool:
         """Return whether our process has the port. Nobody can ask it before the first user exists."""
-        _, start, log = self.tail(2000).rpartition('"msg":"MongoDB starting"')
-        return bool(start) and f'"pid":{self.pid},' in log and "Waiting for connections" in log
+        start, pid, log = '"msg":"MongoDB starting"', f'"pid":{self.pid},', self.log_lines()
+        # The second search continues behind the line that the first one found.
+        return any(start in line and pid in line for line in log) and any(
+            "Waiting for connections" in line for line in log
+        )
 
     def _is_primary(self, client: Client) -> bool:
         if (hello := client.admin.command("hello")).get("me") == self.address:

@@ -105,6 +105,24 @@ def test_a_start_that_was_cut_off_before_the_user_was_made_is_made_good(tmp_path
             MongoServer(tmp_path, password=server_password(tmp_path)).start()
 
 
+def test_a_first_start_is_ready_however_much_the_server_logs(tmp_path: Path) -> None:
+    """The user is made once the log says that our process listens. On a slow disk, that line is old by then."""
+    server = MongoServer(tmp_path, password=server_password(tmp_path), options=("-vvvvv",))
+    server.launch()
+    try:
+
+        def has_logged_much_since() -> bool:
+            is_listening(server.port)  # connections are logged
+            _, line, later = server.log.read_text().partition("Waiting for connections")
+            return bool(line) and len(later) > 128 * 1024
+
+        eventually(has_logged_much_since, timeout=60)
+        server.wait_ready()
+        put(server, "after all")
+    finally:
+        server.kill()
+
+
 def intrude(port: int, *, password: str | None = None, create_user: bool = False) -> None:
     """Do what any other user of this machine can try."""
     username = USER if password else None
