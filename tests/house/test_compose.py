@@ -8,10 +8,13 @@ from typing import Any
 import click
 import pytest
 import yaml
+from pydantic import TypeAdapter
 from yaml.composer import ComposerError
 
 from kernapay.commands.main import cli
 from kernapay.config.settings import Settings
+from kernapay.config.types import HostNames
+from kernapay.web.trusted_hosts import host_name
 
 OURS = ("migrate", "api", "worker", "sandbox")
 REQUIRED = ("JWT_SECRET", "RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET")
@@ -214,10 +217,32 @@ def test_every_command_exists(services: dict[str, Any], name: str) -> None:
     command, *options = services[name]["command"]
     found = cli.get_command(click.Context(cli), command)
     assert found is not None, command
-    context = found.make_context(command, _literal(options))
+    context = found.make_context(command, [_expand(option) for option in options])
     assert context.command is found
 
 
-def _literal(options: list[str]) -> list[str]:
-    """Replace the shell's variables by their defaults."""
-    return [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", option) for option in options]
+@pytest.mark.parametrize("given", ["pay.example.com", "pay.example.com,[::1]"])
+def test_hosts_may_be_limited_and_the_containers_still_reach_the_api(
+    services: dict[str, Any], given: str
+) -> None:
+    written = services["api"]["environment"]["ALLOWED_HOSTS"]
+    hosts = TypeAdapter(HostNames).validate_python(_expand(written, ALLOWED_HOSTS=given))
+    callers = (
+        services["api"]["healthcheck"]["test"][-1],
+        services["sandbox"]["environment"]["SANDBOX_WEBHOOKS"],
+    )
+    own = [host_name(found) for text in callers for found in re.findall(r"http://([^/]+)", text)]
+    assert own == ["127.0.0.1", "api"]
+    assert set(hosts) == {*own, *given.split(",")}
+    assert _expand(written) == "", "without a limit, any host is ours"
+
+
+def _expand(text: str, **variables: str) -> str:
+    """Replace `${NAME:-default}` and `${NAME:+replacement}` as Compose does."""
+
+    def value(found: re.Match[str]) -> str:
+        name, operator, word = found.groups()
+        given = variables.get(name, "")
+        return word if (operator == "+") == bool(given) else given
+
+    return re.sub(r"\$\{(\w+):([-+])([^}]*)\}", value, text)
