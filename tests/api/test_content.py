@@ -151,6 +151,8 @@ def conditions(first: httpx.Response) -> list[tuple[Mapping[str, str], int]]:
         ({"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 304),
         ({"If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 200),
         ({"If-Modified-Since": "yesterday"}, 200),
+        ({"If-Modified-Since": "Fri, 01 Jan 99999999999 00:00:00 GMT"}, 200),
+        ({"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 +99999999999999"}, 200),
         ({"If-None-Match": '"another"', "If-Modified-Since": modified}, 200),
     ]
 

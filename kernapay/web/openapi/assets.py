@@ -47,7 +47,7 @@ class Asset:
             return not known.isdisjoint((f'"{self.etag}"', "*"))
         try:
             since = parsedate_to_datetime(request.headers.get("if-modified-since", ""))
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
         return self.modified <= (since if since.tzinfo else since.replace(tzinfo=UTC))
 
