@@ -57,7 +57,7 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
             _log.info(
                 "worker_started",
                 version=__version__,
-                environment=settings.app_env,
+                environment=settings.environment,
                 gateway=settings.razorpay_base_url,
                 live=settings.is_live,
             )

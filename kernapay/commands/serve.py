@@ -138,7 +138,7 @@ def _announce(settings: Settings, host: str, port: int, workers: int) -> None:
         version=__version__,
         address=f"http://{f'[{host}]' if ':' in host else host}:{port}",
         workers=workers,
-        environment=settings.app_env,
+        environment=settings.environment,
         gateway=settings.razorpay_base_url,
         live=settings.is_live,
     )

@@ -127,9 +127,13 @@ class Settings(BaseModel):
     require_verified: Literal["none", "email", "mobile", "any", "both"] = "none"
 
     @property
+    def environment(self) -> Environment:
+        """The environment whose rules hold: production when the key moves real money, whatever APP_ENV says."""
+        return Environment.PRODUCTION if self.is_live else self.app_env
+
+    @property
     def is_production(self) -> bool:
-        """Whether the rules of production hold: also when the key moves real money, whatever APP_ENV says."""
-        return self.app_env is Environment.PRODUCTION or self.is_live
+        return self.environment is Environment.PRODUCTION
 
     @property
     def is_live(self) -> bool:

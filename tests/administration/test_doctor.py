@@ -20,7 +20,7 @@ from kernapay.devstack.ports import HOST, free_port
 from kernapay.storage.migrations import Migrator
 from tests.aliases import Json, Store
 from tests.command_line import RunKernapay
-from tests.environment import settings_from
+from tests.environment import PRODUCTION, settings_from
 from tests.stack import JWT_SECRET, Api
 
 
@@ -66,6 +66,12 @@ def test_a_sound_installation_passes(doctor: RunKernapay) -> None:
     # Whatever is not well says what to do.
     assert all(". Fix: " in line for line in lines if not line.startswith("ok"))
     assert JWT_SECRET not in done.stdout
+
+
+@pytest.mark.anyio
+async def test_a_configuration_with_a_live_key_is_one_for_production() -> None:
+    findings = examine(settings_from(PRODUCTION, app_env="development"))
+    assert (await anext(findings)).detail == "complete, for production"
 
 
 @pytest.mark.anyio

@@ -1,5 +1,6 @@
 """The service as it runs in production: strict about itself, and deaf to the tests' switches."""
 
+import json
 import secrets
 import socket
 from pathlib import Path
@@ -8,9 +9,19 @@ import httpx
 import pytest
 
 from kernapay.devstack.process import ServerError
+from kernapay.storage.migrations import Migrator
 from tests.actors import USERS, assert_problem, log_in
+from tests.aliases import Store
 from tests.factories import payment_body, sign_up_body, unique
-from tests.stack import STRONG_KEY_ID, STRONG_KEY_SECRET, Api, Sandbox, Server, StartApi
+from tests.stack import (
+    STRONG_KEY_ID,
+    STRONG_KEY_SECRET,
+    Api,
+    Sandbox,
+    Server,
+    StartApi,
+    StartWorker,
+)
 from tests.waiting import eventually
 
 PRODUCTION = {
@@ -40,6 +51,27 @@ def test_production_takes_payments_and_ignores_crash_points(
     assert user.seen(payment["referenceId"])["status"] == "success"
     # No mail can ever arrive at such an address.
     assert_problem(api.post(f"{USERS}/signup", json=sign_up_body(email="a@b.test")), 400, "email")
+
+
+def test_the_logs_say_production_for_a_live_key_whatever_app_env_says(
+    empty_database_url: str,
+    empty_database: Store,
+    start_api: StartApi,
+    start_worker: StartWorker,
+) -> None:
+    Migrator(empty_database).up()
+    live = {
+        **PRODUCTION,
+        "APP_ENV": "development",
+        "MONGODB_URL": empty_database_url,
+        "RAZORPAY_KEY_ID": "rzp_live_production",
+        "RAZORPAY_BASE_URL": "https://gateway.example.com",
+    }
+    (serving,) = start_api(**live).log_entries("serving")
+    worker_lines = map(json.loads, start_worker(**live).log_lines())
+    (started,) = [line for line in worker_lines if line["event"] == "worker_started"]
+    for line in (serving, started):
+        assert (line["environment"], line["live"]) == ("production", True)
 
 
 @pytest.mark.owasp(line="API8")

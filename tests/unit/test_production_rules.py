@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kernapay.config.hosts import is_loopback, is_this_machine
+from kernapay.config.settings import Environment
 from tests.environment import PRODUCTION, REQUIRED
 from tests.stack import bare_environment
 from tests.unit.conftest import Load, Problems
@@ -99,11 +100,14 @@ def test_a_key_that_moves_real_money_means_production(
 ) -> None:
     live = {**REQUIRED, "RAZORPAY_KEY_ID": PRODUCTION["RAZORPAY_KEY_ID"], "APP_ENV": app_env}
     assert "RAZORPAY_KEY_SECRET" in problems(live, JWT_SECRET="weak")
-    assert load(PRODUCTION, APP_ENV=app_env).is_production
+    settings = load(PRODUCTION, APP_ENV=app_env)
+    assert settings.is_production
+    assert settings.environment is Environment.PRODUCTION
 
 
 def test_a_test_key_is_no_production_unless_it_is_said(load: Load) -> None:
     assert not load().is_production
+    assert load(APP_ENV="test").environment is Environment.TEST
     assert load(PRODUCTION, **TEST_KEY).is_production
     assert load(PRODUCTION, APP_ENV=None, NODE_ENV="production", **TEST_KEY).is_production
 

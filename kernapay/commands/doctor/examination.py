@@ -30,8 +30,7 @@ async def examine(settings: Settings, clock: Clock = now) -> AsyncIterator[Findi
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
     subject = "configuration"
-    environment = "production" if settings.is_production else settings.app_env.value
-    yield Finding(Level.OK, subject, f"complete, for {environment}")
+    yield Finding(Level.OK, subject, f"complete, for {settings.environment.value}")
     for variable, text, fix in find_doubts(settings):
         yield Finding(Level.WARN, subject, f"{variable} {text}", fix)
     weaknesses = find_weaknesses(settings)
