@@ -29,11 +29,19 @@ def sweeps(services: Services) -> dict[str, Sweep]:
     Work is claimed with atomic updates, so any number of workers may run.
     """
     reconciliation = services.reconciliation_service
-    payments = (services.settlement.unpaid, services.settlement.late, services.refund_service.open)
+    settlement = services.settlement
+    payments = (
+        settlement.unpaid,
+        settlement.late,
+        settlement.ending,
+        services.refund_service.open,
+    )
+    surplus = services.surplus_payments
     return {
         "inbox": services.webhook_inbox.sweep,
         "outbox": services.outbox.sweep,
         **{queue.name: partial(reconciliation.check_due, queue) for queue in payments},
+        surplus.due.name: partial(surplus.due.sweep, surplus.give_back),
         "nightly": reconciliation.request_nightly,
         "reports": reconciliation.sweep_reports,
     }

@@ -16,12 +16,18 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
 from kernapay.payments.service import PaymentService
 from kernapay.payments.settlement import Settlement
+from kernapay.payments.states import LatePayments
+from kernapay.payments.surplus import SurplusPayments
 
 
 class Payments(Accounts):
     @cached_property
     def lifetimes(self) -> Lifetimes:
-        return Lifetimes(self.settings.reconcile_after, self.settings.payment_expiry)
+        return Lifetimes(
+            self.settings.reconcile_after,
+            self.settings.payment_expiry,
+            LatePayments(self.settings.late_payments),
+        )
 
     @cached_property
     def payment_repository(self) -> PaymentRepository:
@@ -52,8 +58,17 @@ class Payments(Accounts):
     @cached_property
     def settlement(self) -> Settlement:
         return Settlement(
-            self.payment_repository, self.payment_ledger, self.payment_gateway, self._clock
+            self.payment_repository,
+            self.payment_ledger,
+            self.surplus_payments,
+            self.payment_gateway,
+            self.lifetimes,
+            self._clock,
         )
+
+    @cached_property
+    def surplus_payments(self) -> SurplusPayments:
+        return SurplusPayments(self.payment_ledger, self.payment_gateway)
 
     @cached_property
     def payees(self) -> Payees:

@@ -79,6 +79,7 @@ class Settings(BaseModel):
     reconcile_after: Duration = timedelta(minutes=15)
     reconcile_rate: float = Field(5.0, gt=0, le=1000)
     payment_expiry: Duration = timedelta(days=7)
+    late_payments: Literal["capture", "refund", "hold"] = "refund"
 
     cors_origins: Origins = ()
     allowed_hosts: HostNames = ()

@@ -92,6 +92,9 @@ class GatewayPayment(msgspec.Struct, frozen=True):
     error_code: str | None = None
     error_reason: str | None = None
     created_at: int = 0
+    # Razorpay: neither is on the page of the entity. The bearer is text or, in one sample, a number.
+    fee_bearer: str | int | None = None
+    offer_id: str | None = None
 
     @property
     def is_captured(self) -> bool:

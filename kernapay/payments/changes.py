@@ -1,13 +1,13 @@
 """What a change writes into a payment: the gateway's data, refunds, and a step of the history."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import Origin
 from kernapay.payments.models import Refund, Step
-from kernapay.payments.states import Event, RefundState, RefundStatus, Status
+from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
 
 
 def make_step(
@@ -16,6 +16,9 @@ def make_step(
     origin: Origin,
     gateway_payment: GatewayPayment | None = None,
     reason: str | None = None,
+    *,
+    final: bool = False,
+    late: bool = False,
 ) -> Step:
     """Return a step of the history."""
     return Step(
@@ -27,6 +30,8 @@ def make_step(
         actor=origin.actor,
         razorpay_payment_id=gateway_payment.id if gateway_payment else None,
         reason=reason,
+        final=final or None,
+        late=late or None,
     )
 
 
@@ -62,8 +67,18 @@ def find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | N
     return None
 
 
+def end_sale(event: Event, at: datetime) -> dict[str, Any]:
+    """Return the update that ends the sale, if the event's move is final."""
+    if not MOVES[event].is_final:
+        return {}
+    change: dict[str, Any] = {"set__final": True, "unset__ends_at": True}
+    if event is Event.CANCELLED:
+        change["set__cancelled_at"] = at
+    return change
+
+
 def build_changes(
-    event: Event, gateway_payment: GatewayPayment | None, signature: str | None
+    event: Event, gateway_payment: GatewayPayment | None, signature: str | None, at: datetime
 ) -> dict[str, Any]:
     """Return the update that stores the gateway's data with an event."""
     if gateway_payment is None:
@@ -73,7 +88,25 @@ def build_changes(
         "set__payment_method": gateway_payment.method,
     }
     if event is Event.CAPTURED:
-        change |= {"set__fee": gateway_payment.fee, "set__tax": gateway_payment.tax}
+        bearer = gateway_payment.fee_bearer
+        change |= {
+            "set__amount_paid": gateway_payment.amount,
+            "set__fee": gateway_payment.fee,
+            "set__tax": gateway_payment.tax,
+            "set__fee_bearer": None if bearer is None else str(bearer),
+            "set__offer_id": gateway_payment.offer_id,
+            "set__paid_at": paid_at(gateway_payment, at),
+        }
         if signature is not None:
             change["set__razorpay_signature"] = signature
     return change
+
+
+def paid_at(gateway_payment: GatewayPayment, at: datetime) -> datetime:
+    """Return when the payer paid. Razorpay: it tells when a payment was created, and not when it was captured."""
+    # A clock that is ahead must not date a payment into the future.
+    return (
+        min(datetime.fromtimestamp(gateway_payment.created_at, UTC), at)
+        if gateway_payment.created_at
+        else at
+    )

@@ -12,7 +12,6 @@ from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.gateway.base import GatewayBusy, GatewayRejected, GatewayUnknown
 from kernapay.payments.dtos import (
-    KEY_PATTERN,
     PaymentCreate,
     PaymentCreated,
     PaymentStatus,
@@ -23,19 +22,25 @@ from kernapay.payments.dtos import (
     RefundCreate,
     RefundCreated,
 )
-from kernapay.payments.ordering import InProgress
+from kernapay.payments.fields import KEY_PATTERN
+from kernapay.payments.ordering import InProgress, SaleEnded
+from kernapay.payments.outcomes import (
+    EvidenceMismatch,
+    NotCapturable,
+    NotCapturedYet,
+    NotPaid,
+)
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.payees import NotApproved
 from kernapay.payments.refund_checks import NotRefundable, RefundKeyReused, TooManyRefunds
 from kernapay.payments.refunds import RefundInProgress, RefundRejected, RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import PaymentReturned
-from kernapay.payments.service import InvalidSignature, KeyReused, PaymentService
-from kernapay.payments.settlement import (
-    EvidenceMismatch,
-    NotCapturable,
-    NotCapturedYet,
-    NotPaid,
+from kernapay.payments.service import (
+    InvalidSignature,
+    KeyReused,
+    NotCancellable,
+    PaymentService,
 )
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import AnyRole, HasRole, IsSelfOr, IsVerified, NotVerified
@@ -70,7 +75,13 @@ class PaymentController(Controller):
                 description="An earlier call with this key created the payment.",
             ),
             **problems(
-                NotVerified, KeyReused, GatewayRejected, GatewayUnknown, GatewayBusy, InProgress
+                NotVerified,
+                KeyReused,
+                GatewayRejected,
+                GatewayUnknown,
+                GatewayBusy,
+                InProgress,
+                SaleEnded,
             ),
         },
     )
@@ -181,6 +192,27 @@ class PaymentController(Controller):
     ) -> Success[PaymentStatus]:
         """Capture an authorised payment. Payments are captured automatically; use this when that failed."""
         return Success(await payment_service.capture(request.user, reference_id))
+
+    @post(
+        "/{reference_id:str}/cancel",
+        guards=[HasRole(Role.USER, Role.PROVIDER, Role.ADMIN)],
+        status_code=200,
+        responses=problems(
+            NotCancellable, EvidenceMismatch, GatewayRejected, GatewayUnknown, GatewayBusy
+        ),
+    )
+    async def cancel(
+        self,
+        request: Authenticated,
+        reference_id: Reference,
+        payment_service: NamedDependency[PaymentService],
+    ) -> Success[PaymentStatus]:
+        """Cancel an unpaid payment: its sale ends at once, and money that still comes goes back.
+
+        Its payer, the provider it would be paid to, and administrators may do so. An order at the gateway cannot be
+        closed, so somebody may still pay it. Repeating the call is harmless.
+        """
+        return Success(await payment_service.cancel(request.user, reference_id))
 
 
 class CheckoutController(Controller):

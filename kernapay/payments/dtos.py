@@ -6,74 +6,34 @@ from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_EXAMPLE
-from kernapay.core.patterns import PRINTABLE, Identifier, Label, explain, must_be
-from kernapay.payments.references import REFERENCE_EXAMPLE, REFERENCE_PATTERN
-from kernapay.payments.states import RefundState, RefundStatus, Source, Status
-
-_PAISE = must_be("an integer in paise: 50000 for ₹500.00")
-Amount = Annotated[int, Meta(ge=1, le=2**53, examples=[50000], extra=_PAISE)]
-Currency = Annotated[
-    str, Meta(pattern=explain("^[A-Z]{3}$", "a currency code such as INR"), examples=["INR"])
-]
-ReferenceId = Annotated[
-    str, Meta(max_length=128, pattern=REFERENCE_PATTERN, examples=[REFERENCE_EXAMPLE])
-]
-OrderId = Annotated[
-    str,
-    Meta(
-        pattern=explain(
-            r"^order_[A-Za-z0-9]{1,32}$", "the gateway's order id, such as order_SxT4rqYwGZ8mLd"
-        ),
-        examples=["order_SxT4rqYwGZ8mLd"],
-    ),
-]
-PaymentId = Annotated[
-    str,
-    Meta(
-        pattern=explain(
-            r"^pay_[A-Za-z0-9]{1,32}$", "the gateway's payment id, such as pay_SxT5bNn0uQa2Kc"
-        ),
-        examples=["pay_SxT5bNn0uQa2Kc"],
-    ),
-]
-Signature = Annotated[
-    str, Meta(min_length=1, max_length=256, pattern=PRINTABLE, examples=["5f" * 32])
-]
-KEY_PATTERN = explain(r"^[\x21-\x7e]+$", "visible ASCII characters without spaces")
-IdempotencyKey = Annotated[
-    str,
-    Meta(min_length=1, max_length=128, pattern=KEY_PATTERN, examples=["cart-42-attempt-1"]),
-]
-NoteName = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=64,
-        pattern=explain(r"^[A-Za-z0-9_-]+$", "made of letters, digits, _ and - only"),
-    ),
-]
-# Types for answers. They have no limits, because a stored row may be older than a limit.
-MinorUnits = Annotated[int, Meta(examples=[50000])]
-CurrencyCode = Annotated[str, Meta(examples=["INR"])]
-ReferenceText = Annotated[str, Meta(examples=[REFERENCE_EXAMPLE])]
-GatewayOrderId = Annotated[str, Meta(examples=["order_SxT4rqYwGZ8mLd"])]
-GatewayPaymentId = Annotated[str, Meta(examples=["pay_SxT5bNn0uQa2Kc"])]
-GatewayRefundId = Annotated[str, Meta(examples=["rfnd_SxT9k1JpWm4VeB"])]
-PaymentMethod = Annotated[
-    str, Meta(description="card, netbanking, upi, wallet or emandate.", examples=["upi"])
-]
-ServiceTypeName = Annotated[str, Meta(examples=["CONSULTATION"])]
-DescriptionText = Annotated[str, Meta(examples=["Consultation, 30 minutes"])]
-ObjectIdText = Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
-StatusValue = Annotated[Status, Meta(examples=["success"])]
-Livemode = Annotated[
-    bool | None,
-    Meta(
-        description="Whether real money moves: false for a payment of a test key, null where it is not known.",
-        examples=[True],
-    ),
-]
-MetadataValue = Label | bool | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | None
+from kernapay.core.patterns import PRINTABLE, Identifier, Label
+from kernapay.payments.fields import (
+    Amount,
+    AmountPaid,
+    Currency,
+    CurrencyCode,
+    DescriptionText,
+    Final,
+    GatewayOrderId,
+    GatewayPaymentId,
+    GatewayRefundId,
+    IdempotencyKey,
+    Livemode,
+    MetadataValue,
+    MinorUnits,
+    NoteName,
+    ObjectIdText,
+    OrderId,
+    PayableUntil,
+    PaymentId,
+    PaymentMethod,
+    ReferenceId,
+    ReferenceText,
+    ServiceTypeName,
+    Signature,
+    StatusValue,
+)
+from kernapay.payments.states import RefundState, RefundStatus, Source, Status, SurplusReason
 
 
 class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
@@ -107,6 +67,8 @@ class PaymentCreated(Struct, rename="camel"):
     reference_id: ReferenceText
     status: Annotated[Status, Meta(examples=["pending"])]
     livemode: Livemode = None
+    payable_until: PayableUntil = None
+    final: Annotated[Final, Meta(examples=[False])] = False
 
 
 class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
@@ -165,6 +127,9 @@ class PaymentSummary(Struct, rename="camel"):
     amount_refunded: int = 0
     description: DescriptionText | None = None
     livemode: Livemode = None
+    amount_paid: AmountPaid = None
+    payable_until: PayableUntil = None
+    final: Final = False
 
 
 class PaymentStatus(Struct, rename="camel"):
@@ -178,6 +143,9 @@ class PaymentStatus(Struct, rename="camel"):
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
     livemode: Livemode = None
+    amount_paid: AmountPaid = None
+    payable_until: PayableUntil = None
+    final: Final = False
 
 
 class StepView(Struct, rename="camel"):
@@ -190,6 +158,29 @@ class StepView(Struct, rename="camel"):
     event_id: Annotated[str, Meta(examples=["evt_SxT5cQ2hVd7LrA"])] | None = None
     razorpay_payment_id: GatewayPaymentId | None = None
     reason: Annotated[str, Meta(examples=["insufficient_funds"])] | None = None
+    final: Annotated[
+        bool | None, Meta(description="Whether the sale ended with this step.", examples=[True])
+    ] = None
+    late: Annotated[
+        bool | None,
+        Meta(
+            description="Whether its money came after an unpaid end of the sale.", examples=[True]
+        ),
+    ] = None
+    amount_refunded: Annotated[
+        int | None, Meta(description="All that was refunded after this step.", examples=[50000])
+    ] = None
+
+
+class SurplusView(Struct, rename="camel"):
+    """Money that came in for the order and is not for this sale, so it goes back: paid twice, or too late."""
+
+    payment_id: GatewayPaymentId
+    amount: MinorUnits
+    reason: Annotated[SurplusReason, Meta(examples=["second_payment"])]
+    at: Instant
+    status: Annotated[RefundState, Meta(examples=["processed"])]
+    refund_id: GatewayRefundId | None = None
 
 
 class RefundView(Struct, rename="camel"):
@@ -233,8 +224,20 @@ class PaymentView(Struct, rename="camel"):
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
     refunds: Annotated[list[RefundView], Meta(examples=[[]])] = []
-    paid_at: Instant | None = None
+    paid_at: Annotated[
+        Instant | None, Meta(description="When the payer paid, by the gateway's clock.")
+    ] = None
     livemode: Livemode = None
+    amount_paid: AmountPaid = None
+    fee_bearer: Annotated[
+        str | None,
+        Meta(description="Who bears the gateway's fee, if it says so.", examples=["customer"]),
+    ] = None
+    offer_id: Annotated[str | None, Meta(examples=["offer_SxT5bNn0uQa2Kc"])] = None
+    payable_until: PayableUntil = None
+    final: Final = False
+    cancelled_at: Instant | None = None
+    surplus_payments: Annotated[list[SurplusView], Meta(examples=[[]])] = []
 
 
 DayOrTime = Annotated[

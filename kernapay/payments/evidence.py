@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments.states import Source
+from kernapay.payments.states import LatePayments, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Evidence:
     """The gateway's data about a payment and, for a refund, about that refund.
 
     `known_refunds` are stored in the update that makes the payment paid, so that it is never paid without them.
+    `late_decision` is a person's, about money of a sale that has ended.
     """
 
     origin: Origin
@@ -28,3 +29,4 @@ class Evidence:
     refund: GatewayRefund | None = None
     signature: str | None = None
     known_refunds: tuple[GatewayRefund, ...] = ()
+    late_decision: LatePayments | None = None

@@ -3,46 +3,53 @@
 Each method makes one conditional update, and evicts the cached history when the update makes it stale.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-
-from pymongo import ReturnDocument
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments import refund_pipelines
-from kernapay.payments.changes import build_changes, enter_refunds, find_reason, make_step
+from kernapay.payments.changes import (
+    build_changes,
+    end_sale,
+    enter_refunds,
+    find_reason,
+    make_step,
+)
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.models import Mismatch, Payment, Refund
-from kernapay.payments.refund_pipelines import Stage
+from kernapay.payments.models import Mismatch, Payment
+from kernapay.payments.refund_ledger import LEASE_ENDED, RefundLedger, key_of
 from kernapay.payments.repository import PaymentRepository, is_late_payment_possible
-from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
+from kernapay.payments.states import (
+    MOVES,
+    Event,
+    RefundState,
+    Status,
+)
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
-from kernapay.storage.repository import Repository
 
 # Unfinished refunds.
 _OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
-_LEASE_ENDED: Final = datetime.fromtimestamp(0, UTC)
 
 
-class PaymentLedger(Repository[Payment]):
+class PaymentLedger(RefundLedger):
     model = Payment
 
     def __init__(self, mongo: Mongo, payments: PaymentRepository, lifetimes: Lifetimes) -> None:
-        super().__init__(mongo, payments.clock)
-        self._history = payments.history
-        # Three queues, so that a long one does not hold up the others.
+        super().__init__(mongo, payments)
+        self._expire_after = lifetimes.expire_after
+        # A queue for each kind of work, so that a long one does not hold up the others.
         self.unpaid = self._queue(
             "unpaid_payments", lifetimes.check_rules(lambda _: {"status": Status.PENDING})
         )
         self.late = self._queue(
             "late_payments",
-            lifetimes.check_rules(is_late_payment_possible),
+            lifetimes.check_rules(lambda at: is_late_payment_possible(lifetimes.may_come_late(at))),
         )
+        self.ending = self._queue("ending_sales", lifetimes.end_rules())
+        self.surplus = self._queue("surplus_payments", lifetimes.surplus_rules())
         self.open_refunds = self._queue(
             "open_refunds",
             lifetimes.check_rules(lambda _: {"__raw__": {"refunds.status": {"$in": _OPEN}}}),
@@ -51,6 +58,7 @@ class PaymentLedger(Repository[Payment]):
     async def claim(self, payment: Payment, origin: Origin) -> tuple[Payment, bool]:
         """Insert the payment, unless one with its key exists. Return the stored payment, and whether it is new."""
         payment.check_at = payment.created_at
+        payment.ends_at = payment.payable_until = payment.created_at + self._expire_after
         payment.history = [make_step(Status.PENDING, payment.created_at, origin)]
         row, is_new = await self.add_or_get(payment, "user_id", "idempotency_key")
         crash_point("create.inserted")
@@ -62,20 +70,25 @@ class PaymentLedger(Repository[Payment]):
         """Take the lease for creating the order. Return None when another caller has it, or an order is attached."""
         at = self.clock()
         return await self.update_where(
-            {**_key_of(payment), "razorpay_order_id": None, "order_lease_until__lt": at},
+            {
+                **key_of(payment),
+                "razorpay_order_id": None,
+                "order_lease_until__lt": at,
+                "final__ne": True,
+            },
             set__order_lease_until=at + duration,
         )
 
     async def release_order_lease(self, payment: Payment) -> None:
         await self.update_where(
-            {**_key_of(payment), "order_lease_until": payment.order_lease_until},
-            set__order_lease_until=_LEASE_ENDED,
+            {**key_of(payment), "order_lease_until": payment.order_lease_until},
+            set__order_lease_until=LEASE_ENDED,
         )
 
     async def attach_order(self, payment: Payment, order_id: str) -> Payment:
         """Store the gateway's order id, unless the payment has one. Return the payment as stored afterwards."""
         row = await self.update_where(
-            {**_key_of(payment), "razorpay_order_id": None},
+            {**key_of(payment), "razorpay_order_id": None},
             set__order_id=order_id,
             set__razorpay_order_id=order_id,
         )
@@ -91,18 +104,24 @@ class PaymentLedger(Repository[Payment]):
         gateway_payment: GatewayPayment | None = None,
         signature: str | None = None,
         refunds: Sequence[GatewayRefund] = (),
+        *,
+        late: bool = False,
     ) -> Payment | None:
-        """Make the event's move and store the gateway's data. Return None when the status no longer allows the move.
+        """Make the event's move and store the gateway's data.
 
+        Return None when the payment no longer allows the move: its sale has ended or, with `late`, it has not or was
+        cancelled.
         `refunds` are entered as requested: `record_refund` brings each to its state, and if the process dies before
         that, they are open refunds, which the worker checks.
         """
-        sources, target = MOVES[event]
+        sources, target, is_final = MOVES[event]
+        is_open = {"final": True, "cancelled_at": None} if late else {"final__ne": True}
         at = self.clock()
-        async with self._changing_history(payment):
+        async with self.changing_history(payment):
             row = await self.update_where(
                 {
-                    **_key_of(payment),
+                    **key_of(payment),
+                    **is_open,
                     "status__in": sources,
                     "razorpay_order_id": payment.razorpay_order_id,
                     "amount": payment.amount,
@@ -115,93 +134,39 @@ class PaymentLedger(Repository[Payment]):
                     origin,
                     gateway_payment,
                     reason=find_reason(event, gateway_payment),
+                    final=is_final,
+                    late=late,
                 ),
-                **build_changes(event, gateway_payment, signature),
-                **({"set__paid_at": at} if target.is_paid else {}),
+                **build_changes(event, gateway_payment, signature, at),
+                **end_sale(event, at),
                 **enter_refunds(refunds, origin, at),
             )
             crash_point("settle.written")
         return row
 
-    async def evict_history(self, payment: Payment) -> None:
-        """Evict the payer's cached history.
-
-        Call it also for a change that was already made: the process that made it may have died before evicting.
-        """
-        await self._history.evict(user_id=str(payment.user_id))
-
     async def record_authorization(
         self, payment: Payment, origin: Origin, gateway_payment: GatewayPayment
     ) -> Payment | None:
-        """Store that the bank authorised the payment, which stays pending. Return None when that is stored already."""
+        """Store that the bank authorised an unpaid payment, whose status stays, and let the worker look at it at once.
+
+        Return None when that is stored already, or when the status has changed.
+        """
         at = self.clock()
         return await self.update_where(
-            {**_key_of(payment), "status": Status.PENDING, "authorized_at": None},
-            set__authorized_at=at,
-            push__history=make_step(Status.PENDING, at, origin, gateway_payment),
-        )
-
-    async def reserve_refund(
-        self, payment: Payment, refund: Refund, max_refunds: int
-    ) -> Payment | None:
-        """Add the refund, which reserves its amount.
-
-        Return None when its key exists, when all refunds together would exceed the payment, or when there are too many.
-        """
-        origin = Origin(refund.source, "refund.requested", actor=refund.actor)
-        row = await self.update_where(
             {
-                **_key_of(payment),
-                "status": Status.SUCCESS,
-                "__raw__": {
-                    "refunds.key": {"$ne": refund.key},
-                    "$expr": refund_pipelines.admits(refund.amount, max_refunds),
-                },
+                **key_of(payment),
+                "status": payment.status,
+                "status__in": MOVES[Event.CAPTURED].sources,
+                "authorized_at": None,
             },
-            push__refunds=refund,
-            push__history=make_step(
-                Status.SUCCESS,
-                refund.created_at,
-                origin,
-                reason=f"refund requested: {refund.amount}",
-            ),
-            set__refund_status=RefundStatus.REQUESTED,
-            set__check_at=refund.created_at,
+            set__authorized_at=at,
             set__checks=0,
+            push__history=make_step(payment.status, at, origin, gateway_payment),
         )
-        await self.evict_history(payment)
-        return row
-
-    async def take_refund_lease(
-        self, payment: Payment, refund: Refund, duration: timedelta
-    ) -> Payment | None:
-        """Take the lease for requesting a reserved refund from the gateway. Return None when another caller has it."""
-        at = self.clock()
-        free_lease = {"receipt": refund.receipt, "refundId": None, "leaseUntil": {"$lt": at}}
-        return await self._change_refund(payment, free_lease, {"leaseUntil": at + duration})
-
-    async def release_refund_lease(self, payment: Payment, refund: Refund) -> None:
-        await self._change_refund(
-            payment, {"receipt": refund.receipt}, {"leaseUntil": _LEASE_ENDED}
-        )
-
-    async def record_refund(
-        self, payment: Payment, refund: GatewayRefund, origin: Origin
-    ) -> Payment:
-        """Store the gateway's state of a refund and add up all refunds, in one update."""
-        pipeline = refund_pipelines.record(refund, origin, refund.payment_id, self.clock())
-        return await self._update_refunds(payment, pipeline)
-
-    async def refuse_refund(
-        self, payment: Payment, refund: Refund, failure: str, origin: Origin
-    ) -> Payment:
-        """Mark a refund as failed, which releases its amount, after the gateway refused it for good."""
-        pipeline = refund_pipelines.refuse(str(refund.receipt), failure, origin, self.clock())
-        return await self._update_refunds(payment, pipeline)
 
     async def record_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
         """Store the gateway's fee and the tax included in it, in minor units."""
-        await self.update_where(_key_of(payment), set__fee=fee, set__tax=tax)
+        await self.update_where(key_of(payment), set__fee=fee, set__tax=tax)
 
     async def record_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
         """Store evidence that does not match; the same evidence is stored once."""
@@ -212,44 +177,14 @@ class PaymentLedger(Repository[Payment]):
             "orderId": mismatch.order_id,
         }
         await self.update_where(
-            {**_key_of(payment), "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
+            {**key_of(payment), "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
             push__mismatches=mismatch,
         )
 
     async def record_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
         """Store further orders of this payment at the gateway. Nobody may pay them."""
-        await self.update_where(_key_of(payment), add_to_set__surplus_orders=order_ids)
-
-    async def _change_refund(self, payment: Payment, where: Stage, change: Stage) -> Payment | None:
-        return await self.update_where(
-            {**_key_of(payment), "__raw__": {"refunds": {"$elemMatch": where}}},
-            __raw__={"$set": {f"refunds.$.{name}": value for name, value in change.items()}},
-        )
-
-    async def _update_refunds(self, payment: Payment, pipeline: list[Stage]) -> Payment:
-        def update() -> Payment | None:
-            row = self._collection.find_one_and_update(
-                self._where(_key_of(payment)),
-                pipeline,
-                return_document=ReturnDocument.AFTER,
-            )
-            return self._document(row)
-
-        async with self._changing_history(payment):
-            row = await self._run(update)
-            crash_point("settle.refund_written")
-        return row or payment
+        await self.update_where(key_of(payment), add_to_set__surplus_orders=order_ids)
 
     def _queue(self, name: str, rules: Rules) -> Queue[Payment]:
         # The queue writes only the time and the number of checks, so it may write to payments.
-        return Queue(name, self, rules, key=_key_of)
-
-    @asynccontextmanager
-    async def _changing_history(self, payment: Payment) -> AsyncIterator[None]:
-        async with self._history.changing(user_id=str(payment.user_id)):
-            yield
-
-
-def _key_of(payment: Payment) -> dict[str, Any]:
-    # MongoDB: `userId` is the shard key. Without it, a sharded collection rejects the update or queries every shard.
-    return {"id": payment.pk, "user_id": payment.user_id}
+        return Queue(name, self, rules, key=key_of)

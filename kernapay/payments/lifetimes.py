@@ -1,4 +1,4 @@
-"""The ages at which a payment is checked at the gateway, and at which an unpaid one expires."""
+"""When a payment is checked at the gateway, when an unpaid one ends, and what becomes of later money."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,15 +6,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kernapay.payments.models import Payment
-from kernapay.payments.states import Status
+from kernapay.payments.states import LatePayments
 from kernapay.storage.queue import Rules
 from kernapay.storage.repository import Where
 
 LATE_AUTHORIZATION: Final = timedelta(days=4)
-"""How long a failed payment may still be authorised.
+"""How long after an attempt its money may still come.
 
 Razorpay: it asks the bank for up to three days before it gives up a late authorisation. The fourth day is a margin.
 """
+_LATE_GRACE: Final = timedelta(hours=24)
+# The pauses between attempts to end a sale, while the gateway does not answer or the bank has not decided.
+_END_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 720, 1440))
+_SURPLUS_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (2, 15, 60, 240, 1440))
 # The pauses between checks of one payment.
 _CHECK_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (15, 60, 240, 720, 1440))
 
@@ -25,13 +29,54 @@ class Lifetimes:
     """The age at which an unfinished payment or refund is checked at the gateway (RECONCILE_AFTER)."""
     expire_after: timedelta
     """The age at which an unpaid payment expires (PAYMENT_EXPIRY)."""
+    late_payments: LatePayments = LatePayments.REFUND
+    """What becomes of money that comes after the end of its sale (LATE_PAYMENTS)."""
+
+    def payable_until(self, payment: Payment) -> datetime:
+        """Return when the sale ends if nobody pays. Rows from before the field have the age of today's setting."""
+        return payment.payable_until or payment.created_at + self.expire_after
 
     def has_expired(self, payment: Payment, at: datetime) -> bool:
-        """Return whether the payment is too old, still unpaid, and not authorised by the bank."""
+        """Return whether the payment is unpaid and can be paid no longer."""
         return (
-            payment.status is Status.PENDING
-            and payment.authorized_at is None
-            and payment.created_at + self.expire_after < at
+            not payment.status.is_paid and not payment.final and self.payable_until(payment) <= at
+        )
+
+    def judge_late(self, payment: Payment, at: datetime) -> LatePayments:
+        """Return what becomes of money that comes now, for a payment whose sale ended unpaid.
+
+        For a day after its regular end, a sale is still paid, unless a person decides about each.
+        """
+        if payment.cancelled_at is not None:
+            return LatePayments.REFUND
+        if self.late_payments is LatePayments.HOLD:
+            return LatePayments.HOLD
+        if at <= self.payable_until(payment) + _LATE_GRACE:
+            return LatePayments.CAPTURE
+        return self.late_payments
+
+    def may_come_late(self, at: datetime) -> datetime:
+        """Return how old a failed payment may be, for money of it to come late."""
+        return at - self.expire_after - LATE_AUTHORIZATION
+
+    def end_rules(self) -> Rules:
+        """Return the rules of the queue of sales whose end is due. Payers take turns."""
+        return Rules(
+            waiting=lambda _: {},
+            due="ends_at",
+            attempts="end_checks",
+            leases=_END_PAUSES,
+            owner="user_id",
+        )
+
+    def surplus_rules(self) -> Rules:
+        """Return the rules of the queue of payments with money that goes back. Payers take turns."""
+        return Rules(
+            waiting=lambda _: {},
+            due="surplus_at",
+            attempts="surplus_checks",
+            leases=_SURPLUS_PAUSES,
+            owner="user_id",
         )
 
     def check_rules(self, waiting: Callable[[datetime], Where]) -> Rules:

@@ -4,19 +4,21 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from kernapay.gateway.base import GatewayPayment
+from kernapay.gateway.base import GatewayPayment, Order
 from kernapay.payments.evidence import Evidence
 from kernapay.payments.models import Mismatch, Payment
+from kernapay.payments.references import receipt_of
 from kernapay.payments.states import Event
 
-# The most decisive status first: money that came in, money that may still come in, failure.
-_STATUSES: Final = ("captured", "refunded", "authorized", "created", "failed")
+# The most decisive status first: money that came in, money that may still come in, failure. Money that went back says
+# nothing about another attempt.
+_STATUSES: Final = ("captured", "authorized", "refunded", "created", "failed")
 _MISMATCH_TEXTS: Final = {
     "order": "The gateway's payment belongs to another order.",
     "amount": "The gateway's payment has another amount than the order.",
     "currency": "The gateway's payment has another currency than the order.",
     "status": "The status of the gateway's payment contradicts this change.",
-    "second_payment": "This is a second payment of the same order. An administrator has to refund it.",
+    "late_payment": "The payment came after the end of its sale. An administrator decides about it.",
     "refund_of_another_payment": "The refund belongs to another payment.",
     "refund_of_second_payment": "The refund belongs to a second payment of the same order.",
 }
@@ -25,17 +27,32 @@ _MISMATCH_TEXTS: Final = {
 def mismatch_of(
     payment: Payment, gateway_payment: GatewayPayment, event: Event | None = None
 ) -> str | None:
-    """Return what does not match (`order`, `amount`, `currency` or `status`), or None when everything does.
+    """Return what does not match (`order`, `currency`, `status` or `amount`), or None when everything does.
 
     With an event, the status of the gateway's payment must agree with it. The name of an event alone proves nothing.
+    `amount` is returned last: with a fee that the customer bears, or an offer, the gateway's order decides.
     """
     if payment.razorpay_order_id != gateway_payment.order_id:
         return "order"
-    if payment.amount != gateway_payment.amount:
-        return "amount"
     if payment.currency != gateway_payment.currency:
         return "currency"
-    return "status" if _contradicts(event, gateway_payment) else None
+    if _contradicts(event, gateway_payment):
+        return "status"
+    if event in (Event.DECLINED, Event.AUTHORIZED):
+        return None  # no money came in
+    is_ours = payment.razorpay_payment_id == gateway_payment.id
+    expected = payment.amount_captured if is_ours else payment.amount
+    return None if expected == gateway_payment.amount else "amount"
+
+
+def is_order_of(payment: Payment, order: Order) -> bool:
+    """Return whether the gateway's order is the one that was made for the payment."""
+    return (order.id, order.amount, order.currency, order.receipt) == (
+        payment.razorpay_order_id,
+        payment.amount,
+        payment.currency,
+        receipt_of(payment.pk),
+    )
 
 
 def explain_mismatch(reason: str) -> str:

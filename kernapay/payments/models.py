@@ -16,7 +16,7 @@ from mongoengine import (
     StringField,
 )
 
-from kernapay.payments.states import RefundState, RefundStatus, Source, Status
+from kernapay.payments.states import RefundState, RefundStatus, Source, Status, SurplusReason
 from kernapay.storage.mongo import Choice, Record
 
 
@@ -31,6 +31,11 @@ class Step(EmbeddedDocument):  # type: ignore[misc]
     actor: str | None = StringField()
     razorpay_payment_id: str | None = StringField(db_field="razorpayPaymentId")
     reason: str | None = StringField()
+    # Whether the sale ended with this step, and whether its money came after an earlier end.
+    final: bool | None = BooleanField()
+    late: bool | None = BooleanField()
+    # All that was refunded after this step, in minor units. Only steps of refunds have it.
+    amount_refunded: int | None = LongField(db_field="amountRefunded")
 
 
 class Mismatch(EmbeddedDocument):  # type: ignore[misc]
@@ -63,6 +68,17 @@ class Refund(EmbeddedDocument):  # type: ignore[misc]
     lease_until: datetime | None = DateTimeField(db_field="leaseUntil")
     created_at: datetime = DateTimeField(db_field="createdAt", required=True)
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
+
+
+class SurplusPayment(EmbeddedDocument):  # type: ignore[misc]
+    """Money that came in for this payment's order and is not for its sale, so it goes back."""
+
+    payment_id: str = StringField(db_field="paymentId", required=True)
+    amount: int = LongField(required=True)
+    reason: SurplusReason = Choice(SurplusReason, required=True)
+    at: datetime = DateTimeField(required=True)
+    status: RefundState = Choice(RefundState, required=True)
+    refund_id: str | None = StringField(db_field="refundId")
 
 
 class Payment(Record):
@@ -104,7 +120,25 @@ class Payment(Record):
     fee: int | None = LongField()
     tax: int | None = LongField()
     authorized_at: datetime | None = DateTimeField(db_field="authorizedAt")
+    # When the payer paid, by the gateway's clock.
     paid_at: datetime | None = DateTimeField(db_field="paidAt")
+    # What was paid: more than `amount` where the customer bears the fee, less with an offer.
+    amount_paid: int | None = LongField(db_field="amountPaid")
+    fee_bearer: str | None = StringField(db_field="feeBearer")
+    offer_id: str | None = StringField(db_field="offerId")
+    payable_until: datetime | None = DateTimeField(db_field="payableUntil")
+    # Whether the sale has ended: paid, expired or cancelled. Money that comes later does not bring it back silently.
+    final: bool | None = BooleanField()
+    cancelled_at: datetime | None = DateTimeField(db_field="cancelledAt")
+    # The end is due at `ends_at`, which goes when the sale has ended; `end_checks` counts the attempts.
+    ends_at: datetime | None = DateTimeField(db_field="endsAt")
+    end_checks: int = IntField(db_field="endChecks", default=0)
+    surplus_payments: list[SurplusPayment] = EmbeddedDocumentListField(
+        SurplusPayment, db_field="surplusPayments"
+    )
+    # A look at the surplus payments is due at `surplus_at`; `surplus_checks` counts them.
+    surplus_at: datetime | None = DateTimeField(db_field="surplusAt")
+    surplus_checks: int = IntField(db_field="surplusChecks", default=0)
     # Until this time, only one caller may create the order at the gateway.
     order_lease_until: datetime | None = DateTimeField(db_field="orderLeaseUntil")
     # A check at the gateway is due RECONCILE_AFTER later than `check_at`; `checks` counts them.
@@ -112,3 +146,8 @@ class Payment(Record):
     checks: int = IntField(default=0)
     surplus_orders: list[str] = ListField(StringField(), db_field="surplusOrders")
     mismatches: list[Mismatch] = EmbeddedDocumentListField(Mismatch)
+
+    @property
+    def amount_captured(self) -> int:
+        """What came in for this payment, in minor units: what was paid or, of older rows, what was ordered."""
+        return self.amount if self.amount_paid is None else self.amount_paid

@@ -12,7 +12,7 @@ import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.core.errors import RetryLater, Unavailable
+from kernapay.core.errors import Conflict, RetryLater, Unavailable
 from kernapay.core.fair_share import FairShare
 from kernapay.gateway.base import GatewayError, GatewayUnknown, Order, PaymentGateway
 from kernapay.payments.evidence import Origin
@@ -30,6 +30,12 @@ class InProgress(RetryLater):
 
     code = "in_progress"
     title = "Still in progress"
+
+
+class SaleEnded(Conflict):
+    """The payment was cancelled or expired before it had an order, so nobody can pay it. Use another key."""
+
+    code = "sale_ended"
 
 
 class Ordering:
@@ -128,6 +134,10 @@ class Ordering:
             payment = await self._ledger.get(id=payment.pk)
             if payment.razorpay_order_id:
                 return payment
+            if payment.final:
+                raise SaleEnded(
+                    "This payment has ended without an order. Create another one with another idempotencyKey."
+                )
             if monotonic() > deadline:
                 raise InProgress(
                     "Another request with this idempotencyKey is still running. Repeat the call.",

@@ -14,6 +14,8 @@ _RANK: Final = [state.value for state in RefundState]
 _FAILED: Final = RefundState.FAILED.value
 _REQUESTED: Final = RefundState.REQUESTED.value
 _PROCESSED: Final = RefundState.PROCESSED.value
+# What came in, which may be more or less than what was ordered. Older rows have only the latter.
+_CAPTURED: Final = {"$ifNull": ["$amountPaid", "$amount"]}
 
 
 def admits(amount: int, max_refunds: int) -> Stage:
@@ -28,8 +30,8 @@ def admits(amount: int, max_refunds: int) -> Stage:
     total = {"$add": [{"$sum": {"$map": {"input": active, "in": "$$this.amount"}}}, amount]}
     count = {"$size": refunds}
     has_room = {"$lt": [count, max_refunds - 1]}
-    is_rest = {"$and": [{"$eq": [total, "$amount"]}, {"$lt": [count, 2 * max_refunds]}]}
-    return {"$and": [{"$lte": [total, "$amount"]}, {"$or": [has_room, is_rest]}]}
+    is_rest = {"$and": [{"$eq": [total, _CAPTURED]}, {"$lt": [count, 2 * max_refunds]}]}
+    return {"$and": [{"$lte": [total, _CAPTURED]}, {"$or": [has_room, is_rest]}]}
 
 
 def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime) -> list[Stage]:
@@ -115,7 +117,7 @@ def _make_step(origin: Origin, reason: str, at: datetime, payment_id: str | None
 
 def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
     """Return the stages: set the refunds, add them up, derive both statuses, append the step if a refund changed."""
-    is_complete = {"$gte": ["$amountRefunded", "$amount"]}
+    is_complete = {"$gte": ["$amountRefunded", _CAPTURED]}
     is_under_way = {"$gt": [_sum_amounts(*(state for state in _RANK if state != _FAILED)), 0]}
     refund_status = {
         "$switch": {
@@ -129,7 +131,8 @@ def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
     # `refunded` means that the whole amount was returned. When the bank returns a refund, it is `success` again.
     is_paid = {"$in": ["$status", [Status.SUCCESS.value, Status.REFUNDED.value]]}
     paid_status = {"$cond": [is_complete, Status.REFUNDED.value, Status.SUCCESS.value]}
-    new_step = [{"$mergeObjects": [{"$literal": step}, {"status": "$status"}]}]
+    sums = {"status": "$status", "amountRefunded": "$amountRefunded"}
+    new_step = [{"$mergeObjects": [{"$literal": step}, sums]}]
     return [
         {"$set": {"refunds": {"$ifNull": ["$refunds", []]}, "_before": "$refunds"}},
         {"$set": {"refunds": refunds}},

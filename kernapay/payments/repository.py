@@ -7,7 +7,6 @@ import msgspec
 
 from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
-from kernapay.payments.lifetimes import LATE_AUTHORIZATION
 from kernapay.payments.models import Payment
 from kernapay.payments.references import created_at_of
 from kernapay.payments.states import PAID, Status
@@ -28,9 +27,8 @@ _CACHED_PAYMENTS: Final = 100
 _ROOM: Final = Room(fields=5, bytes_per_field=49_152)
 
 
-def is_late_payment_possible(at: datetime) -> Where:
-    """Return the conditions for failed payments that may still be authorised at a given time."""
-    oldest = at - LATE_AUTHORIZATION
+def is_late_payment_possible(oldest: datetime) -> Where:
+    """Return the conditions for failed payments of which money may still come: those created after `oldest`."""
     # No check is due before its payment is created. Without the bound on `check_at`, each claim would read the index
     # entries of all payments that ever failed.
     return {"status": Status.FAILED, "created_at__gt": oldest, "check_at__gt": oldest}

@@ -16,7 +16,7 @@ class PaymentReturned(Conflict):
 def sum_remaining(payment: Payment) -> int:
     """Return what is left to refund, in minor units: refunds under way are subtracted too."""
     reserved = sum(r.amount for r in payment.refunds if r.status != RefundState.FAILED)
-    return payment.amount - reserved
+    return payment.amount_captured - reserved
 
 
 def require_kept(payment: Payment, gateway_payment: GatewayPayment | None = None) -> None:
@@ -24,7 +24,9 @@ def require_kept(payment: Payment, gateway_payment: GatewayPayment | None = None
     is_returned = payment.status is Status.REFUNDED or sum_remaining(payment) < 1
     if gateway_payment is not None:
         returned_there = gateway_payment.amount_refunded or 0
-        is_returned |= gateway_payment.status == "refunded" or returned_there >= payment.amount
+        is_returned |= (
+            gateway_payment.status == "refunded" or returned_there >= gateway_payment.amount
+        )
     if is_returned:
         raise PaymentReturned(
             "This payment was paid, but its money was returned to the customer or is being returned. "

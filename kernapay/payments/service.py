@@ -20,11 +20,12 @@ from kernapay.payments.evidence import Origin
 from kernapay.payments.idempotency import fingerprint, resolve_key
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.outcomes import NotCapturable
 from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_reference_id
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
-from kernapay.payments.settlement import NotCapturable, Settlement
+from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Source, Status
 from kernapay.security.principal import Principal, Role
 
@@ -42,6 +43,12 @@ class InvalidSignature(InvalidInput):
 
     code = "invalid_signature"
     title = "Invalid signature"
+
+
+class NotCancellable(Conflict):
+    """The payment is paid, or has ended already."""
+
+    code = "not_cancellable"
 
 
 class PaymentService:
@@ -116,6 +123,7 @@ class PaymentService:
                 # A repeat gets the first answer again. `GET /status/{referenceId}` returns the present status.
                 status=Status.PENDING,
                 livemode=payment.livemode,
+                payable_until=payment.payable_until,
             ),
             is_new,
         )
@@ -168,6 +176,27 @@ class PaymentService:
             result = await self._settlement.capture_authorized(payment, order_id, actor.id)
         return msgspec.convert(result.payment, PaymentStatus, from_attributes=True)
 
+    async def cancel(self, principal: Principal, reference_id: str) -> PaymentStatus:
+        """End the sale of an unpaid payment at once. A repeat changes nothing.
+
+        The gateway is asked first: money that is there already settles the payment, and it cannot be cancelled then.
+
+        Raises NotFound, also when the caller may not cancel it, NotCancellable, GatewayError, Unavailable.
+        """
+        payment = await self._payments.by_reference(reference_id)
+        if payment is None or not _may_cancel(principal, payment):
+            raise NotFound("No payment that you may cancel has this reference.")
+        if payment.cancelled_at is None:
+            origin = Origin(Source.API, "cancelled", actor=principal.id)
+            payment = await self._settlement.cancel(payment, origin)
+            if payment.cancelled_at is None:
+                raise NotCancellable(
+                    "This payment is paid."
+                    if payment.status.is_paid
+                    else "This payment has ended already."
+                )
+        return msgspec.convert(payment, PaymentStatus, from_attributes=True)
+
     def _check_signature(self, order_id: str, data: PaymentVerify) -> None:
         # Use the order id we stored. With the client's, the signature of a cheap payment could settle an expensive one.
         if not checkout_signature_fits(
@@ -181,6 +210,11 @@ class PaymentService:
             raise InvalidInput(
                 "Must be the order of the payment with this referenceId.", field="razorpayOrderId"
             )
+
+
+def _may_cancel(principal: Principal, payment: Payment) -> bool:
+    """Return whether the caller is the payer, the provider who would be paid, or an administrator."""
+    return principal.is_admin or principal.id in (str(payment.user_id), str(payment.payee_id))
 
 
 def _may_see(principal: Principal, payment: PaymentView) -> bool:

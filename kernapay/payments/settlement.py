@@ -1,29 +1,40 @@
 """Settle evidence from Checkout, webhooks, reconciliation and people: bring a payment to its state at the gateway."""
 
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.core.errors import Conflict, NotFound, RetryLater
 from kernapay.core.metrics import Counter
 from kernapay.gateway.base import GatewayPayment, GatewayRefund, GatewayRejected, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
+from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.matching import (
     best_attempt,
     build_mismatch,
     explain_mismatch,
+    is_order_of,
     mismatch_of,
 )
 from kernapay.payments.models import Payment
-from kernapay.payments.references import payment_id_of
+from kernapay.payments.order_lookup import OrderLookup
+from kernapay.payments.outcomes import (
+    EvidenceMismatch,
+    NotCapturable,
+    NotCapturedYet,
+    NotPaid,
+    Outcome,
+    Settled,
+    payment_changed,
+    require_fit,
+)
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import require_kept
-from kernapay.payments.states import Event, Source
+from kernapay.payments.states import Event, LatePayments, Source, SurplusReason
+from kernapay.payments.surplus import SurplusPayments, find_surplus
 
 _log = structlog.get_logger("kernapay.payments")
 MOVES: Final = Counter(
@@ -32,60 +43,6 @@ MOVES: Final = Counter(
 MISMATCHES: Final = Counter(
     "kernapay_payment_mismatches_total", "Evidence that did not match its payment", ("source",)
 )
-
-
-class Outcome(Enum):
-    """What settling did to the payment."""
-
-    MOVED = auto()
-    UNCHANGED = auto()
-    MISMATCH = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The payment after settling, and the outcome. `reason` says what did not match."""
-
-    payment: Payment
-    outcome: Outcome
-    reason: str | None = None
-
-
-class RecordMissing(NotFound):
-    """The order has our receipt, but its payment is not stored: not yet, or no longer."""
-
-    code = "record_missing"
-
-
-class UnknownOrder(NotFound):
-    """The order does not belong to a payment of KernaPay."""
-
-    code = "unknown_order"
-
-
-class EvidenceMismatch(Conflict):
-    """The gateway's payment does not match ours; nothing was changed."""
-
-    code = "evidence_mismatch"
-
-
-class NotPaid(Conflict):
-    """The signature is valid, but the gateway has not captured the payment."""
-
-    code = "not_paid"
-
-
-class NotCapturable(Conflict):
-    """The payment is captured already, or there is no authorised payment to capture."""
-
-    code = "not_capturable"
-
-
-class NotCapturedYet(RetryLater):
-    """The bank has not confirmed the payment yet. Repeat the call later."""
-
-    code = "not_captured_yet"
-    title = "Not captured yet"
 
 
 class Settlement:
@@ -98,34 +55,39 @@ class Settlement:
         self,
         payments: PaymentRepository,
         ledger: PaymentLedger,
+        surplus: SurplusPayments,
         gateway: PaymentGateway,
+        lifetimes: Lifetimes,
         clock: Clock = now,
     ) -> None:
-        self._payments = payments
+        self._surplus = surplus
+        self._lifetimes = lifetimes
+        self._find = OrderLookup(payments, ledger, gateway).find
         self._ledger = ledger
         self._gateway = gateway
         self._clock = clock
         self.unpaid = ledger.unpaid
         self.late = ledger.late
+        self.ending = ledger.ending
 
     async def settle(self, event: Event | None, evidence: Evidence) -> Settled:
         """Settle evidence of an event or, without an event, of a refund.
 
         Raises UnknownOrder, RecordMissing, Unavailable, and GatewayError if the order had to be looked up.
         """
-        return await self._apply(await self._find_payment(evidence.payment), event, evidence)
+        return await self._apply(await self._find(evidence.payment), event, evidence)
 
     async def capture_and_settle(self, evidence: Evidence) -> Settled:
         """Settle a payment of the gateway. If it is only authorised, capture it first.
 
         Raises UnknownOrder, RecordMissing, GatewayError, Unavailable.
         """
-        return await self._capture_and_apply(await self._find_payment(evidence.payment), evidence)
+        return await self._capture_and_apply(await self._find(evidence.payment), evidence)
 
     async def settle_checkout(self, payment: Payment, payment_id: str, signature: str) -> Settled:
         """Settle the payment of the gateway that Checkout named. The caller has checked the signature.
 
-        Raises EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet, GatewayError, Unavailable.
+        Raises EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet, PaymentChanged, GatewayError, Unavailable.
         """
         if payment.status.is_paid and payment.razorpay_payment_id == payment_id:
             await self._ledger.evict_history(payment)
@@ -147,10 +109,10 @@ class Settlement:
         is_refunded = gateway_payment.is_captured and gateway_payment.amount_refunded
         refunds = tuple(await self._gateway.refunds_of(payment_id)) if is_refunded else ()
         evidence = Evidence(origin, gateway_payment, signature=signature, known_refunds=refunds)
-        result = _require_match(await self._capture_and_apply(payment, evidence))
+        result = require_fit(await self._capture_and_apply(payment, evidence))
         for each in refunds:
             evidence = replace(evidence, refund=each)
-            result = _require_match(await self._apply(result.payment, None, evidence))
+            result = require_fit(await self._apply(result.payment, None, evidence))
         if not result.payment.status.is_paid:
             raise NotPaid("The gateway refunded the payment without capturing it.")
         require_kept(result.payment, gateway_payment)
@@ -165,21 +127,37 @@ class Settlement:
         if gateway_payment is None or gateway_payment.status not in ("authorized", "captured"):
             raise NotCapturable("The bank has not authorised a payment of this order.")
         origin = Origin(Source.ADMIN, "capture", actor=actor)
-        evidence = Evidence(origin, gateway_payment)
-        return _require_match(await self._capture_and_apply(payment, evidence))
+        # A person decides, so money of a sale that has ended counts too.
+        evidence = Evidence(origin, gateway_payment, late_decision=LatePayments.CAPTURE)
+        return require_fit(await self._capture_and_apply(payment, evidence))
 
-    async def expire(self, payment: Payment) -> Settled:
-        """Move a payment that nobody paid to `failed`. A late payment can still move it to `success`."""
-        origin = Origin(Source.RECONCILIATION, "expired")
-        row = await self._ledger.move(Event.EXPIRED, payment, origin)
-        return _count_move(row, origin) if row else Settled(payment, Outcome.UNCHANGED)
+    async def end(self, event: Event, payment: Payment, origin: Origin) -> Settled:
+        """End the sale of a payment that nobody paid: it is expired or cancelled. Later money is judged as late."""
+        row = await self._ledger.move(event, payment, origin)
+        if row is not None:
+            return _count_move(row, origin)
+        return Settled(await self._ledger.get(id=payment.pk), Outcome.UNCHANGED)
+
+    async def cancel(self, payment: Payment, origin: Origin) -> Payment:
+        """Cancel a payment that nobody paid, and return it as stored afterwards.
+
+        If there is money at the gateway, the payment is settled instead. Raises EvidenceMismatch, GatewayError,
+        Unavailable.
+        """
+        if payment.razorpay_order_id is not None and not payment.final:
+            attempts = await self._gateway.payments_of(payment.razorpay_order_id)
+            best = best_attempt(attempts)
+            if best is not None and best.status in ("captured", "authorized"):
+                result = await self._capture_and_apply(payment, Evidence(origin, best))
+                return require_fit(result).payment
+        return (await self.end(Event.CANCELLED, payment, origin)).payment
 
     async def record_fee(self, payment: Payment, gateway_payment: GatewayPayment) -> None:
         """Store the gateway's fee and tax for a payment."""
         await self._ledger.record_fee(payment, gateway_payment.fee, gateway_payment.tax)
 
     async def _apply(self, payment: Payment, event: Event | None, evidence: Evidence) -> Settled:
-        reason = mismatch_of(payment, evidence.payment, event)
+        reason = await self._find_mismatch(payment, evidence.payment, event)
         if reason is not None:
             return await self._record_mismatch(payment, evidence, reason)
         if evidence.refund is not None:
@@ -193,18 +171,37 @@ class Settlement:
     async def _capture_and_apply(self, payment: Payment, evidence: Evidence) -> Settled:
         gateway_payment = evidence.payment
         if gateway_payment.status == "authorized":
-            reason = mismatch_of(payment, gateway_payment)
+            reason = await self._find_mismatch(payment, gateway_payment)
+            if payment.status.is_paid:
+                # Razorpay: what nobody captures goes back by itself.
+                return Settled(payment, Outcome.UNCHANGED)
+            if payment.final and self._judge_late(payment, evidence) is LatePayments.HOLD:
+                reason = reason or "late_payment"
             if reason is not None:
                 return await self._record_mismatch(payment, evidence, reason)
-            gateway_payment = await self._capture(payment, gateway_payment)
+            gateway_payment = await self._capture(gateway_payment)
             crash_point("capture.captured")
         event = Event.CAPTURED if gateway_payment.is_captured else Event.DECLINED
         return await self._apply(payment, event, replace(evidence, payment=gateway_payment))
 
-    async def _capture(self, payment: Payment, gateway_payment: GatewayPayment) -> GatewayPayment:
+    async def _find_mismatch(
+        self, payment: Payment, gateway_payment: GatewayPayment, event: Event | None = None
+    ) -> str | None:
+        reason = mismatch_of(payment, gateway_payment, event)
+        if reason != "amount" or gateway_payment.order_id is None:
+            return reason
+        # The customer may bear the fee, or use an offer. Then the gateway's order says whether it is paid.
+        order = await self._gateway.fetch_order(gateway_payment.order_id)
+        is_enough = order.status == "paid" or gateway_payment.status == "authorized"
+        return None if is_enough and is_order_of(payment, order) else reason
+
+    async def _capture(self, gateway_payment: GatewayPayment) -> GatewayPayment:
         crash_point("capture.checked")
+        # Razorpay: the amount must be that of the payment, which may differ from the order's.
         try:
-            return await self._gateway.capture(gateway_payment.id, payment.amount, payment.currency)
+            return await self._gateway.capture(
+                gateway_payment.id, gateway_payment.amount, gateway_payment.currency
+            )
         except GatewayRejected:
             # Razorpay also rejects a capture when the payment was captured or refunded meanwhile.
             current = await self._gateway.fetch_payment(gateway_payment.id)
@@ -215,26 +212,45 @@ class Settlement:
     async def _move(self, payment: Payment, event: Event, evidence: Evidence) -> Settled:
         gateway_payment = evidence.payment
         crash_point("settle.checked")
-        row = await self._ledger.move(
-            event,
-            payment,
-            evidence.origin,
-            gateway_payment,
-            evidence.signature,
-            evidence.known_refunds,
-        )
+        row = await self._write(event, payment, evidence)
         crash_point("settle.moved")
         if row is not None:
             return _count_move(row, evidence.origin)
         current = await self._ledger.get(id=payment.pk)
-        if (
-            event is Event.CAPTURED
-            and current.status.is_paid
-            and current.razorpay_payment_id != gateway_payment.id
+        if event is not Event.CAPTURED or (
+            current.razorpay_payment_id == gateway_payment.id and current.status.is_paid
         ):
-            # The customer paid twice: nothing to move, but the second payment has to be refunded.
-            return await self._record_mismatch(current, evidence, "second_payment")
-        return Settled(current, Outcome.UNCHANGED)
+            return Settled(current, Outcome.UNCHANGED)
+        if surplus := find_surplus(current, gateway_payment.id):
+            return Settled(current, Outcome.SURPLUS, surplus.reason.value)
+        if current.status.is_paid:
+            return await self._surplus.enter(current, evidence, SurplusReason.SECOND)
+        if current.final:
+            return await self._settle_late(current, evidence)
+        raise payment_changed()
+
+    async def _settle_late(self, payment: Payment, evidence: Evidence) -> Settled:
+        match self._judge_late(payment, evidence):
+            case LatePayments.HOLD:
+                return await self._record_mismatch(payment, evidence, "late_payment")
+            case LatePayments.REFUND:
+                is_cancelled = payment.cancelled_at is not None
+                reason = SurplusReason.CANCELLED if is_cancelled else SurplusReason.LATE
+                return await self._surplus.enter(payment, evidence, reason)
+            case LatePayments.CAPTURE:
+                row = await self._write(Event.CAPTURED, payment, evidence, late=True)
+        if row is None:
+            raise payment_changed()
+        return _count_move(row, evidence.origin)
+
+    async def _write(
+        self, event: Event, payment: Payment, evidence: Evidence, *, late: bool = False
+    ) -> Payment | None:
+        facts = (evidence.origin, evidence.payment, evidence.signature, evidence.known_refunds)
+        return await self._ledger.move(event, payment, *facts, late=late)
+
+    def _judge_late(self, payment: Payment, evidence: Evidence) -> LatePayments:
+        return evidence.late_decision or self._lifetimes.judge_late(payment, self._clock())
 
     async def _record_authorization(self, payment: Payment, evidence: Evidence) -> Settled:
         row = await self._ledger.record_authorization(payment, evidence.origin, evidence.payment)
@@ -249,34 +265,21 @@ class Settlement:
             return await self._move(payment, Event.DECLINED, evidence)
         if refund.payment_id != gateway_payment.id or refund.currency != payment.currency:
             return await self._record_mismatch(payment, evidence, "refund_of_another_payment")
-        if not payment.status.is_paid:
+        if not payment.status.is_paid and not find_surplus(payment, gateway_payment.id):
             # The refund event overtook the capture event: a refund proves the capture.
             evidence = replace(evidence, known_refunds=(refund,))
-            payment = (await self._move(payment, Event.CAPTURED, evidence)).payment
+            result = await self._move(payment, Event.CAPTURED, evidence)
+            if result.outcome is Outcome.MISMATCH:
+                return result
+            payment = result.payment
+        if surplus := find_surplus(payment, gateway_payment.id):
+            return await self._surplus.note_refund(payment, surplus, refund, evidence.origin)
         if payment.razorpay_payment_id != gateway_payment.id:
             return await self._record_mismatch(payment, evidence, "refund_of_second_payment")
         row = await self._ledger.record_refund(payment, refund, evidence.origin)
         crash_point("settle.refund_recorded")
         has_new_step = len(row.history) != len(payment.history)
         return Settled(row, Outcome.MOVED if has_new_step else Outcome.UNCHANGED)
-
-    async def _find_payment(self, gateway_payment: GatewayPayment) -> Payment:
-        if gateway_payment.order_id is None:
-            raise UnknownOrder("The payment belongs to no order.")
-        payment = await self._payments.get_one_or_none(razorpay_order_id=gateway_payment.order_id)
-        if payment is not None:
-            return payment
-        # An event may come before the order is attached to its payment. The order's receipt contains the payment's id.
-        order = await self._gateway.fetch_order(gateway_payment.order_id)
-        payment_id = payment_id_of(order.receipt)
-        if payment_id is None:
-            raise UnknownOrder("KernaPay did not create the order.")
-        payment = await self._payments.get_one_or_none(id=payment_id)
-        if payment is None:
-            raise RecordMissing("No payment has this order's receipt.")
-        if (order.amount, order.currency) == (payment.amount, payment.currency):
-            return await self._ledger.attach_order(payment, order.id)
-        return payment
 
     async def _record_mismatch(self, payment: Payment, evidence: Evidence, reason: str) -> Settled:
         origin = evidence.origin
@@ -289,10 +292,3 @@ class Settlement:
 def _count_move(payment: Payment, origin: Origin) -> Settled:
     MOVES.labels(payment.status.value, origin.source.value).inc()
     return Settled(payment, Outcome.MOVED)
-
-
-def _require_match(result: Settled) -> Settled:
-    """Return the result. Raises EvidenceMismatch when the evidence did not match."""
-    if result.outcome is Outcome.MISMATCH:
-        raise EvidenceMismatch(explain_mismatch(str(result.reason)))
-    return result

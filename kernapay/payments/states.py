@@ -41,6 +41,23 @@ class Event(StrEnum):
     CAPTURED = "captured"
     DECLINED = "declined"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class LatePayments(StrEnum):
+    """What becomes of money that comes after the end of its sale."""
+
+    CAPTURE = "capture"
+    REFUND = "refund"
+    HOLD = "hold"
+
+
+class SurplusReason(StrEnum):
+    """Why money that came in is not for the sale, and goes back."""
+
+    SECOND = "second_payment"
+    LATE = "late_payment"
+    CANCELLED = "cancelled_payment"
 
 
 class Source(StrEnum):
@@ -57,17 +74,20 @@ PAID: Final = tuple(status for status in Status if status.is_paid)
 
 
 class Move(NamedTuple):
-    """A change of status: allowed from `sources` only, to `target`."""
+    """A change of status: allowed from `sources` only, to `target`. A final one ends the sale."""
 
     sources: frozenset[Status]
     target: Status
+    is_final: bool = True
 
 
-# Razorpay: a customer may try again with the same order, so a failed payment may still succeed.
+_UNPAID: Final = frozenset({Status.PENDING, Status.FAILED})
+# Razorpay: a customer may try again with the same order, so a failed payment may still succeed until its sale ends.
 # Nothing moves a paid payment to `failed`: webhooks arrive late and out of order.
 # No event leads to `refunded`: the update that adds up the refunds sets it.
 MOVES: Final[Mapping[Event, Move]] = {
-    Event.CAPTURED: Move(frozenset({Status.PENDING, Status.FAILED}), Status.SUCCESS),
-    Event.DECLINED: Move(frozenset({Status.PENDING}), Status.FAILED),
-    Event.EXPIRED: Move(frozenset({Status.PENDING}), Status.FAILED),
+    Event.CAPTURED: Move(_UNPAID, Status.SUCCESS),
+    Event.DECLINED: Move(frozenset({Status.PENDING}), Status.FAILED, is_final=False),
+    Event.EXPIRED: Move(_UNPAID, Status.FAILED),
+    Event.CANCELLED: Move(_UNPAID, Status.FAILED),
 }

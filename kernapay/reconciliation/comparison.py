@@ -197,8 +197,8 @@ class Comparison:
         if payment is None or not payment.status.is_paid:
             status = payment.status.value if payment else "no payment"
             yield report(Kind.SETTLEMENT, status, "settled")
-        elif payment.amount != row.get("amount"):
-            yield report(Kind.AMOUNT, payment.amount, row.get("amount"))
+        elif payment.amount_captured != row.get("amount"):
+            yield report(Kind.AMOUNT, payment.amount_captured, row.get("amount"))
         elif payment.fee is not None and payment.fee != row.get("fee"):
             yield report(Kind.FEE, payment.fee, row.get("fee"))
 
@@ -223,9 +223,12 @@ def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) 
     if (payment.amount, payment.currency) != (order.amount, order.currency):
         ours, theirs = _describe(payment), _describe(order)
         return [Difference(Kind.AMOUNT, payment, order.id, ours=ours, theirs=theirs)]
+    surplus = {each.payment_id for each in payment.surplus_payments}
     captures = [attempt for attempt in attempts if attempt.is_captured]
     differences = []
-    is_paid = bool(captures) or order.status == "paid"
+    # At the gateway, an order stays paid when its money came too late for us.
+    is_sold = bool({capture.id for capture in captures} - surplus)
+    is_paid = is_sold or (order.status == "paid" and not surplus)
     if is_paid != payment.status.is_paid:
         differences.append(
             Difference(
@@ -238,7 +241,9 @@ def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) 
             )
         )
     for capture in captures:
-        if payment.status.is_paid and capture.id != payment.razorpay_payment_id:
+        if capture.id in surplus or (
+            payment.status.is_paid and capture.id != payment.razorpay_payment_id
+        ):
             if capture.amount_refunded == capture.amount:
                 continue  # refunded already
             differences.append(

@@ -20,6 +20,7 @@ from kernapay.reconciliation.pacing import Pace
 
 _log = structlog.get_logger("kernapay.reconciliation")
 _ORIGIN = Origin(Source.RECONCILIATION, "reconcile")
+_EXPIRED = Origin(Source.RECONCILIATION, "expired")
 
 
 class Resync:
@@ -58,27 +59,30 @@ class Resync:
             payment = await self._ordering.attach_existing_order(payment)
             crash_point("reconcile.adopted")
         if payment.razorpay_order_id is None:
-            return await self._expire_if_old(payment)
+            return await self._end_if_due(payment)
         order_id = payment.razorpay_order_id
         attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
         crash_point("reconcile.asked")
         best = best_attempt(attempts)
         if best is None or best.status == "created":
-            return await self._expire_if_old(payment)
+            return await self._end_if_due(payment)
         await self._settle(best)
         for extra in attempts:
-            # Settlement records a second capture of one order as a mismatch.
+            # A second capture of one order goes back.
             if extra.id != best.id and extra.is_captured:
                 await self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, extra))
         payment = await self._refunds.resume(await self._payments.get(id=payment.pk))
         crash_point("reconcile.settled")
-        if best.amount_refunded or payment.refunds:
+        if payment.refunds or any(attempt.amount_refunded for attempt in attempts):
             payment = await self._record_refunds(payment)
-        return payment.status.value
+        if best.status in ("captured", "authorized"):
+            return payment.status.value  # also where it does not fit: a person decides, not time
+        return await self._end_if_due(payment)
 
     async def expire(self, payment: Payment) -> str:
         """Expire a payment whose order does not exist at the gateway. Return its status afterwards."""
-        return (await self._settlement.expire(payment)).payment.status.value
+        result = await self._settlement.end(Event.EXPIRED, payment, _EXPIRED)
+        return result.payment.status.value
 
     async def _settle(self, gateway_payment: GatewayPayment) -> None:
         if gateway_payment.status == "failed":
@@ -100,7 +104,7 @@ class Resync:
             payment = result.payment
         return payment
 
-    async def _expire_if_old(self, payment: Payment) -> str:
+    async def _end_if_due(self, payment: Payment) -> str:
         if self._lifetimes.has_expired(payment, self._clock()):
-            payment = (await self._settlement.expire(payment)).payment
+            return await self.expire(payment)
         return payment.status.value

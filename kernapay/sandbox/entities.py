@@ -38,7 +38,7 @@ class Order(OwnedRow, kw_only=True):
 
     @property
     def amount_due(self) -> int:
-        return self.amount - self.amount_paid
+        return max(0, self.amount - self.amount_paid)
 
 
 class Card(Struct, kw_only=True):
@@ -89,6 +89,11 @@ class Payment(OwnedRow, kw_only=True):
     acquirer_data: dict[str, str | None] = field(default_factory=dict)
     late_authorized: bool = False
     settlement_id: str | None = None
+    order_amount: int | None = None
+    """What the payment counts for its order. None: its amount."""
+    order_amount_paid: str = "order"
+    fee_bearer: str | None = None
+    offer_id: str | None = None
 
 
 class Refund(OwnedRow, kw_only=True):

@@ -61,6 +61,20 @@ CATALOGUE: Final[Mapping[str, FaultKind]] = {
         "An authorised payment is not captured and is refunded after `seconds`.",
         {"seconds": 60},
     ),
+    "customer_fee": FaultKind(
+        "payment",
+        "The customer bears the fee: an attempt is larger than its order. `order_amount_paid` says what "
+        "the order tells as paid: `order` its own amount, `payment` all that was paid.",
+        {"order_amount_paid": "order"},
+    ),
+    "offer": FaultKind(
+        "payment",
+        "An offer applies: an attempt is smaller than its order, by `discount` minor units.",
+        {"discount": 1000, "order_amount_paid": "order"},
+    ),
+    "paid_twice": FaultKind(
+        "payment", "A payment of an order that is paid is captured too, and not returned."
+    ),
     "dispute": FaultKind(
         "payment", "A captured payment is disputed after `seconds`.", {"seconds": 1}
     ),
@@ -161,5 +175,9 @@ def check_option(fault_name: str, kind: FaultKind, name: str, value: float | str
         raise ControlError(f"Option {name} must be {expected}.", field="options")
     if name == "seconds" and not 0 <= float(value) <= MAX_SECONDS:
         raise ControlError(f"seconds must be from 0 to {MAX_SECONDS}.", field="options")
+    if name == "order_amount_paid" and value not in ("order", "payment"):
+        raise ControlError("order_amount_paid must be order or payment.", field="options")
+    if name == "discount" and (float(value) != int(value) or float(value) < 1):
+        raise ControlError("discount must be a whole number from 1.", field="options")
     if name == "by" and (float(value) != int(value) or not value):
         raise ControlError("by must be a whole number other than 0.", field="options")

@@ -73,7 +73,7 @@ class Payments(EditableResource[Payment]):
             order.attempts += 1
             order.status = "attempted"
             self._store.orders.save(order)
-        return self._store.payments.add(
+        payment = self._store.payments.add(
             Payment(
                 id=new_id("pay"),
                 owner=owner,
@@ -95,6 +95,24 @@ class Payments(EditableResource[Payment]):
                 acquirer_data=acquirer_data(instrument.method, is_authorized=False),
             )
         )
+        if order is not None and amount == order.amount:
+            self._reprice(payment)
+        return payment
+
+    def _reprice(self, payment: Payment) -> None:
+        """Apply a fee that the customer bears, or an offer, to what the customer pays."""
+        amount = payment.amount
+        if fault := self._faults.take("customer_fee"):
+            payment.amount += fee_and_tax(amount)[0]
+            payment.fee_bearer = "customer"
+        elif fault := self._faults.take("offer"):
+            payment.amount = max(1, amount - int(fault.options["discount"]))
+            payment.offer_id = new_id("offer")
+        else:
+            return
+        payment.order_amount = amount
+        payment.order_amount_paid = str(fault.options["order_amount_paid"])
+        self._store.payments.save(payment)
 
     def require_amount(self, amount: int | None, currency: str) -> int:
         """Return the amount of a payment without an order. Raise RazorpayError if it is invalid."""
@@ -120,7 +138,10 @@ class Payments(EditableResource[Payment]):
         payment.acquirer_data = acquirer_data(payment.method, is_authorized=True)
         self._store.payments.save(payment)
         self._events.publish_payment("payment.authorized", payment)
-        if order is not None and (order.status == "paid" or payment.amount > order.amount_due):
+        is_surplus = order is not None and (
+            order.status == "paid" or _counts(payment) > order.amount_due
+        )
+        if is_surplus and not self._faults.take("paid_twice"):
             self._refunds.refund_uncaptured(payment)
             return
         auto_refund = self._faults.take("auto_refund")
@@ -179,9 +200,12 @@ class Payments(EditableResource[Payment]):
     def _capture(self, payment: Payment, order: Order) -> None:
         payment.status = "captured"
         payment.captured = True
-        payment.fee, payment.tax = fee_and_tax(payment.amount)
-        order.amount_paid += payment.amount
-        if order.amount_due == 0:
+        payment.fee, payment.tax = fee_and_tax(_counts(payment))
+        is_full = _counts(payment) >= order.amount_due
+        order.amount_paid += (
+            payment.amount if payment.order_amount_paid == "payment" else _counts(payment)
+        )
+        if is_full:
             order.status = "paid"
         self._store.payments.save(payment)
         self._store.orders.save(order)
@@ -227,6 +251,11 @@ class Payments(EditableResource[Payment]):
     def _authorize_late(self, payment_id: str) -> None:
         if payment := self._find_with_status(payment_id, "failed"):
             self.authorize_late(payment)
+
+
+def _counts(payment: Payment) -> int:
+    """Return how much of its order the payment pays."""
+    return payment.amount if payment.order_amount is None else payment.order_amount
 
 
 def order_declined(description: str, order: Order) -> RazorpayError:

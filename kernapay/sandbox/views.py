@@ -88,6 +88,11 @@ def payment_view(payment: Payment, *, with_card: bool = False) -> View:
     }
     if payment.late_authorized:
         view["late_authorized"] = True
+    # Razorpay: neither stands on the page of the entity, and both are seen.
+    if payment.fee_bearer:
+        view["fee_bearer"] = payment.fee_bearer
+    if payment.offer_id:
+        view["offer_id"] = payment.offer_id
     if payment.method == "upi":
         view["upi"] = {
             "payer_account_type": "bank_account",

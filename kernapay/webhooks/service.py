@@ -13,7 +13,8 @@ from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import KernaPayError, NotFound
 from kernapay.core.patterns import DECODE_ERRORS
 from kernapay.payments.evidence import Evidence, Origin
-from kernapay.payments.settlement import Settlement, UnknownOrder
+from kernapay.payments.outcomes import UnknownOrder
+from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Event, Source
 from kernapay.security.principal import Actor
 from kernapay.storage.cache import Cache

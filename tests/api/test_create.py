@@ -50,7 +50,10 @@ def test_a_payment_is_created_with_its_order(user: Actor, sandbox: Sandbox, stor
     document = answer.json()
     assert document["success"] is True
     data = document["data"]
-    assert data.keys() == {"orderId", "amount", "currency", "referenceId", "status", "livemode"}
+    assert data.keys() == {
+        *("orderId", "amount", "currency", "referenceId", "status", "livemode"),
+        *("payableUntil", "final"),
+    }
     assert (data["amount"], data["currency"], data["status"]) == (50000, "INR", "pending")
     assert re.fullmatch(rf"PAY_{user.id}_\d{{13}}_[\w-]{{16,}}", data["referenceId"])
     (order,) = orders_of(sandbox, store, data["referenceId"])

@@ -137,7 +137,9 @@ def test_another_amount_at_the_gateway_is_recorded_and_changes_nothing(
 ) -> None:
     payment = user.new_payment()
     checkout = sandbox.pay(payment["orderId"])
-    sandbox.fault("wrong_amount", route="/v1/payments/*", options={"by": -49_900})
+    # With another amount of the payment alone, the gateway's order would say that it is paid.
+    for route in ("/v1/payments/*", "/v1/orders/*"):
+        sandbox.fault("wrong_amount", route=route, options={"by": -49_900})
     assert_problem(verify(api, payment, checkout), 409, code="evidence_mismatch")
     row = payment_row(store, payment)
     assert row["status"] == "pending"

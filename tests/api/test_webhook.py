@@ -474,7 +474,7 @@ class TestOrder:
         assert mismatch["paymentId"] == entity["id"]
         assert event_row(store, event_id)["outcome"] == "mismatch"
 
-    def test_money_that_comes_twice_is_recorded(
+    def test_money_that_comes_twice_is_entered_to_go_back(
         self, user: Actor, payment: Json, store: Store
     ) -> None:
         first, second = (gateway_payment(payment["orderId"]) for _ in range(2))
@@ -482,8 +482,9 @@ class TestOrder:
             send_event(user.client, "payment.captured", payment=entity)
         row = row_of(store.payments, referenceId=payment["referenceId"])
         assert row["razorpayPaymentId"] == first["id"]
-        (mismatch,) = row["mismatches"]
-        assert (mismatch["reason"], mismatch["paymentId"]) == ("second_payment", second["id"])
+        (surplus,) = row["surplusPayments"]
+        assert (surplus["reason"], surplus["paymentId"]) == ("second_payment", second["id"])
+        assert surplus["status"] == "requested"
 
     def test_a_webhook_drops_the_cached_history(self, user: Actor, payment: Json) -> None:
         assert user.history().json()[0]["status"] == "pending"

@@ -122,6 +122,12 @@ TABLE = [
         "403 403 403 409",
     ),
     Row(
+        "POST /v1/api/payments/{reference_id}/cancel",
+        "reference_id",
+        ask("POST", f"{PAYMENTS}/{{reference_id}}/cancel"),
+        "404 404 403 409",
+    ),
+    Row(
         # Public: the reference itself is the secret.
         "GET /v1/api/payments/status/{reference_id}",
         "reference_id",

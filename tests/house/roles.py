@@ -287,6 +287,13 @@ TABLE = [
         "401 403 403 403 409",
     ),
     Row(
+        # Paid already: who may cancel it is told so, and all others not even that it exists.
+        "POST /v1/api/payments/{reference_id}/cancel",
+        "of strangers",
+        lambda world, caller: caller.call("POST", f"{PAYMENTS}/{world.of_strangers}/cancel"),
+        "401 404 404 403 409",
+    ),
+    Row(
         "GET /v1/api/payments/status/{reference_id}",
         "",
         lambda world, caller: caller.call("GET", f"{PAYMENTS}/status/{world.of_strangers}"),

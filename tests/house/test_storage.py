@@ -19,8 +19,8 @@ from tests.house.documents import subclasses_of
 
 STORAGE = PACKAGE / "storage"
 SANDBOX = PACKAGE / "sandbox"  # another program, without MongoDB and Redis
-# Only the ledger may import the second one (an import contract).
-LEDGER = {PACKAGE / "payments" / "ledger.py", PACKAGE / "payments" / "changes.py"}
+# Only the ledger may import the other ones (an import contract).
+LEDGER = {PACKAGE / "payments" / name for name in ("ledger.py", "refund_ledger.py", "changes.py")}
 REDIS_MODULES = {STORAGE / "redis.py", STORAGE / "redis_clients.py"}
 NOWHERE = "redis://127.0.0.1:1/0"
 

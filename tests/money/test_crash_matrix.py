@@ -6,6 +6,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from kernapay.bootstrap.services import Services
+from kernapay.core.clock import now
 from kernapay.devstack.process import Process
 from tests.actors import PAYMENTS, REPORTS, Actor, assert_problem, verify
 from tests.aliases import Json, RecordProperty, Store, json_of
@@ -43,6 +45,7 @@ REFUND = (
 )
 REFUNDED = (*SETTLE, "settle.refund_written", "settle.refund_recorded")
 RECONCILE = ("reconcile.claimed", "reconcile.asked", *SETTLE, "reconcile.settled")
+SURPLUS = ("surplus.entered", "surplus.made")
 REPORT = ("report.found", "report.compared")
 
 
@@ -127,6 +130,9 @@ def expire_leases(shop: Shop) -> None:
         {"refunds.leaseUntil": {"$exists": True}}, {"$set": {"refunds.$[].leaseUntil": LONG_AGO}}
     )
     shop.store.reconciliation_reports.update_many({}, {"$set": {"leaseUntil": LONG_AGO}})
+    shop.store.payments.update_many(
+        {"surplusAt": {"$exists": True}}, {"$set": {"surplusAt": LONG_AGO}}
+    )
 
 
 def make_all_due(shop: Shop) -> None:
@@ -378,6 +384,33 @@ def test_a_refused_refund_survives(
     enter(shop, record_property, "refund", "refund.rejected", shop.assert_sound(payment))
 
 
+@pytest.mark.parametrize("point", SURPLUS)
+def test_money_that_goes_back_survives(
+    point: str,
+    worker_crash: Crash,
+    shop: Shop,
+    user: Actor,
+    record_property: RecordProperty,
+) -> None:
+    worker_crash.arm(point)
+    payment = user.new_payment()
+    path = f"{PAYMENTS}/{payment['referenceId']}/cancel"
+    assert user.call("POST", path).status_code == 200
+    paid = shop.sandbox.pay(payment["orderId"])
+    # A worker looks after failed payments, too.
+    shop.edit(payment, checkAt=now() - timedelta(hours=1))
+    worker_crash.restart()
+    shop.edit(payment, checkAt=now() - timedelta(hours=1))
+    expire_leases(shop)
+
+    eventually(lambda: shop.surplus_states(payment) == ["processed"], 20)
+
+    refunds = shop.sandbox.items(f"/v1/payments/{paid['razorpay_payment_id']}/refunds")
+    assert [refund["amount"] for refund in refunds] == [50_000]
+    assert shop.differences() == []
+    enter(shop, record_property, "surplus", point, shop.row(payment))
+
+
 @pytest.fixture
 def worker_crash(shop: Shop, trigger: Path) -> Iterator[Crash]:
     """Crash a worker."""
@@ -489,6 +522,6 @@ def test_every_crash_point_is_in_the_matrix() -> None:
         for path in SOURCES
         for point in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
     }
-    tried = {*CREATE, *VERIFY, *WEBHOOK, *CAPTURE, *REFUND, *RECONCILE, *REPORT}
+    tried = {*CREATE, *VERIFY, *WEBHOOK, *CAPTURE, *REFUND, *RECONCILE, *SURPLUS, *REPORT}
 
     assert named == tried | {"refund.rejected", "reconcile.adopted"}

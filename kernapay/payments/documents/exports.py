@@ -49,6 +49,12 @@ class ExportedPayment(Struct, rename="camel"):
     amount_refunded: int = 0
     livemode: bool | None = None
     payee_id: str | None = None
+    amount_paid: int | None = None
+    fee: int | None = None
+    tax: int | None = None
+    fee_bearer: str | None = None
+    offer_id: str | None = None
+    final: bool = False
 
 
 class ExportService:

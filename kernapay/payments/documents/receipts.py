@@ -102,6 +102,9 @@ def _lines(payment: PaymentView, paid_at: datetime, payer: str) -> list[tuple[st
         ("Order", payment.razorpay_order_id or "-"),
         ("Reference", payment.reference_id),
     ]
+    if payment.amount_paid not in (None, payment.amount):
+        lines[0] = ("Price", format_amount(payment.amount, payment.currency))
+        lines.insert(1, ("Paid", format_amount(payment.amount_paid, payment.currency)))
     if payment.amount_refunded:
         lines.insert(1, ("Refunded", format_amount(payment.amount_refunded, payment.currency)))
     if payment.livemode is False:

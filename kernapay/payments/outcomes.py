@@ -1,0 +1,98 @@
+"""What settling did to a payment, and why it was refused."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from kernapay.core.errors import Conflict, NotFound, RetryLater
+from kernapay.payments.matching import explain_mismatch
+from kernapay.payments.models import Payment
+from kernapay.payments.returns import PaymentReturned
+from kernapay.payments.states import SurplusReason
+
+
+class Outcome(Enum):
+    """What settling did to the payment."""
+
+    MOVED = auto()
+    UNCHANGED = auto()
+    MISMATCH = auto()
+    """The evidence does not fit the payment, or a person has to decide about it."""
+    SURPLUS = auto()
+    """The money is not for this sale, and goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The payment after settling, and the outcome. `reason` says what did not match, or why the money goes back."""
+
+    payment: Payment
+    outcome: Outcome
+    reason: str | None = None
+
+
+class RecordMissing(NotFound):
+    """The order has our receipt, but its payment is not stored: not yet, or no longer."""
+
+    code = "record_missing"
+
+
+class UnknownOrder(NotFound):
+    """The order does not belong to a payment of KernaPay."""
+
+    code = "unknown_order"
+
+
+class EvidenceMismatch(Conflict):
+    """The gateway's payment does not match ours; nothing was changed."""
+
+    code = "evidence_mismatch"
+
+
+class NotPaid(Conflict):
+    """The signature is valid, but the gateway has not captured the payment."""
+
+    code = "not_paid"
+
+
+class NotCapturable(Conflict):
+    """The payment is captured already, or there is no authorised payment to capture."""
+
+    code = "not_capturable"
+
+
+class NotCapturedYet(RetryLater):
+    """The bank has not confirmed the payment yet. Repeat the call later."""
+
+    code = "not_captured_yet"
+    title = "Not captured yet"
+
+
+class PaymentChanged(RetryLater):
+    """Another call changed the payment at the same time. Repeat the call."""
+
+    code = "payment_changed"
+    title = "Payment changed meanwhile"
+
+
+def payment_changed() -> PaymentChanged:
+    return PaymentChanged(
+        "Another call changed this payment at the same time. Repeat the call.", retry_after=1
+    )
+
+
+def require_fit(result: Settled) -> Settled:
+    """Return the result. Raises EvidenceMismatch if it did not fit, PaymentReturned if the money goes back."""
+    match result.outcome:
+        case Outcome.MISMATCH:
+            raise EvidenceMismatch(explain_mismatch(str(result.reason)))
+        case Outcome.SURPLUS if result.reason == SurplusReason.SECOND:
+            raise EvidenceMismatch(
+                "This is a second payment of the same order. It is being returned to the customer."
+            )
+        case Outcome.SURPLUS:
+            raise PaymentReturned(
+                "This payment came after the end of its sale, and is being returned to the customer. "
+                "Deliver nothing for it."
+            )
+        case Outcome.MOVED | Outcome.UNCHANGED:
+            return result
