@@ -32,27 +32,34 @@ class Payments(Accounts):
         return PaymentLedger(self.mongo, self.payment_repository, self.lifetimes)
 
     @cached_property
-    def ordering(self) -> Ordering:
+    def gateway_share(self) -> FairShare:
         settings = self.settings
-        share = FairShare(
+        return FairShare(
             # However slow the gateway is, one account leaves most threads to the others.
             per_subject=max(1, settings.gateway_threads // 4),
             in_flight=settings.creates_per_account,
             # With a gateway that does not answer, the last in the queue would wait for all others, one after another.
             patience=settings.razorpay_timeout.total_seconds(),
         )
+
+    @cached_property
+    def ordering(self) -> Ordering:
         return Ordering(
             self.payment_ledger,
             self.payment_gateway,
-            settings.razorpay_timeout,
-            share,
+            self.settings.razorpay_timeout,
+            self.gateway_share,
             self._clock,
         )
 
     @cached_property
     def settlement(self) -> Settlement:
         return Settlement(
-            self.payment_repository, self.payment_ledger, self.payment_gateway, self._clock
+            self.payment_repository,
+            self.payment_ledger,
+            self.payment_gateway,
+            self.gateway_share,
+            self._clock,
         )
 
     @cached_property
@@ -74,7 +81,8 @@ class Payments(Accounts):
             ),
             self.payees,
             self.audit_log,
-            settings.razorpay_key_secret.get_secret_value().encode(),
+            settings.checkout_secrets,
+            self.gateway_share,
             self._clock,
             live=settings.is_live,
         )
@@ -88,6 +96,7 @@ class Payments(Accounts):
             self.payment_gateway,
             self.payees,
             self.audit_log,
+            self.gateway_share,
             self.settings.razorpay_timeout,
             self.settings.refunds_per_payment,
             self._clock,

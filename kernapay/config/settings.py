@@ -60,6 +60,7 @@ class Settings(BaseModel):
 
     razorpay_key_id: KeyId
     razorpay_key_secret: SecretStr
+    razorpay_key_secret_previous: SecretStr | None = None
     razorpay_webhook_secret: SecretStr
     razorpay_webhook_secret_previous: SecretStr | None = None
     razorpay_base_url: str = "https://api.razorpay.com"
@@ -152,6 +153,12 @@ class Settings(BaseModel):
         prefix = "rate_limit_"
         names = [name for name in type(self).model_fields if name.startswith(prefix)]
         return {n.removeprefix(prefix): getattr(self, n) for n in names} if self.rate_limits else {}
+
+    @property
+    def checkout_secrets(self) -> tuple[bytes, ...]:
+        """The key's secret, which signs what Checkout returns, and during a rotation the previous one."""
+        both = (self.razorpay_key_secret, self.razorpay_key_secret_previous)
+        return tuple(s.get_secret_value().encode() for s in both if s is not None)
 
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:

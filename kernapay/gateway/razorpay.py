@@ -1,6 +1,5 @@
 """The Razorpay gateway. It calls the official SDK in a thread pool of its own."""
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -151,29 +150,15 @@ class RazorpayGateway:
         **kwargs: Any,
     ) -> Any:
         deadline = deadline or Deadline(self._timeout)
-        has_thread = False
-
-        def run() -> Any:
-            nonlocal has_thread
-            has_thread = True
-            with deadline.holding():
-                return call(*args, **kwargs)
-
         try:
-            # A call that still waits for a thread at its deadline is taken out of the queue, so it never runs.
-            async with asyncio.timeout(deadline.remaining):
-                return await self._pool.run(run)
+            return await self._pool.run_within(deadline, call, *args, **kwargs)
         except TimeoutError as error:
-            if has_thread:
+            if deadline.has_begun:
                 raise GatewayUnknown("The payment gateway did not answer in time.") from error
             _log.warning("gateway_queue_full", waiting=self._pool.pending)
             raise GatewayBusy(
                 "Too many calls to the payment gateway are waiting. Try again."
             ) from error
-        except asyncio.CancelledError:
-            # Nobody waits for the answer any more, so it must not keep its thread.
-            deadline.cut()
-            raise
 
     async def _one(
         self, entity: type[EntityT], call: Callable[..., Any], *args: Any, **kwargs: Any

@@ -14,7 +14,7 @@ import structlog
 import urllib3
 from urllib3.util import make_headers
 
-from kernapay.core.deadlines import BoundPool
+from kernapay.core.bound_http import BoundPool
 from kernapay.core.metrics import Histogram
 from kernapay.gateway.base import GatewayError, GatewayUnknown
 from kernapay.gateway.decoding import Unreadable, read_json

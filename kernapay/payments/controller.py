@@ -31,19 +31,20 @@ from kernapay.payments.dtos import (
     RefundCreated,
 )
 from kernapay.payments.ordering import InProgress
+from kernapay.payments.outcomes import EvidenceMismatch, NotCapturable, NotCapturedYet, NotPaid
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.payees import NotApproved
-from kernapay.payments.refund_checks import NotRefundable, RefundKeyReused, TooManyRefunds
-from kernapay.payments.refunds import RefundInProgress, RefundRejected, RefundService
+from kernapay.payments.refund_checks import (
+    NotRefundable,
+    RefundInProgress,
+    RefundKeyReused,
+    RefundRejected,
+    TooManyRefunds,
+)
+from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import PaymentReturned
 from kernapay.payments.service import InvalidSignature, KeyReused, PaymentService
-from kernapay.payments.settlement import (
-    EvidenceMismatch,
-    NotCapturable,
-    NotCapturedYet,
-    NotPaid,
-)
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import AnyRole, HasRole, IsSelfOr, IsVerified, NotVerified
 from kernapay.security.principal import Authenticated, Role

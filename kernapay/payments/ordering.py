@@ -47,7 +47,7 @@ class Ordering:
         self._share = share
         self._ledger = ledger
         self._gateway = gateway
-        # A gateway call waits in its queue for up to one timeout and runs for up to another; the third is a margin.
+        # A look-up and the call that creates the order, each of which ends within one timeout, and a margin.
         self.lease = gateway_timeout * 3
         self._wait_seconds = gateway_timeout.total_seconds()
         self._clock = clock
@@ -86,8 +86,11 @@ class Ordering:
         await self._ledger.record_surplus_orders(payment, order_ids)
 
     async def drain(self) -> None:
-        """Wait until the orders under way are placed."""
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        """Wait for the orders under way, for one timeout of the gateway. Repeats of their keys finish the others."""
+        if self._running:
+            _, late = await asyncio.wait(self._running.values(), timeout=self._wait_seconds)
+            for task in late:
+                task.cancel()
 
     def _forget(self, slot: tuple[str, str], task: "asyncio.Task[tuple[Payment, bool]]") -> None:
         self._running.pop(slot, None)

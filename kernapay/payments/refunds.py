@@ -11,7 +11,8 @@ import structlog
 from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.core.errors import Conflict, KernaPayError, NotFound, RetryLater
+from kernapay.core.errors import KernaPayError, NotFound
+from kernapay.core.fair_share import FairShare
 from kernapay.gateway.base import (
     BalanceTooLow,
     GatewayDuplicate,
@@ -26,9 +27,12 @@ from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.idempotency import fingerprint, resolve_key
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, Refund
+from kernapay.payments.outcomes import EvidenceMismatch
 from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_refund_receipt
 from kernapay.payments.refund_checks import (
+    RefundInProgress,
+    RefundRejected,
     check_amount,
     check_same_content,
     explain_refusal,
@@ -36,7 +40,7 @@ from kernapay.payments.refund_checks import (
 )
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import sum_remaining
-from kernapay.payments.settlement import EvidenceMismatch, Settlement
+from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import RefundState, Source, Status
 from kernapay.security.principal import Principal
 
@@ -45,19 +49,6 @@ _UNFIT: Final = (
     "The payment gateway's answer does not match this refund, so its result is not known yet. "
     "Repeat the call with the same idempotencyKey."
 )
-
-
-class RefundRejected(Conflict):
-    """The gateway refused the refund for good. Use another idempotency key for another attempt."""
-
-    code = "refund_rejected"
-
-
-class RefundInProgress(RetryLater):
-    """Another request with this key is still running. Repeat the call."""
-
-    code = "in_progress"
-    title = "Still in progress"
 
 
 class RefundService:
@@ -69,10 +60,13 @@ class RefundService:
         gateway: PaymentGateway,
         payees: Payees,
         audit: AuditLog,
+        share: FairShare,
         gateway_timeout: timedelta,
         max_refunds: int,
         clock: Clock = now,
     ) -> None:
+        """`share` bounds how many refunds one account requests at once."""
+        self._share = share
         self._max_refunds = max_refunds
         self._payments = payments
         self._ledger = ledger
@@ -106,8 +100,9 @@ class RefundService:
 
         What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
-        Raises InvalidInput, NotRefundable, TooManyRefunds, RefundKeyReused, RefundRejected, RefundInProgress,
-        Unavailable, and GatewayError: the amount then stays reserved, and a call with the same key resumes it.
+        Raises InvalidInput, NotRefundable, TooManyRefunds, TooManyRequests, RefundKeyReused, RefundRejected,
+        RefundInProgress, Unavailable, and GatewayError: the amount then stays reserved, and a call with the same key
+        resumes it.
         """
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
@@ -119,8 +114,11 @@ class RefundService:
                 return _build_answer(payment, refund), False
             self._check_lease(refund)
             amount = refund.amount
-        async with self._audit.action(
-            actor, "payment.refund", f"payment:{payment.reference_id}", after={"amount": amount}
+        what = f"payment:{payment.reference_id}"
+        async with (
+            # First, so that a call without a turn has reserved nothing.
+            self._share.turn(actor.id),
+            self._audit.action(actor, "payment.refund", what, after={"amount": amount}),
         ):
             is_new = False
             if refund is None:

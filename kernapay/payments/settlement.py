@@ -8,7 +8,7 @@ import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.core.errors import Conflict, NotFound, RetryLater
+from kernapay.core.fair_share import FairShare
 from kernapay.core.metrics import Counter
 from kernapay.gateway.base import (
     GatewayMissing,
@@ -19,19 +19,24 @@ from kernapay.gateway.base import (
 )
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
-from kernapay.payments.matching import (
-    best_attempt,
-    build_mismatch,
-    explain_mismatch,
-    mismatch_of,
-)
+from kernapay.payments.matching import best_attempt, build_mismatch, mismatch_of
 from kernapay.payments.models import Payment
+from kernapay.payments.outcomes import (
+    EvidenceMismatch,
+    NotCapturable,
+    NotCapturedYet,
+    NotPaid,
+    RecordMissing,
+    UnknownOrder,
+)
 from kernapay.payments.references import payment_id_of
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import require_kept
 from kernapay.payments.states import Event, Source
 
 _log = structlog.get_logger("kernapay.payments")
+# The subject of look-ups that no account asked for.
+_EVENTS: Final = "events"
 MOVES: Final = Counter(
     "kernapay_payment_moves_total", "Payments that changed their status", ("status", "source")
 )
@@ -57,50 +62,6 @@ class Settled:
     reason: str | None = None
 
 
-class RecordMissing(NotFound):
-    """The order has our receipt, but its payment is not stored: not yet, or no longer."""
-
-    code = "record_missing"
-
-
-class UnknownOrder(NotFound):
-    """The order does not belong to a payment of KernaPay."""
-
-    code = "unknown_order"
-
-
-class EvidenceMismatch(Conflict):
-    """The gateway's payment does not match ours; nothing was changed.
-
-    The mismatch is stored with the payment. `reason` names it.
-    """
-
-    code = "evidence_mismatch"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(explain_mismatch(reason))
-        self.reason = reason
-
-
-class NotPaid(Conflict):
-    """The signature is valid, but the gateway has not captured the payment."""
-
-    code = "not_paid"
-
-
-class NotCapturable(Conflict):
-    """The payment is captured already, or there is no authorised payment to capture."""
-
-    code = "not_capturable"
-
-
-class NotCapturedYet(RetryLater):
-    """The bank has not confirmed the payment yet. Repeat the call later."""
-
-    code = "not_captured_yet"
-    title = "Not captured yet"
-
-
 class Settlement:
     """Compare evidence with the stored payment, then make one conditional update.
 
@@ -112,8 +73,11 @@ class Settlement:
         payments: PaymentRepository,
         ledger: PaymentLedger,
         gateway: PaymentGateway,
+        share: FairShare,
         clock: Clock = now,
     ) -> None:
+        """`share` bounds how many unknown orders of events are looked up at once."""
+        self._share = share
         self._payments = payments
         self._ledger = ledger
         self._gateway = gateway
@@ -284,7 +248,9 @@ class Settlement:
             return payment
         # An event may come before the order is attached to its payment. The order's receipt contains the payment's id.
         try:
-            order = await self._gateway.fetch_order(gateway_payment.order_id)
+            # A busy shop with the same account must not take every thread.
+            async with self._share.turn(_EVENTS):
+                order = await self._gateway.fetch_order(gateway_payment.order_id)
         except GatewayMissing as error:
             # Such as the order of a payment link, whose id in events lacks the prefix.
             raise UnknownOrder("The account has no order with this id.") from error

@@ -12,9 +12,10 @@ from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.matching import best_attempt
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.outcomes import EvidenceMismatch
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.settlement import EvidenceMismatch, Settled, Settlement
+from kernapay.payments.settlement import Settled, Settlement
 from kernapay.payments.states import Event, Source
 from kernapay.reconciliation.pacing import Pace
 

@@ -12,7 +12,8 @@ from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import KernaPayError, NotFound
 from kernapay.gateway.decoding import Unreadable, read_entity, read_json
 from kernapay.payments.evidence import Evidence, Origin
-from kernapay.payments.settlement import EvidenceMismatch, Settlement, UnknownOrder
+from kernapay.payments.outcomes import EvidenceMismatch, UnknownOrder
+from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Event, Source
 from kernapay.security.principal import Actor
 from kernapay.storage.cache import Cache
