@@ -51,6 +51,7 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
         loop.add_signal_handler(number, stop.set)
     await services.open()
     services.background.start("report_stores", services.report_stores)
+    services.background.start("report_account", services.report_account)
     try:
         async with heartbeat.running():
             await _wait_for_database(services, stop)

@@ -7,6 +7,7 @@ from kernapay.core.fair_share import FairShare
 from kernapay.core.keys import derive_key
 from kernapay.payments.documents.exports import ExportService
 from kernapay.payments.documents.receipts import ReceiptService
+from kernapay.payments.gateway_account import GatewayAccount
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.ordering import Ordering
@@ -100,6 +101,14 @@ class Payments(Accounts):
             self.settings.razorpay_timeout,
             self.settings.refunds_per_payment,
             self._clock,
+        )
+
+    @cached_property
+    def gateway_account(self) -> GatewayAccount:
+        return GatewayAccount(
+            self.payment_repository,
+            self.payment_gateway,
+            live=self.settings.is_live,
         )
 
     @cached_property

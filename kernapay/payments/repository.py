@@ -99,6 +99,9 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
     async def status(self, reference_id: str) -> PaymentStatus | None:
         return await self.select_one(PaymentStatus, reference_id=reference_id)
 
+    async def newest(self, count: int) -> list[Payment]:
+        return await self.list(OrderBy("created_at", descending=True), LimitOffset(count))
+
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""
         oldest = await self.list(OrderBy("created_at"), LimitOffset(1))

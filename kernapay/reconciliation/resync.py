@@ -6,7 +6,7 @@ import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.gateway.base import GatewayPayment, GatewayRefund, PaymentGateway
+from kernapay.gateway.base import GatewayMissing, GatewayPayment, GatewayRefund, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.matching import best_attempt
@@ -61,7 +61,13 @@ class Resync:
         if payment.razorpay_order_id is None:
             return await self._expire_if_old(payment)
         order_id = payment.razorpay_order_id
-        attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
+        try:
+            attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
+        except GatewayMissing:
+            # The order of another account or mode. Nobody can pay it with our keys, so it ends like any unpaid one.
+            if payment.status.is_paid:
+                raise
+            attempts = ()
         crash_point("reconcile.asked")
         best = best_attempt(attempts)
         if best is None or best.status == "created":

@@ -8,7 +8,7 @@ from tests.aliases import Json
 from tests.money.shop import Shop
 from tests.money.test_refunds import request_refund
 
-REFUND = {"route": "/v1/payments/*/refund", "method": "POST"}
+REFUND: Json = {"route": "/v1/payments/*/refund", "method": "POST"}
 FINAL = "The payment has been fully refunded already"
 NOT_FINAL: dict[str, Json] = {
     "another status": {"status": 404, "description": FINAL},

@@ -81,7 +81,8 @@ def test_texts_that_decide_nothing_may_have_any_form() -> None:
 
 
 def test_an_order_id_that_is_not_certain_is_refused_and_not_taken_for_none() -> None:
-    for none in (None, [], False):
+    nothing: tuple[object, ...] = (None, [], False)
+    for none in nothing:
         assert read(order_id=none).order_id is None
     for given in (5, {"id": "order_1"}, ["order_1"]):
         with pytest.raises(Unreadable):
