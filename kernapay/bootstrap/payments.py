@@ -26,7 +26,7 @@ class Payments(Accounts):
 
     @cached_property
     def payment_repository(self) -> PaymentRepository:
-        return PaymentRepository(self.mongo, self.cache, self._clock)
+        return PaymentRepository(self.mongo, self.cache, self._clock, self.settings.receipt_prefix)
 
     @cached_property
     def payment_ledger(self) -> PaymentLedger:

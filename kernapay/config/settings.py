@@ -65,6 +65,7 @@ class Settings(BaseModel):
     razorpay_webhook_secret_previous: SecretStr | None = None
     razorpay_base_url: str = "https://api.razorpay.com"
     razorpay_timeout: Duration = timedelta(seconds=10)
+    receipt_prefix: str = "KP"
     gateway_threads: int = Field(32, ge=1, le=256)
 
     service_types: ServiceTypes = Field(default_factory=lambda: {"CONSULTATION": ServiceType()})
@@ -230,6 +231,14 @@ class Settings(BaseModel):
     def _sender_address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
             raise ValueError("must be an e-mail address, such as pay@example.com")
+        return value
+
+    @field_validator("receipt_prefix")
+    @classmethod
+    def _receipt_prefix(cls, value: str) -> str:
+        # Razorpay: a receipt has at most 40 characters, 25 of which are an underscore and the payment's id.
+        if not re.fullmatch("[A-Z][A-Z0-9]{0,9}", value):
+            raise ValueError("must be 1 to 10 capital letters and digits, a letter first: KP2")
         return value
 
     @field_validator("currencies")

@@ -126,7 +126,7 @@ def judge(refusal: Refusal, *, is_change: bool) -> GatewayError:
         return GatewayBusy(text, **details)
     is_refused = refusal.status == 400 and refusal.code == _FINAL_CODE
     if refusal.code and (refusal.status in (401, 403) or (is_refused and _DENIED.search(words))):
-        return GatewayDenied(f"The payment gateway refuses our keys: {words}", **details)
+        return GatewayDenied(f"The payment gateway refused our keys: {words}", **details)
     if not is_refused:
         text = f"The payment gateway failed with status {refusal.status}. Try again."
         return GatewayUnknown(text, **details)

@@ -159,7 +159,7 @@ class Ordering:
         order = await self._gateway.create_order(
             amount=payment.amount,
             currency=payment.currency,
-            receipt=receipt_of(payment.pk),
+            receipt=receipt_of(payment),
             notes={**payment.notes, "kernapay_payment": str(payment.pk)},
         )
         if not _matches(order, payment):
@@ -172,7 +172,7 @@ class Ordering:
 
         Razorpay: orders have no idempotency header, so look them up by our receipt.
         """
-        orders = await self._gateway.find_orders(receipt_of(payment.pk))
+        orders = await self._gateway.find_orders(receipt_of(payment))
         # A paid order first, then the oldest.
         matching = sorted(
             (order for order in orders if _matches(order, payment)),
@@ -191,5 +191,5 @@ def _matches(order: Order, payment: Payment) -> bool:
     return (order.amount, order.currency, order.receipt) == (
         payment.amount,
         payment.currency,
-        receipt_of(payment.pk),
+        receipt_of(payment),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from bson import ObjectId
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
@@ -24,7 +25,7 @@ from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.outcomes import NotCapturable
 from kernapay.payments.payees import Payees
-from kernapay.payments.references import new_reference_id
+from kernapay.payments.references import make_receipt, new_reference_id
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
 from kernapay.payments.settlement import Settlement
@@ -83,7 +84,10 @@ class PaymentService:
         """
         key = resolve_key(data.idempotency_key, header_key)
         at = self._clock()
+        payment_id = ObjectId()
         draft = Payment(
+            id=payment_id,
+            receipt=make_receipt(payment_id, self._payments.receipt_prefix),
             user_id=principal.id,
             amount=data.amount,
             currency=data.currency,

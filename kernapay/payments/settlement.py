@@ -29,7 +29,6 @@ from kernapay.payments.outcomes import (
     RecordMissing,
     UnknownOrder,
 )
-from kernapay.payments.references import payment_id_of
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import require_kept
 from kernapay.payments.states import Event, Source
@@ -254,10 +253,9 @@ class Settlement:
         except GatewayMissing as error:
             # Such as the order of a payment link, whose id in events lacks the prefix.
             raise UnknownOrder("The account has no order with this id.") from error
-        payment_id = payment_id_of(order.receipt)
-        if payment_id is None:
-            raise UnknownOrder("KernaPay did not create the order.")
-        payment = await self._payments.get_one_or_none(id=payment_id)
+        payment = await self._payments.by_receipt(order.receipt)
+        if payment is None and not self._payments.is_own_receipt(order.receipt):
+            raise UnknownOrder("This installation of KernaPay did not create the order.")
         if payment is None:
             raise RecordMissing("No payment has this order's receipt.")
         if (order.amount, order.currency) == (payment.amount, payment.currency):
