@@ -63,6 +63,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         await services.open()
         await services.schema_watch.start()
         services.background.start("report_stores", services.report_stores)
+        services.background.start("report_account", services.report_account)
         services.outbox.start()
         try:
             yield

@@ -59,6 +59,7 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
         loop.add_signal_handler(number, stop.set)
     await services.open()
     services.background.start("report_stores", services.report_stores)
+    services.background.start("report_account", services.report_account)
     try:
         async with heartbeat.running():
             await _wait_for_database(services, stop)
@@ -70,12 +71,23 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
                 live=settings.is_live,
             )
             async with asyncio.TaskGroup() as group:
+                loops = []
                 for name, sweep in sweeps(services).items():
                     loop_of = repeat(name, partial(sweep_if_ready, services, sweep), stop)
-                    group.create_task(heartbeat.watch(name, loop_of))
+                    loops.append(group.create_task(heartbeat.watch(name, loop_of), name=name))
+                await stop.wait()
+                await _end(loops, settings.razorpay_timeout.total_seconds())
     finally:
         await services.close()
         _log.info("worker_stopped")
+
+
+async def _end(loops: list[asyncio.Task[None]], patience: float) -> None:
+    """Wait for the work under way, for one timeout of the gateway, then cut it off. It is due again later."""
+    _, late = await asyncio.wait(loops, timeout=patience)
+    for task in late:
+        _log.warning("sweep_cut_off", sweep=task.get_name())
+        task.cancel()
 
 
 async def _wait_for_database(services: Services, stop: asyncio.Event) -> None:

@@ -39,7 +39,7 @@ def row_of(collection: Collection[Json], **where: Any) -> Json:
 
 def receipt_of(row: Mapping[str, Any]) -> str:
     """Return the receipt under which the gateway has the order of a payment's row."""
-    return f"KP_{row['_id']}"
+    return str(row["receipt"])
 
 
 @contextmanager

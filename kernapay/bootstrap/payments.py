@@ -7,6 +7,7 @@ from kernapay.core.fair_share import FairShare
 from kernapay.core.keys import derive_key
 from kernapay.payments.documents.exports import ExportService
 from kernapay.payments.documents.receipts import ReceiptService
+from kernapay.payments.gateway_account import GatewayAccount
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.ordering import Ordering
@@ -31,27 +32,30 @@ class Payments(Accounts):
 
     @cached_property
     def payment_repository(self) -> PaymentRepository:
-        return PaymentRepository(self.mongo, self.cache, self._clock)
+        return PaymentRepository(self.mongo, self.cache, self._clock, self.settings.receipt_prefix)
 
     @cached_property
     def payment_ledger(self) -> PaymentLedger:
         return PaymentLedger(self.mongo, self.payment_repository, self.lifetimes)
 
     @cached_property
-    def ordering(self) -> Ordering:
+    def gateway_share(self) -> FairShare:
         settings = self.settings
-        share = FairShare(
+        return FairShare(
             # However slow the gateway is, one account leaves most threads to the others.
             per_subject=max(1, settings.gateway_threads // 4),
             in_flight=settings.creates_per_account,
             # With a gateway that does not answer, the last in the queue would wait for all others, one after another.
             patience=settings.razorpay_timeout.total_seconds(),
         )
+
+    @cached_property
+    def ordering(self) -> Ordering:
         return Ordering(
             self.payment_ledger,
             self.payment_gateway,
-            settings.razorpay_timeout,
-            share,
+            self.settings.razorpay_timeout,
+            self.gateway_share,
             self._clock,
         )
 
@@ -63,6 +67,7 @@ class Payments(Accounts):
             self.surplus_payments,
             self.payment_gateway,
             self.lifetimes,
+            self.gateway_share,
             self._clock,
         )
 
@@ -89,7 +94,8 @@ class Payments(Accounts):
             ),
             self.payees,
             self.audit_log,
-            settings.razorpay_key_secret.get_secret_value().encode(),
+            settings.checkout_secrets,
+            self.gateway_share,
             self._clock,
             live=settings.is_live,
         )
@@ -103,9 +109,18 @@ class Payments(Accounts):
             self.payment_gateway,
             self.payees,
             self.audit_log,
+            self.gateway_share,
             self.settings.razorpay_timeout,
             self.settings.refunds_per_payment,
             self._clock,
+        )
+
+    @cached_property
+    def gateway_account(self) -> GatewayAccount:
+        return GatewayAccount(
+            self.payment_repository,
+            self.payment_gateway,
+            live=self.settings.is_live,
         )
 
     @cached_property

@@ -14,6 +14,8 @@ from kernapay.bootstrap.operations import Operations
 from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.errors import Unavailable
+from kernapay.gateway.base import GatewayError
+from kernapay.payments.gateway_account import ADVICE
 
 _log = structlog.get_logger("kernapay.services")
 # In this order: what works on requests, what it works with, the stores.
@@ -57,6 +59,16 @@ class Services(Operations):
             )
         else:
             _log.info("mongodb_ready", address=self.mongo.address)
+
+    async def report_account(self) -> None:
+        """Log that the gateway's keys belong to another account or mode than the payments that are stored."""
+        try:
+            change = await self.gateway_account.find_change()
+        except (GatewayError, Unavailable) as error:
+            _log.info("gateway_account_not_checked", code=error.code)
+            return
+        if change is not None:
+            _log.error("gateway_account_changed", problem=f"The keys {change}.", fix=ADVICE)
 
     async def close(self) -> None:
         """Finish running work, then close every connection and pool that was used."""

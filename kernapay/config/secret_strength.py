@@ -25,6 +25,7 @@ _RULES: Final = {
     "jwt_secret": _SIGNING,
     "jwt_secret_previous": _SIGNING,
     "razorpay_key_secret": _SHARED,
+    "razorpay_key_secret_previous": _SHARED,
     "razorpay_webhook_secret": _SHARED,
     "razorpay_webhook_secret_previous": _SHARED,
     "metrics_token": _SHARED,

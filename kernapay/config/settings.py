@@ -60,10 +60,12 @@ class Settings(BaseModel):
 
     razorpay_key_id: KeyId
     razorpay_key_secret: SecretStr
+    razorpay_key_secret_previous: SecretStr | None = None
     razorpay_webhook_secret: SecretStr
     razorpay_webhook_secret_previous: SecretStr | None = None
     razorpay_base_url: str = "https://api.razorpay.com"
     razorpay_timeout: Duration = timedelta(seconds=10)
+    receipt_prefix: str = "KP"
     gateway_threads: int = Field(32, ge=1, le=256)
 
     service_types: ServiceTypes = Field(default_factory=lambda: {"CONSULTATION": ServiceType()})
@@ -159,6 +161,12 @@ class Settings(BaseModel):
         return {n.removeprefix(prefix): getattr(self, n) for n in names} if self.rate_limits else {}
 
     @property
+    def checkout_secrets(self) -> tuple[bytes, ...]:
+        """The key's secret, which signs what Checkout returns, and during a rotation the previous one."""
+        both = (self.razorpay_key_secret, self.razorpay_key_secret_previous)
+        return tuple(s.get_secret_value().encode() for s in both if s is not None)
+
+    @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
         """The webhook secret and, during a rotation, the previous one."""
         both = (self.razorpay_webhook_secret, self.razorpay_webhook_secret_previous)
@@ -228,6 +236,14 @@ class Settings(BaseModel):
     def _sender_address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
             raise ValueError("must be an e-mail address, such as pay@example.com")
+        return value
+
+    @field_validator("receipt_prefix")
+    @classmethod
+    def _receipt_prefix(cls, value: str) -> str:
+        # Razorpay: a receipt has at most 40 characters, 25 of which are an underscore and the payment's id.
+        if not re.fullmatch("[A-Z][A-Z0-9]{0,9}", value):
+            raise ValueError("must be 1 to 10 capital letters and digits, a letter first: KP2")
         return value
 
     @field_validator("currencies")

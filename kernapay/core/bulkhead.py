@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
+from kernapay.core.deadlines import Deadline
 from kernapay.core.errors import Unavailable
 
 P = ParamSpec("P")
@@ -45,6 +46,26 @@ class Bulkhead:
         future.add_done_callback(self._calls.discard)
         self._submit(future, lambda: context.run(call, *args, **kwargs))
         return await asyncio.wrap_future(future)
+
+    async def run_within(
+        self, deadline: Deadline, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a call to another service, which ends at its deadline and frees its thread.
+
+        A call that still waits for a thread then never runs. Raises TimeoutError, and Unavailable like `run`.
+        """
+
+        def hold() -> R:
+            with deadline.holding():
+                return call(*args, **kwargs)
+
+        try:
+            async with asyncio.timeout(deadline.remaining):
+                return await self.run(hold)
+        except asyncio.CancelledError:
+            # Nobody waits for the answer any more, so it must not keep its thread.
+            deadline.cut()
+            raise
 
     def _submit(self, future: "Future[R]", call: Callable[[], R]) -> None:
         try:

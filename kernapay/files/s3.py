@@ -7,11 +7,14 @@ from typing import IO, Any, Final
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.clock import Clock, now
+from kernapay.core.deadlines import Deadline
 from kernapay.core.errors import NotFound, Unavailable
 from kernapay.files.base import LINK_LIFETIME, FileLink, media_type
 
 _CONNECT_SECONDS: Final = 3
 _READ_SECONDS: Final = 15
+# For a whole call, an upload of a large export included.
+_DEADLINE_SECONDS: Final = 60.0
 
 
 class S3Files:
@@ -30,8 +33,12 @@ class S3Files:
         endpoint: str | None,
         pool: Bulkhead,
         clock: Clock = now,
+        deadline: float = _DEADLINE_SECONDS,
     ) -> None:
-        """Without a key, boto3 uses the credentials of the environment, such as a profile or the machine's role."""
+        """Without a key, boto3 uses the credentials of the environment, such as a profile or the machine's role.
+
+        A call ends within `deadline` seconds.
+        """
         self._bucket = bucket
         self._region = region
         self._key_id = key_id
@@ -39,6 +46,7 @@ class S3Files:
         self._endpoint = endpoint
         self._pool = pool
         self._clock = clock
+        self._deadline = deadline
 
     async def put(self, name: str, content: IO[bytes]) -> None:
         await self._call(self._put, name, content)
@@ -66,18 +74,20 @@ class S3Files:
                     "The file store cannot be reached, or refuses the request."
                 ) from error
 
-        return await self._pool.run(run)
+        try:
+            return await self._pool.run_within(Deadline(self._deadline), run)
+        except TimeoutError as error:
+            raise Unavailable("The file store did not answer in time.") from error
 
     def _put(self, name: str, content: IO[bytes]) -> None:
-        self._client.upload_fileobj(
-            content,
-            self._bucket,
-            name,
-            ExtraArgs={
-                "ContentType": media_type(name),
-                "ContentDisposition": f'attachment; filename="{name}"',
-                "CacheControl": "no-store",
-            },
+        # Not `upload_fileobj`: its own threads would not hold the deadline.
+        self._client.put_object(
+            Bucket=self._bucket,
+            Key=name,
+            Body=content,
+            ContentType=media_type(name),
+            ContentDisposition=f'attachment; filename="{name}"',
+            CacheControl="no-store",
         )
 
     def _presign(self, name: str, lifetime: timedelta) -> str:
@@ -94,7 +104,9 @@ class S3Files:
         import boto3
         from botocore.config import Config
 
-        return boto3.session.Session().client(
+        from kernapay.files.s3_session import bind
+
+        client = boto3.session.Session().client(
             "s3",
             region_name=self._region,
             aws_access_key_id=self._key_id,
@@ -111,3 +123,5 @@ class S3Files:
                 response_checksum_validation="when_required",
             ),
         )
+        bind(client)
+        return client

@@ -10,7 +10,14 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter
 
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
-from kernapay.gateway.base import GatewayBusy, GatewayRejected, GatewayUnknown
+from kernapay.gateway.base import (
+    BalanceTooLow,
+    GatewayBusy,
+    GatewayDenied,
+    GatewayMissing,
+    GatewayRejected,
+    GatewayUnknown,
+)
 from kernapay.payments.dtos import (
     PaymentCreate,
     PaymentCreated,
@@ -32,8 +39,14 @@ from kernapay.payments.outcomes import (
 )
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.payees import NotApproved
-from kernapay.payments.refund_checks import NotRefundable, RefundKeyReused, TooManyRefunds
-from kernapay.payments.refunds import RefundInProgress, RefundRejected, RefundService
+from kernapay.payments.refund_checks import (
+    NotRefundable,
+    RefundInProgress,
+    RefundKeyReused,
+    RefundRejected,
+    TooManyRefunds,
+)
+from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import PaymentReturned
 from kernapay.payments.service import (
@@ -78,6 +91,7 @@ class PaymentController(Controller):
                 NotVerified,
                 KeyReused,
                 GatewayRejected,
+                GatewayDenied,
                 GatewayUnknown,
                 GatewayBusy,
                 InProgress,
@@ -150,9 +164,11 @@ class PaymentController(Controller):
                 TooManyRefunds,
                 RefundKeyReused,
                 RefundRejected,
-                GatewayRejected,
+                GatewayMissing,
+                GatewayDenied,
                 GatewayUnknown,
                 GatewayBusy,
+                BalanceTooLow,
                 RefundInProgress,
             ),
         },
@@ -181,7 +197,13 @@ class PaymentController(Controller):
         guards=[HasRole(Role.ADMIN)],
         status_code=200,
         responses=problems(
-            NotCapturable, EvidenceMismatch, GatewayRejected, GatewayUnknown, GatewayBusy
+            NotCapturable,
+            EvidenceMismatch,
+            GatewayRejected,
+            GatewayMissing,
+            GatewayDenied,
+            GatewayUnknown,
+            GatewayBusy,
         ),
     )
     async def capture(
@@ -234,6 +256,8 @@ class CheckoutController(Controller):
             PaymentReturned,
             EvidenceMismatch,
             GatewayRejected,
+            GatewayMissing,
+            GatewayDenied,
             GatewayUnknown,
             GatewayBusy,
             NotCapturedYet,

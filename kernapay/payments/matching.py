@@ -18,6 +18,7 @@ _MISMATCH_TEXTS: Final = {
     "amount": "The gateway's payment has another amount than the order.",
     "currency": "The gateway's payment has another currency than the order.",
     "status": "The status of the gateway's payment contradicts this change.",
+    "second_payment": "This is a second payment of the same order, and is being returned to the customer.",
     "late_payment": "The payment came after the end of its sale. An administrator decides about it.",
     "refund_of_another_payment": "The refund belongs to another payment.",
     "refund_of_second_payment": "The refund belongs to a second payment of the same order.",
@@ -51,7 +52,7 @@ def is_order_of(payment: Payment, order: Order) -> bool:
         payment.razorpay_order_id,
         payment.amount,
         payment.currency,
-        receipt_of(payment.pk),
+        receipt_of(payment),
     )
 
 

@@ -96,6 +96,8 @@ class Payment(Record):
     razorpay_order_id: str | None = StringField(db_field="razorpayOrderId")
     razorpay_payment_id: str | None = StringField(db_field="razorpayPaymentId")
     razorpay_signature: str | None = StringField(db_field="razorpaySignature")
+    # Under which the gateway has the order. Rows from before this field have the default prefix and their id.
+    receipt: str | None = StringField()
     amount: int = LongField(required=True)
     currency: str = StringField(required=True)
     status: Status = Choice(Status, required=True, default=Status.PENDING)

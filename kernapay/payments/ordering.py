@@ -53,7 +53,7 @@ class Ordering:
         self._share = share
         self._ledger = ledger
         self._gateway = gateway
-        # A gateway call waits in its queue for up to one timeout and runs for up to another; the third is a margin.
+        # A look-up and the call that creates the order, each of which ends within one timeout, and a margin.
         self.lease = gateway_timeout * 3
         self._wait_seconds = gateway_timeout.total_seconds()
         self._clock = clock
@@ -92,8 +92,11 @@ class Ordering:
         await self._ledger.record_surplus_orders(payment, order_ids)
 
     async def drain(self) -> None:
-        """Wait until the orders under way are placed."""
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        """Wait for the orders under way, for one timeout of the gateway. Repeats of their keys finish the others."""
+        if self._running:
+            _, late = await asyncio.wait(self._running.values(), timeout=self._wait_seconds)
+            for task in late:
+                task.cancel()
 
     def _forget(self, slot: tuple[str, str], task: "asyncio.Task[tuple[Payment, bool]]") -> None:
         self._running.pop(slot, None)
@@ -166,7 +169,7 @@ class Ordering:
         order = await self._gateway.create_order(
             amount=payment.amount,
             currency=payment.currency,
-            receipt=receipt_of(payment.pk),
+            receipt=receipt_of(payment),
             notes={**payment.notes, "kernapay_payment": str(payment.pk)},
         )
         if not _matches(order, payment):
@@ -179,7 +182,7 @@ class Ordering:
 
         Razorpay: orders have no idempotency header, so look them up by our receipt.
         """
-        orders = await self._gateway.find_orders(receipt_of(payment.pk))
+        orders = await self._gateway.find_orders(receipt_of(payment))
         # A paid order first, then the oldest.
         matching = sorted(
             (order for order in orders if _matches(order, payment)),
@@ -198,5 +201,5 @@ def _matches(order: Order, payment: Payment) -> bool:
     return (order.amount, order.currency, order.receipt) == (
         payment.amount,
         payment.currency,
-        receipt_of(payment.pk),
+        receipt_of(payment),
     )

@@ -43,9 +43,16 @@ class UnknownOrder(NotFound):
 
 
 class EvidenceMismatch(Conflict):
-    """The gateway's payment does not match ours; nothing was changed."""
+    """The gateway's payment does not match ours, or is not for its sale.
+
+    What does not match is stored with the payment. `reason` names it.
+    """
 
     code = "evidence_mismatch"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(explain_mismatch(reason))
+        self.reason = reason
 
 
 class NotPaid(Conflict):
@@ -80,19 +87,21 @@ def payment_changed() -> PaymentChanged:
     )
 
 
+def require_match(result: Settled) -> Settled:
+    """Return the result. Raises EvidenceMismatch if the evidence did not match."""
+    if result.outcome is Outcome.MISMATCH:
+        raise EvidenceMismatch(str(result.reason))
+    return result
+
+
 def require_fit(result: Settled) -> Settled:
-    """Return the result. Raises EvidenceMismatch if it did not fit, PaymentReturned if the money goes back."""
-    match result.outcome:
-        case Outcome.MISMATCH:
-            raise EvidenceMismatch(explain_mismatch(str(result.reason)))
-        case Outcome.SURPLUS if result.reason == SurplusReason.SECOND:
-            raise EvidenceMismatch(
-                "This is a second payment of the same order. It is being returned to the customer."
-            )
-        case Outcome.SURPLUS:
-            raise PaymentReturned(
-                "This payment came after the end of its sale, and is being returned to the customer. "
-                "Deliver nothing for it."
-            )
-        case Outcome.MOVED | Outcome.UNCHANGED:
-            return result
+    """Return the result. Raises EvidenceMismatch if it did not match, PaymentReturned if the money goes back."""
+    require_match(result)
+    if result.outcome is not Outcome.SURPLUS:
+        return result
+    if result.reason == SurplusReason.SECOND:
+        raise EvidenceMismatch(SurplusReason.SECOND)
+    raise PaymentReturned(
+        "This payment came after the end of its sale, and is being returned to the customer. "
+        "Deliver nothing for it."
+    )

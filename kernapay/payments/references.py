@@ -8,14 +8,17 @@ from typing import Final
 from bson import ObjectId
 
 from kernapay.core.patterns import explain
+from kernapay.payments.models import Payment
 
 REFERENCE_PATTERN: Final = explain(
     r"^PAY_[0-9a-f]{24}_[0-9]{13}_[A-Za-z0-9_-]{16,32}$",
     "the reference of a payment, which starts with PAY_",
 )
 REFERENCE_EXAMPLE: Final = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3nXwT5vRk2LmPA"
-RECEIPT_PREFIX: Final = "KP_"
-_RECEIPT: Final = re.compile(rf"{RECEIPT_PREFIX}([0-9a-f]{{24}})")
+DEFAULT_RECEIPT_PREFIX: Final = "KP"
+# With an underscore and an ObjectId a receipt has 35 characters (Razorpay: at most 40).
+RECEIPT_PREFIX_PATTERN: Final = "[A-Z][A-Z0-9]{0,9}"
+_RECEIPT: Final = re.compile(rf"({RECEIPT_PREFIX_PATTERN})_([0-9a-f]{{24}})")
 
 
 def new_reference_id(user_id: str, at: datetime) -> str:
@@ -31,9 +34,15 @@ def created_at_of(reference_id: str) -> datetime:
     return datetime.fromtimestamp(int(reference_id.split("_")[2]) / 1000, UTC)
 
 
-def receipt_of(payment_id: ObjectId) -> str:
-    """Return the receipt of a payment's order. It has 27 characters (Razorpay: at most 40)."""
-    return f"{RECEIPT_PREFIX}{payment_id}"
+def make_receipt(payment_id: ObjectId, prefix: str = DEFAULT_RECEIPT_PREFIX) -> str:
+    """Return the receipt of a payment's order. The prefix names the installation, as several may share an account."""
+    return f"{prefix}_{payment_id}"
+
+
+def receipt_of(payment: Payment) -> str:
+    """Return the receipt under which the gateway has the payment's order."""
+    # Rows from before the field have the receipt that every installation made then.
+    return payment.receipt or make_receipt(payment.pk)
 
 
 def new_refund_receipt() -> str:
@@ -42,6 +51,12 @@ def new_refund_receipt() -> str:
 
 
 def payment_id_of(receipt: object) -> ObjectId | None:
-    """Return the id of the payment that a receipt contains, or None when the receipt is not ours."""
+    """Return the id of the payment that a receipt of KernaPay contains, whichever installation made it. Else None."""
     match = _RECEIPT.fullmatch(receipt) if isinstance(receipt, str) else None
-    return ObjectId(match[1]) if match else None
+    return ObjectId(match[2]) if match else None
+
+
+def prefix_of(receipt: object) -> str | None:
+    """Return the prefix of a receipt of KernaPay, or None when it is somebody else's."""
+    match = _RECEIPT.fullmatch(receipt) if isinstance(receipt, str) else None
+    return match[1] if match else None

@@ -1,6 +1,6 @@
 """What a payment admits: which refunds, of how much and how many. Cheap answers; the ledger decides."""
 
-from kernapay.core.errors import Conflict
+from kernapay.core.errors import Conflict, RetryLater
 from kernapay.payments.currencies import explain_amount
 from kernapay.payments.dtos import RefundCreate
 from kernapay.payments.idempotency import fingerprint
@@ -28,6 +28,19 @@ class RefundKeyReused(Conflict):
     """The idempotency key was used for a refund with other content. Use another key."""
 
     code = "idempotency_key_reused"
+
+
+class RefundRejected(Conflict):
+    """The gateway refused the refund for good. Use another idempotency key for another attempt."""
+
+    code = "refund_rejected"
+
+
+class RefundInProgress(RetryLater):
+    """Another request with this key is still running. Repeat the call."""
+
+    code = "in_progress"
+    title = "Still in progress"
 
 
 def check_amount(payment: Payment, data: RefundCreate, max_refunds: int) -> int:

@@ -11,9 +11,11 @@ import structlog
 from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.core.errors import Conflict, NotFound, RetryLater
+from kernapay.core.errors import KernaPayError, NotFound
+from kernapay.core.fair_share import FairShare
 from kernapay.gateway.base import (
-    GatewayError,
+    BalanceTooLow,
+    GatewayDuplicate,
     GatewayPayment,
     GatewayRefund,
     GatewayRejected,
@@ -25,9 +27,12 @@ from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.idempotency import fingerprint, resolve_key
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, Refund
+from kernapay.payments.outcomes import EvidenceMismatch
 from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_refund_receipt
 from kernapay.payments.refund_checks import (
+    RefundInProgress,
+    RefundRejected,
     check_amount,
     check_same_content,
     explain_refusal,
@@ -40,19 +45,10 @@ from kernapay.payments.states import RefundState, Source, Status
 from kernapay.security.principal import Principal
 
 _log = structlog.get_logger("kernapay.refunds")
-
-
-class RefundRejected(Conflict):
-    """The gateway refused the refund for good. Use another idempotency key for another attempt."""
-
-    code = "refund_rejected"
-
-
-class RefundInProgress(RetryLater):
-    """Another request with this key is still running. Repeat the call."""
-
-    code = "in_progress"
-    title = "Still in progress"
+_UNFIT: Final = (
+    "The payment gateway's answer does not match this refund, so its result is not known yet. "
+    "Repeat the call with the same idempotencyKey."
+)
 
 
 class RefundService:
@@ -64,10 +60,13 @@ class RefundService:
         gateway: PaymentGateway,
         payees: Payees,
         audit: AuditLog,
+        share: FairShare,
         gateway_timeout: timedelta,
         max_refunds: int,
         clock: Clock = now,
     ) -> None:
+        """`share` bounds how many refunds one account requests at once."""
+        self._share = share
         self._max_refunds = max_refunds
         self._payments = payments
         self._ledger = ledger
@@ -75,7 +74,7 @@ class RefundService:
         self._gateway = gateway
         self._payees = payees
         self._audit = audit
-        # As for an order: up to one timeout in the queue, up to another for the call, and a margin.
+        # As for an order: a look-up and the call, each of which ends within one timeout, and a margin.
         self.lease: Final = gateway_timeout * 3
         self._clock = clock
         self.open = ledger.open_refunds
@@ -101,8 +100,9 @@ class RefundService:
 
         What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
-        Raises InvalidInput, NotRefundable, TooManyRefunds, RefundKeyReused, RefundRejected, RefundInProgress,
-        Unavailable, and GatewayUnknown: the amount then stays reserved, and a call with the same key resumes it.
+        Raises InvalidInput, NotRefundable, TooManyRefunds, TooManyRequests, RefundKeyReused, RefundRejected,
+        RefundInProgress, Unavailable, and GatewayError: the amount then stays reserved, and a call with the same key
+        resumes it.
         """
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
@@ -114,8 +114,11 @@ class RefundService:
                 return _build_answer(payment, refund), False
             self._check_lease(refund)
             amount = refund.amount
-        async with self._audit.action(
-            actor, "payment.refund", f"payment:{payment.reference_id}", after={"amount": amount}
+        what = f"payment:{payment.reference_id}"
+        async with (
+            # First, so that a call without a turn has reserved nothing.
+            self._share.turn(actor.id),
+            self._audit.action(actor, "payment.refund", what, after={"amount": amount}),
         ):
             is_new = False
             if refund is None:
@@ -128,7 +131,11 @@ class RefundService:
         """Finish the refunds for which an earlier attempt got no answer from the gateway. The worker calls this."""
         for refund in payment.refunds:
             if refund.refund_id is None and refund.status == RefundState.REQUESTED:
-                payment = await self._finish(payment, refund, look_first=True)
+                try:
+                    payment = await self._finish(payment, refund, look_first=True)
+                except BalanceTooLow as error:
+                    # It waits for money. The other refunds of this payment do not wait for it.
+                    _log.warning("refund_waits", payment=str(payment.pk), code=error.code)
         return payment
 
     async def return_surplus(self, gateway_payment: GatewayPayment) -> None:
@@ -180,28 +187,48 @@ class RefundService:
             return payment
         if look_first and not await self._ledger.take_refund_lease(payment, refund, self.lease):
             raise _in_progress()
-        payment_id = str(payment.razorpay_payment_id)
         try:
-            gateway_refund = await self._find(payment_id, refund) if look_first else None
-            if gateway_refund is None:
-                try:
-                    gateway_refund = await self._create(payment_id, refund)
-                except GatewayRejected as error:
-                    return await self._refuse(payment, refund, error)
-            if (gateway_refund.amount, gateway_refund.payment_id) != (refund.amount, payment_id):
-                raise GatewayUnknown("The payment gateway's answer does not match the refund.")
+            try:
+                gateway_refund = await self._request(payment, refund, look_first=look_first)
+            except GatewayRejected as error:
+                return await self._refuse(payment, refund, error)
             crash_point("refund.made")
-            gateway_payment = await self._gateway.fetch_payment(payment_id)
-        except GatewayError:
+            gateway_payment = await self._gateway.fetch_payment(gateway_refund.payment_id)
+            origin = Origin(refund.source, "refund", actor=refund.actor)
+            result = await self._settlement.settle(
+                None, Evidence(origin, gateway_payment, gateway_refund)
+            )
+        except EvidenceMismatch as error:
+            # The refund was made. Its key has to stay, or another one would return the money again.
+            await self._ledger.release_refund_lease(payment, refund)
+            raise GatewayUnknown(_UNFIT) from error
+        except KernaPayError:
             # Keep the amount reserved: only a refusal of the refund itself proves that none was made.
             await self._ledger.release_refund_lease(payment, refund)
             raise
-        origin = Origin(refund.source, "refund", actor=refund.actor)
-        result = await self._settlement.settle(
-            None, Evidence(origin, gateway_payment, gateway_refund)
-        )
         crash_point("refund.recorded")
         return result.payment
+
+    async def _request(
+        self, payment: Payment, refund: Refund, *, look_first: bool
+    ) -> GatewayRefund:
+        """Return the refund at the gateway, made now or by an earlier attempt. Raises GatewayError.
+
+        GatewayRejected means that there is none, and that there will be none.
+        """
+        payment_id = str(payment.razorpay_payment_id)
+        gateway_refund = await self._find(payment_id, refund) if look_first else None
+        if gateway_refund is None:
+            try:
+                gateway_refund = await self._create(payment_id, refund)
+            except (GatewayRejected, GatewayDuplicate):
+                # An earlier attempt may have made this very refund: "fully refunded already".
+                gateway_refund = await self._find(payment_id, refund)
+                if gateway_refund is None:
+                    raise
+        if (gateway_refund.amount, gateway_refund.payment_id) != (refund.amount, payment_id):
+            raise GatewayUnknown(_UNFIT)
+        return gateway_refund
 
     def _check_lease(self, refund: Refund) -> None:
         # Cheaper than to try to take it, which decides.

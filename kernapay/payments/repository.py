@@ -8,7 +8,13 @@ import msgspec
 from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.models import Payment
-from kernapay.payments.references import created_at_of
+from kernapay.payments.references import (
+    DEFAULT_RECEIPT_PREFIX,
+    created_at_of,
+    payment_id_of,
+    prefix_of,
+    receipt_of,
+)
 from kernapay.payments.states import PAID, Status
 from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
@@ -37,9 +43,17 @@ def is_late_payment_possible(oldest: datetime) -> Where:
 class PaymentRepository(ReadOnlyRepository[Payment]):
     model = Payment
 
-    def __init__(self, mongo: Mongo, cache: Cache, clock: Clock = now) -> None:
+    def __init__(
+        self,
+        mongo: Mongo,
+        cache: Cache,
+        clock: Clock = now,
+        receipt_prefix: str = DEFAULT_RECEIPT_PREFIX,
+    ) -> None:
+        """`receipt_prefix` tells the orders of this installation from those of others with the same account."""
         super().__init__(mongo, clock)
         self.cache = cache
+        self.receipt_prefix = receipt_prefix
 
     @cached("payment_history:{user_id}", field="{skip}:{count}", ttl=timedelta(hours=2), room=_ROOM)
     async def history(self, *, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
@@ -87,6 +101,16 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
     async def by_reference(self, reference_id: str) -> Payment | None:
         return await self.get_one_or_none(reference_id=reference_id)
 
+    async def by_receipt(self, receipt: object) -> Payment | None:
+        """Return the payment that made an order with this receipt, or None when no payment here did."""
+        payment_id = payment_id_of(receipt)
+        payment = await self.get_one_or_none(id=payment_id) if payment_id else None
+        return payment if payment is not None and receipt_of(payment) == receipt else None
+
+    def is_own_receipt(self, receipt: object) -> bool:
+        """Return whether this installation makes receipts such as this one."""
+        return prefix_of(receipt) == self.receipt_prefix
+
     async def has_key(self, user_id: str, key: str, fingerprint: str) -> bool:
         """Return whether the user created a payment with this idempotency key and this content."""
         return await self.exists(user_id=user_id, idempotency_key=key, fingerprint=fingerprint)
@@ -96,6 +120,9 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def status(self, reference_id: str) -> PaymentStatus | None:
         return await self.select_one(PaymentStatus, reference_id=reference_id)
+
+    async def newest(self, count: int) -> list[Payment]:
+        return await self.list(OrderBy("created_at", descending=True), LimitOffset(count))
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

@@ -1,12 +1,15 @@
 """Create, verify, capture and show payments."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from bson import ObjectId
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
+from kernapay.core.fair_share import FairShare
 from kernapay.gateway.signatures import checkout_signature_fits
 from kernapay.payments.dtos import (
     PaymentCreate,
@@ -22,7 +25,7 @@ from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.outcomes import NotCapturable
 from kernapay.payments.payees import Payees
-from kernapay.payments.references import new_reference_id
+from kernapay.payments.references import make_receipt, new_reference_id
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
 from kernapay.payments.settlement import Settlement
@@ -60,11 +63,13 @@ class PaymentService:
         rules: PaymentRules,
         payees: Payees,
         audit: AuditLog,
-        key_secret: bytes,
+        key_secrets: Sequence[bytes],
+        share: FairShare,
         clock: Clock = now,
         *,
         live: bool,
     ) -> None:
+        """`key_secrets` sign what Checkout returns; `share` bounds the calls to the gateway of one account at once."""
         self._live = live
         self._payments = payments
         self._ordering = ordering
@@ -72,7 +77,8 @@ class PaymentService:
         self._rules = rules
         self._payees = payees
         self._audit = audit
-        self._key_secret = key_secret
+        self._key_secrets = tuple(key_secrets)
+        self._share = share
         self._clock = clock
 
     async def create(
@@ -84,7 +90,10 @@ class PaymentService:
         """
         key = resolve_key(data.idempotency_key, header_key)
         at = self._clock()
+        payment_id = ObjectId()
         draft = Payment(
+            id=payment_id,
+            receipt=make_receipt(payment_id, self._payments.receipt_prefix),
             user_id=principal.id,
             amount=data.amount,
             currency=data.currency,
@@ -131,16 +140,17 @@ class PaymentService:
     async def verify(self, data: PaymentVerify) -> PaymentVerified:
         """Settle a payment after checking Checkout's signature and asking the gateway.
 
-        Raises NotFound, InvalidSignature, EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet, GatewayError,
-        Unavailable.
+        Raises NotFound, InvalidSignature, TooManyRequests, EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet,
+        GatewayError, Unavailable.
         """
         payment = await self._payments.by_reference(data.reference_id)
         if payment is None or payment.razorpay_order_id is None:
             raise NotFound("No payment has this reference.", field="referenceId")
         self._check_signature(payment.razorpay_order_id, data)
-        result = await self._settlement.settle_checkout(
-            payment, data.razorpay_payment_id, data.razorpay_signature
-        )
+        async with self._share.turn(str(payment.user_id)):
+            result = await self._settlement.settle_checkout(
+                payment, data.razorpay_payment_id, data.razorpay_signature
+            )
         return PaymentVerified(
             _VERIFIED, result.payment.payment_method, livemode=result.payment.livemode
         )
@@ -162,7 +172,7 @@ class PaymentService:
     async def capture(self, actor: Principal, reference_id: str) -> PaymentStatus:
         """Capture an authorised payment. What can be refused without the gateway leaves no audit entry.
 
-        Raises NotFound, NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
+        Raises NotFound, TooManyRequests, NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """
         payment = await self._payments.by_reference(reference_id)
         if payment is None:
@@ -172,7 +182,10 @@ class PaymentService:
         order_id = payment.razorpay_order_id
         if order_id is None:
             raise NotCapturable("This payment has no order yet, so nobody has paid it.")
-        async with self._audit.action(actor, "payment.capture", f"payment:{reference_id}"):
+        async with (
+            self._share.turn(actor.id),
+            self._audit.action(actor, "payment.capture", f"payment:{reference_id}"),
+        ):
             result = await self._settlement.capture_authorized(payment, order_id, actor.id)
         return msgspec.convert(result.payment, PaymentStatus, from_attributes=True)
 
@@ -200,7 +213,7 @@ class PaymentService:
     def _check_signature(self, order_id: str, data: PaymentVerify) -> None:
         # Use the order id we stored. With the client's, the signature of a cheap payment could settle an expensive one.
         if not checkout_signature_fits(
-            self._key_secret, order_id, data.razorpay_payment_id, data.razorpay_signature
+            self._key_secrets, order_id, data.razorpay_payment_id, data.razorpay_signature
         ):
             raise InvalidSignature(
                 "The signature does not match this order and payment. Send it as Checkout returned it.",

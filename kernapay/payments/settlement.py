@@ -7,18 +7,18 @@ import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
+from kernapay.core.fair_share import FairShare
 from kernapay.core.metrics import Counter
-from kernapay.gateway.base import GatewayPayment, GatewayRefund, GatewayRejected, PaymentGateway
+from kernapay.gateway.base import (
+    GatewayPayment,
+    GatewayRefund,
+    GatewayRejected,
+    PaymentGateway,
+)
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.matching import (
-    best_attempt,
-    build_mismatch,
-    explain_mismatch,
-    is_order_of,
-    mismatch_of,
-)
+from kernapay.payments.matching import best_attempt, build_mismatch, is_order_of, mismatch_of
 from kernapay.payments.models import Payment
 from kernapay.payments.order_lookup import OrderLookup
 from kernapay.payments.outcomes import (
@@ -30,6 +30,7 @@ from kernapay.payments.outcomes import (
     Settled,
     payment_changed,
     require_fit,
+    require_match,
 )
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import require_kept
@@ -58,11 +59,13 @@ class Settlement:
         surplus: SurplusPayments,
         gateway: PaymentGateway,
         lifetimes: Lifetimes,
+        share: FairShare,
         clock: Clock = now,
     ) -> None:
+        """`share` bounds how many unknown orders of events are looked up at once."""
         self._surplus = surplus
         self._lifetimes = lifetimes
-        self._find = OrderLookup(payments, ledger, gateway).find
+        self._find = OrderLookup(payments, ledger, gateway, share).find
         self._ledger = ledger
         self._gateway = gateway
         self._clock = clock
@@ -73,16 +76,19 @@ class Settlement:
     async def settle(self, event: Event | None, evidence: Evidence) -> Settled:
         """Settle evidence of an event or, without an event, of a refund.
 
-        Raises UnknownOrder, RecordMissing, Unavailable, and GatewayError if the order had to be looked up.
+        Raises EvidenceMismatch, UnknownOrder, RecordMissing, Unavailable, and GatewayError if the order had to be
+        looked up.
         """
-        return await self._apply(await self._find(evidence.payment), event, evidence)
+        payment = await self._find(evidence.payment)
+        return require_match(await self._apply(payment, event, evidence))
 
     async def capture_and_settle(self, evidence: Evidence) -> Settled:
         """Settle a payment of the gateway. If it is only authorised, capture it first.
 
-        Raises UnknownOrder, RecordMissing, GatewayError, Unavailable.
+        Raises EvidenceMismatch, UnknownOrder, RecordMissing, GatewayError, Unavailable.
         """
-        return await self._capture_and_apply(await self._find(evidence.payment), evidence)
+        payment = await self._find(evidence.payment)
+        return require_match(await self._capture_and_apply(payment, evidence))
 
     async def settle_checkout(self, payment: Payment, payment_id: str, signature: str) -> Settled:
         """Settle the payment of the gateway that Checkout named. The caller has checked the signature.
@@ -97,7 +103,7 @@ class Settlement:
         gateway_payment = await self._gateway.fetch_payment(payment_id)
         crash_point("verify.asked")
         if gateway_payment.order_id != payment.razorpay_order_id:
-            raise EvidenceMismatch(explain_mismatch("order"))
+            raise EvidenceMismatch("order")
         if gateway_payment.status == "failed":
             raise NotPaid("The payment failed. The customer may try again with the same order.")
         if gateway_payment.status == "created":

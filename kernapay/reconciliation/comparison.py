@@ -8,9 +8,15 @@ from typing import Any, Final
 
 from bson import ObjectId
 
-from kernapay.gateway.base import GatewayPayment, GatewayRejected, Order, PaymentGateway
+from kernapay.gateway.base import (
+    GatewayMissing,
+    GatewayPayment,
+    GatewayTooOld,
+    Order,
+    PaymentGateway,
+)
 from kernapay.payments.models import Payment
-from kernapay.payments.references import payment_id_of, receipt_of
+from kernapay.payments.references import receipt_of
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import Status
 from kernapay.reconciliation.models import Kind
@@ -68,11 +74,10 @@ class Comparison:
                 self._attempts[attempt.order_id][attempt.id] = attempt
         async for order in self._pages("orders", self._gateway.list_orders):
             self.totals["gatewayOrders"] += 1
-            payment_id = payment_id_of(order.receipt)
-            if payment_id is None:
+            payment = await self._payments.by_receipt(order.receipt)
+            if payment is None and not self._payments.is_own_receipt(order.receipt):
                 self.totals["foreignOrders"] += 1  # from another application with the same account
                 continue
-            payment = await self._payments.get_one_or_none(id=payment_id)
             if payment is None:
                 yield Difference(Kind.MISSING_HERE, order_id=order.id, theirs=_describe(order))
                 continue
@@ -136,7 +141,7 @@ class Comparison:
     ) -> AsyncIterator[Difference]:
         """Look up the order of a payment that was on no page, and yield the differences."""
         if payment.razorpay_order_id is None:
-            receipt = receipt_of(payment.pk)
+            receipt = receipt_of(payment)
             orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
             if orders:
                 yield Difference(Kind.UNATTACHED_ORDER, payment, orders[0].id)
@@ -144,7 +149,10 @@ class Comparison:
         order_id = payment.razorpay_order_id
         try:
             order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
-        except GatewayRejected as error:
+        except GatewayTooOld:
+            self.totals["notAnswered"] += 1
+            return
+        except GatewayMissing as error:
             if payment.status is Status.FAILED:
                 return  # not paid here, unknown there: no difference
             yield Difference(
@@ -179,10 +187,12 @@ class Comparison:
         self.totals["settledTax"] += int(row.get("tax") or 0)
         self.totals["settledCredit"] += int(row.get("credit") or 0)
         self.totals["settledDebit"] += int(row.get("debit") or 0)
-        payment_id = payment_id_of(row.get("order_receipt"))
-        if payment_id is None or row.get("type") != "payment":
+        if row.get("type") != "payment":
             return
-        payment = await self._payments.get_one_or_none(id=payment_id)
+        receipt = row.get("order_receipt")
+        payment = await self._payments.by_receipt(receipt)
+        if payment is None and not self._payments.is_own_receipt(receipt):
+            return
 
         def report(kind: Kind, ours: object, theirs: object) -> Difference:
             return Difference(
@@ -283,16 +293,8 @@ def _compare_money(
         and gateway_payment.fee is not None
         and payment.fee != gateway_payment.fee
     ):
-        differences.append(
-            Difference(
-                Kind.FEE,
-                payment,
-                order.id,
-                gateway_payment.id,
-                ours=str(payment.fee),
-                theirs=str(gateway_payment.fee),
-            )
-        )
+        fees = str(payment.fee), str(gateway_payment.fee)
+        differences.append(Difference(Kind.FEE, payment, order.id, gateway_payment.id, *fees))
     return differences
 
 

@@ -6,7 +6,6 @@ from kernapay.core.errors import Conflict
 from kernapay.gateway.base import PaymentGateway
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
-from kernapay.payments.references import payment_id_of
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.settlement import Settlement
@@ -121,5 +120,4 @@ class RepairService:
             return None
         order_id = finding.order_id
         order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
-        payment_id = payment_id_of(order.receipt)
-        return await self._payments.get_one_or_none(id=payment_id) if payment_id else None
+        return await self._payments.by_receipt(order.receipt)

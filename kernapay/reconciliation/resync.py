@@ -1,17 +1,18 @@
 """Bring one payment to its state at the gateway, for the worker and for repairs."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.gateway.base import GatewayPayment, GatewayRefund, PaymentGateway
+from kernapay.gateway.base import GatewayMissing, GatewayPayment, GatewayRefund, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.matching import best_attempt
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.outcomes import EvidenceMismatch, Settled
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.settlement import Settlement
@@ -61,7 +62,13 @@ class Resync:
         if payment.razorpay_order_id is None:
             return await self._end_if_due(payment)
         order_id = payment.razorpay_order_id
-        attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
+        try:
+            attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
+        except GatewayMissing:
+            # The order of another account or mode. Nobody can pay it with our keys, so it ends like any unpaid one.
+            if payment.status.is_paid:
+                raise
+            attempts = ()
         crash_point("reconcile.asked")
         best = best_attempt(attempts)
         if best is None or best.status == "created":
@@ -70,7 +77,7 @@ class Resync:
         for extra in attempts:
             # A second capture of one order goes back.
             if extra.id != best.id and extra.is_captured:
-                await self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, extra))
+                await _settle(self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, extra)))
         payment = await self._refunds.resume(await self._payments.get(id=payment.pk))
         crash_point("reconcile.settled")
         if payment.refunds or any(attempt.amount_refunded for attempt in attempts):
@@ -86,13 +93,14 @@ class Resync:
 
     async def _settle(self, gateway_payment: GatewayPayment) -> None:
         if gateway_payment.status == "failed":
-            await self._settlement.settle(Event.DECLINED, Evidence(_ORIGIN, gateway_payment))
+            evidence = Evidence(_ORIGIN, gateway_payment)
+            await _settle(self._settlement.settle(Event.DECLINED, evidence))
             return
         refunds: Sequence[GatewayRefund] = ()
         if gateway_payment.is_captured and gateway_payment.amount_refunded:
             refunds = await self._pace.call(lambda: self._gateway.refunds_of(gateway_payment.id))
         evidence = Evidence(_ORIGIN, gateway_payment, known_refunds=tuple(refunds))
-        await self._settlement.capture_and_settle(evidence)
+        await _settle(self._settlement.capture_and_settle(evidence))
 
     async def _record_refunds(self, payment: Payment) -> Payment:
         payment_id = payment.razorpay_payment_id
@@ -100,11 +108,21 @@ class Resync:
             return payment
         gateway_payment = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
         for refund in await self._pace.call(lambda: self._gateway.refunds_of(payment_id)):
-            result = await self._settlement.settle(None, Evidence(_ORIGIN, gateway_payment, refund))
-            payment = result.payment
+            evidence = Evidence(_ORIGIN, gateway_payment, refund)
+            result = await _settle(self._settlement.settle(None, evidence))
+            payment = result.payment if result else payment
         return payment
 
     async def _end_if_due(self, payment: Payment) -> str:
         if self._lifetimes.has_expired(payment, self._clock()):
             return await self.expire(payment)
         return payment.status.value
+
+
+async def _settle(settling: Awaitable[Settled]) -> Settled | None:
+    """Settle one piece of evidence. Return None if it does not match: it is stored, and the others go on."""
+    try:
+        return await settling
+    except EvidenceMismatch as error:
+        _log.info("mismatch_recorded", reason=error.reason)
+        return None

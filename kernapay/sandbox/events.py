@@ -18,6 +18,7 @@ from kernapay.sandbox.entities import (
 )
 from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.ids import derive_id, new_id
+from kernapay.sandbox.odd_values import make_odd
 from kernapay.sandbox.scheduler import Scheduler
 from kernapay.sandbox.store import Store
 from kernapay.sandbox.views import (
@@ -138,6 +139,8 @@ class EventPublisher:
                 or endpoint.previous_secret
                 or f"{endpoint.secret}_before"
             )
+        if take("webhook_odd_values") is not None:
+            delivery.body = make_odd(delivery.body)
         if take("webhook_drop") is not None:
             delivery.status = "dropped"
             self._store.deliveries.add(delivery)

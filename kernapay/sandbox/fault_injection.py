@@ -5,12 +5,14 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from kernapay.sandbox.entities import Fault
 from kernapay.sandbox.errors import RazorpayError, not_applicable, server_error
 from kernapay.sandbox.faults import CATALOGUE, Faults
 
@@ -21,6 +23,9 @@ BAD_GATEWAY_HTML = b"""<html>
 <body><center><h1>502 Bad Gateway</h1></center></body>
 </html>
 """
+PROXY_HTML = b"<html><body><h1>STATUS</h1><p>An intermediary answered.</p></body></html>\n"
+# Until then the server has sent what it was given.
+FLUSH_SECONDS = 0.1
 RATE_LIMITED = not_applicable("Request failed. Please try after sometime.", 429)
 
 
@@ -50,6 +55,10 @@ class FaultInjectionMiddleware:
             await send_error(send, server_error())
         elif "bad_gateway_html" in faults:
             await send_response(send, 502, BAD_GATEWAY_HTML, b"text/html")
+        elif (other := faults.get("proxy_page") or faults.get("refusal")) is not None:
+            if other.options["carried_out"]:
+                await self._app(scope, receive, BufferedResponse())
+            await send_other(send, other)
         elif not faults:
             await self._app(scope, receive, send)
         else:
@@ -62,7 +71,13 @@ class FaultInjectionMiddleware:
             if (answer_lost := faults.get("answer_lost")) is not None:
                 await asyncio.sleep(answer_lost.seconds)
                 reset_connection(scope)
-            await response.send_to(send)
+            if "cut_body" in faults:
+                await response.send_half_to(send)
+                reset_connection(scope)
+            elif (drip := faults.get("drip")) is not None:
+                await response.drip_to(send, drip.seconds)
+            else:
+                await response.send_to(send)
 
 
 class BufferedResponse:
@@ -96,15 +111,49 @@ class BufferedResponse:
         await send(self._start)
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
 
+    async def send_half_to(self, send: Send) -> None:
+        half = self._body[: len(self._body) // 2]
+        await send(self._start)
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        await asyncio.sleep(FLUSH_SECONDS)
+
+    async def drip_to(self, send: Send, pause: float) -> None:
+        await send(self._start)
+        for byte in self._body:
+            await asyncio.sleep(pause)
+            await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def send_other(send: Send, fault: Fault) -> None:
+    """Send what the fault says instead of the response."""
+    status = int(fault.options["status"])
+    if fault.name == "refusal":
+        texts = {name: str(fault.options[name]) for name in ("code", "description", "reason")}
+        error = {**texts, "source": "NA", "step": "NA", "metadata": {}}
+        await send_response(send, status, msgspec.json.encode({"error": error}))
+        return
+    body = PROXY_HTML.replace(b"STATUS", b"%d" % status)
+    location = [(b"location", b"https://proxy.example/login")] if 300 <= status < 400 else []
+    await send_response(send, status, body, b"text/html", location)
+
 
 async def send_error(send: Send, error: RazorpayError) -> None:
     await send_response(send, error.status, msgspec.json.encode(error.body))
 
 
 async def send_response(
-    send: Send, status: int, body: bytes, media_type: bytes = b"application/json"
+    send: Send,
+    status: int,
+    body: bytes,
+    media_type: bytes = b"application/json",
+    more_headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
-    headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
+    headers = [
+        (b"content-type", media_type),
+        (b"content-length", b"%d" % len(body)),
+        *more_headers,
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

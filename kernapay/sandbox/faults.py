@@ -35,6 +35,31 @@ CATALOGUE: Final[Mapping[str, FaultKind]] = {
     "bad_gateway_html": FaultKind(
         "answer", "The response is 502 with an HTML page. Nothing is carried out."
     ),
+    "proxy_page": FaultKind(
+        "answer",
+        "A proxy answers with this status and a page of HTML, or with a redirect. With `carried_out` 1 the call was "
+        "carried out before.",
+        {"status": 404, "carried_out": 0},
+    ),
+    "refusal": FaultKind(
+        "answer",
+        "The response is this error envelope. With `carried_out` 1 the call was carried out before.",
+        {
+            "status": 400,
+            "code": "BAD_REQUEST_ERROR",
+            "description": "The payment has been fully refunded already",
+            "reason": "NA",
+            "carried_out": 0,
+        },
+    ),
+    "drip": FaultKind(
+        "answer",
+        "The call is carried out, its response comes byte by byte, `seconds` apart.",
+        {"seconds": 0.5},
+    ),
+    "cut_body": FaultKind(
+        "answer", "The call is carried out, the connection is reset in the middle of its response."
+    ),
     "wrong_amount": FaultKind("answer", "The response has another amount.", {"by": 100}),
     "webhook_duplicate": FaultKind(
         "webhook", "The event is delivered twice with the same event id."
@@ -52,6 +77,10 @@ CATALOGUE: Final[Mapping[str, FaultKind]] = {
         "webhook",
         "The event is signed with the webhook's previous secret, or with `secret`.",
         {"secret": ""},
+    ),
+    "webhook_odd_values": FaultKind(
+        "webhook",
+        "The event's flags are text, its times null, its amounts have a decimal point, its texts half an emoji.",
     ),
     "late_authorization": FaultKind(
         "payment", "A failed payment is authorised after `seconds`.", {"seconds": 60}
@@ -179,5 +208,7 @@ def check_option(fault_name: str, kind: FaultKind, name: str, value: float | str
         raise ControlError("order_amount_paid must be order or payment.", field="options")
     if name == "discount" and (float(value) != int(value) or float(value) < 1):
         raise ControlError("discount must be a whole number from 1.", field="options")
+    if name == "status" and float(value) not in range(200, 600):
+        raise ControlError("status must be from 200 to 599.", field="options")
     if name == "by" and (float(value) != int(value) or not value):
         raise ControlError("by must be a whole number other than 0.", field="options")

@@ -216,7 +216,8 @@ def test_a_refund_on_its_way_counts_until_it_fails(
     assert_problem(verify(api, payment, checkout), 409, code="payment_returned")
     other, checkout = user.buy(sandbox)
     refunds = f"{PAYMENTS}/{other['referenceId']}/refunds"
-    sandbox.fault("low_balance")
+    refusal = {"description": "Refund is not supported: payment is more than 6 months old"}
+    sandbox.fault("refusal", route="/v1/payments/*/refund", method="POST", options=refusal)
     assert_problem(admin.call("POST", refunds, json={"idempotencyKey": "all"}), 409)
     assert verify(api, other, checkout).status_code == 200
 

@@ -139,7 +139,7 @@ async def test_no_check_of_a_signature_stops_early(tmp_path: Path) -> None:
         ),
         "checkout": (
             signature_of(b"order_1|pay_1", KEY_SECRET),
-            lambda given: checkout_signature_fits(key, "order_1", "pay_1", given),
+            lambda given: checkout_signature_fits([key], "order_1", "pay_1", given),
         ),
         "link": (link.url.rpartition("=")[2], download),
     }

@@ -372,13 +372,14 @@ def test_a_refused_refund_survives(
 ) -> None:
     clerk = admin.at(crashing_api.client)
     payment, _ = buyer.buy(shop.sandbox)
-    shop.sandbox.fault("low_balance")
+    refusal = {"description": "The payment status should be captured for action to be taken"}
+    shop.sandbox.fault("refusal", route="/v1/payments/*/refund", method="POST", options=refusal)
     refund = partial(request_refund, clerk, payment)
     crash.arm("refund.rejected")
     assert_no_response(refund)
     crash.restart()
 
-    # The account has money again: asked once more, when the lease has run out, the gateway agrees.
+    # Asked once more, when the lease has run out, the gateway agrees.
     retry(refund, 200)
     assert len(shop.refunds_at_gateway(payment)) == 1
     enter(shop, record_property, "refund", "refund.rejected", shop.assert_sound(payment))

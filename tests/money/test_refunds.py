@@ -215,7 +215,8 @@ def test_a_refund_the_gateway_refuses_gives_its_reservation_back(
     api: httpx.Client, shop: Shop, user: Actor, admin: Actor
 ) -> None:
     payment, _ = user.buy(shop.sandbox)
-    shop.sandbox.fault("low_balance")
+    refusal = {"description": "The payment status should be captured for action to be taken"}
+    shop.sandbox.fault("refusal", route="/v1/payments/*/refund", method="POST", options=refusal)
 
     assert_problem(request_refund(admin, payment, 50000, "poor"), 409, code="refund_rejected")
     assert status(api, payment)["refundStatus"] == "not_requested"

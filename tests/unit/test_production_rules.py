@@ -38,6 +38,7 @@ TEST_KEY = {"RAZORPAY_KEY_ID": "rzp_test_q8Zt2mVx7LcR4b"}
         ("RAZORPAY_WEBHOOK_SECRET", "abcdefgh12345678abcdefgh"),
         ("RAZORPAY_WEBHOOK_SECRET", PRODUCTION["JWT_SECRET"].lower()),
         ("RAZORPAY_WEBHOOK_SECRET_PREVIOUS", "default-webhook-secret"),
+        ("RAZORPAY_KEY_SECRET_PREVIOUS", "default-key-secret"),
         ("METRICS_TOKEN", "metrics"),
         ("METRICS_TOKEN", "letmein-letmein-letmein"),
         ("METRICS_TOKEN", PRODUCTION["RAZORPAY_WEBHOOK_SECRET"]),

@@ -246,7 +246,7 @@ VECTORS = [
 def test_the_published_checkout_signatures_fit(
     key: str, order: str, payment: str, signature: str
 ) -> None:
-    assert checkout_signature_fits(key.encode(), order, payment, signature)
+    assert checkout_signature_fits([key.encode()], order, payment, signature)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_the_published_checkout_signatures_fit(
 def test_no_other_checkout_signature_fits(
     key: str, order: str, payment: str, signature: str
 ) -> None:
-    assert not checkout_signature_fits(key.encode(), order, payment, signature)
+    assert not checkout_signature_fits([key.encode()], order, payment, signature)
 
 
 def signature_by_openssl(secret: str, body: bytes) -> str:

@@ -18,9 +18,10 @@ from kernapay.core.patterns import Identifier, Label, Line
 from kernapay.payments.currencies import amount_problem, exponent
 from kernapay.payments.references import (
     REFERENCE_PATTERN,
+    make_receipt,
     new_reference_id,
     payment_id_of,
-    receipt_of,
+    prefix_of,
 )
 from kernapay.users.contacts import check_phone, normalise_email, normalise_new_email
 
@@ -48,9 +49,10 @@ def test_a_reference_names_user_and_time_and_cannot_be_guessed() -> None:
 
 @given(st.binary(min_size=12, max_size=12).map(ObjectId))
 def test_a_receipt_fits_the_gateway_and_leads_back_to_its_payment(payment_id: ObjectId) -> None:
-    receipt = receipt_of(payment_id)
-    assert len(receipt) <= 40
-    assert payment_id_of(receipt) == payment_id
+    for prefix in ("KP", "K", "KERNAPAY99"):
+        receipt = make_receipt(payment_id, prefix)
+        assert len(receipt) <= 40
+        assert (prefix_of(receipt), payment_id_of(receipt)) == (prefix, payment_id)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +71,14 @@ def test_a_receipt_fits_the_gateway_and_leads_back_to_its_payment(payment_id: Ob
 )
 def test_a_receipt_of_somebody_else_leads_nowhere(receipt: Any) -> None:
     assert payment_id_of(receipt) is None
+    assert prefix_of(receipt) is None
 
 
 @given(st.text())
 @example("KP_" + "0" * 24 + "\n")
 def test_only_whole_receipts_are_ours(text: str) -> None:
     found = payment_id_of(text)
-    assert found is None or receipt_of(found) == text
+    assert found is None or make_receipt(found, str(prefix_of(text))) == text
 
 
 @pytest.mark.parametrize("pattern", [REFERENCE_PATTERN, OBJECT_ID_PATTERN])

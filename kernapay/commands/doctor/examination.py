@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
-from kernapay.commands.doctor.outside import files, gateway, messages
+from kernapay.commands.doctor.outside import account, files, gateway, messages
 from kernapay.commands.doctor.stores import mongodb, redis
 from kernapay.config.advice import find_doubts
 from kernapay.config.production import find_weaknesses
@@ -21,7 +21,7 @@ async def examine(settings: Settings, clock: Clock = now) -> AsyncIterator[Findi
     try:
         for finding in await asyncio.to_thread(mongodb, settings, clock):
             yield finding
-        for check in (redis, gateway, files, messages):
+        for check in (redis, gateway, account, files, messages):
             for finding in await check(services, clock):
                 yield finding
     finally:
@@ -51,4 +51,11 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
             "secrets",
             "RAZORPAY_WEBHOOK_SECRET_PREVIOUS is still accepted",
             "unset RAZORPAY_WEBHOOK_SECRET_PREVIOUS a day after the change in the Razorpay dashboard.",
+        )
+    if settings.razorpay_key_secret_previous is not None:
+        yield Finding(
+            Level.WARN,
+            "secrets",
+            "RAZORPAY_KEY_SECRET_PREVIOUS is still accepted",
+            "unset RAZORPAY_KEY_SECRET_PREVIOUS a day after the change in the Razorpay dashboard.",
         )

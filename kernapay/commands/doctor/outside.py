@@ -6,15 +6,16 @@ from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
 from kernapay.core.clock import Clock
 from kernapay.core.errors import KernaPayError
-from kernapay.gateway.base import GatewayRejected
+from kernapay.gateway.base import GatewayDenied
 from kernapay.notifications.models import Channel
+from kernapay.payments.gateway_account import ADVICE
 
 
 async def gateway(services: Services, clock: Clock) -> list[Finding]:
     settings, at = services.settings, clock()
     try:
         await services.payment_gateway.list_orders(at - timedelta(minutes=1), at, skip=0, count=1)
-    except GatewayRejected as error:
+    except GatewayDenied as error:
         return [
             Finding(
                 Level.FAIL,
@@ -35,6 +36,18 @@ async def gateway(services: Services, clock: Clock) -> list[Finding]:
     return [
         Finding(Level.OK, "Razorpay", f"accepts the {'live' if settings.is_live else 'test'} keys")
     ]
+
+
+async def account(services: Services, _: Clock) -> list[Finding]:
+    """Compare the account and the mode of the keys with those of the stored payments."""
+    try:
+        services.mongo.connect()
+        change = await services.gateway_account.find_change()
+    except KernaPayError:
+        return []  # the checks of MongoDB and of the gateway report it
+    if change is None:
+        return [Finding(Level.OK, "account", "the keys fit the stored payments")]
+    return [Finding(Level.FAIL, "account", f"the keys {change}", ADVICE)]
 
 
 async def files(services: Services, _: Clock) -> list[Finding]:

@@ -1,0 +1,103 @@
+"""HTTP under one deadline for a whole call: connection, headers and body.
+
+urllib3 limits each read only, so an answer that comes byte by byte would keep its thread without end. Here every read
+gets the time that is left. Only the resolution of a host name cannot be cut short.
+"""
+
+import socket
+from collections.abc import Callable
+from io import BufferedReader, RawIOBase
+from typing import Any, Final
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import Timeout
+
+from kernapay.core.deadlines import held_deadline
+
+_CONNECT_SECONDS: Final = 3.0
+
+
+class _Reader(RawIOBase):
+    """Read from a socket after calling `bound`, which limits the time of each read."""
+
+    def __init__(self, raw: socket.SocketIO, bound: Callable[[], None]) -> None:
+        self._raw = raw
+        self._bound = bound
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._bound()
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundSocket:
+    """A connected socket whose operations end at the deadline of the call that uses it."""
+
+    def __init__(self, wrapped: socket.socket) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def sendall(self, data: Any) -> None:
+        self._bound()
+        self._wrapped.sendall(data)
+
+    def makefile(self, mode: str, buffering: int | None = None) -> Any:
+        del mode  # these clients write with `sendall`
+        reader = _Reader(self._wrapped.makefile("rb", buffering=0), self._bound)
+        return reader if buffering == 0 else BufferedReader(reader)
+
+    def _bound(self) -> None:
+        self._wrapped.settimeout(held_deadline().watch(self._wrapped))
+
+
+class BoundConnection:
+    """Put this before a class of connections among its bases."""
+
+    sock: Any
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock = _BoundSocket(self.sock)
+
+
+class _Connection(BoundConnection, HTTPConnection):
+    pass
+
+
+class _TLSConnection(BoundConnection, HTTPSConnection):
+    pass
+
+
+class _ConnectionPool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSConnectionPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+class BoundPool(urllib3.PoolManager):
+    """Connections whose calls end at the deadline that their thread holds. They follow no redirect, repeat nothing."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__(maxsize=connections, block=False, retries=False)
+        self.pool_classes_by_scheme = {"http": _ConnectionPool, "https": _TLSConnectionPool}
+
+    def send(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        """Send a request and return the response with its whole body. Raises urllib3's HTTPError.
+
+        The thread must hold a deadline.
+        """
+        remaining = held_deadline().remaining
+        timeout = Timeout(connect=min(_CONNECT_SECONDS, remaining), total=remaining)
+        return self.request(method, url, redirect=False, timeout=timeout, **options)

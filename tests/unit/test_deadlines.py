@@ -1,0 +1,139 @@
+"""One deadline for a whole call to another service, whatever part of it is slow."""
+
+import asyncio
+import io
+from collections.abc import Iterator
+from time import monotonic
+
+import boto3  # noqa: F401 - loaded here, since it takes longer than the deadline
+import msgspec
+import pytest
+
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.errors import Unavailable
+from kernapay.files.s3 import S3Files
+from kernapay.gateway.base import GatewayBusy, GatewayUnknown
+from kernapay.gateway.razorpay import RazorpayGateway
+from tests.drip_server import DripServer, Mode
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+DEADLINE = 0.6
+# As long as an answer in the slow modes takes, many times over.
+ORDER = msgspec.json.encode(
+    {"id": "order_1", "amount": 100, "currency": "INR", "status": "created", "filler": "x" * 500}
+)
+
+
+@pytest.fixture
+def server() -> Iterator[DripServer]:
+    with DripServer(ORDER) as server:
+        yield server
+
+
+@pytest.fixture
+def pool() -> Iterator[Bulkhead]:
+    pool = Bulkhead("gateway", threads=2)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def gateway(server: DripServer, pool: Bulkhead) -> RazorpayGateway:
+    return RazorpayGateway("rzp_test_a", "b", base_url=server.url, timeout=DEADLINE, pool=pool)
+
+
+@pytest.mark.parametrize("mode", ["body", "headers", "silence"])
+async def test_a_slow_answer_ends_at_the_deadline_and_frees_its_thread(
+    server: DripServer, gateway: RazorpayGateway, pool: Bulkhead, mode: Mode
+) -> None:
+    server.mode = mode
+    start = monotonic()
+    with pytest.raises(GatewayUnknown):
+        await gateway.fetch_order("order_1")
+    assert DEADLINE * 0.9 < monotonic() - start < DEADLINE + 1
+    await until(lambda: pool.pending == 0)
+    assert monotonic() - start < DEADLINE + 1
+
+
+async def test_dripping_answers_hold_no_later_call(
+    server: DripServer, gateway: RazorpayGateway, pool: Bulkhead
+) -> None:
+    start = monotonic()
+    slow = [asyncio.create_task(gateway.fetch_order("order_1")) for _ in range(8)]
+    await until(lambda: server.requests == pool.threads)
+    server.mode = "well"
+    order = None
+    while order is None:
+        try:
+            order = await gateway.fetch_order("order_1")
+        except GatewayBusy:
+            assert monotonic() - start < 2 * DEADLINE
+    assert monotonic() - start < 3 * DEADLINE
+    failures = await asyncio.gather(*slow, return_exceptions=True)
+    assert any(isinstance(failure, GatewayUnknown) for failure in failures)
+
+
+async def test_a_call_that_waits_until_its_deadline_is_refused_and_never_runs(
+    server: DripServer, gateway: RazorpayGateway, pool: Bulkhead
+) -> None:
+    """A request that ran later would be one that nobody waits for: an order bought, and not known."""
+    server.mode = "silence"
+    first = [asyncio.create_task(gateway.fetch_order("order_1")) for _ in range(pool.threads)]
+    await until(lambda: server.requests == pool.threads)
+    start = monotonic()
+    late = [asyncio.create_task(gateway.find_orders("KP_1")) for _ in range(5)]
+    outcomes = await asyncio.gather(*late, return_exceptions=True)
+    assert monotonic() - start < DEADLINE + 1
+    busy = [outcome for outcome in outcomes if isinstance(outcome, GatewayBusy)]
+    # The first threads are free a moment before the queued calls end, so some of them may have begun.
+    assert len(busy) >= len(late) - pool.threads
+    await asyncio.gather(*first, return_exceptions=True)
+    await until(lambda: pool.pending == 0)
+    assert server.requests <= 2 * pool.threads
+
+
+async def test_a_call_whose_caller_gives_up_frees_its_thread_at_once(
+    server: DripServer, pool: Bulkhead
+) -> None:
+    gateway = RazorpayGateway("rzp_test_a", "b", base_url=server.url, timeout=60, pool=pool)
+    call = asyncio.create_task(gateway.fetch_order("order_1"))
+    await until(lambda: server.requests == 1)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await until(lambda: pool.pending == 0)
+
+
+async def test_a_connection_serves_the_next_call_under_its_own_deadline(
+    server: DripServer, gateway: RazorpayGateway
+) -> None:
+    server.mode = "well"
+    for _ in range(3):
+        assert (await gateway.fetch_order("order_1")).id == "order_1"
+        await asyncio.sleep(DEADLINE / 2)
+    with server.being("body"), pytest.raises(GatewayUnknown):
+        await gateway.fetch_order("order_1")
+    assert (await gateway.fetch_order("order_1")).id == "order_1"
+
+
+@pytest.mark.parametrize("mode", ["body", "headers", "silence"])
+async def test_a_file_store_that_drips_ends_at_the_deadline_too(
+    server: DripServer, pool: Bulkhead, mode: Mode
+) -> None:
+    server.mode = mode
+    files = S3Files(
+        "bucket",
+        region="ap-south-1",
+        key_id="AKIATESTS",
+        secret="s3-tests-5ab0c91d7e",
+        endpoint=server.url,
+        pool=pool,
+        deadline=5 * DEADLINE,
+    )
+    await files.link("export-" + "0" * 32 + ".csv")  # makes the client, which takes long
+    start = monotonic()
+    with pytest.raises(Unavailable):
+        await files.put("export-" + "0" * 32 + ".csv", io.BytesIO(b"a,b"))
+    await until(lambda: pool.pending == 0)
+    assert monotonic() - start < 5 * DEADLINE + 2
