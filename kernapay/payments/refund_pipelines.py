@@ -130,6 +130,7 @@ def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
     is_paid = {"$in": ["$status", [Status.SUCCESS.value, Status.REFUNDED.value]]}
     paid_status = {"$cond": [is_complete, Status.REFUNDED.value, Status.SUCCESS.value]}
     new_step = [{"$mergeObjects": [{"$literal": step}, {"status": "$status"}]}]
+    is_same = {"$eq": ["$refunds", {"$ifNull": ["$_before", []]}]}
     return [
         {"$set": {"refunds": {"$ifNull": ["$refunds", []]}, "_before": "$refunds"}},
         {"$set": {"refunds": refunds}},
@@ -142,10 +143,10 @@ def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
         },
         {
             "$set": {
-                "updatedAt": step["updatedAt"],
+                "updatedAt": {"$cond": [is_same, "$updatedAt", step["updatedAt"]]},
                 "history": {
                     "$cond": [
-                        {"$eq": ["$refunds", {"$ifNull": ["$_before", []]}]},
+                        is_same,
                         "$history",
                         {"$concatArrays": [{"$ifNull": ["$history", []]}, new_step]},
                     ]
