@@ -349,7 +349,7 @@ async def test_the_depth_counts_what_is_due_and_how_long_it_has_been(
 async def test_a_queue_that_cannot_be_counted_hides_no_other(jobs: Jobs) -> None:
     broken = queue_of(jobs, waiting=lambda _: {"__raw__": {"$nonsense": 1}})
     with structlog.testing.capture_logs() as logs:
-        due, oldest = await queue_depths([broken, queue_of(jobs)])
+        due, oldest, _ = await queue_depths([broken, queue_of(jobs)])
     assert [entry["event"] for entry in logs] == ["queue_not_counted"]
     assert (len(due.samples), len(oldest.samples)) == (1, 1)
 
