@@ -21,38 +21,28 @@ _DEFAULT_CURRENCY: Final = "INR"
 _LISTS: Final = ("history", "refunds", "mismatches", "surplusOrders")
 
 
-class AsStored(str):
-    """A text that the row holds in another form. Conditions on the field compare with that form."""
+class TextId(str):
+    """An id that the row holds as text. Conditions compare with the text: an ObjectId would match nothing."""
 
-    __slots__ = ("stored",)
-    stored: str | None
-
-    @classmethod
-    def of(cls, text: str, stored: str | None) -> "AsStored":
-        value = cls(text)
-        value.stored = stored
-        return value
+    __slots__ = ()
 
 
 class UserIdField(ObjectIdField):  # type: ignore[misc]
     """An id that earlier systems stored as text."""
 
     def to_python(self, value: Any) -> Any:
-        return value if isinstance(value, AsStored) else super().to_python(value)
+        return value if isinstance(value, TextId) else super().to_python(value)
 
     def to_mongo(self, value: Any) -> Any:
-        return value.stored if isinstance(value, AsStored) else super().to_mongo(value)
+        return str(value) if isinstance(value, TextId) else super().to_mongo(value)
 
 
 class CurrencyField(StringField):  # type: ignore[misc]
-    """A currency, which a row written by hand may lack."""
-
-    def to_mongo(self, value: Any) -> Any:
-        return value.stored if isinstance(value, AsStored) else super().to_mongo(value)
+    """A currency. A row without one is in rupees."""
 
     def prepare_query_value(self, op: str, value: Any) -> Any:
-        if isinstance(value, AsStored):
-            return value.stored
+        if op is None and value == _DEFAULT_CURRENCY:
+            return {"$in": [_DEFAULT_CURRENCY, None]}
         return super().prepare_query_value(op, value)
 
 
@@ -66,9 +56,7 @@ def in_shape(row: Row) -> Row:
     shaped = repair(row)
     _require_money(shaped)
     if isinstance(row.get("userId"), str):
-        shaped["userId"] = AsStored.of(row["userId"], row["userId"])
-    if not row.get("currency"):
-        shaped["currency"] = AsStored.of(_DEFAULT_CURRENCY, row.get("currency"))
+        shaped["userId"] = TextId(row["userId"])
     return shaped
 
 
