@@ -64,7 +64,7 @@ class Queue(Generic[DocumentT]):
         rules = self._rules
         claimed: list[DocumentT] = []
         for row in await self._list_due(count + _SPARE):
-            leased = await self._take_lease(row)
+            leased = await self.take_lease(row)
             if leased is None:
                 continue
             if rules.limit is not None and self.attempt_of(leased) > rules.limit:
@@ -206,7 +206,8 @@ class Queue(Generic[DocumentT]):
     def _where_due(self, at: datetime) -> Where:
         return {**self._rules.waiting(at), f"{self._rules.due}__lte": at - self._rules.offset}
 
-    async def _take_lease(self, row: DocumentT) -> DocumentT | None:
+    async def take_lease(self, row: DocumentT) -> DocumentT | None:
+        """Return the row with a new lease, None if it has changed since it was read."""
         rules = self._rules
         attempt = self.attempt_of(row) + 1
         change = {f"set__{rules.due}": self._lease_end(attempt), **(rules.claimed or {})}
@@ -230,7 +231,7 @@ class Queue(Generic[DocumentT]):
         try:
             async with self.hold(row):
                 await work(row)
-            await self._pause(row)
+            await self.pause(row)
         except TimeoutError:
             self._record_stop(row, "expired")
         except KernaPayError as error:
@@ -261,7 +262,7 @@ class Queue(Generic[DocumentT]):
         log = _log.error if "exc_info" in facts else _log.warning
         log(f"work_{outcome}", queue=self.name, row=str(row.pk), **facts)
 
-    async def _pause(self, row: DocumentT) -> None:
+    async def pause(self, row: DocumentT) -> None:
         """Let a row wait for its next attempt, unless its work has set its due time, or another worker holds it."""
         rules = self._rules
         if not rules.pauses:
@@ -276,7 +277,7 @@ class Queue(Generic[DocumentT]):
 
     async def _pause_safely(self, row: DocumentT) -> None:
         try:
-            await self._pause(row)
+            await self.pause(row)
         except KernaPayError as error:
             # The row is due again when its lease ends.
             _log.warning("pause_not_stored", queue=self.name, code=error.code)

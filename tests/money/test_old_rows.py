@@ -204,7 +204,7 @@ def test_a_row_that_changed_between_reading_and_writing_is_not_called_done(
         stored.amount += 1
         with pytest.raises(RowChanged):
             await services.payment_ledger.move(Event.CAPTURED, stored, origin)
-        stored.user_id = ObjectId()
+        stored.user_id = str(ObjectId())
         with pytest.raises(RowGone):
             await services.payment_ledger.move(Event.CAPTURED, stored, origin)
 
