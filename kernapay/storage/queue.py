@@ -25,7 +25,6 @@ from kernapay.storage.repository import DocumentT, Repository, Where
 from kernapay.storage.turns import Turns
 
 __all__ = ["OUTCOMES", "Depth", "Queue", "Rules"]
-
 _log = structlog.get_logger("kernapay.queue")
 OUTCOMES: Final = Counter(
     "kernapay_queue_rows_total",
@@ -51,6 +50,7 @@ class Queue(Generic[DocumentT]):
         self.name = name
         self._rows = rows
         self._rules = rules
+        self.leases = rules.leases
         self._key = key
         self._clock: Clock = rows.clock
         self._writing = asyncio.Lock()

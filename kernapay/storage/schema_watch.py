@@ -36,7 +36,7 @@ class SchemaWatch:
     def __init__(self, mongo: Mongo, max_skew: timedelta, clock: Clock = now) -> None:
         """`max_skew` is how much this machine's clock may differ from MongoDB's."""
         self._mongo = mongo
-        self._max_skew = max_skew
+        self.max_skew = max_skew
         self._clock = clock
         self._is_clock_wrong = False
         self._checking = asyncio.Lock()
@@ -122,7 +122,7 @@ class SchemaWatch:
 
     async def _ask(self) -> str | None:
         try:
-            skew = await self._mongo.run(lambda: find_skew(self._clock, self._max_skew))
+            skew = await self._mongo.run(lambda: find_skew(self._clock, self.max_skew))
             self._is_clock_wrong = skew is not None
             return skew or await self._mongo.run(lambda: find_problem(self._schema))
         except OperationFailure as error:  # outages are Unavailable
