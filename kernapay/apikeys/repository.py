@@ -44,13 +44,14 @@ class ApiKeyRepository(Repository[ApiKey]):
         """Return the keys that an account adopted and that are not revoked."""
         return await self.list(adopted_by=admin_id, revoked_at=None)
 
-    async def revoke(self, key: ApiKey, reason: EndReason) -> None:
-        """Revoke a key and evict it from the cache."""
-        await self._change_live(key, {}, set__revoked_at=self.clock(), set__revoked_reason=reason)
+    async def revoke(self, key: ApiKey, reason: EndReason) -> bool:
+        """Revoke a key and evict it from the cache. Return False if it was revoked before."""
+        change = {"set__revoked_at": self.clock(), "set__revoked_reason": reason}
+        return await self._change_live(key, {}, **change)
 
-    async def revoke_unless_adopted(self, key: ApiKey) -> None:
-        """Revoke a key nobody vouches for, unless somebody has adopted it since it was read."""
-        await self._change_live(
+    async def revoke_unless_adopted(self, key: ApiKey) -> bool:
+        """Revoke a key nobody vouches for. Return False if it was adopted or revoked since it was read."""
+        return await self._change_live(
             key,
             {"adopted_by": key.adopted_by},
             set__revoked_at=self.clock(),
@@ -66,13 +67,14 @@ class ApiKeyRepository(Repository[ApiKey]):
         async with self.grant.changing(digest=key.digest):
             return await self.update_where(where, **change) is not None
 
-    async def record_use(self, key_id: str, precision: timedelta) -> None:
-        """Record that the key is in use, unless its last use is younger than `precision`."""
+    async def record_use(self, key_id: str, precision: timedelta) -> bool:
+        """Record that the key is in use. Return False if its last use is younger than `precision`, or it is gone."""
         at = self.clock()
-        await self.update_where(
+        row = await self.update_where(
             {
                 "id": key_id,
                 "__raw__": {"$or": [{"lastUsedAt": None}, {"lastUsedAt": {"$lt": at - precision}}]},
             },
             set__last_used_at=at,
         )
+        return row is not None

@@ -1,5 +1,6 @@
 """Thread pools, databases, file store, gateway, and the objects of security."""
 
+from datetime import timedelta
 from functools import cached_property
 
 from kernapay.audit.repository import AuditLog
@@ -58,7 +59,9 @@ class Foundation:
 
     @cached_property
     def schema_watch(self) -> SchemaWatch:
-        return SchemaWatch(self.mongo)
+        # A lease is three times as long. Two clocks may differ from MongoDB's in opposite directions: a third of it is
+        # left then, which a call to the gateway needs. Messages have leases of 30 seconds, and calls of 10.
+        return SchemaWatch(self.mongo, min(self.settings.razorpay_timeout, timedelta(seconds=10)))
 
     @cached_property
     def redis(self) -> RedisStore:

@@ -51,15 +51,31 @@ def list_events(status: str | None) -> None:
 def replay(event_id: str | None, status: str | None) -> None:
     """Process one event again, or all with a status.
 
-    EVENT_ID is the id in the list. Replaying an event that was processed changes nothing.
+    EVENT_ID is the id in the list. Replaying an event that was processed changes nothing. If the command is stopped,
+    run it again: it goes on with the events that were not replayed.
     """
     from kernapay.webhooks.models import EventStatus
 
     if (event_id is None) == (status is None):
         raise click.UsageError("Name one event id, or use --status parked or --status pending.")
     with exit_2_on_error():
-        count = asyncio.run(_replay(load_settings(), event_id, EventStatus(status or "parked")))
-    click.echo(f"{count} event(s) replayed. See the results: kernapay inbox list")
+        count, parked = asyncio.run(
+            _replay(load_settings(), event_id, EventStatus(status or "parked"))
+        )
+    click.echo(f"{count} event(s) replayed; {parked} are parked now. See: kernapay inbox list")
+
+
+@command.command("end")
+@click.argument("event_id")
+@click.option("--reason", required=True, help="Why nothing has to be done about it.")
+def end(event_id: str, reason: str) -> None:
+    """End the wait of a parked event for good.
+
+    Until then it stays, and the doctor and the metrics count it.
+    """
+    with exit_2_on_error():
+        asyncio.run(_end(load_settings(), event_id, reason))
+    click.echo(f"{event_id} is ended.")
 
 
 async def _list(settings: Settings, status: "EventStatus | None") -> "list[WebhookEventView]":
@@ -69,13 +85,32 @@ async def _list(settings: Settings, status: "EventStatus | None") -> "list[Webho
         return await services.webhook_repository.page(status, None, skip=0, count=_LISTED)
 
 
-async def _replay(settings: Settings, event_id: str | None, status: "EventStatus") -> int:
-    """Return the number of replayed events. Raises NotFound."""
+async def _replay(
+    settings: Settings, event_id: str | None, status: "EventStatus"
+) -> tuple[int, int]:
+    """Return the number of replayed events, and of those that are parked now. Raises NotFound."""
     from kernapay.bootstrap.services import open_services
     from kernapay.commands.operator import operator
 
     async with open_services(settings) as services:
+        inbox = services.webhook_inbox
         if event_id is None:
-            return await services.webhook_inbox.replay_all(operator(), status)
-        await services.webhook_inbox.replay(operator(), event_id)
-        return 1
+            count = await inbox.replay_all(operator(), status, None, _show_progress)
+        else:
+            await inbox.replay(operator(), event_id)
+            count = 1
+        return count, (await services.webhook_repository.queue.depth()).parked
+
+
+async def _end(settings: Settings, event_id: str, reason: str) -> None:
+    """End the wait of an event. Raises NotFound, Conflict."""
+    from kernapay.bootstrap.services import open_services
+    from kernapay.commands.operator import operator
+
+    async with open_services(settings) as services:
+        await services.webhook_inbox.end(operator(), event_id, reason)
+
+
+def _show_progress(count: int, total: int) -> None:
+    if count % _LISTED == 0 or count == total:
+        click.echo(f"{count} of {total}", err=True)

@@ -106,12 +106,17 @@ class HealthController(Controller):
 
 
 async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
-    """Return how much work is due in each queue. Stop if MongoDB does not answer."""
+    """Return how much work is due and parked in each queue. Stop if MongoDB does not answer."""
     due = GaugeMetricFamily(
         "kernapay_queue_due", "Rows that are due, counted up to 10,000", labels=("queue",)
     )
     oldest = GaugeMetricFamily(
         "kernapay_queue_oldest_seconds", "How long the oldest has been due", labels=("queue",)
+    )
+    parked = GaugeMetricFamily(
+        "kernapay_queue_parked",
+        "Rows that were given up and wait for a person, counted up to 10,000",
+        labels=("queue",),
     )
     for queue in queues:
         try:
@@ -124,4 +129,5 @@ async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
             continue
         due.add_metric((queue.name,), depth.due)
         oldest.add_metric((queue.name,), depth.oldest_seconds)
-    return [due, oldest]
+        parked.add_metric((queue.name,), depth.parked)
+    return [due, oldest, parked]

@@ -60,6 +60,11 @@ def enter_refunds(refunds: Sequence[GatewayRefund], origin: Origin, at: datetime
     }
 
 
+def changes_of_paid(target: Status, at: datetime) -> dict[str, Any]:
+    """Return the update that notes when a payment became paid."""
+    return {"set__paid_at": at} if target.is_paid else {}
+
+
 def find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | None:
     """Return why the gateway declined a payment, in its words."""
     if event is Event.DECLINED and gateway_payment is not None:

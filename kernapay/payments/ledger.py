@@ -5,7 +5,6 @@ Each method makes one conditional update, and evicts the cached history when the
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
 
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
@@ -19,19 +18,17 @@ from kernapay.payments.changes import (
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.models import Mismatch, Payment
-from kernapay.payments.refund_ledger import LEASE_ENDED, RefundLedger, key_of
-from kernapay.payments.repository import PaymentRepository, is_late_payment_possible
-from kernapay.payments.states import (
-    MOVES,
-    Event,
-    RefundState,
-    Status,
+from kernapay.payments.refund_ledger import LEASE_ENDED, RefundLedger, key_of, require
+from kernapay.payments.repository import (
+    PaymentRepository,
+    has_open_refund,
+    is_late_payment_possible,
+    is_unpaid,
 )
+from kernapay.payments.states import MOVES, Event, Status
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
-
-# Unfinished refunds.
-_OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
+from kernapay.storage.updates import Changed, RowChanged
 
 
 class PaymentLedger(RefundLedger):
@@ -41,19 +38,15 @@ class PaymentLedger(RefundLedger):
         super().__init__(mongo, payments)
         self._expire_after = lifetimes.expire_after
         # A queue for each kind of work, so that a long one does not hold up the others.
-        self.unpaid = self._queue(
-            "unpaid_payments", lifetimes.check_rules(lambda _: {"status": Status.PENDING})
-        )
+        rules = lifetimes.check_rules
+        self.unpaid = self._queue("unpaid_payments", rules(is_unpaid))
         self.late = self._queue(
             "late_payments",
-            lifetimes.check_rules(lambda at: is_late_payment_possible(lifetimes.may_come_late(at))),
+            rules(lambda at: is_late_payment_possible(lifetimes.may_come_late(at))),
         )
         self.ending = self._queue("ending_sales", lifetimes.end_rules())
         self.surplus = self._queue("surplus_payments", lifetimes.surplus_rules())
-        self.open_refunds = self._queue(
-            "open_refunds",
-            lifetimes.check_rules(lambda _: {"__raw__": {"refunds.status": {"$in": _OPEN}}}),
-        )
+        self.open_refunds = self._queue("open_refunds", rules(has_open_refund))
 
     async def claim(self, payment: Payment, origin: Origin) -> tuple[Payment, bool]:
         """Insert the payment, unless one with its key exists. Return the stored payment, and whether it is new."""
@@ -69,32 +62,40 @@ class PaymentLedger(RefundLedger):
     async def take_order_lease(self, payment: Payment, duration: timedelta) -> Payment | None:
         """Take the lease for creating the order. Return None when another caller has it, or an order is attached."""
         at = self.clock()
-        return await self.update_where(
-            {
-                **key_of(payment),
-                "razorpay_order_id": None,
-                "order_lease_until__lt": at,
-                "final__ne": True,
-            },
-            set__order_lease_until=at + duration,
+        free_lease = {
+            "razorpay_order_id": None,
+            "final__ne": True,
+            # Not `$lt`: a row of another system has no lease.
+            "__raw__": {"orderLeaseUntil": {"$not": {"$gte": at}}},
+        }
+        until = at + duration
+        taken = await self.update_if(
+            key_of(payment), free_lease, is_visible=False, set__order_lease_until=until
         )
+        return taken.row if isinstance(taken, Changed) else None
 
-    async def release_order_lease(self, payment: Payment) -> None:
-        await self.update_where(
-            {**key_of(payment), "order_lease_until": payment.order_lease_until},
-            set__order_lease_until=LEASE_ENDED,
+    async def release_order_lease(self, payment: Payment) -> bool:
+        """End the lease that the caller holds. Return False if it has ended and another caller holds one."""
+        held = {"order_lease_until": payment.order_lease_until}
+        released = await self.update_if(
+            key_of(payment), held, is_visible=False, set__order_lease_until=LEASE_ENDED
         )
+        return isinstance(released, Changed)
 
     async def attach_order(self, payment: Payment, order_id: str) -> Payment:
-        """Store the gateway's order id, unless the payment has one. Return the payment as stored afterwards."""
-        row = await self.update_where(
-            {**key_of(payment), "razorpay_order_id": None},
+        """Store the gateway's order id, unless the payment has one. Return the payment as stored afterwards.
+
+        Raises RowGone.
+        """
+        attached = await self.update_if(
+            key_of(payment),
+            {"razorpay_order_id": None},
             set__order_id=order_id,
             set__razorpay_order_id=order_id,
         )
         crash_point("create.written")
         await self.evict_history(payment)
-        return row or await self.get(id=payment.pk)
+        return attached.row if isinstance(attached, Changed) else attached.current
 
     async def move(
         self,
@@ -109,8 +110,10 @@ class PaymentLedger(RefundLedger):
     ) -> Payment | None:
         """Make the event's move and store the gateway's data.
 
-        Return None when the payment no longer allows the move: its sale has ended or, with `late`, it has not or was
-        cancelled.
+        Return None when the payment does not allow the move: it was made before, never may be, or the sale has ended
+        or, with `late`, has not or was cancelled. Raises RowChanged if it allows the move but order, amount or currency
+        are no longer those of `payment`, and RowGone.
+
         `refunds` are entered as requested: `record_refund` brings each to its state, and if the process dies before
         that, they are open refunds, which the worker checks.
         """
@@ -118,9 +121,9 @@ class PaymentLedger(RefundLedger):
         is_open = {"final": True, "cancelled_at": None} if late else {"final__ne": True}
         at = self.clock()
         async with self.changing_history(payment):
-            row = await self.update_where(
+            moved = await self.update_if(
+                key_of(payment),
                 {
-                    **key_of(payment),
                     **is_open,
                     "status__in": sources,
                     "razorpay_order_id": payment.razorpay_order_id,
@@ -142,19 +145,25 @@ class PaymentLedger(RefundLedger):
                 **enter_refunds(refunds, origin, at),
             )
             crash_point("settle.written")
-        return row
+        if isinstance(moved, Changed):
+            return moved.row
+        current = moved.current
+        allows = bool(current.final and not current.cancelled_at) if late else not current.final
+        if allows and current.status in sources:
+            raise RowChanged
+        return None
 
     async def record_authorization(
         self, payment: Payment, origin: Origin, gateway_payment: GatewayPayment
     ) -> Payment | None:
         """Store that the bank authorised an unpaid payment, whose status stays, and let the worker look at it at once.
 
-        Return None when that is stored already, or when the status has changed.
+        Return None when that is stored already, or when the status has changed. Raises RowGone.
         """
         at = self.clock()
-        return await self.update_where(
+        recorded = await self.update_if(
+            key_of(payment),
             {
-                **key_of(payment),
                 "status": payment.status,
                 "status__in": MOVES[Event.CAPTURED].sources,
                 "authorized_at": None,
@@ -163,27 +172,34 @@ class PaymentLedger(RefundLedger):
             set__checks=0,
             push__history=make_step(payment.status, at, origin, gateway_payment),
         )
+        return recorded.row if isinstance(recorded, Changed) else None
 
     async def record_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
         """Store the gateway's fee and the tax included in it, in minor units."""
-        await self.update_where(key_of(payment), set__fee=fee, set__tax=tax)
+        require(await self.update_where(key_of(payment), set__fee=fee, set__tax=tax))
 
-    async def record_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
-        """Store evidence that does not match; the same evidence is stored once."""
+    async def record_mismatch(self, payment: Payment, mismatch: Mismatch) -> bool:
+        """Store evidence that does not match. Return False if it is stored already. Raises RowGone."""
         same = {
             "source": mismatch.source.value,
             "reason": mismatch.reason,
             "paymentId": mismatch.payment_id,
             "orderId": mismatch.order_id,
         }
-        await self.update_where(
-            {**key_of(payment), "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
+        recorded = await self.update_if(
+            key_of(payment),
+            {"__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
+            is_visible=False,
             push__mismatches=mismatch,
         )
+        return isinstance(recorded, Changed)
 
     async def record_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
         """Store further orders of this payment at the gateway. Nobody may pay them."""
-        await self.update_where(key_of(payment), add_to_set__surplus_orders=order_ids)
+        row = await self.update_where(
+            key_of(payment), is_visible=False, add_to_set__surplus_orders=order_ids
+        )
+        require(row)
 
     def _queue(self, name: str, rules: Rules) -> Queue[Payment]:
         # The queue writes only the time and the number of checks, so it may write to payments.

@@ -20,6 +20,8 @@ _LATE_GRACE: Final = timedelta(hours=24)
 _END_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 720, 1440))
 _SURPLUS_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (2, 15, 60, 240, 1440))
 # The pauses between checks of one payment.
+# Longer than a check with a call for each of a payment's refunds. It is how long a worker that dies delays a payment.
+_CHECK_LEASE: Final = timedelta(minutes=2)
 _CHECK_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (15, 60, 240, 720, 1440))
 
 
@@ -82,13 +84,16 @@ class Lifetimes:
     def check_rules(self, waiting: Callable[[datetime], Where]) -> Rules:
         """Return the rules of a queue whose payments are checked until they are finished. Payers take turns.
 
-        The lease of a claim is also the pause until the next check, so a check that finds no change writes nothing.
+        A check that could not ask the gateway is repeated when its lease ends, and not counted.
         """
         return Rules(
             waiting=waiting,
             due="check_at",
             attempts="checks",
-            leases=_CHECK_PAUSES,
+            leases=(_CHECK_LEASE,),
+            pauses=_CHECK_PAUSES,
+            counts_claims=False,
+            is_visible=False,
             offset=self.check_after,
             owner="user_id",
         )

@@ -16,12 +16,15 @@ from mongoengine import (
     StringField,
 )
 
+from kernapay.payments import rows
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status, SurplusReason
 from kernapay.storage.mongo import Choice, Record
 
 
 class Step(EmbeddedDocument):  # type: ignore[misc]
     """One entry of the history: the status after a change, its time, and where the change came from."""
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
 
     status: Status = Choice(Status, required=True)
     at: datetime = DateTimeField(db_field="updatedAt", required=True)
@@ -53,6 +56,8 @@ class Mismatch(EmbeddedDocument):  # type: ignore[misc]
 
 class Refund(EmbeddedDocument):  # type: ignore[misc]
     """One refund. `receipt` is our id, known from the start; `refund_id` is the gateway's, known after its answer."""
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
 
     refund_id: str | None = StringField(db_field="refundId")
     receipt: str | None = StringField()
@@ -86,7 +91,7 @@ class Payment(Record):
 
     meta: ClassVar[dict[str, Any]] = {"collection": "payments"}
 
-    user_id: str = ObjectIdField(db_field="userId", required=True)
+    user_id: str = rows.UserIdField(db_field="userId", required=True)
     # What the payer wrote. It gives nobody anything: `payee_id` does.
     provider_id: str | None = StringField(db_field="providerId")
     # The account that `provider_id` named when the payment was created, judged to be an active PROVIDER's.
@@ -99,7 +104,7 @@ class Payment(Record):
     # Under which the gateway has the order. Rows from before this field have the default prefix and their id.
     receipt: str | None = StringField()
     amount: int = LongField(required=True)
-    currency: str = StringField(required=True)
+    currency: str = rows.CurrencyField(required=True)
     status: Status = Choice(Status, required=True, default=Status.PENDING)
     payment_method: str | None = StringField(db_field="paymentMethod")
     payment_gateway: str = StringField(db_field="paymentGateway", default="razorpay")
@@ -148,6 +153,14 @@ class Payment(Record):
     checks: int = IntField(default=0)
     surplus_orders: list[str] = ListField(StringField(), db_field="surplusOrders")
     mismatches: list[Mismatch] = EmbeddedDocumentListField(Mismatch)
+
+    @classmethod
+    def in_shape(cls, row: dict[str, Any]) -> dict[str, Any]:
+        return rows.in_shape(row)
+
+    @classmethod
+    def repair(cls, row: dict[str, Any]) -> dict[str, Any]:
+        return rows.repair(row)
 
     @property
     def amount_captured(self) -> int:

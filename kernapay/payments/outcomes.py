@@ -74,19 +74,6 @@ class NotCapturedYet(RetryLater):
     title = "Not captured yet"
 
 
-class PaymentChanged(RetryLater):
-    """Another call changed the payment at the same time. Repeat the call."""
-
-    code = "payment_changed"
-    title = "Payment changed meanwhile"
-
-
-def payment_changed() -> PaymentChanged:
-    return PaymentChanged(
-        "Another call changed this payment at the same time. Repeat the call.", retry_after=1
-    )
-
-
 def require_match(result: Settled) -> Settled:
     """Return the result. Raises EvidenceMismatch if the evidence did not match."""
     if result.outcome is Outcome.MISMATCH:

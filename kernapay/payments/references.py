@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from bson import ObjectId
@@ -11,7 +11,8 @@ from kernapay.core.patterns import explain
 from kernapay.payments.models import Payment
 
 REFERENCE_PATTERN: Final = explain(
-    r"^PAY_[0-9a-f]{24}_[0-9]{13}_[A-Za-z0-9_-]{16,32}$",
+    # References of the Express service end in up to three digits.
+    r"^PAY_[0-9a-f]{24}_[0-9]{13}_[A-Za-z0-9_-]{1,32}$",
     "the reference of a payment, which starts with PAY_",
 )
 REFERENCE_EXAMPLE: Final = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3nXwT5vRk2LmPA"
@@ -27,11 +28,6 @@ def new_reference_id(user_id: str, at: datetime) -> str:
     Its random part has 128 bits, because `status` needs no token and answers anyone who knows the reference.
     """
     return f"PAY_{user_id}_{int(at.timestamp() * 1000)}_{secrets.token_urlsafe(16)}"
-
-
-def created_at_of(reference_id: str) -> datetime:
-    """Return the time of creation that a reference contains, in UTC, to the millisecond."""
-    return datetime.fromtimestamp(int(reference_id.split("_")[2]) / 1000, UTC)
 
 
 def make_receipt(payment_id: ObjectId, prefix: str = DEFAULT_RECEIPT_PREFIX) -> str:

@@ -18,6 +18,7 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import RefundState, RefundStatus, Status, SurplusReason
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository
+from kernapay.storage.updates import Changed, RowGone
 
 LEASE_ENDED: Final = datetime.fromtimestamp(0, UTC)
 
@@ -47,11 +48,12 @@ class RefundLedger(Repository[Payment]):
         """Add the refund, which reserves its amount.
 
         Return None when its key exists, when all refunds together would exceed the payment, or when there are too many.
+        Raises RowGone.
         """
         origin = Origin(refund.source, "refund.requested", actor=refund.actor)
-        row = await self.update_where(
+        reserved = await self.update_if(
+            key_of(payment),
             {
-                **key_of(payment),
                 "status": Status.SUCCESS,
                 "__raw__": {
                     "refunds.key": {"$ne": refund.key},
@@ -70,18 +72,27 @@ class RefundLedger(Repository[Payment]):
             set__checks=0,
         )
         await self.evict_history(payment)
-        return row
+        return reserved.row if isinstance(reserved, Changed) else None
 
     async def take_refund_lease(
         self, payment: Payment, refund: Refund, duration: timedelta
     ) -> Payment | None:
-        """Take the lease for requesting a reserved refund from the gateway. Return None when another caller has it."""
-        at = self.clock()
-        free_lease = {"receipt": refund.receipt, "refundId": None, "leaseUntil": {"$lt": at}}
-        return await self._change_refund(payment, free_lease, {"leaseUntil": at + duration})
+        """Take the lease for requesting a reserved refund from the gateway, and note its end in `refund`.
 
-    async def release_refund_lease(self, payment: Payment, refund: Refund) -> None:
-        await self._change_refund(payment, {"receipt": refund.receipt}, {"leaseUntil": LEASE_ENDED})
+        Return None when another caller has it, or the gateway has answered. Raises RowGone.
+        """
+        at = self.clock()
+        is_free = {"$not": {"$gte": at}}
+        free_lease = {"receipt": refund.receipt, "refundId": None, "leaseUntil": is_free}
+        row = await self._change_refund(payment, free_lease, {"leaseUntil": at + duration})
+        if row is not None:
+            refund.lease_until = at + duration
+        return row
+
+    async def release_refund_lease(self, payment: Payment, refund: Refund) -> bool:
+        """End the lease that the caller holds. Return False if it has ended and another caller holds one."""
+        held = {"receipt": refund.receipt, "leaseUntil": refund.lease_until}
+        return await self._change_refund(payment, held, {"leaseUntil": LEASE_ENDED}) is not None
 
     async def record_refund(
         self, payment: Payment, refund: GatewayRefund, origin: Origin
@@ -104,7 +115,7 @@ class RefundLedger(Repository[Payment]):
         reason: SurplusReason,
         origin: Origin,
     ) -> Payment:
-        """Enter money that is not for the sale, once. Return the payment as stored afterwards."""
+        """Enter money that is not for the sale, once. Return the payment as stored afterwards. Raises NotFound."""
         is_new = {"surplusPayments.paymentId": {"$ne": gateway_payment.id}}
         pipeline = surplus_pipelines.add(gateway_payment, reason, origin, self.clock())
         row = await self._update(payment, pipeline, __raw__=is_new)
@@ -133,14 +144,16 @@ class RefundLedger(Repository[Payment]):
         return row or await self.get(id=payment.pk)
 
     async def _change_refund(self, payment: Payment, where: Stage, change: Stage) -> Payment | None:
-        return await self.update_where(
-            {**key_of(payment), "__raw__": {"refunds": {"$elemMatch": where}}},
+        changed = await self.update_if(
+            key_of(payment),
+            {"__raw__": {"refunds": {"$elemMatch": where}}},
+            is_visible=False,
             __raw__={"$set": {f"refunds.$.{name}": value for name, value in change.items()}},
         )
+        return changed.row if isinstance(changed, Changed) else None
 
     async def _update_refunds(self, payment: Payment, pipeline: list[Stage]) -> Payment:
-        row = await self._update(payment, pipeline)
-        return row or payment
+        return require(await self._update(payment, pipeline))
 
     async def _update(
         self, payment: Payment, pipeline: list[Stage], **where: Any
@@ -157,6 +170,13 @@ class RefundLedger(Repository[Payment]):
             row = await self._run(update)
             crash_point("settle.refund_written")
         return row
+
+
+def require(row: Payment | None) -> Payment:
+    """Return the row of an update whose only condition was its key. Raises RowGone."""
+    if row is None:
+        raise RowGone
+    return row
 
 
 def key_of(payment: Payment) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
     paid_status = {"$cond": [is_complete, Status.REFUNDED.value, Status.SUCCESS.value]}
     sums = {"status": "$status", "amountRefunded": "$amountRefunded"}
     new_step = [{"$mergeObjects": [{"$literal": step}, sums]}]
+    is_same = {"$eq": ["$refunds", {"$ifNull": ["$_before", []]}]}
     return [
         {"$set": {"refunds": {"$ifNull": ["$refunds", []]}, "_before": "$refunds"}},
         {"$set": {"refunds": refunds}},
@@ -145,10 +146,10 @@ def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
         },
         {
             "$set": {
-                "updatedAt": step["updatedAt"],
+                "updatedAt": {"$cond": [is_same, "$updatedAt", step["updatedAt"]]},
                 "history": {
                     "$cond": [
-                        {"$eq": ["$refunds", {"$ifNull": ["$_before", []]}]},
+                        is_same,
                         "$history",
                         {"$concatArrays": [{"$ifNull": ["$history", []]}, new_step]},
                     ]

@@ -4,23 +4,24 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+from bson import ObjectId
 
 from kernapay.core.clock import Clock, now
+from kernapay.core.errors import InvalidInput
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.models import Payment
 from kernapay.payments.references import (
     DEFAULT_RECEIPT_PREFIX,
-    created_at_of,
     payment_id_of,
     prefix_of,
     receipt_of,
 )
-from kernapay.payments.states import PAID, Status
+from kernapay.payments.states import PAID, RefundState, Status
 from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
-from kernapay.storage.repository import ReadOnlyRepository, Where
+from kernapay.storage.repository import ReadOnlyRepository, Row, Where
 
 _NEWEST_FIRST = (
     OrderBy("created_at", descending=True),
@@ -31,6 +32,20 @@ _NEWEST_FIRST = (
 # and a quarter of a mebibyte of them: five of the largest pages, of a hundred payments.
 _CACHED_PAYMENTS: Final = 100
 _ROOM: Final = Room(fields=5, bytes_per_field=49_152)
+
+
+# Unfinished refunds.
+_OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
+
+
+def is_unpaid(_: datetime) -> Where:
+    """Return the conditions for payments that may still be paid."""
+    return {"status": Status.PENDING}
+
+
+def has_open_refund(_: datetime) -> Where:
+    """Return the conditions for payments with a refund that the gateway has not finished."""
+    return {"__raw__": {"refunds.status": {"$in": _OPEN}}}
 
 
 def is_late_payment_possible(oldest: datetime) -> Where:
@@ -69,34 +84,45 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def _select_history(self, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
         return await self.select(
-            PaymentSummary, *_NEWEST_FIRST, LimitOffset(count, skip), user_id=user_id
+            PaymentSummary, *_NEWEST_FIRST, LimitOffset(count, skip), __raw__=_payer(user_id)
         )
 
     async def history_after(
         self, user_id: str, reference_id: str, count: int
     ) -> list[PaymentSummary]:
-        """Return the page after a given payment. New payments do not shift it."""
-        return await self.select(
-            PaymentSummary,
-            *_NEWEST_FIRST,
-            LimitOffset(count),
-            user_id=user_id,
-            __raw__=_older_than(reference_id),
-        )
+        """Return the page after a given payment of the user. New payments do not shift it.
+
+        Raises InvalidInput when the user has no such payment.
+        """
+        older = await self._find_older(_payer(user_id), reference_id)
+        return await self.select(PaymentSummary, *_NEWEST_FIRST, LimitOffset(count), __raw__=older)
 
     async def received(
         self, payee_id: str, count: int, skip: int, cursor: str | None
     ) -> list[PaymentSummary]:
         """Return what was paid to a provider's account, newest first. With a `cursor`, start after that payment."""
-        where: dict[str, Any] = {} if cursor is None else {"__raw__": _older_than(cursor)}
+        where: Row = {"payeeId": ObjectId(payee_id)}
+        if cursor is not None:
+            where = await self._find_older(where, cursor)
         return await self.select(
             PaymentSummary,
             *_NEWEST_FIRST,
             LimitOffset(count, 0 if cursor else skip),
-            payee_id=payee_id,
             status__in=PAID,
-            **where,
+            __raw__=where,
         )
+
+    async def _find_older(self, whose: Row, reference_id: str) -> Row:
+        """Return the conditions for the rows of a list that come after the payment with this reference."""
+        where = {"referenceId": reference_id, **whose}
+        row = await self._run(lambda: self._collection.find_one(where, {"createdAt": 1}))
+        if row is None:
+            raise InvalidInput("No payment in this list has this reference.", field="cursor")
+        return {**whose, **_older_than(row.get("createdAt"), reference_id)}
+
+    def _columns(self, view: type[msgspec.Struct]) -> dict[str, int]:
+        # The id has the time of creation, for rows without one, and names a row that cannot be read.
+        return {**super()._columns(view), "_id": 1}
 
     async def by_reference(self, reference_id: str) -> Payment | None:
         return await self.get_one_or_none(reference_id=reference_id)
@@ -130,11 +156,18 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         return oldest[0].created_at if oldest else None
 
 
-def _older_than(reference_id: str) -> dict[str, Any]:
-    # The reference contains the time of creation, so a cursor needs no query.
-    at = created_at_of(reference_id)
+def _payer(user_id: str) -> Row:
+    # Earlier systems stored the id as text.
+    return {"userId": {"$in": [ObjectId(user_id), user_id]}}
+
+
+def _older_than(created_at: Any, reference_id: str) -> Row:
+    """Return the conditions for the rows that come after one with these sort keys, newest first."""
+    if not isinstance(created_at, datetime):
+        # A row of another system. Those without a time come last.
+        return {"createdAt": created_at, "referenceId": {"$lt": reference_id}}
     return {
-        # The bound of the index: without it, MongoDB would read every newer payment first.
-        "createdAt": {"$lte": at},
-        "$or": [{"createdAt": {"$lt": at}}, {"referenceId": {"$lt": reference_id}}],
+        # One bound of the index. Unlike `$lte`, it includes the rows without a time.
+        "createdAt": {"$not": {"$gt": created_at}},
+        "$or": [{"createdAt": {"$ne": created_at}}, {"referenceId": {"$lt": reference_id}}],
     }

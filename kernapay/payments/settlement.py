@@ -28,7 +28,6 @@ from kernapay.payments.outcomes import (
     NotPaid,
     Outcome,
     Settled,
-    payment_changed,
     require_fit,
     require_match,
 )
@@ -36,6 +35,7 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import require_kept
 from kernapay.payments.states import Event, LatePayments, Source, SurplusReason
 from kernapay.payments.surplus import SurplusPayments, find_surplus
+from kernapay.storage.updates import RowChanged
 
 _log = structlog.get_logger("kernapay.payments")
 MOVES: Final = Counter(
@@ -93,7 +93,7 @@ class Settlement:
     async def settle_checkout(self, payment: Payment, payment_id: str, signature: str) -> Settled:
         """Settle the payment of the gateway that Checkout named. The caller has checked the signature.
 
-        Raises EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet, PaymentChanged, GatewayError, Unavailable.
+        Raises EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet, RowChanged, GatewayError, Unavailable.
         """
         if payment.status.is_paid and payment.razorpay_payment_id == payment_id:
             await self._ledger.evict_history(payment)
@@ -233,7 +233,7 @@ class Settlement:
             return await self._surplus.enter(current, evidence, SurplusReason.SECOND)
         if current.final:
             return await self._settle_late(current, evidence)
-        raise payment_changed()
+        raise RowChanged
 
     async def _settle_late(self, payment: Payment, evidence: Evidence) -> Settled:
         match self._judge_late(payment, evidence):
@@ -246,7 +246,7 @@ class Settlement:
             case LatePayments.CAPTURE:
                 row = await self._write(Event.CAPTURED, payment, evidence, late=True)
         if row is None:
-            raise payment_changed()
+            raise RowChanged
         return _count_move(row, evidence.origin)
 
     async def _write(

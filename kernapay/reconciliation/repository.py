@@ -10,6 +10,7 @@ from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import DuplicateRow, Repository
+from kernapay.storage.updates import RowGone
 
 _LEASE: Final = timedelta(hours=1)
 _PAUSE: Final = timedelta(minutes=10)
@@ -34,6 +35,7 @@ class ReportRepository(Repository[Report]):
                 limit=_ATTEMPT_LIMIT,
                 claimed={"set__state": ReportState.RUNNING},
                 parked=lambda at: {"set__state": ReportState.FAILED, "set__finished_at": at},
+                is_parked={"state": ReportState.FAILED},
                 renews=True,
             ),
         )
@@ -100,10 +102,12 @@ class FindingRepository(Repository[Finding]):
     async def record_repair(
         self, finding: Finding, repaired_by: str, outcome: str, *, is_repaired: bool
     ) -> None:
-        """Store the outcome of a repair. `is_repaired` says that the difference is gone."""
-        await self.update_where(
+        """Store the outcome of a repair. `is_repaired` says that the difference is gone. Raises RowGone."""
+        row = await self.update_where(
             {"id": finding.pk},
             set__repaired_at=self.clock() if is_repaired else None,
             set__repaired_by=repaired_by,
             set__outcome=outcome,
         )
+        if row is None:
+            raise RowGone

@@ -53,12 +53,13 @@ class SessionRepository(Repository[Session]):
         """
         await self.session.evict(user_id=user_id)
 
-    async def touch(self, user_id: str, session_id: str) -> None:
-        """Record that the session is in use."""
+    async def touch(self, user_id: str, session_id: str) -> bool:
+        """Record that the session is in use. Return False if it has ended."""
         where = {"id": session_id, "user_id": user_id}
-        await self.update_where(where, set__last_used_at=self.clock())
+        row = await self.update_where(where, set__last_used_at=self.clock())
         # After the write only: if it fails because MongoDB is away, the session must stay in the cache.
         await self.session.evict(user_id=user_id)
+        return row is not None
 
     async def end(
         self, user_id: str, session_id: str | None = None, *, keep: str | None = None

@@ -56,6 +56,16 @@ class Record(Document):  # type: ignore[misc]
     created_at: datetime = DateTimeField(db_field="createdAt", required=True)
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
 
+    @classmethod
+    def in_shape(cls, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a stored row in the shape that this document reads. Raises Misfit if it has none."""
+        return row
+
+    @classmethod
+    def repair(cls, row: dict[str, Any]) -> dict[str, Any]:
+        """Return some columns of a stored row, with what earlier systems wrote in the form that views read."""
+        return row
+
 
 class Mongo:
     """The connection of the process, with its own bounded thread pool."""

@@ -9,21 +9,22 @@ work on a row is cancelled when its lease ends. Outcomes are counted, and `/metr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic
 
 import structlog
 
 from kernapay.core.clock import Clock
-from kernapay.core.errors import KernaPayError
+from kernapay.core.errors import KernaPayError, RetryLater
 from kernapay.core.metrics import Counter
 from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.queue_rules import Depth, Rules, step_of
 from kernapay.storage.repository import DocumentT, Repository, Where
 from kernapay.storage.turns import Turns
 
+__all__ = ["OUTCOMES", "Depth", "Queue", "Rules"]
 _log = structlog.get_logger("kernapay.queue")
 OUTCOMES: Final = Counter(
     "kernapay_queue_rows_total",
@@ -33,45 +34,8 @@ OUTCOMES: Final = Counter(
 # Other workers claim the same rows at the head of the queue, so read a few more than needed.
 _SPARE: Final = 7
 _MAX_COUNT: Final = 10_000
+_UNREADABLE_PAUSE: Final = timedelta(hours=1)
 _NEVER_ENDED: Final = "no attempt ended: the log of the workers has the reasons"
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How many rows are due (counted up to 10,000), and for how many seconds the oldest has been due."""
-
-    due: int
-    oldest_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How the rows of a collection form a queue. Field names are the document's attributes."""
-
-    waiting: Callable[[datetime], Where]
-    """Return the conditions for rows that wait, at a given time. The due time is added to them."""
-    due: str
-    """The field with the time from which a row is due."""
-    attempts: str
-    """The field that counts attempts."""
-    leases: Sequence[timedelta]
-    """How long a lease lasts, by attempt. The last value is for all further attempts."""
-    backoff: Sequence[timedelta] = ()
-    """The pause after a failed attempt, by attempt. If empty, a row is due again when its lease ends."""
-    limit: int | None = None
-    """The last attempt. A row that fails it is parked."""
-    counts_claims: bool = True
-    """Whether an attempt counts from its claim, so that a row that kills its workers is parked, or when it fails."""
-    offset: timedelta = timedelta(0)
-    """How long after its due time a row may be claimed."""
-    claimed: Where | None = None
-    """Further changes that a claim makes."""
-    parked: Callable[[datetime], Where] | None = None
-    """Return the changes that parking makes, at a given time. The error is stored in the field `error`."""
-    renews: bool = False
-    """Whether the lease is extended while the work on a row goes on."""
-    owner: str | None = None
-    """The field with a row's owner, if owners take turns. Else the longest due row is the next one."""
 
 
 class Queue(Generic[DocumentT]):
@@ -86,6 +50,7 @@ class Queue(Generic[DocumentT]):
         self.name = name
         self._rows = rows
         self._rules = rules
+        self.leases = rules.leases
         self._key = key
         self._clock: Clock = rows.clock
         self._writing = asyncio.Lock()
@@ -96,14 +61,10 @@ class Queue(Generic[DocumentT]):
 
         A row whose attempts are used up is parked instead. This happens when the last one did not come to `fail`.
         """
-        at = self._clock()
         rules = self._rules
-        due = await self._turns.list_due(
-            OrderBy(rules.due), LimitOffset(count + _SPARE), **self._where_due(at)
-        )
         claimed: list[DocumentT] = []
-        for row in due:
-            leased = await self._take_lease(row)
+        for row in await self._list_due(count + _SPARE):
+            leased = await self.take_lease(row)
             if leased is None:
                 continue
             if rules.limit is not None and self.attempt_of(leased) > rules.limit:
@@ -185,8 +146,8 @@ class Queue(Generic[DocumentT]):
 
     async def finish(self, row: DocumentT, **change: Any) -> None:
         """Store the result of a row's work, even if its lease has ended meanwhile."""
-        await self._rows.update_where(self._key(row), **change)
-        self._count("finished")
+        finished = await self._update(self._key(row), change)
+        self._count("lost" if finished is None else "finished")
 
     async def replay(self, where: Where, **change: Any) -> DocumentT | None:
         """Claim the row that matches, due or not, to do its work again. Return None if no row matches.
@@ -196,7 +157,7 @@ class Queue(Generic[DocumentT]):
         rules = self._rules
         due = self._clock() + rules.leases[0]
         again = {f"set__{rules.due}": due, f"set__{rules.attempts}": 0}
-        row = await self._rows.update_where(where, **{**again, **change})
+        row = await self._update(where, {**again, **change})
         if row is not None:
             self.begin(row)
             self._count("replayed")
@@ -212,7 +173,7 @@ class Queue(Generic[DocumentT]):
 
     def pause_after(self, attempt: int) -> timedelta:
         """Return the pause after a failed attempt."""
-        return _at(self._rules.backoff, attempt) if self._rules.backoff else timedelta(0)
+        return step_of(self._rules.backoff, attempt) if self._rules.backoff else timedelta(0)
 
     async def depth(self) -> Depth:
         """Count the due rows. Raises Unavailable."""
@@ -220,23 +181,39 @@ class Queue(Generic[DocumentT]):
         rules = self._rules
         where = self._where_due(at)
         oldest = await self._rows.list(OrderBy(rules.due), LimitOffset(1), **where)
+        parked = 0
+        if rules.is_parked is not None:
+            parked = await self._rows.count(LimitOffset(_MAX_COUNT), **rules.is_parked)
         if not oldest:
-            return Depth(0, 0.0)
+            return Depth(0, 0.0, parked)
         since: datetime = getattr(oldest[0], rules.due) + rules.offset
         count = await self._rows.count(LimitOffset(_MAX_COUNT), **where)
-        return Depth(count, (at - since).total_seconds())
+        return Depth(count, (at - since).total_seconds(), parked)
+
+    async def _list_due(self, count: int) -> list[DocumentT]:
+        """Return due rows. Those that cannot be read are tried again in an hour: they must not fill the head."""
+        while True:
+            due, unreadable = await self._turns.list_due(
+                OrderBy(self._rules.due), LimitOffset(count), **self._where_due(self._clock())
+            )
+            until = self._clock() + _UNREADABLE_PAUSE - self._rules.offset
+            for row_id in unreadable:
+                if await self._rows.set_aside(row_id, **{self._rules.due: until}):
+                    self._count("unreadable")
+            if due or not unreadable:
+                return due
 
     def _where_due(self, at: datetime) -> Where:
         return {**self._rules.waiting(at), f"{self._rules.due}__lte": at - self._rules.offset}
 
-    async def _take_lease(self, row: DocumentT) -> DocumentT | None:
+    async def take_lease(self, row: DocumentT) -> DocumentT | None:
+        """Return the row with a new lease, None if it has changed since it was read."""
         rules = self._rules
         attempt = self.attempt_of(row) + 1
-        leased = await self._rows.update_where(
-            self._unchanged(row),
-            **{f"set__{rules.due}": self._lease_end(attempt), **(rules.claimed or {})},
-            **({f"set__{rules.attempts}": attempt} if rules.counts_claims else {}),
-        )
+        change = {f"set__{rules.due}": self._lease_end(attempt), **(rules.claimed or {})}
+        if rules.counts_claims:
+            change[f"set__{rules.attempts}"] = attempt
+        leased = await self._update(self._unchanged(row), change)
         if leased is not None:
             setattr(leased, rules.attempts, attempt)
         return leased
@@ -245,7 +222,7 @@ class Queue(Generic[DocumentT]):
         """Update a row that this worker still holds. Return False if it has lost it."""
         # One at a time: a renewal changes the lease that the next condition names.
         async with self._writing:
-            updated = await self._rows.update_where(self._unchanged(row), **change)
+            updated = await self._update(self._unchanged(row), change)
             if updated is not None:
                 setattr(row, self._rules.due, getattr(updated, self._rules.due))
         return updated is not None
@@ -254,15 +231,19 @@ class Queue(Generic[DocumentT]):
         try:
             async with self.hold(row):
                 await work(row)
+            await self.pause(row)
         except TimeoutError:
             self._record_stop(row, "expired")
         except KernaPayError as error:
             self._record_stop(row, "interrupted", code=error.code)
+            if not isinstance(error, RetryLater):
+                await self._pause_safely(row)
         except Exception as error:
             self._record_stop(row, "broken", exc_info=error)
+            await self._pause_safely(row)
 
     async def _renew(self, row: DocumentT, deadline: asyncio.Timeout) -> None:
-        lease = _at(self._rules.leases, self.attempt_of(row)).total_seconds()
+        lease = step_of(self._rules.leases, self.attempt_of(row)).total_seconds()
         while True:
             await asyncio.sleep(lease / 3)
             try:
@@ -281,6 +262,29 @@ class Queue(Generic[DocumentT]):
         log = _log.error if "exc_info" in facts else _log.warning
         log(f"work_{outcome}", queue=self.name, row=str(row.pk), **facts)
 
+    async def pause(self, row: DocumentT) -> None:
+        """Let a row wait for its next attempt, unless its work has set its due time, or another worker holds it."""
+        rules = self._rules
+        if not rules.pauses:
+            return
+        attempt = self.attempt_of(row)
+        until = self._clock() + step_of(rules.pauses, attempt) - rules.offset
+        # Not `_unchanged`: work that changed the row may have put it into another queue with the same due time.
+        same_lease = {**self._key(row), rules.due: getattr(row, rules.due)}
+        change = {f"set__{rules.due}": until, f"set__{rules.attempts}": attempt}
+        paused = await self._update(same_lease, change)
+        self._count("paused" if paused is not None else "moved")
+
+    async def _pause_safely(self, row: DocumentT) -> None:
+        try:
+            await self.pause(row)
+        except KernaPayError as error:
+            # The row is due again when its lease ends.
+            _log.warning("pause_not_stored", queue=self.name, code=error.code)
+
+    async def _update(self, where: Where, change: Where) -> DocumentT | None:
+        return await self._rows.update_where(where, is_visible=self._rules.is_visible, **change)
+
     def _unchanged(self, row: DocumentT) -> dict[str, Any]:
         """Return the conditions under which this worker still holds the row."""
         # The due time doubles as the lease: every claim changes it.
@@ -289,12 +293,8 @@ class Queue(Generic[DocumentT]):
         return {**self._key(row), **rules.waiting(self._clock()), **same_lease}
 
     def _lease_end(self, attempt: int) -> datetime:
-        return self._clock() + _at(self._rules.leases, attempt) - self._rules.offset
+        return self._clock() + step_of(self._rules.leases, attempt) - self._rules.offset
 
     def _count(self, outcome: str, rows: int = 1) -> None:
         if rows:
             OUTCOMES.labels(self.name, outcome).inc(rows)
-
-
-def _at(steps: Sequence[timedelta], attempt: int) -> timedelta:
-    return steps[min(max(attempt, 1), len(steps)) - 1]

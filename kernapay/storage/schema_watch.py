@@ -1,12 +1,14 @@
-"""Let nothing run on a database that lacks a migration or an index of this version."""
+"""Let nothing run on a database that lacks a migration or an index of this version, or by a clock that is wrong."""
 
 import asyncio
+from datetime import UTC, timedelta
 from functools import cached_property
 from typing import Final
 
 import structlog
 from pymongo.errors import OperationFailure, PyMongoError
 
+from kernapay.core.clock import Clock, now
 from kernapay.core.errors import NotMigrated, Unavailable
 from kernapay.storage.migration_files import MigrationError, read_migrations
 from kernapay.storage.mongo import Mongo, database, open_database
@@ -26,12 +28,17 @@ _UNAUTHORIZED: Final = 13
 class SchemaWatch:
     """Compares the database with this version's migrations, at the start and every few seconds.
 
-    Without its unique indexes, one idempotency key could buy many orders. A database that cannot be reached later
-    changes nothing: the errors of its own calls say so.
+    Without its unique indexes, one idempotency key could buy many orders. So it could if the clocks of two machines
+    differed by more than a lease, so this machine's is compared with MongoDB's as well. A database that cannot be
+    reached later changes nothing: the errors of its own calls say so.
     """
 
-    def __init__(self, mongo: Mongo) -> None:
+    def __init__(self, mongo: Mongo, max_skew: timedelta, clock: Clock = now) -> None:
+        """`max_skew` is how much this machine's clock may differ from MongoDB's."""
         self._mongo = mongo
+        self.max_skew = max_skew
+        self._clock = clock
+        self._is_clock_wrong = False
         self._checking = asyncio.Lock()
         self._checked_at = _LONG_AGO
         self._watch: asyncio.Task[None] | None = None
@@ -69,14 +76,19 @@ class SchemaWatch:
     async def check_before_start(self) -> None:
         """Raise NotMigrated, naming the command to run, unless the database is ready. Raises Unavailable."""
         if problem := await self.check():
-            raise NotMigrated(f"The database is not ready: {problem}")
+            raise NotMigrated(f"KernaPay is not ready: {problem}")
 
     def require(self) -> None:
-        """Raise NotMigrated unless the last check found nothing wrong. Raises Unavailable before the first one."""
+        """Raise NotMigrated unless the last check found nothing wrong.
+
+        Raises Unavailable before the first one, and while the clock is wrong.
+        """
         if not self._is_known:
             raise Unavailable(
                 "The database has not been reached yet. Repeat the call in a few seconds."
             )
+        if self._is_clock_wrong:
+            raise Unavailable("A clock of the service is wrong. Repeat the call later.")
         if self._problem is not None:
             # The caller is a client: the operator finds the reason in the log and at `/health/ready`.
             raise NotMigrated(
@@ -110,7 +122,9 @@ class SchemaWatch:
 
     async def _ask(self) -> str | None:
         try:
-            return await self._mongo.run(lambda: find_problem(self._schema))
+            skew = await self._mongo.run(lambda: find_skew(self._clock, self.max_skew))
+            self._is_clock_wrong = skew is not None
+            return skew or await self._mongo.run(lambda: find_problem(self._schema))
         except OperationFailure as error:  # outages are Unavailable
             name = (error.details or {}).get("codeName", error.code)
             if error.code != _UNAUTHORIZED:
@@ -120,6 +134,22 @@ class SchemaWatch:
                 f"MongoDB refuses to list the indexes ({name}). "
                 "Fix: give the user in MONGODB_URL the role readWrite."
             )
+
+
+def find_skew(clock: Clock, limit: timedelta) -> str | None:
+    """Return by how much the clock differs from MongoDB's and the fix, None if it is certainly not more than allowed.
+
+    MongoDB read its time at some moment between the two readings here, so a slow answer alone is no difference.
+    """
+    before = clock()
+    server = database().client.admin.command("hello")["localTime"].replace(tzinfo=UTC)
+    difference = max(before - server, server - clock())
+    if difference <= limit:
+        return None
+    return (
+        f"the clock differs from MongoDB's by {difference.total_seconds():.0f} s, so leases would not hold. "
+        "Fix: set the clocks of both machines with NTP."
+    )
 
 
 def find_problem(schema: Schema) -> str | None:

@@ -21,16 +21,20 @@ class Turns(Generic[DocumentT]):
         self._served: set[Any] = set()
         self._claims_alone = 0
 
-    async def list_due(self, *filters: Filter, **where: Any) -> list[DocumentT]:
-        """Return rows of owners that were not served in this round, one of each owner first."""
+    async def list_due(self, *filters: Filter, **where: Any) -> tuple[list[DocumentT], list[Any]]:
+        """Return rows of owners that were not served in this round, one of each owner first.
+
+        Return also the ids of rows that cannot be read, which would stay at the head of the queue.
+        """
         if self._served and self._claims_alone == 0:
             others = {f"{self._owner}__nin": list(self._served)}
-            due = await self._rows.list(*filters, **where, **others)
-            if due:
-                return self._mix(due)
+            due, unreadable = await self._rows.list_with_unreadable(*filters, **where, **others)
+            if due or unreadable:
+                return self._mix(due), unreadable
             self._claims_alone = _CLAIMS_ALONE if len(self._served) == 1 else 0
             self._served.clear()
-        return self._mix(await self._rows.list(*filters, **where))
+        due, unreadable = await self._rows.list_with_unreadable(*filters, **where)
+        return self._mix(due), unreadable
 
     def record(self, row: DocumentT) -> None:
         """Record that a row was claimed."""

@@ -113,10 +113,10 @@ class UserRepository(Repository[User]):
             lambda: self._collection.update_one(where, {"$set": change}).matched_count == 1
         )
 
-    async def record_refresh(self, user_id: str, refresh_hash: str) -> None:
-        """Store the hash of the newest refresh token."""
-        await self._run(
-            lambda: self._collection.update_one(
-                {"_id": ObjectId(user_id)}, {"$set": {"refreshToken": refresh_hash}}
-            )
+    async def record_refresh(self, user_id: str, refresh_hash: str) -> bool:
+        """Store the hash of the newest refresh token. Return False if the account is gone."""
+        where = {"_id": ObjectId(user_id)}
+        change = {"$set": {"refreshToken": refresh_hash}}
+        return await self._run(
+            lambda: self._collection.update_one(where, change).matched_count == 1
         )

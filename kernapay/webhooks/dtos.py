@@ -60,6 +60,12 @@ class WebhookEventView(Struct, rename="camel"):
     error: Annotated[str, Meta(examples=[_ERROR])] | None = None
 
 
+class EventId(Struct, rename="camel"):
+    """The id of a stored event."""
+
+    event_id: str
+
+
 class WebhookEventDetail(Struct, rename="camel"):
     """A stored event with its body as it was received."""
 
@@ -68,7 +74,7 @@ class WebhookEventDetail(Struct, rename="camel"):
 
 
 class ReplayRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """The status of the events to replay. The oldest hundred are replayed."""
+    """The status of the events to replay. A hundred are replayed, first those that waited longest."""
 
     status: Literal["parked", "pending"] = "parked"
 

@@ -15,11 +15,11 @@ class EventStatus(StrEnum):
     IGNORED = "ignored"
     """Stored, but it does not concern KernaPay."""
     PARKED = "parked"
-    """Given up after the last attempt; `error` says why. An administrator may replay it."""
+    """Given up after the last attempt; `error` says why. It stays until a person replays it or ends it."""
 
 
 class WebhookEvent(Record):
-    """One event. Rows are deleted after 45 days (Razorpay: an event may be sent again for 15 days)."""
+    """One event, deleted 45 days after it came if it was processed (Razorpay: it may be sent again for 15 days)."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "webhook_events"}
 

@@ -8,7 +8,8 @@ from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import DuplicateRow, Repository
-from kernapay.webhooks.dtos import WebhookEventView
+from kernapay.storage.updates import Changed
+from kernapay.webhooks.dtos import EventId, WebhookEventView
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 
 _LEASE: Final = timedelta(minutes=2)
@@ -37,7 +38,11 @@ class WebhookRepository(Repository[WebhookEvent]):
                 limit=len(_BACKOFF) + 1,
                 # No event is parked that was never processed.
                 counts_claims=False,
-                parked=lambda _: {"set__status": EventStatus.PARKED},
+                # MongoDB deletes events some time after they were processed. What is parked waits for a person.
+                parked=lambda _: {"set__status": EventStatus.PARKED, "unset__processed_at": True},
+                is_parked={"status": EventStatus.PARKED},
+                # Kinds of events take turns: those of a hopeless kind do not hold up the others.
+                owner="event",
             ),
         )
 
@@ -64,9 +69,22 @@ class WebhookRepository(Repository[WebhookEvent]):
         """Claim an event in any status to process it again. Return None when there is no such event."""
         return await self.queue.replay({"event_id": event_id}, set__status=EventStatus.PENDING)
 
-    async def oldest_ids(self, status: EventStatus, count: int) -> list[str]:
-        oldest = OrderBy("created_at")
-        events = await self.list(oldest, LimitOffset(count), status=status)
+    async def end(self, event_id: str, outcome: str) -> bool:
+        """Let a parked event rest for good. Return False if it is not parked. Raises RowGone."""
+        ended = await self.update_if(
+            {"event_id": event_id},
+            {"status": EventStatus.PARKED},
+            set__status=EventStatus.IGNORED,
+            set__outcome=outcome,
+            set__processed_at=self.clock(),
+        )
+        return isinstance(ended, Changed)
+
+    async def ids_to_replay(self, status: EventStatus, count: int | None) -> list[str]:
+        """Return the ids of events, first those that were not processed for the longest time."""
+        longest_ago = (OrderBy("next_at"),)
+        limit = () if count is None else (LimitOffset(count),)
+        events = await self.select(EventId, *longest_ago, *limit, status=status)
         return [event.event_id for event in events]
 
     async def by_event_id(self, event_id: str) -> tuple[WebhookEventView, bytes] | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -9,7 +10,7 @@ import structlog
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.crash_points import crash_point
-from kernapay.core.errors import KernaPayError, NotFound
+from kernapay.core.errors import Conflict, KernaPayError, NotFound
 from kernapay.gateway.decoding import Unreadable, read_entity, read_json
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.outcomes import EvidenceMismatch, UnknownOrder
@@ -26,6 +27,8 @@ _log = structlog.get_logger("kernapay.webhooks")
 # Razorpay: it retries a delivery for 24 hours. The mark saves these repeats a query.
 _MARK_TTL: Final = timedelta(hours=24)
 _REPLAY_LIMIT: Final = 100
+# Each process call has a deadline of seconds. A few that wait for it do not hold up the others.
+_CONCURRENCY: Final = 4
 
 _EVENTS: Final = {
     "payment.authorized": Event.AUTHORIZED,
@@ -99,8 +102,8 @@ class WebhookInbox:
             await self._record_failure(event, error)
 
     async def sweep(self) -> bool:
-        """Process one event that is due. Return False when none is."""
-        return await self._events.queue.sweep(self.process)
+        """Process some events that are due. Return False when none is."""
+        return await self._events.queue.sweep(self.process, _CONCURRENCY)
 
     async def replay(self, actor: Actor, event_id: str) -> None:
         """Process a stored event again, whatever its status. Raises NotFound, Unavailable."""
@@ -110,14 +113,33 @@ class WebhookInbox:
             await self._replay(event_id)
 
     async def replay_all(
-        self, actor: Actor, status: EventStatus, limit: int = _REPLAY_LIMIT
+        self,
+        actor: Actor,
+        status: EventStatus,
+        limit: int | None = _REPLAY_LIMIT,
+        progress: Callable[[int, int], None] = lambda _, __: None,
     ) -> int:
-        """Replay the oldest events of a status. Return how many were replayed."""
+        """Replay the events of a status once each. Return how many were replayed.
+
+        First those that were not processed for the longest time, so that a repeat gets past the hopeless ones.
+        `progress` gets the number replayed and the number of all.
+        """
         async with self._audit.action(actor, "webhook.replay_all", after={"status": status.value}):
-            event_ids = await self._events.oldest_ids(status, limit)
-            for event_id in event_ids:
+            event_ids = await self._events.ids_to_replay(status, limit)
+            for number, event_id in enumerate(event_ids, 1):
                 await self._replay(event_id)
+                progress(number, len(event_ids))
             return len(event_ids)
+
+    async def end(self, actor: Actor, event_id: str, reason: str) -> None:
+        """End the wait of a parked event for good. Raises NotFound, Conflict if it is not parked, Unavailable."""
+        if not await self._events.exists(event_id=event_id):
+            raise _no_such_event()
+        async with self._audit.action(
+            actor, "webhook.end", f"event:{event_id}", after={"reason": reason}
+        ):
+            if not await self._events.end(event_id, f"ended by a person: {reason}"):
+                raise Conflict("The event is not parked, so there is nothing to end.")
 
     async def _replay(self, event_id: str) -> None:
         event = await self._events.replay(event_id)

@@ -1,6 +1,7 @@
 """GET /payments/history, /payments/status and /payments/{referenceId}."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
 
@@ -74,7 +75,6 @@ def test_a_cursor_covers_everything_once_though_new_payments_arrive(
 def test_a_cursor_walks_through_payments_of_one_millisecond(
     user: Actor, seven: list[str], store: Store
 ) -> None:
-    """The time in the reference is what the cursor goes by, so both must agree."""
     stamp = seven[3].split("_")[2]
     for number, reference in enumerate(seven):
         row = row_of(store.payments, referenceId=reference)
@@ -116,9 +116,31 @@ def test_a_bad_page_is_refused_by_name(user: Actor, page: dict[str, Any]) -> Non
     assert_problem(user.history(**page), 400, next(iter(page)))
 
 
-def test_a_cursor_of_an_impossible_time_is_refused_or_empty(user: Actor) -> None:
-    cursor = f"PAY_{user.id}_9999999999999_{'A' * 22}"
-    assert user.history(cursor=cursor).status_code == 200
+def test_a_cursor_that_fits_no_payment_of_the_list_is_refused(user: Actor, people: People) -> None:
+    nobodys = f"PAY_{user.id}_9999999999999_{'A' * 22}"
+    assert_problem(user.history(cursor=nobodys), 400, "cursor")
+    anothers = people.new().new_payment()["referenceId"]
+    assert_problem(user.history(cursor=anothers), 400, "cursor")
+
+
+def test_a_cursor_goes_by_the_time_of_the_row_and_not_of_its_reference(
+    user: Actor, seven: list[str], store: Store
+) -> None:
+    """Imported rows: the newest by their references are the oldest by their times, and two have no time."""
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    for number, reference in enumerate(seven):
+        time = {"$set": {"createdAt": start + timedelta(days=number // 2)}}
+        change = {"$unset": {"createdAt": ""}} if number in (2, 5) else time
+        store.payments.update_one({"referenceId": reference}, change)
+    for count in (1, 2, 3):
+        walked: list[str] = []
+        page = references(user.history(count=count))
+        while page:
+            assert len(walked) < 7, "the cursor does not end"
+            walked += page
+            page = references(user.history(count=count, cursor=walked[-1]))
+        assert walked == references(user.history(count=100))
+        assert sorted(walked) == sorted(seven)
 
 
 def test_the_history_is_cached_for_two_hours(

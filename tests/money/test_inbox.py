@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -6,6 +7,7 @@ import httpx
 import pytest
 
 from kernapay.bootstrap.services import Services
+from kernapay.core.clock import now
 from tests.actors import Actor, assert_problem, send_event, status
 from tests.aliases import Json
 from tests.factories import gateway_payment, unique
@@ -261,3 +263,108 @@ def test_deliveries_of_the_sandbox_arrive_however_they_are_shuffled(
     for payment in payments:
         eventually(partial(has_succeeded, api, payment))
     assert shop.differences() == []
+
+
+def park(shop: Shop, count: int, name: str = "payment.captured") -> list[str]:
+    """Store events that no replay can help: nobody can read them. Return their ids."""
+    at = now() - timedelta(days=400)
+    event_ids = [unique("evt_") for _ in range(count)]
+    rows = [
+        {
+            "eventId": event_id,
+            "bodyHash": unique("hash"),
+            "body": b"{}",
+            "event": name,
+            "status": "parked",
+            "attempts": 1,
+            "nextAt": at,
+            "createdAt": at,
+            "updatedAt": at,
+        }
+        for event_id in event_ids
+    ]
+    shop.store.webhook_events.insert_many(rows)
+    return event_ids
+
+
+def test_a_replay_of_the_parked_gets_past_a_hundred_hopeless_ones(
+    api: httpx.Client, shop: Shop, user: Actor, admin: Actor
+) -> None:
+    park(shop, 130)
+    payment = user.new_payment()
+    event_id = kept_event(api, shop, payment)
+    parked = {"$set": {"status": "parked", "nextAt": now()}}
+    shop.store.webhook_events.update_one({"eventId": event_id}, parked)
+
+    answer = admin.call("POST", f"{EVENTS}/replay", json={"status": "parked"})
+    assert answer.json()["count"] == 100
+    assert status(api, payment)["status"] == "pending"
+    # Those that were tried a moment ago come last.
+    assert admin.call("POST", f"{EVENTS}/replay", json={"status": "parked"}).json()["count"] == 100
+    assert status(api, payment)["status"] == "success"
+
+    replayed = shop.kernapay("inbox", "replay", "--status", "parked")
+    assert replayed.returncode == 0, replayed.stderr
+    assert replayed.stdout.startswith("130 event(s) replayed; 130 are parked now.")
+    progress = [line for line in replayed.stderr.splitlines() if not line.startswith("{")]
+    assert progress == ["100 of 130", "130 of 130"]
+
+
+def test_what_is_parked_stays_until_a_person_ends_it(shop: Shop, admin: Actor) -> None:
+    (event_id,) = park(shop, 1)
+    expiry = shop.store.webhook_events.index_information()["kept_when_processed"]
+    assert expiry["partialFilterExpression"] == {"processedAt": {"$exists": True}}
+    assert "processedAt" not in event_row(shop, event_id)
+    assert "1 event(s) are parked" in shop.kernapay("doctor").stdout
+
+    ended = shop.kernapay("inbox", "end", event_id, "--reason", "an order of another shop")
+    assert ended.returncode == 0, ended.stderr
+
+    row = event_row(shop, event_id)
+    assert (row["status"], row["outcome"]) == (
+        "ignored",
+        "ended by a person: an order of another shop",
+    )
+    assert row["processedAt"] is not None, "from now on it may be deleted"
+    (entry,) = shop.store.audit_log.find({"target": f"event:{event_id}"})
+    assert entry["action"] == "webhook.end"
+    again = shop.kernapay("inbox", "end", event_id, "--reason", "again")
+    assert again.returncode == 2
+    assert "not parked" in again.stderr
+    assert shop.kernapay("inbox", "end", "evt_unknown", "--reason", "x").returncode == 2
+    assert "no event is parked" in shop.kernapay("doctor").stdout
+
+
+def test_an_event_that_is_parked_again_is_not_deleted(
+    api: httpx.Client, shop: Shop, admin: Actor
+) -> None:
+    event_id = unique("evt_")
+    send_event(api, "nothing.of.ours", event_id=event_id)
+    assert "processedAt" in event_row(shop, event_id)
+    broken = {"$set": {"event": "payment.captured"}}
+    shop.store.webhook_events.update_one({"eventId": event_id}, broken)
+    admin.call("POST", f"{EVENTS}/{event_id}/replay")
+    row = event_row(shop, event_id)
+    assert row["status"] == "parked"
+    assert "processedAt" not in row
+
+
+def test_hundreds_of_events_of_one_kind_do_not_hold_up_another(
+    api: httpx.Client, shop: Shop, user: Actor
+) -> None:
+    park(shop, 300, "refund.failed")
+    payment = user.new_payment()
+    event_id = kept_event(api, shop, payment)
+    pending = {"$set": {"status": "pending"}}
+    shop.store.webhook_events.update_many({"event": "refund.failed"}, pending)
+    due = {"$set": {"nextAt": now() - timedelta(seconds=1)}}
+    shop.store.webhook_events.update_one({"eventId": event_id}, due)
+
+    async def sweep_a_little(services: Services) -> None:
+        for _ in range(4):
+            assert await services.webhook_inbox.sweep()
+
+    shop.work(sweep_a_little)
+    assert status(api, payment)["status"] == "success"
+    left = shop.store.webhook_events.count_documents({"status": "pending"})
+    assert left > 250

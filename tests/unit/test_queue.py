@@ -9,12 +9,13 @@ import pytest
 import structlog
 from mongoengine import DateTimeField, IntField, StringField
 
-from kernapay.core.errors import Unavailable
+from kernapay.core.errors import NotFound, Unavailable
 from kernapay.health.controller import queue_depths
 from kernapay.reconciliation.repository import ReportRepository
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import Repository
+from kernapay.storage.unreadable import Misfit
 from kernapay.webhooks.models import WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
 from kernapay.worker import repeat
@@ -37,6 +38,12 @@ class Job(Record):
     due_at: datetime = DateTimeField(db_field="dueAt")
     attempts: int = IntField(default=0)
     error: str | None = StringField()
+
+    @classmethod
+    def in_shape(cls, row: dict[str, Any]) -> dict[str, Any]:
+        if "marks" in row:
+            raise Misfit("marks: unknown")
+        return row
 
 
 class Jobs(Repository[Job]):
@@ -349,7 +356,7 @@ async def test_the_depth_counts_what_is_due_and_how_long_it_has_been(
 async def test_a_queue_that_cannot_be_counted_hides_no_other(jobs: Jobs) -> None:
     broken = queue_of(jobs, waiting=lambda _: {"__raw__": {"$nonsense": 1}})
     with structlog.testing.capture_logs() as logs:
-        due, oldest = await queue_depths([broken, queue_of(jobs)])
+        due, oldest, _ = await queue_depths([broken, queue_of(jobs)])
     assert [entry["event"] for entry in logs] == ["queue_not_counted"]
     assert (len(due.samples), len(oldest.samples)) == (1, 1)
 
@@ -442,3 +449,98 @@ async def test_a_claim_of_many_rows_starts_with_one_of_each_owner(
         await jobs.add(Job(name=f"{owner}{number}", owner=owner, due_at=due))
     clock.advance(timedelta(minutes=1))
     assert await names(queue_of(jobs, owner="owner"), 4) == ["a0", "b4", "c5", "a1"]
+
+
+async def test_rows_that_cannot_be_read_do_not_fill_the_head_of_the_queue(
+    jobs: Jobs, clock: FrozenClock, store: Store
+) -> None:
+    bad = [{"name": f"bad{n}", "state": "waiting", "dueAt": START, "marks": 7} for n in range(20)]
+    await asyncio.to_thread(store.unit_jobs.insert_many, bad)
+    await add(jobs, "sound", due=timedelta(seconds=1))
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(jobs)
+    with structlog.testing.capture_logs() as logs:
+        assert await names(queue) == ["sound"]
+        assert await names(queue) == []
+    unreadable = [entry for entry in logs if entry["event"] == "row_unreadable"]
+    assert len(unreadable) == 20, "each is named once, and then rests"
+    clock.advance(timedelta(hours=1))
+    assert await names(queue) == ["sound"]
+
+
+PAUSES = (timedelta(minutes=15), timedelta(hours=1))
+
+
+async def pausing(jobs: Jobs, **changes: Any) -> Queue[Job]:
+    await add(jobs, "job")
+    return queue_of(jobs, limit=None, pauses=PAUSES, counts_claims=False, **changes)
+
+
+async def test_work_that_ended_pauses_its_row_longer_each_time(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    queue = await pausing(jobs)
+
+    async def work(_: Job) -> None:
+        return None
+
+    for pause in (*PAUSES, PAUSES[-1]):
+        assert await queue.sweep(work)
+        clock.advance(pause - timedelta(seconds=1))
+        assert await names(queue) == []
+        clock.advance(timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("error", "pause", "attempts"),
+    [
+        (Unavailable("no answer"), LEASE, 0),
+        (NotFound("no such order"), PAUSES[0], 1),
+        (ZeroDivisionError(), PAUSES[0], 1),
+    ],
+)
+async def test_only_an_error_of_the_row_itself_pauses_it(
+    jobs: Jobs, clock: FrozenClock, error: Exception, pause: timedelta, attempts: int
+) -> None:
+    """After an outage everything is due again when its lease ends."""
+    queue = await pausing(jobs)
+
+    async def work(_: Job) -> None:
+        raise error
+
+    assert await queue.sweep(work)
+    stored = await jobs.get(name="job")
+    assert (stored.due_at - clock.now, stored.attempts) == (pause, attempts)
+
+
+async def test_a_due_time_that_the_work_itself_sets_is_kept(jobs: Jobs, clock: FrozenClock) -> None:
+    queue = await pausing(jobs)
+    at_once = clock.now + timedelta(seconds=1)
+
+    async def work(job: Job) -> None:
+        await jobs.update_where({"id": job.pk}, set__due_at=at_once)
+
+    assert await queue.sweep(work)
+    assert (await jobs.get(name="job")).due_at == at_once
+
+
+async def test_changes_of_a_queue_move_updated_at_only_if_clients_see_them(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "job")
+    clock.advance(timedelta(minutes=1))
+    await queue_of(jobs, is_visible=False).claim()
+    assert (await jobs.get(name="job")).updated_at == START
+    clock.advance(LEASE)
+    await queue_of(jobs).claim()
+    assert (await jobs.get(name="job")).updated_at == clock.now
+
+
+async def test_parked_rows_are_counted(jobs: Jobs) -> None:
+    await add(jobs, "job", "other")
+    queue = queue_of(jobs, is_parked={"state": "parked"})
+    (job,) = await queue.claim()
+    await queue.park(job, "hopeless")
+    assert (await queue.depth()).parked == 1
+    _, _, parked = await queue_depths([queue])
+    assert [sample.value for sample in parked.samples] == [1]

@@ -16,6 +16,8 @@ from kernapay.core.errors import InvalidInput
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.patterns import Identifier, Label, Line
 from kernapay.payments.currencies import amount_problem, exponent
+from kernapay.payments.dtos import PaymentCreate, RefundCreate
+from kernapay.payments.idempotency import fingerprint
 from kernapay.payments.references import (
     REFERENCE_PATTERN,
     make_receipt,
@@ -255,3 +257,49 @@ def test_a_number_that_nobody_has_is_refused_by_its_field(code: str, number: int
     with pytest.raises(InvalidInput) as caught:
         check_phone(code, number)
     assert caught.value.field == "mobileNumber"
+
+
+BODY = PaymentCreate(
+    amount=50_000, currency="INR", service_type="CONSULTATION", notes={"cart": "42"}
+)
+FIRST_FINGERPRINT = "4b18f0827ef71d9ddb15a7a3553acb9f0f83cd6415372b7f4d3b1eb6623c30ab"
+
+
+def test_the_fingerprint_of_a_body_never_changes() -> None:
+    """Keys that were used with an earlier version are repeated with this one."""
+    assert fingerprint(BODY) == FIRST_FINGERPRINT
+
+
+def test_a_field_that_is_added_breaks_no_key_in_flight() -> None:
+    class Later(PaymentCreate, rename="camel"):
+        customer_id: str | None = None
+        tags: list[str] = msgspec.field(default_factory=list)
+
+    body = msgspec.convert(msgspec.to_builtins(BODY), Later)
+    assert fingerprint(body) == FIRST_FINGERPRINT
+    assert fingerprint(msgspec.structs.replace(body, customer_id="c")) != FIRST_FINGERPRINT
+    assert fingerprint(msgspec.structs.replace(body, tags=["x"])) != FIRST_FINGERPRINT
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount": 50_001},
+        {"currency": "USD"},
+        {"service_type": "LAB"},
+        {"description": ""},
+        {"provider_id": "p"},
+        {"notes": {}},
+        {"metadata": {"a": None}},
+    ],
+    ids=str,
+)
+def test_other_content_has_another_fingerprint(change: dict[str, Any]) -> None:
+    assert fingerprint(msgspec.structs.replace(BODY, **change)) != FIRST_FINGERPRINT
+
+
+def test_the_key_is_no_content() -> None:
+    assert fingerprint(msgspec.structs.replace(BODY, idempotency_key="k")) == FIRST_FINGERPRINT
+    refund = RefundCreate(amount=100)
+    with_key = msgspec.structs.replace(refund, idempotency_key="k")
+    assert fingerprint(with_key) == fingerprint(refund) != fingerprint(RefundCreate())

@@ -20,7 +20,7 @@ from kernapay.storage.schema import Schema
 
 _SKEW_WARN: Final = timedelta(seconds=1)
 # Tokens, links and leases are compared with the clocks of other machines.
-_SKEW_FAIL: Final = timedelta(seconds=30)
+_SKEW_FAIL: Final = timedelta(seconds=10)
 _OLDEST_MONGODB: Final = (5, 0)
 _OLDEST_REDIS: Final = (6, 0)
 _SHOWN: Final = 20  # accounts or keys in one finding
@@ -44,6 +44,7 @@ def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
             _providers(db),
             *_unverified_staff(db),
             *_orphaned_keys(db),
+            *_parked(db),
         ]
     except PyMongoError as error:
         return [_unusable(error)]
@@ -187,6 +188,28 @@ def _orphaned_keys(db: Database[dict[str, Any]]) -> Iterator[Finding]:
             "API keys",
             f"refused, because their makers are no longer administrators: {', '.join(orphans[:_SHOWN])}",
             "POST /v1/api/admin/api-keys/{id}/adopt as an administrator, or DELETE them.",
+        )
+
+
+def _parked(db: Database[dict[str, Any]]) -> Iterator[Finding]:
+    """Find the work that was given up and waits for a person."""
+    events = db.webhook_events.count_documents({"status": "parked"})
+    reports = db.reconciliation_reports.count_documents({"state": "failed"})
+    if events:
+        yield Finding(
+            Level.WARN,
+            "inbox",
+            f"{events} event(s) are parked: each may be money that is not in the books",
+            "kernapay inbox list --status parked, then kernapay inbox replay or kernapay inbox end.",
+        )
+    else:
+        yield Finding(Level.OK, "inbox", "no event is parked")
+    if reports:
+        yield Finding(
+            Level.WARN,
+            "reports",
+            f"{reports} report(s) of a comparison with the gateway were given up",
+            "GET /v1/api/reconciliation/reports has the reasons; kernapay reconcile --from … --to … repeats one.",
         )
 
 

@@ -1,0 +1,174 @@
+"""Rows that another system or a person wrote: the one place that knows their forms.
+
+The form of the Express service: `userId` as text, a text as `notes`, steps with an `_id` and without a source, amounts
+as doubles, "Payment Not Done" as the method. What nobody can interpret is refused by the name of its field.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bson import ObjectId
+from mongoengine import ObjectIdField, StringField
+
+from kernapay.payments.states import RefundStatus, Status
+from kernapay.storage.unreadable import Misfit
+
+Row = dict[str, Any]
+
+_NO_METHODS: Final = ("Payment Not Done", "razorpay", "")
+_DEFAULT_CURRENCY: Final = "INR"
+_LISTS: Final = ("history", "refunds", "mismatches", "surplusOrders")
+
+
+class TextId(str):
+    """An id that the row holds as text. Conditions compare with the text: an ObjectId would match nothing."""
+
+    __slots__ = ()
+
+
+class UserIdField(ObjectIdField):  # type: ignore[misc]
+    """An id that earlier systems stored as text."""
+
+    def to_python(self, value: Any) -> Any:
+        return value if isinstance(value, TextId) else super().to_python(value)
+
+    def to_mongo(self, value: Any) -> Any:
+        return str(value) if isinstance(value, TextId) else super().to_mongo(value)
+
+
+class CurrencyField(StringField):  # type: ignore[misc]
+    """A currency. A row without one is in rupees."""
+
+    def prepare_query_value(self, op: str, value: Any) -> Any:
+        if op is None and value == _DEFAULT_CURRENCY:
+            return {"$in": [_DEFAULT_CURRENCY, None]}
+        return super().prepare_query_value(op, value)
+
+
+def in_shape(row: Row) -> Row:
+    """Return a stored row in the shape that the document reads. Raises Misfit."""
+    if not isinstance(row.get("_id"), ObjectId):
+        raise Misfit("_id: not an ObjectId")
+    for name in _LISTS:
+        if not isinstance(row.get(name, []), list):
+            raise Misfit(f"{name}: not a list")
+    shaped = repair(row)
+    _require_money(shaped)
+    if isinstance(row.get("userId"), str):
+        shaped["userId"] = TextId(row["userId"])
+    return shaped
+
+
+def repair(row: Row) -> Row:
+    """Return some columns of a row, with the values of earlier systems in today's form.
+
+    What stays wrong is found by whoever reads the columns.
+    """
+    repaired = {**row}
+    for name, repair_value in _REPAIRS.items():
+        if name in repaired:
+            repaired[name] = repair_value(repaired[name])
+    _repair_times(repaired)
+    notes = row.get("notes")
+    if isinstance(notes, str) and not repaired.get("description"):
+        repaired["description"] = notes or None
+    at = repaired.get("createdAt")
+    for name in ("history", "refunds"):
+        if isinstance(row.get(name), list):
+            repaired[name] = [_repair_entry(entry, at) for entry in row[name]]
+    for name, default in (("serviceType", ""), ("currency", _DEFAULT_CURRENCY), ("userId", "")):
+        # A document has no payer rather than an empty one.
+        if not repaired.get(name) and not (
+            name == "userId" and isinstance(row.get("_id"), ObjectId)
+        ):
+            repaired[name] = default
+    return repaired
+
+
+def _repair_times(row: Row) -> None:
+    row_id = row.get("_id")
+    created_at = _time(row.get("createdAt"))
+    if created_at is None and row_id is not None and ObjectId.is_valid(row_id):
+        created_at = ObjectId(row_id).generation_time
+    if created_at is not None:
+        row["createdAt"] = created_at
+    updated_at = _time(row.get("updatedAt")) or created_at
+    if updated_at is not None:
+        row["updatedAt"] = updated_at
+
+
+def _repair_entry(entry: Any, created_at: datetime | None) -> Any:
+    """Return a step of the history or a refund with a time and a whole amount."""
+    if not isinstance(entry, Mapping):
+        return entry
+    at = _time(entry.get("updatedAt")) or created_at
+    repaired = {**entry, "updatedAt": at}
+    if "amount" in entry:
+        repaired["amount"] = _whole(entry["amount"])
+        repaired["createdAt"] = _time(entry.get("createdAt")) or at
+    return repaired
+
+
+def _require_money(row: Row) -> None:
+    """Raise Misfit unless amounts and statuses are beyond doubt: nobody guesses those."""
+    for name in ("amount", "amountRefunded"):
+        if not _is_integer(row.get(name, 0 if name == "amountRefunded" else None)):
+            raise Misfit(f"{name}: not an integer")
+    if row.get("status") not in _STATUSES:
+        raise Misfit("status: unknown")
+    for entry in row.get("refunds", []):
+        if not isinstance(entry, Mapping) or not _is_integer(entry.get("amount")):
+            raise Misfit("refunds: not an integer amount")
+    for step in row.get("history", []):
+        if not isinstance(step, Mapping) or step.get("status") not in _STATUSES:
+            raise Misfit("history: unknown status")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _time(value: Any) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, str):
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return None
+
+
+def _method(value: Any) -> Any:
+    return None if value in _NO_METHODS else value
+
+
+def _notes(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(name): str(note) for name, note in value.items() if note is not None}
+
+
+_STATUSES: Final = frozenset(status.value for status in Status)
+_REFUND_STATUSES: Final = frozenset(status.value for status in RefundStatus)
+_REPAIRS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "amount": _whole,
+    "amountRefunded": lambda value: _whole(value) or 0,
+    "fee": _whole,
+    "tax": _whole,
+    "notes": _notes,
+    "metadata": lambda value: value if isinstance(value, Mapping) else {},
+    "paymentMethod": _method,
+    "refundStatus": lambda value: (
+        value if value in _REFUND_STATUSES else RefundStatus.NOT_REQUESTED.value
+    ),
+    "livemode": lambda value: value if isinstance(value, bool) else None,
+    "checks": lambda value: int(value) if isinstance(value, int | float) else 0,
+    "checkAt": _time,
+}

@@ -1,0 +1,509 @@
+"""The conditional updates that there are, each with calls that hold a row which has changed since they read it."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from kernapay.administration.repository import AccountRepository
+from kernapay.apikeys.models import ApiKey, EndReason
+from kernapay.apikeys.repository import ApiKeyRepository
+from kernapay.gateway.base import GatewayPayment, GatewayRefund
+from kernapay.payments.evidence import Origin
+from kernapay.payments.ledger import PaymentLedger
+from kernapay.payments.lifetimes import Lifetimes
+from kernapay.payments.models import Mismatch, Payment, Refund
+from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.states import Event, RefundState, Source, Status
+from kernapay.reconciliation.models import ReportState
+from kernapay.reconciliation.repository import ReportRepository
+from kernapay.security.principal import Role
+from kernapay.sessions.models import Session
+from kernapay.sessions.repository import SessionRepository
+from kernapay.storage.cache import Cache
+from kernapay.storage.locks import Lock
+from kernapay.storage.mongo import Mongo, database
+from kernapay.users.models import User, UserStatus
+from kernapay.verification.repository import CodeRepository
+from kernapay.webhooks.models import EventStatus, WebhookEvent
+from kernapay.webhooks.repository import WebhookRepository
+from tests.clocks import FrozenClock
+
+ORIGIN = Origin(Source.WEBHOOK, "test")
+MINUTE = timedelta(minutes=1)
+
+
+class Step(NamedTuple):
+    """A call with a row as it was read, and whether it may still act."""
+
+    call: Callable[[], Awaitable[object]]
+    acts: bool
+
+
+Steps = list[Step]
+
+
+def once(*calls: Callable[[], Awaitable[object]]) -> Steps:
+    """Only the first of these calls may act."""
+    return [Step(call, number == 0) for number, call in enumerate(calls)]
+
+
+class World:
+    """The repositories, by one clock."""
+
+    def __init__(self, mongo: Mongo, cache: Cache, clock: FrozenClock) -> None:
+        self.mongo = mongo
+        self.clock = clock
+        payments = PaymentRepository(mongo, cache, clock)
+        self.ledger = PaymentLedger(mongo, payments, Lifetimes(15 * MINUTE, timedelta(days=7)))
+        self.accounts = AccountRepository(mongo, cache, clock)
+        self.keys = ApiKeyRepository(mongo, cache, clock)
+        self.sessions = SessionRepository(mongo, cache, clock)
+        self.codes = CodeRepository(mongo, clock)
+        self.events = WebhookRepository(mongo, clock)
+        self.reports = ReportRepository(mongo, clock)
+
+    async def payment(self, **changes: Any) -> Payment:
+        return await self.ledger.add(
+            Payment(
+                **{
+                    "user_id": ObjectId(),
+                    "amount": 1000,
+                    "currency": "INR",
+                    "reference_id": f"PAY_{ObjectId()}",
+                    "service_type": "CONSULTATION",
+                    "check_at": self.clock() - timedelta(days=1),
+                    **changes,
+                }
+            )
+        )
+
+    async def ordered(self) -> Payment:
+        order = f"order_{ObjectId()}"
+        return await self.payment(order_id=order, razorpay_order_id=order)
+
+    def refund(self, **changes: Any) -> Refund:
+        at = self.clock()
+        facts = {
+            "receipt": f"KPR_{ObjectId()}",
+            "key": "key",
+            "amount": 100,
+            "status": RefundState.REQUESTED,
+            "source": Source.API,
+            "lease_until": at - MINUTE,
+            "created_at": at,
+            "updated_at": at,
+        }
+        return Refund(**{**facts, **changes})
+
+    async def refunded(self) -> tuple[Payment, Refund]:
+        refund = self.refund()
+        payment = await self.payment(
+            status=Status.SUCCESS, razorpay_payment_id="pay_1", refunds=[refund]
+        )
+        return payment, refund
+
+    async def user(self, **changes: Any) -> User:
+        return await self.accounts.add(
+            User(
+                **{
+                    "email": f"{ObjectId()}@example.com",
+                    "name": "Asha",
+                    "password": "first",
+                    "type": Role.PROVIDER,
+                    "status": UserStatus.ACTIVE,
+                    **changes,
+                }
+            )
+        )
+
+    async def key(self) -> ApiKey:
+        return await self.keys.add(
+            ApiKey(
+                name="Till",
+                digest=str(ObjectId()) * 2,
+                hint="kp_test_…",
+                user_id=ObjectId(),
+                role=Role.USER,
+                created_by=ObjectId(),
+            )
+        )
+
+    async def session(self) -> Session:
+        return await self.sessions.add(
+            Session(
+                id=str(ObjectId()),
+                user_id=ObjectId(),
+                expires_at=self.clock() + timedelta(hours=1),
+                refresh_hash="first",
+            )
+        )
+
+    async def event(self, status: EventStatus) -> WebhookEvent:
+        name = str(ObjectId())
+        return await self.events.add(
+            WebhookEvent(
+                event_id=name,
+                body_hash=name,
+                body=b"{}",
+                event="x",
+                status=status,
+                next_at=self.clock(),
+            )
+        )
+
+
+def captured(payment: Payment) -> GatewayPayment:
+    return GatewayPayment(
+        id="pay_1",
+        amount=payment.amount,
+        currency=payment.currency,
+        status="captured",
+        order_id=payment.razorpay_order_id,
+        captured=True,
+        created_at=1,
+    )
+
+
+async def order_lease_taken(world: World) -> Steps:
+    stale = await world.payment()
+    take = lambda: world.ledger.take_order_lease(stale, MINUTE)  # noqa: E731
+    return once(take, take)
+
+
+async def order_lease_taken_of_ordered(world: World) -> Steps:
+    stale = await world.payment()
+    await world.ledger.attach_order(stale, f"order_{ObjectId()}")
+    return [Step(lambda: world.ledger.take_order_lease(stale, MINUTE), acts=False)]
+
+
+async def order_lease_released_by_its_loser(world: World) -> Steps:
+    payment = await world.payment()
+    lost = await world.ledger.take_order_lease(payment, MINUTE)
+    world.clock.advance(2 * MINUTE)
+    held = await world.ledger.take_order_lease(payment, MINUTE)
+    assert lost is not None
+    assert held is not None
+    return [
+        Step(lambda: world.ledger.release_order_lease(lost), acts=False),
+        *once(*[lambda: world.ledger.release_order_lease(held)] * 2),
+    ]
+
+
+async def order_attached(world: World) -> Steps:
+    stale = await world.payment()
+    return once(
+        lambda: world.ledger.attach_order(stale, f"order_{ObjectId()}"),
+        lambda: world.ledger.attach_order(stale, f"order_{ObjectId()}"),
+    )
+
+
+async def moved(world: World) -> Steps:
+    stale = await world.ordered()
+    ledger = world.ledger
+    return once(
+        lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, captured(stale)),
+        lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, captured(stale)),
+        lambda: ledger.move(Event.DECLINED, stale, ORIGIN),
+        lambda: ledger.move(Event.EXPIRED, stale, ORIGIN),
+    )
+
+
+async def authorization_recorded(world: World) -> Steps:
+    stale = await world.ordered()
+    record = lambda: world.ledger.record_authorization(stale, ORIGIN, captured(stale))  # noqa: E731
+    return once(record, record)
+
+
+async def authorization_of_a_paid_one(world: World) -> Steps:
+    stale = await world.ordered()
+    await world.ledger.move(Event.CAPTURED, stale, ORIGIN, captured(stale))
+    record = lambda: world.ledger.record_authorization(stale, ORIGIN, captured(stale))  # noqa: E731
+    return [Step(record, acts=False)]
+
+
+async def refund_reserved(world: World) -> Steps:
+    stale = await world.payment(status=Status.SUCCESS, razorpay_payment_id="pay_1")
+    reserve = world.ledger.reserve_refund
+    return once(
+        lambda: reserve(stale, world.refund(), 30),
+        lambda: reserve(stale, world.refund(), 30),
+        lambda: reserve(stale, world.refund(key="other", amount=901), 30),
+    )
+
+
+async def refund_lease_taken(world: World) -> Steps:
+    stale, refund = await world.refunded()
+    take = lambda: world.ledger.take_refund_lease(stale, refund, MINUTE)  # noqa: E731
+    return once(take, take)
+
+
+async def refund_lease_released_by_its_loser(world: World) -> Steps:
+    stale, lost = await world.refunded()
+    held = world.refund(receipt=lost.receipt)
+    await world.ledger.take_refund_lease(stale, lost, MINUTE)
+    world.clock.advance(2 * MINUTE)
+    await world.ledger.take_refund_lease(stale, held, MINUTE)
+    return [
+        Step(lambda: world.ledger.release_refund_lease(stale, lost), acts=False),
+        *once(*[lambda: world.ledger.release_refund_lease(stale, held)] * 2),
+    ]
+
+
+async def refund_recorded(world: World) -> Steps:
+    stale, refund = await world.refunded()
+    made = GatewayRefund(
+        id="rfnd_1",
+        payment_id="pay_1",
+        amount=100,
+        currency="INR",
+        status="processed",
+        receipt=refund.receipt,
+    )
+    record = lambda: world.ledger.record_refund(stale, made, ORIGIN)  # noqa: E731
+    return once(record, record)
+
+
+async def refund_refused(world: World) -> Steps:
+    stale, refund = await world.refunded()
+    refuse = lambda: world.ledger.refuse_refund(stale, refund, "low balance", ORIGIN)  # noqa: E731
+    return once(refuse, refuse)
+
+
+async def mismatch_recorded(world: World) -> Steps:
+    stale = await world.payment()
+
+    def record() -> Awaitable[object]:
+        found = Mismatch(at=world.clock(), source=Source.WEBHOOK, reason="amount")
+        return world.ledger.record_mismatch(stale, found)
+
+    return once(record, record)
+
+
+async def surplus_recorded(world: World) -> Steps:
+    stale = await world.payment()
+    record = lambda: world.ledger.record_surplus_orders(stale, ["order_2"])  # noqa: E731
+    return once(record, record)
+
+
+async def email_verified(world: World) -> Steps:
+    stale = await world.user()
+    await world.accounts.update_where({"id": stale.pk}, set__email=f"{ObjectId()}@example.com")
+    return [Step(lambda: world.accounts.verify_email(stale), acts=False)]
+
+
+async def mobile_verified(world: World) -> Steps:
+    stale = await world.user(country_code="+91", mobile_number=9876543210)
+    await world.accounts.update_where({"id": stale.pk}, set__mobile_number=9876543211)
+    return [Step(lambda: world.accounts.verify_mobile(stale), acts=False)]
+
+
+async def password_replaced(world: World) -> Steps:
+    stale = await world.user()
+    return once(
+        lambda: world.accounts.replace_password(stale, "second"),
+        lambda: world.accounts.replace_password(stale, "third"),
+    )
+
+
+async def sign_in_recorded(world: World) -> Steps:
+    stale = await world.user()
+    return once(
+        lambda: world.accounts.record_sign_in(stale, "one", "second"),
+        lambda: world.accounts.record_sign_in(stale, "two", "third"),
+    )
+
+
+async def standing_changed(world: World) -> Steps:
+    stale = await world.user()
+    change = world.accounts.change_standing
+    return once(
+        lambda: change(stale, Role.USER, UserStatus.ACTIVE),
+        lambda: change(stale, Role.PROVIDER, UserStatus.INACTIVE),
+    )
+
+
+async def approval_changed(world: World) -> Steps:
+    stale = await world.user()
+    approve = lambda: world.accounts.change_approval(stale, approved=True)  # noqa: E731
+    return once(approve, approve)
+
+
+async def key_ended(world: World) -> Steps:
+    stale = await world.key()
+    return once(
+        lambda: world.keys.revoke(stale, EndReason.REVOKED),
+        lambda: world.keys.revoke(stale, EndReason.ACCOUNT_CHANGED),
+        lambda: world.keys.revoke_unless_adopted(stale),
+        lambda: world.keys.adopt(stale, str(ObjectId())),
+    )
+
+
+async def key_adopted_before_it_was_ended(world: World) -> Steps:
+    stale = await world.key()
+    return once(
+        lambda: world.keys.adopt(stale, str(ObjectId())),
+        lambda: world.keys.revoke_unless_adopted(stale),
+    )
+
+
+async def key_used(world: World) -> Steps:
+    key = await world.key()
+    use = lambda: world.keys.record_use(str(key.pk), MINUTE)  # noqa: E731
+    return once(use, use)
+
+
+async def session_rotated(world: World) -> Steps:
+    stale = await world.session()
+    later = world.clock() + timedelta(days=1)
+    return once(
+        lambda: world.sessions.rotate(stale, "second", later),
+        lambda: world.sessions.rotate(stale, "third", later),
+    )
+
+
+async def session_ended(world: World) -> Steps:
+    stale = await world.session()
+    end = lambda: world.sessions.end(str(stale.user_id), stale.pk)  # noqa: E731
+    touch = lambda: world.sessions.touch(str(stale.user_id), stale.pk)  # noqa: E731
+    return once(end, end, touch)
+
+
+async def code_replaced(world: World) -> Steps:
+    name = f"email:{ObjectId()}"
+
+    def replace(digest: str) -> Callable[[], Awaitable[object]]:
+        return lambda: world.codes.replace(
+            [name],
+            digest,
+            lifetime=10 * MINUTE,
+            resend_after=MINUTE,
+            max_issued=5,
+            period=timedelta(days=1),
+            max_earlier=0,
+        )
+
+    spend = lambda: world.codes.spend(name, "first")  # noqa: E731
+    count = lambda: world.codes.count_attempt([name], 1)  # noqa: E731
+    return [
+        *once(replace("first"), replace("second")),
+        *once(count, count),
+        *once(spend, spend, count),
+    ]
+
+
+async def event_ended(world: World) -> Steps:
+    stale = await world.event(EventStatus.PARKED)
+    end = lambda: world.events.end(stale.event_id, "no order of ours")  # noqa: E731
+    return once(end, end)
+
+
+async def event_ended_that_is_not_parked(world: World) -> Steps:
+    stale = await world.event(EventStatus.PENDING)
+    return [Step(lambda: world.events.end(stale.event_id, "no order of ours"), acts=False)]
+
+
+async def report_claimed(world: World) -> Steps:
+    await world.reports.request(world.clock() - MINUTE, world.clock(), "somebody")
+    (stale,) = await world.reports.list(state=ReportState.REQUESTED)
+    queue = world.reports.queue
+    return once(lambda: queue.take_lease(stale), lambda: queue.take_lease(stale))
+
+
+async def report_held_by_its_loser(world: World) -> Steps:
+    await world.reports.request(world.clock() - MINUTE, world.clock(), "somebody")
+    queue = world.reports.queue
+    (lost,) = await queue.claim()
+    world.clock.advance(timedelta(hours=2))
+    (held,) = await queue.claim()
+    return [
+        Step(lambda: queue.extend(lost), acts=False),
+        Step(lambda: queue.fail(lost, "too late"), acts=False),
+        Step(lambda: queue.park(lost, "too late"), acts=False),
+        Step(lambda: queue.extend(held), acts=True),
+        *once(lambda: queue.park(held, "the end"), lambda: queue.park(held, "the end")),
+    ]
+
+
+async def check_paused_by_its_loser(world: World) -> Steps:
+    await world.payment()
+    queue = world.ledger.unpaid
+    (lost,) = await queue.claim()
+    world.clock.advance(timedelta(hours=2))
+    (held,) = await queue.claim()
+    return [
+        Step(lambda: queue.pause(lost), acts=False),
+        *once(lambda: queue.pause(held), lambda: queue.pause(held)),
+    ]
+
+
+def _lock(seconds: float) -> Lock:
+    return Lock(database(), "stale", timedelta(seconds=seconds))
+
+
+async def lock_taken(world: World) -> Steps:
+    first, second = _lock(60), _lock(60)
+    run = world.mongo.run
+    return once(lambda: run(first.take), lambda: run(second.take), lambda: run(second.extend))
+
+
+async def lock_released_by_its_loser(world: World) -> Steps:
+    lost, held = _lock(-60), _lock(60)
+    run = world.mongo.run
+    await run(lost.take)
+    await run(held.take)
+    return [
+        Step(lambda: run(lost.extend), acts=False),
+        Step(lambda: run(lost.release), acts=False),
+        *once(lambda: run(held.release), lambda: run(lost.release)),
+    ]
+
+
+_LEDGER = "payments.ledger.PaymentLedger."
+_QUEUE = "storage.queue.Queue."
+CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
+    f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
+    f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
+    f"{_LEDGER}attach_order": (order_attached,),
+    f"{_LEDGER}move": (moved,),
+    f"{_LEDGER}record_authorization": (authorization_recorded, authorization_of_a_paid_one),
+    f"{_LEDGER}reserve_refund": (refund_reserved,),
+    f"{_LEDGER}_change_refund": (refund_lease_taken, refund_lease_released_by_its_loser),
+    f"{_LEDGER}_update_refunds": (refund_recorded, refund_refused),
+    f"{_LEDGER}record_mismatch": (mismatch_recorded,),
+    f"{_LEDGER}record_surplus_orders": (surplus_recorded,),
+    "users.repository.UserRepository._update": (
+        email_verified,
+        mobile_verified,
+        password_replaced,
+        standing_changed,
+        approval_changed,
+    ),
+    "users.repository.UserRepository.record_sign_in": (sign_in_recorded,),
+    "apikeys.repository.ApiKeyRepository._change_live": (
+        key_ended,
+        key_adopted_before_it_was_ended,
+    ),
+    "apikeys.repository.ApiKeyRepository.record_use": (key_used,),
+    "sessions.repository.SessionRepository.rotate": (session_rotated,),
+    "sessions.repository.SessionRepository.touch": (session_ended,),
+    "sessions.repository.SessionRepository.end": (session_ended,),
+    "verification.repository.CodeRepository.replace": (code_replaced,),
+    "verification.repository.CodeRepository.count_attempt": (code_replaced,),
+    "verification.repository.CodeRepository.spend": (code_replaced,),
+    "webhooks.repository.WebhookRepository.end": (event_ended, event_ended_that_is_not_parked),
+    f"{_QUEUE}_update": (report_claimed, report_held_by_its_loser, check_paused_by_its_loser),
+    "storage.locks.Lock.take": (lock_taken,),
+    "storage.locks.Lock.release": (lock_released_by_its_loser,),
+    "storage.locks.Lock._extend_where": (lock_taken, lock_released_by_its_loser),
+}
+UNCONDITIONAL: dict[str, str] = {
+    f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
+    "users.repository.UserRepository.record_refresh": "the newest sign-in wins",
+    "reconciliation.repository.FindingRepository.record_repair": "the newest outcome wins",
+    "reconciliation.service.ReconciliationService._make": "deletes what a dead worker left, under a lease",
+    f"{_QUEUE}_list_due": "lets a row rest that nobody can read",
+    "storage.pending_evictions.MongoPendingEvictions._delete": "deletes by id what is done",
+    "commands.doctor.stores._majority": "deletes nothing, to wait for a majority",
+}
