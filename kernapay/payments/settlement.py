@@ -47,10 +47,7 @@ MISMATCHES: Final = Counter(
 
 
 class Settlement:
-    """Compare evidence with the stored payment, then make one conditional update.
-
-    Late or repeated evidence changes nothing.
-    """
+    """Compare evidence with the stored payment, then make one conditional update. A repeat changes nothing."""
 
     def __init__(
         self,
@@ -194,7 +191,8 @@ class Settlement:
         self, payment: Payment, gateway_payment: GatewayPayment, event: Event | None = None
     ) -> str | None:
         reason = mismatch_of(payment, gateway_payment, event)
-        if reason != "amount" or gateway_payment.order_id is None:
+        is_known = payment.status.is_paid and payment.razorpay_payment_id == gateway_payment.id
+        if reason != "amount" or is_known or gateway_payment.order_id is None:
             return reason
         # The customer may bear the fee, or use an offer. Then the gateway's order says whether it is paid.
         order = await self._gateway.fetch_order(gateway_payment.order_id)
