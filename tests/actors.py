@@ -12,6 +12,7 @@ from tests.factories import (
     event_headers,
     payment_body,
     sign_up_body,
+    unique,
 )
 from tests.stack import WEBHOOK_PATH, WEBHOOK_SECRET, Sandbox, bearer
 
@@ -140,6 +141,15 @@ def status(client: httpx.Client, payment: Mapping[str, Any]) -> Json:
     answer = client.get(f"{PAYMENTS}/status/{payment['referenceId']}")
     assert answer.status_code == 200, answer.text
     return json_of(answer)
+
+
+def request_refund(
+    actor: Actor, payment: Json, amount: int | None = None, key: str = "", **more: Any
+) -> httpx.Response:
+    """Ask for a refund of a part, or of all that remains; the key is new unless given."""
+    body = {"amount": amount, "idempotencyKey": key or unique("refund-"), **more}
+    path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
+    return actor.call("POST", path, json={k: v for k, v in body.items() if v is not None})
 
 
 def data_of(answer: httpx.Response) -> Json:

@@ -1,23 +1,22 @@
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.actors import ADMIN_USERS, PAYMENTS, Actor, People, assert_problem, data_of, status
+from tests.actors import (
+    ADMIN_USERS,
+    PAYMENTS,
+    Actor,
+    People,
+    assert_problem,
+    data_of,
+    request_refund,
+    status,
+)
 from tests.aliases import Json
-from tests.factories import unique
 from tests.money.shop import Shop
 from tests.stack import Api, Sandbox, StartApi
 from tests.waiting import eventually
-
-
-def request_refund(
-    actor: Actor, payment: Json, amount: int | None = None, key: str = "", **more: Any
-) -> httpx.Response:
-    body = {"amount": amount, "idempotencyKey": key or unique("refund-"), **more}
-    path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
-    return actor.call("POST", path, json={k: v for k, v in body.items() if v is not None})
 
 
 def test_a_full_refund_shows_in_every_answer(

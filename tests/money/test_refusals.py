@@ -3,10 +3,9 @@
 import httpx
 import pytest
 
-from tests.actors import Actor, assert_problem, status
+from tests.actors import Actor, assert_problem, request_refund, status
 from tests.aliases import Json
 from tests.money.shop import Shop
-from tests.money.test_refunds import request_refund
 
 REFUND: Json = {"route": "/v1/payments/*/refund", "method": "POST"}
 FINAL = "The payment has been fully refunded already"
