@@ -18,6 +18,7 @@ from mongoengine import (
 
 from kernapay.payments import rows
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status
+from kernapay.storage.fields import DefaultTextField, IdOrTextField
 from kernapay.storage.mongo import Choice, Record
 
 
@@ -75,7 +76,7 @@ class Payment(Record):
 
     meta: ClassVar[dict[str, Any]] = {"collection": "payments"}
 
-    user_id: str = rows.UserIdField(db_field="userId", required=True)
+    user_id: str = IdOrTextField(db_field="userId", required=True)
     # What the payer wrote. It gives nobody anything: `payee_id` does.
     provider_id: str | None = StringField(db_field="providerId")
     # The account that `provider_id` named when the payment was created, judged to be an active PROVIDER's.
@@ -86,7 +87,7 @@ class Payment(Record):
     razorpay_payment_id: str | None = StringField(db_field="razorpayPaymentId")
     razorpay_signature: str | None = StringField(db_field="razorpaySignature")
     amount: int = LongField(required=True)
-    currency: str = rows.CurrencyField(required=True)
+    currency: str = DefaultTextField(rows.DEFAULT_CURRENCY, required=True)
     status: Status = Choice(Status, required=True, default=Status.PENDING)
     payment_method: str | None = StringField(db_field="paymentMethod")
     payment_gateway: str = StringField(db_field="paymentGateway", default="razorpay")
