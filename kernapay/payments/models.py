@@ -18,6 +18,7 @@ from mongoengine import (
 
 from kernapay.payments import rows
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status, SurplusReason
+from kernapay.storage.fields import DefaultTextField, IdOrTextField
 from kernapay.storage.mongo import Choice, Record
 
 
@@ -91,7 +92,7 @@ class Payment(Record):
 
     meta: ClassVar[dict[str, Any]] = {"collection": "payments"}
 
-    user_id: str = rows.UserIdField(db_field="userId", required=True)
+    user_id: str = IdOrTextField(db_field="userId", required=True)
     # What the payer wrote. It gives nobody anything: `payee_id` does.
     provider_id: str | None = StringField(db_field="providerId")
     # The account that `provider_id` named when the payment was created, judged to be an active PROVIDER's.
@@ -104,7 +105,7 @@ class Payment(Record):
     # Under which the gateway has the order. Rows from before this field have the default prefix and their id.
     receipt: str | None = StringField()
     amount: int = LongField(required=True)
-    currency: str = rows.CurrencyField(required=True)
+    currency: str = DefaultTextField(rows.DEFAULT_CURRENCY, required=True)
     status: Status = Choice(Status, required=True, default=Status.PENDING)
     payment_method: str | None = StringField(db_field="paymentMethod")
     payment_gateway: str = StringField(db_field="paymentGateway", default="razorpay")

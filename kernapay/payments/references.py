@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from bson import ObjectId
@@ -28,6 +28,11 @@ def new_reference_id(user_id: str, at: datetime) -> str:
     Its random part has 128 bits, because `status` needs no token and answers anyone who knows the reference.
     """
     return f"PAY_{user_id}_{int(at.timestamp() * 1000)}_{secrets.token_urlsafe(16)}"
+
+
+def created_at_of(reference_id: str) -> datetime:
+    """Return the time that a reference contains, in UTC, to the millisecond. An imported row may have another one."""
+    return datetime.fromtimestamp(int(reference_id.split("_")[2]) / 1000, UTC)
 
 
 def make_receipt(payment_id: ObjectId, prefix: str = DEFAULT_RECEIPT_PREFIX) -> str:

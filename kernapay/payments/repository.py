@@ -1,17 +1,17 @@
 """The queries that read payments. `ledger.py` has the writes."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 from bson import ObjectId
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.errors import InvalidInput
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.models import Payment
 from kernapay.payments.references import (
     DEFAULT_RECEIPT_PREFIX,
+    created_at_of,
     payment_id_of,
     prefix_of,
     receipt_of,
@@ -34,6 +34,7 @@ _CACHED_PAYMENTS: Final = 100
 _ROOM: Final = Room(fields=5, bytes_per_field=49_152)
 
 
+_FIRST_TIME: Final = datetime(1000, 1, 1, tzinfo=UTC)
 # Unfinished refunds.
 _OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
 
@@ -90,10 +91,7 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
     async def history_after(
         self, user_id: str, reference_id: str, count: int
     ) -> list[PaymentSummary]:
-        """Return the page after a given payment of the user. New payments do not shift it.
-
-        Raises InvalidInput when the user has no such payment.
-        """
+        """Return the page after a given payment. New payments do not shift it."""
         older = await self._find_older(_payer(user_id), reference_id)
         return await self.select(PaymentSummary, *_NEWEST_FIRST, LimitOffset(count), __raw__=older)
 
@@ -116,9 +114,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         """Return the conditions for the rows of a list that come after the payment with this reference."""
         where = {"referenceId": reference_id, **whose}
         row = await self._run(lambda: self._collection.find_one(where, {"createdAt": 1}))
-        if row is None:
-            raise InvalidInput("No payment in this list has this reference.", field="cursor")
-        return {**whose, **_older_than(row.get("createdAt"), reference_id)}
+        # Without such a row, the time in the reference must do. A row of another list is not looked at: nobody can
+        # find out by this whether it exists.
+        created_at = created_at_of(reference_id) if row is None else row.get("createdAt")
+        return {**whose, **_older_than(created_at, reference_id)}
 
     def _columns(self, view: type[msgspec.Struct]) -> dict[str, int]:
         # The id has the time of creation, for rows without one, and names a row that cannot be read.
@@ -164,8 +163,11 @@ def _payer(user_id: str) -> Row:
 def _older_than(created_at: Any, reference_id: str) -> Row:
     """Return the conditions for the rows that come after one with these sort keys, newest first."""
     if not isinstance(created_at, datetime):
-        # A row of another system. Those without a time come last.
-        return {"createdAt": created_at, "referenceId": {"$lt": reference_id}}
+        # A row of another system. Those without a time come last. A range, as `null` alone would be sorted in memory.
+        return {
+            "createdAt": {"$not": {"$gte": _FIRST_TIME}},
+            "referenceId": {"$lt": reference_id},
+        }
     return {
         # One bound of the index. Unlike `$lte`, it includes the rows without a time.
         "createdAt": {"$not": {"$gt": created_at}},

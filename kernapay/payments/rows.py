@@ -9,41 +9,16 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bson import ObjectId
-from mongoengine import ObjectIdField, StringField
 
 from kernapay.payments.states import RefundStatus, Status
+from kernapay.storage.fields import TextId
 from kernapay.storage.unreadable import Misfit
 
 Row = dict[str, Any]
 
 _NO_METHODS: Final = ("Payment Not Done", "razorpay", "")
-_DEFAULT_CURRENCY: Final = "INR"
+DEFAULT_CURRENCY: Final = "INR"
 _LISTS: Final = ("history", "refunds", "mismatches", "surplusOrders")
-
-
-class TextId(str):
-    """An id that the row holds as text. Conditions compare with the text: an ObjectId would match nothing."""
-
-    __slots__ = ()
-
-
-class UserIdField(ObjectIdField):  # type: ignore[misc]
-    """An id that earlier systems stored as text."""
-
-    def to_python(self, value: Any) -> Any:
-        return value if isinstance(value, TextId) else super().to_python(value)
-
-    def to_mongo(self, value: Any) -> Any:
-        return str(value) if isinstance(value, TextId) else super().to_mongo(value)
-
-
-class CurrencyField(StringField):  # type: ignore[misc]
-    """A currency. A row without one is in rupees."""
-
-    def prepare_query_value(self, op: str, value: Any) -> Any:
-        if op is None and value == _DEFAULT_CURRENCY:
-            return {"$in": [_DEFAULT_CURRENCY, None]}
-        return super().prepare_query_value(op, value)
 
 
 def in_shape(row: Row) -> Row:
@@ -77,7 +52,7 @@ def repair(row: Row) -> Row:
     for name in ("history", "refunds"):
         if isinstance(row.get(name), list):
             repaired[name] = [_repair_entry(entry, at) for entry in row[name]]
-    for name, default in (("serviceType", ""), ("currency", _DEFAULT_CURRENCY), ("userId", "")):
+    for name, default in (("serviceType", ""), ("currency", DEFAULT_CURRENCY), ("userId", "")):
         # A document has no payer rather than an empty one.
         if not repaired.get(name) and not (
             name == "userId" and isinstance(row.get("_id"), ObjectId)

@@ -76,7 +76,8 @@ class SchemaWatch:
     async def check_before_start(self) -> None:
         """Raise NotMigrated, naming the command to run, unless the database is ready. Raises Unavailable."""
         if problem := await self.check():
-            raise NotMigrated(f"KernaPay is not ready: {problem}")
+            subject = "This machine" if self._is_clock_wrong else "The database"
+            raise NotMigrated(f"{subject} is not ready: {problem}")
 
     def require(self) -> None:
         """Raise NotMigrated unless the last check found nothing wrong.

@@ -207,6 +207,7 @@ COMMANDS = {
     "verify-email": Leaf(("--email", "user@example.com"), ("user.change",)),
     "create-admin": Leaf(("--email", "root@example.com"), ("user.create",)),
     "inbox replay": Leaf(("--status", "parked"), ("webhook.replay_all",)),
+    "inbox end": Leaf(("evt_parked", "--reason", "not ours"), ("webhook.end",)),
     "reconcile": Leaf(("--from", "2020-01-01", "--to", "2020-01-02"), ("reconciliation.report",)),
 }
 UNAUDITED = {
@@ -259,6 +260,10 @@ def test_every_privileged_command_leaves_an_entry_that_names_the_operator(
     claimed = {"USER": "mallory", "LOGNAME": "mallory", "SUDO_USER": "mallory"}
     password = {"KERNAPAY_ADMIN_PASSWORD": PASSWORD}
     with open_migrated_store(empty_database_url) as store:
+        at = datetime.now(UTC)
+        parked = {"eventId": "evt_parked", "event": "payment.captured", "body": b"{}"}
+        times = {"createdAt": at, "updatedAt": at, "nextAt": at}
+        store.webhook_events.insert_one({**parked, **times, "bodyHash": "0", "status": "parked"})
         done = subprocess.run(
             [sys.executable, "-c", RUN_ALL, json.dumps(every)],
             env={

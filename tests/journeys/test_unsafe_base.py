@@ -42,6 +42,7 @@ NEEDS_NO_DATABASE = {
 ARGUMENTS = {
     ("audit",): (),
     ("create-admin",): ("--email", "a@example.com", "--password", "correct horse battery"),
+    ("inbox", "end"): ("evt_1", "--reason", "not ours"),
     ("inbox", "list"): (),
     ("inbox", "replay"): ("--status", "parked"),
     ("reconcile",): (),
