@@ -3,10 +3,15 @@
 from functools import cached_property
 from typing import Any
 
+from kernapay.administration.payments.repository import PaymentSearchRepository
+from kernapay.administration.payments.service import PaymentSearch
 from kernapay.bootstrap.payments import Payments
+from kernapay.core.metrics import Measurement
+from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
+from kernapay.reconciliation.restoring import Restoring
 from kernapay.reconciliation.resync import Resync
 from kernapay.reconciliation.service import ReconciliationService
 from kernapay.storage.queue import Queue
@@ -64,7 +69,29 @@ class Operations(Payments):
             self.payment_gateway,
             self.pace,
             self.audit_log,
+            self.nights,
             self._clock,
+        )
+
+    @cached_property
+    def nights(self) -> Nights:
+        return Nights(
+            self.report_repository, self.payment_repository, self.business_days, self._clock
+        )
+
+    @cached_property
+    def measurements(self) -> tuple[Measurement, ...]:
+        return (
+            Measurement(
+                "kernapay_last_good_night_age_seconds",
+                "Time since the end of the last business day with a complete report; +Inf if no day has one",
+                self.nights.age_of_last_good,
+            ),
+            Measurement(
+                "kernapay_nights_missing",
+                "Business days that have ended without a complete report",
+                self.nights.count_missing,
+            ),
         )
 
     @cached_property
@@ -76,10 +103,28 @@ class Operations(Payments):
             self.settlement,
             self.ordering,
             self.refund_service,
+            self.rebuilding,
             self.payment_gateway,
             self.pace,
             self.audit_log,
+        )
+
+    @cached_property
+    def restoring(self) -> Restoring:
+        return Restoring(
+            self.reconciliation_service,
+            self.repair_service,
+            self.finding_repository,
+            self.user_repository,
             self._clock,
+        )
+
+    @cached_property
+    def payment_search(self) -> PaymentSearch:
+        return PaymentSearch(
+            PaymentSearchRepository(self.mongo, self._clock),
+            self.user_repository,
+            production=self.settings.is_production,
         )
 
     @cached_property

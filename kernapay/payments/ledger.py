@@ -18,6 +18,7 @@ from kernapay.payments.changes import (
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.models import Mismatch, Payment
+from kernapay.payments.order_notes import hash_key
 from kernapay.payments.refund_ledger import LEASE_ENDED, RefundLedger, key_of, require
 from kernapay.payments.repository import (
     PaymentRepository,
@@ -28,6 +29,7 @@ from kernapay.payments.repository import (
 from kernapay.payments.states import MOVES, Event, Status
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
+from kernapay.storage.repository import DuplicateRow
 from kernapay.storage.updates import Changed, RowChanged
 
 
@@ -50,14 +52,25 @@ class PaymentLedger(RefundLedger):
 
     async def claim(self, payment: Payment, origin: Origin) -> tuple[Payment, bool]:
         """Insert the payment, unless one with its key exists. Return the stored payment, and whether it is new."""
-        payment.check_at = payment.created_at
-        payment.ends_at = payment.payable_until = payment.created_at + self._expire_after
-        payment.history = [make_step(Status.PENDING, payment.created_at, origin)]
+        self._begin(payment, origin)
+        rebuilt = await self._adopt_rebuilt(payment)
+        if rebuilt is not None:
+            return rebuilt, False
         row, is_new = await self.add_or_get(payment, "user_id", "idempotency_key")
         crash_point("create.inserted")
         # Evict for a repeat too: the process that inserted the payment may have died before its own eviction.
         await self.evict_history(row)
         return row, is_new
+
+    async def restore(self, payment: Payment, origin: Origin) -> Payment:
+        """Insert a payment that the database lost, unless it is there. Return the stored payment."""
+        self._begin(payment, origin)
+        try:
+            row = await self.add(payment)
+        except DuplicateRow:
+            row = await self.get(id=payment.pk)
+        await self.evict_history(row)
+        return row
 
     async def take_order_lease(self, payment: Payment, duration: timedelta) -> Payment | None:
         """Take the lease for creating the order. Return None when another caller has it, or an order is attached."""
@@ -200,6 +213,30 @@ class PaymentLedger(RefundLedger):
             key_of(payment), is_visible=False, add_to_set__surplus_orders=order_ids
         )
         require(row)
+
+    def _begin(self, payment: Payment, origin: Origin) -> None:
+        payment.check_at = payment.created_at
+        payment.ends_at = payment.payable_until = payment.created_at + self._expire_after
+        payment.history = [make_step(Status.PENDING, payment.created_at, origin)]
+
+    async def _adopt_rebuilt(self, payment: Payment) -> Payment | None:
+        """Return the payment that was rebuilt after a restore and has this key, which it knows only by its hash."""
+        key = str(payment.idempotency_key)
+        key_hash = hash_key(payment.user_id, key)
+        row = await self.get_one_or_none(user_id=payment.user_id, key_hash=key_hash)
+        if row is None:
+            return None
+        same = {"key_hash": key_hash}
+        try:
+            # Of two repeats at once, the second finds the key that the first one stored.
+            adopted = await self.update_if(
+                key_of(row), same, set__idempotency_key=key, unset__key_hash=True
+            )
+        except DuplicateRow:
+            # The client bought again before this payment was rebuilt. The later payment answers the key.
+            await self.update_if(key_of(row), same, unset__key_hash=True)
+            return None
+        return adopted.row if isinstance(adopted, Changed) else adopted.current
 
     def _queue(self, name: str, rules: Rules) -> Queue[Payment]:
         # The queue writes only the time and the number of checks, so it may write to payments.

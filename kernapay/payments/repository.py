@@ -1,5 +1,6 @@
 """The queries that read payments. `ledger.py` has the writes."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from bson import ObjectId
 from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.models import Payment
+from kernapay.payments.order_notes import hash_key
 from kernapay.payments.references import (
     DEFAULT_RECEIPT_PREFIX,
     created_at_of,
@@ -19,7 +21,7 @@ from kernapay.payments.references import (
 from kernapay.payments.states import PAID, RefundState, Status
 from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
-from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.filters import BeforeAfter, Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import ReadOnlyRepository, Row, Where
 
@@ -37,6 +39,10 @@ _ROOM: Final = Room(fields=5, bytes_per_field=49_152)
 _FIRST_TIME: Final = datetime(1000, 1, 1, tzinfo=UTC)
 # Unfinished refunds.
 _OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
+
+
+class _RowId(msgspec.Struct):
+    id: str = msgspec.field(name="_id")
 
 
 def is_unpaid(_: datetime) -> Where:
@@ -138,7 +144,11 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def has_key(self, user_id: str, key: str, fingerprint: str) -> bool:
         """Return whether the user created a payment with this idempotency key and this content."""
-        return await self.exists(user_id=user_id, idempotency_key=key, fingerprint=fingerprint)
+        return await self.exists(
+            user_id=user_id, idempotency_key=key, fingerprint=fingerprint
+        ) or await self.exists(
+            user_id=user_id, key_hash=hash_key(user_id, key), fingerprint=fingerprint
+        )
 
     async def view(self, reference_id: str) -> PaymentView | None:
         return await self.select_one(PaymentView, reference_id=reference_id)
@@ -148,6 +158,23 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def newest(self, count: int) -> list[Payment]:
         return await self.list(OrderBy("created_at", descending=True), LimitOffset(count))
+
+    async def ids_created(self, after: datetime, before: datetime) -> AsyncIterator[ObjectId]:
+        """Yield the ids of the payments created in a window, oldest first. Rows of any form have one."""
+        window = BeforeAfter("created_at", before=before, after=after)
+        async for each in self._ids(window, OrderBy("created_at")):
+            yield each
+
+    async def ids_paid(self, after: datetime, before: datetime) -> AsyncIterator[ObjectId]:
+        """Yield the ids of the paid payments whose last change was in a window."""
+        window = BeforeAfter("updated_at", before=before, after=after)
+        async for each in self._ids(window, status__in=PAID):
+            yield each
+
+    async def _ids(self, *filters: Filter, **where: Any) -> AsyncIterator[ObjectId]:
+        async for batch in self.batches(_RowId, *filters, **where):
+            for row in batch:
+                yield ObjectId(row.id)
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

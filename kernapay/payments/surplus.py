@@ -6,12 +6,13 @@ import structlog
 
 from kernapay.core.crash_points import crash_point
 from kernapay.core.metrics import Counter
-from kernapay.gateway.base import GatewayPayment, GatewayRefund, PaymentGateway
+from kernapay.gateway.base import GatewayRefund, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, SurplusPayment
 from kernapay.payments.outcomes import Outcome, Settled
 from kernapay.payments.states import RefundState, Source, SurplusReason
+from kernapay.payments.surplus_refunds import look_at_surplus, return_surplus
 
 _log = structlog.get_logger("kernapay.payments")
 _ENTERED: Final = Counter(
@@ -66,29 +67,18 @@ class SurplusPayments:
                 await self._ledger.record_surplus(payment, surplus, status, refund_id, _ORIGIN)
 
     async def _give_back(self, payment_id: str) -> tuple[RefundState, str | None]:
-        gateway_payment = await self._gateway.fetch_payment(payment_id)
-        if gateway_payment.status == "authorized":
-            gateway_payment = await self._gateway.capture(
-                payment_id, gateway_payment.amount, gateway_payment.currency
+        surplus = await look_at_surplus(self._gateway, payment_id)
+        if surplus.payment.status == "authorized":
+            await self._gateway.capture(
+                payment_id, surplus.payment.amount, surplus.payment.currency
             )
-        made = await self._gateway.refunds_of(payment_id)
-        standing = [refund for refund in made if refund.status != RefundState.FAILED]
-        rest = gateway_payment.amount - sum(refund.amount for refund in standing)
-        if rest > 0:
-            standing.append(await self._refund(gateway_payment, rest, len(made) - len(standing)))
+        if surplus.remaining > 0:
+            await return_surplus(self._gateway, surplus)
             crash_point("surplus.made")
-        is_back = all(refund.status == RefundState.PROCESSED for refund in standing)
-        return RefundState.PROCESSED if is_back else RefundState.PENDING, standing[-1].id
-
-    async def _refund(
-        self, gateway_payment: GatewayPayment, amount: int, failed: int
-    ) -> GatewayRefund:
-        # Derived from the payment, so a repeat returns nothing twice. A bank that gave the money back to us needs a
-        # refund of its own.
-        key = f"surplus_{gateway_payment.id}" + (f"_{failed}" if failed else "")
-        return await self._gateway.refund(
-            gateway_payment.id, amount=amount, key=key, receipt=key, speed="normal"
-        )
+            surplus = await look_at_surplus(self._gateway, payment_id)
+        standing = [each.id for each in surplus.refunds if each.status != RefundState.FAILED]
+        state = RefundState.PROCESSED if surplus.is_returned else RefundState.PENDING
+        return state, standing[-1] if standing else None
 
 
 def find_surplus(payment: Payment, payment_id: str) -> SurplusPayment | None:

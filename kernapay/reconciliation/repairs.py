@@ -1,27 +1,57 @@
-"""Repair a finding: bring its payment to the state at the gateway, and refund what was paid twice."""
+"""Repair a finding: ask the gateway what is true now, take one audited step, and look again."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from kernapay.audit.repository import AuditLog
-from kernapay.core.clock import Clock, now
-from kernapay.core.errors import Conflict
-from kernapay.gateway.base import PaymentGateway
+from kernapay.core.errors import Conflict, NotFound
+from kernapay.gateway.base import GatewayMissing, GatewayPayment, GatewayUnreadable, PaymentGateway
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.rebuilding import Rebuilding, can_rebuild
+from kernapay.payments.references import receipt_of
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.returns import sum_remaining
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Status
-from kernapay.reconciliation.comparison import Comparison
+from kernapay.payments.surplus_refunds import Surplus
+from kernapay.reconciliation.differences import Difference
 from kernapay.reconciliation.models import Finding, Kind
+from kernapay.reconciliation.order_comparison import OrderComparison
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository
 from kernapay.reconciliation.resync import Resync
 from kernapay.security.principal import Actor
+
+_PERSON = "the difference remains and needs a decision in the gateway's dashboard"
+_REBUILD = "rebuild the payment, which our database lost, from the gateway's order"
+_ON_ITS_WAY = "the refund is on its way: repeat the repair to see whether it arrived"
 
 
 class NotRepairable(Conflict):
     """The finding belongs to no payment of KernaPay, so an administrator has to look at the gateway."""
 
     code = "not_repairable"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair did, or would do. `is_repaired` says that the difference is gone and the money where it belongs."""
+
+    outcome: str
+    is_repaired: bool
+    rebuilt_for: str | None = None
+    """The id of the user whose payment was rebuilt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What the gateway's answer of this moment calls for. Without `act`, nothing can be done by machine, or need be."""
+
+    text: str
+    act: Callable[[], Awaitable[object]] | None = None
 
 
 class RepairService:
@@ -33,10 +63,10 @@ class RepairService:
         settlement: Settlement,
         ordering: Ordering,
         refunds: RefundService,
+        rebuilding: Rebuilding,
         gateway: PaymentGateway,
         pace: Pace,
         audit: AuditLog,
-        clock: Clock = now,
     ) -> None:
         self._findings = findings
         self._payments = payments
@@ -44,74 +74,178 @@ class RepairService:
         self._settlement = settlement
         self._ordering = ordering
         self._refunds = refunds
+        self._rebuilding = rebuilding
         self._gateway = gateway
         self._pace = pace
         self._audit = audit
-        self._clock = clock
+        self._each = OrderComparison(payments, gateway, pace)
 
-    async def repair(self, actor: Actor, report_id: str, finding_id: str) -> str:
-        """Repair a finding and return the outcome as a sentence for people.
+    async def repair(
+        self, actor: Actor, report_id: str, finding_id: str, *, is_dry_run: bool = False
+    ) -> Repair:
+        """Repair a finding. A dry run asks the gateway, and says which step a repair would take now.
 
-        Raises NotFound, NotRepairable, GatewayError, Unavailable.
+        Raises NotFound, NotRepairable, GatewayError, Unavailable. A repeat asks again, so it is harmless.
         """
         finding = await self._findings.get(id=finding_id, report_id=report_id)
-        payment = await self._find_payment(finding)
-        if payment is None:
+        try:
+            payment = await self._find_payment(finding)
+            step = await (
+                self._plan(finding, payment) if payment else self._plan_rebuilding(finding)
+            )
+        except GatewayUnreadable as error:
             raise NotRepairable(
-                "No payment belongs to this order. Look at the order in the gateway's dashboard."
-            )
-        async with self._audit.action(actor, "reconciliation.repair", f"finding:{finding_id}"):
-            status = await self._repair(finding, payment)
-            remains = await self._remains(finding, payment)
-            outcome = f"payment is {status}"
-            if remains:
-                outcome += (
-                    "; the difference remains and needs a decision in the gateway's dashboard"
-                )
-            await self._findings.record_repair(finding, actor.id, outcome, is_repaired=not remains)
-            return outcome
+                "The gateway's record cannot be read. Look at the order in the gateway's dashboard."
+            ) from error
+        if is_dry_run:
+            return Repair(f"would {step.text}", is_repaired=False)
+        async with self._audit.action(
+            actor, "reconciliation.repair", f"finding:{finding_id}", after={"step": step.text}
+        ):
+            if step.act is not None:
+                await step.act()
+            payment = await self._find_payment(finding)
+            if payment is None:
+                raise NotFound("The payment is gone.")
+            rest = await self._find_rest(finding, payment)
+            outcome = f"payment is {payment.status}" + (f"; {rest}" if rest else "")
+            await self._findings.record_repair(finding, actor.id, outcome, is_repaired=not rest)
+            is_rebuilt = step.text == _REBUILD
+            return Repair(outcome, not rest, str(payment.user_id) if is_rebuilt else None)
 
-    async def _repair(self, finding: Finding, payment: Payment) -> str:
-        if finding.kind is Kind.MISSING_THERE:
-            # Nobody can pay an order that the gateway does not know.
-            return await self._resync.expire(payment)
-        if finding.kind is Kind.SURPLUS_ORDER:
-            await self._ordering.record_surplus(payment, [str(finding.order_id)])
-        if finding.kind in (Kind.SURPLUS_ORDER, Kind.SECOND_PAYMENT):
-            await self._return_surplus(finding, payment)
-        elif finding.kind is Kind.FEE and payment.razorpay_payment_id is not None:
-            payment_id = payment.razorpay_payment_id
-            gateway_payment = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
-            await self._settlement.record_fee(payment, gateway_payment)
-        return await self._resync.payment(payment)
-
-    async def _return_surplus(self, finding: Finding, payment: Payment) -> None:
+    async def _plan(self, finding: Finding, payment: Payment) -> _Step:
+        """Ask the gateway, and return the step that its answer calls for."""
+        if _is_surplus(finding, payment):
+            return await self._plan_surplus(finding, payment)
         if finding.kind is Kind.SECOND_PAYMENT:
-            ours = str(payment.razorpay_payment_id)
-            first = await self._pace.call(lambda: self._gateway.fetch_payment(ours))
-            if not first.is_captured:
-                return  # our payment was not captured, so the other one is not surplus
-        for extra in await self._new_comparison().find_unrefunded_captures(str(finding.order_id)):
-            if extra.id != payment.razorpay_payment_id:
-                await self._refunds.return_surplus(extra)
+            return await self._plan_second(finding, payment)
+        differences = await self._each.look_up(payment)
+        if any(each.kind is Kind.MISSING_THERE for each in differences):
+            return await self._plan_unknown(payment)
+        if finding.kind is Kind.FEE:
+            return await self._plan_fee(payment)
+        if not differences:
+            return _Step("do nothing: KernaPay and the gateway agree now")
+        text = ", ".join(_describe(each) for each in differences)
+        return _Step(
+            f"bring the payment to its state at the gateway: {text}",
+            partial(self._resync.payment, payment),
+        )
 
-    async def _remains(self, finding: Finding, payment: Payment) -> bool:
-        """Return whether the difference still exists."""
-        payment = await self._payments.get(id=payment.pk)
-        if finding.kind is Kind.MISSING_THERE:
-            return payment.status is not Status.FAILED
-        if finding.kind is Kind.SURPLUS_ORDER:
-            return bool(
-                await self._new_comparison().find_unrefunded_captures(str(finding.order_id))
+    async def _plan_rebuilding(self, finding: Finding) -> _Step:
+        """Plan to rebuild a payment that our database lost. Raises NotRepairable."""
+        order_id = finding.order_id
+        if finding.kind is not Kind.MISSING_HERE or order_id is None:
+            raise NotRepairable(
+                "No payment belongs to this finding. Look at it in the gateway's dashboard."
             )
-        if payment.razorpay_order_id is None:
-            return True
-        differences = await self._new_comparison().compare_again(payment, payment.razorpay_order_id)
-        return any(difference.kind is finding.kind for difference in differences)
+        named = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        receipt = str(named.receipt)
+        orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
+        # As for a new payment: a paid order first, then the oldest. Any other one is surplus.
+        order = min(
+            (each for each in orders if can_rebuild(each)),
+            key=lambda each: (each.amount_paid == 0, each.created_at, each.id),
+            default=named,
+        )
 
-    def _new_comparison(self) -> Comparison:
-        at = self._clock()
-        return Comparison(self._payments, self._gateway, self._pace, at, at)
+        async def act() -> None:
+            payment = await self._rebuilding.rebuild(order)
+            if payment is not None:
+                await self._resync.payment(payment)
+
+        if not can_rebuild(order):
+            raise NotRepairable(
+                "The payment is lost, and the notes of its order do not say whose it was. Look at the order in the "
+                "gateway's dashboard."
+            )
+        return _Step(_REBUILD, act)
+
+    async def _plan_unknown(self, payment: Payment) -> _Step:
+        # Another order of the payment may have been paid, which its customer did for this payment.
+        receipt = receipt_of(payment)
+        orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
+        paid = [order.id for order in orders if order.amount_paid or order.status == "paid"]
+        if paid:
+            return _Step(f"do nothing: another order of this payment was paid: {', '.join(paid)}")
+        if payment.status is not Status.PENDING:
+            return _Step(
+                "do nothing: the payment is paid here, and its order is unknown to the gateway"
+            )
+        return _Step(
+            "end the payment as failed: nobody can pay an order that the gateway does not know",
+            partial(self._resync.expire, payment),
+        )
+
+    async def _plan_surplus(self, finding: Finding, payment: Payment) -> _Step:
+        order_id = str(finding.order_id)
+        unreturned = await self._each.find_unreturned(order_id)
+
+        async def act() -> None:
+            await self._ordering.record_surplus(payment, [order_id])
+            for each in unreturned:
+                await self._refunds.return_surplus(each.payment)
+
+        return _Step(f"note the order as surplus{_returns(unreturned)}", act)
+
+    async def _plan_second(self, finding: Finding, payment: Payment) -> _Step:
+        unreturned = {
+            each.payment.id: each
+            for each in await self._each.find_unreturned(str(finding.order_id))
+        }
+        second = unreturned.get(str(finding.razorpay_payment_id))
+        if second is None:
+            return _Step("do nothing: the second payment was returned")
+        if second.payment.id == payment.razorpay_payment_id:
+            return _Step("do nothing: this payment is the one that counts now")
+        first = unreturned.get(str(payment.razorpay_payment_id))
+        if first is None or first.remaining < 1 or sum_remaining(payment) < 1:
+            return _Step(
+                "do nothing: the first payment was returned, so the second is all that the customer has paid"
+            )
+        if second.remaining < 1:
+            return _Step(f"do nothing: {_ON_ITS_WAY}")
+        return _Step(
+            f"leave the first payment{_returns([second])}",
+            partial(self._refunds.return_surplus, second.payment),
+        )
+
+    async def _plan_fee(self, payment: Payment) -> _Step:
+        payment_id = payment.razorpay_payment_id
+        if payment_id is None:
+            return _Step("do nothing: nobody has paid")
+        theirs = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
+        if theirs.fee is None or theirs.fee == payment.fee:
+            return _Step("do nothing: the fee is that of the gateway's payment")
+        return _Step(
+            f"take over the fee {theirs.fee}", partial(self._take_over_fee, payment, theirs)
+        )
+
+    async def _take_over_fee(self, payment: Payment, theirs: GatewayPayment) -> None:
+        await self._settlement.record_fee(payment, theirs)
+
+    async def _find_rest(self, finding: Finding, payment: Payment) -> str | None:
+        """Look again. Return what remains of the difference, as a sentence for people, or None."""
+        if _is_surplus(finding, payment):
+            return _explain(await self._each.find_unreturned(str(finding.order_id)))
+        differences = await self._each.look_up(payment)
+        if finding.kind is Kind.SECOND_PAYMENT:
+            ids = {each.razorpay_payment_id for each in differences if each.kind is finding.kind}
+            if finding.razorpay_payment_id not in ids:
+                return None
+            unreturned = await self._each.find_unreturned(str(finding.order_id))
+            return _explain([s for s in unreturned if s.payment.id == finding.razorpay_payment_id])
+        if finding.kind is Kind.MISSING_THERE and payment.status is Status.FAILED:
+            return None
+        remaining = {each.kind for each in differences}
+        if finding.kind in (Kind.MISSING_THERE, Kind.MISSING_HERE, Kind.UNREADABLE):
+            return _PERSON if remaining else None
+        if finding.kind is Kind.SETTLEMENT:
+            return None if payment.status.is_paid else _PERSON
+        if finding.kind is Kind.AMOUNT and (finding.theirs or "").isdecimal():
+            # From a settlement, which the gateway's order need not contradict.
+            return None if finding.theirs == str(payment.amount_captured) else _PERSON
+        return _PERSON if finding.kind in remaining else None
 
     async def _find_payment(self, finding: Finding) -> Payment | None:
         if finding.reference_id is not None:
@@ -119,5 +253,32 @@ class RepairService:
         if finding.order_id is None:
             return None
         order_id = finding.order_id
-        order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        try:
+            order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        except GatewayMissing:
+            return None
         return await self._payments.by_receipt(order.receipt)
+
+
+def _is_surplus(finding: Finding, payment: Payment) -> bool:
+    return finding.kind in (Kind.SURPLUS_ORDER, Kind.MISSING_HERE) and (
+        payment.razorpay_order_id not in (None, finding.order_id)
+    )
+
+
+def _describe(difference: Difference) -> str:
+    return f"{difference.kind} {difference.ours} here, {difference.theirs} there"
+
+
+def _returns(unreturned: Sequence[Surplus]) -> str:
+    return "".join(
+        f", and return {each.remaining} {each.payment.currency} of {each.payment.id}"
+        for each in unreturned
+        if each.remaining > 0
+    )
+
+
+def _explain(unreturned: Sequence[Surplus]) -> str | None:
+    if not unreturned:
+        return None
+    return _PERSON if any(each.remaining > 0 for each in unreturned) else _ON_ITS_WAY

@@ -105,9 +105,10 @@ class FakeGateway:
     async def create_order(
         self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
     ) -> Order:
-        del notes
         self._maybe_silent("before")
-        order = Order(_id("order"), amount, currency, "created", receipt, 0, self._at())
+        order = Order(
+            _id("order"), amount, currency, "created", receipt, 0, self._at(), dict(notes)
+        )
         self.orders[order.id] = order
         self._maybe_silent("after")
         return order
@@ -155,6 +156,16 @@ class FakeGateway:
         self, after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[GatewayPayment]:
         return _page(self.payments.values(), after, before)[skip : skip + count]
+
+    async def list_entities(
+        self, entity: type[Any], after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[Any]:
+        books: Mapping[type[Any], Mapping[str, Any]] = {
+            Order: self.orders,
+            GatewayPayment: self.payments,
+            GatewayRefund: self.refunds,
+        }
+        return _page(books[entity].values(), after, before)[skip : skip + count]
 
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
