@@ -36,9 +36,30 @@ class GatewayError(UpstreamError):
 
 
 class GatewayRejected(GatewayError):
-    """The gateway refused the request. Nothing was done, and a repeat would be refused again."""
+    """The gateway refused a change for good. Nothing was done, and a repeat would be refused again.
+
+    Only `refusals` makes this of an answer, so that a proxy's words never count as the gateway's.
+    """
 
     code = "gateway_rejected"
+
+
+class GatewayMissing(GatewayError):
+    """The gateway says that its account has no entity with this id. This is no refusal of a change."""
+
+    code = "gateway_missing"
+
+
+class GatewayTooOld(GatewayError):
+    """The gateway no longer answers questions about this order, because it is too old. It says nothing else of it."""
+
+    code = "gateway_too_old"
+
+
+class GatewayDenied(GatewayError):
+    """The gateway refuses our keys or our address, so the operator has to act. It says nothing about the request."""
+
+    code = "gateway_denied"
 
 
 class GatewayUnknown(RetryLater, GatewayError):
@@ -60,7 +81,21 @@ class GatewayBusy(GatewayUnknown):
     code = "gateway_busy"
 
 
-# These structs declare only the fields we use: Razorpay adds fields, and sends empty notes as a list.
+class GatewayDuplicate(GatewayUnknown):
+    """The gateway has had this refund, or this key, before. Look the refund up to learn what became of it."""
+
+
+class BalanceTooLow(RetryLater, GatewayError):
+    """The gateway's account lacks the money for this refund. KernaPay tries again; so may you, with the same key."""
+
+    code = "balance_too_low"
+    title = "Balance too low"
+
+    def __init__(self, detail: str, **details: Any) -> None:
+        super().__init__(detail, **{"retry_after": 3600, **details})
+
+
+# These structs declare only the fields we use. `decoding` fills them: Razorpay's values vary in form.
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -113,9 +148,10 @@ class GatewayRefund(msgspec.Struct, frozen=True):
 
 
 class PaymentGateway(Protocol):
-    """The calls of a gateway. Each may raise GatewayRejected, GatewayBusy or GatewayUnknown.
+    """The calls of a gateway. Amounts are in minor units.
 
-    Amounts are in minor units.
+    Each may raise GatewayUnknown, GatewayBusy and GatewayDenied; one that names an entity GatewayMissing and
+    GatewayTooOld; one that changes something GatewayRejected; and `refund` GatewayDuplicate and BalanceTooLow.
     """
 
     async def create_order(

@@ -1,31 +1,37 @@
 """The Razorpay gateway. It calls the official SDK in a thread pool of its own."""
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
-from time import monotonic
 from typing import Any, Final, TypeVar
 
 import msgspec
 import razorpay
+import structlog
 
 from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.deadlines import Deadline
 from kernapay.gateway.base import (
     GatewayBusy,
+    GatewayMissing,
     GatewayPayment,
     GatewayRefund,
-    GatewayRejected,
     GatewayUnknown,
     Order,
 )
+from kernapay.gateway.decoding import Unreadable, read_entity
 from kernapay.gateway.transport import Session
 
 EntityT = TypeVar("EntityT", bound=msgspec.Struct)
 
+_log = structlog.get_logger("kernapay.gateway")
 # The SDK puts ids into the path without escaping them.
 _ID: Final = re.compile(r"(order|pay|rfnd|setl)_[A-Za-z0-9]{1,32}")
 _VERSION: Final = version("razorpay")
+# Razorpay: the largest page.
+_PAGE: Final = 100
 
 
 class _Client(razorpay.Client):  # type: ignore[misc]
@@ -43,11 +49,11 @@ class RazorpayGateway:
         timeout: float,
         pool: Bulkhead,
     ) -> None:
-        """Let a call wait up to `timeout` seconds for a free thread, then take up to `timeout` seconds."""
-        self._session = Session(timeout, pool.threads)
+        """Give each call `timeout` seconds, which include its wait for a free thread."""
+        self._session = Session(pool.threads)
         self._client = _Client(session=self._session, auth=(key_id, key_secret), base_url=base_url)
         self._pool = pool
-        self._wait_seconds = timeout
+        self._timeout = timeout
 
     async def create_order(
         self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
@@ -62,7 +68,7 @@ class RazorpayGateway:
         return await self._one(Order, self._client.order.create, body)
 
     async def find_orders(self, receipt: str) -> Sequence[Order]:
-        return await self._many(Order, self._client.order.all, {"receipt": receipt, "count": 100})
+        return await self._many(Order, self._client.order.all, {"receipt": receipt, "count": _PAGE})
 
     async def fetch_order(self, order_id: str) -> Order:
         return await self._one(Order, self._client.order.fetch, _check_id(order_id))
@@ -95,12 +101,20 @@ class RazorpayGateway:
         )
 
     async def refunds_of(self, payment_id: str) -> Sequence[GatewayRefund]:
-        return await self._many(
-            GatewayRefund,
-            self._client.payment.fetch_multiple_refund,
-            _check_id(payment_id),
-            {"count": 100},
-        )
+        # All pages under one deadline: callers count on one for each call of theirs.
+        deadline = Deadline(self._timeout)
+        refunds: list[GatewayRefund] = []
+        while True:
+            document = await self._call(
+                self._client.payment.fetch_multiple_refund,
+                _check_id(payment_id),
+                {"count": _PAGE, "skip": len(refunds)},
+                deadline=deadline,
+            )
+            page = [_convert(item, GatewayRefund) for item in _items_of(document)]
+            refunds += page
+            if len(page) < _PAGE:
+                return refunds
 
     async def list_orders(
         self, after: datetime, before: datetime, *, skip: int, count: int
@@ -129,16 +143,37 @@ class RazorpayGateway:
         self._pool.close()
         self._session.close()
 
-    async def _call(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        start = monotonic()
+    async def _call(
+        self,
+        call: Callable[..., Any],
+        *args: Any,
+        deadline: Deadline | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        deadline = deadline or Deadline(self._timeout)
+        has_thread = False
 
         def run() -> Any:
-            # Do not start a call that has waited too long: its caller's lease could end while it runs.
-            if monotonic() - start > self._wait_seconds:
-                raise GatewayBusy("Too many calls to the payment gateway are waiting. Try again.")
-            return call(*args, **kwargs)
+            nonlocal has_thread
+            has_thread = True
+            with deadline.holding():
+                return call(*args, **kwargs)
 
-        return await self._pool.run(run)
+        try:
+            # A call that still waits for a thread at its deadline is taken out of the queue, so it never runs.
+            async with asyncio.timeout(deadline.remaining):
+                return await self._pool.run(run)
+        except TimeoutError as error:
+            if has_thread:
+                raise GatewayUnknown("The payment gateway did not answer in time.") from error
+            _log.warning("gateway_queue_full", waiting=self._pool.pending)
+            raise GatewayBusy(
+                "Too many calls to the payment gateway are waiting. Try again."
+            ) from error
+        except asyncio.CancelledError:
+            # Nobody waits for the answer any more, so it must not keep its thread.
+            deadline.cut()
+            raise
 
     async def _one(
         self, entity: type[EntityT], call: Callable[..., Any], *args: Any, **kwargs: Any
@@ -153,7 +188,7 @@ class RazorpayGateway:
 
 def _check_id(identifier: str) -> str:
     if not _ID.fullmatch(identifier):
-        raise GatewayRejected(
+        raise GatewayMissing(
             "Not an id of the payment gateway: it must start with order_, pay_, rfnd_ or setl_."
         )
     return identifier
@@ -176,7 +211,7 @@ def _items_of(document: Any) -> Sequence[Mapping[str, Any]]:
 
 def _convert(document: Any, entity: type[EntityT]) -> EntityT:
     try:
-        return msgspec.convert(document, entity)
-    except msgspec.ValidationError as error:
+        return read_entity(document, entity)
+    except Unreadable as error:
         # Do not guess about money: treat an answer of another form as no answer.
         raise GatewayUnknown("The payment gateway's answer has an unexpected form.") from error

@@ -1,4 +1,4 @@
-"""The HTTP session of the Razorpay SDK: urllib3 with a timeout for every call and typed errors.
+"""The HTTP session of the Razorpay SDK: urllib3 under the deadline of the call, with typed errors.
 
 The SDK accepts any object with the interface of requests.Session. This one needs a third of the CPU and never follows
 redirects or retries. Its errors have the status, code, field and reason, which the SDK's own errors lack.
@@ -10,14 +10,15 @@ from time import perf_counter
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
 import structlog
 import urllib3
-from urllib3.util import Timeout, make_headers
+from urllib3.util import make_headers
 
+from kernapay.core.deadlines import BoundPool
 from kernapay.core.metrics import Histogram
-from kernapay.core.patterns import DECODE_ERRORS
-from kernapay.gateway.base import GatewayBusy, GatewayError, GatewayRejected, GatewayUnknown
+from kernapay.gateway.base import GatewayError, GatewayUnknown
+from kernapay.gateway.decoding import Unreadable, read_json
+from kernapay.gateway.refusals import judge, read_refusal
 
 CALLS: Final = Histogram(
     "kernapay_gateway_call_seconds",
@@ -27,7 +28,6 @@ CALLS: Final = Histogram(
 _log = structlog.get_logger("kernapay.gateway")
 _PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d -]{8,}\d|\b\w+_[A-Za-z0-9]{14,}")
 _LONGEST_LOGGED: Final = 1_000
-_CONNECT_SECONDS: Final = 3.0
 _ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements"})
 
 
@@ -42,27 +42,11 @@ class Response:
         return self._document
 
 
-class _ErrorBody(msgspec.Struct):
-    code: str | None = None
-    description: str | None = None
-    field: str | None = None
-    reason: str | None = None
-
-
-class _ErrorDocument(msgspec.Struct):
-    error: _ErrorBody
-
-
 class Session:
-    """A pool of connections that the gateway's threads share. `timeout` is in seconds."""
+    """A pool of connections that the gateway's threads share. Each thread holds the deadline of its call."""
 
-    def __init__(self, timeout: float, connections: int) -> None:
-        self._pool = urllib3.PoolManager(
-            maxsize=connections,
-            block=False,
-            retries=False,
-            timeout=Timeout(connect=min(_CONNECT_SECONDS, timeout), total=timeout),
-        )
+    def __init__(self, connections: int) -> None:
+        self._pool = BoundPool(connections)
 
     def get(self, url: str, **options: Any) -> Response:
         return self._send("GET", url, **options)
@@ -91,13 +75,12 @@ class Session:
         outcome = "unknown"
         call = _template_of(method, url)
         try:
-            response = self._pool.request(
+            response = self._pool.send(
                 method,
                 url,
                 body=data,
                 fields=params or None,
                 headers={**headers, **make_headers(basic_auth=":".join(auth))},
-                redirect=False,
             )
             outcome = str(response.status)
         except urllib3.exceptions.HTTPError as error:
@@ -111,7 +94,7 @@ class Session:
             raise GatewayUnknown("The payment gateway did not answer. Try again.") from error
         finally:
             CALLS.labels(f"{method} {_entity_of(url)}", outcome).observe(perf_counter() - start)
-        return _read(call, response.status, response.data)
+        return _read(call, response.status, response.data, is_change=method != "GET")
 
 
 def _entity_of(url: str) -> str:
@@ -131,46 +114,29 @@ def _for_log(text: str) -> str:
     return _PERSONAL.sub("[redacted]", text[:_LONGEST_LOGGED])[:300]
 
 
-def _read(call: str, status: int, body: bytes) -> Response:
-    if status in (200, 201):
-        try:
-            return Response(status, msgspec.json.decode(body))
-        except DECODE_ERRORS as error:
-            _log.warning("gateway_unreadable", call=call, status=status, bytes=len(body))
-            raise GatewayUnknown(
-                "The payment gateway's answer is not valid JSON.", http_status=status
-            ) from error
-    raise _read_error(call, status, body)
-
-
-def _read_error(call: str, status: int, body: bytes) -> GatewayError:
+def _read(call: str, status: int, body: bytes, *, is_change: bool) -> Response:
+    if not 200 <= status < 300:
+        raise _read_error(call, status, body, is_change=is_change)
     try:
-        error = msgspec.json.decode(body, type=_ErrorDocument).error
-    except DECODE_ERRORS:
-        error = _ErrorBody()  # an HTML page from a proxy, or an empty body
+        return Response(status, read_json(body))
+    except Unreadable as error:
+        _log.warning("gateway_unreadable", call=call, status=status, bytes=len(body))
+        raise GatewayUnknown(
+            "The payment gateway's answer is not valid JSON.", http_status=status
+        ) from error
+
+
+def _read_error(call: str, status: int, body: bytes, *, is_change: bool) -> GatewayError:
+    refusal = read_refusal(status, body)
+    error = judge(refusal, is_change=is_change)
     _log.warning(
         "gateway_refused",
         call=call,
         status=status,
-        code=error.code,
-        field=error.field,
-        reason=error.reason,
-        description=_for_log(error.description or body[:200].decode(errors="replace")),
+        code=refusal.code,
+        field=refusal.field,
+        reason=refusal.reason,
+        description=_for_log(refusal.description or body[:200].decode(errors="replace")),
+        judged=type(error).__name__,
     )
-    details: dict[str, Any] = {
-        "http_status": status,
-        "gateway_code": error.code,
-        "gateway_field": error.field,
-        "reason": error.reason,
-    }
-    if status == 429:
-        return GatewayBusy("The payment gateway has too many requests. Try again.", **details)
-    if status == 409:
-        return GatewayBusy(
-            "The payment gateway is still working on this request. Try again.", **details
-        )
-    if 400 <= status < 500 and error.code != "SERVER_ERROR":
-        return GatewayRejected(
-            f"The payment gateway refused: {error.description or f'status {status}'}", **details
-        )
-    return GatewayUnknown(f"The payment gateway failed with status {status}. Try again.", **details)
+    return error

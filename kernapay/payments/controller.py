@@ -10,7 +10,14 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter
 
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
-from kernapay.gateway.base import GatewayBusy, GatewayRejected, GatewayUnknown
+from kernapay.gateway.base import (
+    BalanceTooLow,
+    GatewayBusy,
+    GatewayDenied,
+    GatewayMissing,
+    GatewayRejected,
+    GatewayUnknown,
+)
 from kernapay.payments.dtos import (
     KEY_PATTERN,
     PaymentCreate,
@@ -70,7 +77,13 @@ class PaymentController(Controller):
                 description="An earlier call with this key created the payment.",
             ),
             **problems(
-                NotVerified, KeyReused, GatewayRejected, GatewayUnknown, GatewayBusy, InProgress
+                NotVerified,
+                KeyReused,
+                GatewayRejected,
+                GatewayDenied,
+                GatewayUnknown,
+                GatewayBusy,
+                InProgress,
             ),
         },
     )
@@ -139,9 +152,11 @@ class PaymentController(Controller):
                 TooManyRefunds,
                 RefundKeyReused,
                 RefundRejected,
-                GatewayRejected,
+                GatewayMissing,
+                GatewayDenied,
                 GatewayUnknown,
                 GatewayBusy,
+                BalanceTooLow,
                 RefundInProgress,
             ),
         },
@@ -170,7 +185,13 @@ class PaymentController(Controller):
         guards=[HasRole(Role.ADMIN)],
         status_code=200,
         responses=problems(
-            NotCapturable, EvidenceMismatch, GatewayRejected, GatewayUnknown, GatewayBusy
+            NotCapturable,
+            EvidenceMismatch,
+            GatewayRejected,
+            GatewayMissing,
+            GatewayDenied,
+            GatewayUnknown,
+            GatewayBusy,
         ),
     )
     async def capture(
@@ -202,6 +223,8 @@ class CheckoutController(Controller):
             PaymentReturned,
             EvidenceMismatch,
             GatewayRejected,
+            GatewayMissing,
+            GatewayDenied,
             GatewayUnknown,
             GatewayBusy,
             NotCapturedYet,

@@ -11,9 +11,10 @@ import structlog
 from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
-from kernapay.core.errors import Conflict, NotFound, RetryLater
+from kernapay.core.errors import Conflict, KernaPayError, NotFound, RetryLater
 from kernapay.gateway.base import (
-    GatewayError,
+    BalanceTooLow,
+    GatewayDuplicate,
     GatewayPayment,
     GatewayRefund,
     GatewayRejected,
@@ -35,11 +36,15 @@ from kernapay.payments.refund_checks import (
 )
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import sum_remaining
-from kernapay.payments.settlement import Settlement
+from kernapay.payments.settlement import EvidenceMismatch, Settlement
 from kernapay.payments.states import RefundState, Source, Status
 from kernapay.security.principal import Principal
 
 _log = structlog.get_logger("kernapay.refunds")
+_UNFIT: Final = (
+    "The payment gateway's answer does not match this refund, so its result is not known yet. "
+    "Repeat the call with the same idempotencyKey."
+)
 
 
 class RefundRejected(Conflict):
@@ -75,7 +80,7 @@ class RefundService:
         self._gateway = gateway
         self._payees = payees
         self._audit = audit
-        # As for an order: up to one timeout in the queue, up to another for the call, and a margin.
+        # As for an order: a look-up and the call, each of which ends within one timeout, and a margin.
         self.lease: Final = gateway_timeout * 3
         self._clock = clock
         self.open = ledger.open_refunds
@@ -102,7 +107,7 @@ class RefundService:
         What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
         Raises InvalidInput, NotRefundable, TooManyRefunds, RefundKeyReused, RefundRejected, RefundInProgress,
-        Unavailable, and GatewayUnknown: the amount then stays reserved, and a call with the same key resumes it.
+        Unavailable, and GatewayError: the amount then stays reserved, and a call with the same key resumes it.
         """
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
@@ -128,7 +133,11 @@ class RefundService:
         """Finish the refunds for which an earlier attempt got no answer from the gateway. The worker calls this."""
         for refund in payment.refunds:
             if refund.refund_id is None and refund.status == RefundState.REQUESTED:
-                payment = await self._finish(payment, refund, look_first=True)
+                try:
+                    payment = await self._finish(payment, refund, look_first=True)
+                except BalanceTooLow as error:
+                    # It waits for money. The other refunds of this payment do not wait for it.
+                    _log.warning("refund_waits", payment=str(payment.pk), code=error.code)
         return payment
 
     async def return_surplus(self, gateway_payment: GatewayPayment) -> None:
@@ -180,28 +189,48 @@ class RefundService:
             return payment
         if look_first and not await self._ledger.take_refund_lease(payment, refund, self.lease):
             raise _in_progress()
-        payment_id = str(payment.razorpay_payment_id)
         try:
-            gateway_refund = await self._find(payment_id, refund) if look_first else None
-            if gateway_refund is None:
-                try:
-                    gateway_refund = await self._create(payment_id, refund)
-                except GatewayRejected as error:
-                    return await self._refuse(payment, refund, error)
-            if (gateway_refund.amount, gateway_refund.payment_id) != (refund.amount, payment_id):
-                raise GatewayUnknown("The payment gateway's answer does not match the refund.")
+            try:
+                gateway_refund = await self._request(payment, refund, look_first=look_first)
+            except GatewayRejected as error:
+                return await self._refuse(payment, refund, error)
             crash_point("refund.made")
-            gateway_payment = await self._gateway.fetch_payment(payment_id)
-        except GatewayError:
+            gateway_payment = await self._gateway.fetch_payment(gateway_refund.payment_id)
+            origin = Origin(refund.source, "refund", actor=refund.actor)
+            result = await self._settlement.settle(
+                None, Evidence(origin, gateway_payment, gateway_refund)
+            )
+        except EvidenceMismatch as error:
+            # The refund was made. Its key has to stay, or another one would return the money again.
+            await self._ledger.release_refund_lease(payment, refund)
+            raise GatewayUnknown(_UNFIT) from error
+        except KernaPayError:
             # Keep the amount reserved: only a refusal of the refund itself proves that none was made.
             await self._ledger.release_refund_lease(payment, refund)
             raise
-        origin = Origin(refund.source, "refund", actor=refund.actor)
-        result = await self._settlement.settle(
-            None, Evidence(origin, gateway_payment, gateway_refund)
-        )
         crash_point("refund.recorded")
         return result.payment
+
+    async def _request(
+        self, payment: Payment, refund: Refund, *, look_first: bool
+    ) -> GatewayRefund:
+        """Return the refund at the gateway, made now or by an earlier attempt. Raises GatewayError.
+
+        GatewayRejected means that there is none, and that there will be none.
+        """
+        payment_id = str(payment.razorpay_payment_id)
+        gateway_refund = await self._find(payment_id, refund) if look_first else None
+        if gateway_refund is None:
+            try:
+                gateway_refund = await self._create(payment_id, refund)
+            except (GatewayRejected, GatewayDuplicate):
+                # An earlier attempt may have made this very refund: "fully refunded already".
+                gateway_refund = await self._find(payment_id, refund)
+                if gateway_refund is None:
+                    raise
+        if (gateway_refund.amount, gateway_refund.payment_id) != (refund.amount, payment_id):
+            raise GatewayUnknown(_UNFIT)
+        return gateway_refund
 
     def _check_lease(self, refund: Refund) -> None:
         # Cheaper than to try to take it, which decides.

@@ -10,7 +10,13 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import Conflict, NotFound, RetryLater
 from kernapay.core.metrics import Counter
-from kernapay.gateway.base import GatewayPayment, GatewayRefund, GatewayRejected, PaymentGateway
+from kernapay.gateway.base import (
+    GatewayMissing,
+    GatewayPayment,
+    GatewayRefund,
+    GatewayRejected,
+    PaymentGateway,
+)
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.matching import (
@@ -64,9 +70,16 @@ class UnknownOrder(NotFound):
 
 
 class EvidenceMismatch(Conflict):
-    """The gateway's payment does not match ours; nothing was changed."""
+    """The gateway's payment does not match ours; nothing was changed.
+
+    The mismatch is stored with the payment. `reason` names it.
+    """
 
     code = "evidence_mismatch"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(explain_mismatch(reason))
+        self.reason = reason
 
 
 class NotPaid(Conflict):
@@ -111,16 +124,19 @@ class Settlement:
     async def settle(self, event: Event | None, evidence: Evidence) -> Settled:
         """Settle evidence of an event or, without an event, of a refund.
 
-        Raises UnknownOrder, RecordMissing, Unavailable, and GatewayError if the order had to be looked up.
+        Raises EvidenceMismatch, UnknownOrder, RecordMissing, Unavailable, and GatewayError if the order had to be
+        looked up.
         """
-        return await self._apply(await self._find_payment(evidence.payment), event, evidence)
+        payment = await self._find_payment(evidence.payment)
+        return _require_match(await self._apply(payment, event, evidence))
 
     async def capture_and_settle(self, evidence: Evidence) -> Settled:
         """Settle a payment of the gateway. If it is only authorised, capture it first.
 
-        Raises UnknownOrder, RecordMissing, GatewayError, Unavailable.
+        Raises EvidenceMismatch, UnknownOrder, RecordMissing, GatewayError, Unavailable.
         """
-        return await self._capture_and_apply(await self._find_payment(evidence.payment), evidence)
+        payment = await self._find_payment(evidence.payment)
+        return _require_match(await self._capture_and_apply(payment, evidence))
 
     async def settle_checkout(self, payment: Payment, payment_id: str, signature: str) -> Settled:
         """Settle the payment of the gateway that Checkout named. The caller has checked the signature.
@@ -135,7 +151,7 @@ class Settlement:
         gateway_payment = await self._gateway.fetch_payment(payment_id)
         crash_point("verify.asked")
         if gateway_payment.order_id != payment.razorpay_order_id:
-            raise EvidenceMismatch(explain_mismatch("order"))
+            raise EvidenceMismatch("order")
         if gateway_payment.status == "failed":
             raise NotPaid("The payment failed. The customer may try again with the same order.")
         if gateway_payment.status == "created":
@@ -267,7 +283,11 @@ class Settlement:
         if payment is not None:
             return payment
         # An event may come before the order is attached to its payment. The order's receipt contains the payment's id.
-        order = await self._gateway.fetch_order(gateway_payment.order_id)
+        try:
+            order = await self._gateway.fetch_order(gateway_payment.order_id)
+        except GatewayMissing as error:
+            # Such as the order of a payment link, whose id in events lacks the prefix.
+            raise UnknownOrder("The account has no order with this id.") from error
         payment_id = payment_id_of(order.receipt)
         if payment_id is None:
             raise UnknownOrder("KernaPay did not create the order.")
@@ -294,5 +314,5 @@ def _count_move(payment: Payment, origin: Origin) -> Settled:
 def _require_match(result: Settled) -> Settled:
     """Return the result. Raises EvidenceMismatch when the evidence did not match."""
     if result.outcome is Outcome.MISMATCH:
-        raise EvidenceMismatch(explain_mismatch(str(result.reason)))
+        raise EvidenceMismatch(str(result.reason))
     return result

@@ -8,7 +8,13 @@ from typing import Any, Final
 
 from bson import ObjectId
 
-from kernapay.gateway.base import GatewayPayment, GatewayRejected, Order, PaymentGateway
+from kernapay.gateway.base import (
+    GatewayMissing,
+    GatewayPayment,
+    GatewayTooOld,
+    Order,
+    PaymentGateway,
+)
 from kernapay.payments.models import Payment
 from kernapay.payments.references import payment_id_of, receipt_of
 from kernapay.payments.repository import PaymentRepository
@@ -144,7 +150,10 @@ class Comparison:
         order_id = payment.razorpay_order_id
         try:
             order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
-        except GatewayRejected as error:
+        except GatewayTooOld:
+            self.totals["notAnswered"] += 1
+            return
+        except GatewayMissing as error:
             if payment.status is Status.FAILED:
                 return  # not paid here, unknown there: no difference
             yield Difference(

@@ -1,6 +1,6 @@
 """Bring one payment to its state at the gateway, for the worker and for repairs."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import structlog
 
@@ -14,7 +14,7 @@ from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.settlement import Settlement
+from kernapay.payments.settlement import EvidenceMismatch, Settled, Settlement
 from kernapay.payments.states import Event, Source
 from kernapay.reconciliation.pacing import Pace
 
@@ -69,7 +69,7 @@ class Resync:
         for extra in attempts:
             # Settlement records a second capture of one order as a mismatch.
             if extra.id != best.id and extra.is_captured:
-                await self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, extra))
+                await _settle(self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, extra)))
         payment = await self._refunds.resume(await self._payments.get(id=payment.pk))
         crash_point("reconcile.settled")
         if best.amount_refunded or payment.refunds:
@@ -82,13 +82,14 @@ class Resync:
 
     async def _settle(self, gateway_payment: GatewayPayment) -> None:
         if gateway_payment.status == "failed":
-            await self._settlement.settle(Event.DECLINED, Evidence(_ORIGIN, gateway_payment))
+            evidence = Evidence(_ORIGIN, gateway_payment)
+            await _settle(self._settlement.settle(Event.DECLINED, evidence))
             return
         refunds: Sequence[GatewayRefund] = ()
         if gateway_payment.is_captured and gateway_payment.amount_refunded:
             refunds = await self._pace.call(lambda: self._gateway.refunds_of(gateway_payment.id))
         evidence = Evidence(_ORIGIN, gateway_payment, known_refunds=tuple(refunds))
-        await self._settlement.capture_and_settle(evidence)
+        await _settle(self._settlement.capture_and_settle(evidence))
 
     async def _record_refunds(self, payment: Payment) -> Payment:
         payment_id = payment.razorpay_payment_id
@@ -96,11 +97,21 @@ class Resync:
             return payment
         gateway_payment = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
         for refund in await self._pace.call(lambda: self._gateway.refunds_of(payment_id)):
-            result = await self._settlement.settle(None, Evidence(_ORIGIN, gateway_payment, refund))
-            payment = result.payment
+            evidence = Evidence(_ORIGIN, gateway_payment, refund)
+            result = await _settle(self._settlement.settle(None, evidence))
+            payment = result.payment if result else payment
         return payment
 
     async def _expire_if_old(self, payment: Payment) -> str:
         if self._lifetimes.has_expired(payment, self._clock()):
             payment = (await self._settlement.expire(payment)).payment
         return payment.status.value
+
+
+async def _settle(settling: Awaitable[Settled]) -> Settled | None:
+    """Settle one piece of evidence. Return None if it does not match: it is stored, and the others go on."""
+    try:
+        return await settling
+    except EvidenceMismatch as error:
+        _log.info("mismatch_recorded", reason=error.reason)
+        return None

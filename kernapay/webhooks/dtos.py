@@ -34,12 +34,6 @@ class Wrapped(Struct, Generic[EntityT], frozen=True):
     entity: EntityT
 
 
-class EventName(Struct, frozen=True):
-    """The name of an event, for bodies whose other fields cannot be read."""
-
-    event: str = ""
-
-
 class Payload(Struct, frozen=True):
     payment: Wrapped[GatewayPayment] | None = None
     refund: Wrapped[GatewayRefund] | None = None

@@ -3,21 +3,20 @@
 import asyncio
 import hashlib
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
-import msgspec
 import structlog
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import KernaPayError, NotFound
-from kernapay.core.patterns import DECODE_ERRORS
+from kernapay.gateway.decoding import Unreadable, read_entity, read_json
 from kernapay.payments.evidence import Evidence, Origin
-from kernapay.payments.settlement import Settlement, UnknownOrder
+from kernapay.payments.settlement import EvidenceMismatch, Settlement, UnknownOrder
 from kernapay.payments.states import Event, Source
 from kernapay.security.principal import Actor
 from kernapay.storage.cache import Cache
-from kernapay.webhooks.dtos import EventName, GatewayEvent
+from kernapay.webhooks.dtos import GatewayEvent
 from kernapay.webhooks.metrics import WEBHOOKS
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
@@ -34,12 +33,16 @@ _EVENTS: Final = {
     "payment.failed": Event.DECLINED,
 }
 
-_name_decoder = msgspec.json.Decoder(EventName)
-_event_decoder = msgspec.json.Decoder(GatewayEvent)
+_NO_NAME: Final = "unreadable"
+"""The name of an event whose body is no JSON, or has no name."""
 
 
-class Unreadable(ValueError):
-    """The event concerns a payment, but its body does not have the form we expect."""
+class _Result(NamedTuple):
+    """What became of an event: `label` counts it in the metric."""
+
+    status: EventStatus
+    outcome: str
+    label: str
 
 
 class WebhookInbox:
@@ -85,12 +88,12 @@ class WebhookInbox:
         """
         try:
             async with asyncio.timeout(self._deadline):
-                status, outcome = await self._settle(event)
+                result = await self._settle(event)
                 crash_point("webhook.handled")
-                await self._events.finish(event, status, outcome)
+                await self._events.finish(event, result.status, result.outcome)
             crash_point("webhook.processed")
             await self._cache.mark(_mark_key(event.event_id), _MARK_TTL)
-            WEBHOOKS.labels(status.value).inc()
+            WEBHOOKS.labels(result.label).inc()
         except Exception as error:
             await self._record_failure(event, error)
 
@@ -121,14 +124,14 @@ class WebhookInbox:
             raise _no_such_event()
         await self.process(event)
 
-    async def _settle(self, event: WebhookEvent) -> tuple[EventStatus, str]:
+    async def _settle(self, event: WebhookEvent) -> _Result:
+        if event.event == _NO_NAME:
+            # Signed by the gateway, so it may be about money: a person has to look at it.
+            raise Unreadable("The body is not an event in JSON.")
         payment_event = _EVENTS.get(event.event)
         if payment_event is None and not (event.event or "").startswith("refund."):
-            return EventStatus.IGNORED, "KernaPay does not use this event."
-        try:
-            gateway_event = _event_decoder.decode(event.body)
-        except DECODE_ERRORS as error:
-            raise Unreadable(str(error)) from error
+            return _Result(EventStatus.IGNORED, "KernaPay does not use this event.", "ignored")
+        gateway_event = read_entity(read_json(event.body), GatewayEvent)
         payment, refund = gateway_event.payload.payment, gateway_event.payload.refund
         if payment is None or (payment_event is None and refund is None):
             raise Unreadable(f"The payload of {event.event} lacks the entity of that event.")
@@ -140,8 +143,10 @@ class WebhookInbox:
         try:
             result = await self._settlement.settle(payment_event, evidence)
         except UnknownOrder as error:
-            return EventStatus.IGNORED, error.detail
-        return EventStatus.PROCESSED, result.outcome.name.lower()
+            return _Result(EventStatus.IGNORED, error.detail, "foreign")
+        except EvidenceMismatch:
+            return _Result(EventStatus.PROCESSED, "mismatch", "mismatch")
+        return _Result(EventStatus.PROCESSED, result.outcome.name.lower(), "processed")
 
     async def _record_failure(self, event: WebhookEvent, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:500]
@@ -171,6 +176,8 @@ def _mark_key(event_id: str) -> str:
 
 def _read_name(body: bytes) -> str:
     try:
-        return _name_decoder.decode(body).event[:100]
-    except DECODE_ERRORS:
-        return "unreadable"
+        document = read_json(body)
+    except Unreadable:
+        return _NO_NAME
+    name = document.get("event") if isinstance(document, dict) else None
+    return name[:100] if isinstance(name, str) and name else _NO_NAME

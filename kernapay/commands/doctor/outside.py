@@ -6,7 +6,7 @@ from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
 from kernapay.core.clock import Clock
 from kernapay.core.errors import KernaPayError
-from kernapay.gateway.base import GatewayRejected
+from kernapay.gateway.base import GatewayDenied
 from kernapay.notifications.models import Channel
 
 
@@ -14,7 +14,7 @@ async def gateway(services: Services, clock: Clock) -> list[Finding]:
     settings, at = services.settings, clock()
     try:
         await services.payment_gateway.list_orders(at - timedelta(minutes=1), at, skip=0, count=1)
-    except GatewayRejected as error:
+    except GatewayDenied as error:
         return [
             Finding(
                 Level.FAIL,
