@@ -4,6 +4,8 @@ from functools import cached_property
 from typing import Any
 
 from kernapay.bootstrap.payments import Payments
+from kernapay.core.metrics import Gauges
+from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
@@ -64,8 +66,19 @@ class Operations(Payments):
             self.payment_gateway,
             self.pace,
             self.audit_log,
+            self.nights,
             self._clock,
         )
+
+    @cached_property
+    def nights(self) -> Nights:
+        return Nights(
+            self.report_repository, self.payment_repository, self.business_days, self._clock
+        )
+
+    @cached_property
+    def gauges(self) -> tuple[Gauges, ...]:
+        return (self.nights.gauges,)
 
     @cached_property
     def repair_service(self) -> RepairService:
@@ -79,7 +92,6 @@ class Operations(Payments):
             self.payment_gateway,
             self.pace,
             self.audit_log,
-            self._clock,
         )
 
     @cached_property

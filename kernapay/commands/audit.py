@@ -2,18 +2,40 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from kernapay.commands.output import TIME, Progress, as_utc, exit_2_on_error, progress
+from kernapay.commands.output import (
+    INCOMPLETE,
+    TIME,
+    Progress,
+    as_utc,
+    exit_2_on_error,
+    progress,
+    show_unchecked,
+)
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
 
 if TYPE_CHECKING:
-    from kernapay.reconciliation.comparison import Difference
+    from kernapay.reconciliation.differences import Difference
+
+# What the gateway has of so many days is held in memory at once.
+_CHUNK: Final = timedelta(days=31)
+
+
+@dataclass(slots=True)
+class Audited:
+    """What an audit counted, and what it could not compare."""
+
+    totals: Counter[str] = field(default_factory=Counter)
+    differences: int = 0
+    unchecked: list[str] = field(default_factory=list)
 
 
 @click.command()
@@ -22,25 +44,26 @@ if TYPE_CHECKING:
 def command(after: datetime | None, before: datetime | None) -> None:
     """Compare payments with the gateway, without changing anything.
 
-    Every difference is printed. The exit code is 0 if there is none, 1 if there are some, 2 if the comparison failed.
+    Every difference is printed. The exit code is 0 if there is none, 1 if there are some, 2 if the comparison failed,
+    3 if there is none but something could not be compared.
     """
     with exit_2_on_error(), progress() as update:
-        totals, differences = asyncio.run(
-            audit(load_settings(), as_utc(after), as_utc(before), update, _show)
-        )
-    summary = ", ".join(f"{name} {count}" for name, count in sorted(totals.items()))
+        audited = asyncio.run(audit(load_settings(), as_utc(after), as_utc(before), update, _show))
+    summary = ", ".join(f"{name} {count}" for name, count in sorted(audited.totals.items()))
     click.echo(summary or "no payments")
-    if differences:
-        click.echo(f"{differences} difference(s). Next: kernapay reconcile")
-    else:
-        click.echo("KernaPay and the gateway agree.")
-    sys.exit(1 if differences else 0)
+    if audited.unchecked:
+        show_unchecked(audited.unchecked)
+    if audited.differences:
+        click.echo(f"{audited.differences} difference(s). Next: kernapay reconcile")
+        sys.exit(1)
+    if audited.unchecked:
+        sys.exit(INCOMPLETE)
+    click.echo("KernaPay and the gateway agree.")
 
 
 def _show(difference: "Difference") -> None:
-    subject = difference.payment.reference_id if difference.payment else difference.order_id
     click.echo(
-        f"{difference.kind.value:<17} {subject}  "
+        f"{difference.kind.value:<17} {difference.subject}  "
         f"KernaPay: {difference.ours}  gateway: {difference.theirs}"
     )
 
@@ -51,20 +74,25 @@ async def audit(
     before: datetime | None,
     progress: Progress,
     show: Callable[["Difference"], None],
-) -> tuple[dict[str, int], int]:
-    """Compare payments with the gateway. Return the totals, and the number of differences.
+) -> Audited:
+    """Compare payments with the gateway. `show` is called with each difference.
 
-    `show` is called with each difference.
+    Raises InvalidInput if the window is empty or ends in the future, GatewayError, Unavailable.
     """
     from kernapay.bootstrap.services import open_services
-    from kernapay.core.clock import now
 
     async with open_services(settings) as services:
-        before = before or now()
-        after = after or await services.payment_repository.first_created_at() or before
-        comparison = services.reconciliation_service.compare(after, before, progress)
-        count = 0
-        async for difference in comparison.run(settlements=False):
-            show(difference)
-            count += 1
-        return dict(comparison.totals), count
+        reconciliation = services.reconciliation_service
+        start, end = await reconciliation.audit_window(after, before)
+        audited = Audited()
+        done: set[str] = set()
+        while start < end:
+            until = min(end, start + _CHUNK)
+            comparison = reconciliation.compare(start, until, progress, done)
+            async for difference in comparison.run(settlements=False):
+                show(difference)
+                audited.differences += 1
+            audited.totals += comparison.totals
+            audited.unchecked += comparison.unchecked
+            start = until
+        return audited

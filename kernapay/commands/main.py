@@ -22,6 +22,7 @@ _MODULES: Final = {
     "migrate": "migrate",
     "openapi": "openapi",
     "reconcile": "reconcile",
+    "repair": "repair",
     "sandbox": "sandbox",
     "seed": "seed",
     "serve": "serve",

@@ -1,8 +1,9 @@
 """Times, progress and exit codes of the commands that compare with the gateway."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 
 import click
@@ -12,6 +13,9 @@ from kernapay.core.errors import KernaPayError
 Progress = Callable[[str, int], None]
 """Called with the name of what is counted, and the count so far."""
 
+INCOMPLETE: Final = 3
+"""The exit code if no difference was found, but something could not be compared."""
+_SECONDS_BETWEEN_LINES: Final = 5.0
 TIME: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
 
 
@@ -34,15 +38,16 @@ def exit_2_on_error() -> Iterator[None]:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Show progress on standard error, if that is a terminal."""
+    """Show progress on standard error: in place on a terminal, else as a line now and then."""
     from rich.console import Console
     from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description} {task.completed}"), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as display:
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    with Progress(*columns, console=console, transient=True) as display:
         tasks: dict[str, TaskID] = {}
 
         def update(name: str, count: int) -> None:
@@ -51,3 +56,23 @@ def progress() -> Iterator[Progress]:
             display.update(tasks[name], completed=count)
 
         yield update
+
+
+class _Lines:
+    """Prints a name when it is first counted, and its count every few seconds."""
+
+    def __init__(self) -> None:
+        self._printed_at: dict[str, float] = {}
+
+    def __call__(self, name: str, count: int) -> None:
+        at = monotonic()
+        if at - self._printed_at.get(name, -_SECONDS_BETWEEN_LINES) >= _SECONDS_BETWEEN_LINES:
+            self._printed_at[name] = at
+            click.echo(f"{name}: {count} …", err=True)
+
+
+def show_unchecked(unchecked: Sequence[str], count: int | None = None) -> None:
+    """Print what could not be compared: all of it, or the first of `count`."""
+    for each in unchecked:
+        click.echo(f"not compared      {each}")
+    click.echo(f"{len(unchecked) if count is None else count} could not be compared.")

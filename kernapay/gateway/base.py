@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -81,6 +81,10 @@ class GatewayBusy(GatewayUnknown):
     code = "gateway_busy"
 
 
+class GatewayUnreadable(GatewayUnknown):
+    """The gateway answered, but one of its entities has another form than ours. A repeat gets the same answer."""
+
+
 class GatewayDuplicate(GatewayUnknown):
     """The gateway has had this refund, or this key, before. Look the refund up to learn what became of it."""
 
@@ -147,6 +151,18 @@ class GatewayRefund(msgspec.Struct, frozen=True):
     created_at: int = 0
 
 
+EntityT = TypeVar("EntityT", bound=msgspec.Struct)
+
+
+class OddEntity(msgspec.Struct, frozen=True):
+    """An entity of a list that has another form than ours. Its ids are given as far as they can be read."""
+
+    problem: str
+    id: str | None = None
+    order_id: str | None = None
+    payment_id: str | None = None
+
+
 class PaymentGateway(Protocol):
     """The calls of a gateway. Amounts are in minor units.
 
@@ -181,6 +197,12 @@ class PaymentGateway(Protocol):
     async def list_payments(
         self, after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[GatewayPayment]: ...
+
+    async def list_entities(
+        self, entity: type[EntityT], after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[EntityT | OddEntity]:
+        """Return a page of the orders, payments or refunds of a window. One odd entity does not spoil its page."""
+        ...
 
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import razorpay
@@ -14,17 +14,18 @@ import structlog
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.deadlines import Deadline
 from kernapay.gateway.base import (
+    EntityT,
     GatewayBusy,
     GatewayMissing,
     GatewayPayment,
     GatewayRefund,
     GatewayUnknown,
+    GatewayUnreadable,
+    OddEntity,
     Order,
 )
 from kernapay.gateway.decoding import Unreadable, read_entity
 from kernapay.gateway.transport import Session
-
-EntityT = TypeVar("EntityT", bound=msgspec.Struct)
 
 _log = structlog.get_logger("kernapay.gateway")
 # The SDK puts ids into the path without escaping them.
@@ -130,6 +131,18 @@ class RazorpayGateway:
             GatewayPayment, self._client.payment.all, _make_window(after, before, skip, count)
         )
 
+    async def list_entities(
+        self, entity: type[EntityT], after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[EntityT | OddEntity]:
+        calls: dict[type[msgspec.Struct], Callable[..., Any]] = {
+            Order: self._client.order.all,
+            GatewayPayment: self._client.payment.all,
+            GatewayRefund: self._client.refund.all,
+        }
+        window = _make_window(after, before, skip, count)
+        items = _items_of(await self._call(calls[entity], window))
+        return [_convert_or_name(item, entity) for item in items]
+
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]:
@@ -214,4 +227,17 @@ def _convert(document: Any, entity: type[EntityT]) -> EntityT:
         return read_entity(document, entity)
     except Unreadable as error:
         # Do not guess about money: treat an answer of another form as no answer.
-        raise GatewayUnknown("The payment gateway's answer has an unexpected form.") from error
+        raise GatewayUnreadable("The payment gateway's answer has an unexpected form.") from error
+
+
+def _convert_or_name(item: Any, entity: type[EntityT]) -> EntityT | OddEntity:
+    try:
+        return read_entity(item, entity)
+    except Unreadable as error:
+        fields = item if isinstance(item, dict) else {}
+        ids = {
+            name: fields[name]
+            for name in ("id", "order_id", "payment_id")
+            if isinstance(fields.get(name), str)
+        }
+        return OddEntity(str(error), **ids)

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
 from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
-from kernapay.core.metrics import GaugeMetricFamily
+from kernapay.core.metrics import GaugeMetricFamily, Gauges
 from kernapay.security.authentication import PUBLIC
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
@@ -92,6 +92,7 @@ class HealthController(Controller):
         request: Request[Any, Any, Any],
         settings: NamedDependency[Settings],
         queues: NamedDependency[tuple[Queue[Any], ...]],
+        gauges: NamedDependency[tuple[Gauges, ...]],
     ) -> Response[bytes]:
         if settings.metrics_token is None:
             raise NotFound("Metrics are off. Set METRICS_TOKEN to switch them on.")
@@ -99,7 +100,7 @@ class HealthController(Controller):
         actual = ", ".join(request.headers.getall("authorization", [])).encode()
         if not hmac.compare_digest(expected, actual):
             raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
-        families = await queue_depths(queues)
+        families = [*await queue_depths(queues), *await count_now(gauges)]
         return Response(
             metrics.exposition(families), media_type=metrics.CONTENT_TYPE or MediaType.TEXT
         )
@@ -125,3 +126,17 @@ async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
         due.add_metric((queue.name,), depth.due)
         oldest.add_metric((queue.name,), depth.oldest_seconds)
     return [due, oldest]
+
+
+async def count_now(gauges: Sequence[Gauges]) -> list[GaugeMetricFamily]:
+    """Return the other metrics that the database has. Stop if MongoDB does not answer."""
+    families: list[GaugeMetricFamily] = []
+    for count in gauges:
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                families += await count()
+        except (Unavailable, TimeoutError):
+            break
+        except Exception as error:
+            _log.error("gauges_not_counted", exc_info=error)
+    return families

@@ -38,6 +38,7 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import sum_remaining
 from kernapay.payments.settlement import EvidenceMismatch, Settlement
 from kernapay.payments.states import RefundState, Source, Status
+from kernapay.payments.surplus import look_at_surplus, return_surplus
 from kernapay.security.principal import Principal
 
 _log = structlog.get_logger("kernapay.refunds")
@@ -145,14 +146,8 @@ class RefundService:
 
         A repeat does not return the money again. Raises GatewayError.
         """
-        # Derived from the payment: a repeat has the same key.
-        key = f"surplus_{gateway_payment.id}"
-        await self._gateway.refund(
-            gateway_payment.id,
-            amount=gateway_payment.amount - (gateway_payment.amount_refunded or 0),
-            key=key,
-            receipt=key,
-            speed="normal",
+        await return_surplus(
+            self._gateway, await look_at_surplus(self._gateway, gateway_payment.id)
         )
 
     async def _reserve(

@@ -1,9 +1,11 @@
 """The queries that read payments. `ledger.py` has the writes."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+from bson import ObjectId
 
 from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
@@ -13,7 +15,7 @@ from kernapay.payments.references import created_at_of
 from kernapay.payments.states import PAID, Status
 from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
-from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.filters import BeforeAfter, Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import ReadOnlyRepository, Where
 
@@ -26,6 +28,10 @@ _NEWEST_FIRST = (
 # and a quarter of a mebibyte of them: five of the largest pages, of a hundred payments.
 _CACHED_PAYMENTS: Final = 100
 _ROOM: Final = Room(fields=5, bytes_per_field=49_152)
+
+
+class _RowId(msgspec.Struct):
+    id: str = msgspec.field(name="_id")
 
 
 def is_late_payment_possible(at: datetime) -> Where:
@@ -98,6 +104,23 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def status(self, reference_id: str) -> PaymentStatus | None:
         return await self.select_one(PaymentStatus, reference_id=reference_id)
+
+    async def ids_created(self, after: datetime, before: datetime) -> AsyncIterator[ObjectId]:
+        """Yield the ids of the payments created in a window, oldest first. Rows of any form have one."""
+        window = BeforeAfter("created_at", before=before, after=after)
+        async for each in self._ids(window, OrderBy("created_at")):
+            yield each
+
+    async def ids_paid(self, after: datetime, before: datetime) -> AsyncIterator[ObjectId]:
+        """Yield the ids of the paid payments whose last change was in a window."""
+        window = BeforeAfter("updated_at", before=before, after=after)
+        async for each in self._ids(window, status__in=PAID):
+            yield each
+
+    async def _ids(self, *filters: Filter, **where: Any) -> AsyncIterator[ObjectId]:
+        async for batch in self.batches(_RowId, *filters, **where):
+            for row in batch:
+                yield ObjectId(row.id)
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

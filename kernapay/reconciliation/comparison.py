@@ -1,51 +1,54 @@
-"""Compare our payments of a window with the gateway's records, in both directions."""
+"""Compare all that happened in a window with the gateway's records, in both directions."""
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Final
 
-from bson import ObjectId
+import structlog
 
+from kernapay.core.errors import KernaPayError
 from kernapay.gateway.base import (
+    EntityT,
     GatewayMissing,
     GatewayPayment,
+    GatewayRefund,
     GatewayTooOld,
+    GatewayUnknown,
+    GatewayUnreadable,
+    OddEntity,
     Order,
     PaymentGateway,
 )
 from kernapay.payments.models import Payment
-from kernapay.payments.references import payment_id_of, receipt_of
+from kernapay.payments.references import payment_id_of
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.states import Status
+from kernapay.reconciliation.differences import Difference, describe, unreadable
+from kernapay.reconciliation.listing import Listing
 from kernapay.reconciliation.models import Kind
+from kernapay.reconciliation.order_comparison import OrderComparison
 from kernapay.reconciliation.pacing import Pace
-from kernapay.storage.filters import BeforeAfter, OrderBy
+from kernapay.reconciliation.settled_rows import SettledRow, compare_row, settled_rows
 
-# Razorpay: the largest pages.
-_PAGE: Final = 100
-_SETTLEMENT_PAGE: Final = 1000
+_log = structlog.get_logger("kernapay.reconciliation")
 # Razorpay: a settlement day is a day in India.
 _INDIA: Final = timezone(timedelta(hours=5, minutes=30))
-# The gateway's order is created after our payment, so read the gateway's pages a little past the window.
+# The gateway's order is created after our payment, so read the gateway's lists a little past the window.
 _MARGIN: Final = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One difference between our records and the gateway's. `ours` and `theirs` are the two values, as text."""
-
-    kind: Kind
-    payment: Payment | None = None
-    order_id: str | None = None
-    razorpay_payment_id: str | None = None
-    ours: str | None = None
-    theirs: str | None = None
+# So many orders in a row without an answer: the gateway is down. One alone is passed over.
+_SILENT_IN_A_ROW: Final = 3
+_LIST_REFUSED: Final = (400, 404)
+Work = Callable[[], Awaitable[list[Difference]]]
 
 
 class Comparison:
-    """One pass over a window. `totals` grows while it runs; `progress` is called with a name and a count."""
+    """One pass over a window.
+
+    Compared is every order that was created, paid, refunded or settled in the window, at the gateway or by our record.
+    While it runs, `totals`, `money` (by currency, in minor units, each row once) and `unchecked` (what could not be
+    compared) grow, and `progress` is called with a name and a count. `done` has what needs no other look: with the set
+    of an earlier window, nothing is told twice.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Comparison:
         after: datetime,
         before: datetime,
         progress: Callable[[str, int], None] = lambda _, __: None,
+        done: set[str] | None = None,
     ) -> None:
         self._payments = payments
         self._gateway = gateway
@@ -62,243 +66,232 @@ class Comparison:
         self._after = after
         self._before = before
         self._progress = progress
-        self._attempts: dict[str, dict[str, GatewayPayment]] = defaultdict(dict)
+        self._done: set[str] = set() if done is None else done
+        self._orders: dict[str, Order] = {}
+        self._attempts: dict[str, list[GatewayPayment]] = defaultdict(list)
+        # The ids of all orders to compare, in the order in which they were met.
+        self._touched: dict[str, None] = {}
+        self._silent = 0
+        self._each = OrderComparison(payments, gateway, pace)
         self.totals: Counter[str] = Counter()
+        self.money = self._each.money
+        self.unchecked: list[str] = []
 
     async def run(self, *, settlements: bool = True) -> AsyncIterator[Difference]:
-        """Yield every difference. Raises Unavailable, and GatewayUnknown when the gateway keeps failing."""
-        compared_ids: set[ObjectId] = set()
-        async for attempt in self._pages("payments", self._gateway.list_payments):
-            self.totals["gatewayPayments"] += 1
-            if attempt.order_id is not None:
-                self._attempts[attempt.order_id][attempt.id] = attempt
-        async for order in self._pages("orders", self._gateway.list_orders):
-            self.totals["gatewayOrders"] += 1
-            payment_id = payment_id_of(order.receipt)
-            if payment_id is None:
-                self.totals["foreignOrders"] += 1  # from another application with the same account
-                continue
-            payment = await self._payments.get_one_or_none(id=payment_id)
-            if payment is None:
-                yield Difference(Kind.MISSING_HERE, order_id=order.id, theirs=_describe(order))
-                continue
-            async for difference in self._compare_order(payment, order, compared_ids):
-                yield difference
-        window = BeforeAfter("created_at", before=self._before, after=self._after)
-        async for payment in self._payments.stream(window, OrderBy("created_at")):
-            self.totals["payments"] += 1
-            self._progress("our payments", self.totals["payments"])
-            if payment.pk not in compared_ids:
-                async for difference in self._look_up(payment, compared_ids):
-                    yield difference
+        """Yield every difference. Raises Unavailable, and GatewayError when the gateway keeps failing."""
+        async for difference in self._read_lists():
+            yield difference
         if settlements:
-            async for difference in self._compare_settlements():
+            async for difference in self._read_settlements():
                 yield difference
-
-    async def _compare_order(
-        self, payment: Payment, order: Order, compared_ids: set[ObjectId]
-    ) -> AsyncIterator[Difference]:
-        if payment.razorpay_order_id is None:
-            compared_ids.add(payment.pk)
-            yield Difference(Kind.UNATTACHED_ORDER, payment, order.id, theirs=_describe(order))
-            return
-        if payment.razorpay_order_id != order.id:
-            # A surplus order that is stored as such and has no money in it is harmless.
-            if order.id not in payment.surplus_orders or await self.find_unrefunded_captures(
-                order.id
-            ):
-                ours = payment.razorpay_order_id
-                yield Difference(Kind.SURPLUS_ORDER, payment, order.id, ours=ours)
-            return
-        if payment.pk in compared_ids:
-            return  # new orders shift the gateway's pages, so an order may come twice
-        compared_ids.add(payment.pk)
-        self.totals["compared"] += 1
-        if compare(payment, order, await self._attempts_of(order)):
-            # Either side may have changed since it was read. Report only what still differs now.
-            for difference in await self.compare_again(payment, order.id):
+        for number, order_id in enumerate(self._touched, 1):
+            for difference in await self._compare_order(order_id):
                 yield difference
-
-    async def compare_again(self, payment: Payment, order_id: str) -> list[Difference]:
-        """Read one payment again on both sides, and return its differences."""
-        order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
-        attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
-        return compare(await self._payments.get(id=payment.pk), order, attempts)
-
-    async def find_unrefunded_captures(self, order_id: str) -> list[GatewayPayment]:
-        """Return the captured payments of an order that are not fully refunded."""
-        attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
-        return [a for a in attempts if a.is_captured and (a.amount_refunded or 0) < a.amount]
-
-    async def _attempts_of(self, order: Order) -> Sequence[GatewayPayment]:
-        attempts = list(self._attempts.get(order.id, {}).values())
-        if order.status == "created" or any(attempt.is_captured for attempt in attempts):
-            return attempts
-        # The pages of the window lack attempts made after it.
-        return await self._pace.call(lambda: self._gateway.payments_of(order.id))
-
-    async def _look_up(
-        self, payment: Payment, compared_ids: set[ObjectId]
-    ) -> AsyncIterator[Difference]:
-        """Look up the order of a payment that was on no page, and yield the differences."""
-        if payment.razorpay_order_id is None:
-            receipt = receipt_of(payment.pk)
-            orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
-            if orders:
-                yield Difference(Kind.UNATTACHED_ORDER, payment, orders[0].id)
-            return
-        order_id = payment.razorpay_order_id
-        try:
-            order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
-        except GatewayTooOld:
-            self.totals["notAnswered"] += 1
-            return
-        except GatewayMissing as error:
-            if payment.status is Status.FAILED:
-                return  # not paid here, unknown there: no difference
-            yield Difference(
-                Kind.MISSING_THERE, payment, order_id, ours=_describe(payment), theirs=error.detail
-            )
-            return
-        async for difference in self._compare_order(payment, order, compared_ids):
+            self._progress("orders compared", number)
+        async for difference in self._compare_ours():
             yield difference
 
-    async def _compare_settlements(self) -> AsyncIterator[Difference]:
+    async def _read_lists(self) -> AsyncIterator[Difference]:
+        """Read the gateway's orders, payments and refunds of the window. Yield those that cannot be read."""
+        async for order in self._list(Order, "gatewayOrders"):
+            if isinstance(order, OddEntity):
+                yield unreadable(order, order.id, None)
+            else:
+                self._orders[order.id] = order
+                self._touched[order.id] = None
+        order_ids: dict[str, str | None] = {}
+        async for payment in self._list(GatewayPayment, "gatewayPayments"):
+            if isinstance(payment, OddEntity):
+                yield unreadable(payment, payment.order_id, payment.id)
+                continue
+            order_ids[payment.id] = payment.order_id
+            if payment.order_id is not None:
+                self._attempts[payment.order_id].append(payment)
+                self._touched[payment.order_id] = None
+        refunds = self._list(GatewayRefund, "gatewayRefunds")
+        async for refund in self._allow_refusal(refunds, "the gateway's list of refunds"):
+            if isinstance(refund, OddEntity):
+                yield unreadable(refund, None, refund.payment_id)
+            elif refund.payment_id not in order_ids:
+                payment_id = refund.payment_id
+                order_ids[payment_id] = None
+                for difference in await self._guard(
+                    lambda payment_id=payment_id: self._touch_order_of(payment_id),  # type: ignore[misc]
+                    payment_id,
+                    razorpay_payment_id=payment_id,
+                ):
+                    yield difference
+
+    async def _list(self, entity: type[EntityT], name: str) -> AsyncIterator[EntityT | OddEntity]:
+        listing = Listing(self._gateway, self._pace, entity)
+        async for item in listing.read(self._after, self._before + _MARGIN):
+            self.totals[name] += 1
+            self._progress(name, self.totals[name])
+            yield item
+
+    async def _allow_refusal(
+        self, items: AsyncIterator[EntityT], name: str
+    ) -> AsyncIterator[EntityT]:
+        """Yield the items of a list. If the account may not read that list, note it, and go on with the rest.
+
+        Razorpay: the errors of its list of refunds name a missing payment id, and some accounts have no settlements.
+        """
+        try:
+            async for item in items:
+                yield item
+        except GatewayUnknown as error:
+            if error.http_status not in _LIST_REFUSED:
+                raise
+            self._note(name, error)
+
+    async def _touch_order_of(self, payment_id: str) -> list[Difference]:
+        """Note the order of a payment that was refunded in the window, and made before it."""
+        ours = await self._payments.get_one_or_none(razorpay_payment_id=payment_id)
+        order_id = ours.razorpay_order_id if ours else None
+        if order_id is None:
+            found = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
+            order_id = found.order_id
+        if order_id is not None:
+            self._touched[order_id] = None
+        return []
+
+    async def _read_settlements(self) -> AsyncIterator[Difference]:
         """Read the settlements of the window's days: the amounts and fees that were really paid out."""
-        day, last = (at.astimezone(_INDIA).date() for at in (self._after, self._before))
+        day = self._after.astimezone(_INDIA).date()
+        last = (self._before - timedelta(microseconds=1)).astimezone(_INDIA).date()
         while day <= last:
-            skip = 0
-            while rows := await self._pace.call(
-                lambda day=day, skip=skip: self._gateway.settlement_rows(  # type: ignore[misc]
-                    day.year, day.month, day.day, skip=skip, count=_SETTLEMENT_PAGE
-                )
-            ):
-                for row in rows:
-                    async for difference in self._compare_settlement(row):
-                        yield difference
-                skip += len(rows)
-                self._progress("settlement rows", self.totals["settlementRows"])
-                if len(rows) < _SETTLEMENT_PAGE:
-                    break
+            rows = settled_rows(self._gateway, self._pace, day)
+            async for row in self._allow_refusal(rows, f"the settlements of {day}"):
+                self.totals["settlementRows"] += 1
+                self._progress("settlementRows", self.totals["settlementRows"])
+                if isinstance(row, OddEntity):
+                    yield unreadable(row, row.order_id, row.id)
+                    continue
+                for difference in await self._compare_row(row):
+                    yield difference
             day += timedelta(days=1)
 
-    async def _compare_settlement(self, row: Mapping[str, Any]) -> AsyncIterator[Difference]:
-        self.totals["settlementRows"] += 1
-        self.totals["settledFees"] += int(row.get("fee") or 0)
-        self.totals["settledTax"] += int(row.get("tax") or 0)
-        self.totals["settledCredit"] += int(row.get("credit") or 0)
-        self.totals["settledDebit"] += int(row.get("debit") or 0)
-        payment_id = payment_id_of(row.get("order_receipt"))
-        if payment_id is None or row.get("type") != "payment":
-            return
+    async def _compare_row(self, row: SettledRow) -> list[Difference]:
+        money = self.money.setdefault(row.currency, Counter())
+        money["settledCredit"] += row.credit
+        money["settledDebit"] += row.debit
+        money["settledFees"] += row.fee or 0
+        money["settledTax"] += row.tax or 0
+        payment_id = payment_id_of(row.order_receipt)
+        if row.type not in ("payment", "refund") or row.order_id is None:
+            return []
+        where = {"id": payment_id} if payment_id else {"razorpay_order_id": row.order_id}
+        payment = await self._payments.get_one_or_none(**where)
+        if payment is None and payment_id is None:
+            return []  # from another application with the same account
+        self._touched[row.order_id] = None
+        return compare_row(payment, row) if row.type == "payment" else []
+
+    async def _compare_order(self, order_id: str) -> list[Difference]:
+        if order_id in self._done:
+            return []
+        self._done.add(order_id)
+        return await self._guard(
+            lambda: self._find_and_compare(order_id), order_id, order_id=order_id
+        )
+
+    async def _find_and_compare(self, order_id: str) -> list[Difference]:
+        order = self._orders.get(order_id)
+        if order is None:
+            known = await self._payments.get_one_or_none(razorpay_order_id=order_id)
+            if known is not None:
+                return await self._compare_payment(known, lambda: self._each.look_up(known))
+            order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        payment_id = payment_id_of(order.receipt)
+        if payment_id is None:
+            self.totals["foreignOrders"] += 1  # from another application with the same account
+            return []
         payment = await self._payments.get_one_or_none(id=payment_id)
+        if payment is None:
+            return [Difference(Kind.MISSING_HERE, order_id=order.id, theirs=describe(order))]
+        ours, attempts = payment, self._attempts_of(order)
+        if ours.razorpay_order_id not in (order.id, None):
+            return await self._each.compare(ours, order, attempts)
+        return await self._compare_payment(ours, lambda: self._each.compare(ours, order, attempts))
 
-        def report(kind: Kind, ours: object, theirs: object) -> Difference:
-            return Difference(
-                kind,
-                payment,
-                str(row.get("order_id")),
-                str(row.get("entity_id")),
-                ours=str(ours),
-                theirs=str(theirs),
-            )
-
-        if payment is None or not payment.status.is_paid:
-            status = payment.status.value if payment else "no payment"
-            yield report(Kind.SETTLEMENT, status, "settled")
-        elif payment.amount != row.get("amount"):
-            yield report(Kind.AMOUNT, payment.amount, row.get("amount"))
-        elif payment.fee is not None and payment.fee != row.get("fee"):
-            yield report(Kind.FEE, payment.fee, row.get("fee"))
-
-    async def _pages(self, name: str, call: Callable[..., Any]) -> AsyncIterator[Any]:
-        skip = 0
-        while True:
-            page = await self._pace.call(
-                lambda skip=skip: call(  # type: ignore[misc]
-                    self._after, self._before + _MARGIN, skip=skip, count=_PAGE
-                )
-            )
-            for item in page:
-                yield item
-            skip += len(page)
-            self._progress(f"gateway {name}", skip)
-            if len(page) < _PAGE:
-                return
-
-
-def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) -> list[Difference]:
-    """Return the differences between a payment and the gateway's order: amount, status, refunds, fee."""
-    if (payment.amount, payment.currency) != (order.amount, order.currency):
-        ours, theirs = _describe(payment), _describe(order)
-        return [Difference(Kind.AMOUNT, payment, order.id, ours=ours, theirs=theirs)]
-    captures = [attempt for attempt in attempts if attempt.is_captured]
-    differences = []
-    is_paid = bool(captures) or order.status == "paid"
-    if is_paid != payment.status.is_paid:
-        differences.append(
-            Difference(
-                Kind.STATUS,
-                payment,
-                order.id,
-                captures[0].id if captures else None,
-                ours=payment.status.value,
-                theirs="paid" if is_paid else order.status,
-            )
+    async def _compare_payment(self, payment: Payment, work: Work) -> list[Difference]:
+        """Compare a payment with its own order, once."""
+        key = str(payment.pk)
+        if key in self._done:
+            return []
+        self._done.add(key)
+        self.totals["compared"] += 1
+        return await self._guard(
+            work, payment.reference_id, payment, order_id=payment.razorpay_order_id
         )
-    for capture in captures:
-        if payment.status.is_paid and capture.id != payment.razorpay_payment_id:
-            if capture.amount_refunded == capture.amount:
-                continue  # refunded already
-            differences.append(
-                Difference(
-                    Kind.SECOND_PAYMENT,
-                    payment,
-                    order.id,
-                    capture.id,
-                    ours=payment.razorpay_payment_id,
-                )
-            )
-        elif payment.status.is_paid:
-            differences += _compare_money(payment, order, capture)
-    return differences
 
+    def _attempts_of(self, order: Order) -> list[GatewayPayment] | None:
+        """Return the payments of an order if the window has all that matter, else None."""
+        attempts = self._attempts.get(order.id, [])
+        is_listed = order.id in self._orders
+        if is_listed and (order.status == "created" or any(a.is_captured for a in attempts)):
+            # One that comes after the window is compared in the window of its own.
+            return attempts
+        return None
 
-def _compare_money(
-    payment: Payment, order: Order, gateway_payment: GatewayPayment
-) -> list[Difference]:
-    differences = []
-    pending = sum(r.amount for r in payment.refunds if r.status == "pending")
-    theirs = gateway_payment.amount_refunded or 0
-    # Razorpay: `amount_refunded` may include a refund that is still pending.
-    if theirs not in (payment.amount_refunded, payment.amount_refunded + pending):
-        differences.append(
-            Difference(
-                Kind.REFUNDS,
-                payment,
-                order.id,
-                gateway_payment.id,
-                ours=str(payment.amount_refunded),
-                theirs=str(theirs),
-            )
-        )
-    if (
-        payment.fee is not None
-        and gateway_payment.fee is not None
-        and payment.fee != gateway_payment.fee
-    ):
-        differences.append(
-            Difference(
-                Kind.FEE,
-                payment,
-                order.id,
-                gateway_payment.id,
-                ours=str(payment.fee),
-                theirs=str(gateway_payment.fee),
-            )
-        )
-    return differences
+    async def _compare_ours(self) -> AsyncIterator[Difference]:
+        """Compare our payments that were created, or became or stayed paid, in the window, and met on no list."""
+        for name, ids in (
+            ("payments", self._payments.ids_created(self._after, self._before)),
+            ("paidPayments", self._payments.ids_paid(self._after, self._before)),
+        ):
+            async for payment_id in ids:
+                self.totals[name] += 1
+                self._progress(name, self.totals[name])
+                if str(payment_id) in self._done:
+                    continue
+                for difference in await self._guard(
+                    lambda payment_id=payment_id: self._compare_row_of_ours(payment_id),  # type: ignore[misc]
+                    f"our row {payment_id}",
+                ):
+                    yield difference
 
+    async def _compare_row_of_ours(self, payment_id: object) -> list[Difference]:
+        payment = await self._payments.get(id=payment_id)
+        return await self._compare_payment(payment, lambda: self._each.look_up(payment))
 
-def _describe(record: Payment | Order) -> str:
-    return f"{record.amount} {record.currency} {record.status}"
+    async def _guard(
+        self,
+        work: Work,
+        subject: str | None,
+        payment: Payment | None = None,
+        *,
+        order_id: str | None = None,
+        razorpay_payment_id: str | None = None,
+    ) -> list[Difference]:
+        """Return the differences that `work` finds. What cannot be read, or asked, does not end the comparison."""
+        silent_before = self._silent
+        try:
+            found = await work()
+        except GatewayUnreadable as error:
+            theirs = error.detail
+            return [
+                Difference(Kind.UNREADABLE, payment, order_id, razorpay_payment_id, theirs=theirs)
+            ]
+        except (GatewayMissing, GatewayTooOld) as error:
+            self._note(str(subject), error)
+            return []
+        except GatewayUnknown as error:
+            self._silent += 1
+            if self._silent >= _SILENT_IN_A_ROW:
+                raise
+            self._note(str(subject), error)
+            return []
+        except KernaPayError:
+            raise
+        except Exception as error:
+            # A row that was not written by this service may have any form.
+            _log.error("comparison_broken", subject=subject, exc_info=error)
+            ours = f"{subject}: {type(error).__name__}"
+            return [Difference(Kind.UNREADABLE, payment, order_id, razorpay_payment_id, ours=ours)]
+        if self._silent == silent_before:
+            self._silent = 0
+        return found
+
+    def _note(self, subject: str, error: KernaPayError) -> None:
+        self.unchecked.append(f"{subject}: {error.detail}")

@@ -74,13 +74,17 @@ class ReconciliationController(Controller):
         report_id: Id,
         finding_id: Id,
         repair_service: NamedDependency[RepairService],
+        dry_run: Annotated[bool, QueryParameter(name="dryRun")] = False,
     ) -> Repaired:
         """Repair a finding: bring its payment to the state at the gateway, and refund what was paid twice.
 
-        Repeating the call is harmless.
+        The gateway is asked first, and what is true now decides. With `dryRun=true`, nothing is changed, and `outcome`
+        says what a repair would do. Repeating the call is harmless.
         """
-        outcome = await repair_service.repair(request.user, report_id, finding_id)
-        return Repaired(finding_id, outcome)
+        repair = await repair_service.repair(
+            request.user, report_id, finding_id, is_dry_run=dry_run
+        )
+        return Repaired(finding_id, repair.outcome, is_repaired=repair.is_repaired)
 
 
 async def _load_report(reports: ReportRepository, report_id: str) -> ReportView:

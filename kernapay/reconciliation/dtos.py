@@ -21,7 +21,11 @@ class ReportRequest(Struct, forbid_unknown_fields=True):
 
 
 class ReportView(Struct, rename="camel"):
-    """A report. `totals` counts what was compared and, as `findings`, the differences."""
+    """A report. `totals` counts what was compared and, as `findings`, the differences.
+
+    `money` has sums by currency, in minor units. `unchecked` names what could not be compared, up to a hundred;
+    `isComplete` says that there was nothing, once the report is done.
+    """
 
     id: str = field(name="_id")
     window_from: Instant = field(name="from")
@@ -29,9 +33,27 @@ class ReportView(Struct, rename="camel"):
     state: ReportState
     created_at: Instant
     totals: dict[str, int] = {}
+    money: dict[str, dict[str, int]] = {}
+    unchecked: list[str] = []
+    is_complete: bool | None = None
     night: str | None = None
     error: str | None = None
     finished_at: Instant | None = None
+
+
+class NightView(Struct, rename="camel"):
+    """The report of a night. Reports of earlier versions, which compared less, do not say if they are complete."""
+
+    id: str = field(name="_id")
+    night: str
+    window_to: Instant = field(name="to")
+    state: ReportState
+    is_complete: bool | None = None
+    finished_at: Instant | None = None
+
+    @property
+    def is_good(self) -> bool:
+        return self.state is ReportState.DONE and self.is_complete is True
 
 
 class FindingView(Struct, rename="camel"):
@@ -54,5 +76,8 @@ class ReportDetail(Struct, rename="camel"):
 
 
 class Repaired(Struct, rename="camel"):
+    """What a repair did. `isRepaired` says that the difference is gone, and the money is where it should be."""
+
     finding_id: str
     outcome: str
+    is_repaired: bool

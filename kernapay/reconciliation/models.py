@@ -5,9 +5,11 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from mongoengine import (
+    BooleanField,
     DateTimeField,
     DictField,
     IntField,
+    ListField,
     ObjectIdField,
     StringField,
 )
@@ -35,6 +37,7 @@ class Kind(StrEnum):
     SECOND_PAYMENT = "second_payment"
     FEE = "fee"
     SETTLEMENT = "settlement"
+    UNREADABLE = "unreadable"
 
 
 class Report(Record):
@@ -43,12 +46,17 @@ class Report(Record):
     window_from: datetime = DateTimeField(db_field="from", required=True)
     window_to: datetime = DateTimeField(db_field="to", required=True)
     state: ReportState = Choice(ReportState, required=True, default=ReportState.REQUESTED)
-    # The day of a nightly report. It is unique, so that several workers make one report.
+    # The business day of a nightly report. It is unique, so that several workers make one report.
     night: str | None = StringField()
     requested_by: str | None = StringField(db_field="requestedBy")
     lease_until: datetime | None = DateTimeField(db_field="leaseUntil")
     attempts: int = IntField(default=0)
     totals: dict[str, int] = DictField()
+    # Sums by currency, in minor units.
+    money: dict[str, dict[str, int]] = DictField()
+    # What could not be compared. A report is complete only if there is nothing; the first ones are named.
+    unchecked: list[str] = ListField(StringField())
+    is_complete: bool | None = BooleanField(db_field="isComplete")
     error: str | None = StringField()
     finished_at: datetime | None = DateTimeField(db_field="finishedAt")
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import structlog
 
 from kernapay.core.heartbeat import beat
-from kernapay.gateway.base import GatewayUnknown
+from kernapay.gateway.base import GatewayUnknown, GatewayUnreadable
 
 T = TypeVar("T")
 
@@ -17,6 +17,7 @@ _log = structlog.get_logger("kernapay.reconciliation")
 _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
+_REFUSED: Final = 400
 
 
 class Pace:
@@ -37,8 +38,11 @@ class Pace:
             beat()
             try:
                 return await read()
+            except GatewayUnreadable:
+                raise
             except GatewayUnknown as error:
-                if attempt == _ATTEMPTS:
+                # A refusal of a question is no success later either, but it proves nothing.
+                if attempt == _ATTEMPTS or error.http_status == _REFUSED:
                     raise
                 _log.info("gateway_slow", code=error.code, pause=pause)
             await asyncio.sleep(pause)

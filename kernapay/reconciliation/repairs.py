@@ -1,28 +1,53 @@
-"""Repair a finding: bring its payment to the state at the gateway, and refund what was paid twice."""
+"""Repair a finding: ask the gateway what is true now, take one audited step, and look again."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from kernapay.audit.repository import AuditLog
-from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict
-from kernapay.gateway.base import PaymentGateway
+from kernapay.gateway.base import GatewayPayment, GatewayUnreadable, PaymentGateway
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
-from kernapay.payments.references import payment_id_of
+from kernapay.payments.references import payment_id_of, receipt_of
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.returns import sum_remaining
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Status
-from kernapay.reconciliation.comparison import Comparison
+from kernapay.payments.surplus import Surplus
+from kernapay.reconciliation.differences import Difference
 from kernapay.reconciliation.models import Finding, Kind
+from kernapay.reconciliation.order_comparison import OrderComparison
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository
 from kernapay.reconciliation.resync import Resync
 from kernapay.security.principal import Actor
+
+_PERSON = "the difference remains and needs a decision in the gateway's dashboard"
+_ON_ITS_WAY = "the refund is on its way: repeat the repair to see whether it arrived"
 
 
 class NotRepairable(Conflict):
     """The finding belongs to no payment of KernaPay, so an administrator has to look at the gateway."""
 
     code = "not_repairable"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair did, or would do. `is_repaired` says that the difference is gone and the money where it belongs."""
+
+    outcome: str
+    is_repaired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What the gateway's answer of this moment calls for. Without `act`, nothing can be done by machine, or need be."""
+
+    text: str
+    act: Callable[[], Awaitable[object]] | None = None
 
 
 class RepairService:
@@ -37,7 +62,6 @@ class RepairService:
         gateway: PaymentGateway,
         pace: Pace,
         audit: AuditLog,
-        clock: Clock = now,
     ) -> None:
         self._findings = findings
         self._payments = payments
@@ -48,12 +72,14 @@ class RepairService:
         self._gateway = gateway
         self._pace = pace
         self._audit = audit
-        self._clock = clock
+        self._each = OrderComparison(payments, gateway, pace)
 
-    async def repair(self, actor: Actor, report_id: str, finding_id: str) -> str:
-        """Repair a finding and return the outcome as a sentence for people.
+    async def repair(
+        self, actor: Actor, report_id: str, finding_id: str, *, is_dry_run: bool = False
+    ) -> Repair:
+        """Repair a finding. A dry run asks the gateway, and says which step a repair would take now.
 
-        Raises NotFound, NotRepairable, GatewayError, Unavailable.
+        Raises NotFound, NotRepairable, GatewayError, Unavailable. A repeat asks again, so it is harmless.
         """
         finding = await self._findings.get(id=finding_id, report_id=report_id)
         payment = await self._find_payment(finding)
@@ -61,58 +87,129 @@ class RepairService:
             raise NotRepairable(
                 "No payment belongs to this order. Look at the order in the gateway's dashboard."
             )
-        async with self._audit.action(actor, "reconciliation.repair", f"finding:{finding_id}"):
-            status = await self._repair(finding, payment)
-            remains = await self._remains(finding, payment)
-            outcome = f"payment is {status}"
-            if remains:
-                outcome += (
-                    "; the difference remains and needs a decision in the gateway's dashboard"
-                )
-            await self._findings.record_repair(finding, actor.id, outcome, is_repaired=not remains)
-            return outcome
+        try:
+            step = await self._plan(finding, payment)
+        except GatewayUnreadable as error:
+            raise NotRepairable(
+                "The gateway's record cannot be read. Look at the order in the gateway's dashboard."
+            ) from error
+        if is_dry_run:
+            return Repair(f"would {step.text}", is_repaired=False)
+        async with self._audit.action(
+            actor, "reconciliation.repair", f"finding:{finding_id}", after={"step": step.text}
+        ):
+            if step.act is not None:
+                await step.act()
+            payment = await self._payments.get(id=payment.pk)
+            rest = await self._find_rest(finding, payment)
+            outcome = f"payment is {payment.status}" + (f"; {rest}" if rest else "")
+            await self._findings.record_repair(finding, actor.id, outcome, is_repaired=not rest)
+            return Repair(outcome, is_repaired=not rest)
 
-    async def _repair(self, finding: Finding, payment: Payment) -> str:
-        if finding.kind is Kind.MISSING_THERE:
-            # Nobody can pay an order that the gateway does not know.
-            return await self._resync.expire(payment)
-        if finding.kind is Kind.SURPLUS_ORDER:
-            await self._ordering.record_surplus(payment, [str(finding.order_id)])
-        if finding.kind in (Kind.SURPLUS_ORDER, Kind.SECOND_PAYMENT):
-            await self._return_surplus(finding, payment)
-        elif finding.kind is Kind.FEE and payment.razorpay_payment_id is not None:
-            payment_id = payment.razorpay_payment_id
-            gateway_payment = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
-            await self._settlement.record_fee(payment, gateway_payment)
-        return await self._resync.payment(payment)
-
-    async def _return_surplus(self, finding: Finding, payment: Payment) -> None:
+    async def _plan(self, finding: Finding, payment: Payment) -> _Step:
+        """Ask the gateway, and return the step that its answer calls for."""
+        if finding.kind is Kind.SURPLUS_ORDER and finding.order_id != payment.razorpay_order_id:
+            return await self._plan_surplus(finding, payment)
         if finding.kind is Kind.SECOND_PAYMENT:
-            ours = str(payment.razorpay_payment_id)
-            first = await self._pace.call(lambda: self._gateway.fetch_payment(ours))
-            if not first.is_captured:
-                return  # our payment was not captured, so the other one is not surplus
-        for extra in await self._new_comparison().find_unrefunded_captures(str(finding.order_id)):
-            if extra.id != payment.razorpay_payment_id:
-                await self._refunds.return_surplus(extra)
+            return await self._plan_second(finding, payment)
+        differences = await self._each.look_up(payment)
+        if any(each.kind is Kind.MISSING_THERE for each in differences):
+            return await self._plan_unknown(payment)
+        if finding.kind is Kind.FEE:
+            return await self._plan_fee(payment)
+        if not differences:
+            return _Step("do nothing: KernaPay and the gateway agree now")
+        text = ", ".join(_describe(each) for each in differences)
+        return _Step(
+            f"bring the payment to its state at the gateway: {text}",
+            partial(self._resync.payment, payment),
+        )
 
-    async def _remains(self, finding: Finding, payment: Payment) -> bool:
-        """Return whether the difference still exists."""
-        payment = await self._payments.get(id=payment.pk)
-        if finding.kind is Kind.MISSING_THERE:
-            return payment.status is not Status.FAILED
-        if finding.kind is Kind.SURPLUS_ORDER:
-            return bool(
-                await self._new_comparison().find_unrefunded_captures(str(finding.order_id))
+    async def _plan_unknown(self, payment: Payment) -> _Step:
+        # Another order of the payment may have been paid, which its customer did for this payment.
+        receipt = receipt_of(payment.pk)
+        orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
+        paid = [order.id for order in orders if order.amount_paid or order.status == "paid"]
+        if paid:
+            return _Step(f"do nothing: another order of this payment was paid: {', '.join(paid)}")
+        if payment.status is not Status.PENDING:
+            return _Step(
+                "do nothing: the payment is paid here, and its order is unknown to the gateway"
             )
-        if payment.razorpay_order_id is None:
-            return True
-        differences = await self._new_comparison().compare_again(payment, payment.razorpay_order_id)
-        return any(difference.kind is finding.kind for difference in differences)
+        return _Step(
+            "end the payment as failed: nobody can pay an order that the gateway does not know",
+            partial(self._resync.expire, payment),
+        )
 
-    def _new_comparison(self) -> Comparison:
-        at = self._clock()
-        return Comparison(self._payments, self._gateway, self._pace, at, at)
+    async def _plan_surplus(self, finding: Finding, payment: Payment) -> _Step:
+        order_id = str(finding.order_id)
+        unreturned = await self._each.find_unreturned(order_id)
+
+        async def act() -> None:
+            await self._ordering.record_surplus(payment, [order_id])
+            for each in unreturned:
+                await self._refunds.return_surplus(each.payment)
+
+        return _Step(f"note the order as surplus{_returns(unreturned)}", act)
+
+    async def _plan_second(self, finding: Finding, payment: Payment) -> _Step:
+        unreturned = {
+            each.payment.id: each
+            for each in await self._each.find_unreturned(str(finding.order_id))
+        }
+        second = unreturned.get(str(finding.razorpay_payment_id))
+        if second is None:
+            return _Step("do nothing: the second payment was returned")
+        if second.payment.id == payment.razorpay_payment_id:
+            return _Step("do nothing: this payment is the one that counts now")
+        first = unreturned.get(str(payment.razorpay_payment_id))
+        if first is None or first.remaining < 1 or sum_remaining(payment) < 1:
+            return _Step(
+                "do nothing: the first payment was returned, so the second is all that the customer has paid"
+            )
+        if second.remaining < 1:
+            return _Step(f"do nothing: {_ON_ITS_WAY}")
+        return _Step(
+            f"leave the first payment{_returns([second])}",
+            partial(self._refunds.return_surplus, second.payment),
+        )
+
+    async def _plan_fee(self, payment: Payment) -> _Step:
+        payment_id = payment.razorpay_payment_id
+        if payment_id is None:
+            return _Step("do nothing: nobody has paid")
+        theirs = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
+        if theirs.fee is None or theirs.fee == payment.fee:
+            return _Step("do nothing: the fee is that of the gateway's payment")
+        return _Step(
+            f"take over the fee {theirs.fee}", partial(self._take_over_fee, payment, theirs)
+        )
+
+    async def _take_over_fee(self, payment: Payment, theirs: GatewayPayment) -> None:
+        await self._settlement.record_fee(payment, theirs)
+
+    async def _find_rest(self, finding: Finding, payment: Payment) -> str | None:
+        """Look again. Return what remains of the difference, as a sentence for people, or None."""
+        if finding.kind is Kind.SURPLUS_ORDER and finding.order_id != payment.razorpay_order_id:
+            return _explain(await self._each.find_unreturned(str(finding.order_id)))
+        differences = await self._each.look_up(payment)
+        if finding.kind is Kind.SECOND_PAYMENT:
+            ids = {each.razorpay_payment_id for each in differences if each.kind is finding.kind}
+            if finding.razorpay_payment_id not in ids:
+                return None
+            unreturned = await self._each.find_unreturned(str(finding.order_id))
+            return _explain([s for s in unreturned if s.payment.id == finding.razorpay_payment_id])
+        if finding.kind is Kind.MISSING_THERE and payment.status is Status.FAILED:
+            return None
+        remaining = {each.kind for each in differences}
+        if finding.kind in (Kind.MISSING_THERE, Kind.UNREADABLE):
+            return _PERSON if remaining else None
+        if finding.kind is Kind.SETTLEMENT:
+            return None if payment.status.is_paid else _PERSON
+        if finding.kind is Kind.AMOUNT and (finding.theirs or "").isdecimal():
+            # From a settlement, which the gateway's order need not contradict.
+            return None if finding.theirs == str(payment.amount) else _PERSON
+        return _PERSON if finding.kind in remaining else None
 
     async def _find_payment(self, finding: Finding) -> Payment | None:
         if finding.reference_id is not None:
@@ -123,3 +220,21 @@ class RepairService:
         order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
         payment_id = payment_id_of(order.receipt)
         return await self._payments.get_one_or_none(id=payment_id) if payment_id else None
+
+
+def _describe(difference: Difference) -> str:
+    return f"{difference.kind} {difference.ours} here, {difference.theirs} there"
+
+
+def _returns(unreturned: Sequence[Surplus]) -> str:
+    return "".join(
+        f", and return {each.remaining} {each.payment.currency} of {each.payment.id}"
+        for each in unreturned
+        if each.remaining > 0
+    )
+
+
+def _explain(unreturned: Sequence[Surplus]) -> str | None:
+    if not unreturned:
+        return None
+    return _PERSON if any(each.remaining > 0 for each in unreturned) else _ON_ITS_WAY

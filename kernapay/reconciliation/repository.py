@@ -1,11 +1,17 @@
 """The queries on reconciliation reports and findings."""
 
+import hashlib
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+from bson import ObjectId
+
 from kernapay.core.clock import Clock, now
-from kernapay.reconciliation.dtos import FindingView, ReportView
-from kernapay.reconciliation.models import Finding, Report, ReportState
+from kernapay.core.errors import NotFound
+from kernapay.reconciliation.dtos import FindingView, NightView, ReportView
+from kernapay.reconciliation.models import Finding, Kind, Report, ReportState
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
@@ -14,13 +20,17 @@ from kernapay.storage.repository import DuplicateRow, Repository
 _LEASE: Final = timedelta(hours=1)
 _PAUSE: Final = timedelta(minutes=10)
 _ATTEMPT_LIMIT: Final = 6
+# What could not be compared is counted in full, and named up to this number.
+_NAMED: Final = 100
 
 
 class ReportRepository(Repository[Report]):
     model = Report
 
-    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+    def __init__(self, mongo: Mongo, clock: Clock = now, lease: timedelta = _LEASE) -> None:
+        """`lease` is how long a report stays with a worker that gives no sign of life."""
         super().__init__(mongo, clock)
+        self._lease = lease
         self.queue = Queue(
             "reports",
             self,
@@ -29,7 +39,7 @@ class ReportRepository(Repository[Report]):
                 waiting=lambda _: {"state__in": [ReportState.REQUESTED, ReportState.RUNNING]},
                 due="lease_until",
                 attempts="attempts",
-                leases=(_LEASE,),
+                leases=(lease,),
                 backoff=(_PAUSE,),
                 limit=_ATTEMPT_LIMIT,
                 claimed={"set__state": ReportState.RUNNING},
@@ -48,7 +58,7 @@ class ReportRepository(Repository[Report]):
                 window_to=before,
                 requested_by=requested_by,
                 state=ReportState.RUNNING if is_claimed else ReportState.REQUESTED,
-                lease_until=self.clock() + (_LEASE if is_claimed else timedelta(0)),
+                lease_until=self.clock() + (self._lease if is_claimed else timedelta(0)),
             )
         )
 
@@ -61,7 +71,8 @@ class ReportRepository(Repository[Report]):
             window_from=after,
             window_to=before,
             requested_by="nightly",
-            lease_until=self.clock(),
+            # It has been due since the end of its day, so of many nights the oldest is made first.
+            lease_until=before,
             night=night,
         )
         try:
@@ -70,11 +81,45 @@ class ReportRepository(Repository[Report]):
             return False
         return True
 
-    async def finish(self, report: Report, totals: dict[str, int]) -> None:
+    async def repeat_night(self, row: NightView, after: datetime, before: datetime) -> bool:
+        """Request the report of a night again. Return False if somebody else has."""
+        unchanged = {
+            "id": row.id,
+            "night": row.night,
+            "state": row.state,
+            "finished_at": row.finished_at,
+        }
+        repeated = await self.update_where(
+            unchanged,
+            set__window_from=after,
+            set__window_to=before,
+            set__state=ReportState.REQUESTED,
+            set__lease_until=before,
+            set__attempts=0,
+            set__finished_at=None,
+        )
+        return repeated is not None
+
+    async def nights(self) -> dict[str, NightView]:
+        """Return the nightly reports by their day."""
+        rows = await self.select(NightView, night__gt="")
+        return {row.night: row for row in rows}
+
+    async def finish(
+        self,
+        report: Report,
+        totals: dict[str, int],
+        money: dict[str, dict[str, int]],
+        unchecked: Sequence[str],
+    ) -> None:
+        """Store what a report found. It is complete if nothing is `unchecked`."""
         await self.queue.finish(
             report,
             set__state=ReportState.DONE,
-            set__totals=totals,
+            set__totals={**totals, "unchecked": len(unchecked)},
+            set__money=money,
+            set__unchecked=list(unchecked[:_NAMED]),
+            set__is_complete=not unchecked,
             set__error=None,
             set__finished_at=self.clock(),
         )
@@ -88,22 +133,92 @@ class ReportRepository(Repository[Report]):
         return await self.select_one(ReportView, id=report_id)
 
 
+class _Summary(msgspec.Struct, rename="camel"):
+    id: str = msgspec.field(name="_id")
+    outcome: str | None = None
+    repaired_at: datetime | None = None
+
+
 class FindingRepository(Repository[Finding]):
     model = Finding
 
     async def of_report(self, report_id: str, count: int, skip: int) -> list[FindingView]:
-        """Return a page of a report's findings, oldest first."""
+        """Return a page of a report's findings, by kind."""
         return await self.select(
-            FindingView, OrderBy("id"), LimitOffset(count, skip), report_id=report_id
+            FindingView,
+            OrderBy("kind"),
+            OrderBy("id"),
+            LimitOffset(count, skip),
+            report_id=report_id,
         )
+
+    async def put(self, finding: Finding) -> ObjectId:
+        """Store a finding under an id that follows from what it says. Return the id.
+
+        A report that is made again finds the same ones. One that was repaired and is found again is open again.
+        """
+        finding_id = _id_of(finding)
+        finding.pk = finding_id
+        try:
+            await self.add(finding)
+        except DuplicateRow:
+            await self.update_where(
+                {"id": finding_id},
+                set__ours=finding.ours,
+                set__theirs=finding.theirs,
+                set__repaired_at=None,
+            )
+        return finding_id
+
+    async def drop_others(self, report_id: ObjectId, found: Collection[ObjectId]) -> None:
+        """Delete what an earlier making of a report found and this one did not, unless somebody worked on it."""
+        gone = [
+            row.id
+            for row in await self._summaries(report_id)
+            if ObjectId(row.id) not in found and row.outcome is None
+        ]
+        for finding_id in gone:
+            await self.delete_where(id=finding_id)
+
+    async def open_ids(self, report_id: str) -> list[str]:
+        """Return the ids of a report's findings that are not repaired, by kind."""
+        rows = await self._summaries(ObjectId(report_id))
+        return [row.id for row in rows if row.repaired_at is None]
+
+    async def _summaries(self, report_id: ObjectId) -> "list[_Summary]":
+        order = (OrderBy("kind"), OrderBy("id"))
+        return [
+            row
+            async for batch in self.batches(_Summary, *order, report_id=report_id)
+            for row in batch
+        ]
 
     async def record_repair(
         self, finding: Finding, repaired_by: str, outcome: str, *, is_repaired: bool
     ) -> None:
-        """Store the outcome of a repair. `is_repaired` says that the difference is gone."""
-        await self.update_where(
+        """Store the outcome of a repair. `is_repaired` says that the difference is gone.
+
+        Raises NotFound if the report was made again meanwhile and no longer has the finding.
+        """
+        updated = await self.update_where(
             {"id": finding.pk},
             set__repaired_at=self.clock() if is_repaired else None,
             set__repaired_by=repaired_by,
             set__outcome=outcome,
         )
+        if updated is None:
+            raise NotFound("The finding is gone: its report was made again.")
+
+
+def _id_of(finding: Finding) -> ObjectId:
+    parts = [
+        str(finding.report_id),
+        finding.kind.value,
+        finding.reference_id,
+        finding.order_id,
+        finding.razorpay_payment_id,
+        # Of what cannot be read, the ids may be missing.
+        finding.theirs if finding.kind is Kind.UNREADABLE else None,
+        finding.ours if finding.kind is Kind.UNREADABLE else None,
+    ]
+    return ObjectId(hashlib.sha256(msgspec.json.encode(parts)).digest()[:12])

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from bson import ObjectId
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, in_utc, now
@@ -14,8 +15,10 @@ from kernapay.core.errors import InvalidInput, KernaPayError, Unavailable
 from kernapay.gateway.base import PaymentGateway
 from kernapay.payments.models import Payment
 from kernapay.payments.repository import PaymentRepository
-from kernapay.reconciliation.comparison import Comparison, Difference
+from kernapay.reconciliation.comparison import Comparison
+from kernapay.reconciliation.differences import Difference
 from kernapay.reconciliation.models import Finding, Report
+from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
 from kernapay.reconciliation.resync import Resync
@@ -24,8 +27,6 @@ from kernapay.storage.queue import Queue
 
 _log = structlog.get_logger("kernapay.reconciliation")
 _LONGEST_WINDOW: Final = timedelta(days=31)
-# In UTC. An hour is enough for the last events of the day before.
-_NIGHT_STARTS: Final = time(1, 0)
 
 
 class ReconciliationService:
@@ -38,6 +39,7 @@ class ReconciliationService:
         gateway: PaymentGateway,
         pace: Pace,
         audit: AuditLog,
+        nights: Nights,
         clock: Clock = now,
     ) -> None:
         self._reports = reports
@@ -48,7 +50,7 @@ class ReconciliationService:
         self._pace = pace
         self._audit = audit
         self._clock = clock
-        self._night: str | None = None
+        self._nights = nights
 
     async def check_due(self, queue: Queue[Payment]) -> bool:
         """Check one due payment at the gateway. Return False when none is due."""
@@ -83,19 +85,8 @@ class ReconciliationService:
                 ) from error
 
     async def request_nightly(self) -> bool:
-        """Request the report of the day before, once for all workers. Return whether this call requested it."""
-        at = self._clock().astimezone(UTC)
-        if at.time() < _NIGHT_STARTS:
-            return False
-        end = datetime.combine(at.date(), time(0), UTC)
-        start = end - timedelta(days=1)
-        night = start.date().isoformat()
-        if night == self._night:
-            return False
-        is_new = await self._reports.request_night(night, start, end)
-        # Remembered in any case: this loop must not depend on an index to end.
-        self._night = night
-        return is_new
+        """Request the reports of the nights that lack a good one. Return whether this call requested any."""
+        return await self._nights.request_due()
 
     async def sweep_reports(self) -> bool:
         """Make one report that is due. Return False when none is."""
@@ -106,9 +97,10 @@ class ReconciliationService:
         after: datetime,
         before: datetime,
         progress: Callable[[str, int], None] = lambda _, __: None,
+        done: set[str] | None = None,
     ) -> Comparison:
         """Return a comparison that stores nothing. `kernapay audit` uses it."""
-        return Comparison(self._payments, self._gateway, self._pace, after, before, progress)
+        return Comparison(self._payments, self._gateway, self._pace, after, before, progress, done)
 
     async def _make_or_fail(self, report: Report) -> None:
         try:
@@ -120,18 +112,42 @@ class ReconciliationService:
     async def _make(
         self, report: Report, progress: Callable[[str, int], None] = lambda _, __: None
     ) -> int:
-        # Delete the findings of a worker that died half-way.
-        await self._findings.delete_where(report_id=report.pk)
         comparison = self.compare(report.window_from, report.window_to, progress)
-        count = 0
+        found: set[ObjectId] = set()
         async for difference in comparison.run():
-            await self._findings.add(_make_finding(report, difference))
-            count += 1
+            found.add(await self._findings.put(_make_finding(report, difference)))
             crash_point("report.found")
         crash_point("report.compared")
-        await self._reports.finish(report, {**comparison.totals, "findings": count})
-        _log.info("report_done", report=str(report.pk), findings=count)
-        return count
+        # What a worker that died half-way had found, and this one did not.
+        await self._findings.drop_others(report.pk, found)
+        report.unchecked = comparison.unchecked
+        await self._reports.finish(
+            report,
+            {**comparison.totals, "findings": len(found)},
+            {currency: dict(sums) for currency, sums in comparison.money.items()},
+            comparison.unchecked,
+        )
+        _log.info(
+            "report_done",
+            report=str(report.pk),
+            night=report.night,
+            findings=len(found),
+            unchecked=len(comparison.unchecked),
+        )
+        return len(found)
+
+    async def audit_window(
+        self, after: datetime | None, before: datetime | None
+    ) -> tuple[datetime, datetime]:
+        """Return a window for an audit: by default, from the first payment until now. Raises InvalidInput."""
+        at = self._clock()
+        end = before or at
+        start = after or await self._payments.first_created_at() or end - timedelta(days=1)
+        if end > at:
+            raise InvalidInput("The end of the window must not be in the future.", field="to")
+        if start >= end:
+            raise InvalidInput("The window must end after its start.", field="to")
+        return start, end
 
     def _action(
         self, actor: Actor, window: tuple[datetime, datetime]

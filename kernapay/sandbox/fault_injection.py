@@ -21,6 +21,7 @@ BAD_GATEWAY_HTML = b"""<html>
 <body><center><h1>502 Bad Gateway</h1></center></body>
 </html>
 """
+REFUSED = not_applicable("The payment id field is required.")
 RATE_LIMITED = not_applicable("Request failed. Please try after sometime.", 429)
 
 
@@ -46,6 +47,8 @@ class FaultInjectionMiddleware:
             await send_response(send, 503, b"")
         elif "rate_limit" in faults:
             await send_error(send, RATE_LIMITED)
+        elif "refused" in faults:
+            await send_error(send, REFUSED)
         elif "server_error" in faults:
             await send_error(send, server_error())
         elif "bad_gateway_html" in faults:
@@ -59,6 +62,8 @@ class FaultInjectionMiddleware:
                 await asyncio.sleep(delay.seconds)
             if (wrong_amount := faults.get("wrong_amount")) is not None:
                 response.change_amounts(int(wrong_amount.options["by"]))
+            if "odd_entity" in faults:
+                response.make_odd()
             if (answer_lost := faults.get("answer_lost")) is not None:
                 await asyncio.sleep(answer_lost.seconds)
                 reset_connection(scope)
@@ -86,6 +91,18 @@ class BufferedResponse:
         for item in view.get("items", [view]):
             if isinstance(item.get("amount"), int):
                 item["amount"] += by
+        self._replace(view)
+
+    def make_odd(self) -> None:
+        """Put text into the amount of the entity, or of a list's first one. Leave errors alone."""
+        if self._start["status"] != 200:
+            return
+        view = msgspec.json.decode(self._body)
+        for item in view.get("items", [view])[:1]:
+            item["amount"] = "much"
+        self._replace(view)
+
+    def _replace(self, view: Any) -> None:
         self._body = msgspec.json.encode(view)
         self._start["headers"] = [
             (name, b"%d" % len(self._body) if name.lower() == b"content-length" else value)

@@ -36,6 +36,12 @@ CATALOGUE: Final[Mapping[str, FaultKind]] = {
         "answer", "The response is 502 with an HTML page. Nothing is carried out."
     ),
     "wrong_amount": FaultKind("answer", "The response has another amount.", {"by": 100}),
+    "odd_entity": FaultKind(
+        "answer", "The amount of the entity, or of a list's first one, is no number."
+    ),
+    "refused": FaultKind(
+        "answer", "The response is 400 BAD_REQUEST_ERROR. Nothing is carried out."
+    ),
     "webhook_duplicate": FaultKind(
         "webhook", "The event is delivered twice with the same event id."
     ),

@@ -175,7 +175,7 @@ async def _request_nights(env: dict[str, str], at: datetime) -> list[bool]:
 def test_without_a_unique_index_too_workers_make_one_report_a_night(
     empty_env: dict[str, str], empty_database: Store
 ) -> None:
-    night = datetime.now(UTC).replace(hour=3) + timedelta(days=1)
+    night = datetime.now(UTC).replace(hour=21) + timedelta(days=1)
     first = asyncio.run(_request_nights(empty_env, night))
     second = asyncio.run(_request_nights(empty_env, night))
     assert (first, second) == ([True, *[False] * 4], [False] * 5)

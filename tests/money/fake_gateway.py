@@ -156,6 +156,16 @@ class FakeGateway:
     ) -> Sequence[GatewayPayment]:
         return _page(self.payments.values(), after, before)[skip : skip + count]
 
+    async def list_entities(
+        self, entity: type[Any], after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[Any]:
+        books: Mapping[type[Any], Mapping[str, Any]] = {
+            Order: self.orders,
+            GatewayPayment: self.payments,
+            GatewayRefund: self.refunds,
+        }
+        return _page(books[entity].values(), after, before)[skip : skip + count]
+
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from kernapay.bootstrap.services import Services
 from kernapay.commands.audit import audit
 from kernapay.config.settings import Settings
 from kernapay.core.clock import now
-from kernapay.reconciliation.comparison import Difference
+from kernapay.reconciliation.differences import Difference
 from tests.aliases import Json, Store
 from tests.command_line import run_command
 from tests.databases import receipt_of, row_of

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
+from kernapay.commands.doctor.nights import nights
 from kernapay.commands.doctor.outside import files, gateway, messages
 from kernapay.commands.doctor.stores import mongodb, redis
 from kernapay.config.advice import find_doubts
@@ -21,7 +22,7 @@ async def examine(settings: Settings, clock: Clock = now) -> AsyncIterator[Findi
     try:
         for finding in await asyncio.to_thread(mongodb, settings, clock):
             yield finding
-        for check in (redis, gateway, files, messages):
+        for check in (nights, redis, gateway, files, messages):
             for finding in await check(services, clock):
                 yield finding
     finally:

@@ -1,0 +1,64 @@
+"""Give back surplus money: a second payment of an order, or the payment of a surplus order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kernapay.gateway.base import GatewayPayment, GatewayRefund, PaymentGateway
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """A surplus payment and its refunds as the gateway has them now. Amounts are in minor units."""
+
+    payment: GatewayPayment
+    refunds: Sequence[GatewayRefund]
+
+    @property
+    def returned(self) -> int:
+        """The amount that has reached the customer's bank."""
+        return self._sum("processed")
+
+    @property
+    def remaining(self) -> int:
+        """The amount that no refund returns: a refund that failed returns nothing."""
+        failed = self._sum("failed")
+        return self.payment.amount - (sum(refund.amount for refund in self.refunds) - failed)
+
+    @property
+    def is_returned(self) -> bool:
+        return self.returned >= self.payment.amount
+
+    @property
+    def receipt(self) -> str:
+        """The receipt of the next refund, at most 40 characters. Once a refund has failed, the next has another one."""
+        failures = sum(refund.status == "failed" for refund in self.refunds)
+        return f"surplus_{self.payment.id}" + (f"_{failures}" if failures else "")
+
+    @property
+    def key(self) -> str:
+        """The key of the next refund.
+
+        It follows from what the gateway says, so whoever repeats an attempt sends the same key with the same amount.
+        Razorpay: a known key is answered with the refund that failed, and refused with another amount.
+        """
+        return f"{self.receipt}_{self.remaining}"
+
+    def _sum(self, status: str) -> int:
+        return sum(refund.amount for refund in self.refunds if refund.status == status)
+
+
+async def look_at_surplus(gateway: PaymentGateway, payment_id: str) -> Surplus:
+    """Ask the gateway for a surplus payment and its refunds. Raises GatewayError."""
+    return Surplus(await gateway.fetch_payment(payment_id), await gateway.refunds_of(payment_id))
+
+
+async def return_surplus(gateway: PaymentGateway, surplus: Surplus) -> None:
+    """Refund what no refund returns yet. A repeat does not return the money again. Raises GatewayError."""
+    if surplus.remaining > 0:
+        await gateway.refund(
+            surplus.payment.id,
+            amount=surplus.remaining,
+            key=surplus.key,
+            receipt=surplus.receipt,
+            speed="normal",
+        )

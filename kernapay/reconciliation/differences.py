@@ -1,0 +1,132 @@
+"""The differences between a payment of ours and the gateway's record of its order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kernapay.gateway.base import GatewayPayment, GatewayRefund, OddEntity, Order
+from kernapay.payments.models import Payment
+from kernapay.reconciliation.models import Kind
+
+# Refunds that the gateway counts as returned, or will.
+_PROCESSED = "processed"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference between our records and the gateway's. `ours` and `theirs` are the two values, as text."""
+
+    kind: Kind
+    payment: Payment | None = None
+    order_id: str | None = None
+    razorpay_payment_id: str | None = None
+    ours: str | None = None
+    theirs: str | None = None
+
+    @property
+    def subject(self) -> str | None:
+        """What the difference is about: our reference if we have the payment, else the gateway's id."""
+        if self.payment is not None:
+            return self.payment.reference_id
+        return self.order_id or self.razorpay_payment_id
+
+
+def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) -> list[Difference]:
+    """Return the differences between a payment and the gateway's order: amount, status, refunds, fee.
+
+    Every other captured payment of the order is one, even if its amount was refunded: the money may still come back.
+    """
+    differences = []
+    if not is_same_amount(payment, order):
+        ours, theirs = describe(payment), describe(order)
+        differences.append(Difference(Kind.AMOUNT, payment, order.id, ours=ours, theirs=theirs))
+    captures = [attempt for attempt in attempts if attempt.is_captured]
+    is_paid = bool(captures) or order.status == "paid"
+    if is_paid != payment.status.is_paid:
+        differences.append(
+            Difference(
+                Kind.STATUS,
+                payment,
+                order.id,
+                captures[0].id if captures else None,
+                ours=payment.status.value,
+                theirs="paid" if is_paid else order.status,
+            )
+        )
+    if not payment.status.is_paid:
+        return differences
+    for capture in captures:
+        if capture.id != payment.razorpay_payment_id:
+            first = payment.razorpay_payment_id
+            differences.append(
+                Difference(Kind.SECOND_PAYMENT, payment, order.id, capture.id, ours=first)
+            )
+        else:
+            differences += _compare_money(payment, order, capture)
+    return differences
+
+
+def is_same_amount(payment: Payment, order: Order) -> bool:
+    """Return whether the gateway's order is over what we ordered. What was paid for it may be another amount."""
+    return (payment.amount, payment.currency) == (order.amount, order.currency)
+
+
+def refunds_agree(payment: Payment, refunds: Sequence[GatewayRefund]) -> bool:
+    """Return whether the refunds that were processed are the same ones here and there.
+
+    Razorpay: the sum in its payment may include refunds that are pending or have failed, so it decides nothing.
+    """
+    ours = {r.refund_id: r.amount for r in payment.refunds if r.status.value == _PROCESSED}
+    theirs = {r.id: r.amount for r in refunds if r.status == _PROCESSED}
+    return ours == theirs and payment.amount_refunded == sum(theirs.values())
+
+
+def describe(record: Payment | Order) -> str:
+    return f"{record.amount} {record.currency} {record.status}"
+
+
+def unreadable(
+    item: OddEntity, order_id: str | None, razorpay_payment_id: str | None
+) -> Difference:
+    """Return the difference that an entity of another form than ours is."""
+    return Difference(
+        Kind.UNREADABLE,
+        order_id=order_id,
+        razorpay_payment_id=razorpay_payment_id,
+        theirs=f"{item.id or 'an entity without an id'}: {item.problem}",
+    )
+
+
+def _compare_money(
+    payment: Payment, order: Order, gateway_payment: GatewayPayment
+) -> list[Difference]:
+    differences = []
+    pending = sum(r.amount for r in payment.refunds if r.status == "pending")
+    theirs = gateway_payment.amount_refunded or 0
+    # Razorpay: `amount_refunded` may include a refund that is still pending.
+    if theirs not in (payment.amount_refunded, payment.amount_refunded + pending):
+        differences.append(
+            Difference(
+                Kind.REFUNDS,
+                payment,
+                order.id,
+                gateway_payment.id,
+                ours=str(payment.amount_refunded),
+                theirs=str(theirs),
+            )
+        )
+    if (
+        payment.fee is not None
+        and gateway_payment.fee is not None
+        and payment.fee != gateway_payment.fee
+    ):
+        differences.append(
+            Difference(
+                Kind.FEE,
+                payment,
+                order.id,
+                gateway_payment.id,
+                ours=str(payment.fee),
+                theirs=str(gateway_payment.fee),
+            )
+        )
+    return differences

@@ -1,0 +1,64 @@
+"""Read all of the gateway's entities of a window, each once, while new ones come in."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Final, Generic
+
+from kernapay.gateway.base import EntityT, OddEntity, PaymentGateway
+from kernapay.reconciliation.pacing import Pace
+
+# Razorpay: the largest page.
+_PAGE: Final = 100
+# A window that is not split further: `from` and `to` count seconds, and its halves share one.
+_SHORTEST_SECONDS: Final = 2
+
+
+class Listing(Generic[EntityT]):
+    """The entities of one kind in a window.
+
+    Razorpay: lists are sorted newest first, so a new row shifts all later pages of a list. A window that holds more
+    than one page is split in two instead, and only the rows of two seconds are read page by page.
+    """
+
+    def __init__(self, gateway: PaymentGateway, pace: Pace, entity: type[EntityT]) -> None:
+        self._gateway = gateway
+        self._pace = pace
+        self._entity = entity
+        self._seen: set[str] = set()
+
+    async def read(self, after: datetime, before: datetime) -> AsyncIterator[EntityT | OddEntity]:
+        """Yield each entity created in the window once, and perhaps a few created a second beside it.
+
+        Razorpay does not say whether `from` and `to` belong to the window, so neighbours overlap. Raises GatewayError.
+        """
+        windows = [(int(after.timestamp()) - 1, int(before.timestamp()) + 1)]
+        while windows:
+            start, end = windows.pop()
+            page = await self._page(start, end, 0)
+            if len(page) >= _PAGE and end - start > _SHORTEST_SECONDS:
+                middle = (start + end) // 2
+                windows += [(middle, end), (start, middle + 1)]
+                continue
+            skip = 0
+            while page:
+                for item in page:
+                    if self._is_new(item):
+                        yield item
+                skip += len(page)
+                page = await self._page(start, end, skip) if len(page) >= _PAGE else []
+
+    async def _page(self, start: int, end: int, skip: int) -> list[EntityT | OddEntity]:
+        after, before = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
+        page = await self._pace.call(
+            lambda: self._gateway.list_entities(self._entity, after, before, skip=skip, count=_PAGE)
+        )
+        return list(page)
+
+    def _is_new(self, item: EntityT | OddEntity) -> bool:
+        # One without an id cannot be told apart from others, so each counts.
+        identifier: str | None = getattr(item, "id", None)
+        if identifier is None:
+            return True
+        is_new = identifier not in self._seen
+        self._seen.add(identifier)
+        return is_new

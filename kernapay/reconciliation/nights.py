@@ -1,0 +1,139 @@
+"""The nightly reports: which are missing, and how old the last good one is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from math import inf
+from typing import Final
+
+import structlog
+
+from kernapay.core.business_days import BusinessDays, days_between
+from kernapay.core.clock import Clock, now
+from kernapay.core.metrics import GaugeMetricFamily
+from kernapay.payments.repository import PaymentRepository
+from kernapay.reconciliation.dtos import NightView
+from kernapay.reconciliation.models import ReportState
+from kernapay.reconciliation.repository import ReportRepository
+
+_log = structlog.get_logger("kernapay.reconciliation")
+KEPT: Final = timedelta(days=180)
+"""How long the gateway answers for an order.
+
+Razorpay: "Order older than 180 days, please use reports."
+"""
+# In the business's time zone. An hour is enough for the last events of the day before.
+_NIGHT_STARTS: Final = time(1, 0)
+# All workers look, and a look reads the nights of half a year.
+_BETWEEN_LOOKS: Final = timedelta(minutes=1)
+# A report that failed was tried for an hour. What stopped it may last for days.
+_AGAIN_AFTER_FAILURE: Final = timedelta(hours=1)
+# What one report could not compare, the next may. After a week, it is left to the finding of a person.
+_AGAIN_IF_INCOMPLETE: Final = timedelta(days=1)
+_INCOMPLETE_FOR: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The nights without a good report, oldest first, and the end of the last night that has one."""
+
+    missing: list[date]
+    last_good: datetime | None
+
+
+class Nights:
+    """Requests a report for each business day: a good one is complete, and a night without one is made up."""
+
+    def __init__(
+        self,
+        reports: ReportRepository,
+        payments: PaymentRepository,
+        days: BusinessDays,
+        clock: Clock = now,
+    ) -> None:
+        self._reports = reports
+        self._payments = payments
+        self._days = days
+        self._clock = clock
+        self._next_look: datetime | None = None
+
+    async def request_due(self) -> bool:
+        """Request the report of every night that lacks a good one. Return whether this call requested any.
+
+        The oldest is due first. Several workers request each report once.
+        """
+        at = self._clock()
+        if self._next_look is not None and at < self._next_look:
+            return False
+        # Set in any case: this loop must not depend on an index to end.
+        self._next_look = at + _BETWEEN_LOOKS
+        known = await self._reports.nights()
+        requested = [
+            day
+            for day in await self._due_days(at, known)
+            if await self._request(day, known.get(day.isoformat()), at)
+        ]
+        if len(requested) > 1:
+            _log.warning("nights_made_up", nights=len(requested), first=requested[0].isoformat())
+        return bool(requested)
+
+    async def standing(self) -> Standing:
+        """Return which nights are missing. Raises Unavailable."""
+        known = await self._reports.nights()
+        good = {night for night, row in known.items() if row.is_good}
+        return Standing(
+            [
+                day
+                for day in await self._due_days(self._clock(), known)
+                if day.isoformat() not in good
+            ],
+            max((known[night].window_to for night in good), default=None),
+        )
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return the age of the last good night, and how many nights are missing. Raises Unavailable."""
+        standing = await self.standing()
+        age = GaugeMetricFamily(
+            "kernapay_last_good_night_age_seconds",
+            "Time since the end of the last business day with a complete report; +Inf if no day has one",
+        )
+        if standing.last_good is not None:
+            age.add_metric((), (self._clock() - standing.last_good).total_seconds())
+        elif standing.missing:
+            age.add_metric((), inf)
+        missing = GaugeMetricFamily(
+            "kernapay_nights_missing", "Business days that have ended without a complete report"
+        )
+        missing.add_metric((), len(standing.missing))
+        return [age, missing]
+
+    async def _due_days(self, at: datetime, known: Iterable[str]) -> list[date]:
+        local = self._days.local(at)
+        has_started = local.time() >= _NIGHT_STARTS
+        last = local.date() - timedelta(days=1 if has_started else 2)
+        created = await self._payments.first_created_at()
+        # A night that was requested stays due, though its payments may be gone from a restored database.
+        first = min(
+            [
+                last,
+                *([self._days.day_of(created)] if created else []),
+                *(date.fromisoformat(night) for night in known),
+            ]
+        )
+        # The whole of the oldest day must still be there.
+        kept = self._days.day_of(at - KEPT) + timedelta(days=1)
+        return list(days_between(max(first, kept), last))
+
+    async def _request(self, day: date, row: NightView | None, at: datetime) -> bool:
+        start, end = self._days.window_of(day)
+        if row is None:
+            return await self._reports.request_night(day.isoformat(), start, end)
+        if row.is_good or row.state in (ReportState.REQUESTED, ReportState.RUNNING):
+            return False
+        is_incomplete = row.state is ReportState.DONE and row.is_complete is not None
+        pause = _AGAIN_IF_INCOMPLETE if is_incomplete else _AGAIN_AFTER_FAILURE
+        if row.finished_at is not None and row.finished_at + pause > at:
+            return False
+        if is_incomplete and end + _INCOMPLETE_FOR < at:
+            return False
+        return await self._reports.repeat_night(row, start, end)
