@@ -1,4 +1,4 @@
-"""Reconciliation: paid payments by their last change, findings by kind, and the payments of a restore by their keys.
+"""Reconciliation: paid payments by their last change, findings by kind, and rebuilt payments by the hash of their key.
 
 The new index of findings is made before the old one goes: a service that runs meanwhile is never without.
 """

@@ -9,6 +9,7 @@ from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
+from kernapay.reconciliation.restoring import Restoring
 from kernapay.reconciliation.resync import Resync
 from kernapay.reconciliation.service import ReconciliationService
 from kernapay.storage.queue import Queue
@@ -89,9 +90,20 @@ class Operations(Payments):
             self.settlement,
             self.ordering,
             self.refund_service,
+            self.rebuilding,
             self.payment_gateway,
             self.pace,
             self.audit_log,
+        )
+
+    @cached_property
+    def restoring(self) -> Restoring:
+        return Restoring(
+            self.reconciliation_service,
+            self.repair_service,
+            self.finding_repository,
+            self.user_repository,
+            self._clock,
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.payees import Payees
+from kernapay.payments.rebuilding import Rebuilding
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
@@ -48,6 +49,10 @@ class Payments(Accounts):
             share,
             self._clock,
         )
+
+    @cached_property
+    def rebuilding(self) -> Rebuilding:
+        return Rebuilding(self.payment_ledger, live=self.settings.is_live)
 
     @cached_property
     def settlement(self) -> Settlement:

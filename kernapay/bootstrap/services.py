@@ -14,6 +14,9 @@ from kernapay.bootstrap.operations import Operations
 from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.errors import Unavailable
+from kernapay.storage.cached import cached
+from kernapay.storage.redis import RedisFailure
+from kernapay.webhooks.service import MARKS
 
 _log = structlog.get_logger("kernapay.services")
 # In this order: what works on requests, what it works with, the stores.
@@ -43,6 +46,15 @@ class Services(Operations):
         """Connect. If a server is down, start anyway: `/health/ready` reports it."""
         self.mongo.connect()
         await self.cache.start()
+
+    async def empty_caches(self) -> None:
+        """Delete all that was cached of a database that was replaced. Raises Unavailable without Redis."""
+        try:
+            await self.redis.delete_prefixed([*sorted(cached.prefixes), MARKS])
+        except RedisFailure as error:
+            raise Unavailable(
+                "The caches cannot be emptied: Redis cannot be reached. Start it, then repeat the command."
+            ) from error
 
     async def report_stores(self) -> None:
         """Log which MongoDB is connected to, or that it cannot be reached. The cache does so for Redis."""

@@ -112,6 +112,8 @@ class Order(msgspec.Struct, frozen=True):
     receipt: str | None = None
     amount_paid: int = 0
     created_at: int = 0
+    # An object, or an empty list.
+    notes: Any = None
 
 
 class GatewayPayment(msgspec.Struct, frozen=True):

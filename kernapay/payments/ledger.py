@@ -17,12 +17,13 @@ from kernapay.payments.changes import build_changes, enter_refunds, find_reason,
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.models import Mismatch, Payment, Refund
+from kernapay.payments.order_notes import hash_key
 from kernapay.payments.refund_pipelines import Stage
 from kernapay.payments.repository import PaymentRepository, is_late_payment_possible
 from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
-from kernapay.storage.repository import Repository
+from kernapay.storage.repository import DuplicateRow, Repository
 
 # Unfinished refunds.
 _OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
@@ -52,11 +53,25 @@ class PaymentLedger(Repository[Payment]):
         """Insert the payment, unless one with its key exists. Return the stored payment, and whether it is new."""
         payment.check_at = payment.created_at
         payment.history = [make_step(Status.PENDING, payment.created_at, origin)]
+        rebuilt = await self._adopt_rebuilt(payment)
+        if rebuilt is not None:
+            return rebuilt, False
         row, is_new = await self.add_or_get(payment, "user_id", "idempotency_key")
         crash_point("create.inserted")
         # Evict for a repeat too: the process that inserted the payment may have died before its own eviction.
         await self.evict_history(row)
         return row, is_new
+
+    async def restore(self, payment: Payment, origin: Origin) -> Payment:
+        """Insert a payment that the database lost, unless it is there. Return the stored payment."""
+        payment.check_at = payment.created_at
+        payment.history = [make_step(Status.PENDING, payment.created_at, origin)]
+        try:
+            row = await self.add(payment)
+        except DuplicateRow:
+            row = await self.get(id=payment.pk)
+        await self.evict_history(row)
+        return row
 
     async def take_order_lease(self, payment: Payment, duration: timedelta) -> Payment | None:
         """Take the lease for creating the order. Return None when another caller has it, or an order is attached."""
@@ -219,6 +234,21 @@ class PaymentLedger(Repository[Payment]):
     async def record_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
         """Store further orders of this payment at the gateway. Nobody may pay them."""
         await self.update_where(_key_of(payment), add_to_set__surplus_orders=order_ids)
+
+    async def _adopt_rebuilt(self, payment: Payment) -> Payment | None:
+        """Return the payment that was rebuilt after a restore and has this key, which it knows only by its hash."""
+        key = str(payment.idempotency_key)
+        key_hash = hash_key(payment.user_id, key)
+        row = await self.get_one_or_none(user_id=payment.user_id, key_hash=key_hash)
+        if row is None:
+            return None
+        same = {**_key_of(row), "key_hash": key_hash}
+        try:
+            return await self.update_where(same, set__idempotency_key=key, unset__key_hash=True)
+        except DuplicateRow:
+            # The client bought again before this payment was rebuilt. The later payment answers the key.
+            await self.update_where(same, unset__key_hash=True)
+            return None
 
     async def _change_refund(self, payment: Payment, where: Stage, change: Stage) -> Payment | None:
         return await self.update_where(

@@ -91,6 +91,8 @@ class Payment(Record):
     service_type: str = StringField(db_field="serviceType", required=True)
     description: str | None = StringField()
     idempotency_key: str | None = StringField(db_field="idempotencyKey")
+    # All that a payment which was rebuilt after a restore knows of its key, until the key comes again.
+    key_hash: str | None = StringField(db_field="keyHash")
     fingerprint: str | None = StringField()
     notes: dict[str, str] = DictField()
     metadata: dict[str, Any] = DictField()

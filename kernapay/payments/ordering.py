@@ -15,6 +15,7 @@ from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import RetryLater, Unavailable
 from kernapay.core.fair_share import FairShare
 from kernapay.gateway.base import GatewayError, GatewayUnknown, Order, PaymentGateway
+from kernapay.payments import order_notes
 from kernapay.payments.evidence import Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment
@@ -106,6 +107,10 @@ class Ordering:
         """Return the payment with the draft's key, if it has its order: there is nothing to wait for."""
         where = {"user_id": draft.user_id, "idempotency_key": draft.idempotency_key}
         payment = await self._ledger.get_one_or_none(**where)
+        if payment is None:
+            key_hash = order_notes.hash_key(draft.user_id, str(draft.idempotency_key))
+            where = {"user_id": draft.user_id, "key_hash": key_hash}
+            payment = await self._ledger.get_one_or_none(**where)
         return payment if payment and payment.razorpay_order_id else None
 
     async def _place_now(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
@@ -157,7 +162,7 @@ class Ordering:
             amount=payment.amount,
             currency=payment.currency,
             receipt=receipt_of(payment.pk),
-            notes={**payment.notes, "kernapay_payment": str(payment.pk)},
+            notes={**payment.notes, order_notes.NOTE: order_notes.pack(payment)},
         )
         if not _matches(order, payment):
             # The order may be right and only the answer wrong: the next attempt looks it up before anyone pays.

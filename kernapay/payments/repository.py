@@ -11,6 +11,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.lifetimes import LATE_AUTHORIZATION
 from kernapay.payments.models import Payment
+from kernapay.payments.order_notes import hash_key
 from kernapay.payments.references import created_at_of
 from kernapay.payments.states import PAID, Status
 from kernapay.storage.cache import Cache, Room
@@ -97,7 +98,11 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def has_key(self, user_id: str, key: str, fingerprint: str) -> bool:
         """Return whether the user created a payment with this idempotency key and this content."""
-        return await self.exists(user_id=user_id, idempotency_key=key, fingerprint=fingerprint)
+        return await self.exists(
+            user_id=user_id, idempotency_key=key, fingerprint=fingerprint
+        ) or await self.exists(
+            user_id=user_id, key_hash=hash_key(user_id, key), fingerprint=fingerprint
+        )
 
     async def view(self, reference_id: str) -> PaymentView | None:
         return await self.select_one(PaymentView, reference_id=reference_id)

@@ -74,7 +74,12 @@ class ReconciliationController(Controller):
         report_id: Id,
         finding_id: Id,
         repair_service: NamedDependency[RepairService],
-        dry_run: Annotated[bool, QueryParameter(name="dryRun")] = False,
+        dry_run: Annotated[
+            bool,
+            QueryParameter(
+                name="dryRun", description="Change nothing, and say what a repair would do."
+            ),
+        ] = False,
     ) -> Repaired:
         """Repair a finding: bring its payment to the state at the gateway, and refund what was paid twice.
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from kernapay.audit.repository import AuditLog
-from kernapay.core.errors import Conflict
-from kernapay.gateway.base import GatewayPayment, GatewayUnreadable, PaymentGateway
+from kernapay.core.errors import Conflict, NotFound
+from kernapay.gateway.base import GatewayMissing, GatewayPayment, GatewayUnreadable, PaymentGateway
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
+from kernapay.payments.rebuilding import Rebuilding, can_rebuild
 from kernapay.payments.references import payment_id_of, receipt_of
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
@@ -25,6 +26,7 @@ from kernapay.reconciliation.resync import Resync
 from kernapay.security.principal import Actor
 
 _PERSON = "the difference remains and needs a decision in the gateway's dashboard"
+_REBUILD = "rebuild the payment, which our database lost, from the gateway's order"
 _ON_ITS_WAY = "the refund is on its way: repeat the repair to see whether it arrived"
 
 
@@ -40,6 +42,8 @@ class Repair:
 
     outcome: str
     is_repaired: bool
+    rebuilt_for: str | None = None
+    """The id of the user whose payment was rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class RepairService:
         settlement: Settlement,
         ordering: Ordering,
         refunds: RefundService,
+        rebuilding: Rebuilding,
         gateway: PaymentGateway,
         pace: Pace,
         audit: AuditLog,
@@ -69,6 +74,7 @@ class RepairService:
         self._settlement = settlement
         self._ordering = ordering
         self._refunds = refunds
+        self._rebuilding = rebuilding
         self._gateway = gateway
         self._pace = pace
         self._audit = audit
@@ -82,13 +88,11 @@ class RepairService:
         Raises NotFound, NotRepairable, GatewayError, Unavailable. A repeat asks again, so it is harmless.
         """
         finding = await self._findings.get(id=finding_id, report_id=report_id)
-        payment = await self._find_payment(finding)
-        if payment is None:
-            raise NotRepairable(
-                "No payment belongs to this order. Look at the order in the gateway's dashboard."
-            )
         try:
-            step = await self._plan(finding, payment)
+            payment = await self._find_payment(finding)
+            step = await (
+                self._plan(finding, payment) if payment else self._plan_rebuilding(finding)
+            )
         except GatewayUnreadable as error:
             raise NotRepairable(
                 "The gateway's record cannot be read. Look at the order in the gateway's dashboard."
@@ -100,15 +104,18 @@ class RepairService:
         ):
             if step.act is not None:
                 await step.act()
-            payment = await self._payments.get(id=payment.pk)
+            payment = await self._find_payment(finding)
+            if payment is None:
+                raise NotFound("The payment is gone.")
             rest = await self._find_rest(finding, payment)
             outcome = f"payment is {payment.status}" + (f"; {rest}" if rest else "")
             await self._findings.record_repair(finding, actor.id, outcome, is_repaired=not rest)
-            return Repair(outcome, is_repaired=not rest)
+            is_rebuilt = step.text == _REBUILD
+            return Repair(outcome, not rest, str(payment.user_id) if is_rebuilt else None)
 
     async def _plan(self, finding: Finding, payment: Payment) -> _Step:
         """Ask the gateway, and return the step that its answer calls for."""
-        if finding.kind is Kind.SURPLUS_ORDER and finding.order_id != payment.razorpay_order_id:
+        if _is_surplus(finding, payment):
             return await self._plan_surplus(finding, payment)
         if finding.kind is Kind.SECOND_PAYMENT:
             return await self._plan_second(finding, payment)
@@ -124,6 +131,35 @@ class RepairService:
             f"bring the payment to its state at the gateway: {text}",
             partial(self._resync.payment, payment),
         )
+
+    async def _plan_rebuilding(self, finding: Finding) -> _Step:
+        """Plan to rebuild a payment that our database lost. Raises NotRepairable."""
+        order_id = finding.order_id
+        if finding.kind is not Kind.MISSING_HERE or order_id is None:
+            raise NotRepairable(
+                "No payment belongs to this finding. Look at it in the gateway's dashboard."
+            )
+        named = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        receipt = str(named.receipt)
+        orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
+        # As for a new payment: a paid order first, then the oldest. Any other one is surplus.
+        order = min(
+            (each for each in orders if can_rebuild(each)),
+            key=lambda each: (each.amount_paid == 0, each.created_at, each.id),
+            default=named,
+        )
+
+        async def act() -> None:
+            payment = await self._rebuilding.rebuild(order)
+            if payment is not None:
+                await self._resync.payment(payment)
+
+        if not can_rebuild(order):
+            raise NotRepairable(
+                "The payment is lost, and the notes of its order do not say whose it was. Look at the order in the "
+                "gateway's dashboard."
+            )
+        return _Step(_REBUILD, act)
 
     async def _plan_unknown(self, payment: Payment) -> _Step:
         # Another order of the payment may have been paid, which its customer did for this payment.
@@ -190,7 +226,7 @@ class RepairService:
 
     async def _find_rest(self, finding: Finding, payment: Payment) -> str | None:
         """Look again. Return what remains of the difference, as a sentence for people, or None."""
-        if finding.kind is Kind.SURPLUS_ORDER and finding.order_id != payment.razorpay_order_id:
+        if _is_surplus(finding, payment):
             return _explain(await self._each.find_unreturned(str(finding.order_id)))
         differences = await self._each.look_up(payment)
         if finding.kind is Kind.SECOND_PAYMENT:
@@ -202,7 +238,7 @@ class RepairService:
         if finding.kind is Kind.MISSING_THERE and payment.status is Status.FAILED:
             return None
         remaining = {each.kind for each in differences}
-        if finding.kind in (Kind.MISSING_THERE, Kind.UNREADABLE):
+        if finding.kind in (Kind.MISSING_THERE, Kind.MISSING_HERE, Kind.UNREADABLE):
             return _PERSON if remaining else None
         if finding.kind is Kind.SETTLEMENT:
             return None if payment.status.is_paid else _PERSON
@@ -217,9 +253,18 @@ class RepairService:
         if finding.order_id is None:
             return None
         order_id = finding.order_id
-        order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        try:
+            order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        except GatewayMissing:
+            return None
         payment_id = payment_id_of(order.receipt)
         return await self._payments.get_one_or_none(id=payment_id) if payment_id else None
+
+
+def _is_surplus(finding: Finding, payment: Payment) -> bool:
+    return finding.kind in (Kind.SURPLUS_ORDER, Kind.MISSING_HERE) and (
+        payment.razorpay_order_id not in (None, finding.order_id)
+    )
 
 
 def _describe(difference: Difference) -> str:

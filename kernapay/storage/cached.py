@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar, get_type_hints, overload
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints, overload
 
 import msgspec
 
@@ -81,9 +81,13 @@ class cached:
     The return annotation is the type of the stored value. Pass the query's arguments by name.
     """
 
+    prefixes: ClassVar[set[str]] = set()
+    """How the keys of all cached queries begin."""
+
     def __init__(
         self, key: str, *, ttl: timedelta, field: str = "value", room: Room = DEFAULT_ROOM
     ) -> None:
+        self.prefixes.add(key.partition("{")[0])
         self._key = key
         self._field = field
         self._ttl = int(ttl.total_seconds())

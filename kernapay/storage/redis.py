@@ -66,6 +66,17 @@ class RedisStore:
                 pipeline.delete(key)
             await pipeline.execute()
 
+    async def delete_prefixed(self, prefixes: Sequence[str]) -> None:
+        """Delete every key that begins with one of these."""
+        for prefix in prefixes:
+            batch: list[str] = []
+            async for key in self._client.scan_iter(match=f"{prefix}*", count=_DELETE_BATCH):
+                batch.append(key)
+                if len(batch) == _DELETE_BATCH:
+                    await self.delete_all(batch)
+                    batch.clear()
+            await self.delete_all(batch)
+
     async def set(self, key: str, value: bytes, lifetime: timedelta) -> None:
         await self._client.set(key, value, ex=lifetime)
 

@@ -24,6 +24,8 @@ from kernapay.webhooks.repository import WebhookRepository
 _log = structlog.get_logger("kernapay.webhooks")
 # Razorpay: it retries a delivery for 24 hours. The mark saves these repeats a query.
 _MARK_TTL: Final = timedelta(hours=24)
+MARKS: Final = "webhook_event:"
+"""How the keys of the marks begin."""
 _REPLAY_LIMIT: Final = 100
 
 _EVENTS: Final = {
@@ -171,7 +173,7 @@ def _no_such_event() -> NotFound:
 
 
 def _mark_key(event_id: str) -> str:
-    return f"webhook_event:{event_id}"
+    return f"{MARKS}{event_id}"
 
 
 def _read_name(body: bytes) -> str:

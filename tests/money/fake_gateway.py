@@ -105,9 +105,10 @@ class FakeGateway:
     async def create_order(
         self, *, amount: int, currency: str, receipt: str, notes: Mapping[str, str]
     ) -> Order:
-        del notes
         self._maybe_silent("before")
-        order = Order(_id("order"), amount, currency, "created", receipt, 0, self._at())
+        order = Order(
+            _id("order"), amount, currency, "created", receipt, 0, self._at(), dict(notes)
+        )
         self.orders[order.id] = order
         self._maybe_silent("after")
         return order

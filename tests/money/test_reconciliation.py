@@ -134,9 +134,7 @@ def test_a_payment_the_gateway_does_not_know_is_given_up(
     assert shop.differences() == []
 
 
-def test_an_order_whose_payment_is_gone_is_told_but_not_repaired(
-    shop: Shop, user: Actor, admin: Actor
-) -> None:
+def test_an_order_whose_payment_is_gone_is_rebuilt(shop: Shop, user: Actor, admin: Actor) -> None:
     payment = user.new_payment()
     receipt = shop.receipt(payment)
     shop.store.payments.delete_many({})
@@ -146,6 +144,18 @@ def test_an_order_whose_payment_is_gone_is_told_but_not_repaired(
     assert found(report) == ["missing_here"]
     assert report["findings"][0]["orderId"] == payment["orderId"]
     assert payment_id_of(receipt) is not None
+    repaired(shop, admin, report)
+    assert shop.row(payment)["razorpayOrderId"] == payment["orderId"]
+
+
+def test_an_order_that_does_not_say_whose_it_is_is_told_but_not_repaired(
+    shop: Shop, admin: Actor
+) -> None:
+    shop.sandbox.order(receipt=f"KP_{'0' * 24}")
+
+    report = make_report(shop, admin)
+
+    assert found(report) == ["missing_here"]
     assert_problem(repair(admin, report), 409, code="not_repairable")
 
 
@@ -382,7 +392,7 @@ async def test_a_report_whose_lease_has_ended_is_left_to_a_worker(
 
 def test_many_workers_make_one_nightly_report(shop: Shop) -> None:
     at = datetime.now(UTC)
-    # Half past one in India.
+    # Half past one in India; before one, the night before that is still the last.
     night = at.replace(hour=20, minute=0) + timedelta(days=1)
 
     async def order(services: Services) -> tuple[bool, bool]:
@@ -392,9 +402,11 @@ def test_many_workers_make_one_nightly_report(shop: Shop) -> None:
     early = shop.work(order, night - timedelta(hours=1, minutes=30) - at)
     answers = [shop.work(order, night - at) for _ in range(2)]
 
-    assert early == (False, False)
+    assert early == (True, False)
     assert answers == [(True, False), (False, False)]
-    row = row_of(shop.store.reconciliation_reports)
+    day = ((night + timedelta(hours=5, minutes=30)).date() - timedelta(days=1)).isoformat()
+    assert shop.store.reconciliation_reports.count_documents({}) == 2
+    row = row_of(shop.store.reconciliation_reports, night=day)
     assert row["to"] - row["from"] == timedelta(days=1)
     assert (row["to"].hour, row["to"].minute) == (18, 30)
 
@@ -449,7 +461,7 @@ def test_the_command_line_tells_by_its_exit_code(
 
     silent = shop.kernapay("audit", RAZORPAY_KEY_SECRET="not_the_secret_of_this_key")
     assert silent.returncode == 2
-    assert silent.stderr.splitlines()[-1].startswith("Error: The payment gateway refused")
+    assert silent.stderr.splitlines()[-1].startswith("Error: The payment gateway refuse")
     assert "Traceback" not in silent.stderr
 
     assert verify(api, payment, checkout).status_code == 200

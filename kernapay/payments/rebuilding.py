@@ -1,0 +1,60 @@
+"""Rebuild the payments that a database lost, from the orders of the gateway."""
+
+import structlog
+
+from kernapay.gateway.base import Order
+from kernapay.payments.evidence import Origin
+from kernapay.payments.ledger import PaymentLedger
+from kernapay.payments.models import Payment
+from kernapay.payments.order_notes import OrderNote, client_notes, unpack
+from kernapay.payments.references import created_at_of, payment_id_of
+from kernapay.payments.states import Source
+
+_log = structlog.get_logger("kernapay.payments")
+_ORIGIN = Origin(Source.RECONCILIATION, "rebuilt")
+
+
+def can_rebuild(order: Order) -> bool:
+    """Return whether the notes of an order have what it takes to rebuild its payment."""
+    return _note_of(order) is not None
+
+
+class Rebuilding:
+    def __init__(self, ledger: PaymentLedger, *, live: bool) -> None:
+        self._ledger = ledger
+        self._live = live
+
+    async def rebuild(self, order: Order) -> Payment | None:
+        """Insert the payment of an order, as it was when the order was created, and return it.
+
+        Return None if the order's note lacks what it takes: orders of earlier versions have only the payment's id. What
+        was paid and refunded is for the caller to enter. `description` and `metadata` never left our database.
+        """
+        note = _note_of(order)
+        if note is None:
+            return None
+        payment = Payment(
+            id=note.payment_id,
+            user_id=note.user_id,
+            reference_id=note.reference_id,
+            payee_id=note.payee_id,
+            provider_id=str(note.payee_id) if note.payee_id else None,
+            order_id=order.id,
+            razorpay_order_id=order.id,
+            amount=order.amount,
+            currency=order.currency,
+            service_type=note.service_type,
+            key_hash=note.key_hash,
+            fingerprint=note.fingerprint,
+            notes=client_notes(order.notes),
+            livemode=self._live,
+            created_at=created_at_of(note.reference_id),
+        )
+        payment = await self._ledger.restore(payment, _ORIGIN)
+        _log.warning("payment_rebuilt", payment=payment.reference_id)
+        return payment
+
+
+def _note_of(order: Order) -> OrderNote | None:
+    note = unpack(order.notes)
+    return note if note and note.payment_id == payment_id_of(order.receipt) else None

@@ -1,0 +1,234 @@
+"""After a restore of an older copy, the gateway's orders give back what our database lost."""
+
+import hashlib
+from typing import Any
+
+import httpx
+from bson import ObjectId
+
+from kernapay.core.clock import now
+from kernapay.payments.models import Payment
+from kernapay.payments.order_notes import NOTE, client_notes, hash_key, pack, unpack
+from kernapay.payments.references import new_reference_id
+from tests.actors import Actor, People, assert_problem
+from tests.aliases import Json
+from tests.factories import payment_body
+from tests.money.shop import Shop
+
+SINCE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Copy:
+    """A copy of the payments, and the time at which it was made."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self.rows = list(shop.store.payments.find())
+        self.at = now()
+
+    def restore(self) -> None:
+        self._shop.store.payments.delete_many({})
+        if self.rows:
+            self._shop.store.payments.insert_many(self.rows)
+
+    def reconcile(self) -> Any:
+        return self._shop.kernapay("reconcile", "--since", self.at.strftime(SINCE_FORMAT))
+
+
+def create(user: Actor, key: str, **changes: Any) -> httpx.Response:
+    return user.create(payment_body(idempotencyKey=key, **changes))
+
+
+def test_what_the_gateway_knows_is_rebuilt_and_old_keys_are_answered(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    def new(key: str, **changes: Any) -> Json:
+        answer = create(user, key, **changes)
+        assert answer.status_code == 201, answer.text
+        data: Json = answer.json()["data"]
+        return data
+
+    kept = new("kept")  # paid after the copy
+    kept_refunded, checkout = user.buy(shop.sandbox)  # refunded after the copy
+    copy = Copy(shop)
+    shop.sandbox.pay(kept["orderId"])
+    shop.sandbox.refund(checkout["razorpay_payment_id"], 700)
+    lost = {
+        "unpaid": new("unpaid"),
+        "paid": new("paid", notes={"cart": "42"}),
+        "refunded": new("refunded"),
+        "partly": new("partly"),
+        "declined": new("declined"),
+    }
+    for key in ("paid", "refunded", "partly"):
+        paid = shop.sandbox.pay(lost[key]["orderId"])["razorpay_payment_id"]
+        if key != "paid":
+            shop.sandbox.refund(paid, None if key == "refunded" else 1200)
+    shop.sandbox.pay(lost["declined"]["orderId"], "failure")
+    user.history()  # cached
+    orders = shop.sandbox.order_count()
+    copy.restore()
+
+    done = copy.reconcile()
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 payment(s) rebuilt" in done.stdout
+    assert shop.differences() == []
+    rows = {key: shop.row(payment) for key, payment in lost.items()}
+    assert {key: row["status"] for key, row in rows.items()} == {
+        "unpaid": "pending",
+        "paid": "success",
+        "refunded": "refunded",
+        "partly": "success",
+        "declined": "failed",
+    }
+    assert [rows[key]["amountRefunded"] for key in ("refunded", "partly")] == [50000, 1200]
+    assert rows["paid"]["notes"] == {"cart": "42"}
+    assert rows["paid"]["serviceType"] == payment_body()["serviceType"]
+    assert str(rows["paid"]["userId"]) == user.id
+    assert shop.row(kept)["status"] == "success"
+    assert shop.row(kept_refunded)["amountRefunded"] == 700
+    for key in ("paid", "refunded", "partly"):
+        assert [step["status"] for step in rows[key]["history"]][:2] == ["pending", "success"]
+
+    # Every old key answers with its payment, and buys nothing.
+    for key, payment in lost.items():
+        changes = {"notes": {"cart": "42"}} if key == "paid" else {}
+        again = create(user, key, **changes)
+        assert again.status_code == 200, again.text
+        assert again.json()["data"] == payment
+        other = create(user, key, amount=60000, **changes)
+        assert_problem(other, 409, code="idempotency_key_reused")
+    assert shop.sandbox.order_count() == orders
+    shown = {row["referenceId"]: row["status"] for row in user.history().json()}
+    assert shown[lost["paid"]["referenceId"]] == "success"
+    assert len(shown) == 7
+
+    again = copy.reconcile()
+    assert (again.returncode, "0 payment(s) rebuilt" in again.stdout) == (0, True)
+
+
+def test_a_history_of_payments_that_no_longer_exist_is_not_shown(shop: Shop, user: Actor) -> None:
+    copy = Copy(shop)
+    payment = user.new_payment()
+    assert [row["referenceId"] for row in user.history().json()] == [payment["referenceId"]]
+    copy.restore()
+    shop.sandbox.call("POST", "/_sandbox/reset")
+
+    assert copy.reconcile().returncode == 0
+
+    assert user.history().json() == []
+
+
+def test_users_that_are_gone_are_named(shop: Shop, people: People) -> None:
+    gone = people.new()
+    copy = Copy(shop)
+    gone.buy(shop.sandbox)
+    gone.new_payment()
+    copy.restore()
+    shop.store.users.delete_one({"_id": ObjectId(gone.id)})
+
+    done = copy.reconcile()
+
+    assert f"unknown user      {gone.id}, of 2 payment(s)" in done.stdout
+    assert gone.email not in done.stdout + done.stderr
+    assert shop.differences() == []
+
+
+def test_an_order_whose_note_does_not_say_whose_it_is_stays_open(shop: Shop, user: Actor) -> None:
+    copy = Copy(shop)
+    payment = user.new_payment()
+    books = shop.sandbox.call("GET", "/_sandbox/snapshot")
+    books["order"][0]["notes"] = {NOTE: str(shop.row(payment)["_id"])}
+    shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
+    copy.restore()
+
+    done = copy.reconcile()
+
+    assert done.returncode == 1
+    assert "0 payment(s) rebuilt" in done.stdout
+    assert "do not say whose it was" in done.stdout
+
+
+def test_a_second_order_of_a_lost_payment_is_given_back(shop: Shop, user: Actor) -> None:
+    copy = Copy(shop)
+    payment, _ = user.buy(shop.sandbox)
+    second = shop.sandbox.order(receipt=shop.receipt(payment))
+    shop.sandbox.pay(second["id"])
+    copy.restore()
+
+    assert copy.reconcile().returncode == 0
+
+    row = shop.row(payment)
+    assert (row["razorpayOrderId"], row["status"]) == (payment["orderId"], "success")
+    assert row["surplusOrders"] == [second["id"]]
+    assert [r["amount"] for r in shop.sandbox.items("/v1/refunds")] == [50000]
+    assert shop.differences() == []
+
+
+def test_a_key_that_bought_again_before_the_rebuilding_keeps_its_new_payment(
+    shop: Shop, user: Actor
+) -> None:
+    copy = Copy(shop)
+    first = create(user, "twice").json()["data"]
+    shop.sandbox.pay(first["orderId"])
+    copy.restore()
+    second = create(user, "twice").json()["data"]
+    assert second["orderId"] != first["orderId"]
+
+    assert copy.reconcile().returncode == 0
+
+    assert shop.row(first)["status"] == "success"
+    assert create(user, "twice").json()["data"] == second
+    assert shop.differences() == []
+
+
+def test_the_note_holds_what_it_takes_in_256_characters_and_names_nobody(user: Actor) -> None:
+    user_id, payment_id, payee = ObjectId(user.id), ObjectId(), ObjectId()
+    key = "k" * 128
+    payment = Payment(
+        id=payment_id,
+        user_id=user_id,
+        payee_id=payee,
+        reference_id=new_reference_id(user.id, now()),
+        service_type="S" * 64,
+        idempotency_key=key,
+        fingerprint=hashlib.sha256(b"body").hexdigest(),
+        amount=1,
+        currency="INR",
+    )
+
+    note = pack(payment)
+
+    assert len(note) <= 256
+    assert note.startswith(str(payment_id))
+    assert key not in note
+    assert user.email not in note
+    read = unpack({NOTE: note, "cart": "42"})
+    assert read is not None
+    assert read == (
+        payment_id,
+        user_id,
+        payment.reference_id,
+        hash_key(user.id, key),
+        payment.fingerprint,
+        payee,
+        "S" * 64,
+    )
+    assert client_notes({NOTE: note, "cart": "42"}) == {"cart": "42"}
+    other_version = note.replace("|1|", "|9|")
+    odd: list[Any] = [[], None, {}, {NOTE: 1}, {NOTE: str(payment_id)}, {NOTE: other_version}]
+    assert [unpack(each) for each in odd] == [None] * len(odd)
+    assert unpack({NOTE: note.replace("PAY_", "")[:40]}) is None
+    # Another user's same key has another hash.
+    assert hash_key(ObjectId(), key) != hash_key(user.id, key)
+
+
+def test_each_order_carries_the_note_beside_fourteen_of_the_client(shop: Shop, user: Actor) -> None:
+    notes = {f"n{number}": "v" for number in range(14)}
+    payment = user.new_payment(notes=notes)
+    (order,) = shop.sandbox.orders(shop.receipt(payment))
+    assert client_notes(order["notes"]) == notes
+    read = unpack(order["notes"])
+    assert read is not None
+    assert (str(read.user_id), read.reference_id) == (user.id, payment["referenceId"])
