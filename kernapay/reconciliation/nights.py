@@ -67,7 +67,7 @@ class Nights:
             return False
         # Set in any case: this loop must not depend on an index to end.
         self._next_look = at + _BETWEEN_LOOKS
-        known = await self._reports.nights()
+        known = await self._known(at)
         requested = [
             day
             for day in await self._due_days(at, known)
@@ -79,14 +79,11 @@ class Nights:
 
     async def standing(self) -> Standing:
         """Return which nights are missing. Raises Unavailable."""
-        known = await self._reports.nights()
+        at = self._clock()
+        known = await self._known(at)
         good = {night for night, row in known.items() if row.is_good}
         return Standing(
-            [
-                day
-                for day in await self._due_days(self._clock(), known)
-                if day.isoformat() not in good
-            ],
+            [day for day in await self._due_days(at, known) if day.isoformat() not in good],
             max((known[night].window_to for night in good), default=None),
         )
 
@@ -107,6 +104,13 @@ class Nights:
         missing.add_metric((), len(standing.missing))
         return [age, missing]
 
+    async def _known(self, at: datetime) -> dict[str, NightView]:
+        return await self._reports.nights(self._first_kept(at).isoformat())
+
+    def _first_kept(self, at: datetime) -> date:
+        # The whole of the oldest day must still be there.
+        return self._days.day_of(at - KEPT) + timedelta(days=1)
+
     async def _due_days(self, at: datetime, known: Iterable[str]) -> list[date]:
         local = self._days.local(at)
         has_started = local.time() >= _NIGHT_STARTS
@@ -120,14 +124,14 @@ class Nights:
                 *(date.fromisoformat(night) for night in known),
             ]
         )
-        # The whole of the oldest day must still be there.
-        kept = self._days.day_of(at - KEPT) + timedelta(days=1)
-        return list(days_between(max(first, kept), last))
+        return list(days_between(max(first, self._first_kept(at)), last))
 
     async def _request(self, day: date, row: NightView | None, at: datetime) -> bool:
         start, end = self._days.window_of(day)
+        # Of many nights the oldest is due first, by as many milliseconds as it is days old.
+        due = at - timedelta(milliseconds=(at - end).days)
         if row is None:
-            return await self._reports.request_night(day.isoformat(), start, end)
+            return await self._reports.request_night(day.isoformat(), start, end, due)
         if row.is_good or row.state in (ReportState.REQUESTED, ReportState.RUNNING):
             return False
         is_incomplete = row.state is ReportState.DONE and row.is_complete is not None
@@ -136,4 +140,4 @@ class Nights:
             return False
         if is_incomplete and end + _INCOMPLETE_FOR < at:
             return False
-        return await self._reports.repeat_night(row, start, end)
+        return await self._reports.repeat_night(row, start, end, due)

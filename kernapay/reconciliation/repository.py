@@ -62,8 +62,10 @@ class ReportRepository(Repository[Report]):
             )
         )
 
-    async def request_night(self, night: str, after: datetime, before: datetime) -> bool:
-        """Insert the report of a night. Return False when it exists."""
+    async def request_night(
+        self, night: str, after: datetime, before: datetime, due: datetime | None = None
+    ) -> bool:
+        """Insert the report of a night, due at once by default. Return False when it exists."""
         # The index refuses a second one of two workers at once. All others see it here, whatever the index does.
         if await self.exists(night=night):
             return False
@@ -71,8 +73,7 @@ class ReportRepository(Repository[Report]):
             window_from=after,
             window_to=before,
             requested_by="nightly",
-            # It has been due since the end of its day, so of many nights the oldest is made first.
-            lease_until=before,
+            lease_until=due or self.clock(),
             night=night,
         )
         try:
@@ -81,7 +82,9 @@ class ReportRepository(Repository[Report]):
             return False
         return True
 
-    async def repeat_night(self, row: NightView, after: datetime, before: datetime) -> bool:
+    async def repeat_night(
+        self, row: NightView, after: datetime, before: datetime, due: datetime
+    ) -> bool:
         """Request the report of a night again. Return False if somebody else has."""
         unchanged = {
             "id": row.id,
@@ -94,15 +97,15 @@ class ReportRepository(Repository[Report]):
             set__window_from=after,
             set__window_to=before,
             set__state=ReportState.REQUESTED,
-            set__lease_until=before,
+            set__lease_until=due,
             set__attempts=0,
             set__finished_at=None,
         )
         return repeated is not None
 
-    async def nights(self) -> dict[str, NightView]:
-        """Return the nightly reports by their day."""
-        rows = await self.select(NightView, night__gt="")
+    async def nights(self, first: str) -> dict[str, NightView]:
+        """Return the nightly reports by their day, from a first one on."""
+        rows = await self.select(NightView, night__gte=first)
         return {row.night: row for row in rows}
 
     async def finish(
