@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import Any
 
 from kernapay.bootstrap.payments import Payments
-from kernapay.core.metrics import Gauges
+from kernapay.core.metrics import Measurement
 from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
@@ -78,8 +78,19 @@ class Operations(Payments):
         )
 
     @cached_property
-    def gauges(self) -> tuple[Gauges, ...]:
-        return (self.nights.gauges,)
+    def measurements(self) -> tuple[Measurement, ...]:
+        return (
+            Measurement(
+                "kernapay_last_good_night_age_seconds",
+                "Time since the end of the last business day with a complete report; +Inf if no day has one",
+                self.nights.age_of_last_good,
+            ),
+            Measurement(
+                "kernapay_nights_missing",
+                "Business days that have ended without a complete report",
+                self.nights.count_missing,
+            ),
+        )
 
     @cached_property
     def repair_service(self) -> RepairService:
