@@ -180,7 +180,7 @@ class Queue(Generic[DocumentT]):
         at = self._clock()
         rules = self._rules
         where = self._where_due(at)
-        oldest = await self._rows.list(OrderBy(rules.due), LimitOffset(1), **where)
+        oldest = await self._rows.list(OrderBy(rules.due), LimitOffset(1 + _SPARE), **where)
         parked = 0
         if rules.is_parked is not None:
             parked = await self._rows.count(LimitOffset(_MAX_COUNT), **rules.is_parked)

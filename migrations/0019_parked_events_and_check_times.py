@@ -1,5 +1,7 @@
 """Only events that were processed are deleted after 45 days, and kinds of events take turns by an index.
 
+Payments that another system wrote get the time from which a worker checks them.
+
 Each new index comes before the old one goes: a service that runs meanwhile is never without.
 """
 
@@ -13,6 +15,9 @@ _IS_PROCESSED = {"processedAt": {"$exists": True}}
 
 
 def up(db: Database[dict[str, Any]]) -> None:
+    is_time = {"$eq": [{"$type": "$createdAt"}, "date"]}
+    check_at = {"$cond": [is_time, "$createdAt", "$$NOW"]}
+    db.payments.update_many({"checkAt": None}, [{"$set": {"checkAt": check_at}}])
     events = db.webhook_events
     events.update_many({"status": "parked"}, {"$unset": {"processedAt": ""}})
     events.create_index(
