@@ -34,6 +34,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "inbox": services.webhook_inbox.sweep,
         "outbox": services.outbox.sweep,
         **{queue.name: partial(reconciliation.check_due, queue) for queue in payments},
+        "dispute_deadlines": services.dispute_deadlines.sweep,
         "nightly": reconciliation.request_nightly,
         "reports": reconciliation.sweep_reports,
     }

@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Any
 
 from kernapay.bootstrap.payments import Payments
+from kernapay.core.metrics import GaugeSource
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
@@ -24,6 +25,7 @@ class Operations(Payments):
         return WebhookInbox(
             self.webhook_repository,
             self.settlement,
+            self.dispute_service,
             self.cache,
             self.audit_log,
             self.settings.webhook_deadline,
@@ -76,11 +78,17 @@ class Operations(Payments):
             self.settlement,
             self.ordering,
             self.refund_service,
+            self.dispute_service,
             self.payment_gateway,
             self.pace,
             self.audit_log,
             self._clock,
         )
+
+    @cached_property
+    def gauge_sources(self) -> tuple[GaugeSource, ...]:
+        """What `/metrics` reads from the database at each call, beside the queues."""
+        return (self.dispute_deadlines,)
 
     @cached_property
     def queues(self) -> tuple[Queue[Any], ...]:

@@ -4,7 +4,7 @@ import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -22,13 +22,28 @@ from prometheus_client.registry import Collector
 from kernapay.core.errors import Unavailable
 from kernapay.core.shared_values import SharedValues
 
-__all__ = ["CONTENT_TYPE", "Counter", "GaugeMetricFamily", "Histogram", "exposition"]
+__all__ = [
+    "CONTENT_TYPE",
+    "Counter",
+    "GaugeMetricFamily",
+    "GaugeSource",
+    "Histogram",
+    "exposition",
+]
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _folder: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 if _folder:
     # The library's own switch, which it reads whenever a metric is made. It has to be set before the first one.
     values.ValueClass = SharedValues(Path(_folder))
+
+
+@runtime_checkable
+class GaugeSource(Protocol):
+    """Something whose present numbers are read when they are asked for."""
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return the numbers. Raises Unavailable."""
 
 
 class _Snapshot(Collector):

@@ -112,6 +112,22 @@ class GatewayRefund(msgspec.Struct, frozen=True):
     created_at: int = 0
 
 
+class GatewayDispute(msgspec.Struct, frozen=True):
+    """A dispute at the gateway; amounts in minor units, times in Unix seconds."""
+
+    id: str
+    payment_id: str
+    amount: int
+    currency: str
+    status: str
+    phase: str
+    amount_deducted: int | None = None
+    reason_code: str | int | None = None
+    reason_description: str | None = None
+    respond_by: int | None = None
+    created_at: int | None = None
+
+
 class PaymentGateway(Protocol):
     """The calls of a gateway. Each may raise GatewayRejected, GatewayBusy or GatewayUnknown.
 
@@ -145,6 +161,10 @@ class PaymentGateway(Protocol):
     async def list_payments(
         self, after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[GatewayPayment]: ...
+
+    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute]: ...
+
+    async def fetch_dispute(self, dispute_id: str) -> GatewayDispute: ...
 
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int

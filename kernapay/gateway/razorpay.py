@@ -13,6 +13,7 @@ import razorpay
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.gateway.base import (
     GatewayBusy,
+    GatewayDispute,
     GatewayPayment,
     GatewayRefund,
     GatewayRejected,
@@ -24,7 +25,7 @@ from kernapay.gateway.transport import Session
 EntityT = TypeVar("EntityT", bound=msgspec.Struct)
 
 # The SDK puts ids into the path without escaping them.
-_ID: Final = re.compile(r"(order|pay|rfnd|setl)_[A-Za-z0-9]{1,32}")
+_ID: Final = re.compile(r"(order|pay|rfnd|setl|disp)_[A-Za-z0-9]{1,32}")
 _VERSION: Final = version("razorpay")
 
 
@@ -116,6 +117,15 @@ class RazorpayGateway:
             GatewayPayment, self._client.payment.all, _make_window(after, before, skip, count)
         )
 
+    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute]:
+        # Razorpay: the list of disputes takes no window of time.
+        return await self._many(
+            GatewayDispute, self._client.dispute.all, {"skip": skip, "count": count}
+        )
+
+    async def fetch_dispute(self, dispute_id: str) -> GatewayDispute:
+        return await self._one(GatewayDispute, self._client.dispute.fetch, _check_id(dispute_id))
+
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]:
@@ -154,7 +164,7 @@ class RazorpayGateway:
 def _check_id(identifier: str) -> str:
     if not _ID.fullmatch(identifier):
         raise GatewayRejected(
-            "Not an id of the payment gateway: it must start with order_, pay_, rfnd_ or setl_."
+            "Not an id of the payment gateway: it must start with order_, pay_, rfnd_, setl_ or disp_."
         )
     return identifier
 

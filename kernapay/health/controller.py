@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
 from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
-from kernapay.core.metrics import GaugeMetricFamily
+from kernapay.core.metrics import GaugeMetricFamily, GaugeSource
 from kernapay.security.authentication import PUBLIC
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
@@ -92,6 +92,7 @@ class HealthController(Controller):
         request: Request[Any, Any, Any],
         settings: NamedDependency[Settings],
         queues: NamedDependency[tuple[Queue[Any], ...]],
+        gauge_sources: NamedDependency[tuple[GaugeSource, ...]],
     ) -> Response[bytes]:
         if settings.metrics_token is None:
             raise NotFound("Metrics are off. Set METRICS_TOKEN to switch them on.")
@@ -99,7 +100,7 @@ class HealthController(Controller):
         actual = ", ".join(request.headers.getall("authorization", [])).encode()
         if not hmac.compare_digest(expected, actual):
             raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
-        families = await queue_depths(queues)
+        families = [*await queue_depths(queues), *await read_gauges(gauge_sources)]
         return Response(
             metrics.exposition(families), media_type=metrics.CONTENT_TYPE or MediaType.TEXT
         )
@@ -125,3 +126,17 @@ async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
         due.add_metric((queue.name,), depth.due)
         oldest.add_metric((queue.name,), depth.oldest_seconds)
     return [due, oldest]
+
+
+async def read_gauges(sources: Sequence[GaugeSource]) -> list[GaugeMetricFamily]:
+    """Return the numbers of every source. Stop if MongoDB does not answer."""
+    families: list[GaugeMetricFamily] = []
+    for source in sources:
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                families += await source.gauges()
+        except (Unavailable, TimeoutError):
+            break  # without MongoDB, the scrape still returns the other metrics
+        except Exception as error:
+            _log.error("gauge_not_read", source=type(source).__name__, exc_info=error)
+    return families

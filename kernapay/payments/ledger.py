@@ -1,4 +1,4 @@
-"""Every write to a payment. Only settlement, refunds, ordering and bootstrap may import it (an import contract).
+"""Every write to a payment. An import contract says who may import it: those that move money, and bootstrap.
 
 Each method makes one conditional update, and evicts the cached history when the update makes it stale.
 """
@@ -13,10 +13,16 @@ from pymongo import ReturnDocument
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments import refund_pipelines
-from kernapay.payments.changes import build_changes, enter_refunds, find_reason, make_step
+from kernapay.payments.changes import (
+    build_changes,
+    enter_refunds,
+    find_reason,
+    make_step,
+    replace_dispute,
+)
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.models import Mismatch, Payment, Refund
+from kernapay.payments.models import Dispute, Mismatch, Payment, Refund
 from kernapay.payments.refund_pipelines import Stage
 from kernapay.payments.repository import PaymentRepository, is_late_payment_possible
 from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
@@ -203,18 +209,43 @@ class PaymentLedger(Repository[Payment]):
         """Store the gateway's fee and the tax included in it, in minor units."""
         await self.update_where(_key_of(payment), set__fee=fee, set__tax=tax)
 
-    async def record_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
-        """Store evidence that does not match; the same evidence is stored once."""
+    async def record_dispute(
+        self, payment: Payment, known: Dispute | None, dispute: Dispute, origin: Origin, reason: str
+    ) -> Payment | None:
+        """Store a dispute in place of the known one, or as a new one without.
+
+        Return None when the dispute or the payment's status has changed since they were read.
+        """
+        step = make_step(payment.status, dispute.updated_at, origin, reason=reason)
+        step.razorpay_payment_id = dispute.payment_id
+        where, change = replace_dispute(payment, known, dispute, step)
+        row = await self.update_where({**_key_of(payment), **where}, **change)
+        crash_point("dispute.written")
+        return row
+
+    async def end_warning(self, payment: Payment, dispute: Dispute) -> bool:
+        """Store that somebody was warned of a deadline. Return False if the dispute changed meanwhile."""
+        due = {"disputeId": dispute.dispute_id, "warnAt": dispute.warn_at}
+        row = await self.update_where(
+            {**_key_of(payment), "__raw__": {"disputes": {"$elemMatch": due}}},
+            __raw__={"$set": {"disputes.$.warnAt": None}},
+        )
+        return row is not None
+
+    async def record_mismatch(self, payment: Payment, mismatch: Mismatch) -> bool:
+        """Store evidence that does not match, once. Return whether it is new."""
         same = {
             "source": mismatch.source.value,
             "reason": mismatch.reason,
             "paymentId": mismatch.payment_id,
             "orderId": mismatch.order_id,
+            "disputeId": mismatch.dispute_id,
         }
-        await self.update_where(
+        row = await self.update_where(
             {**_key_of(payment), "__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
             push__mismatches=mismatch,
         )
+        return row is not None
 
     async def record_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
         """Store further orders of this payment at the gateway. Nobody may pay them."""

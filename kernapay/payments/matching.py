@@ -18,6 +18,7 @@ _MISMATCH_TEXTS: Final = {
     "status": "The status of the gateway's payment contradicts this change.",
     "second_payment": "This is a second payment of the same order. An administrator has to refund it.",
     "refund_of_another_payment": "The refund belongs to another payment.",
+    "dispute_lost_after_refund": "The bank returned money of this payment, and it was refunded as well.",
     "refund_of_second_payment": "The refund belongs to a second payment of the same order.",
 }
 

@@ -28,18 +28,24 @@ from kernapay.payments.models import Payment, Refund
 from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_refund_receipt
 from kernapay.payments.refund_checks import (
+    PaymentDisputed,
     check_amount,
     check_same_content,
     explain_refusal,
     too_many,
+    warn_of_enquiries,
 )
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_remaining
+from kernapay.payments.returns import sum_held, sum_remaining, sum_reserved
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import RefundState, Source, Status
 from kernapay.security.principal import Principal
 
 _log = structlog.get_logger("kernapay.refunds")
+
+
+# Why a refund that waited, while its payment was disputed, is not made any more.
+_DISPUTED: Final = "A dispute holds this money: the customer's bank has returned it, or may do so."
 
 
 class RefundRejected(Conflict):
@@ -101,8 +107,9 @@ class RefundService:
 
         What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
-        Raises InvalidInput, NotRefundable, TooManyRefunds, RefundKeyReused, RefundRejected, RefundInProgress,
-        Unavailable, and GatewayUnknown: the amount then stays reserved, and a call with the same key resumes it.
+        Raises InvalidInput, NotRefundable, PaymentDisputed, TooManyRefunds, RefundKeyReused, RefundRejected,
+        RefundInProgress, Unavailable, and GatewayUnknown: the amount then stays reserved, and a call with the same key
+        resumes it.
         """
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
@@ -134,8 +141,11 @@ class RefundService:
     async def return_surplus(self, gateway_payment: GatewayPayment) -> None:
         """Refund the rest of a surplus payment: a second one of an order, or one of a surplus order.
 
-        A repeat does not return the money again. Raises GatewayError.
+        A repeat does not return the money again. Raises PaymentDisputed, GatewayError.
         """
+        disputed = await self._payments.get_one_or_none(disputes__payment_id=gateway_payment.id)
+        if disputed is not None and sum_held(disputed, gateway_payment.id):
+            raise PaymentDisputed(_DISPUTED)
         # Derived from the payment: a repeat has the same key.
         key = f"surplus_{gateway_payment.id}"
         await self._gateway.refund(
@@ -166,28 +176,35 @@ class RefundService:
         row = await self._ledger.reserve_refund(payment, refund, self._max_refunds)
         crash_point("refund.reserved")
         if row is not None:
+            if warning := warn_of_enquiries(row):
+                _log.warning("refund_under_enquiry", reference=row.reference_id, warning=warning)
             return row, refund, True
         current = await self._ledger.get(id=payment.pk)
         earlier = _find_by_key(current, key)
         if earlier is None:
             if current.status is Status.SUCCESS and amount <= sum_remaining(current):
                 raise too_many(current, self._max_refunds)
-            raise explain_refusal(current)
+            raise explain_refusal(current, amount)
         return current, earlier, False
 
     async def _finish(self, payment: Payment, refund: Refund, *, look_first: bool) -> Payment:
         if _is_finished(refund):
             return payment
-        if look_first and not await self._ledger.take_refund_lease(payment, refund, self.lease):
-            raise _in_progress()
+        if look_first:
+            leased = await self._ledger.take_refund_lease(payment, refund, self.lease)
+            if leased is None:
+                raise _in_progress()
+            payment = leased
         payment_id = str(payment.razorpay_payment_id)
         try:
             gateway_refund = await self._find(payment_id, refund) if look_first else None
+            if gateway_refund is None and _is_disputed(payment):
+                return await self._refuse(payment, refund, _DISPUTED)
             if gateway_refund is None:
                 try:
                     gateway_refund = await self._create(payment_id, refund)
                 except GatewayRejected as error:
-                    return await self._refuse(payment, refund, error)
+                    return await self._refuse(payment, refund, error.detail, error.reason)
             if (gateway_refund.amount, gateway_refund.payment_id) != (refund.amount, payment_id):
                 raise GatewayUnknown("The payment gateway's answer does not match the refund.")
             crash_point("refund.made")
@@ -218,11 +235,13 @@ class RefundService:
             speed="normal",
         )
 
-    async def _refuse(self, payment: Payment, refund: Refund, error: GatewayRejected) -> Payment:
-        _log.warning("refund_rejected", payment=str(payment.pk), reason=error.reason)
+    async def _refuse(
+        self, payment: Payment, refund: Refund, failure: str, reason: str | None = None
+    ) -> Payment:
+        _log.warning("refund_rejected", payment=str(payment.pk), reason=reason)
         crash_point("refund.rejected")
         origin = Origin(refund.source, "refund.refused", actor=refund.actor)
-        return await self._ledger.refuse_refund(payment, refund, error.detail, origin)
+        return await self._ledger.refuse_refund(payment, refund, failure, origin)
 
     async def _find(self, payment_id: str, refund: Refund) -> GatewayRefund | None:
         """Return the refund that an earlier attempt made without our storing it, or None."""
@@ -234,6 +253,11 @@ class RefundService:
 
 def _find_by_key(payment: Payment, key: str) -> Refund | None:
     return next((refund for refund in payment.refunds if refund.key == key), None)
+
+
+def _is_disputed(payment: Payment) -> bool:
+    """Return whether disputes hold money that was reserved for refunds before they came."""
+    return sum_held(payment) > payment.amount - sum_reserved(payment)
 
 
 def _is_finished(refund: Refund) -> bool:
@@ -262,4 +286,5 @@ def _build_answer(payment: Payment, refund: Refund) -> RefundCreated:
         amount_refunded=payment.amount_refunded,
         amount_refundable=sum_remaining(payment),
         livemode=payment.livemode,
+        warning=warn_of_enquiries(payment),
     )

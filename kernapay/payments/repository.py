@@ -1,5 +1,6 @@
 """The queries that read payments. `ledger.py` has the writes."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.lifetimes import LATE_AUTHORIZATION
 from kernapay.payments.models import Payment
 from kernapay.payments.references import created_at_of
-from kernapay.payments.states import PAID, Status
+from kernapay.payments.states import PAID, UNDECIDED, Status
 from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
 from kernapay.storage.filters import LimitOffset, OrderBy
@@ -98,6 +99,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def status(self, reference_id: str) -> PaymentStatus | None:
         return await self.select_one(PaymentStatus, reference_id=reference_id)
+
+    def stream_undecided_disputes(self) -> AsyncIterator[Payment]:
+        """Yield the payments with a dispute that waits for evidence or a decision."""
+        return self.stream(disputes__status__in=list(UNDECIDED))
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

@@ -13,6 +13,7 @@ from kernapay.payments.models import Payment
 from kernapay.payments.references import payment_id_of, receipt_of
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import Status
+from kernapay.reconciliation.dispute_comparison import DisputeComparison
 from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.pacing import Pace
 from kernapay.storage.filters import BeforeAfter, OrderBy
@@ -34,6 +35,7 @@ class Difference:
     payment: Payment | None = None
     order_id: str | None = None
     razorpay_payment_id: str | None = None
+    dispute_id: str | None = None
     ours: str | None = None
     theirs: str | None = None
 
@@ -85,6 +87,9 @@ class Comparison:
             if payment.pk not in compared_ids:
                 async for difference in self._look_up(payment, compared_ids):
                     yield difference
+        disputes = DisputeComparison(self._payments, self._gateway, self._pace, self.totals)
+        async for each in disputes.run():
+            yield Difference(**each._asdict())
         if settlements:
             async for difference in self._compare_settlements():
                 yield difference

@@ -4,6 +4,7 @@ from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict
 from kernapay.gateway.base import PaymentGateway
+from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.references import payment_id_of
@@ -12,6 +13,8 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Status
 from kernapay.reconciliation.comparison import Comparison
+from kernapay.reconciliation.dispute_comparison import KINDS as DISPUTE_KINDS
+from kernapay.reconciliation.dispute_comparison import DisputeComparison
 from kernapay.reconciliation.models import Finding, Kind
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository
@@ -34,6 +37,7 @@ class RepairService:
         settlement: Settlement,
         ordering: Ordering,
         refunds: RefundService,
+        disputes: DisputeService,
         gateway: PaymentGateway,
         pace: Pace,
         audit: AuditLog,
@@ -45,6 +49,7 @@ class RepairService:
         self._settlement = settlement
         self._ordering = ordering
         self._refunds = refunds
+        self._disputes = disputes
         self._gateway = gateway
         self._pace = pace
         self._audit = audit
@@ -73,6 +78,8 @@ class RepairService:
             return outcome
 
     async def _repair(self, finding: Finding, payment: Payment) -> str:
+        if finding.kind in DISPUTE_KINDS:
+            return await self._enter_dispute(finding, payment)
         if finding.kind is Kind.MISSING_THERE:
             # Nobody can pay an order that the gateway does not know.
             return await self._resync.expire(payment)
@@ -96,6 +103,11 @@ class RepairService:
             if extra.id != payment.razorpay_payment_id:
                 await self._refunds.return_surplus(extra)
 
+    async def _enter_dispute(self, finding: Finding, payment: Payment) -> str:
+        if finding.kind is not Kind.DISPUTE_UNKNOWN:
+            await self._disputes.refresh(str(finding.dispute_id))
+        return payment.status.value
+
     async def _remains(self, finding: Finding, payment: Payment) -> bool:
         """Return whether the difference still exists."""
         payment = await self._payments.get(id=payment.pk)
@@ -104,6 +116,13 @@ class RepairService:
         if finding.kind is Kind.SURPLUS_ORDER:
             return bool(
                 await self._new_comparison().find_unrefunded_captures(str(finding.order_id))
+            )
+        if finding.kind in DISPUTE_KINDS:
+            comparison = DisputeComparison(self._payments, self._gateway, self._pace)
+            return bool(
+                await comparison.compare_again(
+                    str(finding.dispute_id), payment, str(finding.razorpay_payment_id)
+                )
             )
         if payment.razorpay_order_id is None:
             return True

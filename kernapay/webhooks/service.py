@@ -12,11 +12,13 @@ from kernapay.audit.repository import AuditLog
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import KernaPayError, NotFound
 from kernapay.core.patterns import DECODE_ERRORS
+from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.settlement import Settlement, UnknownOrder
 from kernapay.payments.states import Event, Source
 from kernapay.security.principal import Actor
 from kernapay.storage.cache import Cache
+from kernapay.webhooks.dispute_events import is_dispute_event, read_dispute
 from kernapay.webhooks.dtos import EventName, GatewayEvent
 from kernapay.webhooks.metrics import WEBHOOKS
 from kernapay.webhooks.models import EventStatus, WebhookEvent
@@ -47,12 +49,14 @@ class WebhookInbox:
         self,
         events: WebhookRepository,
         settlement: Settlement,
+        disputes: DisputeService,
         cache: Cache,
         audit: AuditLog,
         deadline: timedelta,
     ) -> None:
         self._events = events
         self._settlement = settlement
+        self._disputes = disputes
         self._cache = cache
         self._audit = audit
         self._deadline = deadline.total_seconds()
@@ -122,6 +126,8 @@ class WebhookInbox:
         await self.process(event)
 
     async def _settle(self, event: WebhookEvent) -> tuple[EventStatus, str]:
+        if is_dispute_event(event.event):
+            return await self._apply_dispute(event)
         payment_event = _EVENTS.get(event.event)
         if payment_event is None and not (event.event or "").startswith("refund."):
             return EventStatus.IGNORED, "KernaPay does not use this event."
@@ -142,6 +148,18 @@ class WebhookInbox:
         except UnknownOrder as error:
             return EventStatus.IGNORED, error.detail
         return EventStatus.PROCESSED, result.outcome.name.lower()
+
+    async def _apply_dispute(self, event: WebhookEvent) -> tuple[EventStatus, str]:
+        try:
+            dispute, at = read_dispute(event.body)
+        except DECODE_ERRORS as error:
+            raise Unreadable(str(error)) from error
+        origin = Origin(Source.WEBHOOK, event.event, event_id=event.event_id)
+        try:
+            outcome = await self._disputes.apply_event(dispute, origin, at)
+        except UnknownOrder as error:
+            return EventStatus.IGNORED, error.detail
+        return EventStatus.PROCESSED, outcome.name.lower()
 
     async def _record_failure(self, event: WebhookEvent, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:500]

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from kernapay.core.clock import Clock
 from kernapay.gateway.base import (
+    GatewayDispute,
     GatewayPayment,
     GatewayRefund,
     GatewayRejected,
@@ -29,6 +30,7 @@ class FakeGateway:
         self.orders: dict[str, Order] = {}
         self.payments: dict[str, GatewayPayment] = {}
         self.refunds: dict[str, GatewayRefund] = {}
+        self.disputes: dict[str, GatewayDispute] = {}
         self.keys: dict[str, str] = {}
         self.events: list[Event] = []
         self.silent: str | None = None  # "before" or "after" the work of the next call
@@ -100,6 +102,29 @@ class FakeGateway:
             self._move_refunded(refund.payment_id, -refund.amount)
         self._say_refund(f"refund.{status}", replace(refund, status=status))
 
+    def dispute(self, payment_id: str, amount: int, phase: str) -> GatewayDispute:
+        """Let the customer's bank question a captured payment."""
+        return self.move_dispute(
+            "created",
+            GatewayDispute(
+                id=_id("disp"),
+                payment_id=payment_id,
+                amount=amount,
+                currency=self.payments[payment_id].currency,
+                status="open",
+                phase=phase,
+                respond_by=self._at() + 3 * 86_400,
+                created_at=self._at(),
+            ),
+        )
+
+    def move_dispute(self, event: str, dispute: GatewayDispute) -> GatewayDispute:
+        """Keep a dispute's new state, and tell of it as Razorpay does: beside a payment that looks unpaid."""
+        self.disputes[dispute.id] = dispute
+        payment = replace(self.payments[dispute.payment_id], status="authorized", captured=False)
+        self._emit(f"payment.dispute.{event}", payment=payment, dispute=dispute)
+        return dispute
+
     # What the service may ask.
 
     async def create_order(
@@ -156,6 +181,14 @@ class FakeGateway:
     ) -> Sequence[GatewayPayment]:
         return _page(self.payments.values(), after, before)[skip : skip + count]
 
+    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute]:
+        return list(reversed(self.disputes.values()))[skip : skip + count]
+
+    async def fetch_dispute(self, dispute_id: str) -> GatewayDispute:
+        if dispute_id not in self.disputes:
+            raise GatewayRejected("The id provided does not exist.", http_status=400)
+        return self.disputes[dispute_id]
+
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]:
@@ -192,7 +225,8 @@ class FakeGateway:
     def _emit(self, name: str, **entities: msgspec.Struct) -> None:
         payload = {kind: {"entity": entity} for kind, entity in entities.items()}
         # No two events have one body.
-        body = msgspec.json.encode({"event": name, "payload": payload, "id": secrets.token_hex(4)})
+        told = {"event": name, "payload": payload, "created_at": self._at()}
+        body = msgspec.json.encode({**told, "id": secrets.token_hex(4)})
         self.events.append((_id("evt"), body))
 
     def close(self) -> None:
