@@ -17,6 +17,7 @@ from kernapay.gateway.base import (
     GatewayUnknown,
     Order,
 )
+from kernapay.payments.states import ENQUIRIES, PHASES
 
 Event = tuple[str, bytes]
 
@@ -124,6 +125,18 @@ class FakeGateway:
         payment = replace(self.payments[dispute.payment_id], status="authorized", captured=False)
         self._emit(f"payment.dispute.{event}", payment=payment, dispute=dispute)
         return dispute
+
+    def go_on(self, event: str, dispute: GatewayDispute) -> None:
+        """Let the bank go on with a dispute, if it can go on so. `next` is the phase after one that was won."""
+        if event == "next" and dispute.status == "won" and dispute.phase != PHASES[-1]:
+            phase = PHASES[PHASES.index(dispute.phase) + 1]
+            self.move_dispute("created", replace(dispute, status="open", phase=phase))
+        if event == "next" or dispute.status in ("won", "lost", "closed"):
+            return
+        status = "open" if event == "action_required" else event
+        is_taken = event == "lost" and dispute.phase not in ENQUIRIES
+        deducted = dispute.amount if is_taken else 0
+        self.move_dispute(event, replace(dispute, status=status, amount_deducted=deducted))
 
     # What the service may ask.
 

@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from msgspec.structs import replace
 
 from kernapay.bootstrap.services import Services
 from kernapay.core.errors import KernaPayError
@@ -35,20 +34,6 @@ AMOUNT = 50000
 DECIDED = ("won", "lost", "closed")
 EVENTS = ("under_review", "action_required", "under_review", "won", "lost", "next")
 pick = st.integers(0, 50)
-
-
-def play(gateway: FakeGateway, event: str, dispute: GatewayDispute) -> None:
-    """Let the bank go on with a dispute, if it can go on so."""
-    if event == "next" and dispute.status == "won" and dispute.phase != PHASES[-1]:
-        phase = PHASES[PHASES.index(dispute.phase) + 1]
-        reopened = replace(dispute, status="open", phase=phase)
-        gateway.move_dispute("created", reopened)
-    if event == "next" or dispute.status in DECIDED:
-        return
-    status = "open" if event == "action_required" else event
-    deducted = dispute.amount if event == "lost" and dispute.phase not in ENQUIRIES else 0
-    moved = replace(dispute, status=status, amount_deducted=deducted)
-    gateway.move_dispute(event, moved)
 
 
 class Model(RuleBasedStateMachine):
@@ -110,7 +95,7 @@ class Model(RuleBasedStateMachine):
         """Let the bank go on with a dispute, several times in one second."""
         dispute_id = self.one(which).id
         for event in events:
-            play(self.gateway, event, self.gateway.disputes[dispute_id])
+            self.gateway.go_on(event, self.gateway.disputes[dispute_id])
 
     # The network, and time: several moves may fall into one second.
 
@@ -269,7 +254,7 @@ def test_every_story_of_one_dispute_ends_as_the_gateway_ends_it(
     for turn in turns:
         model.clock.advance(seconds=turn.seconds)
         model.gateway.events.clear()
-        play(model.gateway, turn.event, model.gateway.disputes[dispute.id])
+        model.gateway.go_on(turn.event, model.gateway.disputes[dispute.id])
         waiting += model.gateway.events
         if turn.is_told and waiting:
             hear(waiting[-1])
