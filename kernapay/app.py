@@ -20,6 +20,7 @@ from kernapay.core import logs
 from kernapay.files.controller import FileController
 from kernapay.health.controller import HealthController
 from kernapay.payments.controller import CheckoutController, PaymentController
+from kernapay.payments.disputes.controller import DisputeController
 from kernapay.payments.documents.controller import ExportController, StatementController
 from kernapay.reconciliation.controller import ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             ExportController,
             PaymentController,
             CheckoutController,
+            DisputeController,
             webhooks,
             InboxController,
             ReconciliationController,

@@ -42,6 +42,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "outbox": services.outbox.sweep,
         **{queue.name: partial(reconciliation.check_due, queue) for queue in payments},
         surplus.due.name: partial(surplus.due.sweep, surplus.give_back),
+        "dispute_deadlines": services.dispute_deadlines.sweep,
         "nightly": reconciliation.request_nightly,
         "reports": reconciliation.sweep_reports,
     }

@@ -54,6 +54,9 @@ def query_of(entry: Mapping[str, Any]) -> Query | None:
 
 def _counted(pipeline: list[Json]) -> Json:
     match, *rest = pipeline
+    if rest and "$unwind" in rest[0]:
+        # A list of what lies in rows: it reads the rows that fit, and orders what is in them.
+        rest = []
     if "$match" not in match or {name for stage in rest for name in stage} - {"$limit", "$group"}:
         raise UnknownQuery(f"an aggregation of {[*map(list, pipeline)]}")
     where: Json = match["$match"]

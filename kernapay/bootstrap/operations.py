@@ -6,7 +6,7 @@ from typing import Any
 from kernapay.administration.payments.repository import PaymentSearchRepository
 from kernapay.administration.payments.service import PaymentSearch
 from kernapay.bootstrap.payments import Payments
-from kernapay.core.metrics import Measurement
+from kernapay.core.metrics import GaugeSource, Measurement
 from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
@@ -29,6 +29,7 @@ class Operations(Payments):
         return WebhookInbox(
             self.webhook_repository,
             self.settlement,
+            self.dispute_service,
             self.cache,
             self.audit_log,
             self.settings.webhook_deadline,
@@ -104,6 +105,7 @@ class Operations(Payments):
             self.ordering,
             self.refund_service,
             self.rebuilding,
+            self.dispute_service,
             self.payment_gateway,
             self.pace,
             self.audit_log,
@@ -126,6 +128,11 @@ class Operations(Payments):
             self.user_repository,
             production=self.settings.is_production,
         )
+
+    @cached_property
+    def gauge_sources(self) -> tuple[GaugeSource, ...]:
+        """What `/metrics` reads from the database at each call, beside the queues."""
+        return (self.dispute_deadlines, *self.measurements)
 
     @cached_property
     def queues(self) -> tuple[Queue[Any], ...]:

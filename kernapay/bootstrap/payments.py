@@ -5,6 +5,9 @@ from functools import cached_property
 from kernapay.bootstrap.accounts import Accounts
 from kernapay.core.fair_share import FairShare
 from kernapay.core.keys import derive_key
+from kernapay.payments.disputes.deadlines import DisputeDeadlines
+from kernapay.payments.disputes.repository import DisputeRepository
+from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.documents.exports import ExportService
 from kernapay.payments.documents.receipts import ReceiptService
 from kernapay.payments.gateway_account import GatewayAccount
@@ -127,6 +130,25 @@ class Payments(Accounts):
             self.payment_gateway,
             live=self.settings.is_live,
         )
+
+    @cached_property
+    def dispute_repository(self) -> DisputeRepository:
+        return DisputeRepository(self.mongo, self._clock)
+
+    @cached_property
+    def dispute_service(self) -> DisputeService:
+        return DisputeService(
+            self.payment_repository,
+            self.dispute_repository,
+            self.payment_ledger,
+            self.settlement,
+            self.payment_gateway,
+            self._clock,
+        )
+
+    @cached_property
+    def dispute_deadlines(self) -> DisputeDeadlines:
+        return DisputeDeadlines(self.dispute_repository, self.payment_ledger, self._clock)
 
     @cached_property
     def receipt_service(self) -> ReceiptService:

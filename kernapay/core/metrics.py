@@ -5,7 +5,7 @@ import struct
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -27,6 +27,7 @@ __all__ = [
     "CONTENT_TYPE",
     "Counter",
     "GaugeMetricFamily",
+    "GaugeSource",
     "Histogram",
     "Measurement",
     "exposition",
@@ -39,13 +40,25 @@ if _folder:
     values.ValueClass = SharedValues(Path(_folder))
 
 
+@runtime_checkable
+class GaugeSource(Protocol):
+    """Something whose present numbers are read when they are asked for."""
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return the numbers. Raises Unavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A gauge whose value is read from a store for each scrape. `read` may raise Unavailable."""
+    """A gauge with one number. `read` may raise Unavailable."""
 
     name: str
     meaning: str
     read: Callable[[], Awaitable[float]]
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return the number. Raises Unavailable."""
+        return [GaugeMetricFamily(self.name, self.meaning, value=await self.read())]
 
 
 class _Snapshot(Collector):

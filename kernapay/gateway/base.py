@@ -156,6 +156,22 @@ class GatewayRefund(msgspec.Struct, frozen=True):
     created_at: int = 0
 
 
+class GatewayDispute(msgspec.Struct, frozen=True):
+    """A dispute at the gateway; amounts in minor units, times in Unix seconds."""
+
+    id: str
+    payment_id: str
+    amount: int
+    currency: str
+    status: str
+    phase: str
+    amount_deducted: int | None = None
+    reason_code: str | int | None = None
+    reason_description: str | None = None
+    respond_by: int | None = None
+    created_at: int | None = None
+
+
 EntityT = TypeVar("EntityT", bound=msgspec.Struct)
 
 
@@ -208,6 +224,10 @@ class PaymentGateway(Protocol):
     ) -> Sequence[EntityT | OddEntity]:
         """Return a page of the orders, payments or refunds of a window. One odd entity does not spoil its page."""
         ...
+
+    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute]: ...
+
+    async def fetch_dispute(self, dispute_id: str) -> GatewayDispute: ...
 
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int

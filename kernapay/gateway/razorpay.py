@@ -15,6 +15,7 @@ from kernapay.core.deadlines import Deadline
 from kernapay.gateway.base import (
     EntityT,
     GatewayBusy,
+    GatewayDispute,
     GatewayMissing,
     GatewayPayment,
     GatewayRefund,
@@ -28,7 +29,7 @@ from kernapay.gateway.transport import Session
 
 _log = structlog.get_logger("kernapay.gateway")
 # The SDK puts ids into the path without escaping them.
-_ID: Final = re.compile(r"(order|pay|rfnd|setl)_[A-Za-z0-9]{1,32}")
+_ID: Final = re.compile(r"(order|pay|rfnd|setl|disp)_[A-Za-z0-9]{1,32}")
 _VERSION: Final = version("razorpay")
 # Razorpay: the largest page.
 _PAGE: Final = 100
@@ -142,6 +143,15 @@ class RazorpayGateway:
         items = _items_of(await self._call(calls[entity], window))
         return [_convert_or_name(item, entity) for item in items]
 
+    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute]:
+        # Razorpay: the list of disputes takes no window of time.
+        return await self._many(
+            GatewayDispute, self._client.dispute.all, {"skip": skip, "count": count}
+        )
+
+    async def fetch_dispute(self, dispute_id: str) -> GatewayDispute:
+        return await self._one(GatewayDispute, self._client.dispute.fetch, _check_id(dispute_id))
+
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]:
@@ -187,7 +197,7 @@ class RazorpayGateway:
 def _check_id(identifier: str) -> str:
     if not _ID.fullmatch(identifier):
         raise GatewayMissing(
-            "Not an id of the payment gateway: it must start with order_, pay_, rfnd_ or setl_."
+            "Not an id of the payment gateway: it must start with order_, pay_, rfnd_, setl_ or disp_."
         )
     return identifier
 

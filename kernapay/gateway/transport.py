@@ -28,7 +28,7 @@ CALLS: Final = Histogram(
 _log = structlog.get_logger("kernapay.gateway")
 _PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d -]{8,}\d|\b\w+_[A-Za-z0-9]{14,}")
 _LONGEST_LOGGED: Final = 1_000
-_ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements"})
+_ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements", "disputes"})
 
 
 class Response:

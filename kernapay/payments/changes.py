@@ -6,7 +6,7 @@ from typing import Any
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import Origin
-from kernapay.payments.models import Refund, Step
+from kernapay.payments.models import Dispute, Payment, Refund, Step
 from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
 
 
@@ -60,9 +60,23 @@ def enter_refunds(refunds: Sequence[GatewayRefund], origin: Origin, at: datetime
     }
 
 
-def changes_of_paid(target: Status, at: datetime) -> dict[str, Any]:
-    """Return the update that notes when a payment became paid."""
-    return {"set__paid_at": at} if target.is_paid else {}
+def replace_dispute(
+    payment: Payment, known: Dispute | None, dispute: Dispute, step: Step
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the conditions and the update that store a dispute in place of the one that was read, or as a new one.
+
+    The conditions fail when anybody changed the dispute, or the payment's status, since they were read.
+    """
+    where: dict[str, Any] = {"status": payment.status}
+    change: dict[str, Any] = {"push__history": step}
+    if known is None:
+        where["__raw__"] = {"disputes.disputeId": {"$ne": dispute.dispute_id}}
+        change["push__disputes"] = dispute
+    else:
+        same = {"disputeId": known.dispute_id, "revision": known.revision}
+        where["__raw__"] = {"disputes": {"$elemMatch": same}}
+        change["__raw__"] = {"$set": {"disputes.$": dispute.to_mongo()}}
+    return where, change
 
 
 def find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | None:

@@ -41,6 +41,7 @@ from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.payees import NotApproved
 from kernapay.payments.refund_checks import (
     NotRefundable,
+    PaymentDisputed,
     RefundInProgress,
     RefundKeyReused,
     RefundRejected,
@@ -142,7 +143,7 @@ class PaymentController(Controller):
         reference_id: Reference,
         payment_service: NamedDependency[PaymentService],
     ) -> PaymentView:
-        """Return one payment with its history and refunds.
+        """Return one payment with its history, its refunds and its disputes. Payers do not see the latter.
 
         Its payer, the provider it was paid to, lab assistants and administrators may read it. Everybody else gets
         a 404.
@@ -161,6 +162,7 @@ class PaymentController(Controller):
             **problems(
                 NotApproved,
                 NotRefundable,
+                PaymentDisputed,
                 TooManyRefunds,
                 RefundKeyReused,
                 RefundRejected,
@@ -186,7 +188,8 @@ class PaymentController(Controller):
         Administrators may refund any payment, a provider that an administrator has approved those paid to them.
         When the approval ends, refunds that were accepted before are still finished. Without an `amount`, all that
         remains is refunded. Repeat the call with the same `idempotencyKey` as often as you like: it makes one refund.
-        The first call is answered with 201, a repeat with 200 and the present state of the refund.
+        The first call is answered with 201, a repeat with 200 and the present state of the refund. What a dispute
+        holds (open, under review or lost, from the chargeback on) is refused with 409 `payment_disputed`.
         """
         payment = await refund_service.payment_of(request.user, reference_id)
         refund, is_new = await refund_service.refund(request.user, payment, data, idempotency_key)

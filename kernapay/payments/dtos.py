@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, field
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_EXAMPLE
 from kernapay.core.patterns import PRINTABLE, Identifier, Label
+from kernapay.payments.disputes.dtos import DisputeView
 from kernapay.payments.fields import (
     Amount,
     AmountPaid,
@@ -83,7 +84,10 @@ class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class RefundCreated(Struct, rename="camel"):
-    """A refund. `status` is the refund's, `refundStatus` the payment's; `refundId` is the gateway's id."""
+    """A refund. `status` is the refund's, `refundStatus` the payment's; `refundId` is the gateway's id.
+
+    `warning` names an enquiry of the customer's bank about this payment, which the refund may end.
+    """
 
     reference_id: ReferenceText
     refund_id: GatewayRefundId | None
@@ -94,6 +98,7 @@ class RefundCreated(Struct, rename="camel"):
     amount_refunded: MinorUnits
     amount_refundable: Annotated[int, Meta(examples=[0])]
     livemode: Livemode = None
+    warning: str | None = None
 
 
 class PaymentVerify(Struct, rename="camel", forbid_unknown_fields=True):
@@ -196,7 +201,7 @@ class RefundView(Struct, rename="camel"):
 
 
 class PaymentView(Struct, rename="camel"):
-    """A payment in full, with its history and refunds.
+    """A payment in full, with its history, its refunds and, for those who may see them, its disputes.
 
     `providerId` is what the payer wrote. `payeeId` is there if that was the account of an active provider.
     """
@@ -224,6 +229,7 @@ class PaymentView(Struct, rename="camel"):
     refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
     amount_refunded: int = 0
     refunds: Annotated[list[RefundView], Meta(examples=[[]])] = []
+    disputes: Annotated[list[DisputeView], Meta(examples=[[]])] = []
     paid_at: Annotated[
         Instant | None, Meta(description="When the payer paid, by the gateway's clock.")
     ] = None

@@ -1,4 +1,4 @@
-"""Every write to a payment. Only settlement, refunds, ordering and bootstrap may import it (an import contract).
+"""Every write to a payment. An import contract says who may import it: those that move money, and bootstrap.
 
 Each method makes one conditional update, and evicts the cached history when the update makes it stale.
 """
@@ -14,10 +14,11 @@ from kernapay.payments.changes import (
     enter_refunds,
     find_reason,
     make_step,
+    replace_dispute,
 )
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.models import Mismatch, Payment
+from kernapay.payments.models import Dispute, Mismatch, Payment
 from kernapay.payments.order_notes import hash_key
 from kernapay.payments.refund_ledger import LEASE_ENDED, RefundLedger, key_of, require
 from kernapay.payments.repository import (
@@ -191,6 +192,31 @@ class PaymentLedger(RefundLedger):
         """Store the gateway's fee and the tax included in it, in minor units."""
         require(await self.update_where(key_of(payment), set__fee=fee, set__tax=tax))
 
+    async def record_dispute(
+        self, payment: Payment, known: Dispute | None, dispute: Dispute, origin: Origin, reason: str
+    ) -> Payment | None:
+        """Store a dispute in place of the known one, or as a new one without.
+
+        Return None when the dispute or the payment's status has changed since they were read. Raises RowGone.
+        """
+        step = make_step(payment.status, dispute.updated_at, origin, reason=reason)
+        step.razorpay_payment_id = dispute.payment_id
+        where, change = replace_dispute(payment, known, dispute, step)
+        recorded = await self.update_if(key_of(payment), where, **change)
+        crash_point("dispute.written")
+        return recorded.row if isinstance(recorded, Changed) else None
+
+    async def end_warning(self, payment: Payment, dispute: Dispute) -> bool:
+        """Store that somebody was warned of a deadline. Return False if the dispute changed meanwhile."""
+        due = {"disputeId": dispute.dispute_id, "warnAt": dispute.warn_at}
+        ended = await self.update_if(
+            key_of(payment),
+            {"__raw__": {"disputes": {"$elemMatch": due}}},
+            is_visible=False,
+            __raw__={"$set": {"disputes.$.warnAt": None}},
+        )
+        return isinstance(ended, Changed)
+
     async def record_mismatch(self, payment: Payment, mismatch: Mismatch) -> bool:
         """Store evidence that does not match. Return False if it is stored already. Raises RowGone."""
         same = {
@@ -198,6 +224,7 @@ class PaymentLedger(RefundLedger):
             "reason": mismatch.reason,
             "paymentId": mismatch.payment_id,
             "orderId": mismatch.order_id,
+            "disputeId": mismatch.dispute_id,
         }
         recorded = await self.update_if(
             key_of(payment),

@@ -21,6 +21,7 @@ _MISMATCH_TEXTS: Final = {
     "second_payment": "This is a second payment of the same order, and is being returned to the customer.",
     "late_payment": "The payment came after the end of its sale. An administrator decides about it.",
     "refund_of_another_payment": "The refund belongs to another payment.",
+    "dispute_lost_after_refund": "The bank returned money of this payment, and it was refunded as well.",
     "refund_of_second_payment": "The refund belongs to a second payment of the same order.",
 }
 

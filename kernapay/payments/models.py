@@ -17,7 +17,14 @@ from mongoengine import (
 )
 
 from kernapay.payments import rows
-from kernapay.payments.states import RefundState, RefundStatus, Source, Status, SurplusReason
+from kernapay.payments.states import (
+    DisputeStatus,
+    RefundState,
+    RefundStatus,
+    Source,
+    Status,
+    SurplusReason,
+)
 from kernapay.storage.fields import DefaultTextField, IdOrTextField
 from kernapay.storage.mongo import Choice, Record
 
@@ -51,6 +58,7 @@ class Mismatch(EmbeddedDocument):  # type: ignore[misc]
     event_id: str | None = StringField(db_field="eventId")
     order_id: str | None = StringField(db_field="orderId")
     payment_id: str | None = StringField(db_field="paymentId")
+    dispute_id: str | None = StringField(db_field="disputeId")
     amount: int | None = LongField()
     currency: str | None = StringField()
 
@@ -85,6 +93,38 @@ class SurplusPayment(EmbeddedDocument):  # type: ignore[misc]
     at: datetime = DateTimeField(required=True)
     status: RefundState = Choice(RefundState, required=True)
     refund_id: str | None = StringField(db_field="refundId")
+
+
+class Dispute(EmbeddedDocument):  # type: ignore[misc]
+    """One dispute about a payment of the order, as the gateway last described it. Amounts are in minor units."""
+
+    dispute_id: str = StringField(db_field="disputeId", required=True)
+    # The gateway's payment. It may be a second one of the order: then it holds nothing of ours.
+    payment_id: str = StringField(db_field="paymentId", required=True)
+    amount: int = LongField(required=True)
+    currency: str = StringField(required=True)
+    amount_deducted: int = LongField(db_field="amountDeducted", default=0)
+    # Text, not a choice: Razorpay may add phases, and its reason codes are an open set.
+    phase: str = StringField(required=True)
+    status: DisputeStatus = Choice(DisputeStatus, required=True)
+    reason_code: str | None = StringField(db_field="reasonCode")
+    reason_description: str | None = StringField(db_field="reasonDescription")
+    # Until this time, the gateway takes evidence.
+    respond_by: datetime | None = DateTimeField(db_field="respondBy")
+    # What of the payment may not be refunded, and what of it is gone. `returns.py` judges both.
+    held: int = LongField(default=0)
+    lost: int = LongField(default=0)
+    # Where the present state came from: an event, or a question to the gateway.
+    source: Source = Choice(Source, required=True)
+    # The gateway's time of the newest event, in Unix seconds, and its place among events of that second.
+    as_of: int = LongField(db_field="asOf", default=0)
+    rank: int = IntField(default=0)
+    # Every change counts it up, so that a change of what was read before another change finds nothing.
+    revision: int = IntField(default=1)
+    # When to warn of the deadline; None once warned, or when there is nothing to warn of.
+    warn_at: datetime | None = DateTimeField(db_field="warnAt")
+    created_at: datetime = DateTimeField(db_field="createdAt", required=True)
+    updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
 
 
 class Payment(Record):
@@ -126,6 +166,7 @@ class Payment(Record):
     )
     refunds: list[Refund] = EmbeddedDocumentListField(Refund)
     amount_refunded: int = LongField(db_field="amountRefunded", default=0)
+    disputes: list[Dispute] = EmbeddedDocumentListField(Dispute)
     # The gateway's fee for a captured payment, and the tax included in it, in minor units.
     fee: int | None = LongField()
     tax: int | None = LongField()

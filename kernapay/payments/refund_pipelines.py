@@ -18,6 +18,22 @@ _PROCESSED: Final = RefundState.PROCESSED.value
 _CAPTURED: Final = {"$ifNull": ["$amountPaid", "$amount"]}
 
 
+# What disputes about the payment that counts keep from being refunded.
+_HELD: Final[Stage] = {
+    "$sum": {
+        "$map": {
+            "input": {
+                "$filter": {
+                    "input": {"$ifNull": ["$disputes", []]},
+                    "cond": {"$eq": ["$$this.paymentId", "$razorpayPaymentId"]},
+                }
+            },
+            "in": "$$this.held",
+        }
+    }
+}
+
+
 def admits(amount: int, max_refunds: int) -> Stage:
     """Return the condition that a payment admits one more refund: of what remains, and by the number of refunds.
 
@@ -27,7 +43,7 @@ def admits(amount: int, max_refunds: int) -> Stage:
     refunds = {"$ifNull": ["$refunds", []]}
     is_active = {"$ne": ["$$this.status", _FAILED]}
     active = {"$filter": {"input": refunds, "cond": is_active}}
-    total = {"$add": [{"$sum": {"$map": {"input": active, "in": "$$this.amount"}}}, amount]}
+    total = {"$add": [{"$sum": {"$map": {"input": active, "in": "$$this.amount"}}}, _HELD, amount]}
     count = {"$size": refunds}
     has_room = {"$lt": [count, max_refunds - 1]}
     is_rest = {"$and": [{"$eq": [total, _CAPTURED]}, {"$lt": [count, 2 * max_refunds]}]}

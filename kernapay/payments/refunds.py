@@ -30,16 +30,18 @@ from kernapay.payments.models import Payment, Refund
 from kernapay.payments.outcomes import EvidenceMismatch
 from kernapay.payments.payees import Payees
 from kernapay.payments.references import new_refund_receipt
+from kernapay.payments.refund_answers import build_answer
 from kernapay.payments.refund_checks import (
+    PaymentDisputed,
     RefundInProgress,
-    RefundRejected,
     check_amount,
     check_same_content,
     explain_refusal,
     too_many,
+    warn_of_enquiries,
 )
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_remaining
+from kernapay.payments.returns import sum_held, sum_remaining, sum_reserved
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import RefundState, Source, Status
 from kernapay.payments.surplus_refunds import look_at_surplus, return_surplus
@@ -50,6 +52,8 @@ _UNFIT: Final = (
     "The payment gateway's answer does not match this refund, so its result is not known yet. "
     "Repeat the call with the same idempotencyKey."
 )
+# Why a refund that waited, while its payment was disputed, is not made any more.
+_DISPUTED: Final = "A dispute holds this money: the customer's bank has returned it, or may do so."
 
 
 class RefundService:
@@ -101,8 +105,9 @@ class RefundService:
 
         What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
-        Raises InvalidInput, NotRefundable, TooManyRefunds, TooManyRequests, RefundKeyReused, RefundRejected,
-        RefundInProgress, Unavailable, and GatewayError: the amount then stays reserved, and a call with the same key
+        Raises InvalidInput, NotRefundable, PaymentDisputed, TooManyRefunds, TooManyRequests, RefundKeyReused,
+        RefundRejected, RefundInProgress, Unavailable, and GatewayError: the amount then stays reserved, and a call with
+        the same key
         resumes it.
         """
         key = resolve_key(data.idempotency_key, header_key)
@@ -112,7 +117,7 @@ class RefundService:
         else:
             check_same_content(refund, data)
             if _is_finished(refund):
-                return _build_answer(payment, refund), False
+                return build_answer(payment, refund), False
             self._check_lease(refund)
             amount = refund.amount
         what = f"payment:{payment.reference_id}"
@@ -126,7 +131,7 @@ class RefundService:
                 payment, refund, is_new = await self._reserve(actor, payment, data, amount, key)
                 check_same_content(refund, data)
             payment = await self._finish(payment, refund, look_first=not is_new)
-            return _build_answer(payment, _find_by_key(payment, key) or refund), is_new
+            return build_answer(payment, _find_by_key(payment, key) or refund), is_new
 
     async def resume(self, payment: Payment) -> Payment:
         """Finish the refunds for which an earlier attempt got no answer from the gateway. The worker calls this."""
@@ -142,8 +147,11 @@ class RefundService:
     async def return_surplus(self, gateway_payment: GatewayPayment) -> None:
         """Refund the rest of a surplus payment: a second one of an order, or one of a surplus order.
 
-        A repeat does not return the money again. Raises GatewayError.
+        A repeat does not return the money again. Raises PaymentDisputed, GatewayError.
         """
+        disputed = await self._payments.get_one_or_none(disputes__payment_id=gateway_payment.id)
+        if disputed is not None and sum_held(disputed, gateway_payment.id):
+            raise PaymentDisputed(_DISPUTED)
         await return_surplus(
             self._gateway, await look_at_surplus(self._gateway, gateway_payment.id)
         )
@@ -168,25 +176,32 @@ class RefundService:
         row = await self._ledger.reserve_refund(payment, refund, self._max_refunds)
         crash_point("refund.reserved")
         if row is not None:
+            if warning := warn_of_enquiries(row):
+                _log.warning("refund_under_enquiry", reference=row.reference_id, warning=warning)
             return row, refund, True
         current = await self._ledger.get(id=payment.pk)
         earlier = _find_by_key(current, key)
         if earlier is None:
             if current.status is Status.SUCCESS and amount <= sum_remaining(current):
                 raise too_many(current, self._max_refunds)
-            raise explain_refusal(current)
+            raise explain_refusal(current, amount)
         return current, earlier, False
 
     async def _finish(self, payment: Payment, refund: Refund, *, look_first: bool) -> Payment:
         if _is_finished(refund):
             return payment
-        if look_first and not await self._ledger.take_refund_lease(payment, refund, self.lease):
-            raise _in_progress()
+        if look_first:
+            leased = await self._ledger.take_refund_lease(payment, refund, self.lease)
+            if leased is None:
+                raise _in_progress()
+            payment = leased
         try:
             try:
                 gateway_refund = await self._request(payment, refund, look_first=look_first)
             except GatewayRejected as error:
-                return await self._refuse(payment, refund, error)
+                return await self._refuse(payment, refund, error.detail, error.reason)
+            except PaymentDisputed as error:
+                return await self._refuse(payment, refund, error.detail)
             crash_point("refund.made")
             gateway_payment = await self._gateway.fetch_payment(gateway_refund.payment_id)
             origin = Origin(refund.source, "refund", actor=refund.actor)
@@ -209,11 +224,13 @@ class RefundService:
     ) -> GatewayRefund:
         """Return the refund at the gateway, made now or by an earlier attempt. Raises GatewayError.
 
-        GatewayRejected means that there is none, and that there will be none.
+        GatewayRejected and PaymentDisputed mean that there is none, and that there will be none.
         """
         payment_id = str(payment.razorpay_payment_id)
         gateway_refund = await self._find(payment_id, refund) if look_first else None
         if gateway_refund is None:
+            if look_first and _is_disputed(payment):
+                raise PaymentDisputed(_DISPUTED)
             try:
                 gateway_refund = await self._create(payment_id, refund)
             except (GatewayRejected, GatewayDuplicate):
@@ -240,11 +257,13 @@ class RefundService:
             speed="normal",
         )
 
-    async def _refuse(self, payment: Payment, refund: Refund, error: GatewayRejected) -> Payment:
-        _log.warning("refund_rejected", payment=str(payment.pk), reason=error.reason)
+    async def _refuse(
+        self, payment: Payment, refund: Refund, failure: str, reason: str | None = None
+    ) -> Payment:
+        _log.warning("refund_rejected", payment=str(payment.pk), reason=reason)
         crash_point("refund.rejected")
         origin = Origin(refund.source, "refund.refused", actor=refund.actor)
-        return await self._ledger.refuse_refund(payment, refund, error.detail, origin)
+        return await self._ledger.refuse_refund(payment, refund, failure, origin)
 
     async def _find(self, payment_id: str, refund: Refund) -> GatewayRefund | None:
         """Return the refund that an earlier attempt made without our storing it, or None."""
@@ -258,6 +277,11 @@ def _find_by_key(payment: Payment, key: str) -> Refund | None:
     return next((refund for refund in payment.refunds if refund.key == key), None)
 
 
+def _is_disputed(payment: Payment) -> bool:
+    """Return whether disputes hold money that was reserved for refunds before they came."""
+    return sum_held(payment) > payment.amount_captured - sum_reserved(payment)
+
+
 def _is_finished(refund: Refund) -> bool:
     return refund.refund_id is not None or refund.status == RefundState.FAILED
 
@@ -265,23 +289,4 @@ def _is_finished(refund: Refund) -> bool:
 def _in_progress() -> RefundInProgress:
     return RefundInProgress(
         "Another request with this idempotencyKey is still running. Repeat the call.", retry_after=1
-    )
-
-
-def _build_answer(payment: Payment, refund: Refund) -> RefundCreated:
-    if refund.status == RefundState.FAILED and refund.refund_id is None:
-        reason = refund.failure or "The payment gateway refused without a reason"
-        raise RefundRejected(
-            f"{reason.rstrip('.')}. Use another idempotencyKey for another attempt."
-        )
-    return RefundCreated(
-        reference_id=payment.reference_id,
-        refund_id=refund.refund_id,
-        amount=refund.amount,
-        currency=payment.currency,
-        status=refund.status,
-        refund_status=payment.refund_status,
-        amount_refunded=payment.amount_refunded,
-        amount_refundable=sum_remaining(payment),
-        livemode=payment.livemode,
     )

@@ -18,7 +18,7 @@ from kernapay.payments.references import (
     prefix_of,
     receipt_of,
 )
-from kernapay.payments.states import PAID, RefundState, Status
+from kernapay.payments.states import PAID, UNDECIDED, RefundState, Status
 from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
 from kernapay.storage.filters import BeforeAfter, Filter, LimitOffset, OrderBy
@@ -175,6 +175,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         async for batch in self.batches(_RowId, *filters, **where):
             for row in batch:
                 yield ObjectId(row.id)
+
+    def stream_undecided_disputes(self) -> AsyncIterator[Payment]:
+        """Yield the payments with a dispute that waits for evidence or a decision."""
+        return self.stream(disputes__status__in=list(UNDECIDED))
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

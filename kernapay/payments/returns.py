@@ -1,9 +1,11 @@
 """Judge whether the money of a payment stays, or goes back to the customer. Nothing else decides that."""
 
+from typing import NamedTuple
+
 from kernapay.core.errors import Conflict
 from kernapay.gateway.base import GatewayPayment
-from kernapay.payments.models import Payment
-from kernapay.payments.states import RefundState, Status
+from kernapay.payments.models import Dispute, Payment
+from kernapay.payments.states import ENQUIRIES, DisputeStatus, RefundState, Status
 
 
 class PaymentReturned(Conflict):
@@ -13,15 +15,64 @@ class PaymentReturned(Conflict):
     title = "Payment returned"
 
 
+class Hold(NamedTuple):
+    """What a dispute does to the money of its payment, in minor units."""
+
+    held: int
+    """What may not be refunded: the bank has returned it, or may do so."""
+    lost: int
+    """What the bank has returned for good."""
+
+
+def judge_dispute(payment: Payment, dispute: Dispute) -> Hold:
+    """Return what a dispute holds of its payment, and what of that is lost.
+
+    Razorpay: `amount_deducted` is 0 until a dispute is lost, but some accounts are charged when it is raised, and get
+    the money back when it is won.
+    """
+    if dispute.status is DisputeStatus.WON:
+        return Hold(0, 0)
+    is_enquiry = dispute.phase in ENQUIRIES
+    amount, deducted = dispute.amount, dispute.amount_deducted
+    if dispute.currency != payment.currency:
+        # The amounts cannot be compared, so the whole payment is at stake.
+        amount, deducted = payment.amount_captured, payment.amount_captured if deducted else 0
+    if dispute.status is DisputeStatus.CLOSED:
+        return Hold(deducted, deducted)
+    if dispute.status is DisputeStatus.LOST:
+        gone = deducted or (0 if is_enquiry else amount)
+        return Hold(gone, gone)
+    return Hold(deducted if is_enquiry else max(amount, deducted), 0)
+
+
+def disputes_of_money(payment: Payment, payment_id: str | None = None) -> list[Dispute]:
+    """Return the disputes about the payment that counts, or about another one of the order, by the gateway's id."""
+    wanted = payment_id or payment.razorpay_payment_id
+    return [dispute for dispute in payment.disputes if dispute.payment_id == wanted]
+
+
+def sum_held(payment: Payment, payment_id: str | None = None) -> int:
+    """Return what disputes keep from being refunded, in minor units."""
+    return sum(dispute.held for dispute in disputes_of_money(payment, payment_id))
+
+
+def sum_reserved(payment: Payment) -> int:
+    """Return what is refunded or being refunded, in minor units."""
+    return sum(r.amount for r in payment.refunds if r.status != RefundState.FAILED)
+
+
 def sum_remaining(payment: Payment) -> int:
-    """Return what is left to refund, in minor units: refunds under way are subtracted too."""
-    reserved = sum(r.amount for r in payment.refunds if r.status != RefundState.FAILED)
-    return payment.amount_captured - reserved
+    """Return what is left to refund, in minor units: refunds under way and what disputes hold are subtracted."""
+    return max(0, payment.amount_captured - sum_reserved(payment) - sum_held(payment))
 
 
 def require_kept(payment: Payment, gateway_payment: GatewayPayment | None = None) -> None:
     """Raise PaymentReturned if nothing is left of a paid payment, by our record or by the gateway's."""
-    is_returned = payment.status is Status.REFUNDED or sum_remaining(payment) < 1
+    lost = sum(dispute.lost for dispute in disputes_of_money(payment))
+    is_returned = (
+        payment.status is Status.REFUNDED
+        or payment.amount_captured - sum_reserved(payment) - lost < 1
+    )
     if gateway_payment is not None:
         returned_there = gateway_payment.amount_refunded or 0
         is_returned |= (

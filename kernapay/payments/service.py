@@ -11,6 +11,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
 from kernapay.core.fair_share import FairShare
 from kernapay.gateway.signatures import checkout_signature_fits
+from kernapay.payments.disputes.news import EVENT_PREFIX
 from kernapay.payments.dtos import (
     PaymentCreate,
     PaymentCreated,
@@ -30,7 +31,7 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Source, Status
-from kernapay.security.principal import Principal, Role
+from kernapay.security.principal import STAFF, Principal, Role
 
 _VERIFIED: Final = "Payment verified successfully"
 
@@ -160,7 +161,7 @@ class PaymentService:
         view = await self._payments.view(reference_id)
         if view is None or not _may_see(principal, view):
             raise NotFound("No payment that you may see has this reference.")
-        return view
+        return view if _may_see_disputes(principal, view) else _hide_disputes(view)
 
     async def status(self, reference_id: str) -> PaymentStatus:
         """Return the public view of a payment. Raises NotFound."""
@@ -239,3 +240,14 @@ def _may_see(principal: Principal, payment: PaymentView) -> bool:
             return principal.id in (payment.user_id, payment.payee_id)
         case Role.LAB_ASSISTANT | Role.ADMIN:
             return True
+
+
+def _may_see_disputes(principal: Principal, payment: PaymentView) -> bool:
+    return principal.role in STAFF or (
+        principal.role is Role.PROVIDER and payment.payee_id == principal.id
+    )
+
+
+def _hide_disputes(view: PaymentView) -> PaymentView:
+    history = [step for step in view.history if not (step.event or "").startswith(EVENT_PREFIX)]
+    return msgspec.structs.replace(view, disputes=[], history=history)

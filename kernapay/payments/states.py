@@ -34,6 +34,29 @@ class RefundState(StrEnum):
     FAILED = "failed"
 
 
+class DisputeStatus(StrEnum):
+    """The status of a dispute, in the gateway's words."""
+
+    OPEN = "open"
+    UNDER_REVIEW = "under_review"
+    WON = "won"
+    LOST = "lost"
+    CLOSED = "closed"
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the bank has decided. Even then, a dispute that was won may come back in a later phase."""
+        return self in (DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.CLOSED)
+
+
+UNDECIDED: Final = tuple(status for status in DisputeStatus if not status.is_decided)
+
+# Razorpay: a dispute moves only forward through its phases.
+PHASES: Final = ("fraud", "retrieval", "chargeback", "pre_arbitration", "arbitration")
+# Questions of the bank, which a refund may end. From the chargeback on, a refund would return the money twice.
+ENQUIRIES: Final = PHASES[:2]
+
+
 class Event(StrEnum):
     """What can happen to a payment. `expired` comes from KernaPay: nobody paid in time."""
 

@@ -11,6 +11,7 @@ from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, SurplusPayment
 from kernapay.payments.outcomes import Outcome, Settled
+from kernapay.payments.returns import sum_held
 from kernapay.payments.states import RefundState, Source, SurplusReason
 from kernapay.payments.surplus_refunds import look_at_surplus, return_surplus
 
@@ -62,7 +63,9 @@ class SurplusPayments:
         Raises GatewayError, Unavailable. A repeat goes on from what the gateway has.
         """
         for surplus in payment.surplus_payments:
-            if surplus.status in (RefundState.REQUESTED, RefundState.PENDING):
+            is_open = surplus.status in (RefundState.REQUESTED, RefundState.PENDING)
+            # What the customer's bank takes back must not be returned a second time.
+            if is_open and not sum_held(payment, surplus.payment_id):
                 status, refund_id = await self._give_back(surplus.payment_id)
                 await self._ledger.record_surplus(payment, surplus, status, refund_id, _ORIGIN)
 

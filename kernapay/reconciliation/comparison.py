@@ -23,6 +23,7 @@ from kernapay.gateway.base import (
 from kernapay.payments.models import Payment
 from kernapay.payments.repository import PaymentRepository
 from kernapay.reconciliation.differences import Difference, describe, unreadable
+from kernapay.reconciliation.dispute_comparison import DisputeComparison
 from kernapay.reconciliation.listing import Listing
 from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.order_comparison import OrderComparison
@@ -80,6 +81,9 @@ class Comparison:
         """Yield every difference. Raises Unavailable, and GatewayError when the gateway keeps failing."""
         async for difference in self._read_lists():
             yield difference
+        disputes = DisputeComparison(self._payments, self._gateway, self._pace, self.totals)
+        async for each in disputes.run():
+            yield Difference(**each._asdict())
         if settlements:
             async for difference in self._read_settlements():
                 yield difference

@@ -19,6 +19,7 @@ class Difference:
     payment: Payment | None = None
     order_id: str | None = None
     razorpay_payment_id: str | None = None
+    dispute_id: str | None = None
     ours: str | None = None
     theirs: str | None = None
 

@@ -64,6 +64,7 @@ class FindingView(Struct, rename="camel"):
     reference_id: str | None = None
     order_id: str | None = None
     razorpay_payment_id: str | None = None
+    dispute_id: str | None = None
     ours: str | None = None
     theirs: str | None = None
     repaired_at: Instant | None = None

@@ -38,6 +38,10 @@ class Kind(StrEnum):
     FEE = "fee"
     SETTLEMENT = "settlement"
     UNREADABLE = "unreadable"
+    DISPUTE_MISSING = "dispute_missing"
+    DISPUTE_UNKNOWN = "dispute_unknown"
+    DISPUTE = "dispute"
+    DISPUTE_REFUNDED = "dispute_refunded"
 
 
 class Report(Record):
@@ -69,6 +73,7 @@ class Finding(Record):
     reference_id: str | None = StringField(db_field="referenceId")
     order_id: str | None = StringField(db_field="orderId")
     razorpay_payment_id: str | None = StringField(db_field="razorpayPaymentId")
+    dispute_id: str | None = StringField(db_field="disputeId")
     ours: str | None = StringField()
     theirs: str | None = StringField()
     repaired_at: datetime | None = DateTimeField(db_field="repairedAt")

@@ -7,6 +7,7 @@ from functools import partial
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Conflict, NotFound
 from kernapay.gateway.base import GatewayMissing, GatewayPayment, GatewayUnreadable, PaymentGateway
+from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.rebuilding import Rebuilding, can_rebuild
@@ -18,6 +19,7 @@ from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Status
 from kernapay.payments.surplus_refunds import Surplus
 from kernapay.reconciliation.differences import Difference
+from kernapay.reconciliation.dispute_comparison import DISPUTE_KINDS, DisputeComparison
 from kernapay.reconciliation.models import Finding, Kind
 from kernapay.reconciliation.order_comparison import OrderComparison
 from kernapay.reconciliation.pacing import Pace
@@ -64,6 +66,7 @@ class RepairService:
         ordering: Ordering,
         refunds: RefundService,
         rebuilding: Rebuilding,
+        disputes: DisputeService,
         gateway: PaymentGateway,
         pace: Pace,
         audit: AuditLog,
@@ -75,6 +78,7 @@ class RepairService:
         self._ordering = ordering
         self._refunds = refunds
         self._rebuilding = rebuilding
+        self._disputes = disputes
         self._gateway = gateway
         self._pace = pace
         self._audit = audit
@@ -115,6 +119,8 @@ class RepairService:
 
     async def _plan(self, finding: Finding, payment: Payment) -> _Step:
         """Ask the gateway, and return the step that its answer calls for."""
+        if finding.kind in DISPUTE_KINDS:
+            return self._plan_dispute(finding)
         if _is_surplus(finding, payment):
             return await self._plan_surplus(finding, payment)
         if finding.kind is Kind.SECOND_PAYMENT:
@@ -160,6 +166,12 @@ class RepairService:
                 "gateway's dashboard."
             )
         return _Step(_REBUILD, act)
+
+    def _plan_dispute(self, finding: Finding) -> _Step:
+        if finding.kind is Kind.DISPUTE_UNKNOWN:
+            return _Step("do nothing: the gateway does not know the dispute")
+        refresh = partial(self._disputes.refresh, str(finding.dispute_id))
+        return _Step("take the dispute over as the gateway has it", refresh)
 
     async def _plan_unknown(self, payment: Payment) -> _Step:
         # Another order of the payment may have been paid, which its customer did for this payment.
@@ -226,6 +238,10 @@ class RepairService:
 
     async def _find_rest(self, finding: Finding, payment: Payment) -> str | None:
         """Look again. Return what remains of the difference, as a sentence for people, or None."""
+        if finding.kind in DISPUTE_KINDS:
+            disputes = DisputeComparison(self._payments, self._gateway, self._pace)
+            about = (str(finding.dispute_id), payment, str(finding.razorpay_payment_id))
+            return _PERSON if await disputes.compare_again(*about) else None
         if _is_surplus(finding, payment):
             return _explain(await self._each.find_unreturned(str(finding.order_id)))
         differences = await self._each.look_up(payment)

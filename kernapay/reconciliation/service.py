@@ -175,6 +175,7 @@ def _make_finding(report: Report, difference: Difference) -> Finding:
         reference_id=payment.reference_id if payment else None,
         order_id=difference.order_id,
         razorpay_payment_id=difference.razorpay_payment_id,
+        dispute_id=difference.dispute_id,
         ours=difference.ours,
         theirs=difference.theirs,
     )

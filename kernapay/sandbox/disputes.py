@@ -28,7 +28,15 @@ DOCUMENT_KINDS: Final = (
     "others",
 )
 MAX_SUMMARY_LENGTH = 1000
-RESPONSE_TIME = 7 * 86_400
+DAY = 86_400
+# Razorpay: three banking days for a chargeback, two for a pre-arbitration, one for an arbitration.
+RESPONSE_TIMES: Final = {"chargeback": 3 * DAY, "pre_arbitration": 2 * DAY, "arbitration": DAY}
+ENQUIRY_TIME = 7 * DAY
+# Questions of the bank. Nothing is deducted for them.
+ENQUIRIES: Final = ("fraud", "retrieval")
+# What the bank can do to a dispute without deciding it, and the status that follows.
+MOVES: Final = {"under_review": "under_review", "action_required": "open", "reopened": "open"}
+LATEST_TIME = 4_102_444_800  # the year 2100
 
 
 class Disputes(Resource[Dispute]):
@@ -47,10 +55,14 @@ class Disputes(Resource[Dispute]):
         amount: int | None = None,
         phase: str = "chargeback",
         reason_code: str = "chargeback",
+        *,
+        reason_description: str | None = None,
+        respond_by: int | None = None,
+        deduct_at_onset: bool = False,
     ) -> Dispute:
         """Open a dispute about all or part of a captured payment.
 
-        Raise ControlError if the payment is not captured, or for an unknown phase or amount.
+        Raise ControlError if the payment is not captured, or for an unknown phase, amount or deadline.
         """
         if not payment.captured:
             raise ControlError("Only a captured payment can be disputed.", 409)
@@ -60,6 +72,7 @@ class Disputes(Resource[Dispute]):
             raise ControlError(
                 f"amount must be from 1 to {payment.amount}, the payment's.", field="amount"
             )
+        check_deadline(respond_by)
         now = self._clock.timestamp()
         dispute = self._store.disputes.add(
             Dispute(
@@ -70,7 +83,8 @@ class Disputes(Resource[Dispute]):
                 currency=payment.currency,
                 reason_code=reason_code,
                 phase=phase,
-                respond_by=now + RESPONSE_TIME,
+                respond_by=respond_by or now + response_time(phase),
+                amount_deducted=disputed_amount if deduct_at_onset else 0,
                 created_at=now,
                 evidence={
                     "amount": disputed_amount,
@@ -78,6 +92,8 @@ class Disputes(Resource[Dispute]):
                     **dict.fromkeys(DOCUMENT_KINDS),
                     "submitted_at": None,
                 },
+                reason_description=reason_description,
+                deduct_at_onset=deduct_at_onset,
             )
         )
         self._publish("created", dispute)
@@ -113,6 +129,23 @@ class Disputes(Resource[Dispute]):
             self._publish("under_review", dispute)
         return dispute
 
+    def move(self, dispute: Dispute, event: str, phase: str | None = None) -> Dispute:
+        """Let the bank review the dispute, ask for more evidence, or reopen it in a later phase under the same id.
+
+        Raise ControlError for an unknown event or phase, or if the dispute's status does not allow the event.
+        """
+        check_choice("event", event, MOVES)
+        check_choice("phase", phase or dispute.phase, PHASES)
+        if (dispute.status in FINAL_STATUSES) != (event == "reopened"):
+            raise ControlError(f"A dispute that is {dispute.status} cannot be {event}.", 409)
+        dispute.status = MOVES[event]
+        dispute.phase = phase or dispute.phase
+        if dispute.status == "open":
+            dispute.respond_by = self._clock.timestamp() + response_time(dispute.phase)
+        self._store.disputes.save(dispute)
+        self._publish("created" if event == "reopened" else event, dispute)
+        return dispute
+
     def resolve(self, dispute: Dispute, status: str) -> Dispute:
         """Decide the dispute for the bank. Raise ControlError if it is decided already."""
         check_choice("status", status, FINAL_STATUSES)
@@ -124,7 +157,9 @@ class Disputes(Resource[Dispute]):
     def _close(self, dispute: Dispute, status: str) -> None:
         dispute.status = status
         if status == "lost":
-            dispute.amount_deducted = dispute.amount
+            dispute.amount_deducted = 0 if dispute.phase in ENQUIRIES else dispute.amount
+        elif status == "won":
+            dispute.amount_deducted = 0
         self._store.disputes.save(dispute)
         self._publish(status, dispute)
 
@@ -137,6 +172,18 @@ class Disputes(Resource[Dispute]):
         payment = self._store.payments.get(payment_id)
         if payment is not None and payment.captured:
             self.open(payment)
+
+
+def response_time(phase: str) -> int:
+    return RESPONSE_TIMES.get(phase, ENQUIRY_TIME)
+
+
+def check_deadline(respond_by: int | None) -> None:
+    """Raise ControlError unless a deadline that is given is a time in Unix seconds."""
+    if respond_by is not None and not 1 <= respond_by <= LATEST_TIME:
+        raise ControlError(
+            f"respond_by must be from 1 to {LATEST_TIME}, in Unix seconds.", field="respond_by"
+        )
 
 
 def require_open(dispute: Dispute) -> None:

@@ -135,6 +135,9 @@ class Dispute(OwnedRow, kw_only=True):
     amount_deducted: int = 0
     evidence: dict[str, Any] = field(default_factory=dict)
     settlement_id: str | None = None
+    reason_description: str | None = None
+    deduct_at_onset: bool = False
+    """The amount is taken when the dispute is raised, and given back if it is won."""
 
 
 class Endpoint(OwnedRow, kw_only=True):

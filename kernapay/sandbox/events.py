@@ -41,6 +41,7 @@ EVENTS: Final = (
     "refund.speed_changed",
     "payment.dispute.created",
     "payment.dispute.under_review",
+    "payment.dispute.action_required",
     "payment.dispute.won",
     "payment.dispute.lost",
     "payment.dispute.closed",
@@ -79,10 +80,11 @@ class EventPublisher:
         self._publish(event, refund, payment.order_id or payment.id, payload)
 
     def publish_dispute(self, event: str, dispute: Dispute, payment: Payment) -> None:
-        payload = {
-            "payment": payment_view(payment, with_card=True),
-            "dispute": dispute_view(dispute),
-        }
+        shown = payment_view(payment, with_card=True)
+        if event in ("payment.dispute.under_review", "payment.dispute.won"):
+            # Razorpay: its samples of these two show the payment so, although only a captured one is disputed.
+            shown |= {"status": "authorized", "captured": False}
+        payload = {"payment": shown, "dispute": dispute_view(dispute)}
         self._publish(event, dispute, payment.order_id or payment.id, payload)
 
     def publish_settlement(self, event: str, settlement: Settlement) -> None:

@@ -136,7 +136,7 @@ def settlement_view(settlement: Settlement) -> View:
 
 
 def dispute_view(dispute: Dispute) -> View:
-    return {
+    view: View = {
         "id": dispute.id,
         "entity": "dispute",
         "payment_id": dispute.payment_id,
@@ -150,3 +150,8 @@ def dispute_view(dispute: Dispute) -> View:
         "created_at": dispute.created_at,
         "evidence": dispute.evidence,
     }
+    if dispute.reason_description is not None:
+        view["reason_description"] = dispute.reason_description
+    if dispute.deduct_at_onset:
+        view["deduct_at_onset"] = True
+    return view

@@ -12,12 +12,14 @@ from kernapay.audit.repository import AuditLog
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import Conflict, KernaPayError, NotFound
 from kernapay.gateway.decoding import Unreadable, read_entity, read_json
+from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.outcomes import EvidenceMismatch, UnknownOrder
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Event, Source
 from kernapay.security.principal import Actor
 from kernapay.storage.cache import Cache
+from kernapay.webhooks.dispute_events import is_dispute_event, read_dispute
 from kernapay.webhooks.dtos import GatewayEvent
 from kernapay.webhooks.metrics import WEBHOOKS
 from kernapay.webhooks.models import EventStatus, WebhookEvent
@@ -56,12 +58,14 @@ class WebhookInbox:
         self,
         events: WebhookRepository,
         settlement: Settlement,
+        disputes: DisputeService,
         cache: Cache,
         audit: AuditLog,
         deadline: timedelta,
     ) -> None:
         self._events = events
         self._settlement = settlement
+        self._disputes = disputes
         self._cache = cache
         self._audit = audit
         self._deadline = deadline.total_seconds()
@@ -153,6 +157,8 @@ class WebhookInbox:
         if event.event == _NO_NAME:
             # Signed by the gateway, so it may be about money: a person has to look at it.
             raise Unreadable("The body is not an event in JSON.")
+        if is_dispute_event(event.event):
+            return await self._apply_dispute(event)
         payment_event = _EVENTS.get(event.event)
         if payment_event is None and not (event.event or "").startswith("refund."):
             return _Result(EventStatus.IGNORED, "KernaPay does not use this event.", "ignored")
@@ -172,6 +178,15 @@ class WebhookInbox:
         except EvidenceMismatch:
             return _Result(EventStatus.PROCESSED, "mismatch", "mismatch")
         return _Result(EventStatus.PROCESSED, result.outcome.name.lower(), "processed")
+
+    async def _apply_dispute(self, event: WebhookEvent) -> _Result:
+        dispute, at = read_dispute(event.body)
+        origin = Origin(Source.WEBHOOK, event.event, event_id=event.event_id)
+        try:
+            outcome = await self._disputes.apply_event(dispute, origin, at)
+        except UnknownOrder as error:
+            return _Result(EventStatus.IGNORED, error.detail, "foreign")
+        return _Result(EventStatus.PROCESSED, outcome.name.lower(), "processed")
 
     async def _record_failure(self, event: WebhookEvent, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:500]

@@ -8,6 +8,7 @@ import httpx
 from tests.actors import ADMIN, EVENTS, PAYMENTS, REPORTS, USERS, Actor
 from tests.attacks.pairs import OwnedObjects
 from tests.factories import payment_body, unique
+from tests.money.disputes import DISPUTES
 from tests.stack import WEBHOOK_PATH
 
 Ask = Callable[[Actor, OwnedObjects], httpx.Response]
@@ -126,6 +127,18 @@ TABLE = [
         "reference_id",
         ask("POST", f"{PAYMENTS}/{{reference_id}}/cancel"),
         "404 404 403 409",
+    ),
+    Row(
+        "GET /v1/api/disputes/{dispute_id}",
+        "dispute_id",
+        ask("GET", f"{DISPUTES}/{{dispute_id}}"),
+        "403 404 200 200",
+    ),
+    Row(
+        "GET /v1/api/disputes",
+        "cursor",
+        ask("GET", DISPUTES, params=lambda p: {"cursor": p.dispute_id}),
+        "403 404 200 200",
     ),
     Row(
         # Public: the reference itself is the secret.

@@ -12,6 +12,7 @@ from kernapay.security.principal import Role
 from tests.actors import ADMIN, PAYMENTS, USERS, Actor, People, send_event
 from tests.aliases import Store
 from tests.factories import payment_body, unique
+from tests.money.disputes import invented, tell
 from tests.stack import Sandbox
 
 
@@ -30,6 +31,7 @@ class OwnedObjects:
     finding_id: str
     key_id: str
     file_name: str
+    dispute_id: str
 
     def nothing(self) -> "OwnedObjects":
         """Return ids that look the same, down to what can be read from them, and name nothing."""
@@ -73,6 +75,8 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
     ]
     event_id = unique("evt_")
     send_event(people.client, f"nothing.of.{event_id}", event_id=event_id)
+    dispute = invented(checkout["razorpay_payment_id"], amount=100)
+    tell(people.client, "created", dispute)
     receipt = payer.call("POST", f"{PAYMENTS}/{payment['referenceId']}/receipt").json()
     keeper = owner if role is Role.ADMIN else people.new("ADMIN")
     made = keeper.call("POST", f"{ADMIN}/api-keys", json={"name": "Till", "role": "USER"})
@@ -99,6 +103,7 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
         finding_id=str(finding["_id"]),
         key_id=made.json()["details"]["_id"],
         file_name=httpx.URL(receipt["url"]).path.rpartition("/")[2],
+        dispute_id=dispute["id"],
     )
     return Pair(owner, attacker, owned)
 

@@ -19,6 +19,7 @@ from tests.actors import (
     send_event,
 )
 from tests.factories import PASSWORD, new_email, payment_body, sign_up_body, unique
+from tests.money.disputes import DISPUTES, invented, tell
 from tests.stack import WEBHOOK_PATH, Sandbox
 
 CALLERS = ("anonymous", *Role)
@@ -56,6 +57,9 @@ class World:
     """The reference of a payment between two people who do not call."""
     own: Mapping[str, str]
     """The references of the payments that callers made themselves."""
+    dispute_of_caller: str
+    """The id of a dispute about a payment whose provider is the calling PROVIDER."""
+    dispute_of_strangers: str
 
 
 def set_up_world(people: People, sandbox: Sandbox) -> World:
@@ -66,7 +70,10 @@ def set_up_world(people: People, sandbox: Sandbox) -> World:
     callers |= actors
     owner = people.new("USER")
     to_caller, checkout = owner.buy(sandbox, providerId=actors["PROVIDER"].id)
-    of_strangers, _ = owner.buy(sandbox)
+    of_strangers, paid = owner.buy(sandbox)
+    disputes = [invented(each["razorpay_payment_id"], amount=100) for each in (checkout, paid)]
+    for each in disputes:
+        tell(people.client, "created", each)
     own = {str(role): actors[role].new_payment()["referenceId"] for role in (Role.USER, Role.ADMIN)}
     references = (to_caller["referenceId"], of_strangers["referenceId"])
     proof = {
@@ -75,7 +82,8 @@ def set_up_world(people: People, sandbox: Sandbox) -> World:
         "razorpaySignature": checkout["razorpay_signature"],
         "referenceId": references[0],
     }
-    return World(callers, owner, proof, *references, own)
+    ids = (each["id"] for each in disputes)
+    return World(callers, owner, proof, *references, own, *ids)
 
 
 Ask = Callable[[World, Caller], httpx.Response]
@@ -115,6 +123,10 @@ def refund(which: Callable[[World], str]) -> Ask:
         f"{PAYMENTS}/{which(world)}/refunds",
         json={"amount": 100, "idempotencyKey": unique("refund-")},
     )
+
+
+def dispute(which: Callable[[World], str]) -> Ask:
+    return lambda world, caller: caller.call("GET", f"{DISPUTES}/{which(world)}")
 
 
 def receipt(method: str, which: Callable[[World], str]) -> Ask:
@@ -324,6 +336,19 @@ TABLE = [
         "not signed",
         post(WEBHOOK_PATH, lambda: {"event": "payment.captured"}),
         "401 401 401 401 401",
+    ),
+    Row("GET /v1/api/disputes", "", get(DISPUTES), "401 403 200 200 200"),
+    Row(
+        "GET /v1/api/disputes/{dispute_id}",
+        "about a payment to the calling provider",
+        dispute(lambda world: world.dispute_of_caller),
+        "401 403 200 200 200",
+    ),
+    Row(
+        "GET /v1/api/disputes/{dispute_id}",
+        "of strangers",
+        dispute(lambda world: world.dispute_of_strangers),
+        "401 403 404 200 200",
     ),
     Row("GET /v1/api/payments/received", "", get(f"{PAYMENTS}/received"), "401 403 200 403 403"),
     Row(

@@ -10,12 +10,15 @@ from msgspec.structs import replace
 
 from kernapay.core.clock import Clock
 from kernapay.gateway.base import (
+    GatewayDispute,
+    GatewayMissing,
     GatewayPayment,
     GatewayRefund,
     GatewayRejected,
     GatewayUnknown,
     Order,
 )
+from kernapay.payments.states import ENQUIRIES, PHASES
 
 Event = tuple[str, bytes]
 
@@ -29,6 +32,7 @@ class FakeGateway:
         self.orders: dict[str, Order] = {}
         self.payments: dict[str, GatewayPayment] = {}
         self.refunds: dict[str, GatewayRefund] = {}
+        self.disputes: dict[str, GatewayDispute] = {}
         self.keys: dict[str, str] = {}
         self.events: list[Event] = []
         self.silent: str | None = None  # "before" or "after" the work of the next call
@@ -100,6 +104,41 @@ class FakeGateway:
             self._move_refunded(refund.payment_id, -refund.amount)
         self._say_refund(f"refund.{status}", replace(refund, status=status))
 
+    def dispute(self, payment_id: str, amount: int, phase: str) -> GatewayDispute:
+        """Let the customer's bank question a captured payment."""
+        return self.move_dispute(
+            "created",
+            GatewayDispute(
+                id=_id("disp"),
+                payment_id=payment_id,
+                amount=amount,
+                currency=self.payments[payment_id].currency,
+                status="open",
+                phase=phase,
+                respond_by=self._at() + 3 * 86_400,
+                created_at=self._at(),
+            ),
+        )
+
+    def move_dispute(self, event: str, dispute: GatewayDispute) -> GatewayDispute:
+        """Keep a dispute's new state, and tell of it as Razorpay does: beside a payment that looks unpaid."""
+        self.disputes[dispute.id] = dispute
+        payment = replace(self.payments[dispute.payment_id], status="authorized", captured=False)
+        self._emit(f"payment.dispute.{event}", payment=payment, dispute=dispute)
+        return dispute
+
+    def go_on(self, event: str, dispute: GatewayDispute) -> None:
+        """Let the bank go on with a dispute, if it can go on so. `next` is the phase after one that was won."""
+        if event == "next" and dispute.status == "won" and dispute.phase != PHASES[-1]:
+            phase = PHASES[PHASES.index(dispute.phase) + 1]
+            self.move_dispute("created", replace(dispute, status="open", phase=phase))
+        if event == "next" or dispute.status in ("won", "lost", "closed"):
+            return
+        status = "open" if event == "action_required" else event
+        is_taken = event == "lost" and dispute.phase not in ENQUIRIES
+        deducted = dispute.amount if is_taken else 0
+        self.move_dispute(event, replace(dispute, status=status, amount_deducted=deducted))
+
     # What the service may ask.
 
     async def create_order(
@@ -167,6 +206,14 @@ class FakeGateway:
         }
         return _page(books[entity].values(), after, before)[skip : skip + count]
 
+    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute]:
+        return list(reversed(self.disputes.values()))[skip : skip + count]
+
+    async def fetch_dispute(self, dispute_id: str) -> GatewayDispute:
+        if dispute_id not in self.disputes:
+            raise GatewayMissing("The id provided does not exist.", http_status=400)
+        return self.disputes[dispute_id]
+
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]:
@@ -203,7 +250,8 @@ class FakeGateway:
     def _emit(self, name: str, **entities: msgspec.Struct) -> None:
         payload = {kind: {"entity": entity} for kind, entity in entities.items()}
         # No two events have one body.
-        body = msgspec.json.encode({"event": name, "payload": payload, "id": secrets.token_hex(4)})
+        told = {"event": name, "payload": payload, "created_at": self._at()}
+        body = msgspec.json.encode({**told, "id": secrets.token_hex(4)})
         self.events.append((_id("evt"), body))
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from tests.aliases import Json, RecordProperty, Store, json_of
 from tests.checkout import SOURCES
 from tests.databases import receipt_of, row_of
 from tests.factories import unique
+from tests.money.disputes import raise_dispute, resolve, tell
 from tests.money.shop import LONG_AGO, Shop
 from tests.stack import WORKER_BUGS, Api, Sandbox
 from tests.waiting import eventually
@@ -36,6 +37,7 @@ SETTLE = ("settle.checked", "settle.written", "settle.moved")
 VERIFY = ("verify.signed", "verify.asked", *SETTLE)
 WEBHOOK = ("webhook.received", "webhook.stored", *SETTLE, "webhook.handled", "webhook.processed")
 CAPTURE = ("capture.checked", "capture.captured", *SETTLE)
+DISPUTE = ("webhook.received", "webhook.stored", "dispute.checked", "dispute.written")
 REFUND = (
     "refund.reserved",
     "refund.made",
@@ -286,6 +288,45 @@ def test_webhooks_survive(
     enter(shop, record_property, "webhook", point, shop.assert_sound(payment))
 
 
+@pytest.mark.parametrize("point", [*DISPUTE, *WEBHOOK[-2:]])
+def test_a_lost_dispute_survives(
+    point: str,
+    crash: Crash,
+    crashing_api: Api,
+    shop: Shop,
+    sandbox: Sandbox,
+    buyer: Actor,
+    admin: Actor,
+    record_property: RecordProperty,
+) -> None:
+    """Entered once, with its step, its hold on the money and the finding that the money went back twice."""
+    payment, checkout = buyer.buy(shop.sandbox)
+    assert request_refund(admin, payment).status_code == 201
+    raised = raise_dispute(shop, checkout["razorpay_payment_id"], amount=30000)
+    tell(crashing_api.client, "created", raised, raised["created_at"])
+    sandbox.deliver_to(crashing_api.url, events=("payment.dispute.lost",))
+    crash.arm(point)
+    resolve(shop, raised, "lost")
+    crash.restart()
+
+    def delivered() -> bool:
+        sandbox.advance(30)
+        return {d["status"] for d in sandbox.deliveries()} == {"delivered"}
+
+    eventually(delivered, 30)
+    process_inbox(shop)
+
+    row = shop.row(payment)
+    assert [(each["status"], each["lost"]) for each in row["disputes"]] == [("lost", 30000)]
+    assert [step["event"] for step in row["history"]][-2:] == [
+        "payment.dispute.created",
+        "payment.dispute.lost",
+    ]
+    assert [each["reason"] for each in row["mismatches"]] == ["dispute_lost_after_refund"]
+    assert {each["status"] for each in shop.store.webhook_events.find()} == {"processed"}
+    enter(shop, record_property, "dispute", point, row)
+
+
 def process_inbox(shop: Shop) -> None:
     """Do a worker's work on the inbox, and nothing else: the event alone must be enough."""
     shop.store.webhook_events.update_many({"status": "pending"}, {"$set": {"nextAt": LONG_AGO}})
@@ -523,6 +564,9 @@ def test_every_crash_point_is_in_the_matrix() -> None:
         for path in SOURCES
         for point in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
     }
-    tried = {*CREATE, *VERIFY, *WEBHOOK, *CAPTURE, *REFUND, *RECONCILE, *SURPLUS, *REPORT}
+    tried = {
+        *(*CREATE, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
+        *(*REFUND, *RECONCILE, *SURPLUS, *REPORT),
+    }
 
     assert named == tried | {"refund.rejected", "reconcile.adopted"}

@@ -39,6 +39,7 @@ def test_a_full_refund_shows_in_every_answer(
         "amountRefunded": 50000,
         "amountRefundable": 0,
         "livemode": False,
+        "warning": None,
     }
     assert made["refundId"].startswith("rfnd_")
     for view in (status(api, payment), user.seen(payment["referenceId"]), user.history().json()[0]):

@@ -43,7 +43,10 @@ CALLS = {
     "/v1/disputes/{dispute}/contest": body_of("amount", "summary", "action", "shipping_proof"),
     "/_sandbox/pay": body_of(*SIMULATED_PAYMENT),
     "/_sandbox/orders": body_of(*ORDER),
-    "/_sandbox/disputes": body_of("payment_id", "amount", "phase", "reason_code"),
+    "/_sandbox/disputes": body_of(
+        *("payment_id", "amount", "phase", "reason_code", "respond_by", "deduct_at_onset")
+    ),
+    "/_sandbox/disputes/{dispute}/move": body_of("event", "phase"),
     "/_sandbox/webhooks": body_of("url", "secret", "events", "active", "key_id"),
     "/_sandbox/clock": body_of("now", "advance", "frozen"),
     "/_sandbox/mailbox": body_of("channel", "to", "subject", "text"),

@@ -26,6 +26,14 @@ class DisputeCreate(Struct, forbid_unknown_fields=True, kw_only=True):
     amount: int | None = None
     phase: str = "chargeback"
     reason_code: str = "chargeback"
+    reason_description: str | None = None
+    respond_by: int | None = None
+    deduct_at_onset: bool = False
+
+
+class DisputeMove(Struct, forbid_unknown_fields=True):
+    event: str
+    phase: str | None = None
 
 
 class DisputeResolution(Struct, forbid_unknown_fields=True):
@@ -81,8 +89,24 @@ class SimulationController(Controller):
     ) -> Response[bytes]:
         body = await read_json(request, DisputeCreate)
         payment = require_row(sandbox.store.payments, body.payment_id)
-        dispute = sandbox.disputes.open(payment, body.amount, body.phase, body.reason_code)
+        dispute = sandbox.disputes.open(
+            payment,
+            body.amount,
+            body.phase,
+            body.reason_code,
+            reason_description=body.reason_description,
+            respond_by=body.respond_by,
+            deduct_at_onset=body.deduct_at_onset,
+        )
         return json_response(dispute_view(dispute))
+
+    @post("/disputes/{dispute_id:str}/move", status_code=200)
+    async def move_dispute(
+        self, request: AnyRequest, dispute_id: FromPath[str], sandbox: NamedDependency[Sandbox]
+    ) -> Response[bytes]:
+        move = await read_json(request, DisputeMove)
+        dispute = require_row(sandbox.store.disputes, dispute_id)
+        return json_response(dispute_view(sandbox.disputes.move(dispute, move.event, move.phase)))
 
     @post("/disputes/{dispute_id:str}/resolve", status_code=200)
     async def resolve(

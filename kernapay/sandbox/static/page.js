@@ -105,11 +105,14 @@ function drawAll() {
   draw("refunds", state.refunds, ["Refund", "Amount", "Status", "Speed", "At"], (r) => [
     idCell(r), money(r), pill(r.status), r.speed_processed, time(r.created_at),
   ]);
-  draw("disputes", state.disputes, ["Dispute", "Amount", "Status", ""], (d) => {
+  draw("disputes", state.disputes, ["Dispute", "Amount", "Phase", "Status", ""], (d) => {
     const resolve = (status) => run(`/disputes/${d.id}/resolve`, { status });
+    const move = (event) => run(`/disputes/${d.id}/move`, { event });
     const isOpen = d.status === "open" || d.status === "under_review";
-    return [idCell(d), money(d), pill(d.status),
-      actions(isOpen && button("Won", () => resolve("won"), "good"), isOpen && button("Lost", () => resolve("lost"), "bad"))];
+    return [idCell(d), money(d), d.phase, pill(d.status),
+      actions(d.status === "open" && button("Review", () => move("under_review")),
+        d.status === "under_review" && button("Ask for more", () => move("action_required")),
+        isOpen && button("Won", () => resolve("won"), "good"), isOpen && button("Lost", () => resolve("lost"), "bad"))];
   });
   draw("deliveries", state.deliveries, ["Event", "To", "Status", "Tries", "Last response", "At", ""], (d) => {
     const last = d.attempts.at(-1);
