@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from limits import RateLimitItem
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -21,6 +22,7 @@ from kernapay.config.types import (
     ServiceType,
     ServiceTypes,
     TextList,
+    TimeZone,
     parse_rate,
 )
 
@@ -79,6 +81,7 @@ class Settings(BaseModel):
     reconcile_after: Duration = timedelta(minutes=15)
     reconcile_rate: float = Field(5.0, gt=0, le=1000)
     payment_expiry: Duration = timedelta(days=7)
+    business_timezone: TimeZone = ZoneInfo("Asia/Kolkata")
 
     cors_origins: Origins = ()
     allowed_hosts: HostNames = ()

@@ -1,9 +1,10 @@
-"""Types of settings, and how their values are written: durations, lists, rates, networks, origins, service types."""
+"""Types of settings, and how their values are written: durations, lists, rates, networks, zones, service types."""
 
 import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 from limits import RateLimitItem, parse_many
@@ -30,6 +31,8 @@ _DURATION: Final = re.compile(r"\s*(-?[0-9]*\.?[0-9]+)\s*([a-z]*)\s*", re.IGNORE
 _LONGEST_TEXT: Final = 100  # as in `ms`
 # Times are stored until the year 9999: a century is added to any without an overflow.
 _LONGEST: Final = timedelta(days=36525)
+# Files beside the zones: the zone of this machine, and clocks that count leap seconds.
+_NO_ZONES: Final = re.compile(r"(localtime|posixrules|(posix|right)/.*)")
 
 
 _MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
@@ -169,6 +172,19 @@ def _display_name(value: str) -> str:
     return value
 
 
+def _time_zone(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        if _NO_ZONES.fullmatch(value):
+            raise ValueError
+        return ZoneInfo(value)
+    except (ValueError, LookupError, OSError):
+        raise ValueError(
+            "must be the name of a time zone, such as Asia/Kolkata or Europe/Berlin"
+        ) from None
+
+
 KeyId = Annotated[str, AfterValidator(_key_id)]
 DisplayName = Annotated[str, AfterValidator(_display_name)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
@@ -178,3 +194,4 @@ RateLimit = Annotated[tuple[RateLimitItem, ...], BeforeValidator(_rate_limit)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 ServiceTypes = Annotated[dict[str, ServiceType], BeforeValidator(_service_types)]
+TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone)]
