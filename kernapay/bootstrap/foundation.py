@@ -7,6 +7,7 @@ from kernapay.config.settings import Settings
 from kernapay.core import crash_points
 from kernapay.core.background import Background
 from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.business_days import BusinessDays
 from kernapay.core.clock import Clock, now
 from kernapay.core.keys import derive_key
 from kernapay.files.base import FileStore
@@ -47,6 +48,10 @@ class Foundation:
     @cached_property
     def file_pool(self) -> Bulkhead:
         return Bulkhead("files", 4)
+
+    @cached_property
+    def business_days(self) -> BusinessDays:
+        return BusinessDays(self.settings.business_timezone)
 
     @cached_property
     def background(self) -> Background:

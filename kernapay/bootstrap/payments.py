@@ -102,10 +102,15 @@ class Payments(Accounts):
             self.settings.merchant_name,
             self.file_pool,
             derive_key(self.settings.jwt_secrets[0], "receipts"),
+            self.business_days,
         )
 
     @cached_property
     def export_service(self) -> ExportService:
         return ExportService(
-            self.payment_repository, self.file_store, self.audit_log, self.file_pool
+            self.payment_repository,
+            self.file_store,
+            self.audit_log,
+            self.file_pool,
+            self.business_days,
         )

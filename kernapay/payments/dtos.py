@@ -243,7 +243,7 @@ DayOrTime = Annotated[
 
 
 class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """The period of an export: days, or times with a zone. `from` is inclusive, `to` is not."""
+    """The period of an export: days of the business, or times with a zone. `from` is inclusive, `to` is not."""
 
     start: DayOrTime = field(name="from")
     end: DayOrTime = field(name="to")
