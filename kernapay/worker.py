@@ -36,6 +36,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         **{queue.name: partial(reconciliation.check_due, queue) for queue in payments},
         "nightly": reconciliation.request_nightly,
         "reports": reconciliation.sweep_reports,
+        "settlement_days": services.settlement_reader.sweep,
     }
 
 

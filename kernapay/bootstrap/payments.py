@@ -11,6 +11,7 @@ from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.payees import Payees
+from kernapay.payments.payouts import PayoutService
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.rules import PaymentRules
@@ -54,6 +55,10 @@ class Payments(Accounts):
         return Settlement(
             self.payment_repository, self.payment_ledger, self.payment_gateway, self._clock
         )
+
+    @cached_property
+    def payout_service(self) -> PayoutService:
+        return PayoutService(self.payment_repository, self.payment_ledger)
 
     @cached_property
     def payees(self) -> Payees:

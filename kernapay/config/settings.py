@@ -81,6 +81,8 @@ class Settings(BaseModel):
     reconcile_after: Duration = timedelta(minutes=15)
     reconcile_rate: float = Field(5.0, gt=0, le=1000)
     payment_expiry: Duration = timedelta(days=7)
+    # Razorpay: two working days after the capture. A week has a weekend and a holiday in it.
+    settled_within: Duration = timedelta(days=7)
     business_timezone: TimeZone = ZoneInfo("Asia/Kolkata")
 
     cors_origins: Origins = ()

@@ -2,7 +2,8 @@
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +23,29 @@ from prometheus_client.registry import Collector
 from kernapay.core.errors import Unavailable
 from kernapay.core.shared_values import SharedValues
 
-__all__ = ["CONTENT_TYPE", "Counter", "GaugeMetricFamily", "Histogram", "exposition"]
+__all__ = [
+    "CONTENT_TYPE",
+    "Counter",
+    "GaugeMetricFamily",
+    "Histogram",
+    "Measurement",
+    "exposition",
+]
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _folder: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 if _folder:
     # The library's own switch, which it reads whenever a metric is made. It has to be set before the first one.
     values.ValueClass = SharedValues(Path(_folder))
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A gauge whose value is read from a store for each scrape. `read` may raise Unavailable."""
+
+    name: str
+    meaning: str
+    read: Callable[[], Awaitable[float]]
 
 
 class _Snapshot(Collector):

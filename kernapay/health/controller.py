@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
 from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
-from kernapay.core.metrics import GaugeMetricFamily
+from kernapay.core.metrics import GaugeMetricFamily, Measurement
 from kernapay.security.authentication import PUBLIC
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
@@ -92,6 +92,7 @@ class HealthController(Controller):
         request: Request[Any, Any, Any],
         settings: NamedDependency[Settings],
         queues: NamedDependency[tuple[Queue[Any], ...]],
+        measurements: NamedDependency[tuple[Measurement, ...]],
     ) -> Response[bytes]:
         if settings.metrics_token is None:
             raise NotFound("Metrics are off. Set METRICS_TOKEN to switch them on.")
@@ -99,7 +100,7 @@ class HealthController(Controller):
         actual = ", ".join(request.headers.getall("authorization", [])).encode()
         if not hmac.compare_digest(expected, actual):
             raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
-        families = await queue_depths(queues)
+        families = [*await queue_depths(queues), *await measure(measurements)]
         return Response(
             metrics.exposition(families), media_type=metrics.CONTENT_TYPE or MediaType.TEXT
         )
@@ -125,3 +126,19 @@ async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
         due.add_metric((queue.name,), depth.due)
         oldest.add_metric((queue.name,), depth.oldest_seconds)
     return [due, oldest]
+
+
+async def measure(measurements: Sequence[Measurement]) -> list[GaugeMetricFamily]:
+    """Return the gauges that are read from the stores. Stop if MongoDB does not answer."""
+    families = []
+    for each in measurements:
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                value = await each.read()
+        except (Unavailable, TimeoutError):
+            break
+        except Exception as error:
+            _log.error("measurement_failed", metric=each.name, exc_info=error)
+            continue
+        families.append(GaugeMetricFamily(each.name, each.meaning, value=value))
+    return families

@@ -59,6 +59,8 @@ ReferenceText = Annotated[str, Meta(examples=[REFERENCE_EXAMPLE])]
 GatewayOrderId = Annotated[str, Meta(examples=["order_SxT4rqYwGZ8mLd"])]
 GatewayPaymentId = Annotated[str, Meta(examples=["pay_SxT5bNn0uQa2Kc"])]
 GatewayRefundId = Annotated[str, Meta(examples=["rfnd_SxT9k1JpWm4VeB"])]
+SettlementIdText = Annotated[str, Meta(examples=["setl_SxVc3mQe8TzYaK"])]
+UtrText = Annotated[str, Meta(examples=["1769941800k3Xq9a"])]
 PaymentMethod = Annotated[
     str, Meta(description="card, netbanking, upi, wallet or emandate.", examples=["upi"])
 ]
@@ -204,10 +206,28 @@ class RefundView(Struct, rename="camel"):
     updated_at: Instant | None = None
 
 
+class PayoutView(Struct, rename="camel"):
+    """One row of a bank settlement that concerns a payment: its own, a refund's or an adjustment's.
+
+    `entityId` is the gateway's id of that. Amounts are in the settlement's currency; `fee` includes `tax`.
+    """
+
+    settlement_id: SettlementIdText
+    entity_id: GatewayPaymentId
+    type: Annotated[str, Meta(examples=["payment"])]
+    credit: Annotated[int, Meta(examples=[48820])]
+    debit: Annotated[int, Meta(examples=[0])]
+    fee: Annotated[int, Meta(examples=[1180])]
+    tax: Annotated[int, Meta(examples=[180])]
+    utr: UtrText | None = None
+    settled_at: Instant | None = None
+
+
 class PaymentView(Struct, rename="camel"):
     """A payment in full, with its history and refunds.
 
     `providerId` is what the payer wrote. `payeeId` is there if that was the account of an active provider.
+    `settlements` are shown to administrators only.
     """
 
     id: ObjectIdText = field(name="_id")
@@ -235,6 +255,8 @@ class PaymentView(Struct, rename="camel"):
     refunds: Annotated[list[RefundView], Meta(examples=[[]])] = []
     paid_at: Instant | None = None
     livemode: Livemode = None
+    settled_at: Instant | None = None
+    settlements: Annotated[list[PayoutView], Meta(examples=[[]])] = []
 
 
 DayOrTime = Annotated[

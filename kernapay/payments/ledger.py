@@ -12,11 +12,11 @@ from pymongo import ReturnDocument
 
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments import refund_pipelines
+from kernapay.payments import payout_pipeline, refund_pipelines
 from kernapay.payments.changes import build_changes, enter_refunds, find_reason, make_step
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.models import Mismatch, Payment, Refund
+from kernapay.payments.models import Mismatch, Payment, Payout, Refund
 from kernapay.payments.refund_pipelines import Stage
 from kernapay.payments.repository import PaymentRepository, is_late_payment_possible
 from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
@@ -202,6 +202,16 @@ class PaymentLedger(Repository[Payment]):
     async def record_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
         """Store the gateway's fee and the tax included in it, in minor units."""
         await self.update_where(_key_of(payment), set__fee=fee, set__tax=tax)
+
+    async def record_payout(self, payment: Payment, payout: Payout) -> bool:
+        """Enter a row of a bank settlement once. Return False when the payment is not stored any more.
+
+        It moves no money and changes nothing that a payer sees, so `updatedAt` and the cached history stay.
+        """
+        where, pipeline = self._where(_key_of(payment)), payout_pipeline.record(payout)
+        return await self._run(
+            lambda: self._collection.update_one(where, pipeline).matched_count == 1
+        )
 
     async def record_mismatch(self, payment: Payment, mismatch: Mismatch) -> None:
         """Store evidence that does not match; the same evidence is stored once."""

@@ -1,5 +1,6 @@
 """The queries that read payments. `ledger.py` has the writes."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -98,6 +99,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def status(self, reference_id: str) -> PaymentStatus | None:
         return await self.select_one(PaymentStatus, reference_id=reference_id)
+
+    async def with_any(self, field: str, values: Sequence[object]) -> list[Payment]:
+        """Return the payments that have one of the values in a field."""
+        return await self.list(**{f"{field}__in": values})
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

@@ -142,6 +142,9 @@ class PaymentService:
         view = await self._payments.view(reference_id)
         if view is None or not _may_see(principal, view):
             raise NotFound("No payment that you may see has this reference.")
+        if principal.role is not Role.ADMIN:
+            # The business's bank account is not its customers' matter.
+            return msgspec.structs.replace(view, settled_at=None, settlements=[])
         return view
 
     async def status(self, reference_id: str) -> PaymentStatus:

@@ -16,8 +16,9 @@ from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.settlement import Settlement, UnknownOrder
 from kernapay.payments.states import Event, Source
 from kernapay.security.principal import Actor
+from kernapay.settlements.service import SettlementReader
 from kernapay.storage.cache import Cache
-from kernapay.webhooks.dtos import EventName, GatewayEvent
+from kernapay.webhooks.dtos import EventName, GatewayEvent, SettlementEvent
 from kernapay.webhooks.metrics import WEBHOOKS
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
@@ -35,6 +36,7 @@ _EVENTS: Final = {
 }
 
 _name_decoder = msgspec.json.Decoder(EventName)
+_settlement_decoder = msgspec.json.Decoder(SettlementEvent)
 _event_decoder = msgspec.json.Decoder(GatewayEvent)
 
 
@@ -47,12 +49,14 @@ class WebhookInbox:
         self,
         events: WebhookRepository,
         settlement: Settlement,
+        settlement_reader: SettlementReader,
         cache: Cache,
         audit: AuditLog,
         deadline: timedelta,
     ) -> None:
         self._events = events
         self._settlement = settlement
+        self._settlement_reader = settlement_reader
         self._cache = cache
         self._audit = audit
         self._deadline = deadline.total_seconds()
@@ -122,6 +126,8 @@ class WebhookInbox:
         await self.process(event)
 
     async def _settle(self, event: WebhookEvent) -> tuple[EventStatus, str]:
+        if (event.event or "").startswith("settlement."):
+            return await self._note_settlement(event)
         payment_event = _EVENTS.get(event.event)
         if payment_event is None and not (event.event or "").startswith("refund."):
             return EventStatus.IGNORED, "KernaPay does not use this event."
@@ -142,6 +148,15 @@ class WebhookInbox:
         except UnknownOrder as error:
             return EventStatus.IGNORED, error.detail
         return EventStatus.PROCESSED, result.outcome.name.lower()
+
+    async def _note_settlement(self, event: WebhookEvent) -> tuple[EventStatus, str]:
+        try:
+            found = _settlement_decoder.decode(event.body)
+        except DECODE_ERRORS as error:
+            raise Unreadable(str(error)) from error
+        if not await self._settlement_reader.note(found.payload.settlement.entity):
+            raise Unreadable(f"The payload of {event.event} has no readable settlement.")
+        return EventStatus.PROCESSED, "noted"
 
     async def _record_failure(self, event: WebhookEvent, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:500]

@@ -15,7 +15,9 @@ from tests.checkout import ROOT
 from tests.stack import WEBHOOK_SECRET, Api, Sandbox, StartApi, bare_environment
 
 # Whose answers depend on the role; the rest is tried as a user.
-FOR_ADMINISTRATORS = "administration_|reconciliation_|webhooks_.*_|payments_(capture|export|refund)"
+FOR_ADMINISTRATORS = (
+    "administration_|reconciliation_|settlements_|webhooks_.*_|payments_(capture|export|refund)"
+)
 
 
 @pytest.fixture

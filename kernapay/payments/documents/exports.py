@@ -18,6 +18,7 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import InvalidInput
 from kernapay.core.text import show_controls
 from kernapay.files.base import FileLink, FileStore
+from kernapay.payments.dtos import PayoutView
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import RefundStatus, Status
 from kernapay.security.principal import Principal
@@ -49,10 +50,19 @@ class ExportedPayment(Struct, rename="camel"):
     amount_refunded: int = 0
     livemode: bool | None = None
     payee_id: str | None = None
+    fee: int | None = None
+    tax: int | None = None
+    settled_at: datetime | None = None
+    # The last one, because its columns are others.
+    settlements: list[PayoutView] = []
 
 
-# The days of the business, beside the times in UTC.
-_DAYS: Final = ("createdOn", "paidOn")
+_COLUMNS: Final = [field.encode_name for field in fields(ExportedPayment)][:-1]
+# The settlement of the payment, of its refunds, and the days of the business, beside the times in UTC.
+_FURTHER: Final = (
+    *("settlementId", "settlementUtr", "settledAmount", "refundSettlementIds"),
+    *("createdOn", "paidOn", "settledOn"),
+)
 
 
 class ExportService:
@@ -114,16 +124,21 @@ class ExportService:
                 yield chunk
 
     async def _chunks(self, start: datetime, end: datetime) -> AsyncIterator[bytes]:
-        names = [field.encode_name for field in fields(ExportedPayment)]
-        yield _csv([[*names, *_DAYS]])
+        yield _csv([[*_COLUMNS, *_FURTHER]])
         created = BeforeAfter("created_at", before=end, after=start)
         oldest_first = (OrderBy("created_at"), OrderBy("reference_id"))
         async for batch in self._payments.batches(ExportedPayment, created, *oldest_first):
             yield await self._pool.run(_csv, [map(_cell, self._line(row)) for row in batch])
 
     def _line(self, row: ExportedPayment) -> Iterator[object]:
-        yield from astuple(row)
-        for at in (row.created_at, row.paid_at):
+        yield from astuple(row)[:-1]
+        own = [each for each in row.settlements if each.entity_id == row.razorpay_payment_id]
+        yield own[0].settlement_id if own else None
+        yield own[0].utr if own else None
+        yield own[0].credit - own[0].debit if own else None
+        refunds = {each.settlement_id for each in row.settlements if each.type == "refund"}
+        yield " ".join(sorted(refunds))
+        for at in (row.created_at, row.paid_at, row.settled_at):
             yield at and self._days.day_of(at).isoformat()
 
 

@@ -111,6 +111,13 @@ function drawAll() {
     return [idCell(d), money(d), pill(d.status),
       actions(isOpen && button("Won", () => resolve("won"), "good"), isOpen && button("Lost", () => resolve("lost"), "bad"))];
   });
+  draw("settlements", state.settlements, ["Settlement", "Amount", "Status", "UTR", "At", ""], (s) => {
+    const process = (status) => run(`/settlements/${s.id}/process`, { status });
+    return [idCell(s), money(s), pill(s.status), s.utr ?? "–", time(s.created_at),
+      actions(...(s.status === "created" ? [
+        button("Process", () => process("processed"), "good"), button("Fail", () => process("failed"), "bad"),
+      ] : []))];
+  });
   draw("deliveries", state.deliveries, ["Event", "To", "Status", "Tries", "Last response", "At", ""], (d) => {
     const last = d.attempts.at(-1);
     return [
@@ -174,6 +181,9 @@ function onSubmit(selector, onValues) {
 
 onSubmit("#new-order", ({ capture, ...order }) =>
   run("/orders", { ...order, amount: Number(order.amount), ...(capture && { payment: { capture } }) }));
+onSubmit("#new-adjustment", ({ credit, debit, ...row }) =>
+  run("/adjustments", { ...row, credit: Number(credit ?? 0), debit: Number(debit ?? 0) }));
+$("#settle").addEventListener("click", () => run("/settle", {}));
 onSubmit("#new-webhook", (webhook) => run("/webhooks", webhook));
 onSubmit("#new-fault", ({ name, route, times, probability, seed, ...options }) => {
   for (const input of document.querySelectorAll("#options input[type=number]")) {
