@@ -4,7 +4,7 @@ import csv
 import io
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ import pytest
 from kernapay.bootstrap.services import Services
 from kernapay.core.business_days import BusinessDays
 from kernapay.settlements.feed import read_row
+from kernapay.settlements.models import BankSettlement
 from tests.actors import PAYMENTS, SETTLEMENTS, Actor, assert_problem, send_event
 from tests.aliases import Json
 from tests.money.shop import Shop
@@ -131,6 +132,68 @@ class TestAMonthAtTheBank:
         assert (taken["paymentId"], taken["utr"], taken["referenceId"]) == (None, None, None)
         assert ask(admin, f"/{settlement['id']}", count=1, skip=1)["rows"] == detail["rows"][1:]
         assert_problem(admin.call("GET", f"{SETTLEMENTS}/setl_unknown"), 404)
+
+
+class TestTheLedger:
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York", "Asia/Kathmandu"])
+    def test_any_rows_in_any_order_add_up_by_day_and_in_all(
+        self, seed: int, zone: str, shop: Shop, admin: Actor
+    ) -> None:
+        chance = random.Random(seed)
+        start = datetime(2026, 3, 1, tzinfo=UTC)
+        settlements = {
+            f"setl_{number}": start + timedelta(hours=chance.randrange(24 * 40))
+            for number in range(8)
+        }
+        raws: list[Json] = [
+            {
+                "entity_id": f"row_{number}",
+                "type": chance.choice(["payment", "refund", "adjustment", "something new"]),
+                "credit": chance.randrange(10**9),
+                "debit": chance.randrange(10**9),
+                "fee": chance.randrange(10**4),
+                "tax": chance.randrange(10**3),
+                "settlement_id": chance.choice([*settlements, None]),
+                "created_at": int(start.timestamp()) + chance.randrange(40 * DAY),
+            }
+            for number in range(300)
+        ]
+        days = BusinessDays(ZoneInfo(zone))
+        first, last = date(2026, 2, 27), date(2026, 4, 15)
+
+        async def keep(services: Services) -> Json:
+            for _ in range(3):
+                chance.shuffle(raws)
+                for begin in range(0, len(raws), 70):
+                    rows = [read_row(raw) for raw in raws[begin : begin + chance.randrange(40, 90)]]
+                    await services.settlement_row_repository.keep(rows)
+            await services.settlement_row_repository.keep([read_row(raw) for raw in raws])
+            for name, at in settlements.items():
+                amount = sum(
+                    raw["credit"] - raw["debit"] for raw in raws if raw["settlement_id"] == name
+                )
+                found = BankSettlement(
+                    settlement_id=name, status="processed", amount=amount, settled_at=at
+                )
+                await services.settlement_repository.keep(found, is_current=True)
+            found_ledger = await services.settlement_books.ledger(first, last)
+            return dict(msgspec.to_builtins(found_ledger))
+
+        found = shop.work(keep, business_timezone=zone)
+
+        expected: dict[str, int] = {}
+        for raw in raws:
+            if raw["settlement_id"] is not None:
+                day = str(days.day_of(datetime.fromtimestamp(raw["created_at"], UTC)))
+                expected[day] = expected.get(day, 0) + raw["credit"] - raw["debit"]
+        assert {line["day"]: line["total"]["net"] for line in found["byPaidDay"]} == expected
+        assert net(found["byPaidDay"]) == net(found["bySettledDay"]) == sum(expected.values())
+        assert sum(line["bank"] for line in found["bySettledDay"]) == sum(expected.values())
+        assert {line["difference"] for line in found["bySettledDay"]} == {0}
+        assert {line["day"] for line in found["bySettledDay"]} == {
+            str(days.day_of(at)) for at in settlements.values()
+        }
 
 
 class TestThePayment:
