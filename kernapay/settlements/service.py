@@ -33,6 +33,8 @@ _PAGE: Final = 100
 _ROWS: Final = 1000
 # Razorpay says nothing of how long the feed goes back.
 _KEPT: Final = timedelta(days=730)
+# After a failure: the other days would most likely fail as well, and there may be hundreds.
+_PAUSE: Final = timedelta(minutes=1)
 # While a day lasts, and shortly after it, its settlements come in.
 _OFTEN: Final = timedelta(hours=1)
 _AFTER_END: Final = tuple(timedelta(hours=h) for h in (6, 24, 72, 24 * 7, 24 * 30))
@@ -68,9 +70,12 @@ class SettlementReader:
         self._feed_days = feed_days
         self._clock = clock
         self._requested: date | None = None
+        self._paused_until: datetime | None = None
 
     async def sweep(self) -> bool:
-        """Read one day of the feed that is due, the oldest first. Return False when none is."""
+        """Read one day of the feed that is due, the oldest first. Return False when none is, and after a failure."""
+        if self._paused_until is not None and self._clock() < self._paused_until:
+            return False
         await self._request_days()
         return await self._days.queue.sweep(self._read_or_fail)
 
@@ -84,7 +89,8 @@ class SettlementReader:
         if settlement is None:
             return False
         await self._settlements.keep(settlement, is_current=False)
-        day = self._feed_days.day_of(settlement.settled_at)
+        # A day that has not begun has no rows.
+        day = self._feed_days.day_of(min(settlement.settled_at, at))
         await self._days.read_again(day.isoformat(), at)
         return True
 
@@ -109,6 +115,7 @@ class SettlementReader:
             await self._read(day)
         except KernaPayError as error:
             _log.warning("settlement_day_interrupted", day=day.day, code=error.code)
+            self._paused_until = self._clock() + _PAUSE
             await self._days.queue.fail(day, error.detail)
 
     async def _read(self, day: SettlementDay) -> None:

@@ -315,6 +315,33 @@ class TestReading:
         read(shop, timedelta(hours=2))
         assert shop.store.settlements.count_documents({}) == 1
 
+    def test_after_a_failure_the_other_days_wait_a_while(self, shop: Shop, user: Actor) -> None:
+        payment, _ = user.buy(shop.sandbox)
+        shop.edit(payment, createdAt=datetime.now(UTC) - timedelta(days=20))
+
+        async def fail_once(services: Services) -> int:
+            while await services.settlement_reader.sweep():
+                pass
+            failed = await services.settlement_day_repository.list(day__gt="2020")
+            return sum(bool(day.error) for day in failed)
+
+        assert shop.work(fail_once, razorpay_key_secret="not_the_secret_of_this_key") == 1
+        assert read(shop, timedelta(minutes=3)) == 21
+
+    def test_an_event_of_a_time_to_come_asks_for_no_day_to_come(
+        self, shop: Shop, user: Actor
+    ) -> None:
+        settlement = {"id": "setl_KpSandbox00001", "amount": 1, "status": "processed"}
+
+        async def note(services: Services) -> bool:
+            return await services.settlement_reader.note(
+                {**settlement, "created_at": 4_000_000_000}
+            )
+
+        assert shop.work(note) is True
+        (day,) = shop.store.settlement_days.find()
+        assert day["day"] == str(INDIA.day_of(datetime.now(UTC)))
+
     def test_an_event_brings_the_settlement_at_once_and_its_rows_soon(
         self, shop: Shop, api: httpx.Client, api_server: Api, user: Actor, admin: Actor
     ) -> None:
