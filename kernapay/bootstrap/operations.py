@@ -117,6 +117,7 @@ class Operations(Payments):
             self.payment_repository,
             self.payout_service,
             BusinessDays(FEED_ZONE),
+            self.settlement_books.count_overdue,
             self._clock,
         )
 

@@ -57,6 +57,7 @@ class SettlementReader:
         payments: PaymentRepository,
         payouts: PayoutService,
         feed_days: BusinessDays,
+        count_overdue: Callable[[], Awaitable[int]],
         clock: Clock = now,
     ) -> None:
         """`feed_days` are the days of the gateway's feed, not those of the business."""
@@ -68,6 +69,7 @@ class SettlementReader:
         self._payments = payments
         self._payouts = payouts
         self._feed_days = feed_days
+        self._count_overdue = count_overdue
         self._clock = clock
         self._requested: date | None = None
         self._paused_until: datetime | None = None
@@ -108,6 +110,8 @@ class SettlementReader:
         for day in days_between(first, today):
             if day.isoformat() not in known:
                 await self._days.request(day.isoformat(), self._feed_days.start_of(day))
+        if overdue := await self._count_overdue():
+            _log.warning("payments_not_settled", count=overdue)
         self._requested = today
 
     async def _read_or_fail(self, day: SettlementDay) -> None:

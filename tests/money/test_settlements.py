@@ -538,6 +538,9 @@ class TestFindings:
 
         assert found["referenceId"] == late["referenceId"]
         assert gauge(api, "kernapay_unsettled_payments") == 1
+        worker = shop.worker()
+        eventually(lambda: "payments_not_settled" in worker.log.read_text(), 30)
+        worker.kill()
         settle(shop)
         read(shop, timedelta(hours=2))
         assert ask(admin, "/unsettled") == []
