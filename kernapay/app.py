@@ -25,6 +25,7 @@ from kernapay.payments.documents.controller import ExportController, StatementCo
 from kernapay.reconciliation.controller import ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
 from kernapay.sessions.controller import LoginController, SessionController
+from kernapay.settlements.controller import SettlementController
 from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
 from kernapay.web.access_log import AccessLog
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             webhooks,
             InboxController,
             ReconciliationController,
+            SettlementController,
             FileController,
             AdministrationController,
             PaymentSearchController,

@@ -45,6 +45,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "dispute_deadlines": services.dispute_deadlines.sweep,
         "nightly": reconciliation.request_nightly,
         "reports": reconciliation.sweep_reports,
+        "settlement_days": services.settlement_reader.sweep,
     }
 
 

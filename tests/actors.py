@@ -25,6 +25,7 @@ API_KEYS = f"{ADMIN}/api-keys"
 AUDIT = f"{ADMIN}/audit"
 EVENTS = "/v1/api/webhooks/events"
 REPORTS = "/v1/api/reconciliation/reports"
+SETTLEMENTS = "/v1/api/settlements"
 
 
 class Actor:

@@ -6,7 +6,9 @@ from typing import Any
 from kernapay.administration.payments.repository import PaymentSearchRepository
 from kernapay.administration.payments.service import PaymentSearch
 from kernapay.bootstrap.payments import Payments
+from kernapay.core.business_days import BusinessDays
 from kernapay.core.metrics import GaugeSource, Measurement
+from kernapay.gateway.base import FEED_ZONE
 from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
@@ -14,6 +16,14 @@ from kernapay.reconciliation.repository import FindingRepository, ReportReposito
 from kernapay.reconciliation.restoring import Restoring
 from kernapay.reconciliation.resync import Resync
 from kernapay.reconciliation.service import ReconciliationService
+from kernapay.settlements.books import SettlementBooks
+from kernapay.settlements.days.repository import SettlementDayRepository
+from kernapay.settlements.repository import (
+    SettlementRepository,
+    SettlementRowRepository,
+    UnsettledPayments,
+)
+from kernapay.settlements.service import SettlementReader
 from kernapay.storage.queue import Queue
 from kernapay.webhooks.repository import WebhookRepository
 from kernapay.webhooks.service import WebhookInbox
@@ -30,6 +40,7 @@ class Operations(Payments):
             self.webhook_repository,
             self.settlement,
             self.dispute_service,
+            self.settlement_reader,
             self.cache,
             self.audit_log,
             self.settings.webhook_deadline,
@@ -93,6 +104,16 @@ class Operations(Payments):
                 "Business days that have ended without a complete report",
                 self.nights.count_missing,
             ),
+            Measurement(
+                "kernapay_unsettled_payments",
+                "Captured payments that are not settled after SETTLED_WITHIN, counted up to 10,000",
+                self.settlement_books.count_overdue,
+            ),
+            Measurement(
+                "kernapay_settlement_problems",
+                "Settlements older than a day that a person should look at, counted up to 10,000",
+                self.settlement_books.count_problems,
+            ),
         )
 
     @cached_property
@@ -135,6 +156,45 @@ class Operations(Payments):
         return (self.dispute_deadlines, *self.measurements)
 
     @cached_property
+    def settlement_repository(self) -> SettlementRepository:
+        return SettlementRepository(self.mongo, self._clock)
+
+    @cached_property
+    def settlement_row_repository(self) -> SettlementRowRepository:
+        return SettlementRowRepository(self.mongo, self._clock)
+
+    @cached_property
+    def settlement_day_repository(self) -> SettlementDayRepository:
+        return SettlementDayRepository(self.mongo, self._clock)
+
+    @cached_property
+    def settlement_reader(self) -> SettlementReader:
+        return SettlementReader(
+            self.payment_gateway,
+            self.pace,
+            self.settlement_repository,
+            self.settlement_row_repository,
+            self.settlement_day_repository,
+            self.payment_repository,
+            self.payout_service,
+            BusinessDays(FEED_ZONE),
+            self.settlement_books.count_overdue,
+            self._clock,
+        )
+
+    @cached_property
+    def settlement_books(self) -> SettlementBooks:
+        return SettlementBooks(
+            self.settlement_repository,
+            self.settlement_row_repository,
+            UnsettledPayments(self.mongo, self._clock),
+            self.business_days,
+            self.settings.settled_within,
+            self._clock,
+            live=self.settings.is_live,
+        )
+
+    @cached_property
     def queues(self) -> tuple[Queue[Any], ...]:
         return (
             self.webhook_repository.queue,
@@ -143,4 +203,5 @@ class Operations(Payments):
             self.settlement.late,
             self.refund_service.open,
             self.report_repository.queue,
+            self.settlement_day_repository.queue,
         )

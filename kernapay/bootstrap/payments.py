@@ -15,6 +15,7 @@ from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.payees import Payees
+from kernapay.payments.payouts import PayoutService
 from kernapay.payments.rebuilding import Rebuilding
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
@@ -82,6 +83,10 @@ class Payments(Accounts):
     @cached_property
     def surplus_payments(self) -> SurplusPayments:
         return SurplusPayments(self.payment_ledger, self.payment_gateway)
+
+    @cached_property
+    def payout_service(self) -> PayoutService:
+        return PayoutService(self.payment_repository, self.payment_ledger)
 
     @cached_property
     def payees(self) -> Payees:
@@ -159,10 +164,15 @@ class Payments(Accounts):
             self.settings.merchant_name,
             self.file_pool,
             derive_key(self.settings.jwt_secrets[0], "receipts"),
+            self.business_days,
         )
 
     @cached_property
     def export_service(self) -> ExportService:
         return ExportService(
-            self.payment_repository, self.file_store, self.audit_log, self.file_pool
+            self.payment_repository,
+            self.file_store,
+            self.audit_log,
+            self.file_pool,
+            self.business_days,
         )

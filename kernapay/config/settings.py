@@ -84,6 +84,8 @@ class Settings(BaseModel):
     reconcile_rate: float = Field(5.0, gt=0, le=1000)
     payment_expiry: Duration = timedelta(days=7)
     late_payments: Literal["capture", "refund", "hold"] = "refund"
+    # Razorpay: two working days after the capture. A week has a weekend and a holiday in it.
+    settled_within: Duration = timedelta(days=7)
     business_timezone: TimeZone = ZoneInfo("Asia/Kolkata")
 
     cors_origins: Origins = ()

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from kernapay.core.errors import RetryLater, UpstreamError
+
+# Razorpay: a day of the settlement feed is a day in India.
+FEED_ZONE: Final = ZoneInfo("Asia/Kolkata")
 
 
 class GatewayError(UpstreamError):
@@ -232,6 +236,12 @@ class PaymentGateway(Protocol):
     async def settlement_rows(
         self, year: int, month: int, day: int, *, skip: int, count: int
     ) -> Sequence[Mapping[str, Any]]: ...
+
+    async def list_settlements(
+        self, after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]: ...
+
+    async def fetch_settlement(self, settlement_id: str) -> Mapping[str, Any]: ...
 
     def close(self) -> None:
         """Close the connections, after the calls under way have finished."""

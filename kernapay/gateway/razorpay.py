@@ -161,6 +161,18 @@ class RazorpayGateway:
         )
         return _items_of(document)
 
+    async def list_settlements(
+        self, after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]:
+        window = _make_window(after, before, skip, count)
+        return _items_of(await self._call(self._client.settlement.all, window))
+
+    async def fetch_settlement(self, settlement_id: str) -> Mapping[str, Any]:
+        document = await self._call(self._client.settlement.fetch, _check_id(settlement_id))
+        if not isinstance(document, dict):
+            raise GatewayUnknown("The payment gateway's answer is not a settlement.")
+        return document
+
     def close(self) -> None:
         self._pool.close()
         self._session.close()

@@ -31,8 +31,10 @@ from kernapay.payments.fields import (
     ReferenceId,
     ReferenceText,
     ServiceTypeName,
+    SettlementIdText,
     Signature,
     StatusValue,
+    UtrText,
 )
 from kernapay.payments.states import RefundState, RefundStatus, Source, Status, SurplusReason
 
@@ -200,10 +202,28 @@ class RefundView(Struct, rename="camel"):
     updated_at: Instant | None = None
 
 
+class PayoutView(Struct, rename="camel"):
+    """One row of a bank settlement that concerns a payment: its own, a refund's or an adjustment's.
+
+    `entityId` is the gateway's id of that. Amounts are in the settlement's currency; `fee` includes `tax`.
+    """
+
+    settlement_id: SettlementIdText
+    entity_id: GatewayPaymentId
+    type: Annotated[str, Meta(examples=["payment"])]
+    credit: Annotated[int, Meta(examples=[48820])]
+    debit: Annotated[int, Meta(examples=[0])]
+    fee: Annotated[int, Meta(examples=[1180])]
+    tax: Annotated[int, Meta(examples=[180])]
+    utr: UtrText | None = None
+    settled_at: Instant | None = None
+
+
 class PaymentView(Struct, rename="camel"):
     """A payment in full, with its history, its refunds and, for those who may see them, its disputes.
 
     `providerId` is what the payer wrote. `payeeId` is there if that was the account of an active provider.
+    `settlements` are shown to administrators only.
     """
 
     id: ObjectIdText = field(name="_id")
@@ -244,6 +264,8 @@ class PaymentView(Struct, rename="camel"):
     final: Final = False
     cancelled_at: Instant | None = None
     surplus_payments: Annotated[list[SurplusView], Meta(examples=[[]])] = []
+    settled_at: Instant | None = None
+    settlements: Annotated[list[PayoutView], Meta(examples=[[]])] = []
 
 
 DayOrTime = Annotated[
@@ -252,7 +274,7 @@ DayOrTime = Annotated[
 
 
 class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """The period of an export: days, or times with a zone. `from` is inclusive, `to` is not."""
+    """The period of an export: days of the business, or times with a zone. `from` is inclusive, `to` is not."""
 
     start: DayOrTime = field(name="from")
     end: DayOrTime = field(name="to")

@@ -59,6 +59,8 @@ ReferenceText = Annotated[str, Meta(examples=[REFERENCE_EXAMPLE])]
 GatewayOrderId = Annotated[str, Meta(examples=["order_SxT4rqYwGZ8mLd"])]
 GatewayPaymentId = Annotated[str, Meta(examples=["pay_SxT5bNn0uQa2Kc"])]
 GatewayRefundId = Annotated[str, Meta(examples=["rfnd_SxT9k1JpWm4VeB"])]
+SettlementIdText = Annotated[str, Meta(examples=["setl_SxVc3mQe8TzYaK"])]
+UtrText = Annotated[str, Meta(examples=["1769941800k3Xq9a"])]
 PaymentMethod = Annotated[
     str, Meta(description="card, netbanking, upi, wallet or emandate.", examples=["upi"])
 ]

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
+from kernapay.payments import payout_pipeline
 from kernapay.payments.changes import (
     build_changes,
     end_sale,
@@ -18,7 +19,7 @@ from kernapay.payments.changes import (
 )
 from kernapay.payments.evidence import Origin
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.models import Dispute, Mismatch, Payment
+from kernapay.payments.models import Dispute, Mismatch, Payment, Payout
 from kernapay.payments.order_notes import hash_key
 from kernapay.payments.refund_ledger import LEASE_ENDED, RefundLedger, key_of, require
 from kernapay.payments.repository import (
@@ -191,6 +192,16 @@ class PaymentLedger(RefundLedger):
     async def record_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
         """Store the gateway's fee and the tax included in it, in minor units."""
         require(await self.update_where(key_of(payment), set__fee=fee, set__tax=tax))
+
+    async def record_payout(self, payment: Payment, payout: Payout) -> bool:
+        """Enter a row of a bank settlement once. Return False when the payment is not stored any more.
+
+        It moves no money and changes nothing that a payer sees, so `updatedAt` and the cached history stay.
+        """
+        where, pipeline = self._where(key_of(payment)), payout_pipeline.record(payout)
+        return await self._run(
+            lambda: self._collection.update_one(where, pipeline).matched_count == 1
+        )
 
     async def record_dispute(
         self, payment: Payment, known: Dispute | None, dispute: Dispute, origin: Origin, reason: str

@@ -127,6 +127,24 @@ class Dispute(EmbeddedDocument):  # type: ignore[misc]
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
 
 
+class Payout(EmbeddedDocument):  # type: ignore[misc]
+    """One row of a bank settlement that concerns this payment: its own, a refund's, an adjustment's.
+
+    `entity_id` is the gateway's id of that. Amounts are in minor units of the settlement's currency, not of the
+    payment's. `credit` came to the bank account, `debit` was taken from it, and the fee includes the tax.
+    """
+
+    settlement_id: str = StringField(db_field="settlementId", required=True)
+    entity_id: str = StringField(db_field="entityId", required=True)
+    type: str = StringField(required=True)
+    utr: str | None = StringField()
+    credit: int = LongField(required=True)
+    debit: int = LongField(required=True)
+    fee: int = LongField(required=True)
+    tax: int = LongField(required=True)
+    settled_at: datetime | None = DateTimeField(db_field="settledAt")
+
+
 class Payment(Record):
     """One payment. Amounts are integers in the currency's minor units."""
 
@@ -195,6 +213,9 @@ class Payment(Record):
     # A check at the gateway is due RECONCILE_AFTER later than `check_at`; `checks` counts them.
     check_at: datetime | None = DateTimeField(db_field="checkAt")
     checks: int = IntField(default=0)
+    # When the gateway's payment that counts was settled, and every settlement row of this payment and its refunds.
+    settled_at: datetime | None = DateTimeField(db_field="settledAt")
+    settlements: list[Payout] = EmbeddedDocumentListField(Payout)
     surplus_orders: list[str] = ListField(StringField(), db_field="surplusOrders")
     mismatches: list[Mismatch] = EmbeddedDocumentListField(Mismatch)
 

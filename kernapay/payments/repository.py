@@ -1,6 +1,6 @@
 """The queries that read payments. `ledger.py` has the writes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -179,6 +179,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
     def stream_undecided_disputes(self) -> AsyncIterator[Payment]:
         """Yield the payments with a dispute that waits for evidence or a decision."""
         return self.stream(disputes__status__in=list(UNDECIDED))
+
+    async def with_any(self, field: str, values: Sequence[object]) -> list[Payment]:
+        """Return the payments that have one of the values in a field."""
+        return await self.list(**{f"{field}__in": values})
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

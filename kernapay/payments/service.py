@@ -161,7 +161,12 @@ class PaymentService:
         view = await self._payments.view(reference_id)
         if view is None or not _may_see(principal, view):
             raise NotFound("No payment that you may see has this reference.")
-        return view if _may_see_disputes(principal, view) else _hide_disputes(view)
+        if not _may_see_disputes(principal, view):
+            view = _hide_disputes(view)
+        if principal.role is not Role.ADMIN:
+            # The business's bank account is not its customers' matter.
+            view = msgspec.structs.replace(view, settled_at=None, settlements=[])
+        return view
 
     async def status(self, reference_id: str) -> PaymentStatus:
         """Return the public view of a payment. Raises NotFound."""

@@ -19,6 +19,7 @@ from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.control.clock import ClockController
 from kernapay.sandbox.control.faults import FaultController
 from kernapay.sandbox.control.mailbox import MailboxController, ProviderController
+from kernapay.sandbox.control.settlements import SettlingController
 from kernapay.sandbox.control.simulation import SimulationController
 from kernapay.sandbox.control.state import StateController
 from kernapay.sandbox.control.webhooks import WebhookController
@@ -74,6 +75,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             AssetController,
             CheckoutController,
             SimulationController,
+            SettlingController,
             WebhookController,
             FaultController,
             ClockController,

@@ -120,8 +120,26 @@ class Settlement(OwnedRow, kw_only=True):
     amount: int
     fees: int
     tax: int
-    utr: str
+    utr: str | None
     status: str = "processed"
+    foreign_rows: str = "base"
+    """The currency that the rows of foreign payments name: `base` is INR, `payment` is the payment's own."""
+
+
+class Adjustment(OwnedRow, kw_only=True):
+    """A row of a settlement that is no payment and no refund: an adjustment, a transfer, or of any other type."""
+
+    type: str
+    amount: int
+    credit: int
+    debit: int
+    currency: str
+    fee: int = 0
+    tax: int = 0
+    description: str | None = None
+    payment_id: str | None = None
+    dispute_id: str | None = None
+    settlement_id: str | None = None
 
 
 class Dispute(OwnedRow, kw_only=True):

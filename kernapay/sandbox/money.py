@@ -15,6 +15,7 @@ TWO_DECIMALS = frozenset(
     SLL SOS SSP STN SVC SZL THB TMT TOP TRY TTD TWD TZS UAH USD UYU UZS WST XCD YER ZAR ZMW
     """.split()  # noqa: SIM905
 )
+RUPEES = 83
 CURRENCIES = NO_DECIMALS | TWO_DECIMALS | THREE_DECIMALS
 
 
@@ -47,6 +48,14 @@ def format_amount(amount: int, currency: str) -> str:
     major, minor = divmod(amount, 10**decimals)
     symbol = "₹" if currency == "INR" else f"{currency} "
     return f"{symbol}{major:,}" + (f".{minor:0{decimals}d}" if decimals else "")
+
+
+def base_amount(amount: int, currency: str) -> int:
+    """Return an amount in paise, by one rate for all: 83 rupees for one of any other currency."""
+    if currency == "INR":
+        return amount
+    units: int = 10 ** decimals_of(currency)
+    return amount * RUPEES * 100 // units
 
 
 def fee_and_tax(amount: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.ids import new_id
 from kernapay.sandbox.instruments import FAILURES, Instrument, PaymentAttempt
-from kernapay.sandbox.money import check_amount, check_currency, fee_and_tax
+from kernapay.sandbox.money import base_amount, check_amount, check_currency, fee_and_tax
 from kernapay.sandbox.refunds import Refunds
 from kernapay.sandbox.resources import EditableResource
 from kernapay.sandbox.scheduler import Scheduler
@@ -200,7 +200,8 @@ class Payments(EditableResource[Payment]):
     def _capture(self, payment: Payment, order: Order) -> None:
         payment.status = "captured"
         payment.captured = True
-        payment.fee, payment.tax = fee_and_tax(_counts(payment))
+        # Razorpay: fee and tax are in the base currency.
+        payment.fee, payment.tax = fee_and_tax(base_amount(_counts(payment), payment.currency))
         is_full = _counts(payment) >= order.amount_due
         order.amount_paid += (
             payment.amount if payment.order_amount_paid == "payment" else _counts(payment)

@@ -81,6 +81,7 @@ class Store:
         self.refunds = Table("refund", entities.Refund, database, "owner", "payment_id")
         self.refund_keys = Table("refund_key", entities.RefundKey, database)
         self.settlements = Table("settlement", entities.Settlement, database, "owner")
+        self.adjustments = Table("adjustment", entities.Adjustment, database, "owner")
         self.disputes = Table("dispute", entities.Dispute, database, "owner", "payment_id")
         self.endpoints = Table("endpoint", entities.Endpoint, database, "owner")
         self.deliveries = Table("delivery", entities.Delivery, database)

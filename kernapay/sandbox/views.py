@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kernapay.sandbox.entities import Card, Dispute, Order, Payment, Refund, Settlement
+from kernapay.sandbox.money import base_amount
 
 View = dict[str, Any]
 
@@ -86,6 +87,9 @@ def payment_view(payment: Payment, *, with_card: bool = False) -> View:
         "acquirer_data": payment.acquirer_data,
         "created_at": payment.created_at,
     }
+    if payment.currency != "INR":
+        view["base_amount"] = base_amount(payment.amount, payment.currency)
+        view["base_currency"] = "INR"
     if payment.late_authorized:
         view["late_authorized"] = True
     # Razorpay: neither stands on the page of the entity, and both are seen.

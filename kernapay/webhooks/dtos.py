@@ -3,7 +3,7 @@
 Unknown fields and events are accepted: Razorpay adds new ones.
 """
 
-from typing import Annotated, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -44,6 +44,16 @@ class GatewayEvent(Struct, frozen=True):
 
     event: Annotated[str, Meta(examples=["payment.captured"])]
     payload: Annotated[Payload, Meta(examples=[_PAYLOAD])]
+
+
+class SettlementPayload(Struct, frozen=True):
+    settlement: Wrapped[dict[str, Any]]
+
+
+class SettlementEvent(Struct, frozen=True):
+    """An event about a settlement. The settlement is read leniently, so it is taken as it comes."""
+
+    payload: SettlementPayload
 
 
 class WebhookEventView(Struct, rename="camel"):

@@ -18,9 +18,10 @@ from kernapay.payments.outcomes import EvidenceMismatch, UnknownOrder
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Event, Source
 from kernapay.security.principal import Actor
+from kernapay.settlements.service import SettlementReader
 from kernapay.storage.cache import Cache
 from kernapay.webhooks.dispute_events import is_dispute_event, read_dispute
-from kernapay.webhooks.dtos import GatewayEvent
+from kernapay.webhooks.dtos import GatewayEvent, SettlementEvent
 from kernapay.webhooks.metrics import WEBHOOKS
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
@@ -59,6 +60,7 @@ class WebhookInbox:
         events: WebhookRepository,
         settlement: Settlement,
         disputes: DisputeService,
+        settlement_reader: SettlementReader,
         cache: Cache,
         audit: AuditLog,
         deadline: timedelta,
@@ -66,6 +68,7 @@ class WebhookInbox:
         self._events = events
         self._settlement = settlement
         self._disputes = disputes
+        self._settlement_reader = settlement_reader
         self._cache = cache
         self._audit = audit
         self._deadline = deadline.total_seconds()
@@ -159,6 +162,8 @@ class WebhookInbox:
             raise Unreadable("The body is not an event in JSON.")
         if is_dispute_event(event.event):
             return await self._apply_dispute(event)
+        if (event.event or "").startswith("settlement."):
+            return await self._note_settlement(event)
         payment_event = _EVENTS.get(event.event)
         if payment_event is None and not (event.event or "").startswith("refund."):
             return _Result(EventStatus.IGNORED, "KernaPay does not use this event.", "ignored")
@@ -187,6 +192,12 @@ class WebhookInbox:
         except UnknownOrder as error:
             return _Result(EventStatus.IGNORED, error.detail, "foreign")
         return _Result(EventStatus.PROCESSED, outcome.name.lower(), "processed")
+
+    async def _note_settlement(self, event: WebhookEvent) -> _Result:
+        found = read_entity(read_json(event.body), SettlementEvent)
+        if not await self._settlement_reader.note(found.payload.settlement.entity):
+            raise Unreadable(f"The payload of {event.event} has no readable settlement.")
+        return _Result(EventStatus.PROCESSED, "noted", "processed")
 
     async def _record_failure(self, event: WebhookEvent, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:500]

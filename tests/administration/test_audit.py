@@ -127,7 +127,7 @@ async def test_an_export_that_breaks_off_says_so_in_a_second_entry(
         services = client.services
         files, pool = services.file_store, services.file_pool
         broken = Broken(services.mongo, services.cache)
-        exports = ExportService(broken, files, services.audit_log, pool)
+        exports = ExportService(broken, files, services.audit_log, pool, services.business_days)
 
         async def export() -> None:
             if kind == "payments.export_file":

@@ -17,6 +17,7 @@ from kernapay.core.bulkhead import Bulkhead
 from kernapay.files.local import LinkRefused, LocalFiles
 from kernapay.payments.currencies import format_amount
 from tests.actors import PAYMENTS, Actor, People, assert_problem
+from tests.aliases import Store
 from tests.clocks import FrozenClock
 from tests.stack import Sandbox
 
@@ -87,6 +88,17 @@ class TestReceipts:
             assert part in text
         assert provider.call("GET", path).content == user.call("GET", path).content
 
+    def test_it_is_dated_by_the_day_of_the_business(
+        self, user: Actor, sandbox: Sandbox, store: Store
+    ) -> None:
+        """What was paid on 1 April at 00:30 in India belongs to April, and to another tax year."""
+        payment, _ = user.buy(sandbox)
+        reference = {"referenceId": payment["referenceId"]}
+        paid_at = datetime(2026, 3, 31, 19, 0, tzinfo=UTC)
+        store.payments.update_one(reference, {"$set": {"paidAt": paid_at}})
+        pdf = user.call("GET", f"{PAYMENTS}/{payment['referenceId']}/receipt").content
+        assert "01 April 2026, 00:30 Asia/Kolkata" in text_of(pdf)
+
     def test_there_is_none_for_what_was_not_paid(self, user: Actor, sandbox: Sandbox) -> None:
         payment = user.new_payment()
         for method in ("GET", "POST"):
@@ -153,6 +165,27 @@ class TestExport:
             "GET", f"{PAYMENTS}/export", params={"from": "2099-01-01", "to": "2099-02-01"}
         )
         assert self.rows(later.text) == []
+
+    def test_a_bare_day_is_one_of_the_business(
+        self, admin: Actor, user: Actor, sandbox: Sandbox, store: Store
+    ) -> None:
+        """At 19:00 in UTC it is half past midnight in India."""
+        payment = user.new_payment()
+        reference = {"referenceId": payment["referenceId"]}
+        created_at = datetime(2026, 3, 31, 19, 0, tzinfo=UTC)
+        times = {"createdAt": created_at, "paidAt": created_at}
+        store.payments.update_one(reference, {"$set": times})
+
+        def exported(start: str, end: str) -> list[dict[str, str]]:
+            answer = admin.call("GET", f"{PAYMENTS}/export", params={"from": start, "to": end})
+            return [row for row in self.rows(answer.text) if row["userId"] == user.id]
+
+        assert exported("2026-03-31", "2026-04-01") == []
+        (row,) = exported("2026-04-01", "2026-04-02")
+        assert row["createdAt"] == "2026-03-31T19:00:00.000Z"
+        assert (row["createdOn"], row["paidOn"]) == ("2026-04-01", "2026-04-01")
+        assert exported("2026-03-31T19:00:00Z", "2026-04-01") == []
+        assert len(exported("2026-03-31T19:00:00Z", "2026-04-01T00:00:00Z")) == 1
 
     @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1+1"])
     @pytest.mark.owasp(line="API8")

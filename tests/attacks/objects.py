@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from tests.actors import ADMIN, EVENTS, PAYMENTS, REPORTS, USERS, Actor
+from tests.actors import ADMIN, EVENTS, PAYMENTS, REPORTS, SETTLEMENTS, USERS, Actor
 from tests.attacks.pairs import OwnedObjects
 from tests.factories import payment_body, unique
 from tests.money.disputes import DISPUTES
@@ -296,6 +296,18 @@ TABLE = [
         "POST /v1/api/reconciliation/reports/{report_id}/findings/{finding_id}/repair",
         "report_id finding_id",
         ask("POST", f"{REPORTS}/{{report_id}}/findings/{{finding_id}}/repair"),
+        "403 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/settlements",
+        "cursor",
+        ask("GET", SETTLEMENTS, params=lambda p: {"cursor": p.settlement_id}),
+        "403 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/settlements/{settlement_id}",
+        "settlement_id",
+        ask("GET", f"{SETTLEMENTS}/{{settlement_id}}"),
         "403 403 403 200",
     ),
 ]

@@ -29,6 +29,7 @@ class OwnedObjects:
     event_id: str
     report_id: str
     finding_id: str
+    settlement_id: str
     key_id: str
     file_name: str
     dispute_id: str
@@ -91,6 +92,9 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
     times = {"createdAt": at, "updatedAt": at}
     store.reconciliation_reports.insert_one({**report, **times})
     store.reconciliation_findings.insert_one({**finding, **times})
+    settlement_id = f"setl_{ObjectId()}"
+    settlement = {"settlementId": settlement_id, "status": "processed", "settledAt": at}
+    store.settlements.insert_one({**settlement, "amount": 1, **times})
     owned = OwnedObjects(
         user_id=owner.id,
         session_id=device,
@@ -101,6 +105,7 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
         event_id=event_id,
         report_id=str(report["_id"]),
         finding_id=str(finding["_id"]),
+        settlement_id=settlement_id,
         key_id=made.json()["details"]["_id"],
         file_name=httpx.URL(receipt["url"]).path.rpartition("/")[2],
         dispute_id=dispute["id"],

@@ -17,6 +17,9 @@ _COLLECTIONS = (
     "webhook_events",
     "reconciliation_reports",
     "reconciliation_findings",
+    "settlements",
+    "settlement_rows",
+    "settlement_days",
 )
 
 

@@ -219,6 +219,14 @@ class FakeGateway:
     ) -> Sequence[Mapping[str, Any]]:
         return []
 
+    async def list_settlements(
+        self, after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    async def fetch_settlement(self, settlement_id: str) -> Mapping[str, Any]:
+        raise GatewayRejected("No settlement has this id.", http_status=400)
+
     def _authorize(self, payment: GatewayPayment, *, capture: bool) -> GatewayPayment:
         payment = self._say("payment.authorized", replace(payment, status="authorized"))
         if self.orders[str(payment.order_id)].status == "paid":

@@ -16,7 +16,7 @@ import pytest
 from kernapay.bootstrap.services import Services
 from kernapay.core.clock import now
 from kernapay.devstack.process import Process
-from tests.actors import PAYMENTS, REPORTS, Actor, assert_problem, verify
+from tests.actors import PAYMENTS, REPORTS, SETTLEMENTS, Actor, assert_problem, verify
 from tests.aliases import Json, RecordProperty, Store, json_of
 from tests.checkout import SOURCES
 from tests.databases import receipt_of, row_of
@@ -49,6 +49,7 @@ REFUNDED = (*SETTLE, "settle.refund_written", "settle.refund_recorded")
 RECONCILE = ("reconcile.claimed", "reconcile.asked", *SETTLE, "reconcile.settled")
 SURPLUS = ("surplus.entered", "surplus.made")
 REPORT = ("report.found", "report.compared")
+SETTLEMENT = ("settlement.rows_stored", "settlement.entered", "settlement.read")
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,7 @@ def expire_leases(shop: Shop) -> None:
     shop.store.payments.update_many(
         {"surplusAt": {"$exists": True}}, {"$set": {"surplusAt": LONG_AGO}}
     )
+    shop.store.settlement_days.update_many({}, {"$set": {"dueAt": LONG_AGO}})
 
 
 def make_all_due(shop: Shop) -> None:
@@ -553,6 +555,35 @@ def test_reports_survive(
     record_property("table: crash matrix", [f"{'report':<17}{point:<24}{'done':<9}", "findings 1"])
 
 
+@pytest.mark.parametrize("point", SETTLEMENT)
+def test_reading_settlements_survives(
+    point: str,
+    worker_crash: Crash,
+    shop: Shop,
+    user: Actor,
+    admin: Actor,
+    record_property: RecordProperty,
+) -> None:
+    bought = [user.buy(shop.sandbox)[0] for _ in range(3)]
+    shop.sandbox.call("POST", "/_sandbox/settle", {})
+    worker_crash.arm(point)
+    make_all_due(shop)
+    worker_crash.restart()
+    make_all_due(shop)
+
+    def is_read() -> bool:
+        return all(admin.seen(each["referenceId"])["settledAt"] for each in bought)
+
+    eventually(is_read, 20)
+
+    (found,) = eventually(lambda: admin.call("GET", SETTLEMENTS).json(), 20)
+    assert (found["rows"], found["difference"]) == (3, 0)
+    assert shop.store.settlement_rows.count_documents({}) == 3
+    for each in bought:
+        assert len(admin.seen(each["referenceId"])["settlements"]) == 1
+    record_property("table: crash matrix", [f"{'settlement':<17}{point:<24}{'read':<9}", "rows 3"])
+
+
 def _request_report(admin: Actor, window: dict[str, str]) -> Json | None:
     answer = admin.call("POST", REPORTS, json=window)
     return json_of(answer) if answer.status_code == 202 else None
@@ -566,7 +597,7 @@ def test_every_crash_point_is_in_the_matrix() -> None:
     }
     tried = {
         *(*CREATE, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
-        *(*REFUND, *RECONCILE, *SURPLUS, *REPORT),
+        *(*REFUND, *RECONCILE, *SURPLUS, *REPORT, *SETTLEMENT),
     }
 
     assert named == tried | {"refund.rejected", "reconcile.adopted"}

@@ -25,6 +25,12 @@ def test_the_page_simulates_a_customer_and_arms_faults(
         page.once("dialog", lambda dialog: dialog.accept("20000"))
         payments.get_by_role("button", name="Refund").click()
         expect(page.locator("#refunds .pill")).to_have_text("processed")
+        page.locator("#new-adjustment [name=credit]").fill("1012")
+        page.get_by_role("button", name="Add row").click()
+        page.get_by_role("button", name="Settle now").click()
+        expect(page.locator("#settlements .pill")).to_have_text("processed")
+        (settlement,) = sandbox.call("GET", "/v1/settlements")["items"]
+        assert settlement["amount"] == 50_000 - 1_180 - 20_000 + 1_012
         page.locator("#new-fault select").select_option("delay")
         page.get_by_label("seconds").fill("0.5")
         page.get_by_role("button", name="Switch on").click()

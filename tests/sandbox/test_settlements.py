@@ -25,8 +25,8 @@ def test_a_settlement_is_what_was_captured_less_fees_and_refunds(
         "entity": "settlement",
         "amount": 50_000 - 1_180 - 10_000,
         "status": "processed",
-        "fees": 1_180,
-        "tax": 180,
+        "fees": 0,
+        "tax": 0,
         "utr": settlement["utr"],
         "created_at": NEW_YEAR_IN_INDIA + 60,
     }
@@ -127,3 +127,87 @@ def test_only_a_captured_payment_can_be_disputed(sandbox: SandboxProcess) -> Non
     payment_id = sandbox.fail_payment(sandbox.create_order())
     response = sandbox.anonymous.post("/_sandbox/disputes", json={"payment_id": payment_id})
     assert response.status_code == 409
+
+
+def test_adjustments_and_transfers_are_rows_of_the_next_settlement(
+    sandbox: SandboxProcess,
+) -> None:
+    sandbox.freeze_clock(NEW_YEAR_IN_INDIA)
+    payment = sandbox.create_payment()
+    adjustment = sandbox.control("/adjustments", credit=1_012, description="Fee correction")
+    transfer = sandbox.control("/adjustments", type="transfer", debit=2_296, fee=296, tax=46)
+    chargeback = sandbox.control("/adjustments", debit=500, dispute_id="disp_KpSandbox00001")
+    (settlement,) = sandbox.control("/settle")["settlements"]
+    assert settlement["amount"] == 50_000 - 1_180 + 1_012 - 2_296 - 500
+    rows = {row["entity_id"]: row for row in recon(sandbox, year=2026, month=1)}
+    assert rows.keys() == {each["id"] for each in (payment, adjustment, transfer, chargeback)}
+    assert sum(row["credit"] - row["debit"] for row in rows.values()) == settlement["amount"]
+    corrected, moved = rows[adjustment["id"]], rows[transfer["id"]]
+    assert (corrected["type"], corrected["settlement_utr"]) == ("adjustment", None)
+    assert "credit_type" not in corrected
+    assert (moved["type"], moved["debit"], moved["fee"], moved["tax"]) == (
+        "transfer",
+        2_296,
+        296,
+        46,
+    )
+    taken = rows[chargeback["id"]]
+    assert (taken["dispute_id"], taken["payment_id"]) == ("disp_KpSandbox00001", None)
+    assert sandbox.control("/settle") == {"settlements": []}
+
+
+def test_what_the_balance_does_not_cover_waits(sandbox: SandboxProcess) -> None:
+    for _ in range(3):
+        sandbox.create_payment()
+    amounts = [
+        sandbox.control("/settle", limit=100_000)["settlements"][0]["amount"] for _ in range(2)
+    ]
+    assert amounts == [2 * 48_820, 48_820]
+
+
+def test_a_created_settlement_has_no_utr_before_it_is_processed(sandbox: SandboxProcess) -> None:
+    sandbox.freeze_clock(NEW_YEAR_IN_INDIA)
+    sandbox.create_payment()
+    (created,) = sandbox.control("/settle", status="created")["settlements"]
+    assert (created["status"], created["utr"]) == ("created", None)
+    (row,) = recon(sandbox, year=2026, month=1)
+    assert (row["settlement_id"], row["settlement_utr"]) == (created["id"], None)
+    path = f"/settlements/{created['id']}/process"
+    processed = sandbox.control(path)
+    assert (processed["status"], processed["amount"]) == ("processed", created["amount"])
+    (row,) = recon(sandbox, year=2026, month=1)
+    assert row["settlement_utr"] == processed["utr"] is not None
+    assert sandbox.anonymous.post(f"/_sandbox{path}").status_code == 409
+
+
+@pytest.mark.parametrize(("foreign_rows", "currency"), [("base", "INR"), ("payment", "USD")])
+def test_a_payment_in_dollars_is_settled_in_rupees(
+    sandbox: SandboxProcess, foreign_rows: str, currency: str
+) -> None:
+    sandbox.freeze_clock(NEW_YEAR_IN_INDIA)
+    order = sandbox.call("POST", "/v1/orders", {"amount": 10_000, "currency": "USD"})
+    sandbox.pay(order)
+    (payment,) = sandbox.call("GET", f"/v1/orders/{order['id']}/payments")["items"]
+    assert (payment["base_amount"], payment["base_currency"]) == (830_000, "INR")
+    (settlement,) = sandbox.control("/settle", foreign_rows=foreign_rows)["settlements"]
+    assert settlement["amount"] == 830_000 - payment["fee"]
+    (row,) = recon(sandbox, year=2026, month=1)
+    assert row["currency"] == currency
+    assert row["amount"] == (830_000 if currency == "INR" else 10_000)
+    assert (row["credit"], row["fee"]) == (settlement["amount"], payment["fee"])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/settle", {"status": "paid"}, "status"),
+        ("/settle", {"foreign_rows": "USD"}, "foreign_rows"),
+        ("/adjustments", {"credit": -1}, "credit"),
+    ],
+)
+def test_odd_wishes_are_refused(
+    sandbox: SandboxProcess, path: str, body: dict[str, Any], field: str
+) -> None:
+    response = sandbox.anonymous.post(f"/_sandbox{path}", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["field"] == field

@@ -8,7 +8,7 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
 from kernapay.files.base import MEDIA_TYPES, FileLink
-from kernapay.payments.documents.exports import ExportService, read_instant
+from kernapay.payments.documents.exports import ExportService
 from kernapay.payments.documents.receipts import NoReceipt, ReceiptService
 from kernapay.payments.dtos import ExportRequest, PaymentSummary
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
@@ -101,11 +101,13 @@ class ExportController(Controller):
     ) -> Stream:
         """Download the payments created between two times as CSV. `from` is inclusive, `to` is not.
 
-        Both are days (`2026-01-31`, in UTC) or times with a zone (`2026-01-31T10:15:00Z`). Text that a
-        spreadsheet would run as a formula is prefixed with `'`.
+        Both are days (`2026-01-31`, of the business: BUSINESS_TIMEZONE) or times with a zone
+        (`2026-01-31T10:15:00Z`). Text that a spreadsheet would run as a formula is prefixed with `'`.
         """
         rows = await export_service.stream(
-            request.user, read_instant(start, "from"), read_instant(end, "to")
+            request.user,
+            export_service.read_instant(start, "from"),
+            export_service.read_instant(end, "to"),
         )
         return Stream(
             rows,
@@ -122,5 +124,7 @@ class ExportController(Controller):
     ) -> FileLink:
         """Store an export as a file and return a link to it. The link works without a token, for five minutes."""
         return await export_service.store(
-            request.user, read_instant(data.start, "from"), read_instant(data.end, "to")
+            request.user,
+            export_service.read_instant(data.start, "from"),
+            export_service.read_instant(data.end, "to"),
         )

@@ -2,7 +2,7 @@
 
 import csv
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from io import StringIO
@@ -14,10 +14,11 @@ from msgspec.structs import astuple, fields
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.bulkhead import Bulkhead
-from kernapay.core.clock import in_utc
+from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import InvalidInput
 from kernapay.core.text import show_controls
 from kernapay.files.base import FileLink, FileStore
+from kernapay.payments.dtos import PayoutView
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import RefundStatus, Status
 from kernapay.security.principal import Principal
@@ -49,22 +50,43 @@ class ExportedPayment(Struct, rename="camel"):
     amount_refunded: int = 0
     livemode: bool | None = None
     payee_id: str | None = None
-    amount_paid: int | None = None
     fee: int | None = None
     tax: int | None = None
+    settled_at: datetime | None = None
+    amount_paid: int | None = None
     fee_bearer: str | None = None
     offer_id: str | None = None
     final: bool = False
+    # The last one, because its columns are others.
+    settlements: list[PayoutView] = []
+
+
+_COLUMNS: Final = [field.encode_name for field in fields(ExportedPayment)][:-1]
+# The settlement of the payment, of its refunds, and the days of the business, beside the times in UTC.
+_FURTHER: Final = (
+    *("settlementId", "settlementUtr", "settledAmount", "refundSettlementIds"),
+    *("createdOn", "paidOn", "settledOn"),
+)
 
 
 class ExportService:
     def __init__(
-        self, payments: PaymentRepository, files: FileStore, audit: AuditLog, pool: Bulkhead
+        self,
+        payments: PaymentRepository,
+        files: FileStore,
+        audit: AuditLog,
+        pool: Bulkhead,
+        days: BusinessDays,
     ) -> None:
         self._payments = payments
         self._files = files
         self._audit = audit
         self._pool = pool
+        self._days = days
+
+    def read_instant(self, text: str, field: str) -> datetime:
+        """Return the instant that a text names; a bare day is one of the business. Raises InvalidInput."""
+        return self._days.read_instant(text, field)
 
     async def stream(
         self, actor: Principal, start: datetime, end: datetime
@@ -106,22 +128,22 @@ class ExportService:
                 yield chunk
 
     async def _chunks(self, start: datetime, end: datetime) -> AsyncIterator[bytes]:
-        yield _csv([[field.encode_name for field in fields(ExportedPayment)]])
+        yield _csv([[*_COLUMNS, *_FURTHER]])
         created = BeforeAfter("created_at", before=end, after=start)
         oldest_first = (OrderBy("created_at"), OrderBy("reference_id"))
         async for batch in self._payments.batches(ExportedPayment, created, *oldest_first):
-            yield await self._pool.run(_csv, [map(_cell, astuple(row)) for row in batch])
+            yield await self._pool.run(_csv, [map(_cell, self._line(row)) for row in batch])
 
-
-def read_instant(text: str, field: str) -> datetime:
-    """Return the time that a text names; a day stands for its start in UTC. Raises InvalidInput naming the field."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInput(
-            "Must be a day such as 2026-01-31, or a time such as 2026-01-31T10:15:00Z.", field=field
-        ) from error
-    return in_utc(instant, field)
+    def _line(self, row: ExportedPayment) -> Iterator[object]:
+        yield from astuple(row)[:-1]
+        own = [each for each in row.settlements if each.entity_id == row.razorpay_payment_id]
+        yield own[0].settlement_id if own else None
+        yield own[0].utr if own else None
+        yield own[0].credit - own[0].debit if own else None
+        refunds = {each.settlement_id for each in row.settlements if each.type == "refund"}
+        yield " ".join(sorted(refunds))
+        for at in (row.created_at, row.paid_at, row.settled_at):
+            yield at and self._days.day_of(at).isoformat()
 
 
 async def _chain(head: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Final
 
 from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import Conflict
 from kernapay.core.text import show_controls
 from kernapay.files.base import FileLink, FileStore
@@ -38,6 +39,7 @@ class ReceiptService:
         merchant: str,
         pool: Bulkhead,
         name_key: bytes,
+        days: BusinessDays,
     ) -> None:
         """`name_key` makes the names of stored receipts."""
         self._payments = payments
@@ -46,6 +48,7 @@ class ReceiptService:
         self._merchant = merchant
         self._pool = pool
         self._name_key = name_key
+        self._days = days
 
     async def receipt(self, principal: Principal, reference_id: str) -> bytes:
         """Return the receipt as PDF. Raises NotFound, NoReceipt.
@@ -58,7 +61,8 @@ class ReceiptService:
                 f"Only a paid payment has a receipt. This one is {payment.status.value}."
             )
         payer = await self._name_of(payment.user_id) or "-"
-        return await self._pool.run(_render, payment, payment.paid_at, payer, self._merchant)
+        paid_at = self._days.local(payment.paid_at)
+        return await self._pool.run(_render, payment, paid_at, payer, self._merchant)
 
     async def store(self, principal: Principal, reference_id: str) -> FileLink:
         """Store the receipt as a file and return a link to it. Raises NotFound, NoReceipt, Unavailable."""
@@ -94,7 +98,8 @@ def _render(payment: PaymentView, paid_at: datetime, payer: str, merchant: str) 
 def _lines(payment: PaymentView, paid_at: datetime, payer: str) -> list[tuple[str, str]]:
     lines = [
         ("Amount", format_amount(payment.amount, payment.currency)),
-        ("Paid on", f"{paid_at:%d %B %Y, %H:%M} UTC"),
+        # The zone's own name: its abbreviation may mean others as well (IST).
+        ("Paid on", f"{paid_at:%d %B %Y, %H:%M} {paid_at.tzinfo}"),
         ("Paid by", payer),
         ("For", payment.description or payment.service_type),
         ("Method", payment.payment_method or "-"),

@@ -13,7 +13,6 @@ from kernapay.sandbox.views import (
     order_view,
     payment_view,
     refund_view,
-    settlement_view,
 )
 
 
@@ -115,8 +114,3 @@ class SimulationController(Controller):
         resolution = await read_json(request, DisputeResolution)
         dispute = require_row(sandbox.store.disputes, dispute_id)
         return json_response(dispute_view(sandbox.disputes.resolve(dispute, resolution.status)))
-
-    @post("/settle", status_code=200)
-    async def settle(self, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-        settlements = (sandbox.settlements.settle(key_id) for key_id in sandbox.config.keys)
-        return json_response({"settlements": [settlement_view(s) for s in settlements if s]})

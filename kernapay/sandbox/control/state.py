@@ -11,7 +11,13 @@ from kernapay.sandbox.control.webhooks import delivery_view, endpoint_view
 from kernapay.sandbox.errors import ControlError
 from kernapay.sandbox.json_http import AnyRequest, json_response
 from kernapay.sandbox.snapshots import add_secrets, take_snapshot
-from kernapay.sandbox.views import dispute_view, order_view, payment_view, refund_view
+from kernapay.sandbox.views import (
+    dispute_view,
+    order_view,
+    payment_view,
+    refund_view,
+    settlement_view,
+)
 
 MAX_ROWS_SHOWN = 30
 
@@ -63,6 +69,10 @@ class StateController(Controller):
                 "payments": [payment_view(p) for p in store.payments.newest(MAX_ROWS_SHOWN)],
                 "refunds": [refund_view(r) for r in store.refunds.newest(MAX_ROWS_SHOWN)],
                 "disputes": [dispute_view(d) for d in store.disputes.newest(MAX_ROWS_SHOWN)],
+                "settlements": [
+                    {**settlement_view(s), "currency": "INR"}
+                    for s in store.settlements.newest(MAX_ROWS_SHOWN)
+                ],
                 "deliveries": [delivery_view(d) for d in store.deliveries.newest(MAX_ROWS_SHOWN)],
                 "messages": [message_view(m) for m in store.messages.newest(MAX_ROWS_SHOWN)],
                 "webhooks": [endpoint_view(e) for e in store.endpoints],

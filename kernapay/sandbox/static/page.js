@@ -114,6 +114,13 @@ function drawAll() {
         d.status === "under_review" && button("Ask for more", () => move("action_required")),
         isOpen && button("Won", () => resolve("won"), "good"), isOpen && button("Lost", () => resolve("lost"), "bad"))];
   });
+  draw("settlements", state.settlements, ["Settlement", "Amount", "Status", "UTR", "At", ""], (s) => {
+    const process = (status) => run(`/settlements/${s.id}/process`, { status });
+    return [idCell(s), money(s), pill(s.status), s.utr ?? "–", time(s.created_at),
+      actions(...(s.status === "created" ? [
+        button("Process", () => process("processed"), "good"), button("Fail", () => process("failed"), "bad"),
+      ] : []))];
+  });
   draw("deliveries", state.deliveries, ["Event", "To", "Status", "Tries", "Last response", "At", ""], (d) => {
     const last = d.attempts.at(-1);
     return [
@@ -177,6 +184,9 @@ function onSubmit(selector, onValues) {
 
 onSubmit("#new-order", ({ capture, ...order }) =>
   run("/orders", { ...order, amount: Number(order.amount), ...(capture && { payment: { capture } }) }));
+onSubmit("#new-adjustment", ({ credit, debit, ...row }) =>
+  run("/adjustments", { ...row, credit: Number(credit ?? 0), debit: Number(debit ?? 0) }));
+$("#settle").addEventListener("click", () => run("/settle", {}));
 onSubmit("#new-webhook", (webhook) => run("/webhooks", webhook));
 onSubmit("#new-fault", ({ name, route, times, probability, seed, ...options }) => {
   for (const input of document.querySelectorAll("#options input[type=number]")) {

@@ -61,6 +61,10 @@ def openapi_config() -> OpenAPIConfig:
             Tag(
                 name="Reconciliation", description="Compare KernaPay's records with the gateway's."
             ),
+            Tag(
+                name="Settlements",
+                description="What reached the bank account, row by row and day by day.",
+            ),
             Tag(name="Operations", description="Health and metrics."),
         ],
         components=Components(

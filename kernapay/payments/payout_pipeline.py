@@ -1,0 +1,34 @@
+"""The update that enters a row of a bank settlement into a payment. As an aggregation pipeline it is atomic."""
+
+from typing import Any
+
+from kernapay.payments.models import Payout
+
+Stage = dict[str, Any]
+_KEYS = ("settlementId", "entityId", "type")
+
+
+def record(payout: Payout) -> list[Stage]:
+    """Return the update that enters the row once. A repeat adds only what was null before, such as the UTR.
+
+    The payment is settled when the row is that of the gateway's payment that counts.
+    """
+    entry = payout.to_mongo().to_dict()
+    # $literal: in a pipeline, MongoDB reads text that starts with a dollar sign as a field.
+    same = {"$and": [{"$eq": [f"$$this.{name}", {"$literal": entry[name]}]} for name in _KEYS]}
+    merged = {"$mergeObjects": [{"$literal": entry}, _without_nulls("$$this")]}
+    known = {"$ifNull": ["$settlements", []]}
+    is_known = {"$gt": [{"$size": {"$filter": {"input": known, "cond": same}}}, 0]}
+    replaced = {"$map": {"input": known, "in": {"$cond": [same, merged, "$$this"]}}}
+    added = {"$concatArrays": [known, [{"$literal": entry}]]}
+    stages: list[Stage] = [{"$set": {"settlements": {"$cond": [is_known, replaced, added]}}}]
+    if payout.type == "payment":
+        counts = {"$eq": ["$razorpayPaymentId", {"$literal": payout.entity_id}]}
+        stages.append({"$set": {"settledAt": {"$cond": [counts, payout.settled_at, "$settledAt"]}}})
+    return stages
+
+
+def _without_nulls(document: str) -> Stage:
+    is_set = {"$ne": ["$$pair.v", None]}
+    pairs = {"$filter": {"input": {"$objectToArray": document}, "as": "pair", "cond": is_set}}
+    return {"$arrayToObject": pairs}

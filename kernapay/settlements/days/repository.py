@@ -1,0 +1,64 @@
+"""The queue of the days of the gateway's feed."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from kernapay.core.clock import Clock, now
+from kernapay.settlements.models import SettlementDay
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.queue import Queue, Rules
+from kernapay.storage.repository import DuplicateRow, Repository
+
+_LEASE: Final = timedelta(minutes=10)
+# The gateway may be away for days: a day is tried until it was read, and never given up.
+_BACKOFF: Final = tuple(timedelta(minutes=m) for m in (1, 5, 15, 60))
+
+
+class SettlementDayRepository(Repository[SettlementDay]):
+    model = SettlementDay
+
+    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+        super().__init__(mongo, clock)
+        self.queue = Queue(
+            "settlement_days",
+            self,
+            Rules(
+                waiting=lambda _: {"is_open": True},
+                due="due_at",
+                attempts="attempts",
+                leases=(_LEASE,),
+                backoff=_BACKOFF,
+                counts_claims=False,
+                renews=True,
+            ),
+        )
+
+    async def known_since(self, first: str) -> set[str]:
+        """Return the days that are stored, from the first on."""
+        return {row.day for row in await self.list(day__gte=first)}
+
+    async def request(self, day: str, due_at: datetime) -> bool:
+        """Insert a day of the feed to read. Return False when it exists."""
+        try:
+            await self.add(SettlementDay(day=day, due_at=due_at))
+        except DuplicateRow:
+            return False
+        return True
+
+    async def read_again(self, day: str, due_at: datetime) -> None:
+        """Let a worker read a day at once, whether it was read before or not."""
+        if not await self.request(day, due_at):
+            await self.update_where({"day": day}, set__is_open=True, set__due_at=due_at)
+
+    async def finish(self, day: SettlementDay, rows: int, next_at: datetime | None) -> None:
+        """Store that a day was read, and when it is read again; None closes it."""
+        at = self.clock()
+        await self.queue.finish(
+            day,
+            set__rows=rows,
+            set__read_at=at,
+            set__error=None,
+            set__attempts=0,
+            set__is_open=next_at is not None,
+            set__due_at=next_at or at,
+        )

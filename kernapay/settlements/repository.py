@@ -1,0 +1,255 @@
+"""The queries on settlements and their rows, and on the payments that wait for theirs."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pymongo import DeleteMany, InsertOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from kernapay.payments.models import Payment
+from kernapay.payments.states import PAID
+from kernapay.settlements.dtos import SettlementRowView, SettlementView, Unsettled
+from kernapay.settlements.models import BankSettlement, SettlementProblem, SettlementRow
+from kernapay.settlements.rows import Group, Sums, key_of, later_facts
+from kernapay.storage.filters import BeforeAfter, LimitOffset, OrderBy
+from kernapay.storage.repository import DuplicateRow, ReadOnlyRepository, Repository
+
+_NEWEST: Final = (
+    OrderBy("settled_at", descending=True),
+    OrderBy("settlement_id", descending=True),
+)
+_DUPLICATE: Final = 11000
+# All zones have had offsets of whole quarters of an hour since 1972, so each quarter lies in one day.
+_QUARTER_MS: Final = 15 * 60 * 1000
+
+
+class SettlementRepository(Repository[BankSettlement]):
+    model = BankSettlement
+
+    async def by_id(self, settlement_id: str) -> BankSettlement | None:
+        return await self.get_one_or_none(settlement_id=settlement_id)
+
+    async def known_ids(self, settlement_ids: Iterable[str]) -> set[str]:
+        """Return which of these are stored, with their amounts."""
+        rows = await self.list(settlement_id__in=sorted(settlement_ids))
+        return {row.settlement_id for row in rows if row.amount is not None}
+
+    async def keep(self, found: BankSettlement, *, is_current: bool) -> None:
+        """Store a settlement as the gateway shows it. Repeats change nothing.
+
+        `is_current` says that the gateway was just asked. Otherwise, as from an event, only what is missing is added:
+        an event may be older than what is stored.
+        """
+        try:
+            await self.add(found)
+            return
+        except DuplicateRow:
+            stored = await self.get(settlement_id=found.settlement_id)
+        if found.amount is None:
+            return
+        names = ("status", "amount", "fees", "tax", "settled_at")
+        change = {f"set__{name}": getattr(found, name) for name in names}
+        if not is_current and stored.amount is not None:
+            change = {}
+        # A UTR is given once and for all.
+        if found.utr and (is_current or not stored.utr):
+            change["set__utr"] = found.utr
+        change = {k: v for k, v in change.items() if getattr(stored, k.removeprefix("set__")) != v}
+        if change:
+            await self.update_where({"id": stored.pk}, **change)
+
+    async def record_sums(
+        self, stored: BankSettlement, sums: Sums, problems: Sequence[SettlementProblem]
+    ) -> None:
+        """Store what the rows of a settlement add up to, and why a person should look at it."""
+        difference = None if stored.amount is None else stored.amount - (sums.credit - sums.debit)
+        change: dict[str, Any] = {
+            "rows": sums.rows,
+            "credit": sums.credit,
+            "debit": sums.debit,
+            "row_fee": sums.fee,
+            "row_tax": sums.tax,
+            "difference": difference,
+            "problems": list(problems),
+            "has_problem": bool(problems),
+        }
+        if any(getattr(stored, name) != value for name, value in change.items()):
+            await self.update_where(
+                {"id": stored.pk}, **{f"set__{name}": value for name, value in change.items()}
+            )
+
+    async def page(
+        self,
+        after: datetime | None,
+        before: datetime | None,
+        has_problem: bool | None,
+        *,
+        count: int,
+        skip: int,
+        cursor: BankSettlement | None,
+    ) -> list[SettlementView]:
+        """Return a page, newest first. With a `cursor`, start after that settlement."""
+        where: dict[str, Any] = {} if has_problem is None else {"has_problem": has_problem}
+        if cursor is not None:
+            before = min(before, _next(cursor)) if before else _next(cursor)
+            where["__raw__"] = {
+                "$or": [
+                    {"settledAt": {"$lt": cursor.settled_at}},
+                    {"settlementId": {"$lt": cursor.settlement_id}},
+                ]
+            }
+        return await self.select(
+            SettlementView,
+            BeforeAfter("settled_at", before=before, after=after),
+            *_NEWEST,
+            LimitOffset(count, 0 if cursor else skip),
+            **where,
+        )
+
+    async def in_window(self, after: datetime, before: datetime) -> list[BankSettlement]:
+        """Return all settlements of a period."""
+        return await self.list(BeforeAfter("settled_at", before=before, after=after))
+
+    async def failed_ids(self, settlement_ids: Iterable[str]) -> set[str]:
+        """Return which of these failed: their money reached no bank account."""
+        rows = await self.list(settlement_id__in=sorted(settlement_ids))
+        return {row.settlement_id for row in rows if row.has_failed}
+
+    async def newest(self, count: int) -> list[BankSettlement]:
+        return await self.list(*_NEWEST, LimitOffset(count))
+
+    async def count_problems(self, before: datetime) -> int:
+        """Count the settlements from before a time that a person should look at, up to 10,000."""
+        return await self.count(LimitOffset(10_000), has_problem=True, settled_at__lt=before)
+
+
+def _next(cursor: BankSettlement) -> datetime:
+    # The bound of the index, exclusive: without it, MongoDB would read every newer settlement first.
+    return cursor.settled_at + timedelta(milliseconds=1)
+
+
+class SettlementRowRepository(Repository[SettlementRow]):
+    model = SettlementRow
+
+    async def keep(self, found: Sequence[SettlementRow]) -> list[SettlementRow]:
+        """Store rows of the feed, each once, and return them as stored.
+
+        Later reads add what was null. Other amounts than the first ones are noted as contradictions, and do not count.
+        """
+        ids = sorted({row.entity_id for row in found})
+        stored = {key_of(row): row for row in await self.list(entity_id__in=ids)}
+        at = self.clock()
+        writes: list[InsertOne[Any] | UpdateOne | DeleteMany] = []
+        new: dict[tuple[str | None, str, str], SettlementRow] = {}
+        for row in found:
+            before = stored.get(key_of(row))
+            if before is None:
+                row.created_at = row.updated_at = at
+                new.setdefault(key_of(row), row)
+            elif change := later_facts(before, row):
+                writes.append(UpdateOne({"_id": before.pk}, change))
+        for row in new.values():
+            row.validate()
+            writes.append(InsertOne(row.to_mongo()))
+            if row.settlement_id and (None, row.entity_id, row.type) in stored:
+                # It was held back, and now it is settled.
+                held = {"settlementId": None, "entityId": row.entity_id, "type": row.type}
+                writes.append(DeleteMany(held))
+        if writes:
+            await self._run(lambda: self._write(writes))
+            stored = {key_of(row): row for row in await self.list(entity_id__in=ids)}
+        return [stored[key] for key in dict.fromkeys(map(key_of, found)) if key in stored]
+
+    def _write(self, writes: list[InsertOne[Any] | UpdateOne | DeleteMany]) -> None:
+        try:
+            self._collection.bulk_write(writes, ordered=False)
+        except BulkWriteError as error:
+            # Another worker has stored the same row at the same time.
+            errors = (error.details or {}).get("writeErrors", ())
+            if not errors or any(each["code"] != _DUPLICATE for each in errors):
+                raise
+
+    async def note_payment(self, row: SettlementRow, reference_id: str, *, is_done: bool) -> None:
+        """Store which payment a row concerns. Unless `is_done`, it is entered there again."""
+        at = self.clock() if is_done else None
+        await self.update_where(
+            {"id": row.pk}, set__reference_id=reference_id, set__entered_in_payment_at=at
+        )
+
+    async def page(self, settlement_id: str, count: int, skip: int) -> list[SettlementRowView]:
+        """Return a page of the rows of a settlement."""
+        order = (OrderBy("entity_id"), OrderBy("type"))
+        return await self.select(
+            SettlementRowView, *order, LimitOffset(count, skip), settlement_id=settlement_id
+        )
+
+    async def sums_of(self, settlement_ids: Iterable[str]) -> dict[str, dict[str, Sums]]:
+        """Add up the rows of settlements, by settlement and type."""
+        match = {"settlementId": {"$in": sorted(settlement_ids)}}
+        result: dict[str, dict[str, Sums]] = defaultdict(dict)
+        for group, sums in (await self._add_up(match, quarter=None)).items():
+            result[group.settlement_id][group.type] = sums
+        return result
+
+    async def entered_between(self, after: datetime, before: datetime) -> dict[Group, Sums]:
+        """Add up the settled rows of what was made in a period, by settlement, type and quarter of an hour."""
+        match = {"enteredAt": {"$gte": after, "$lt": before}}
+        groups = await self._add_up(match, _quarter_of("$enteredAt"))
+        return {group: sums for group, sums in groups.items() if group.settlement_id is not None}
+
+    async def _add_up(self, match: dict[str, Any], quarter: Any) -> dict[Group, Sums]:
+        key = {"settlementId": "$settlementId", "type": "$type", "quarter": quarter}
+        sums: dict[str, Any] = {
+            name: {"$sum": f"${name}"} for name in ("credit", "debit", "fee", "tax")
+        }
+        sums["rows"] = {"$sum": 1}
+        sums["flaws"] = {"$sum": {"$cond": [{"$ifNull": ["$flaw", False]}, 1, 0]}}
+        sums["contradictions"] = {"$sum": {"$size": {"$ifNull": ["$contradictions", []]}}}
+        pipeline = [{"$match": match}, {"$group": {"_id": key, **sums}}]
+        found = await self._run(lambda: self._collection.aggregate(pipeline).to_list())
+        result: dict[Group, Sums] = {}
+        for row in found:
+            names = row["_id"]
+            group = Group(names.get("settlementId"), names["type"], names.get("quarter"))
+            result.setdefault(group, Sums()).add(row)
+        return result
+
+
+class UnsettledPayments(ReadOnlyRepository[Payment]):
+    """Captured payments whose money has not reached the bank account."""
+
+    model = Payment
+
+    async def page(self, before: datetime, count: int, skip: int) -> list[Unsettled]:
+        """Return a page of those that were paid before a time, oldest first."""
+        order = (OrderBy("paid_at"), OrderBy("reference_id"))
+        return await self.select(Unsettled, *order, LimitOffset(count, skip), **_unsettled(before))
+
+    async def count_before(self, before: datetime) -> int:
+        """Count those that were paid before a time, up to 10,000."""
+        return await self.count(LimitOffset(10_000), **_unsettled(before))
+
+    async def paid_between(
+        self, after: datetime, before: datetime
+    ) -> list[tuple[datetime, str, int, int]]:
+        """Add up those that were paid in a period: the quarter of an hour, the currency, their number and amount."""
+        where = self._where({**_unsettled(before), "paid_at__gte": after})
+        key = {"quarter": _quarter_of("$paidAt"), "currency": "$currency"}
+        sums = {"count": {"$sum": 1}, "amount": {"$sum": "$amount"}}
+        pipeline = [{"$match": where}, {"$group": {"_id": key, **sums}}]
+        found = await self._run(lambda: self._collection.aggregate(pipeline).to_list())
+        return [
+            (row["_id"]["quarter"], row["_id"]["currency"], row["count"], row["amount"])
+            for row in found
+        ]
+
+
+def _unsettled(before: datetime) -> dict[str, Any]:
+    return {"status__in": PAID, "settled_at": None, "paid_at__lt": before}
+
+
+def _quarter_of(field: str) -> dict[str, Any]:
+    ms = {"$toLong": field}
+    return {"$toDate": {"$subtract": [ms, {"$mod": [ms, _QUARTER_MS]}]}}
