@@ -198,6 +198,8 @@ class RefundService:
             result = await self._settlement.settle(
                 None, Evidence(origin, gateway_payment, gateway_refund)
             )
+            if not _has_entered(result.payment, gateway_refund):
+                raise GatewayUnknown(_UNFIT)
         except EvidenceMismatch as error:
             # The refund was made. Its key has to stay, or another one would return the money again.
             await self._ledger.release_refund_lease(payment, refund)
@@ -261,6 +263,10 @@ class RefundService:
 
 def _find_by_key(payment: Payment, key: str) -> Refund | None:
     return next((refund for refund in payment.refunds if refund.key == key), None)
+
+
+def _has_entered(payment: Payment, gateway_refund: GatewayRefund) -> bool:
+    return any(refund.refund_id == gateway_refund.id for refund in payment.refunds)
 
 
 def _is_finished(refund: Refund) -> bool:

@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -68,6 +68,8 @@ class FaultInjectionMiddleware:
                 await asyncio.sleep(delay.seconds)
             if (wrong_amount := faults.get("wrong_amount")) is not None:
                 response.change_amounts(int(wrong_amount.options["by"]))
+            if (wrong_status := faults.get("wrong_status")) is not None:
+                response.change_status(str(wrong_status.options["value"]))
             if (answer_lost := faults.get("answer_lost")) is not None:
                 await asyncio.sleep(answer_lost.seconds)
                 reset_connection(scope)
@@ -94,13 +96,29 @@ class BufferedResponse:
             self._body += message["body"]
 
     def change_amounts(self, by: int) -> None:
-        """Add to the amount of the entity, or of each entity in a list. Leave errors alone."""
+        """Add to the amount of the entity, or of each entity in a list."""
+
+        def change(item: dict[str, Any]) -> None:
+            if isinstance(item.get("amount"), int):
+                item["amount"] += by
+
+        self._change_entities(change)
+
+    def change_status(self, status: str) -> None:
+        def change(item: dict[str, Any]) -> None:
+            item["status"] = status
+            if "captured" in item:
+                item["captured"] = False
+
+        self._change_entities(change)
+
+    def _change_entities(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the entity, or each entity in a list. Leave errors alone."""
         if self._start["status"] != 200:
             return
         view = msgspec.json.decode(self._body)
         for item in view.get("items", [view]):
-            if isinstance(item.get("amount"), int):
-                item["amount"] += by
+            change(item)
         self._body = msgspec.json.encode(view)
         self._start["headers"] = [
             (name, b"%d" % len(self._body) if name.lower() == b"content-length" else value)

@@ -60,6 +60,11 @@ CATALOGUE: Final[Mapping[str, FaultKind]] = {
     "cut_body": FaultKind(
         "answer", "The call is carried out, the connection is reset in the middle of its response."
     ),
+    "wrong_status": FaultKind(
+        "answer",
+        "The response has another status, and is not captured.",
+        {"value": "authorized"},
+    ),
     "wrong_amount": FaultKind("answer", "The response has another amount.", {"by": 100}),
     "webhook_duplicate": FaultKind(
         "webhook", "The event is delivered twice with the same event id."
