@@ -208,6 +208,8 @@ class RefundService:
             result = await self._settlement.settle(
                 None, Evidence(origin, gateway_payment, gateway_refund)
             )
+            if not _has_entered(result.payment, gateway_refund):
+                raise GatewayUnknown(_UNFIT)
         except EvidenceMismatch as error:
             # The refund was made. Its key has to stay, or another one would return the money again.
             await self._ledger.release_refund_lease(payment, refund)
@@ -280,6 +282,10 @@ def _find_by_key(payment: Payment, key: str) -> Refund | None:
 def _is_disputed(payment: Payment) -> bool:
     """Return whether disputes hold money that was reserved for refunds before they came."""
     return sum_held(payment) > payment.amount_captured - sum_reserved(payment)
+
+
+def _has_entered(payment: Payment, gateway_refund: GatewayRefund) -> bool:
+    return any(refund.refund_id == gateway_refund.id for refund in payment.refunds)
 
 
 def _is_finished(refund: Refund) -> bool:

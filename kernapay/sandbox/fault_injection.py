@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -73,6 +73,8 @@ class FaultInjectionMiddleware:
                 response.change_amounts(int(wrong_amount.options["by"]))
             if "odd_entity" in faults:
                 response.make_odd()
+            if (wrong_status := faults.get("wrong_status")) is not None:
+                response.change_status(str(wrong_status.options["value"]))
             if (answer_lost := faults.get("answer_lost")) is not None:
                 await asyncio.sleep(answer_lost.seconds)
                 reset_connection(scope)
@@ -99,25 +101,39 @@ class BufferedResponse:
             self._body += message["body"]
 
     def change_amounts(self, by: int) -> None:
-        """Add to the amount of the entity, or of each entity in a list. Leave errors alone."""
-        if self._start["status"] != 200:
-            return
-        view = msgspec.json.decode(self._body)
-        for item in view.get("items", [view]):
+        """Add to the amount of the entity, or of each entity in a list."""
+
+        def change(item: dict[str, Any]) -> None:
             if isinstance(item.get("amount"), int):
                 item["amount"] += by
-        self._replace(view)
+
+        self._change_entities(change)
+
+    def change_status(self, status: str) -> None:
+        def change(item: dict[str, Any]) -> None:
+            item["status"] = status
+            if "captured" in item:
+                item["captured"] = False
+
+        self._change_entities(change)
 
     def make_odd(self) -> None:
-        """Put text into the amount of the entity, or of a list's first one. Leave errors alone."""
+        """Put text into the amount of the entity, or of a list's first one."""
+
+        def change(item: dict[str, Any]) -> None:
+            item["amount"] = "much"
+
+        self._change_entities(change, most=1)
+
+    def _change_entities(
+        self, change: Callable[[dict[str, Any]], None], most: int | None = None
+    ) -> None:
+        """Change the entity, or each entity in a list, or `most` of them. Leave errors alone."""
         if self._start["status"] != 200:
             return
         view = msgspec.json.decode(self._body)
-        for item in view.get("items", [view])[:1]:
-            item["amount"] = "much"
-        self._replace(view)
-
-    def _replace(self, view: Any) -> None:
+        for item in view.get("items", [view])[:most]:
+            change(item)
         self._body = msgspec.json.encode(view)
         self._start["headers"] = [
             (name, b"%d" % len(self._body) if name.lower() == b"content-length" else value)

@@ -60,6 +60,11 @@ CATALOGUE: Final[Mapping[str, FaultKind]] = {
     "cut_body": FaultKind(
         "answer", "The call is carried out, the connection is reset in the middle of its response."
     ),
+    "wrong_status": FaultKind(
+        "answer",
+        "The response has another status, and is not captured.",
+        {"value": "authorized"},
+    ),
     "wrong_amount": FaultKind("answer", "The response has another amount.", {"by": 100}),
     "odd_entity": FaultKind(
         "answer", "The amount of the entity, or of a list's first one, is no number."

@@ -173,6 +173,17 @@ def test_a_refund_that_waits_for_money_holds_up_no_other_of_its_payment(
     assert status(api, payment)["amountRefunded"] == 10000
 
 
+def test_a_refund_whose_payment_seems_uncaptured_is_unknown_and_keeps_its_key(
+    api: httpx.Client, shop: Shop, admin: Actor, payment: Json
+) -> None:
+    """Nothing contradicts our row then, and yet the refund is not in it."""
+    shop.sandbox.fault("wrong_status", route="/v1/payments/pay_*", method="GET")
+
+    first = request_refund(admin, payment, 30000, "one-key")
+
+    assert_kept_and_finished(api, shop, admin, payment, first)
+
+
 def test_a_refund_whose_payment_does_not_fit_is_unknown_and_keeps_its_key(
     api: httpx.Client, shop: Shop, admin: Actor, payment: Json
 ) -> None:
