@@ -6,12 +6,14 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
+from kernapay.core.errors import NotFound
 from kernapay.core.patterns import explain
 from kernapay.payments.disputes.dtos import DISPUTE_EXAMPLE, DisputeDetail
 from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.states import DisputeStatus
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Authenticated, Role
+from kernapay.web.openapi.responses import problems
 
 _DISPUTE_ID = explain(
     r"^disp_[A-Za-z0-9]{1,32}$", f"the gateway's dispute id, such as {DISPUTE_EXAMPLE}"
@@ -23,7 +25,7 @@ class DisputeController(Controller):
     tags = ["Disputes"]
     guards = [HasRole(Role.PROVIDER, Role.LAB_ASSISTANT, Role.ADMIN)]
 
-    @get()
+    @get(responses=problems(NotFound))
     async def list_disputes(
         self,
         request: Authenticated,
@@ -46,7 +48,8 @@ class DisputeController(Controller):
     ) -> list[DisputeDetail]:
         """List disputes, the nearest deadline for evidence first.
 
-        Administrators and lab assistants see all, a provider those about payments to them.
+        Administrators and lab assistants see all, a provider those about payments to them. A `cursor` that is none of
+        these is answered with 404.
         """
         return await dispute_service.list_disputes(request.user, status, count, skip, cursor)
 

@@ -51,6 +51,7 @@ def openapi_config() -> OpenAPIConfig:
                 description="Confirm e-mail address and mobile number with codes.",
             ),
             Tag(name="Payments", description="Create, verify and look up payments."),
+            Tag(name="Disputes", description="What customers' banks question or take back."),
             Tag(name="Webhooks", description="Events from the gateway."),
             Tag(name="Files", description="Receipts and exports."),
             Tag(

@@ -26,6 +26,7 @@ _COMMON: Final = {
     "event": "Only events with this name, such as `payment.captured`.",
     "user_id": "The account's `_id`.",
     "session_id": "The session's `_id`.",
+    "dispute_id": "The gateway's id of the dispute.",
     "event_id": "The gateway's id of the event.",
     "report_id": "The report's `_id`.",
     "finding_id": "The finding's `_id`.",
