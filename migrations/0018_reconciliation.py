@@ -1,6 +1,6 @@
 """Reconciliation: paid payments by their last change, findings by kind, and rebuilt payments by the hash of their key.
 
-And what administrators look payments up by: refunds, surplus orders, second payments, notes.
+And what administrators look payments up by: refunds, surplus orders, second payments.
 
 The new index of findings is made before the old one goes: a service that runs meanwhile is never without.
 """
@@ -31,7 +31,6 @@ def up(db: Database[dict[str, Any]]) -> None:
         db.payments.create_index(
             [(field, ASCENDING)], name=name, partialFilterExpression={field: {"$exists": True}}
         )
-    db.payments.create_index([("notes.$**", ASCENDING)], name="notes")
     db.reconciliation_findings.create_index(
         [("reportId", ASCENDING), ("kind", ASCENDING), ("_id", ASCENDING)], name="report_kinds"
     )
@@ -43,7 +42,7 @@ def down(db: Database[dict[str, Any]]) -> None:
         [("reportId", ASCENDING), ("_id", ASCENDING)], name="report"
     )
     _drop(db, "reconciliation_findings", "report_kinds")
-    for name in ("notes", *_SEARCHED, "key_hash", "status_changed"):
+    for name in (*_SEARCHED, "key_hash", "status_changed"):
         _drop(db, "payments", name)
 
 

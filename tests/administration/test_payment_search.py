@@ -20,7 +20,7 @@ def search(admin: Actor, text: str) -> list[Json]:
 def test_a_payment_is_found_by_each_of_its_names(
     user: Actor, admin: Actor, sandbox: Sandbox, store: Store
 ) -> None:
-    payment, checkout = user.buy(sandbox, notes={"cart": f"cart of {user.id}"})
+    payment, checkout = user.buy(sandbox)
     user.new_payment()
     path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
     refund = admin.call("POST", path, json={"amount": 100, "idempotencyKey": "k"})
@@ -34,7 +34,6 @@ def test_a_payment_is_found_by_each_of_its_names(
         row["refunds"][0]["refundId"],
         receipt_of(row),
         str(row["_id"]),
-        f"cart=cart of {user.id}",
         f"  {payment['orderId']} ",
     ):
         (found,) = search(admin, text)
@@ -76,18 +75,16 @@ def test_surplus_orders_and_second_payments_lead_to_their_payment(
         assert found["mismatches"][0]["reason"] == "second_payment"
 
 
-@pytest.mark.parametrize(
-    "text", ["order_Unknown0000001", "rfnd_x", "cart=nothing of it", "nobody@example.com", "0" * 24]
-)
+@pytest.mark.parametrize("text", ["order_Unknown0000001", "rfnd_x", "nobody@example.com", "0" * 24])
 def test_what_nobody_has_finds_nothing(text: str, admin: Actor) -> None:
     assert search(admin, text) == []
 
 
-@pytest.mark.parametrize("text", ["who", "", "$where", "a" * 400])
+@pytest.mark.parametrize("text", ["who", "cart=42", "", "$where", "a" * 400])
 def test_a_text_of_no_known_kind_is_refused(text: str, admin: Actor) -> None:
     assert_problem(admin.call("GET", SEARCH, params={"q": text}), 400, field="q")
 
 
 @pytest.mark.owasp(line="API5")
 def test_only_administrators_search(user: Actor) -> None:
-    assert_problem(user.call("GET", SEARCH, params={"q": "cart=42"}), 403)
+    assert_problem(user.call("GET", SEARCH, params={"q": "order_Unknown0000001"}), 403)

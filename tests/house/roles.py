@@ -397,7 +397,7 @@ TABLE = [
     Row(
         "GET /v1/api/admin/payments/search",
         "",
-        get(f"{ADMIN}/payments/search?q=cart=42"),
+        get(f"{ADMIN}/payments/search?q=order_Unknown0000001"),
         "401 403 403 403 200",
     ),
     Row("GET /v1/api/admin/users", "", get(f"{ADMIN}/users"), "401 403 403 403 200"),

@@ -31,7 +31,7 @@ class PaymentSearchController(Controller):
                 pattern=PRINTABLE,
                 description=(
                     "A reference (PAY_…), an id of the gateway (order_…, pay_…, rfnd_…), a receipt, the _id of a "
-                    "payment, an e-mail address, or a note as name=value."
+                    "payment, or an e-mail address."
                 ),
             ),
         ],

@@ -40,9 +40,6 @@ class PaymentSearchRepository(ReadOnlyRepository[Payment]):
     async def by_refund(self, refund_id: str) -> list[AdminPaymentView]:
         return await self._look_up(__raw__={"refunds.refundId": refund_id})
 
-    async def by_note(self, name: str, value: str) -> list[AdminPaymentView]:
-        return await self._look_up(__raw__={f"notes.{name}": value})
-
     async def of_user(self, user_id: ObjectId) -> list[AdminPaymentView]:
         """Return the newest payments of a user."""
         return await self.select(AdminPaymentView, *_NEWEST, LimitOffset(_MOST), user_id=user_id)

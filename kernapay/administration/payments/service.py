@@ -1,7 +1,6 @@
-"""Find payments by whatever an administrator holds: a reference, an id of the gateway, an address, a note."""
+"""Find payments by whatever an administrator holds: a reference, an id of the gateway, a receipt, an address."""
 
 import re
-from typing import Final
 
 from bson import ObjectId
 
@@ -12,8 +11,6 @@ from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.payments.references import payment_id_of
 from kernapay.users.contacts import find_email_forms
 from kernapay.users.repository import UserRepository
-
-_NOTE: Final = re.compile(r"([A-Za-z0-9_-]{1,64})=(.+)")
 
 
 class PaymentSearch:
@@ -41,14 +38,12 @@ class PaymentSearch:
             return await self._payments.by_id(payment_id)
         if re.fullmatch(OBJECT_ID_PATTERN, text):
             return await self._payments.by_id(ObjectId(text))
-        if note := _NOTE.fullmatch(text):
-            return await self._payments.by_note(note[1], note[2])
         if "@" in text:
             forms = find_email_forms(text, production=self._production)
             user = await self._users.find_by_email(forms) if forms else None
             return await self._payments.of_user(user.pk) if user else []
         raise InvalidInput(
             "Must be a reference (PAY_…), an id of the gateway (order_…, pay_…, rfnd_…), a receipt, the _id of a "
-            "payment, an e-mail address, or a note as name=value.",
+            "payment, or an e-mail address.",
             field="q",
         )
