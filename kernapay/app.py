@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 
 from kernapay.administration.controller import AdministrationController
+from kernapay.administration.payments.controller import PaymentSearchController
 from kernapay.apikeys.controller import ApiKeyController
 from kernapay.audit.controller import AuditController
 from kernapay.bootstrap.services import Services
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             ReconciliationController,
             FileController,
             AdministrationController,
+            PaymentSearchController,
             ApiKeyController,
             AuditController,
             HealthController,

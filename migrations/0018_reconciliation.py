@@ -1,5 +1,7 @@
 """Reconciliation: paid payments by their last change, findings by kind, and rebuilt payments by the hash of their key.
 
+And what administrators look payments up by: refunds, surplus orders, second payments.
+
 The new index of findings is made before the old one goes: a service that runs meanwhile is never without.
 """
 
@@ -7,6 +9,13 @@ from typing import Any
 
 from pymongo import ASCENDING
 from pymongo.database import Database
+
+# Few payments have one of these.
+_SEARCHED = {
+    "refund": "refunds.refundId",
+    "surplus_order": "surplusOrders",
+    "mismatch": "mismatches.paymentId",
+}
 
 
 def up(db: Database[dict[str, Any]]) -> None:
@@ -18,6 +27,10 @@ def up(db: Database[dict[str, Any]]) -> None:
         name="key_hash",
         partialFilterExpression={"keyHash": {"$gt": ""}},
     )
+    for name, field in _SEARCHED.items():
+        db.payments.create_index(
+            [(field, ASCENDING)], name=name, partialFilterExpression={field: {"$exists": True}}
+        )
     db.reconciliation_findings.create_index(
         [("reportId", ASCENDING), ("kind", ASCENDING), ("_id", ASCENDING)], name="report_kinds"
     )
@@ -29,7 +42,7 @@ def down(db: Database[dict[str, Any]]) -> None:
         [("reportId", ASCENDING), ("_id", ASCENDING)], name="report"
     )
     _drop(db, "reconciliation_findings", "report_kinds")
-    for name in ("key_hash", "status_changed"):
+    for name in (*_SEARCHED, "key_hash", "status_changed"):
         _drop(db, "payments", name)
 
 

@@ -3,6 +3,8 @@
 from functools import cached_property
 from typing import Any
 
+from kernapay.administration.payments.repository import PaymentSearchRepository
+from kernapay.administration.payments.service import PaymentSearch
 from kernapay.bootstrap.payments import Payments
 from kernapay.core.metrics import Measurement
 from kernapay.reconciliation.nights import Nights
@@ -115,6 +117,14 @@ class Operations(Payments):
             self.finding_repository,
             self.user_repository,
             self._clock,
+        )
+
+    @cached_property
+    def payment_search(self) -> PaymentSearch:
+        return PaymentSearch(
+            PaymentSearchRepository(self.mongo, self._clock),
+            self.user_repository,
+            production=self.settings.is_production,
         )
 
     @cached_property

@@ -164,7 +164,7 @@ class Demo:
         _expect(again == self._created, f"the answer changed to {again}")
         payment = self._call(200, "GET", f"/v1/api/payments/{self._created['referenceId']}")
         orders = _answer(200, self._sandbox.get("/_sandbox/overview"))["orders"]
-        mine = [o for o in orders if o["notes"]["kernapay_payment"][:24] == payment["_id"]]
+        mine = [o for o in orders if o["notes"].get("kernapay_payment", "")[:24] == payment["_id"]]
         _expect(len(mine) == 1, f"the gateway has {len(mine)} orders for it")
         return "the same answer, and still one order at the gateway"
 

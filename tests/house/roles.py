@@ -361,6 +361,12 @@ TABLE = [
         get(f"/v1/api/files/export-{'0' * 32}.csv?expires=9999999999&signature={'0' * 64}"),
         "403 403 403 403 403",
     ),
+    Row(
+        "GET /v1/api/admin/payments/search",
+        "",
+        get(f"{ADMIN}/payments/search?q=order_Unknown0000001"),
+        "401 403 403 403 200",
+    ),
     Row("GET /v1/api/admin/users", "", get(f"{ADMIN}/users"), "401 403 403 403 200"),
     Row(
         "POST /v1/api/admin/users",

@@ -76,6 +76,25 @@ def test_a_wrong_amount_is_only_in_the_answer(sandbox: SandboxProcess) -> None:
     assert sandbox.call("GET", "/v1/orders")["items"][0]["amount"] == 50_000
 
 
+def test_an_odd_entity_is_the_first_of_its_list_and_only_in_the_answer(
+    sandbox: SandboxProcess,
+) -> None:
+    for _ in range(2):
+        sandbox.create_order()
+    sandbox.arm_fault("odd_entity")
+    amounts = [item["amount"] for item in sandbox.call("GET", "/v1/orders")["items"]]
+    assert amounts == ["much", 50_000]
+    amounts = [item["amount"] for item in sandbox.call("GET", "/v1/orders")["items"]]
+    assert amounts == [50_000, 50_000]
+
+
+def test_a_refusal_is_in_the_gateways_envelope(sandbox: SandboxProcess) -> None:
+    sandbox.arm_fault("refused", route="/v1/refunds")
+    response = sandbox.api.get("/v1/refunds")
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "BAD_REQUEST_ERROR"
+
+
 def test_a_fault_applies_a_number_of_times_to_its_route_and_method(sandbox: SandboxProcess) -> None:
     sandbox.arm_fault("server_error", times=2, route="/v1/orders", method="POST")
     statuses = [sandbox.api.get("/v1/orders").status_code]

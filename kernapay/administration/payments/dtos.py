@@ -1,0 +1,63 @@
+"""What administrators see of a payment: all that is stored of its money."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from kernapay.core.clock import Instant
+from kernapay.payments.dtos import (
+    GatewayOrderId,
+    GatewayPaymentId,
+    MinorUnits,
+    PaymentView,
+    RefundView,
+    StepView,
+)
+from kernapay.payments.states import Source
+
+
+class MismatchView(Struct, rename="camel"):
+    """Evidence that does not match the payment, such as a second payment of its order. It changed nothing."""
+
+    at: Instant
+    source: Source
+    reason: Annotated[str, Meta(examples=["second_payment"])]
+    event_id: str | None = None
+    order_id: GatewayOrderId | None = None
+    payment_id: GatewayPaymentId | None = None
+    amount: MinorUnits | None = None
+    currency: str | None = None
+
+
+class AdminStepView(StepView, rename="camel"):
+    """One entry of the history, with who made the change, if a person did."""
+
+    actor: str | None = None
+
+
+class AdminRefundView(RefundView, rename="camel"):
+    """A refund, with its receipt at the gateway, and who asked for it."""
+
+    source: Source | None = None
+    actor: str | None = None
+    receipt: str | None = None
+
+
+class AdminPaymentView(PaymentView, rename="camel"):
+    """A payment in full, with the gateway's fee, what did not match, and the orders that nobody may pay."""
+
+    fee: MinorUnits | None = None
+    tax: MinorUnits | None = None
+    authorized_at: Instant | None = None
+    surplus_orders: Annotated[list[str], Meta(examples=[[]])] = field(default_factory=list)
+    mismatches: Annotated[list[MismatchView], Meta(examples=[[]])] = field(default_factory=list)
+    history: list[AdminStepView] = field(default_factory=list)  # type: ignore[assignment]
+    refunds: Annotated[list[AdminRefundView], Meta(examples=[[]])] = field(  # type: ignore[assignment]
+        default_factory=list
+    )
+
+
+class PaymentsFound(Struct):
+    """The payments that were found, newest first: all, or the first twenty."""
+
+    payments: list[AdminPaymentView]

@@ -1,0 +1,49 @@
+"""The queries by which administrators find payments."""
+
+from typing import Any, Final
+
+from bson import ObjectId
+
+from kernapay.administration.payments.dtos import AdminPaymentView
+from kernapay.payments.models import Payment
+from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.repository import ReadOnlyRepository
+
+_MOST: Final = 20
+_NEWEST: Final = (
+    OrderBy("created_at", descending=True),
+    OrderBy("reference_id", descending=True),
+)
+
+
+class PaymentSearchRepository(ReadOnlyRepository[Payment]):
+    model = Payment
+
+    async def by_id(self, payment_id: ObjectId) -> list[AdminPaymentView]:
+        return await self._look_up(id=payment_id)
+
+    async def by_reference(self, reference_id: str) -> list[AdminPaymentView]:
+        return await self._look_up(reference_id=reference_id)
+
+    async def by_order(self, order_id: str) -> list[AdminPaymentView]:
+        """Return the payment of an order of the gateway, also of a surplus one."""
+        return await self._look_up(razorpay_order_id=order_id) or await self._look_up(
+            surplus_orders=order_id
+        )
+
+    async def by_gateway_payment(self, payment_id: str) -> list[AdminPaymentView]:
+        """Return the payment that a payment of the gateway settled, or did not match."""
+        return await self._look_up(razorpay_payment_id=payment_id) or await self._look_up(
+            __raw__={"mismatches.paymentId": payment_id}
+        )
+
+    async def by_refund(self, refund_id: str) -> list[AdminPaymentView]:
+        return await self._look_up(__raw__={"refunds.refundId": refund_id})
+
+    async def of_user(self, user_id: ObjectId) -> list[AdminPaymentView]:
+        """Return the newest payments of a user."""
+        return await self.select(AdminPaymentView, *_NEWEST, LimitOffset(_MOST), user_id=user_id)
+
+    async def _look_up(self, **where: Any) -> list[AdminPaymentView]:
+        found = await self.select(AdminPaymentView, LimitOffset(_MOST), **where)
+        return sorted(found, key=lambda payment: payment.created_at, reverse=True)

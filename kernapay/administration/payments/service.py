@@ -1,0 +1,49 @@
+"""Find payments by whatever an administrator holds: a reference, an id of the gateway, a receipt, an address."""
+
+import re
+
+from bson import ObjectId
+
+from kernapay.administration.payments.dtos import AdminPaymentView
+from kernapay.administration.payments.repository import PaymentSearchRepository
+from kernapay.core.errors import InvalidInput
+from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.payments.references import payment_id_of
+from kernapay.users.contacts import find_email_forms
+from kernapay.users.repository import UserRepository
+
+
+class PaymentSearch:
+    def __init__(
+        self, payments: PaymentSearchRepository, users: UserRepository, *, production: bool
+    ) -> None:
+        self._payments = payments
+        self._users = users
+        self._production = production
+
+    async def find(self, text: str) -> list[AdminPaymentView]:
+        """Return the payments that a text names, newest first. Raises InvalidInput if it is of no known kind."""
+        text = text.strip()
+        kind = text.partition("_")[0]
+        if kind == "PAY":
+            return await self._payments.by_reference(text)
+        if kind == "order":
+            return await self._payments.by_order(text)
+        if kind == "pay":
+            return await self._payments.by_gateway_payment(text)
+        if kind == "rfnd":
+            return await self._payments.by_refund(text)
+        payment_id = payment_id_of(text)
+        if payment_id is not None:
+            return await self._payments.by_id(payment_id)
+        if re.fullmatch(OBJECT_ID_PATTERN, text):
+            return await self._payments.by_id(ObjectId(text))
+        if "@" in text:
+            forms = find_email_forms(text, production=self._production)
+            user = await self._users.find_by_email(forms) if forms else None
+            return await self._payments.of_user(user.pk) if user else []
+        raise InvalidInput(
+            "Must be a reference (PAY_…), an id of the gateway (order_…, pay_…, rfnd_…), a receipt, the _id of a "
+            "payment, or an e-mail address.",
+            field="q",
+        )
