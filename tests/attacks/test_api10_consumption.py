@@ -45,8 +45,8 @@ def test_no_field_of_an_event_is_believed_or_run(
     before = row_of(store.payments, referenceId=order["referenceId"])
     for name in (*sound, "$set", "__proto__", "acquirer_data", "card", "error_reason"):
         for value in ODD:
-            if (name, value) == ("captured", True):
-                continue  # nothing odd about that: it would be paid
+            if name == "captured" and value in (True, "true"):
+                continue  # not odd, as the gateway also sends flags as text: it would be paid
             answer = send_event(api_server.client, body=captured({**sound, name: value}))
             assert answer.status_code == 200, f"{name} {value!r}: {answer.text}"
     after = row_of(store.payments, referenceId=order["referenceId"])
