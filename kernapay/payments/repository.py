@@ -144,11 +144,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def has_key(self, user_id: str, key: str, fingerprint: str) -> bool:
         """Return whether the user created a payment with this idempotency key and this content."""
-        return await self.exists(
-            user_id=user_id, idempotency_key=key, fingerprint=fingerprint
-        ) or await self.exists(
-            user_id=user_id, key_hash=hash_key(user_id, key), fingerprint=fingerprint
-        )
+        if await self.exists(user_id=user_id, idempotency_key=key, fingerprint=fingerprint):
+            return True
+        rebuilt = await self.get_one_or_none(user_id=user_id, key_hash=hash_key(user_id, key))
+        return rebuilt is not None and rebuilt.fingerprint == fingerprint
 
     async def view(self, reference_id: str) -> PaymentView | None:
         return await self.select_one(PaymentView, reference_id=reference_id)
