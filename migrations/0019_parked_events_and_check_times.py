@@ -1,4 +1,4 @@
-"""Only events that were processed are deleted after 45 days, and kinds of events take turns by an index.
+"""Events are deleted 45 days after they were processed and not before, and kinds of events take turns by an index.
 
 Payments that another system wrote get the time from which a worker checks them.
 
@@ -7,11 +7,10 @@ Each new index comes before the old one goes: a service that runs meanwhile is n
 
 from typing import Any
 
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
 _KEPT_SECONDS = 45 * 24 * 3600
-_IS_PROCESSED = {"processedAt": {"$exists": True}}
 
 
 def up(db: Database[dict[str, Any]]) -> None:
@@ -20,12 +19,13 @@ def up(db: Database[dict[str, Any]]) -> None:
     db.payments.update_many({"checkAt": None}, [{"$set": {"checkAt": check_at}}])
     events = db.webhook_events
     events.update_many({"status": "parked"}, {"$unset": {"processedAt": ""}})
+    # MongoDB never deletes a row without the field.
     events.create_index(
-        [("createdAt", ASCENDING)],
-        name="kept_when_processed",
+        [("processedAt", ASCENDING)],
+        name="kept_after_processing",
         expireAfterSeconds=_KEPT_SECONDS,
-        partialFilterExpression=_IS_PROCESSED,
     )
+    events.create_index([("createdAt", DESCENDING)], name="newest")
     _drop(db, "kept")
     events.create_index(
         [("status", ASCENDING), ("nextAt", ASCENDING), ("event", ASCENDING)], name="due_by_kind"
@@ -38,7 +38,8 @@ def down(db: Database[dict[str, Any]]) -> None:
     events.create_index([("status", ASCENDING), ("nextAt", ASCENDING)], name="due")
     _drop(db, "due_by_kind")
     events.create_index([("createdAt", ASCENDING)], name="kept", expireAfterSeconds=_KEPT_SECONDS)
-    _drop(db, "kept_when_processed")
+    _drop(db, "newest")
+    _drop(db, "kept_after_processing")
 
 
 def _drop(db: Database[dict[str, Any]], name: str) -> None:

@@ -6,6 +6,8 @@ Each method makes one conditional update, and evicts the cached history when the
 from collections.abc import Sequence
 from datetime import timedelta
 
+import structlog
+
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments import payout_pipeline
@@ -33,6 +35,8 @@ from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import DuplicateRow
 from kernapay.storage.updates import Changed, RowChanged
+
+_log = structlog.get_logger("kernapay.payments")
 
 
 class PaymentLedger(RefundLedger):
@@ -272,7 +276,9 @@ class PaymentLedger(RefundLedger):
             )
         except DuplicateRow:
             # The client bought again before this payment was rebuilt. The later payment answers the key.
-            await self.update_if(key_of(row), same, unset__key_hash=True)
+            forgotten = await self.update_if(key_of(row), same, unset__key_hash=True)
+            if isinstance(forgotten, Changed):
+                _log.warning("rebuilt_key_taken", reference=row.reference_id)
             return None
         return adopted.row if isinstance(adopted, Changed) else adopted.current
 

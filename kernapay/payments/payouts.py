@@ -17,11 +17,12 @@ _BATCH: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a settlement row says of its payment: the order's receipt, the order, the gateway's payment."""
+    """What a settlement row says of its payment: the order's receipt, the order, the gateway's payment, a dispute."""
 
     receipt: str | None = None
     order_id: str | None = None
     payment_id: str | None = None
+    dispute_id: str | None = None
 
 
 class PayoutService:
@@ -44,8 +45,15 @@ class PayoutService:
         ]
         paid = {trace.payment_id for trace, row in zip(traces, found, strict=True) if row is None}
         by_payment = await self._by("razorpay_payment_id", paid)
-        return [
+        found = [
             row or by_payment.get(str(trace.payment_id))
+            for trace, row in zip(traces, found, strict=True)
+        ]
+        # Razorpay: what a dispute takes, and gives back, is an adjustment that names the dispute alone.
+        lost = {trace.dispute_id for trace, row in zip(traces, found, strict=True) if row is None}
+        by_dispute = await self._by_disputes(lost)
+        return [
+            row or by_dispute.get(str(trace.dispute_id))
             for trace, row in zip(traces, found, strict=True)
         ]
 
@@ -70,6 +78,16 @@ class PayoutService:
         for start in range(0, len(known), _BATCH):
             batch = await self._payments.with_any(field, known[start : start + _BATCH])
             rows |= {getattr(row, field): row for row in batch}
+        return rows
+
+    async def _by_disputes(self, ids: set[str | None]) -> dict[str, Payment]:
+        known = sorted(each for each in ids if each)
+        rows: dict[str, Payment] = {}
+        for start in range(0, len(known), _BATCH):
+            batch = await self._payments.with_any(
+                "disputes__dispute_id", known[start : start + _BATCH]
+            )
+            rows |= {dispute.dispute_id: row for row in batch for dispute in row.disputes}
         return rows
 
 

@@ -16,6 +16,7 @@ from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import DuplicateRow, Repository
+from kernapay.storage.updates import RowGone
 
 _LEASE: Final = timedelta(hours=1)
 _PAUSE: Final = timedelta(minutes=10)
@@ -166,12 +167,14 @@ class FindingRepository(Repository[Finding]):
         try:
             await self.add(finding)
         except DuplicateRow:
-            await self.update_where(
+            row = await self.update_where(
                 {"id": finding_id},
                 set__ours=finding.ours,
                 set__theirs=finding.theirs,
                 set__repaired_at=None,
             )
+            if row is None:
+                raise RowGone from None
         return finding_id
 
     async def drop_others(self, report_id: ObjectId, found: Collection[ObjectId]) -> None:
@@ -182,7 +185,8 @@ class FindingRepository(Repository[Finding]):
             if ObjectId(row.id) not in found and row.outcome is None
         ]
         for finding_id in gone:
-            await self.delete_where(id=finding_id)
+            # Somebody may have worked on it since it was read.
+            await self.delete_where(id=finding_id, outcome=None)
 
     async def open_ids(self, report_id: str) -> list[str]:
         """Return the ids of a report's findings that are not repaired, by kind."""

@@ -15,6 +15,7 @@ from kernapay.settlements.models import BankSettlement, SettlementProblem, Settl
 from kernapay.settlements.rows import Group, Sums, key_of, later_facts
 from kernapay.storage.filters import BeforeAfter, LimitOffset, OrderBy
 from kernapay.storage.repository import DuplicateRow, ReadOnlyRepository, Repository
+from kernapay.storage.updates import Changed, RowChanged, RowGone
 
 _NEWEST: Final = (
     OrderBy("settled_at", descending=True),
@@ -39,6 +40,8 @@ class SettlementRepository(Repository[BankSettlement]):
     async def keep(self, found: BankSettlement, *, is_current: bool) -> None:
         """Store a settlement as the gateway shows it. Repeats change nothing.
 
+        Raises RowChanged if it changed meanwhile, RowGone.
+
         `is_current` says that the gateway was just asked. Otherwise, as from an event, only what is missing is added:
         an event may be older than what is stored.
         """
@@ -57,8 +60,13 @@ class SettlementRepository(Repository[BankSettlement]):
         if found.utr and (is_current or not stored.utr):
             change["set__utr"] = found.utr
         change = {k: v for k, v in change.items() if getattr(stored, k.removeprefix("set__")) != v}
-        if change:
-            await self.update_where({"id": stored.pk}, **change)
+        if not change:
+            return
+        # An event may come while the feed is read: what is newer must not be replaced by what was read before.
+        unchanged = {name: getattr(stored, name) for name in ("status", "amount", "utr")}
+        kept = await self.update_if({"id": stored.pk}, unchanged, **change)
+        if not isinstance(kept, Changed):
+            raise RowChanged
 
     async def record_sums(
         self, stored: BankSettlement, sums: Sums, problems: Sequence[SettlementProblem]
@@ -76,9 +84,9 @@ class SettlementRepository(Repository[BankSettlement]):
             "has_problem": bool(problems),
         }
         if any(getattr(stored, name) != value for name, value in change.items()):
-            await self.update_where(
-                {"id": stored.pk}, **{f"set__{name}": value for name, value in change.items()}
-            )
+            updates = {f"set__{name}": value for name, value in change.items()}
+            if await self.update_where({"id": stored.pk}, **updates) is None:
+                raise RowGone
 
     async def page(
         self,
@@ -174,9 +182,11 @@ class SettlementRowRepository(Repository[SettlementRow]):
     async def note_payment(self, row: SettlementRow, reference_id: str, *, is_done: bool) -> None:
         """Store which payment a row concerns. Unless `is_done`, it is entered there again."""
         at = self.clock() if is_done else None
-        await self.update_where(
+        noted = await self.update_where(
             {"id": row.pk}, set__reference_id=reference_id, set__entered_in_payment_at=at
         )
+        if noted is None:
+            raise RowGone
 
     async def page(self, settlement_id: str, count: int, skip: int) -> list[SettlementRowView]:
         """Return a page of the rows of a settlement."""

@@ -263,7 +263,8 @@ def problems_of(settlement: BankSettlement, sums: Sums) -> list[SettlementProble
 
 def _trace(row: SettlementRow) -> Trace:
     is_payment = row.type == "payment"
-    return Trace(row.order_receipt, row.order_id, row.entity_id if is_payment else row.payment_id)
+    payment_id = row.entity_id if is_payment else row.payment_id
+    return Trace(row.order_receipt, row.order_id, payment_id, row.dispute_id)
 
 
 def _payout(row: SettlementRow) -> Payout:

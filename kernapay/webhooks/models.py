@@ -19,7 +19,7 @@ class EventStatus(StrEnum):
 
 
 class WebhookEvent(Record):
-    """One event, deleted 45 days after it came if it was processed (Razorpay: it may be sent again for 15 days)."""
+    """One event, deleted 45 days after it was processed (Razorpay: it may be sent again for 15 days)."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "webhook_events"}
 

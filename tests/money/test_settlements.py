@@ -18,6 +18,7 @@ from kernapay.settlements.feed import read_row
 from kernapay.settlements.models import BankSettlement
 from tests.actors import PAYMENTS, SETTLEMENTS, Actor, assert_problem, send_event
 from tests.aliases import Json
+from tests.money.disputes import raise_dispute, tell
 from tests.money.shop import Shop
 from tests.stack import METRICS_TOKEN, Api, bearer
 from tests.waiting import eventually
@@ -132,6 +133,23 @@ class TestAMonthAtTheBank:
         assert (taken["paymentId"], taken["utr"], taken["referenceId"]) == (None, None, None)
         assert ask(admin, f"/{settlement['id']}", count=1, skip=1)["rows"] == detail["rows"][1:]
         assert_problem(admin.call("GET", f"{SETTLEMENTS}/setl_unknown"), 404)
+
+
+def test_what_a_dispute_takes_is_entered_in_its_payment(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    """Its row names the dispute alone."""
+    payment, checkout = user.buy(shop.sandbox)
+    raised = raise_dispute(shop, checkout["razorpay_payment_id"])
+    tell(admin.client, "created", raised)
+    taken = adjust(shop, debit=50_000, dispute_id=raised["id"])
+    settlement = settle(shop)
+    read(shop)
+
+    rows = {row["entityId"]: row for row in ask(admin, f"/{settlement['id']}")["rows"]}
+    assert rows[taken["id"]]["referenceId"] == payment["referenceId"]
+    entered = {row["entityId"]: row for row in shop.row(payment)["settlements"]}
+    assert entered[taken["id"]]["debit"] == 50_000
 
 
 class TestTheLedger:

@@ -13,14 +13,24 @@ from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.models import Mismatch, Payment, Refund
+from kernapay.payments.models import Dispute, Mismatch, Payment, Payout, Refund
+from kernapay.payments.order_notes import hash_key
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.states import Event, RefundState, Source, Status
-from kernapay.reconciliation.models import ReportState
-from kernapay.reconciliation.repository import ReportRepository
+from kernapay.payments.states import (
+    DisputeStatus,
+    Event,
+    RefundState,
+    Source,
+    Status,
+    SurplusReason,
+)
+from kernapay.reconciliation.models import Finding, Kind, ReportState
+from kernapay.reconciliation.repository import FindingRepository, ReportRepository
 from kernapay.security.principal import Role
 from kernapay.sessions.models import Session
 from kernapay.sessions.repository import SessionRepository
+from kernapay.settlements.models import BankSettlement
+from kernapay.settlements.repository import SettlementRepository
 from kernapay.storage.cache import Cache
 from kernapay.storage.locks import Lock
 from kernapay.storage.mongo import Mongo, database
@@ -63,6 +73,8 @@ class World:
         self.codes = CodeRepository(mongo, clock)
         self.events = WebhookRepository(mongo, clock)
         self.reports = ReportRepository(mongo, clock)
+        self.findings = FindingRepository(mongo, clock)
+        self.settlements = SettlementRepository(mongo, clock)
 
     async def payment(self, **changes: Any) -> Payment:
         return await self.ledger.add(
@@ -287,6 +299,160 @@ async def surplus_recorded(world: World) -> Steps:
     return once(record, record)
 
 
+async def surplus_payment_entered(world: World) -> Steps:
+    stale = await world.ordered()
+    late = SurplusReason.LATE
+    add = lambda: world.ledger.add_surplus(stale, captured(stale), late, ORIGIN)  # noqa: E731
+    return once(add, add)
+
+
+async def surplus_payment_returned(world: World) -> Steps:
+    stale = await world.ordered()
+    row = await world.ledger.add_surplus(stale, captured(stale), SurplusReason.LATE, ORIGIN)
+    (surplus,) = row.surplus_payments
+    record = lambda: world.ledger.record_surplus(  # noqa: E731
+        stale, surplus, RefundState.PROCESSED, "rfnd_1", ORIGIN
+    )
+    return once(record, record)
+
+
+async def sale_ended(world: World) -> Steps:
+    stale = await world.ordered()
+    ledger = world.ledger
+    return once(
+        lambda: ledger.move(Event.CANCELLED, stale, ORIGIN),
+        lambda: ledger.move(Event.CANCELLED, stale, ORIGIN),
+        lambda: ledger.move(Event.EXPIRED, stale, ORIGIN),
+        lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, captured(stale)),
+        lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, captured(stale), late=True),
+    )
+
+
+async def paid_late(world: World) -> Steps:
+    stale = await world.ordered()
+    pay = lambda: world.ledger.move(  # noqa: E731
+        Event.CAPTURED, stale, ORIGIN, captured(stale), late=True
+    )
+    return [
+        Step(pay, acts=False),
+        Step(lambda: world.ledger.move(Event.EXPIRED, stale, ORIGIN), acts=True),
+        *once(pay, pay),
+    ]
+
+
+def dispute(world: World, **changes: Any) -> Dispute:
+    at = world.clock()
+    facts = {
+        "dispute_id": "disp_1",
+        "payment_id": "pay_1",
+        "amount": 100,
+        "currency": "INR",
+        "phase": "chargeback",
+        "status": DisputeStatus.OPEN,
+        "source": Source.WEBHOOK,
+        "warn_at": at,
+        "created_at": at,
+        "updated_at": at,
+    }
+    return Dispute(**{**facts, **changes})
+
+
+async def dispute_recorded(world: World) -> Steps:
+    stale = await world.payment(status=Status.SUCCESS, razorpay_payment_id="pay_1")
+    record = world.ledger.record_dispute
+    return once(
+        lambda: record(stale, None, dispute(world), ORIGIN, "opened"),
+        lambda: record(stale, None, dispute(world, revision=2), ORIGIN, "opened"),
+    )
+
+
+async def dispute_changed(world: World) -> Steps:
+    known = dispute(world)
+    stale = await world.payment(
+        status=Status.SUCCESS, razorpay_payment_id="pay_1", disputes=[known]
+    )
+    record = world.ledger.record_dispute
+    won, lost = DisputeStatus.WON, DisputeStatus.LOST
+    return once(
+        lambda: record(stale, known, dispute(world, status=won, revision=2), ORIGIN, "won"),
+        lambda: record(stale, known, dispute(world, status=lost, revision=2), ORIGIN, "lost"),
+    )
+
+
+async def dispute_warned_of(world: World) -> Steps:
+    known = dispute(world)
+    stale = await world.payment(status=Status.SUCCESS, disputes=[known])
+    end = lambda: world.ledger.end_warning(stale, known)  # noqa: E731
+    return once(end, end)
+
+
+async def payout_recorded(world: World) -> Steps:
+    stale = await world.payment(status=Status.SUCCESS, razorpay_payment_id="pay_1")
+    sums = {"credit": 980, "debit": 0, "fee": 20, "tax": 3}
+    payout = Payout(settlement_id="setl_1", entity_id="pay_1", type="payment", **sums)
+    record = lambda: world.ledger.record_payout(stale, payout)  # noqa: E731
+    return once(record, record)
+
+
+async def key_of_a_rebuilt_payment(world: World) -> Steps:
+    rebuilt = await world.payment()
+    key_hash = hash_key(rebuilt.user_id, "key")
+    await world.ledger.update_where({"id": rebuilt.pk}, set__key_hash=key_hash)
+
+    def claim() -> Awaitable[object]:
+        facts = {"amount": 1000, "currency": "INR", "service_type": "CONSULTATION"}
+        draft = Payment(
+            user_id=rebuilt.user_id,
+            idempotency_key="key",
+            reference_id=f"PAY_{ObjectId()}",
+            created_at=world.clock(),
+            **facts,
+        )
+        return world.ledger.claim(draft, ORIGIN)
+
+    return once(claim, claim)
+
+
+async def night_repeated(world: World) -> Steps:
+    at = world.clock()
+    await world.reports.request_night("2026-01-30", at - MINUTE, at)
+    (stale,) = (await world.reports.nights("2026-01-30")).values()
+    queue = world.reports.queue
+    (report,) = await queue.claim()
+    repeat = lambda: world.reports.repeat_night(stale, at - MINUTE, at, at)  # noqa: E731
+    assert report.night == stale.night
+    return [Step(repeat, acts=False)]
+
+
+async def finding_dropped(world: World) -> Steps:
+    report_id = ObjectId()
+    found = Finding(report_id=report_id, kind=Kind.FEE, order_id="order_1")
+    worked_on = await world.findings.put(found)
+    await world.findings.record_repair(found, "somebody", "done", is_repaired=False)
+    other = await world.findings.put(
+        Finding(report_id=report_id, kind=Kind.FEE, order_id="order_2")
+    )
+    assert worked_on != other
+    drop = lambda: world.findings.drop_others(report_id, [])  # noqa: E731
+    return once(drop, drop)
+
+
+async def settlement_kept(world: World) -> Steps:
+    def line(amount: int | None) -> BankSettlement:
+        at = world.clock()
+        return BankSettlement(
+            settlement_id="setl_1", status="processed", amount=amount, settled_at=at, utr="u"
+        )
+
+    keep = world.settlements.keep
+    await keep(line(None), is_current=False)
+    first, again = line(100), line(100)
+    return [
+        *once(lambda: keep(first, is_current=True), lambda: keep(again, is_current=False)),
+        Step(lambda: keep(line(90), is_current=False), acts=False),
+    ]
+
+
 async def email_verified(world: World) -> Steps:
     stale = await world.user()
     await world.accounts.update_where({"id": stale.pk}, set__email=f"{ObjectId()}@example.com")
@@ -461,16 +627,29 @@ async def lock_released_by_its_loser(world: World) -> Steps:
 
 
 _LEDGER = "payments.ledger.PaymentLedger."
+_REFUNDS = "payments.refund_ledger.RefundLedger."
 _QUEUE = "storage.queue.Queue."
 CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
     f"{_LEDGER}attach_order": (order_attached,),
-    f"{_LEDGER}move": (moved,),
+    f"{_LEDGER}move": (moved, sale_ended, paid_late),
     f"{_LEDGER}record_authorization": (authorization_recorded, authorization_of_a_paid_one),
-    f"{_LEDGER}reserve_refund": (refund_reserved,),
-    f"{_LEDGER}_change_refund": (refund_lease_taken, refund_lease_released_by_its_loser),
-    f"{_LEDGER}_update_refunds": (refund_recorded, refund_refused),
+    f"{_REFUNDS}reserve_refund": (refund_reserved,),
+    f"{_REFUNDS}_change_refund": (refund_lease_taken, refund_lease_released_by_its_loser),
+    f"{_REFUNDS}_update": (
+        refund_recorded,
+        refund_refused,
+        surplus_payment_entered,
+        surplus_payment_returned,
+    ),
+    f"{_LEDGER}record_dispute": (dispute_recorded, dispute_changed),
+    f"{_LEDGER}end_warning": (dispute_warned_of,),
+    f"{_LEDGER}record_payout": (payout_recorded,),
+    f"{_LEDGER}_adopt_rebuilt": (key_of_a_rebuilt_payment,),
+    "reconciliation.repository.ReportRepository.repeat_night": (night_repeated,),
+    "reconciliation.repository.FindingRepository.drop_others": (finding_dropped,),
+    "settlements.repository.SettlementRepository.keep": (settlement_kept,),
     f"{_LEDGER}record_mismatch": (mismatch_recorded,),
     f"{_LEDGER}record_surplus_orders": (surplus_recorded,),
     "users.repository.UserRepository._update": (
@@ -502,7 +681,11 @@ UNCONDITIONAL: dict[str, str] = {
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",
     "reconciliation.repository.FindingRepository.record_repair": "the newest outcome wins",
-    "reconciliation.service.ReconciliationService._make": "deletes what a dead worker left, under a lease",
+    "reconciliation.repository.FindingRepository.put": "its id follows from what it says",
+    "settlements.days.repository.SettlementDayRepository.read_again": "a repeat makes the same day due",
+    "settlements.repository.SettlementRepository.record_sums": "stores what the rows add up to now",
+    "settlements.repository.SettlementRowRepository._write": "rows are unique; later facts fill gaps",
+    "settlements.repository.SettlementRowRepository.note_payment": "stores the same again",
     f"{_QUEUE}_list_due": "lets a row rest that nobody can read",
     "storage.pending_evictions.MongoPendingEvictions._delete": "deletes by id what is done",
     "commands.doctor.stores._majority": "deletes nothing, to wait for a majority",

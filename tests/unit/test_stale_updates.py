@@ -21,6 +21,8 @@ COLLECTIONS = (
     "codes",
     "webhook_events",
     "reconciliation_reports",
+    "reconciliation_findings",
+    "settlements",
     "locks",
 )
 PREPARES = sorted(

@@ -8,6 +8,7 @@ from kernapay.settlements.models import SettlementDay
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import DuplicateRow, Repository
+from kernapay.storage.updates import RowGone
 
 _LEASE: Final = timedelta(minutes=10)
 # The gateway may be away for days: a day is tried until it was read, and never given up.
@@ -46,9 +47,11 @@ class SettlementDayRepository(Repository[SettlementDay]):
         return True
 
     async def read_again(self, day: str, due_at: datetime) -> None:
-        """Let a worker read a day at once, whether it was read before or not."""
-        if not await self.request(day, due_at):
-            await self.update_where({"day": day}, set__is_open=True, set__due_at=due_at)
+        """Let a worker read a day at once, whether it was read before or not. Raises RowGone."""
+        if await self.request(day, due_at):
+            return
+        if await self.update_where({"day": day}, set__is_open=True, set__due_at=due_at) is None:
+            raise RowGone
 
     async def finish(self, day: SettlementDay, rows: int, next_at: datetime | None) -> None:
         """Store that a day was read, and when it is read again; None closes it."""
