@@ -1,6 +1,6 @@
 """Reconciliation: paid payments by their last change, findings by kind, and rebuilt payments by the hash of their key.
 
-And what administrators look payments up by: refunds, surplus orders, second payments.
+And what administrators look payments up by: refunds, surplus orders, second payments, settlements.
 
 The new index of findings is made before the old one goes: a service that runs meanwhile is never without.
 """
@@ -10,11 +10,14 @@ from typing import Any
 from pymongo import ASCENDING
 from pymongo.database import Database
 
-# Few payments have one of these.
+# Few payments have one of the first four.
 _SEARCHED = {
     "refund": "refunds.refundId",
     "surplus_order": "surplusOrders",
     "mismatch": "mismatches.paymentId",
+    "surplus_payment": "surplusPayments.paymentId",
+    "settlement": "settlements.settlementId",
+    "settlement_utr": "settlements.utr",
 }
 
 

@@ -201,6 +201,8 @@ class Operations(Payments):
             self.message_repository.queue,
             self.settlement.unpaid,
             self.settlement.late,
+            self.settlement.ending,
+            self.surplus_payments.due,
             self.refund_service.open,
             self.report_repository.queue,
             self.settlement_day_repository.queue,

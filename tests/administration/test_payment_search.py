@@ -75,7 +75,56 @@ def test_surplus_orders_and_second_payments_lead_to_their_payment(
         assert found["mismatches"][0]["reason"] == "second_payment"
 
 
-@pytest.mark.parametrize("text", ["order_Unknown0000001", "rfnd_x", "nobody@example.com", "0" * 24])
+def test_what_the_bank_and_its_customer_did_leads_to_the_payment(
+    user: Actor, admin: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    payment, _ = user.buy(sandbox)
+    row = row_of(store.payments, referenceId=payment["referenceId"])
+    number = user.id[-14:]
+    second = {
+        "paymentId": f"pay_{number}",
+        "amount": 50000,
+        "reason": "second_payment",
+        "at": row["createdAt"],
+        "status": "processed",
+    }
+    dispute = {
+        "disputeId": f"disp_{number}",
+        "paymentId": row["razorpayPaymentId"],
+        "amount": 50000,
+        "currency": "INR",
+        "phase": "chargeback",
+        "status": "won",
+        "source": "webhook",
+        "createdAt": row["createdAt"],
+        "updatedAt": row["createdAt"],
+    }
+    settled = {
+        "settlementId": f"setl_{number}",
+        "entityId": row["razorpayPaymentId"],
+        "type": "payment",
+        "utr": f"AXIS{number}",
+        "credit": 48820,
+        "debit": 0,
+        "fee": 1180,
+        "tax": 180,
+    }
+    change = {"surplusPayments": [second], "disputes": [dispute], "settlements": [settled]}
+    store.payments.update_one({"_id": row["_id"]}, {"$set": change})
+
+    for text in (f"pay_{number}", f"disp_{number}", f"setl_{number}", f"AXIS{number}"):
+        (found,) = search(admin, text)
+        assert found["referenceId"] == payment["referenceId"], text
+        assert found["surplusPayments"][0]["paymentId"] == f"pay_{number}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("order_Unknown0000001", "rfnd_x", "disp_x", "setl_x", "nobody@example.com"),
+        *("0" * 24, "AXIS0123456789"),
+    ],
+)
 def test_what_nobody_has_finds_nothing(text: str, admin: Actor) -> None:
     assert search(admin, text) == []
 

@@ -30,8 +30,8 @@ class PaymentSearchController(Controller):
                 max_length=320,
                 pattern=PRINTABLE,
                 description=(
-                    "A reference (PAY_…), an id of the gateway (order_…, pay_…, rfnd_…), a receipt, the _id of a "
-                    "payment, or an e-mail address."
+                    "A reference (PAY_…), an id of the gateway (order_…, pay_…, rfnd_…, disp_…, setl_…), a receipt, "
+                    "the _id of a payment, an e-mail address, or the UTR of a bank transfer."
                 ),
             ),
         ],

@@ -32,10 +32,25 @@ class PaymentSearchRepository(ReadOnlyRepository[Payment]):
         )
 
     async def by_gateway_payment(self, payment_id: str) -> list[AdminPaymentView]:
-        """Return the payment that a payment of the gateway settled, or did not match."""
-        return await self._look_up(razorpay_payment_id=payment_id) or await self._look_up(
-            __raw__={"mismatches.paymentId": payment_id}
-        )
+        """Return the payment that a payment of the gateway settled, came in for as surplus, or did not match."""
+        for where in (
+            {"razorpay_payment_id": payment_id},
+            {"__raw__": {"surplusPayments.paymentId": payment_id}},
+            {"__raw__": {"mismatches.paymentId": payment_id}},
+        ):
+            if found := await self._look_up(**where):
+                return found
+        return []
+
+    async def by_dispute(self, dispute_id: str) -> list[AdminPaymentView]:
+        return await self._look_up(__raw__={"disputes.disputeId": dispute_id})
+
+    async def by_settlement(self, settlement_id: str) -> list[AdminPaymentView]:
+        return await self._look_up(__raw__={"settlements.settlementId": settlement_id})
+
+    async def by_utr(self, utr: str) -> list[AdminPaymentView]:
+        """Return payments of the bank transfer with this number."""
+        return await self._look_up(__raw__={"settlements.utr": utr})
 
     async def by_refund(self, refund_id: str) -> list[AdminPaymentView]:
         return await self._look_up(__raw__={"refunds.refundId": refund_id})

@@ -1,6 +1,7 @@
 """Find payments by whatever an administrator holds: a reference, an id of the gateway, a receipt, an address."""
 
 import re
+from typing import Final
 
 from bson import ObjectId
 
@@ -11,6 +12,9 @@ from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.payments.references import payment_id_of
 from kernapay.users.contacts import find_email_forms
 from kernapay.users.repository import UserRepository
+
+# Banks' numbers differ, but all have digits and no blanks.
+_UTR: Final = re.compile(r"(?=.*\d)[A-Za-z0-9]{8,40}")
 
 
 class PaymentSearch:
@@ -33,6 +37,10 @@ class PaymentSearch:
             return await self._payments.by_gateway_payment(text)
         if kind == "rfnd":
             return await self._payments.by_refund(text)
+        if kind == "disp":
+            return await self._payments.by_dispute(text)
+        if kind == "setl":
+            return await self._payments.by_settlement(text)
         payment_id = payment_id_of(text)
         if payment_id is not None:
             return await self._payments.by_id(payment_id)
@@ -42,8 +50,10 @@ class PaymentSearch:
             forms = find_email_forms(text, production=self._production)
             user = await self._users.find_by_email(forms) if forms else None
             return await self._payments.of_user(user.pk) if user else []
+        if _UTR.fullmatch(text):
+            return await self._payments.by_utr(text)
         raise InvalidInput(
-            "Must be a reference (PAY_…), an id of the gateway (order_…, pay_…, rfnd_…), a receipt, the _id of a "
-            "payment, or an e-mail address.",
+            "Must be a reference (PAY_…), an id of the gateway (order_…, pay_…, rfnd_…, disp_…, setl_…), a receipt, "
+            "the _id of a payment, an e-mail address, or the UTR of a bank transfer.",
             field="q",
         )
