@@ -156,8 +156,17 @@ class GatewayRefund(msgspec.Struct, frozen=True):
     currency: str
     status: str
     receipt: str | None = None
+    speed_requested: str | None = None
     speed_processed: str | None = None
+    # An object, or an empty list.
+    acquirer_data: Any = None
     created_at: int = 0
+
+    @property
+    def arn(self) -> str | None:
+        """The bank's reference, by which the customer's bank finds the refund; None until there is one."""
+        arn = self.acquirer_data.get("arn") if isinstance(self.acquirer_data, dict) else None
+        return arn if isinstance(arn, str) and arn else None
 
 
 class GatewayDispute(msgspec.Struct, frozen=True):

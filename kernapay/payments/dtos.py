@@ -11,6 +11,7 @@ from kernapay.payments.disputes.dtos import DisputeView
 from kernapay.payments.fields import (
     Amount,
     AmountPaid,
+    Arn,
     Currency,
     CurrencyCode,
     DescriptionText,
@@ -33,10 +34,19 @@ from kernapay.payments.fields import (
     ServiceTypeName,
     SettlementIdText,
     Signature,
+    Speed,
+    SpeedProcessed,
     StatusValue,
     UtrText,
 )
-from kernapay.payments.states import RefundState, RefundStatus, Source, Status, SurplusReason
+from kernapay.payments.states import (
+    RefundSpeed,
+    RefundState,
+    RefundStatus,
+    Source,
+    Status,
+    SurplusReason,
+)
 
 
 class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
@@ -83,6 +93,7 @@ class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
     amount: Amount | None = None
     reason: Annotated[Label, Meta(examples=["Appointment cancelled"])] | None = None
     idempotency_key: IdempotencyKey | None = None
+    speed: Speed = RefundSpeed.NORMAL
 
 
 class RefundCreated(Struct, rename="camel"):
@@ -101,6 +112,9 @@ class RefundCreated(Struct, rename="camel"):
     amount_refundable: Annotated[int, Meta(examples=[0])]
     livemode: Livemode = None
     warning: str | None = None
+    speed: Speed = RefundSpeed.NORMAL
+    speed_processed: SpeedProcessed = None
+    arn: Arn = None
 
 
 class PaymentVerify(Struct, rename="camel", forbid_unknown_fields=True):
@@ -198,6 +212,9 @@ class RefundView(Struct, rename="camel"):
     refund_id: GatewayRefundId | None = None
     reason: Annotated[str, Meta(examples=["Appointment cancelled"])] | None = None
     failure: str | None = None
+    speed: Speed = RefundSpeed.NORMAL
+    speed_processed: SpeedProcessed = None
+    arn: Arn = None
     created_at: Instant | None = None
     updated_at: Instant | None = None
 

@@ -8,7 +8,7 @@ from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_EXAMPLE
 from kernapay.core.patterns import PRINTABLE, Label, explain, must_be
 from kernapay.payments.references import REFERENCE_EXAMPLE, REFERENCE_PATTERN
-from kernapay.payments.states import Status
+from kernapay.payments.states import RefundSpeed, Status
 
 _PAISE = must_be("an integer in paise: 50000 for ₹500.00")
 Amount = Annotated[int, Meta(ge=1, le=2**53, examples=[50000], extra=_PAISE)]
@@ -93,6 +93,28 @@ Final = Annotated[
         "be paid with the same order. Money that comes after an unpaid end is late: `payableUntil` and a day are let "
         "pass, then it goes back, unless LATE_PAYMENTS says otherwise.",
         examples=[True],
+    ),
+]
+Speed = Annotated[
+    RefundSpeed,
+    Meta(
+        description="How the refund is asked for: `optimum` is instant where the customer's bank allows it, for a fee "
+        "of the gateway, and else as `normal`, which takes days.",
+        examples=["normal"],
+    ),
+]
+SpeedProcessed = Annotated[
+    str | None,
+    Meta(
+        description="How it was made, once the gateway says so: normal or instant.",
+        examples=["instant"],
+    ),
+]
+Arn = Annotated[
+    str | None,
+    Meta(
+        description="The reference by which the customer's bank finds the refund.",
+        examples=["10000000000000"],
     ),
 ]
 MetadataValue = Label | bool | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | None

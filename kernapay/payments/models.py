@@ -19,6 +19,7 @@ from mongoengine import (
 from kernapay.payments import rows
 from kernapay.payments.states import (
     DisputeStatus,
+    RefundSpeed,
     RefundState,
     RefundStatus,
     Source,
@@ -78,6 +79,10 @@ class Refund(EmbeddedDocument):  # type: ignore[misc]
     actor: str | None = StringField()
     reason: str | None = StringField()
     failure: str | None = StringField()
+    speed: RefundSpeed = Choice(RefundSpeed, default=RefundSpeed.NORMAL)
+    # What the gateway made of it: `normal` or `instant`. And the reference by which the customer's bank finds it.
+    speed_processed: str | None = StringField(db_field="speedProcessed")
+    arn: str | None = StringField()
     # Until this time, only one caller may request this refund from the gateway.
     lease_until: datetime | None = DateTimeField(db_field="leaseUntil")
     created_at: datetime = DateTimeField(db_field="createdAt", required=True)

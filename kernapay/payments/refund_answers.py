@@ -24,5 +24,8 @@ def build_answer(payment: Payment, refund: Refund) -> RefundCreated:
         amount_refunded=payment.amount_refunded,
         amount_refundable=sum_remaining(payment),
         livemode=payment.livemode,
+        speed=refund.speed,
+        speed_processed=refund.speed_processed,
+        arn=refund.arn,
         warning=warn_of_enquiries(payment),
     )

@@ -54,6 +54,7 @@ def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime)
     """Return the update that stores the gateway's state of a refund.
 
     It finds the refund by its id or our receipt, or adds a new one. `payment_id` is the gateway's.
+    An event may tell of our refund without its receipt. Then it stands as a new one, until somebody brings the receipt.
     """
     status = refund.status if refund.status in _RANK else RefundState.PENDING.value
     # $literal: in a pipeline, MongoDB reads text that starts with a dollar sign as a field.
@@ -67,9 +68,16 @@ def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime)
         "createdAt": at,
         "updatedAt": at,
     }
+    told = {"speedProcessed": refund.speed_processed, "arn": refund.arn}
+    facts = {name: value for name, value in told.items() if value is not None}
+    known: Any = "$refunds"
     same: dict[str, Any] = {"$eq": ["$$this.refundId", refund_id]}
     if refund.receipt:
-        same = {"$or": [same, {"$eq": ["$$this.receipt", {"$literal": refund.receipt}]}]}
+        is_ours = {"$eq": ["$$this.receipt", {"$literal": refund.receipt}]}
+        ours = {"$filter": {"input": "$refunds", "cond": is_ours}}
+        others = {"$filter": {"input": "$refunds", "cond": {"$or": [is_ours, {"$not": [same]}]}}}
+        known = {"$cond": [{"$gt": [{"$size": ours}, 0]}, others, "$refunds"]}
+        same = {"$or": [same, is_ours]}
     # The gateway's first state always replaces ours. We may have marked the refund as failed although it was made.
     is_first_state = {"$eq": [{"$ifNull": ["$$this.refundId", None]}, None]}
     rank = {"$indexOfArray": [_RANK, status]}
@@ -81,14 +89,15 @@ def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime)
             "$$this",
             {"refundId": refund_id},
             {"$cond": [is_newer, {"status": status, "failure": None, "updatedAt": at}, {}]},
+            {"$literal": facts},
         ]
     }
-    matches = {"$filter": {"input": "$refunds", "cond": same}}
+    matches = {"$filter": {"input": known, "cond": same}}
     refunds = {
         "$cond": [
             {"$eq": [{"$size": matches}, 0]},
-            {"$concatArrays": ["$refunds", [{"$literal": entry}]]},
-            _replace_where(same, merged),
+            {"$concatArrays": [known, [{"$literal": {**entry, **facts}}]]},
+            _replace_where(same, merged, known),
         ]
     }
     reason = f"refund {status}: {refund.amount}"
@@ -109,8 +118,8 @@ def refuse(receipt: str, failure: str, origin: Origin, at: datetime) -> list[Sta
     return _build_stages(refunds, _make_step(origin, "refund refused", at))
 
 
-def _replace_where(condition: Any, value: Any) -> dict[str, Any]:
-    return {"$map": {"input": "$refunds", "in": {"$cond": [condition, value, "$$this"]}}}
+def _replace_where(condition: Any, value: Any, refunds: Any = "$refunds") -> dict[str, Any]:
+    return {"$map": {"input": refunds, "in": {"$cond": [condition, value, "$$this"]}}}
 
 
 def _sum_amounts(*statuses: str) -> dict[str, Any]:

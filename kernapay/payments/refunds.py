@@ -169,6 +169,7 @@ class RefundService:
             source=Source.ADMIN if actor.is_admin else Source.API,
             actor=actor.id,
             reason=data.reason,
+            speed=data.speed,
             lease_until=at + self.lease,
             created_at=at,
             updated_at=at,
@@ -256,7 +257,7 @@ class RefundService:
             # Razorpay: the same key returns the same refund, so every attempt sends the same.
             key=str(refund.receipt),
             receipt=str(refund.receipt),
-            speed="normal",
+            speed=refund.speed.value,
         )
 
     async def _refuse(

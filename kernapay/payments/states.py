@@ -57,6 +57,13 @@ PHASES: Final = ("fraud", "retrieval", "chargeback", "pre_arbitration", "arbitra
 ENQUIRIES: Final = PHASES[:2]
 
 
+class RefundSpeed(StrEnum):
+    """How a refund is made: `optimum` is instant where the bank allows it, for a fee, and else as `normal`."""
+
+    NORMAL = "normal"
+    OPTIMUM = "optimum"
+
+
 class Event(StrEnum):
     """What can happen to a payment. `expired` comes from KernaPay: nobody paid in time."""
 

@@ -1,6 +1,7 @@
 """Refunds: by request, with or without an idempotency key, and of uncaptured payments."""
 
 import hashlib
+import random
 import re
 from typing import NamedTuple
 
@@ -146,6 +147,7 @@ class Refunds(EditableResource[Refund]):
                 speed_processed="instant" if is_instant else "normal",
                 receipt=request.receipt,
                 notes=request.notes,
+                arn=None if pending else new_arn(),
             )
         )
         self._change_amount_refunded(payment, amount)
@@ -178,7 +180,13 @@ class Refunds(EditableResource[Refund]):
         if payment is None:
             return
         refund.status = status
+        refund.arn = new_arn() if status == "processed" else None
         self._store.refunds.save(refund)
         if status == "failed":
             self._change_amount_refunded(payment, -refund.amount)
         self._events.publish_refund(f"refund.{status}", refund, payment)
+
+
+def new_arn() -> str:
+    """Return a bank's reference for a refund. Razorpay: there is none before the bank has it."""
+    return str(random.randrange(10**13, 10**14))  # noqa: S311

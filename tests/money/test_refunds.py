@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from kernapay.sandbox.refunds import NEVER_INSTANT_AMOUNT
 from tests.actors import (
     ADMIN_USERS,
     PAYMENTS,
@@ -11,6 +12,7 @@ from tests.actors import (
     assert_problem,
     data_of,
     request_refund,
+    send_event,
     status,
 )
 from tests.aliases import Json
@@ -40,6 +42,9 @@ def test_a_full_refund_shows_in_every_answer(
         "amountRefundable": 0,
         "livemode": False,
         "warning": None,
+        "speed": "normal",
+        "speedProcessed": "normal",
+        "arn": made["arn"],
     }
     assert made["refundId"].startswith("rfnd_")
     for view in (status(api, payment), user.seen(payment["referenceId"]), user.history().json()[0]):
@@ -54,6 +59,70 @@ def test_a_full_refund_shows_in_every_answer(
     ]
     assert shop.sandbox.payment(checkout["razorpay_payment_id"])["amount_refunded"] == 50000
     shop.assert_sound(payment)
+
+
+@pytest.mark.parametrize(("amount", "made"), [(20000, "instant"), (NEVER_INSTANT_AMOUNT, "normal")])
+def test_a_refund_may_be_instant_where_the_bank_allows_it(
+    amount: int, made: str, shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment, _ = user.buy(shop.sandbox, amount=NEVER_INSTANT_AMOUNT + 20000)
+
+    answer = request_refund(admin, payment, amount, speed="optimum", idempotencyKey="fast")
+
+    assert answer.status_code == 201, answer.text
+    data = answer.json()["data"]
+    assert (data["speed"], data["speedProcessed"]) == ("optimum", made)
+    (at_gateway,) = shop.refunds_at_gateway(payment)
+    assert (at_gateway["speed_requested"], at_gateway["speed_processed"]) == ("optimum", made)
+    assert data["arn"] == at_gateway["acquirer_data"]["arn"] is not None
+    (shown,) = user.seen(payment["referenceId"])["refunds"]
+    assert (shown["speed"], shown["speedProcessed"], shown["arn"]) == (
+        "optimum",
+        made,
+        data["arn"],
+    )
+    other = request_refund(admin, payment, amount, idempotencyKey="fast")
+    assert_problem(other, 409, "idempotencyKey", "idempotency_key_reused")
+
+
+def test_the_banks_reference_is_entered_when_it_comes(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment, _ = user.buy(shop.sandbox)
+    shop.sandbox.fault("refund_pending", options={"seconds": 3600})
+    data = request_refund(admin, payment).json()["data"]
+    assert (data["status"], data["arn"]) == ("pending", None)
+
+    shop.sandbox.advance(3700)
+    shop.settle_later()
+
+    (at_gateway,) = shop.refunds_at_gateway(payment)
+    (refund,) = shop.assert_sound(payment)["refunds"]
+    assert (refund["status"], refund["arn"]) == ("processed", at_gateway["acquirer_data"]["arn"])
+
+
+def test_an_event_without_our_receipt_and_a_repeat_are_one_refund(
+    api: httpx.Client, shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment, checkout = user.buy(shop.sandbox)
+    shop.sandbox.fault("answer_lost", route="/v1/payments/*/refund", method="POST")
+    assert_problem(request_refund(admin, payment, 20000, idempotencyKey="once"), 503)
+    (made,) = shop.refunds_at_gateway(payment)
+    facts = shop.sandbox.payment(checkout["razorpay_payment_id"])
+    nameless = {**made, "receipt": None}
+    told = send_event(api, "refund.processed", payment=facts, refund=nameless)
+    assert told.status_code == 200
+    assert shop.row(payment)["amountRefunded"] == 20000
+
+    again = request_refund(admin, payment, 20000, idempotencyKey="once")
+
+    assert again.status_code == 200, again.text
+    row = shop.assert_sound(payment)
+    assert row["amountRefunded"] == 20000
+    (refund,) = row["refunds"]
+    assert (refund["refundId"], refund["key"]) == (made["id"], "once")
+    send_event(api, "refund.processed", payment=facts, refund=nameless)
+    assert shop.assert_sound(payment)["refunds"] == row["refunds"]
 
 
 def test_several_partial_refunds_add_up_to_a_whole_one(

@@ -16,7 +16,7 @@ def test_a_refund_without_an_amount_is_for_the_whole_payment(sandbox: SandboxPro
         "payment_id": payment["id"],
         "notes": [],
         "receipt": None,
-        "acquirer_data": {"arn": None},
+        "acquirer_data": {"arn": refund["acquirer_data"]["arn"]},
         "created_at": refund["created_at"],
         "batch_id": None,
         "status": "processed",
