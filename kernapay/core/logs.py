@@ -120,7 +120,8 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> LogStream:
         processors=[*shared, _render],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
         logger_factory=structlog.BytesLoggerFactory(lines),  # type: ignore[arg-type]
-        cache_logger_on_first_use=True,
+        # Else a logger keeps what was configured when it was used first, also in a test that looks at its lines.
+        cache_logger_on_first_use=False,
     )
     handler = _LineHandler(lines)
     handler.setFormatter(

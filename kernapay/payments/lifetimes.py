@@ -67,7 +67,10 @@ class Lifetimes:
             waiting=lambda _: {},
             due="ends_at",
             attempts="end_checks",
-            leases=_END_PAUSES,
+            leases=(_CHECK_LEASE,),
+            pauses=_END_PAUSES,
+            counts_claims=False,
+            is_visible=False,
             owner="user_id",
         )
 
@@ -77,7 +80,10 @@ class Lifetimes:
             waiting=lambda _: {},
             due="surplus_at",
             attempts="surplus_checks",
-            leases=_SURPLUS_PAUSES,
+            leases=(_CHECK_LEASE,),
+            pauses=_SURPLUS_PAUSES,
+            counts_claims=False,
+            is_visible=False,
             owner="user_id",
         )
 

@@ -92,19 +92,19 @@ def client_notes(notes: object) -> dict[str, str]:
 
 def _shorten(fingerprint: str | None) -> str:
     try:
-        digest = bytes.fromhex(fingerprint or "")
+        octets = bytes.fromhex(fingerprint or "")
     except ValueError:
         return ""
-    return _encode(digest) if len(fingerprint or "") == _HEX_DIGITS else ""
+    return _encode(octets) if len(fingerprint or "") == _HEX_DIGITS else ""
 
 
 def _lengthen(text: str) -> str | None:
     try:
-        digest = base64.urlsafe_b64decode(f"{text}=")
+        octets = base64.urlsafe_b64decode(f"{text}=")
     except binascii.Error:
         return None
-    return digest.hex() if len(digest) * 2 == _HEX_DIGITS else None
+    return octets.hex() if len(octets) * 2 == _HEX_DIGITS else None
 
 
-def _encode(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+def _encode(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).decode().rstrip("=")

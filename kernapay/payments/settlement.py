@@ -62,7 +62,7 @@ class Settlement:
         """`share` bounds how many unknown orders of events are looked up at once."""
         self._surplus = surplus
         self._lifetimes = lifetimes
-        self._find = OrderLookup(payments, ledger, gateway, share).find
+        self.find = OrderLookup(payments, ledger, gateway, share).find
         self._ledger = ledger
         self._gateway = gateway
         self._clock = clock
@@ -76,7 +76,7 @@ class Settlement:
         Raises EvidenceMismatch, UnknownOrder, RecordMissing, Unavailable, and GatewayError if the order had to be
         looked up.
         """
-        payment = await self._find(evidence.payment)
+        payment = await self.find(evidence.payment)
         return require_match(await self._apply(payment, event, evidence))
 
     async def capture_and_settle(self, evidence: Evidence) -> Settled:
@@ -84,7 +84,7 @@ class Settlement:
 
         Raises EvidenceMismatch, UnknownOrder, RecordMissing, GatewayError, Unavailable.
         """
-        payment = await self._find(evidence.payment)
+        payment = await self.find(evidence.payment)
         return require_match(await self._capture_and_apply(payment, evidence))
 
     async def settle_checkout(self, payment: Payment, payment_id: str, signature: str) -> Settled:

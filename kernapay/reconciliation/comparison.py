@@ -29,6 +29,7 @@ from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.order_comparison import OrderComparison
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.settled_rows import SettledRow, compare_row, settled_rows
+from kernapay.storage.unreadable import UnreadableRow
 
 _log = structlog.get_logger("kernapay.reconciliation")
 # Razorpay: a settlement day is a day in India.
@@ -271,29 +272,29 @@ class Comparison:
         try:
             found = await work()
         except GatewayUnreadable as error:
-            theirs = error.detail
-            return [
-                Difference(Kind.UNREADABLE, payment, order_id, razorpay_payment_id, theirs=theirs)
-            ]
-        except (GatewayMissing, GatewayTooOld) as error:
-            self._note(str(subject), error)
-            return []
-        except GatewayUnknown as error:
-            self._silent += 1
+            odd = {"theirs": error.detail}
+        except (GatewayMissing, GatewayTooOld, GatewayUnknown) as error:
+            self._silent += isinstance(error, GatewayUnknown)
             if self._silent >= _SILENT_IN_A_ROW:
                 raise
             self._note(str(subject), error)
             return []
+        except UnreadableRow as error:
+            # It is met by its order, and by itself.
+            if (row_id := str(error.row_id)) in self._done:
+                return []
+            self._done.add(row_id)
+            odd = {"ours": f"the payment with the _id {row_id}"}
         except KernaPayError:
             raise
         except Exception as error:
-            # A row that was not written by this service may have any form.
             _log.error("comparison_broken", subject=subject, exc_info=error)
-            ours = f"{subject}: {type(error).__name__}"
-            return [Difference(Kind.UNREADABLE, payment, order_id, razorpay_payment_id, ours=ours)]
-        if self._silent == silent_before:
-            self._silent = 0
-        return found
+            odd = {"ours": f"{subject}: {type(error).__name__}"}
+        else:
+            if self._silent == silent_before:
+                self._silent = 0
+            return found
+        return [Difference(Kind.UNREADABLE, payment, order_id, razorpay_payment_id, **odd)]
 
     def _note(self, subject: str, error: KernaPayError) -> None:
         self.unchecked.append(f"{subject}: {error.detail}")

@@ -225,6 +225,7 @@ def _id_of(finding: Finding) -> ObjectId:
         finding.reference_id,
         finding.order_id,
         finding.razorpay_payment_id,
+        finding.dispute_id,
         # Of what cannot be read, the ids may be missing.
         finding.theirs if finding.kind is Kind.UNREADABLE else None,
         finding.ours if finding.kind is Kind.UNREADABLE else None,

@@ -159,6 +159,13 @@ LOOKING = {
     "GET /v1/api/webhooks/events/{event_id}",
     "GET /v1/api/reconciliation/reports",
     "GET /v1/api/reconciliation/reports/{report_id}",
+    "GET /v1/api/admin/payments/search",
+    "GET /v1/api/disputes",
+    "GET /v1/api/disputes/{dispute_id}",
+    "GET /v1/api/settlements",
+    "GET /v1/api/settlements/ledger",
+    "GET /v1/api/settlements/unsettled",
+    "GET /v1/api/settlements/{settlement_id}",
 }
 
 
@@ -202,12 +209,15 @@ class Leaf(NamedTuple):
     actions: tuple[str, ...]
 
 
+REPORT = "66b1f0c2a7d4e5f601234567"
+"""A report with one finding that can be repaired."""
 COMMANDS = {
     "seed": Leaf((), ("user.create", "user.create", "user.approve", "user.create", "user.create")),
     "verify-email": Leaf(("--email", "user@example.com"), ("user.change",)),
     "create-admin": Leaf(("--email", "root@example.com"), ("user.create",)),
     "inbox replay": Leaf(("--status", "parked"), ("webhook.replay_all",)),
     "inbox end": Leaf(("evt_parked", "--reason", "not ours"), ("webhook.end",)),
+    "repair": Leaf((REPORT,), ("reconciliation.repair",)),
     "reconcile": Leaf(("--from", "2020-01-01", "--to", "2020-01-02"), ("reconciliation.report",)),
 }
 UNAUDITED = {
@@ -253,6 +263,19 @@ def test_every_command_is_here() -> None:
     assert set(leaves(cli)) == {*COMMANDS, *UNAUDITED}
 
 
+def insert_finding(store: Store, at: datetime) -> None:
+    """Insert a report about the fee of a payment that nobody paid."""
+    times = {"createdAt": at, "updatedAt": at}
+    reference = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3nXwT5vRk2LmPA"
+    ids = {"referenceId": reference, "userId": ObjectId(), "serviceType": "CONSULTATION"}
+    sale = {"amount": 50000, "currency": "INR", "status": "pending"}
+    store.payments.insert_one({**ids, **sale, **times})
+    window = {"from": at, "to": at, "state": "done", "totals": {}}
+    store.reconciliation_reports.insert_one({"_id": ObjectId(REPORT), **window, **times})
+    finding = {"reportId": ObjectId(REPORT), "kind": "fee", "referenceId": reference}
+    store.reconciliation_findings.insert_one({**finding, **times})
+
+
 def test_every_privileged_command_leaves_an_entry_that_names_the_operator(
     empty_database_url: str, api_env: dict[str, str], sandbox_server: SandboxServer
 ) -> None:
@@ -264,6 +287,7 @@ def test_every_privileged_command_leaves_an_entry_that_names_the_operator(
         parked = {"eventId": "evt_parked", "event": "payment.captured", "body": b"{}"}
         times = {"createdAt": at, "updatedAt": at, "nextAt": at}
         store.webhook_events.insert_one({**parked, **times, "bodyHash": "0", "status": "parked"})
+        insert_finding(store, at)
         done = subprocess.run(
             [sys.executable, "-c", RUN_ALL, json.dumps(every)],
             env={

@@ -140,7 +140,7 @@ def test_nothing_confidential_reaches_the_log(
     send_event(
         api,
         "payment.captured",
-        payment=gateway_payment(payment["orderId"], amount=1, card={"number": CARD}),
+        payment=gateway_payment(payment["orderId"], currency="USD", card={"number": CARD}),
     )
     send_event(api, "payment.captured", secret="wrong", payment=gateway_payment("order_1"))
     last = unique("end-")

@@ -46,6 +46,7 @@ ARGUMENTS = {
     ("inbox", "list"): (),
     ("inbox", "replay"): ("--status", "parked"),
     ("reconcile",): (),
+    ("repair",): ("66b1f0c2a7d4e5f601234567",),
     ("seed",): (),
     ("serve",): ("--workers", "2", "--port", str(free_port())),
     ("verify-email",): ("--email", "a@example.com"),

@@ -156,6 +156,8 @@ class FakeGateway:
         return [order for order in self.orders.values() if order.receipt == receipt]
 
     async def fetch_order(self, order_id: str) -> Order:
+        if order_id not in self.orders:
+            raise GatewayMissing("The id provided does not exist.", http_status=400)
         return self.orders[order_id]
 
     async def payments_of(self, order_id: str) -> Sequence[GatewayPayment]:

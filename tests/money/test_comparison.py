@@ -120,7 +120,7 @@ def test_a_row_of_ours_of_another_form_does_not_end_it(shop: Shop, user: Actor) 
     _, findings = compare(shop, *window())
 
     assert kinds(findings) == ["status", "unreadable"]
-    assert findings[1]["referenceId"] == odd["referenceId"]
+    assert findings[1]["ours"] == f"the payment with the _id {shop.row(odd)['_id']}"
 
 
 def test_a_list_that_is_refused_is_told_and_the_rest_compared(shop: Shop, user: Actor) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from kernapay.bootstrap.services import Services
 from kernapay.core.clock import now
+from kernapay.devstack.ports import is_listening
 from kernapay.devstack.process import Process
 from tests.actors import PAYMENTS, REPORTS, SETTLEMENTS, Actor, assert_problem, verify
 from tests.aliases import Json, RecordProperty, Store, json_of
@@ -74,9 +75,10 @@ def crashing_api(
 class Crash:
     """Arm a crash point of a process; start the process again once it has crashed there."""
 
-    def __init__(self, trigger: Path, process: Process) -> None:
+    def __init__(self, trigger: Path, process: Process, port: int | None) -> None:
         self._trigger = trigger
         self._process = process
+        self._port = port
 
     def arm(self, point: str) -> None:
         self._trigger.write_text(point)
@@ -84,15 +86,19 @@ class Crash:
     def restart(self) -> None:
         eventually(lambda: not self._trigger.exists(), 20)
         self._process.kill()
+        if self._port is not None:
+            # A worker that was started again meanwhile has it until it notices that nobody watches it.
+            port = self._port
+            eventually(lambda: not is_listening(port))
         self._process.launch()
         self._process.wait_ready(60)
 
 
 @contextmanager
-def armed(trigger: Path, process: Process) -> Iterator[Crash]:
+def armed(trigger: Path, process: Process, port: int | None = None) -> Iterator[Crash]:
     """Fail when no process has passed the armed point by the end."""
     trigger.unlink(missing_ok=True)
-    yield Crash(trigger, process)
+    yield Crash(trigger, process, port)
     crashed = not trigger.exists()
     trigger.unlink(missing_ok=True)
     assert crashed, "no process passed the armed point"
@@ -100,7 +106,7 @@ def armed(trigger: Path, process: Process) -> Iterator[Crash]:
 
 @pytest.fixture
 def crash(trigger: Path, crashing_api: Api) -> Iterator[Crash]:
-    with armed(trigger, crashing_api.process) as crash:
+    with armed(trigger, crashing_api.process, crashing_api.port) as crash:
         yield crash
 
 

@@ -47,8 +47,11 @@ def test_the_leases_outlast_what_they_cover(services: Services) -> None:
         "outbox": (timedelta(seconds=30),),
         "unpaid_payments": (timedelta(minutes=2),),
         "late_payments": (timedelta(minutes=2),),
+        "ending_sales": (timedelta(minutes=2),),
+        "surplus_payments": (timedelta(minutes=2),),
         "open_refunds": (timedelta(minutes=2),),
         "reports": (timedelta(hours=1),),
+        "settlement_days": (timedelta(minutes=10),),
     }
     assert services.settings.webhook_deadline < min(leases["inbox"])
     assert timedelta(days=3) < LATE_AUTHORIZATION

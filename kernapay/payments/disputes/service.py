@@ -27,7 +27,7 @@ from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Dispute, Mismatch, Payment
-from kernapay.payments.outcomes import Outcome
+from kernapay.payments.outcomes import EvidenceMismatch, Outcome
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import sum_reserved
 from kernapay.payments.settlement import MISMATCHES, Settlement
@@ -156,7 +156,11 @@ class DisputeService:
         )
         evidence = Evidence(news.origin, gateway_payment, known_refunds=refunds)
         event = Event.CAPTURED if gateway_payment.is_captured else None
-        return (await self._settlement.settle(event, evidence)).payment
+        try:
+            return (await self._settlement.settle(event, evidence)).payment
+        except EvidenceMismatch:
+            # It belongs to a payment, although it does not settle it: such as one of a surplus order.
+            return await self._settlement.find(gateway_payment)
 
     async def _report_double_return(
         self, payment: Payment, dispute: Dispute, origin: Origin
