@@ -41,6 +41,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "inbox": services.webhook_inbox.sweep,
         "outbox": services.outbox.sweep,
         **{queue.name: partial(reconciliation.check_due, queue) for queue in payments},
+        "lost_payments": services.lost_payments.sweep,
         surplus.due.name: partial(surplus.due.sweep, surplus.give_back),
         "dispute_deadlines": services.dispute_deadlines.sweep,
         "nightly": reconciliation.request_nightly,

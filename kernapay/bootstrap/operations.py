@@ -9,6 +9,7 @@ from kernapay.bootstrap.payments import Payments
 from kernapay.core.business_days import BusinessDays
 from kernapay.core.metrics import GaugeSource, Measurement
 from kernapay.gateway.base import FEED_ZONE
+from kernapay.reconciliation.lost_payments import LostPayments
 from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
@@ -68,6 +69,17 @@ class Operations(Payments):
             self.payment_gateway,
             self.pace,
             self.lifetimes,
+            self._clock,
+        )
+
+    @cached_property
+    def lost_payments(self) -> LostPayments:
+        return LostPayments(
+            self.payment_repository,
+            self.resync,
+            self.payment_gateway,
+            self.pace,
+            self.settings.reconcile_after,
             self._clock,
         )
 

@@ -89,7 +89,7 @@ class Ordering:
 
     async def record_surplus(self, payment: Payment, order_ids: list[str]) -> None:
         """Log and store further orders of this payment at the gateway. Nobody may pay them."""
-        _log.warning("surplus_orders", payment=payment.reference_id, orders=order_ids)
+        _log.warning("surplus_orders", reference=payment.reference_id, orders=order_ids)
         await self._ledger.record_surplus_orders(payment, order_ids)
 
     async def drain(self) -> None:

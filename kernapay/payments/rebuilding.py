@@ -52,7 +52,7 @@ class Rebuilding:
             created_at=created_at_of(note.reference_id),
         )
         payment = await self._ledger.restore(payment, _ORIGIN)
-        _log.warning("payment_rebuilt", payment=payment.reference_id)
+        _log.warning("payment_rebuilt", reference=payment.reference_id)
         return payment
 
 

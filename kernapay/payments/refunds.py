@@ -141,7 +141,7 @@ class RefundService:
                     payment = await self._finish(payment, refund, look_first=True)
                 except BalanceTooLow as error:
                     # It waits for money. The other refunds of this payment do not wait for it.
-                    _log.warning("refund_waits", payment=str(payment.pk), code=error.code)
+                    _log.warning("refund_waits", reference=payment.reference_id, code=error.code)
         return payment
 
     async def return_surplus(self, gateway_payment: GatewayPayment) -> None:
@@ -263,7 +263,7 @@ class RefundService:
     async def _refuse(
         self, payment: Payment, refund: Refund, failure: str, reason: str | None = None
     ) -> Payment:
-        _log.warning("refund_rejected", payment=str(payment.pk), reason=reason)
+        _log.warning("refund_rejected", reference=payment.reference_id, reason=reason)
         crash_point("refund.rejected")
         origin = Origin(refund.source, "refund.refused", actor=refund.actor)
         return await self._ledger.refuse_refund(payment, refund, failure, origin)

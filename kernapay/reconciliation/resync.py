@@ -48,7 +48,7 @@ class Resync:
     async def check(self, payment: Payment) -> None:
         """Resync a payment for the worker, and log its status."""
         status = await self.payment(payment)
-        _log.info("payment_checked", payment=payment.reference_id, status=status)
+        _log.info("payment_checked", reference=payment.reference_id, status=status)
 
     async def payment(self, payment: Payment) -> str:
         """Look up the payment at the gateway and settle the result. Return its status afterwards.

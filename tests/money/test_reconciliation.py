@@ -504,3 +504,41 @@ def test_hundreds_of_unpaid_payments_of_one_account_do_not_hide_a_lost_one(
     due = {"status": "pending", "checkAt": {"$lte": now()}, "userId": {"$nin": [model["userId"]]}}
     plan = shop.store.payments.find(due).sort("checkAt", 1).limit(8).explain()
     assert plan["executionStats"]["totalDocsExamined"] <= 1
+
+
+def test_a_payment_no_event_told_of_is_found_whatever_number_of_orders_is_unpaid(
+    shop: Shop, user: Actor
+) -> None:
+    unpaid = [user.new_payment() for _ in range(30)]
+    captured, authorised = user.new_payment(), user.new_payment()
+    shop.sandbox.pay(captured["orderId"])
+    shop.sandbox.pay(authorised["orderId"], "authorized")
+    asked = shop.sandbox.fault(
+        "delay", times=None, route="/v1/orders/*/payments", options={"seconds": 0}
+    )
+
+    async def sweep(services: Services) -> None:
+        for _ in range(3):
+            await services.lost_payments.sweep()
+
+    shop.work(sweep, timedelta(minutes=20))
+
+    for payment in (captured, authorised):
+        assert shop.row(payment)["status"] == "success"
+    assert {shop.row(payment)["status"] for payment in unpaid} == {"pending"}
+    assert shop.sandbox.hits(asked) == 2, "one question for each paid one"
+
+
+def test_the_list_of_lost_payments_leaves_the_young_to_the_events(shop: Shop, user: Actor) -> None:
+    payment = user.new_payment()
+    shop.sandbox.pay(payment["orderId"])
+
+    def sweep(later: timedelta) -> None:
+        look = lambda services: services.lost_payments.sweep()  # noqa: E731
+        shop.work(look, later, reconcile_after="15m")
+
+    sweep(timedelta(minutes=14))
+    assert shop.row(payment)["status"] == "pending"
+    sweep(timedelta(minutes=16))
+
+    shop.assert_sound(payment)
