@@ -31,7 +31,7 @@ class OrderLookup:
         """Return the payment. Raises UnknownOrder, RecordMissing, Unavailable, and GatewayError if it had to ask."""
         if gateway_payment.order_id is None:
             raise UnknownOrder("The payment belongs to no order.")
-        payment = await self._payments.get_one_or_none(razorpay_order_id=gateway_payment.order_id)
+        payment = await self._payments.by_order(gateway_payment.order_id)
         if payment is not None:
             return payment
         # An event may come before the order is attached to its payment. The order's receipt names the payment.

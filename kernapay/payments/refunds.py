@@ -87,14 +87,13 @@ class RefundService:
     async def payment_of(self, principal: Principal, reference_id: str) -> Payment:
         """Return a payment that the caller may refund.
 
-        Raises NotApproved, and NotFound, also for the payments of others.
+        Raises NotApproved, Unavailable, and NotFound, also for the payments of others.
         """
-        owner = {}
         if not principal.is_admin:
             await self._payees.require_approved(principal)
-            owner = {"payee_id": principal.id}
-        payment = await self._payments.get_one_or_none(reference_id=reference_id, **owner)
-        if payment is None:
+        payment = await self._payments.by_reference(reference_id)
+        is_theirs = payment is not None and str(payment.payee_id) == principal.id
+        if payment is None or not (principal.is_admin or is_theirs):
             raise NotFound("No payment that you may refund has this reference.")
         return payment
 

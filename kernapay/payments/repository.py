@@ -130,12 +130,27 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         return {**super()._columns(view), "_id": 1}
 
     async def by_reference(self, reference_id: str) -> Payment | None:
-        return await self.get_one_or_none(reference_id=reference_id)
+        """Return the payment. Raises Unavailable if it is not known whether there is one."""
+        payment = await self.get_one_or_none(reference_id=reference_id)
+        if payment is None:
+            await self.confirm_absence(reference_id=reference_id)
+        return payment
+
+    async def by_order(self, order_id: str) -> Payment | None:
+        """Return the payment of an order of the gateway. Raises Unavailable as `by_reference`."""
+        payment = await self.get_one_or_none(razorpay_order_id=order_id)
+        if payment is None:
+            await self.confirm_absence(razorpay_order_id=order_id)
+        return payment
 
     async def by_receipt(self, receipt: object) -> Payment | None:
         """Return the payment that made an order with this receipt, or None when no payment here did."""
         payment_id = payment_id_of(receipt)
-        payment = await self.get_one_or_none(id=payment_id) if payment_id else None
+        if payment_id is None:
+            return None
+        payment = await self.get_one_or_none(id=payment_id)
+        if payment is None:
+            await self.confirm_absence(id=payment_id)
         return payment if payment is not None and receipt_of(payment) == receipt else None
 
     def is_own_receipt(self, receipt: object) -> bool:
@@ -150,10 +165,16 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         return rebuilt is not None and rebuilt.fingerprint == fingerprint
 
     async def view(self, reference_id: str) -> PaymentView | None:
-        return await self.select_one(PaymentView, reference_id=reference_id)
+        found = await self.select_one(PaymentView, reference_id=reference_id)
+        if found is None:
+            await self.confirm_absence(reference_id=reference_id)
+        return found
 
     async def status(self, reference_id: str) -> PaymentStatus | None:
-        return await self.select_one(PaymentStatus, reference_id=reference_id)
+        found = await self.select_one(PaymentStatus, reference_id=reference_id)
+        if found is None:
+            await self.confirm_absence(reference_id=reference_id)
+        return found
 
     async def newest(self, count: int) -> list[Payment]:
         return await self.list(OrderBy("created_at", descending=True), LimitOffset(count))

@@ -185,7 +185,7 @@ class Comparison:
             return []
         payment = await self._payments.by_receipt(row.order_receipt)
         if payment is None:
-            payment = await self._payments.get_one_or_none(razorpay_order_id=row.order_id)
+            payment = await self._payments.by_order(row.order_id)
         if payment is None and not self._payments.is_own_receipt(row.order_receipt):
             return []  # from another application with the same account
         self._touched[row.order_id] = None
@@ -202,7 +202,7 @@ class Comparison:
     async def _find_and_compare(self, order_id: str) -> list[Difference]:
         order = self._orders.get(order_id)
         if order is None:
-            known = await self._payments.get_one_or_none(razorpay_order_id=order_id)
+            known = await self._payments.by_order(order_id)
             if known is not None:
                 return await self._compare_payment(known, lambda: self._each.look_up(known))
             order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))

@@ -139,7 +139,7 @@ class DisputeComparison:
         order_id = theirs.order_id
         if order_id is None:
             return None
-        payment = await self._payments.get_one_or_none(razorpay_order_id=order_id)
+        payment = await self._payments.by_order(order_id)
         if payment is not None:
             return payment
         order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))

@@ -10,9 +10,10 @@ from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from mongoengine.errors import MongoEngineException
 from mongoengine.queryset import transform
 from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.errors import NotFound
+from kernapay.core.errors import NotFound, Unavailable
 from kernapay.storage.filters import Filter, LimitOffset, Query
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.unreadable import Misfit, UnreadableRow, report_unreadable
@@ -79,6 +80,24 @@ class ReadOnlyRepository(Generic[DocumentT]):
         return await self._run(
             lambda: self._document(self._collection.find_one(self._where(where)))
         )
+
+    async def confirm_absence(self, **where: Any) -> None:
+        """Raise Unavailable if the primary has a row that a majority is not known to have.
+
+        Reads see what a majority has. Just after an election the new primary has every acknowledged row, but does not
+        know yet that a majority has it: call this before "no such row" is the answer.
+        """
+
+        def look() -> bool:
+            rows = self._collection.with_options(read_concern=ReadConcern("local"))
+            found = rows.find_one(self._where(where), {"_id": 1}, max_time_ms=MAX_TIME_MS)
+            return found is not None
+
+        if await self._run(look):
+            raise Unavailable(
+                "What an earlier request stored is being confirmed. Repeat the call in a second.",
+                retry_after=1,
+            )
 
     async def list(self, *filters: Filter, **where: Any) -> Rows[DocumentT]:
         """SELECT rows. Those that cannot be read are left out, counted and logged."""

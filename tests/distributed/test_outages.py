@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
+from bson import ObjectId
+from pymongo import MongoClient, WriteConcern
 
-from tests.actors import Actor
-from tests.aliases import RecordProperty
+from kernapay.core.clock import now
+from kernapay.payments.references import new_reference_id
+from tests.actors import PAYMENTS, Actor
+from tests.aliases import Json, RecordProperty
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Mode
 from tests.clusters.topologies import MongoReplicaSet
@@ -121,6 +125,43 @@ def test_nothing_is_lost_or_doubled_when(
         outage.__name__.replace("_", " "), service, seen, record_property
     )
     replica_set.wait_complete()
+
+
+@contextmanager
+def _nothing_reaches_a_majority(replica_set: MongoReplicaSet) -> Iterator[MongoClient[Json]]:
+    """Yield a client of the primary. What it writes without waiting, a majority has after the block."""
+    primary = replica_set.nodes[replica_set.primary()]
+    with ExitStack() as stack:
+        for node in replica_set.nodes:
+            if node is not primary:
+                client = stack.enter_context(node.client())
+                client.admin.command("fsync", lock=True)
+                stack.callback(client.admin.command, "fsyncUnlock")
+        yield stack.enter_context(primary.client())
+
+
+def test_a_payment_that_a_majority_may_not_have_yet_is_not_called_missing(
+    replica_set: MongoReplicaSet, service: Service, shoppers: list[Actor]
+) -> None:
+    """So it is just after an election: the new primary has what was acknowledged, and does not know it yet."""
+    eventually(service.all_up, 20)
+    assert shoppers[0].create().status_code == 201
+    unsure, unknown = (new_reference_id(shoppers[0].id, now()) for _ in range(2))
+    unique = ("referenceId", "orderId", "razorpayOrderId", "idempotencyKey", "keyHash")
+    own = {"_id": ObjectId(), **dict.fromkeys(unique, unsure)}
+    copy = {**(service.store.payments.find_one() or {}), **own}
+    try:
+        with _nothing_reaches_a_majority(replica_set) as primary:
+            weakly = primary[service.store.name].with_options(write_concern=WriteConcern(1))
+            weakly.payments.insert_one(copy)
+            for path in (PAYMENTS, f"{PAYMENTS}/status"):
+                answer = shoppers[0].call("GET", f"{path}/{unsure}")
+                assert (answer.status_code, answer.headers.get("retry-after")) == (503, "1")
+                assert shoppers[0].call("GET", f"{path}/{unknown}").status_code == 404
+        status = f"{PAYMENTS}/status/{unsure}"
+        eventually(lambda: shoppers[0].call("GET", status).status_code == 200, 10)
+    finally:
+        service.store.payments.delete_one(own)
 
 
 def test_afterwards_the_books_agree_with_the_gateways(service: Service) -> None:

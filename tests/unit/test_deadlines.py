@@ -67,7 +67,8 @@ async def test_dripping_answers_hold_no_later_call(
     while order is None:
         try:
             order = await gateway.fetch_order("order_1")
-        except GatewayBusy:
+        except GatewayUnknown:
+            # Busy, or on a slow machine still waiting for a thread when its own deadline came.
             assert monotonic() - start < 2 * DEADLINE
     assert monotonic() - start < 3 * DEADLINE
     failures = await asyncio.gather(*slow, return_exceptions=True)
