@@ -59,7 +59,8 @@ def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) 
     for capture in captures:
         if not payment.status.is_paid and capture.id not in surplus:
             continue
-        if capture.id != payment.razorpay_payment_id:
+        # Surplus may be the payment that the row names: an attempt that had failed, and whose money came too late.
+        if capture.id in surplus or capture.id != payment.razorpay_payment_id:
             first = payment.razorpay_payment_id
             differences.append(
                 Difference(Kind.SECOND_PAYMENT, payment, order.id, capture.id, ours=first)

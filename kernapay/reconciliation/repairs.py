@@ -191,7 +191,7 @@ class RepairService:
 
     async def _plan_surplus(self, finding: Finding, payment: Payment) -> _Step:
         order_id = str(finding.order_id)
-        unreturned = await self._each.find_unreturned(order_id)
+        unreturned = await self._each.find_unreturned(order_id, payment)
 
         async def act() -> None:
             await self._ordering.record_surplus(payment, [order_id])
@@ -203,7 +203,7 @@ class RepairService:
     async def _plan_second(self, finding: Finding, payment: Payment) -> _Step:
         unreturned = {
             each.payment.id: each
-            for each in await self._each.find_unreturned(str(finding.order_id))
+            for each in await self._each.find_unreturned(str(finding.order_id), payment)
         }
         second = unreturned.get(str(finding.razorpay_payment_id))
         if second is None:
@@ -219,7 +219,7 @@ class RepairService:
             return _Step(f"do nothing: {_ON_ITS_WAY}")
         return _Step(
             f"leave the first payment{_returns([second])}",
-            partial(self._refunds.return_surplus, second.payment),
+            partial(self._resync.return_second, second.payment),
         )
 
     async def _plan_fee(self, payment: Payment) -> _Step:
@@ -243,13 +243,13 @@ class RepairService:
             about = (str(finding.dispute_id), payment, str(finding.razorpay_payment_id))
             return _PERSON if await disputes.compare_again(*about) else None
         if _is_surplus(finding, payment):
-            return _explain(await self._each.find_unreturned(str(finding.order_id)))
+            return _explain(await self._each.find_unreturned(str(finding.order_id), payment))
         differences = await self._each.look_up(payment)
         if finding.kind is Kind.SECOND_PAYMENT:
             ids = {each.razorpay_payment_id for each in differences if each.kind is finding.kind}
             if finding.razorpay_payment_id not in ids:
                 return None
-            unreturned = await self._each.find_unreturned(str(finding.order_id))
+            unreturned = await self._each.find_unreturned(str(finding.order_id), payment)
             return _explain([s for s in unreturned if s.payment.id == finding.razorpay_payment_id])
         if finding.kind is Kind.MISSING_THERE and payment.status is Status.FAILED:
             return None
