@@ -146,8 +146,7 @@ class RepairService:
                 "No payment belongs to this finding. Look at it in the gateway's dashboard."
             )
         named = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
-        receipt = str(named.receipt)
-        orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
+        orders = await self._pace.call(lambda: self._gateway.find_orders(str(named.receipt)))
         # As for a new payment: a paid order first, then the oldest. Any other one is surplus.
         order = min(
             (each for each in orders if can_rebuild(each)),
@@ -201,17 +200,18 @@ class RepairService:
         return _Step(f"note the order as surplus{_returns(unreturned)}", act)
 
     async def _plan_second(self, finding: Finding, payment: Payment) -> _Step:
-        unreturned = {
-            each.payment.id: each
-            for each in await self._each.find_unreturned(str(finding.order_id), payment)
-        }
+        captures = await self._each.find_unreturned(str(finding.order_id), payment)
+        unreturned = {each.payment.id: each for each in captures}
         second = unreturned.get(str(finding.razorpay_payment_id))
         if second is None:
             return _Step("do nothing: the second payment was returned")
-        if second.payment.id == payment.razorpay_payment_id:
+        # What was entered as surplus goes back whatever became of the first, if there was one.
+        is_entered = second.payment.id in {each.payment_id for each in payment.surplus_payments}
+        if second.payment.id == payment.razorpay_payment_id and not is_entered:
             return _Step("do nothing: this payment is the one that counts now")
         first = unreturned.get(str(payment.razorpay_payment_id))
-        if first is None or first.remaining < 1 or sum_remaining(payment) < 1:
+        is_first_kept = first is not None and first.remaining > 0 and sum_remaining(payment) > 0
+        if not (is_entered or is_first_kept):
             return _Step(
                 "do nothing: the first payment was returned, so the second is all that the customer has paid"
             )

@@ -122,6 +122,29 @@ def test_a_refund_that_came_back_is_made_anew_although_old_news_says_it_arrived(
     assert sorted(refunds_of(shop, paid)) == [(50_000, "failed"), (50_000, "processed")]
 
 
+def test_a_refund_that_came_back_without_a_word_is_found_and_repaired(
+    shop: Shop, user: Actor
+) -> None:
+    payment = user.new_payment()
+    cancel(user, payment)
+    paid = shop.sandbox.pay(payment["orderId"])["razorpay_payment_id"]
+    shop.settle_later()
+    assert shop.surplus_states(payment) == ["processed"]
+    books = shop.sandbox.call("GET", "/_sandbox/snapshot")
+    for refund in books["refund"]:
+        refund["status"] = "failed"
+    for each in books["payment"]:
+        each.update(amount_refunded=0, refund_status=None, status="captured")
+    shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
+    _, (finding,) = compare(shop, *window())
+    assert finding["kind"] == "second_payment"
+
+    assert repair(shop, finding)[1] is True
+
+    assert sorted(refunds_of(shop, paid)) == [(50_000, "failed"), (50_000, "processed")]
+    assert shop.differences() == []
+
+
 def test_a_person_cannot_capture_what_was_cancelled(shop: Shop, user: Actor, admin: Actor) -> None:
     payment = user.new_payment()
     cancel(user, payment)
