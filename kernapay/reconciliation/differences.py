@@ -105,6 +105,18 @@ def _compare_money(
     payment: Payment, order: Order, gateway_payment: GatewayPayment
 ) -> list[Difference]:
     differences = []
+    if gateway_payment.amount != payment.amount_captured:
+        # One answer of the gateway was wrong, or somebody changed the row.
+        differences.append(
+            Difference(
+                Kind.AMOUNT,
+                payment,
+                order.id,
+                gateway_payment.id,
+                ours=str(payment.amount_captured),
+                theirs=str(gateway_payment.amount),
+            )
+        )
     pending = sum(r.amount for r in payment.refunds if r.status == "pending")
     theirs = gateway_payment.amount_refunded or 0
     # Razorpay: `amount_refunded` may include a refund that is still pending.

@@ -145,6 +145,12 @@ def test_a_refund_that_came_back_without_a_word_is_found_and_repaired(
     assert shop.differences() == []
 
 
+def test_another_amount_than_was_paid_is_found(shop: Shop, user: Actor) -> None:
+    payment, _ = user.buy(shop.sandbox)
+    shop.edit(payment, amountPaid=50_007)
+    assert shop.differences() == [("amount", "50007", "50000")]
+
+
 def test_a_person_cannot_capture_what_was_cancelled(shop: Shop, user: Actor, admin: Actor) -> None:
     payment = user.new_payment()
     cancel(user, payment)
