@@ -41,7 +41,7 @@ from kernapay.payments.refund_checks import (
     warn_of_enquiries,
 )
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_held, sum_remaining, sum_reserved
+from kernapay.payments.returns import sum_held, sum_lost, sum_remaining, sum_reserved
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import RefundState, Source, Status
 from kernapay.payments.surplus_refunds import look_at_surplus, return_surplus
@@ -149,10 +149,11 @@ class RefundService:
         A repeat does not return the money again. Raises PaymentDisputed, GatewayError.
         """
         disputed = await self._payments.get_one_or_none(disputes__payment_id=gateway_payment.id)
-        if disputed is not None and sum_held(disputed, gateway_payment.id):
+        lost = 0 if disputed is None else sum_lost(disputed, gateway_payment.id)
+        if disputed is not None and sum_held(disputed, gateway_payment.id) > lost:
             raise PaymentDisputed(_DISPUTED)
         await return_surplus(
-            self._gateway, await look_at_surplus(self._gateway, gateway_payment.id)
+            self._gateway, await look_at_surplus(self._gateway, gateway_payment.id, lost)
         )
 
     async def _reserve(

@@ -56,6 +56,11 @@ def sum_held(payment: Payment, payment_id: str | None = None) -> int:
     return sum(dispute.held for dispute in disputes_of_money(payment, payment_id))
 
 
+def sum_lost(payment: Payment, payment_id: str | None = None) -> int:
+    """Return what disputes have taken for good, in minor units."""
+    return sum(dispute.lost for dispute in disputes_of_money(payment, payment_id))
+
+
 def sum_reserved(payment: Payment) -> int:
     """Return what is refunded or being refunded, in minor units."""
     return sum(r.amount for r in payment.refunds if r.status != RefundState.FAILED)
@@ -68,7 +73,7 @@ def sum_remaining(payment: Payment) -> int:
 
 def require_kept(payment: Payment, gateway_payment: GatewayPayment | None = None) -> None:
     """Raise PaymentReturned if nothing is left of a paid payment, by our record or by the gateway's."""
-    lost = sum(dispute.lost for dispute in disputes_of_money(payment))
+    lost = sum_lost(payment)
     is_returned = (
         payment.status is Status.REFUNDED
         or payment.amount_captured - sum_reserved(payment) - lost < 1

@@ -11,7 +11,7 @@ from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, SurplusPayment
 from kernapay.payments.outcomes import Outcome, Settled
-from kernapay.payments.returns import sum_held
+from kernapay.payments.returns import sum_held, sum_lost
 from kernapay.payments.states import RefundState, Source, SurplusReason
 from kernapay.payments.surplus_refunds import look_at_surplus, return_surplus
 
@@ -51,8 +51,11 @@ class SurplusPayments:
     ) -> Settled:
         """Note the news about a refund of a surplus payment. If it failed, the worker makes another one."""
         status = RefundState.REQUESTED if refund.status == RefundState.FAILED else surplus.status
-        if refund.status == RefundState.PROCESSED and refund.amount >= surplus.amount:
-            status = RefundState.PROCESSED
+        if refund.status == RefundState.PROCESSED and surplus.status is not RefundState.PROCESSED:
+            if surplus.refund_id not in (None, refund.id) or _may_have_failed(surplus):
+                return Settled(payment, Outcome.UNCHANGED)  # the worker asks the gateway
+            if refund.amount >= surplus.amount:
+                status = RefundState.PROCESSED
         row = await self._ledger.record_surplus(payment, surplus, status, refund.id, origin)
         is_news = len(row.history) != len(payment.history)
         return Settled(row, Outcome.MOVED if is_news else Outcome.UNCHANGED)
@@ -65,12 +68,13 @@ class SurplusPayments:
         for surplus in payment.surplus_payments:
             is_open = surplus.status in (RefundState.REQUESTED, RefundState.PENDING)
             # What the customer's bank takes back must not be returned a second time.
-            if is_open and not sum_held(payment, surplus.payment_id):
-                status, refund_id = await self._give_back(surplus.payment_id)
+            lost = sum_lost(payment, surplus.payment_id)
+            if is_open and sum_held(payment, surplus.payment_id) <= lost:
+                status, refund_id = await self._give_back(surplus.payment_id, lost)
                 await self._ledger.record_surplus(payment, surplus, status, refund_id, _ORIGIN)
 
-    async def _give_back(self, payment_id: str) -> tuple[RefundState, str | None]:
-        surplus = await look_at_surplus(self._gateway, payment_id)
+    async def _give_back(self, payment_id: str, lost: int) -> tuple[RefundState, str | None]:
+        surplus = await look_at_surplus(self._gateway, payment_id, lost)
         if surplus.payment.status == "authorized":
             await self._gateway.capture(
                 payment_id, surplus.payment.amount, surplus.payment.currency
@@ -78,10 +82,15 @@ class SurplusPayments:
         if surplus.remaining > 0:
             await return_surplus(self._gateway, surplus)
             crash_point("surplus.made")
-            surplus = await look_at_surplus(self._gateway, payment_id)
+            surplus = await look_at_surplus(self._gateway, payment_id, lost)
         standing = [each.id for each in surplus.refunds if each.status != RefundState.FAILED]
         state = RefundState.PROCESSED if surplus.is_returned else RefundState.PENDING
         return state, standing[-1] if standing else None
+
+
+def _may_have_failed(surplus: SurplusPayment) -> bool:
+    # Older news of a refund may come after that of its failure.
+    return surplus.status is RefundState.REQUESTED and surplus.refund_id is not None
 
 
 def find_surplus(payment: Payment, payment_id: str) -> SurplusPayment | None:

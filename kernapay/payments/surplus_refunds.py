@@ -12,6 +12,8 @@ class Surplus:
 
     payment: GatewayPayment
     refunds: Sequence[GatewayRefund]
+    lost: int = 0
+    """What the customer's bank has taken back for good. Nobody may return that once more."""
 
     @property
     def returned(self) -> int:
@@ -20,13 +22,13 @@ class Surplus:
 
     @property
     def remaining(self) -> int:
-        """The amount that no refund returns: a refund that failed returns nothing."""
-        failed = self._sum("failed")
-        return self.payment.amount - (sum(refund.amount for refund in self.refunds) - failed)
+        """The amount that nothing returns: a refund that failed returns nothing."""
+        standing = sum(refund.amount for refund in self.refunds) - self._sum("failed")
+        return self.payment.amount - self.lost - standing
 
     @property
     def is_returned(self) -> bool:
-        return self.returned >= self.payment.amount
+        return self.returned + self.lost >= self.payment.amount
 
     @property
     def receipt(self) -> str:
@@ -47,9 +49,13 @@ class Surplus:
         return sum(refund.amount for refund in self.refunds if refund.status == status)
 
 
-async def look_at_surplus(gateway: PaymentGateway, payment_id: str) -> Surplus:
-    """Ask the gateway for a surplus payment and its refunds. Raises GatewayError."""
-    return Surplus(await gateway.fetch_payment(payment_id), await gateway.refunds_of(payment_id))
+async def look_at_surplus(gateway: PaymentGateway, payment_id: str, lost: int = 0) -> Surplus:
+    """Ask the gateway for a surplus payment and its refunds. Raises GatewayError.
+
+    `lost` is what disputes have taken of it for good, in minor units.
+    """
+    payment = await gateway.fetch_payment(payment_id)
+    return Surplus(payment, await gateway.refunds_of(payment_id), lost)
 
 
 async def return_surplus(gateway: PaymentGateway, surplus: Surplus) -> None:

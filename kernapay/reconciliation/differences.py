@@ -59,7 +59,8 @@ def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) 
     for capture in captures:
         if not payment.status.is_paid and capture.id not in surplus:
             continue
-        if capture.id != payment.razorpay_payment_id:
+        # Surplus may be the payment that the row names: an attempt that had failed, and whose money came too late.
+        if capture.id in surplus or capture.id != payment.razorpay_payment_id:
             first = payment.razorpay_payment_id
             differences.append(
                 Difference(Kind.SECOND_PAYMENT, payment, order.id, capture.id, ours=first)
@@ -104,6 +105,18 @@ def _compare_money(
     payment: Payment, order: Order, gateway_payment: GatewayPayment
 ) -> list[Difference]:
     differences = []
+    if gateway_payment.amount != payment.amount_captured:
+        # One answer of the gateway was wrong, or somebody changed the row.
+        differences.append(
+            Difference(
+                Kind.AMOUNT,
+                payment,
+                order.id,
+                gateway_payment.id,
+                ours=str(payment.amount_captured),
+                theirs=str(gateway_payment.amount),
+            )
+        )
     pending = sum(r.amount for r in payment.refunds if r.status == "pending")
     theirs = gateway_payment.amount_refunded or 0
     # Razorpay: `amount_refunded` may include a refund that is still pending.

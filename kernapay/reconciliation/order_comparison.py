@@ -14,6 +14,7 @@ from kernapay.gateway.base import (
 from kernapay.payments.models import Payment
 from kernapay.payments.references import receipt_of
 from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.returns import sum_lost
 from kernapay.payments.states import Status
 from kernapay.payments.surplus_refunds import Surplus
 from kernapay.reconciliation.differences import Difference, compare, describe, refunds_agree
@@ -80,7 +81,7 @@ class OrderComparison:
         for difference in compare(payment, order, attempts):
             if difference.kind is Kind.SECOND_PAYMENT:
                 second = next(a for a in attempts if a.id == difference.razorpay_payment_id)
-                surplus = await self._refunds_of(second)
+                surplus = await self._refunds_of(second, payment)
                 if surplus.is_returned:
                     continue
                 theirs = f"{second.amount} {second.currency}, returned {surplus.returned}"
@@ -96,24 +97,24 @@ class OrderComparison:
             differences.append(difference)
         return differences
 
-    async def find_unreturned(self, order_id: str) -> list[Surplus]:
+    async def find_unreturned(self, order_id: str, payment: Payment) -> list[Surplus]:
         """Return the captured payments of an order whose money has not gone back to the customer."""
         attempts = await self._pace.call(lambda: self._gateway.payments_of(order_id))
-        captures = [await self._refunds_of(each) for each in attempts if each.is_captured]
+        captures = [await self._refunds_of(each, payment) for each in attempts if each.is_captured]
         return [each for each in captures if not each.is_returned]
 
     async def _compare_surplus(self, payment: Payment, order: Order) -> list[Difference]:
         # A surplus order that is stored as such and has no money in it is harmless.
-        if order.id in payment.surplus_orders and not await self.find_unreturned(order.id):
+        if order.id in payment.surplus_orders and not await self.find_unreturned(order.id, payment):
             return []
         ours = payment.razorpay_order_id
         return [
             Difference(Kind.SURPLUS_ORDER, payment, order.id, ours=ours, theirs=describe(order))
         ]
 
-    async def _refunds_of(self, capture: GatewayPayment) -> Surplus:
+    async def _refunds_of(self, capture: GatewayPayment, payment: Payment) -> Surplus:
         refunds = await self._pace.call(lambda: self._gateway.refunds_of(capture.id))
-        return Surplus(capture, refunds)
+        return Surplus(capture, refunds, sum_lost(payment, capture.id))
 
     async def _fetch_order(self, payment: Payment, order_id: str) -> Order:
         try:

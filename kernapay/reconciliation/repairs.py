@@ -146,8 +146,7 @@ class RepairService:
                 "No payment belongs to this finding. Look at it in the gateway's dashboard."
             )
         named = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
-        receipt = str(named.receipt)
-        orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
+        orders = await self._pace.call(lambda: self._gateway.find_orders(str(named.receipt)))
         # As for a new payment: a paid order first, then the oldest. Any other one is surplus.
         order = min(
             (each for each in orders if can_rebuild(each)),
@@ -191,7 +190,7 @@ class RepairService:
 
     async def _plan_surplus(self, finding: Finding, payment: Payment) -> _Step:
         order_id = str(finding.order_id)
-        unreturned = await self._each.find_unreturned(order_id)
+        unreturned = await self._each.find_unreturned(order_id, payment)
 
         async def act() -> None:
             await self._ordering.record_surplus(payment, [order_id])
@@ -201,17 +200,18 @@ class RepairService:
         return _Step(f"note the order as surplus{_returns(unreturned)}", act)
 
     async def _plan_second(self, finding: Finding, payment: Payment) -> _Step:
-        unreturned = {
-            each.payment.id: each
-            for each in await self._each.find_unreturned(str(finding.order_id))
-        }
+        captures = await self._each.find_unreturned(str(finding.order_id), payment)
+        unreturned = {each.payment.id: each for each in captures}
         second = unreturned.get(str(finding.razorpay_payment_id))
         if second is None:
             return _Step("do nothing: the second payment was returned")
-        if second.payment.id == payment.razorpay_payment_id:
+        # What was entered as surplus goes back whatever became of the first, if there was one.
+        is_entered = second.payment.id in {each.payment_id for each in payment.surplus_payments}
+        if second.payment.id == payment.razorpay_payment_id and not is_entered:
             return _Step("do nothing: this payment is the one that counts now")
         first = unreturned.get(str(payment.razorpay_payment_id))
-        if first is None or first.remaining < 1 or sum_remaining(payment) < 1:
+        is_first_kept = first is not None and first.remaining > 0 and sum_remaining(payment) > 0
+        if not (is_entered or is_first_kept):
             return _Step(
                 "do nothing: the first payment was returned, so the second is all that the customer has paid"
             )
@@ -219,7 +219,7 @@ class RepairService:
             return _Step(f"do nothing: {_ON_ITS_WAY}")
         return _Step(
             f"leave the first payment{_returns([second])}",
-            partial(self._refunds.return_surplus, second.payment),
+            partial(self._resync.return_second, second.payment),
         )
 
     async def _plan_fee(self, payment: Payment) -> _Step:
@@ -243,13 +243,13 @@ class RepairService:
             about = (str(finding.dispute_id), payment, str(finding.razorpay_payment_id))
             return _PERSON if await disputes.compare_again(*about) else None
         if _is_surplus(finding, payment):
-            return _explain(await self._each.find_unreturned(str(finding.order_id)))
+            return _explain(await self._each.find_unreturned(str(finding.order_id), payment))
         differences = await self._each.look_up(payment)
         if finding.kind is Kind.SECOND_PAYMENT:
             ids = {each.razorpay_payment_id for each in differences if each.kind is finding.kind}
             if finding.razorpay_payment_id not in ids:
                 return None
-            unreturned = await self._each.find_unreturned(str(finding.order_id))
+            unreturned = await self._each.find_unreturned(str(finding.order_id), payment)
             return _explain([s for s in unreturned if s.payment.id == finding.razorpay_payment_id])
         if finding.kind is Kind.MISSING_THERE and payment.status is Status.FAILED:
             return None

@@ -86,6 +86,11 @@ class Resync:
             return payment.status.value  # also where it does not fit: a person decides, not time
         return await self._end_if_due(payment)
 
+    async def return_second(self, second: GatewayPayment) -> None:
+        """Enter a second payment of an order, and return it. Raises PaymentDisputed, GatewayError, Unavailable."""
+        await _settle(self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, second)))
+        await self._refunds.return_surplus(second)
+
     async def expire(self, payment: Payment) -> str:
         """Expire a payment whose order does not exist at the gateway. Return its status afterwards."""
         result = await self._settlement.end(Event.EXPIRED, payment, _EXPIRED)

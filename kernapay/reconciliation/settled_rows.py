@@ -8,6 +8,7 @@ import msgspec
 
 from kernapay.gateway.base import OddEntity, PaymentGateway
 from kernapay.payments.models import Payment
+from kernapay.payments.surplus import find_surplus
 from kernapay.reconciliation.differences import Difference
 from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.pacing import Pace
@@ -67,6 +68,8 @@ def compare_row(payment: Payment | None, row: SettledRow) -> list[Difference]:
             )
         ]
 
+    if payment is not None and find_surplus(payment, row.entity_id):
+        return []  # money that goes back, which the comparison of its order finds until it has
     if payment is None or not payment.status.is_paid:
         return report(Kind.SETTLEMENT, payment.status.value if payment else "no payment", "settled")
     if payment.razorpay_payment_id != row.entity_id:
