@@ -7,7 +7,7 @@ import pytest
 from tests.actors import PAYMENTS, Actor, assert_problem, send_event
 from tests.aliases import Json
 from tests.money.books import compare, kinds, pay_twice, repair, window
-from tests.money.disputes import FIRST, raise_dispute, resolve, tell
+from tests.money.disputes import FIRST, invented, raise_dispute, resolve, tell
 from tests.money.shop import Shop
 
 AFTER_THE_END = timedelta(days=7, hours=1)
@@ -52,6 +52,23 @@ def test_what_a_bank_took_back_is_not_returned_and_the_rest_is(
     assert shop.surplus_states(payment) == ["processed"]
     assert refunds_of(shop, paid) == [(goes_back, "processed")]
     assert shop.differences() == []
+
+
+def test_a_dispute_lost_after_surplus_went_back_is_told_to_a_person(
+    shop: Shop, user: Actor
+) -> None:
+    payment = user.new_payment()
+    cancel(user, payment)
+    paid = shop.sandbox.pay(payment["orderId"])["razorpay_payment_id"]
+    shop.settle_later()
+    assert refunds_of(shop, paid) == [(50_000, "processed")]
+
+    lost = {**invented(paid, amount=30_000), "status": "lost", "amount_deducted": 30_000}
+    for _ in range(2):
+        tell(user.client, "lost", lost)
+
+    (mismatch,) = shop.row(payment)["mismatches"]
+    assert (mismatch["reason"], mismatch["paymentId"]) == ("dispute_lost_after_refund", paid)
 
 
 def test_money_of_an_attempt_that_had_failed_is_no_difference(shop: Shop, user: Actor) -> None:

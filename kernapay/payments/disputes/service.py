@@ -29,9 +29,11 @@ from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Dispute, Mismatch, Payment
 from kernapay.payments.outcomes import EvidenceMismatch, Outcome
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_reserved
+from kernapay.payments.returns import sum_lost, sum_reserved
 from kernapay.payments.settlement import MISMATCHES, Settlement
 from kernapay.payments.states import DisputeStatus, Event, Source
+from kernapay.payments.surplus import find_surplus
+from kernapay.payments.surplus_refunds import look_at_surplus
 from kernapay.security.principal import STAFF, Principal
 
 _log = structlog.get_logger("kernapay.disputes")
@@ -169,8 +171,8 @@ class DisputeService:
 
         It is stored again for a repeat: the process may have died before it the first time.
         """
-        is_ours = dispute.payment_id == payment.razorpay_payment_id
-        if not (dispute.lost and is_ours and sum_reserved(payment)):
+        refunded = await self._sum_refunded(payment, dispute) if dispute.lost else 0
+        if refunded < 1:
             return
         mismatch = Mismatch(
             at=self._clock(),
@@ -190,8 +192,19 @@ class DisputeService:
                 reference=payment.reference_id,
                 dispute=dispute.dispute_id,
                 lost=dispute.lost,
-                refunded=sum_reserved(payment),
+                refunded=refunded,
             )
+
+    async def _sum_refunded(self, payment: Payment, dispute: Dispute) -> int:
+        """Return what a person must know of that was refunded of a disputed payment, in minor units."""
+        if dispute.payment_id == payment.razorpay_payment_id:
+            return sum_reserved(payment)
+        if find_surplus(payment, dispute.payment_id) is None:
+            return 0
+        # Of surplus, what the bank did not take goes back as it should.
+        lost = sum_lost(payment, dispute.payment_id)
+        surplus = await look_at_surplus(self._gateway, dispute.payment_id, lost)
+        return max(0, -surplus.remaining)
 
     def _log(self, payment: Payment, known: Dispute | None, dispute: Dispute, news: News) -> None:
         facts = {
