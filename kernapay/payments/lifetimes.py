@@ -44,13 +44,18 @@ class Lifetimes:
             not payment.status.is_paid and not payment.final and self.payable_until(payment) <= at
         )
 
-    def judge_late(self, payment: Payment, at: datetime) -> LatePayments:
+    def judge_late(
+        self, payment: Payment, at: datetime, decision: LatePayments | None = None
+    ) -> LatePayments:
         """Return what becomes of money that comes now, for a payment whose sale ended unpaid.
 
-        For a day after its regular end, a sale is still paid, unless a person decides about each.
+        For a day after its regular end, a sale is still paid, unless a person decides about each. Nobody's `decision`
+        brings back what was cancelled.
         """
         if payment.cancelled_at is not None:
             return LatePayments.REFUND
+        if decision is not None:
+            return decision
         if self.late_payments is LatePayments.HOLD:
             return LatePayments.HOLD
         if at <= self.payable_until(payment) + _LATE_GRACE:

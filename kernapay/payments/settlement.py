@@ -254,9 +254,7 @@ class Settlement:
         return await self._ledger.move(event, payment, *facts, late=late)
 
     def _judge_late(self, payment: Payment, evidence: Evidence) -> LatePayments:
-        judged = self._lifetimes.judge_late(payment, self._clock())
-        # Nobody brings back what was cancelled.
-        return judged if payment.cancelled_at is not None else evidence.late_decision or judged
+        return self._lifetimes.judge_late(payment, self._clock(), evidence.late_decision)
 
     async def _record_authorization(self, payment: Payment, evidence: Evidence) -> Settled:
         row = await self._ledger.record_authorization(payment, evidence.origin, evidence.payment)
