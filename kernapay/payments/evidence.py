@@ -1,6 +1,8 @@
 """What a change of a payment is based on: the gateway's data, and where it came from."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.states import LatePayments, Source
@@ -14,6 +16,21 @@ class Origin:
     event: str
     event_id: str | None = None
     actor: str | None = None
+
+    def make_stored_step(
+        self, reason: str, at: datetime, payment_id: str | None = None
+    ) -> dict[str, Any]:
+        """Return a step of the history, without a status, as it is stored: for updates that are pipelines."""
+        step = {
+            "updatedAt": at,
+            "source": self.source.value,
+            "event": self.event,
+            "eventId": self.event_id,
+            "actor": self.actor,
+            "razorpayPaymentId": payment_id,
+            "reason": reason,
+        }
+        return {name: value for name, value in step.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

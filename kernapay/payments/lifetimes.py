@@ -1,7 +1,7 @@
 """When a payment is checked at the gateway, when an unpaid one ends, and what becomes of later money."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,6 @@ _LATE_GRACE: Final = timedelta(hours=24)
 # The pauses between attempts to end a sale, while the gateway does not answer or the bank has not decided.
 _END_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 720, 1440))
 _SURPLUS_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (2, 15, 60, 240, 1440))
-# The pauses between checks of one payment.
 # Longer than a check with a call for each of a payment's refunds. It is how long a worker that dies delays a payment.
 _CHECK_LEASE: Final = timedelta(minutes=2)
 _CHECK_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (15, 60, 240, 720, 1440))
@@ -68,43 +67,29 @@ class Lifetimes:
 
     def end_rules(self) -> Rules:
         """Return the rules of the queue of sales whose end is due. Payers take turns."""
-        return Rules(
-            waiting=lambda _: {},
-            due="ends_at",
-            attempts="end_checks",
-            leases=(_CHECK_LEASE,),
-            pauses=_END_PAUSES,
-            counts_claims=False,
-            is_visible=False,
-            owner="user_id",
-        )
+        return _rules_of_checks(due="ends_at", attempts="end_checks", pauses=_END_PAUSES)
 
     def surplus_rules(self) -> Rules:
         """Return the rules of the queue of payments with money that goes back. Payers take turns."""
-        return Rules(
-            waiting=lambda _: {},
-            due="surplus_at",
-            attempts="surplus_checks",
-            leases=(_CHECK_LEASE,),
-            pauses=_SURPLUS_PAUSES,
-            counts_claims=False,
-            is_visible=False,
-            owner="user_id",
-        )
+        return _rules_of_checks(due="surplus_at", attempts="surplus_checks", pauses=_SURPLUS_PAUSES)
 
     def check_rules(self, waiting: Callable[[datetime], Where]) -> Rules:
         """Return the rules of a queue whose payments are checked until they are finished. Payers take turns.
 
         A check that could not ask the gateway is repeated when its lease ends, and not counted.
         """
-        return Rules(
-            waiting=waiting,
-            due="check_at",
-            attempts="checks",
-            leases=(_CHECK_LEASE,),
-            pauses=_CHECK_PAUSES,
-            counts_claims=False,
-            is_visible=False,
-            offset=self.check_after,
-            owner="user_id",
-        )
+        rules = _rules_of_checks(due="check_at", attempts="checks", pauses=_CHECK_PAUSES)
+        return replace(rules, waiting=waiting, offset=self.check_after)
+
+
+def _rules_of_checks(due: str, attempts: str, pauses: tuple[timedelta, ...]) -> Rules:
+    return Rules(
+        waiting=lambda _: {},
+        due=due,
+        attempts=attempts,
+        leases=(_CHECK_LEASE,),
+        pauses=pauses,
+        counts_claims=False,
+        is_visible=False,
+        owner="user_id",
+    )

@@ -101,7 +101,7 @@ def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime)
         ]
     }
     reason = f"refund {status}: {refund.amount}"
-    return _build_stages(refunds, _make_step(origin, reason, at, payment_id))
+    return _build_stages(refunds, origin.make_stored_step(reason, at, payment_id))
 
 
 def refuse(receipt: str, failure: str, origin: Origin, at: datetime) -> list[Stage]:
@@ -115,7 +115,7 @@ def refuse(receipt: str, failure: str, origin: Origin, at: datetime) -> list[Sta
     }
     failure_fields = {"status": _FAILED, "failure": {"$literal": failure}, "updatedAt": at}
     refunds = _replace_where(is_waiting, {"$mergeObjects": ["$$this", failure_fields]})
-    return _build_stages(refunds, _make_step(origin, "refund refused", at))
+    return _build_stages(refunds, origin.make_stored_step("refund refused", at))
 
 
 def _replace_where(condition: Any, value: Any, refunds: Any = "$refunds") -> dict[str, Any]:
@@ -125,19 +125,6 @@ def _replace_where(condition: Any, value: Any, refunds: Any = "$refunds") -> dic
 def _sum_amounts(*statuses: str) -> dict[str, Any]:
     refunds = {"$filter": {"input": "$refunds", "cond": {"$in": ["$$this.status", list(statuses)]}}}
     return {"$sum": {"$map": {"input": refunds, "in": "$$this.amount"}}}
-
-
-def _make_step(origin: Origin, reason: str, at: datetime, payment_id: str | None = None) -> Stage:
-    step = {
-        "updatedAt": at,
-        "source": origin.source.value,
-        "event": origin.event,
-        "eventId": origin.event_id,
-        "actor": origin.actor,
-        "razorpayPaymentId": payment_id,
-        "reason": reason,
-    }
-    return {name: value for name, value in step.items() if value is not None}
 
 
 def _build_stages(refunds: Any, step: Stage) -> list[Stage]:

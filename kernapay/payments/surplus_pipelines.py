@@ -50,16 +50,7 @@ def record(
 
 
 def _push_step(origin: Origin, reason: str, payment_id: str, at: datetime) -> Stage:
-    step = {
-        "updatedAt": at,
-        "source": origin.source.value,
-        "event": origin.event,
-        "eventId": origin.event_id,
-        "actor": origin.actor,
-        "razorpayPaymentId": payment_id,
-        "reason": reason,
-    }
-    known = {name: value for name, value in step.items() if value is not None}
+    known = origin.make_stored_step(reason, at, payment_id)
     new = [{"$mergeObjects": [{"$literal": known}, {"status": "$status"}]}]
     history = {"$concatArrays": [{"$ifNull": ["$history", []]}, new]}
     return {"$set": {"history": history, "updatedAt": at}}

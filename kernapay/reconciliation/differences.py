@@ -104,46 +104,19 @@ def unreadable(
 def _compare_money(
     payment: Payment, order: Order, gateway_payment: GatewayPayment
 ) -> list[Difference]:
-    differences = []
+    differing: list[tuple[Kind, int, int]] = []
     if gateway_payment.amount != payment.amount_captured:
         # One answer of the gateway was wrong, or somebody changed the row.
-        differences.append(
-            Difference(
-                Kind.AMOUNT,
-                payment,
-                order.id,
-                gateway_payment.id,
-                ours=str(payment.amount_captured),
-                theirs=str(gateway_payment.amount),
-            )
-        )
+        differing.append((Kind.AMOUNT, payment.amount_captured, gateway_payment.amount))
     pending = sum(r.amount for r in payment.refunds if r.status == "pending")
-    theirs = gateway_payment.amount_refunded or 0
+    refunded = gateway_payment.amount_refunded or 0
     # Razorpay: `amount_refunded` may include a refund that is still pending.
-    if theirs not in (payment.amount_refunded, payment.amount_refunded + pending):
-        differences.append(
-            Difference(
-                Kind.REFUNDS,
-                payment,
-                order.id,
-                gateway_payment.id,
-                ours=str(payment.amount_refunded),
-                theirs=str(theirs),
-            )
-        )
-    if (
-        payment.fee is not None
-        and gateway_payment.fee is not None
-        and payment.fee != gateway_payment.fee
-    ):
-        differences.append(
-            Difference(
-                Kind.FEE,
-                payment,
-                order.id,
-                gateway_payment.id,
-                ours=str(payment.fee),
-                theirs=str(gateway_payment.fee),
-            )
-        )
-    return differences
+    if refunded not in (payment.amount_refunded, payment.amount_refunded + pending):
+        differing.append((Kind.REFUNDS, payment.amount_refunded, refunded))
+    ours, theirs = payment.fee, gateway_payment.fee
+    if ours is not None and theirs is not None and ours != theirs:
+        differing.append((Kind.FEE, ours, theirs))
+    return [
+        Difference(kind, payment, order.id, gateway_payment.id, ours=str(here), theirs=str(there))
+        for kind, here, there in differing
+    ]

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -19,16 +18,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from kernapay.bootstrap.services import Services
 from kernapay.core.errors import KernaPayError
 from kernapay.gateway.base import GatewayDispute
 from kernapay.payments.dtos import PaymentCreate, RefundCreate
 from kernapay.payments.states import ENQUIRIES, PHASES
 from kernapay.security.principal import Principal, Role
 from tests.aliases import Json, Store
-from tests.clocks import RunningClock
-from tests.environment import settings_from
-from tests.money.fake_gateway import FakeGateway
+from tests.money.models import ServiceModel, bind
 
 AMOUNT = 50000
 DECIDED = ("won", "lost", "closed")
@@ -36,14 +32,7 @@ EVENTS = ("under_review", "action_required", "under_review", "won", "lost", "nex
 pick = st.integers(0, 50)
 
 
-class Model(RuleBasedStateMachine):
-    services: ClassVar[Services]
-    gateway: ClassVar[FakeGateway]
-    clock: ClassVar[RunningClock]
-    loop: ClassVar[asyncio.Runner]
-    # In a tuple: Hypothesis looks for rules among the attributes, and a database has any attribute.
-    stores: ClassVar[tuple[Store]]
-
+class Model(ServiceModel):
     @initialize(is_heard=st.booleans())
     def begin(self, is_heard: bool) -> None:
         """One paid payment; its capture may be told of after its disputes."""
@@ -179,23 +168,8 @@ class Model(RuleBasedStateMachine):
 
 @pytest.fixture
 def model(api_env: dict[str, str], store: Store) -> Iterator[type[Model]]:
-    clock = RunningClock()
-    gateway = FakeGateway(clock)
-    services = Services(settings_from(api_env), clock=clock, gateway=gateway)
-    with asyncio.Runner() as loop:
-        loop.run(services.open())
-        yield type(
-            "BoundModel",
-            (Model,),
-            {
-                "services": services,
-                "gateway": gateway,
-                "clock": clock,
-                "loop": loop,
-                "stores": (store,),
-            },
-        )
-        loop.run(services.close())
+    with bind(Model, api_env, store) as bound:
+        yield bound
 
 
 def test_whatever_the_order_the_last_word_on_a_dispute_stays(model: type[Model]) -> None:

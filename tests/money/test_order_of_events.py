@@ -1,34 +1,30 @@
 """A model of gateway, network and service: whatever the order of events, the books agree in the end."""
 
-import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from bson import ObjectId
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
     run_state_machine_as_test,
 )
 
-from kernapay.bootstrap.services import Services
 from kernapay.core.errors import KernaPayError
 from kernapay.payments.dtos import PaymentCreate, PaymentVerify, RefundCreate
 from kernapay.payments.states import PHASES
 from kernapay.security.principal import Principal, Role
 from tests.aliases import Json, Store
-from tests.clocks import RunningClock
-from tests.environment import settings_from
-from tests.money.fake_gateway import LIES, FakeGateway
+from tests.money.fake_gateway import LIES
+from tests.money.models import ServiceModel, bind
 from tests.money.reference_ledger import ReferenceLedger
 from tests.money.shop import check_payments
 
@@ -58,14 +54,7 @@ def only_if(condition: Callable[["Model"], object]) -> Callable[[Step], Step]:
     return decorate
 
 
-class Model(RuleBasedStateMachine):
-    services: ClassVar[Services]
-    gateway: ClassVar[FakeGateway]
-    clock: ClassVar[RunningClock]
-    loop: ClassVar[asyncio.Runner]
-    # In a tuple: Hypothesis looks for rules among the attributes, and a database has any attribute.
-    stores: ClassVar[tuple[Store]]
-
+class Model(ServiceModel):
     @initialize(
         counts_payment=st.booleans(), opening=st.sampled_from(OPENINGS), is_paid=st.booleans()
     )
@@ -361,24 +350,8 @@ class Model(RuleBasedStateMachine):
 
 @pytest.fixture
 def model(api_env: dict[str, str], store: Store) -> Iterator[type[Model]]:
-    clock = RunningClock()
-    gateway = FakeGateway(clock)
-    settings = settings_from(api_env, reconcile_after="15m", reconcile_rate=1000)
-    services = Services(settings, clock=clock, gateway=gateway)
-    with asyncio.Runner() as loop:
-        loop.run(services.open())
-        yield type(
-            "BoundModel",
-            (Model,),
-            {
-                "services": services,
-                "gateway": gateway,
-                "clock": clock,
-                "loop": loop,
-                "stores": (store,),
-            },
-        )
-        loop.run(services.close())
+    with bind(Model, api_env, store, reconcile_after="15m", reconcile_rate=1000) as bound:
+        yield bound
 
 
 @pytest.mark.parametrize(
