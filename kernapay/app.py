@@ -14,14 +14,23 @@ from kernapay.administration.payments.controller import PaymentSearchController
 from kernapay.apikeys.controller import ApiKeyController
 from kernapay.audit.controller import AuditController
 from kernapay.bootstrap.services import Services
+from kernapay.bootstrap.tracing import traced
+from kernapay.config.addresses import checkout_sources
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
 from kernapay.core import logs
+from kernapay.customers.controller import CustomerController
+from kernapay.deliveries.catalogue import messages
+from kernapay.deliveries.controller import DeliveryController, EndpointController
+from kernapay.deliveries.events.controller import EventController
 from kernapay.files.controller import FileController
-from kernapay.health.controller import HealthController
+from kernapay.health.controller import HealthController, MetricsController
+from kernapay.live.controller import LiveController
+from kernapay.payments.checkout.controller import CheckoutPageController, page_files
 from kernapay.payments.controller import CheckoutController, PaymentController
 from kernapay.payments.disputes.controller import DisputeController
 from kernapay.payments.documents.controller import ExportController, StatementController
+from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
 from kernapay.reconciliation.controller import ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
 from kernapay.sessions.controller import LoginController, SessionController
@@ -29,15 +38,18 @@ from kernapay.settlements.controller import SettlementController
 from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
 from kernapay.web.access_log import AccessLog
-from kernapay.web.headers import DOCS_PATH
+from kernapay.web.headers import DOCS_PATH, SecurityHeaders
 from kernapay.web.json_body import JSONRequest
+from kernapay.web.long_answers import LongAnswers
 from kernapay.web.middleware import RequestLayer
 from kernapay.web.negotiation import NegotiatedCompression
 from kernapay.web.openapi.assets import assets
 from kernapay.web.openapi.config import openapi_config
+from kernapay.web.openapi.webhooks import WEBHOOKS
 from kernapay.web.parameters import QueryCheck
 from kernapay.web.problems import HANDLERS
 from kernapay.web.responses import show_controls_in
+from kernapay.web.traced_requests import TracedRequests
 from kernapay.web.trusted_hosts import LOCAL_HOSTS, LOCAL_ORIGIN, TrustedHosts
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
@@ -48,6 +60,7 @@ _NEEDS_SCHEMA: Final = "/v1/api/"
 _SMALL: Final = (
     r"^/(health|v1/api/(users|verification|payments/(create|verify|status|webhook)))(?!/sessions)"
 )
+_STREAMS: Final = r"^/v1/api/payments/[^/]+/events$"
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:
@@ -63,15 +76,17 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        await services.open()
-        await services.schema_watch.start()
-        services.background.start("report_stores", services.report_stores)
-        services.background.start("report_account", services.report_account)
-        services.outbox.start()
-        try:
-            yield
-        finally:
-            await services.close()
+        async with traced(settings, "kernapay-api"):
+            await services.open()
+            services.process_metrics.start()
+            await services.schema_watch.start()
+            services.background.start("report_stores", services.report_stores)
+            services.background.start("report_account", services.report_account)
+            services.outbox.start()
+            try:
+                yield
+            finally:
+                await services.close()
 
     query_check = QueryCheck()
 
@@ -91,31 +106,41 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             PasswordController,
             StatementController,
             ExportController,
+            PaymentListController,
             PaymentController,
             CheckoutController,
+            CheckoutPageController,
+            LiveController,
             DisputeController,
+            CustomerController,
+            CustomerPaymentsController,
             webhooks,
             InboxController,
             ReconciliationController,
             SettlementController,
+            EndpointController,
+            DeliveryController,
+            EventController,
             FileController,
             AdministrationController,
             PaymentSearchController,
             ApiKeyController,
             AuditController,
             HealthController,
+            MetricsController,
             assets(),
+            page_files(),
         ],
         # Authenticates every request. A public route must opt out.
         middleware=[
             DefineMiddleware(
                 BearerAuthentication,
-                tokens=services.token_issuer,
-                load=services.session_service.authenticate,
-                load_key=services.api_key_service.authenticate,
+                authenticate=services.authenticator,
                 exclude=f"^{DOCS_PATH}",
             ),
-            DefineMiddleware(NegotiatedCompression, small=_SMALL, minimum_size=1000, level=5),
+            DefineMiddleware(
+                NegotiatedCompression, small=_SMALL, streams=_STREAMS, minimum_size=1000, level=5
+            ),
         ],
         dependencies=services.dependencies(),
         lifespan=[lifespan],
@@ -123,6 +148,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             {
                 "require_verified": settings.require_verified,
                 "rate_limiter": services.rate_limiter,
+                WEBHOOKS: messages(),
             }
         ),
         before_request=check,
@@ -144,9 +170,13 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.asgi_handler = RequestLayer(
         app,
         AccessLog(settings.log_level, log_lines),
+        SecurityHeaders(checkout_sources(settings)),
         body_seconds=settings.body_timeout.total_seconds(),
         send_seconds=settings.send_timeout.total_seconds(),
     )
+    if settings.tracing_url is not None:
+        app.asgi_handler = TracedRequests(app.asgi_handler)
+    app.asgi_handler = LongAnswers(app.asgi_handler, settings.send_timeout.total_seconds())
     return app
 
 
@@ -157,7 +187,13 @@ def _cors(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.cors_origins),
         allow_origin_regex=LOCAL_ORIGIN if settings.dev_stack else None,
         allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "Last-Event-ID",
+            "X-Request-ID",
+        ],
         expose_headers=[
             "Content-Disposition",
             "X-Request-ID",

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -10,11 +11,13 @@ import structlog
 
 from kernapay import __version__
 from kernapay.bootstrap.services import Services
+from kernapay.bootstrap.tracing import traced
 from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.errors import KernaPayError, Unavailable
 from kernapay.core.heartbeat import Heartbeat, beat
 from kernapay.core.limits import raise_open_files
+from kernapay.core.log_stream import LogStream
 
 Sweep = Callable[[], Awaitable[bool]]
 """Do one piece of due work. Return False if none is due."""
@@ -47,12 +50,16 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "nightly": reconciliation.request_nightly,
         "reports": reconciliation.sweep_reports,
         "settlement_days": services.settlement_reader.sweep,
+        "events": services.relay.sweep,
+        "untold_steps": services.untold_steps.sweep,
+        "deliveries": services.lanes.sweep,
+        "endpoint_chores": services.endpoint_chores.sweep,
     }
 
 
 async def run(settings: Settings, heartbeat: Heartbeat) -> None:
     """Run every loop until SIGINT or SIGTERM. Raises NotMigrated."""
-    logs.configure(settings.log_level)
+    log_lines = logs.configure(settings.log_level)
     logs.catch_unhandled()
     raise_open_files()
     services = Services(settings)
@@ -61,10 +68,15 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await services.open()
+    services.process_metrics.start()
     services.background.start("report_stores", services.report_stores)
     services.background.start("report_account", services.report_account)
     try:
-        async with heartbeat.running():
+        async with (
+            traced(settings, "kernapay-worker"),
+            heartbeat.running(),
+            _port(services, heartbeat, log_lines),
+        ):
             await _wait_for_database(services, stop)
             _log.info(
                 "worker_started",
@@ -83,6 +95,24 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
     finally:
         await services.close()
         _log.info("worker_stopped")
+
+
+@asynccontextmanager
+async def _port(
+    services: Services, heartbeat: Heartbeat, log_lines: LogStream
+) -> AsyncIterator[None]:
+    """Listen on WORKER_METRICS_PORT, if it is set, until the block ends."""
+    settings = services.settings
+    if settings.worker_metrics_port is None:
+        yield
+        return
+    # Not before: without a port, a worker needs no server.
+    from kernapay.health.worker_port import create_worker_app, listening
+
+    sources = (heartbeat, *services.gauge_sources)
+    app = create_worker_app(settings, services.metrics_dependencies(sources), heartbeat, log_lines)
+    async with listening(app, settings.host, settings.worker_metrics_port):
+        yield
 
 
 async def _end(loops: list[asyncio.Task[None]], patience: float) -> None:

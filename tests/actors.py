@@ -26,6 +26,10 @@ AUDIT = f"{ADMIN}/audit"
 EVENTS = "/v1/api/webhooks/events"
 REPORTS = "/v1/api/reconciliation/reports"
 SETTLEMENTS = "/v1/api/settlements"
+ENDPOINTS = "/v1/api/endpoints"
+CUSTOMERS = "/v1/api/customers"
+DELIVERIES = "/v1/api/deliveries"
+OUTGOING_EVENTS = "/v1/api/events"
 
 
 class Actor:
@@ -78,6 +82,31 @@ class Actor:
         answer = verify(self.client, payment, checkout)
         assert answer.status_code == 200, answer.text
         return payment, checkout
+
+    def new_customer(self, admin: "Actor") -> str:
+        """Create a payment for a customer, with a key that the administrator makes; return the customer's id."""
+        made = admin.call(
+            "POST", API_KEYS, json={"name": "Shop", "role": "USER", "userId": self.id}
+        )
+        assert made.status_code == 201, made.text
+        body = payment_body(customer={"reference": unique("customer-"), "name": "Ravi Iyer"})
+        headers = bearer(made.json()["key"])
+        answer = self.client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        return str(data_of(answer)["customerId"])
+
+    def new_endpoint(self, url: str = "https://8.8.8.8/hook", **changes: Any) -> Json:
+        """Create an endpoint, which must succeed; return it with its secret. Nothing is sent without a worker."""
+        answer = self.call("POST", ENDPOINTS, json={"url": url, **changes})
+        assert answer.status_code == 201, answer.text
+        made: Json = answer.json()
+        return {**made["endpoint"], "secret": made["secret"]}
+
+    def new_delivery(self, endpoint: Json) -> str:
+        """Send a test to an endpoint; return the id of the delivery."""
+        answer = self.call("POST", f"{ENDPOINTS}/{endpoint['_id']}/test")
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["deliveryId"])
 
     def history(self, user_id: str | None = None, **page: Any) -> httpx.Response:
         return self.call("GET", f"{PAYMENTS}/history/{user_id or self.id}", params=page)

@@ -1,6 +1,7 @@
 """The files of this checkout: the package's modules, as text and as syntax trees."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,18 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "kernapay"
 SOURCES: Final = sorted(PACKAGE.rglob("*.py"))
+
+
+def commit() -> str:
+    """Return the name of what is checked out."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "no checkout"
 
 
 def module_of(path: Path) -> str:

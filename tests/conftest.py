@@ -15,17 +15,18 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Unavailable
 from kernapay.devstack.servers import MongoServer
 from kernapay.gateway.base import PaymentGateway
-from tests import command_line, query_recorder, secrecy
+from tests import command_line, secrecy
 from tests.actors import Actor, People
 from tests.aliases import Json, Store, json_of
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Proxy
 from tests.clusters.topologies import RedisCluster, RedisSentinel
 from tests.command_line import RunKernapay
-from tests.databases import open_migrated_store, open_store
+from tests.databases import FRESH, forget_payments, open_migrated_store, open_store
 from tests.environment import REQUIRED, api_environment, settings_from
 from tests.in_process import InProcess, InProcessClient
 from tests.query_recorder import recorder
+from tests.servers import Kept, Servers, start_servers
 from tests.stack import (
     PREVIOUS_WEBHOOK_SECRET,
     Api,
@@ -71,26 +72,21 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MongoServer, RedisNode]]:
-    home = tmp_path_factory.mktemp("servers")
-    mongo = MongoServer(home / "mongo", options=query_recorder.MONGOD_OPTIONS)
-    redis = RedisNode(home / "redis")
-    try:
-        # Launched together, so that the session waits for the slower one only.
-        mongo.launch()
-        redis.launch()
-        redis.wait_ready()
-        mongo.wait_ready()
-        with open_store(mongo.database_url(DATABASE)) as database:
-            recorder.watch(database)
-            yield mongo, redis
-            recorder.collect_rest()
-            if offences := recorder.judge():
-                title = f"{len(offences)} kinds of queries that no index serves:"
-                pytest.fail("\n".join([title, *offences]), pytrace=False)
-    finally:
-        redis.kill()
-        mongo.kill()
+def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    if Kept.servers is not None:
+        Kept.servers.empty()
+        yield Kept.servers
+        return
+    with (
+        start_servers(tmp_path_factory.mktemp("servers")) as servers,
+        open_store(servers.mongo.database_url(DATABASE)) as database,
+    ):
+        recorder.watch(database)
+        yield servers
+        recorder.collect_rest()
+        if offences := recorder.judge():
+            title = f"{len(offences)} kinds of queries that no index serves:"
+            pytest.fail("\n".join([title, *offences]), pytrace=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -100,15 +96,15 @@ def _queries_are_noted(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def mongo_server(_servers: tuple[MongoServer, RedisNode]) -> MongoServer:
+def mongo_server(_servers: Servers) -> MongoServer:
     """A mongod (a replica set of one) of this test worker; leave it running."""
-    return _servers[0]
+    return _servers.mongo
 
 
 @pytest.fixture(scope="session")
-def redis_server(_servers: tuple[MongoServer, RedisNode]) -> RedisNode:
+def redis_server(_servers: Servers) -> RedisNode:
     """A Valkey server of this test worker; leave it running."""
-    return _servers[1]
+    return _servers.redis
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +123,7 @@ def redis_url(redis_server: RedisNode) -> str:
 def fresh_database() -> Callable[[], str]:
     """Return a new database name; with `mongo_server.database_url(name)` it becomes a URL."""
     numbers = count(1)
-    return lambda: f"fresh_{next(numbers)}"
+    return lambda: f"{FRESH}{next(numbers)}"
 
 
 @pytest.fixture(scope="session")
@@ -232,11 +228,11 @@ def api_server(
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def second_api(
     api_env: dict[str, str], api_server: Api, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:
-    """Another process of the same service, with two workers; leave it running."""
+    """Another process of the same service, with two workers, while the tests of a module run."""
     with Api(tmp_path_factory.mktemp("api"), api_env, workers=2) as server:
         yield server
 
@@ -330,8 +326,9 @@ def admin(people: People) -> Actor:
 
 
 @pytest.fixture
-def in_process(api_env: dict[str, str], store: Store) -> InProcess:
+def in_process(api_env: dict[str, str], store: Store) -> Iterator[InProcess]:
     """Run the application in this process, one at a time, for tests that pass a collaborator."""
+    gateways: list[PaymentGateway] = []
 
     @asynccontextmanager
     async def run(
@@ -339,6 +336,7 @@ def in_process(api_env: dict[str, str], store: Store) -> InProcess:
     ) -> AsyncIterator[InProcessClient]:
         settings = settings_from(api_env, **changes)
         services = Services(settings, clock=clock, gateway=gateway)
+        gateways.extend([gateway] if gateway else [])
         app = create_app(settings, services)
         async with app.lifespan(), InProcessClient(app, services) as client:
             # On a busy machine, the start may not wait for it long enough.
@@ -346,7 +344,9 @@ def in_process(api_env: dict[str, str], store: Store) -> InProcess:
                 await services.schema_watch.check()
             yield client
 
-    return run
+    yield run
+    if gateways:
+        forget_payments(store)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

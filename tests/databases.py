@@ -11,6 +11,9 @@ from kernapay.storage.mongo import open_database
 from tests.aliases import Json, Store
 from tests.query_recorder import FILTER, PROFILE
 
+FRESH = "fresh_"
+"""How the names of databases begin that live as long as one test."""
+
 
 @contextmanager
 def open_store(url: str) -> Iterator[Store]:
@@ -35,6 +38,11 @@ def row_of(collection: Collection[Json], **where: Any) -> Json:
     rows = list(collection.find(where).limit(2))
     assert len(rows) == 1, f"{len(rows)} rows of {collection.name} fit {where}"
     return rows[0]
+
+
+def forget_payments(store: Store) -> None:
+    """Delete payments whose orders this worker's sandbox does not know: the next API would report another account."""
+    store.payments.delete_many({})
 
 
 def receipt_of(row: Mapping[str, Any]) -> str:

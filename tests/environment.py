@@ -42,6 +42,7 @@ def api_environment(
         "RAZORPAY_BASE_URL": gateway_url,
         "RAZORPAY_TIMEOUT": "2s",
         "FILES_DIR": str(home / "files"),
+        "PUBLIC_URL": "https://pay.kernapay.test",
         "SALT_ROUNDS": "4",
         "RATE_LIMITS": "false",
         # Only a test about the deadline has a short one: a busy machine takes longer than two seconds.

@@ -70,6 +70,7 @@ def _explain(query: Query) -> Json:
         command |= {"sort": query.order} if query.order else {}
         command |= {"projection": query.columns} if query.columns else {}
         command |= {"limit": _HITS} if query.has_limit else {}
+    command |= {"hint": query.hint} if query.hint else {}
     return {"explain": command, "verbosity": "executionStats"}
 
 
@@ -191,6 +192,8 @@ def hit(wanted: Any, number: int) -> Any:
             return miss(_positive(operator, operand), number)
         case "$exists":
             return f"there {number}" if operand else _ABSENT
+        case "$size":
+            return [number] * operand
         case "$elemMatch":
             element: Json = {}
             for condition in _conditions(operand):
@@ -215,6 +218,8 @@ def miss(wanted: Any, number: int) -> Any:
             return hit(_positive(operator, operand), number)
         case "$exists":
             return _ABSENT if operand else f"there {number}"
+        case "$size":
+            return [number] * (operand + 1)
         case "$elemMatch":
             return []
     raise UnknownQuery(f"the operator {operator}")
@@ -260,12 +265,16 @@ def _outside(bounds: Json, number: int) -> Any:
 def _after(value: Any, number: int) -> Any:
     if isinstance(value, str):
         return f"{value}{number:04}"
+    if isinstance(value, ObjectId):
+        return ObjectId(f"{int(str(value), 16) + number + 1:024x}")
     return value + _distance(value, number)
 
 
 def _before(value: Any, number: int) -> Any:
     if isinstance(value, str):
         return f" {number:04}"  # a blank sorts before all that is searched for
+    if isinstance(value, ObjectId):
+        return ObjectId(f"{max(0, int(str(value), 16) - number - 1):024x}")
     return value - _distance(value, number)
 
 

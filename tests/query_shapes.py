@@ -15,12 +15,15 @@ class Query(NamedTuple):
     columns: Json
     has_limit: bool = False
     is_count: bool = False
+    hint: str | None = None
+    """The index that the query demands."""
 
     @property
     def shape(self) -> str:
         verb = "count" if self.is_count else "find"
         order = f" by {', '.join(self.order)}" if self.order else ""
-        return f"{self.collection} {verb} {_shape_of(self.where)}{order}"
+        index = f" with {self.hint}" if self.hint else ""
+        return f"{self.collection} {verb} {_shape_of(self.where)}{order}{index}"
 
 
 class UnknownQuery(Exception):
@@ -31,6 +34,8 @@ def query_of(entry: Mapping[str, Any]) -> Query | None:
     """Return the query in an entry of the profiler, None if it searched for nothing. Raises UnknownQuery."""
     command = entry.get("command", {})
     collection = entry["ns"].partition(".")[2]
+    if "$truncated" in command:
+        return None  # the profiler cuts off a long one; with fewer values, the same kind is noted
     if entry["op"] in ("update", "remove"):
         return Query(collection, command["q"], {}, {}, has_limit=not command.get("multi", False))
     if "find" in command:
@@ -40,13 +45,15 @@ def query_of(entry: Mapping[str, Any]) -> Query | None:
             command.get("sort", {}),
             command.get("projection", {}),
             has_limit="limit" in command,
+            hint=command.get("hint"),
         )
     if "findAndModify" in command:
         return Query(
             collection, command.get("query", {}), command.get("sort", {}), {}, has_limit=True
         )
     if "aggregate" in command:
-        return Query(collection, _counted(command["pipeline"]), {}, {}, is_count=True)
+        where = _counted(command["pipeline"])
+        return Query(collection, where, {}, {}, is_count=True, hint=command.get("hint"))
     if "getMore" in command or ("count" in command and not command.get("query")):
         return None  # its find was noted; MongoDB knows how many rows a collection has
     raise UnknownQuery(f"{collection}: {', '.join(command)}")
@@ -57,6 +64,9 @@ def _counted(pipeline: list[Json]) -> Json:
     if rest and "$unwind" in rest[0]:
         # A list of what lies in rows: it reads the rows that fit, and orders what is in them.
         rest = []
+    if len(rest) > 1 and "$limit" in rest[0] and "$match" in rest[1]:
+        # Filters behind a limit that is never reached are looked for in the index all the same.
+        match, rest = {"$match": {**match["$match"], **rest[1]["$match"]}}, rest[2:]
     if "$match" not in match or {name for stage in rest for name in stage} - {"$limit", "$group"}:
         raise UnknownQuery(f"an aggregation of {[*map(list, pipeline)]}")
     where: Json = match["$match"]

@@ -28,6 +28,8 @@ WEBHOOK_PATH = "/v1/api/payments/webhook"
 METRICS_TOKEN = "metrics-tests-93b0c6d1f7a24e58"
 JWT_SECRET = "jwt-tests-0d1f6c3e8a5b479288e1c0ffee42"
 GRACE_SECONDS = 5
+MUTANT = "MUTANT_UNDER_TEST"
+"""The variable in which a mutation run names the mutant that it tries."""
 
 secrecy.confidential.update(
     (
@@ -39,7 +41,10 @@ secrecy.confidential.update(
 
 def bare_environment() -> dict[str, str]:
     """Return the variables that a child process needs, without anybody's settings."""
-    names = ("PATH", "HOME", "LANG", COVERAGE, "COVERAGE_FILE")
+    names = ["PATH", "HOME", "LANG", COVERAGE, "COVERAGE_FILE"]
+    # Its other values are for the process of the tests alone.
+    if "." in os.environ.get(MUTANT, ""):
+        names.append(MUTANT)
     return {name: os.environ[name] for name in names if name in os.environ}
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from litestar import Controller, get, post, put
+from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
@@ -20,11 +20,12 @@ from kernapay.core.clock import in_utc
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.patterns import PRINTABLE
-from kernapay.security.guards import HasRole, IsPerson
+from kernapay.security.guards import HasRole, IsPerson, IsUnscoped
 from kernapay.security.principal import Authenticated, Role
 from kernapay.users.dtos import UserView
 from kernapay.users.models import UserStatus
 from kernapay.users.service import EmailTaken
+from kernapay.web.handlers import get, post, put
 from kernapay.web.openapi.responses import problems
 
 UserId = Annotated[
@@ -37,7 +38,7 @@ class AdministrationController(Controller):
 
     path = "/v1/api/admin/users"
     tags = ["Administration"]
-    guards = [HasRole(Role.ADMIN)]
+    guards = [HasRole(Role.ADMIN), IsUnscoped()]
 
     @get()
     async def list_users(

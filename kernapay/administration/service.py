@@ -10,6 +10,7 @@ from kernapay.administration.repository import AccountRepository
 from kernapay.apikeys.service import ApiKeyService
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
+from kernapay.deliveries.endpoints.service import EndpointService
 from kernapay.security.passwords import check_strength
 from kernapay.security.principal import STAFF, Actor, Operator, Principal, Role
 from kernapay.sessions.repository import SessionRepository
@@ -53,6 +54,7 @@ class AdministrationService:
         accounts: UserService,
         sessions: SessionRepository,
         api_keys: ApiKeyService,
+        endpoints: EndpointService,
         replace_password: Callable[[User, str], Awaitable[User]],
         audit: AuditLog,
     ) -> None:
@@ -60,6 +62,7 @@ class AdministrationService:
         self._accounts = accounts
         self._sessions = sessions
         self._api_keys = api_keys
+        self._endpoints = endpoints
         self._replace_password = replace_password
         self._audit = audit
 
@@ -201,13 +204,14 @@ class AdministrationService:
         return view_of(changed_user)
 
     async def _end_access(self, user: User, old: Standing, new: Standing) -> None:
-        """End the sessions and API keys that must not outlast the change."""
+        """End the sessions, API keys and endpoints that must not outlast the change."""
         user_id = str(user.pk)
         # On activation too: sessions from before the deactivation must not work again.
         if new.status is not old.status or new.role.is_above(old.role):
             await self._sessions.end(user_id)
         if new != old:
             await self._api_keys.end_with_change(user_id, old, new)
+            await self._endpoints.end_with_change(user_id, new)
 
 
 def _changed_meanwhile() -> ChangedMeanwhile:

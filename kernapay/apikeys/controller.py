@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Controller, delete, get, post
+from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
@@ -12,6 +12,7 @@ from kernapay.apikeys.service import ApiKeyService, KeyEnded
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.security.guards import HasRole, IsPerson
 from kernapay.security.principal import Authenticated, Role
+from kernapay.web.handlers import delete, get, post
 from kernapay.web.openapi.responses import problems
 
 KeyId = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)]
@@ -31,7 +32,10 @@ class ApiKeyController(Controller):
         data: JSONBody[ApiKeyCreate],
         api_key_service: NamedDependency[ApiKeyService],
     ) -> ApiKeyCreated:
-        """Create an API key for a back end. Only this answer contains the key."""
+        """Create an API key for a back end. Only this answer contains the key.
+
+        `scopes` say what it may do. A key without them may do all that its role may.
+        """
         return await api_key_service.create(request.user, data)
 
     @get()
@@ -41,7 +45,7 @@ class ApiKeyController(Controller):
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
     ) -> ApiKeyPage:
-        """List the API keys: name, account, role, who made each, and last use, but not the keys themselves."""
+        """List the API keys: name, account, role, scopes, who made each, and last use, but not the keys themselves."""
         keys, total = await api_key_repository.page(count, skip)
         return ApiKeyPage(total, list(keys))
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from mongoengine import DateTimeField, ObjectIdField, StringField
 
 from kernapay.security.principal import Role
+from kernapay.storage.documents import Items
 from kernapay.storage.mongo import Choice, Record
 
 
@@ -31,6 +32,11 @@ class ApiKey(Record):
     hint: str = StringField(required=True)
     user_id: str = ObjectIdField(db_field="userId", required=True)
     role: Role = Choice(Role, required=True)
+    # Text, not Scope: a scope that another version knows must be in no way of revoking the key. MongoEngine's default
+    # is an empty list, which would allow nothing.
+    scopes: list[str] | None = Items(StringField(), default=None)
+    # Of the pages that the checkout page may lead to, as browsers write origins.
+    checkout_origins: list[str] = Items(StringField(), db_field="checkoutOrigins")
     created_by: str = ObjectIdField(db_field="createdBy", required=True)
     adopted_by: str | None = ObjectIdField(db_field="adoptedBy")
     expires_at: datetime | None = DateTimeField(db_field="expiresAt")

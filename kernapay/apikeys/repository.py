@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from kernapay.apikeys.dtos import ApiKeyView, KeyGrant
+from kernapay.apikeys.dtos import ApiKeyView, CheckoutOrigins, KeyGrant
 from kernapay.apikeys.models import ApiKey, EndReason
 from kernapay.core.clock import Clock, now
 from kernapay.storage.cache import Cache
@@ -26,6 +26,11 @@ class ApiKeyRepository(Repository[ApiKey]):
     async def grant(self, *, digest: str) -> KeyGrant | None:
         """Return the key with this digest, or None if there is none or it was revoked."""
         return await self.select_one(KeyGrant, digest=digest, revoked_at=None)
+
+    async def checkout_origins(self, key_id: str) -> Sequence[str]:
+        """Return the origins that the checkout page may lead to, by MongoDB and not by the cache."""
+        found = await self.select_one(CheckoutOrigins, id=key_id)
+        return () if found is None else found.checkout_origins
 
     async def page(self, count: int, skip: int) -> tuple[Sequence[ApiKeyView], int]:
         """Return a page of the keys, newest first, and how many there are."""

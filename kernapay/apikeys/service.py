@@ -3,20 +3,24 @@
 import asyncio
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from bson import ObjectId
+from msgspec import UNSET
 
 from kernapay.apikeys.dtos import ApiKeyCreate, ApiKeyCreated, ApiKeyView
 from kernapay.apikeys.models import ApiKey, EndReason
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.apikeys.tokens import digest_of, hint_of, new_key
 from kernapay.audit.repository import AuditLog
+from kernapay.config.hosts import is_loopback
+from kernapay.config.origins import read_origin
 from kernapay.core.background import Background
 from kernapay.core.clock import Clock, in_utc, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound, Unauthenticated, Unavailable
 from kernapay.core.text import normalise_name
-from kernapay.security.principal import Principal, Role
+from kernapay.security.principal import Principal, Role, Scope
 from kernapay.users.models import Standing, UserStatus
 from kernapay.users.repository import UserRepository
 
@@ -53,7 +57,8 @@ class ApiKeyService:
         """Create a key. Raises InvalidInput, and KeyEnded if the account or its maker changed at the same time."""
         user_id = data.user_id or actor.id
         await self._check(actor, user_id, data)
-        key = new_key(live=self._live)
+        scopes = _scopes_of(data)
+        key = new_key(live=self._live, is_scoped=scopes is not None)
         row = ApiKey(
             id=ObjectId(),
             name=normalise_name(data.name),
@@ -61,10 +66,18 @@ class ApiKeyService:
             hint=hint_of(key),
             user_id=user_id,
             role=data.role,
+            scopes=scopes,
+            checkout_origins=_origins_of(data),
             created_by=actor.id,
             expires_at=data.expires_at,
         )
-        facts = {"name": row.name, "userId": user_id, "role": data.role.value}
+        facts = {
+            "name": row.name,
+            "userId": user_id,
+            "role": data.role.value,
+            "scopes": scopes,
+            "checkoutOrigins": row.checkout_origins,
+        }
         async with self._audit.action(actor, "api_key.create", _target(row), after=facts):
             await self._keys.add(row)
             # Look again: whoever has changed the account since the check did not find the key.
@@ -155,6 +168,7 @@ class ApiKeyService:
             is_mobile_verified=account.is_mobile_number_verified,
             key_id=grant.id,
             account_role=account.type,
+            scopes=grant.scopes,
         )
 
     async def _is_founded(self, key: ApiKey) -> bool:
@@ -216,6 +230,35 @@ class ApiKeyService:
 def _may_act_as(account_role: Role, key_role: Role) -> bool:
     """Return whether a key of the account may have this role: its own or, for an administrator, any."""
     return account_role in (key_role, Role.ADMIN)
+
+
+def _scopes_of(data: ApiKeyCreate) -> list[str] | None:
+    """Return the scopes of a new key, each once and the least harmful first, or None if it is to have none."""
+    if data.scopes is UNSET:
+        return None
+    return [scope.value for scope in Scope if scope in data.scopes]
+
+
+def _origins_of(data: ApiKeyCreate) -> list[str]:
+    """Return the origins of a new key's pages as browsers write them. Raises InvalidInput."""
+    try:
+        origins = {read_origin(each) for each in data.checkout_origins}
+    except ValueError as error:
+        text = str(error)
+        raise InvalidInput(f"{text[0].upper()}{text[1:]}.", field="checkoutOrigins") from None
+    for origin in origins:
+        url = urlsplit(origin)
+        if "*" in origin or url.scheme not in ("https", "http"):
+            raise InvalidInput(
+                "Must be origins of pages, without *, such as https://shop.example.",
+                field="checkoutOrigins",
+            )
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            raise InvalidInput(
+                "Must be https:// origins: anyone on the way can change the pages of others.",
+                field="checkoutOrigins",
+            )
+    return sorted(origins)
 
 
 def _key_ended() -> KeyEnded:

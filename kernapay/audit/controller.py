@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from litestar import Controller, get
+from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
@@ -11,15 +11,16 @@ from kernapay.audit.dtos import AuditPage
 from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import in_utc
 from kernapay.core.patterns import NAME
-from kernapay.security.guards import HasRole
+from kernapay.security.guards import HasRole, IsUnscoped
 from kernapay.security.principal import Role
 from kernapay.storage.filters import BeforeAfter
+from kernapay.web.handlers import get
 
 
 class AuditController(Controller):
     path = "/v1/api/admin/audit"
     tags = ["Administration"]
-    guards = [HasRole(Role.ADMIN)]
+    guards = [HasRole(Role.ADMIN), IsUnscoped()]
 
     @get()
     async def audit_log(

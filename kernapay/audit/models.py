@@ -3,8 +3,9 @@
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from mongoengine import DictField, ObjectIdField, StringField
+from mongoengine import ObjectIdField, StringField
 
+from kernapay.storage.documents import Mapping
 from kernapay.storage.mongo import Choice, Record
 
 
@@ -28,8 +29,8 @@ class AuditEntry(Record):
     key_id: str | None = ObjectIdField(db_field="keyId")
     action: str = StringField(required=True)
     target: str | None = StringField()
-    before: dict[str, Any] = DictField(null=True)
-    after: dict[str, Any] = DictField(null=True)
+    before: dict[str, Any] = Mapping(null=True)
+    after: dict[str, Any] = Mapping(null=True)
     failure: str | None = StringField()
     request_id: str | None = StringField(db_field="requestId")
     client_request_id: str | None = StringField(db_field="clientRequestId")

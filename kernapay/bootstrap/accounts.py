@@ -1,17 +1,19 @@
-"""Users, sessions, messages, one-time codes, administration and API keys."""
+"""Users, sessions, messages, one-time codes, administration, API keys and the customers of shops."""
 
 from functools import cached_property
 
 from kernapay.administration.repository import AccountRepository
-from kernapay.administration.service import AdministrationService
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.apikeys.service import ApiKeyService
 from kernapay.bootstrap.foundation import Foundation
 from kernapay.core.keys import Sealer
+from kernapay.customers.repository import CustomerRepository
+from kernapay.customers.service import CustomerService
 from kernapay.notifications import providers
 from kernapay.notifications.outbox import Outbox
 from kernapay.notifications.repository import MessageRepository
 from kernapay.security.attempts import FailedAttempts
+from kernapay.security.authentication import Authenticator
 from kernapay.security.tokens import RefreshTokens
 from kernapay.sessions.repository import SessionRepository
 from kernapay.sessions.service import SessionService
@@ -111,17 +113,6 @@ class Accounts(Foundation):
         return AccountRepository(self.mongo, self.cache, self._clock)
 
     @cached_property
-    def administration_service(self) -> AdministrationService:
-        return AdministrationService(
-            self.account_repository,
-            self.user_service,
-            self.session_repository,
-            self.api_key_service,
-            self.session_service.replace_password,
-            self.audit_log,
-        )
-
-    @cached_property
     def api_key_repository(self) -> ApiKeyRepository:
         return ApiKeyRepository(self.mongo, self.cache, self._clock)
 
@@ -134,4 +125,22 @@ class Accounts(Foundation):
             self.background,
             self._clock,
             live=self.settings.is_live,
+        )
+
+    @cached_property
+    def customer_repository(self) -> CustomerRepository:
+        return CustomerRepository(self.mongo, self._clock)
+
+    @cached_property
+    def customer_service(self) -> CustomerService:
+        return CustomerService(
+            self.customer_repository, self.audit_log, production=self.settings.is_production
+        )
+
+    @cached_property
+    def authenticator(self) -> Authenticator:
+        return Authenticator(
+            self.token_issuer,
+            self.session_service.authenticate,
+            self.api_key_service.authenticate,
         )

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import cached_property
+from typing import Final
 
 from kernapay.audit.repository import AuditLog
 from kernapay.config.settings import Settings
@@ -11,6 +12,7 @@ from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.business_days import BusinessDays
 from kernapay.core.clock import Clock, now
 from kernapay.core.keys import derive_key
+from kernapay.core.process_metrics import ProcessMetrics
 from kernapay.files.base import FileStore
 from kernapay.files.local import LocalFiles
 from kernapay.files.s3 import S3Files
@@ -26,6 +28,10 @@ from kernapay.storage.mongo import Mongo
 from kernapay.storage.pending_evictions import MongoPendingEvictions
 from kernapay.storage.redis import RedisStore
 from kernapay.storage.schema_watch import SchemaWatch
+from kernapay.storage.signals import Signals
+
+# An operator may have to allow it to the service's Redis user.
+_CHANNEL: Final = "kernapay:payments"
 
 
 class Foundation:
@@ -49,6 +55,12 @@ class Foundation:
     @cached_property
     def file_pool(self) -> Bulkhead:
         return Bulkhead("files", 4)
+
+    @cached_property
+    def process_metrics(self) -> ProcessMetrics:
+        return ProcessMetrics(
+            (self.mongo.pool, self.gateway_pool, self.hashing_pool, self.file_pool)
+        )
 
     @cached_property
     def business_days(self) -> BusinessDays:
@@ -75,6 +87,11 @@ class Foundation:
     @cached_property
     def cache(self) -> Cache:
         return Cache(self.redis, MongoPendingEvictions(self.mongo))
+
+    @cached_property
+    def payment_signals(self) -> Signals:
+        """The ids of payments whose history has grown."""
+        return Signals(self.redis, _CHANNEL, lambda: self.cache.is_up)
 
     @cached_property
     def file_store(self) -> FileStore:

@@ -9,8 +9,10 @@ from kernapay.bootstrap.payments import Payments
 from kernapay.core.business_days import BusinessDays
 from kernapay.core.metrics import GaugeSource, Measurement
 from kernapay.gateway.base import FEED_ZONE
+from kernapay.payments.open_mismatches import OpenMismatches
 from kernapay.reconciliation.lost_payments import LostPayments
 from kernapay.reconciliation.nights import Nights
+from kernapay.reconciliation.open_findings import OpenFindings
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
@@ -19,12 +21,14 @@ from kernapay.reconciliation.resync import Resync
 from kernapay.reconciliation.service import ReconciliationService
 from kernapay.settlements.books import SettlementBooks
 from kernapay.settlements.days.repository import SettlementDayRepository
+from kernapay.settlements.entering import Entering
 from kernapay.settlements.repository import (
     SettlementRepository,
     SettlementRowRepository,
     UnsettledPayments,
 )
 from kernapay.settlements.service import SettlementReader
+from kernapay.settlements.sums.repository import SettlementSumRepository
 from kernapay.storage.queue import Queue
 from kernapay.webhooks.repository import WebhookRepository
 from kernapay.webhooks.service import WebhookInbox
@@ -66,6 +70,7 @@ class Operations(Payments):
             self.settlement,
             self.ordering,
             self.refund_service,
+            self.surplus_payments,
             self.payment_gateway,
             self.pace,
             self.lifetimes,
@@ -92,6 +97,7 @@ class Operations(Payments):
             self.resync,
             self.payment_gateway,
             self.pace,
+            self.settlement_books,
             self.audit_log,
             self.nights,
             self._clock,
@@ -106,16 +112,6 @@ class Operations(Payments):
     @cached_property
     def measurements(self) -> tuple[Measurement, ...]:
         return (
-            Measurement(
-                "kernapay_last_good_night_age_seconds",
-                "Time since the end of the last business day with a complete report; +Inf if no day has one",
-                self.nights.age_of_last_good,
-            ),
-            Measurement(
-                "kernapay_nights_missing",
-                "Business days that have ended without a complete report",
-                self.nights.count_missing,
-            ),
             Measurement(
                 "kernapay_unsettled_payments",
                 "Captured payments that are not settled after SETTLED_WITHIN, counted up to 10,000",
@@ -136,7 +132,7 @@ class Operations(Payments):
             self.resync,
             self.settlement,
             self.ordering,
-            self.refund_service,
+            self.surplus_payments,
             self.rebuilding,
             self.dispute_service,
             self.payment_gateway,
@@ -165,7 +161,22 @@ class Operations(Payments):
     @cached_property
     def gauge_sources(self) -> tuple[GaugeSource, ...]:
         """What `/metrics` reads from the database at each call, beside the queues."""
-        return (self.dispute_deadlines, *self.measurements)
+        return (
+            self.webhook_inbox,
+            self.open_mismatches,
+            self.open_findings,
+            self.dispute_deadlines,
+            self.nights,
+            *self.measurements,
+        )
+
+    @cached_property
+    def open_mismatches(self) -> OpenMismatches:
+        return OpenMismatches(self.payment_repository)
+
+    @cached_property
+    def open_findings(self) -> OpenFindings:
+        return OpenFindings(self.finding_repository)
 
     @cached_property
     def settlement_repository(self) -> SettlementRepository:
@@ -176,8 +187,18 @@ class Operations(Payments):
         return SettlementRowRepository(self.mongo, self._clock)
 
     @cached_property
+    def settlement_sum_repository(self) -> SettlementSumRepository:
+        return SettlementSumRepository(self.mongo, self._clock)
+
+    @cached_property
     def settlement_day_repository(self) -> SettlementDayRepository:
         return SettlementDayRepository(self.mongo, self._clock)
+
+    @cached_property
+    def payout_entering(self) -> Entering:
+        return Entering(
+            self.settlement_repository, self.settlement_row_repository, self.payout_service
+        )
 
     @cached_property
     def settlement_reader(self) -> SettlementReader:
@@ -186,9 +207,10 @@ class Operations(Payments):
             self.pace,
             self.settlement_repository,
             self.settlement_row_repository,
+            self.settlement_sum_repository,
             self.settlement_day_repository,
             self.payment_repository,
-            self.payout_service,
+            self.payout_entering,
             BusinessDays(FEED_ZONE),
             self.settlement_books.count_overdue,
             self._clock,
@@ -199,8 +221,11 @@ class Operations(Payments):
         return SettlementBooks(
             self.settlement_repository,
             self.settlement_row_repository,
+            self.settlement_sum_repository,
             UnsettledPayments(self.mongo, self._clock),
+            self.settlement_day_repository,
             self.business_days,
+            BusinessDays(FEED_ZONE),
             self.settings.settled_within,
             self._clock,
             live=self.settings.is_live,

@@ -3,8 +3,14 @@
 from functools import cached_property
 
 from kernapay.bootstrap.accounts import Accounts
+from kernapay.config.addresses import checkout_script, payers_address
 from kernapay.core.fair_share import FairShare
 from kernapay.core.keys import derive_key
+from kernapay.payments.buyers import Buyers
+from kernapay.payments.checkout.links import CheckoutLinks
+from kernapay.payments.checkout.repository import CheckoutRepository
+from kernapay.payments.checkout.return_pages import ReturnPages
+from kernapay.payments.checkout.service import CheckoutService, Merchant
 from kernapay.payments.disputes.deadlines import DisputeDeadlines
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.disputes.service import DisputeService
@@ -13,6 +19,8 @@ from kernapay.payments.documents.receipts import ReceiptService
 from kernapay.payments.gateway_account import GatewayAccount
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
+from kernapay.payments.listing.repository import PaymentListRepository
+from kernapay.payments.listing.service import PaymentLists
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.payees import Payees
 from kernapay.payments.payouts import PayoutService
@@ -40,8 +48,17 @@ class Payments(Accounts):
         return PaymentRepository(self.mongo, self.cache, self._clock, self.settings.receipt_prefix)
 
     @cached_property
+    def payment_lists(self) -> PaymentLists:
+        rows = PaymentListRepository(self.mongo, self.payment_repository, self._clock)
+        # What is added up reads much: let it leave most threads of the database to the others.
+        share = FairShare(per_subject=1, total=2, in_flight=4, patience=10)
+        return PaymentLists(rows, self.business_days, share)
+
+    @cached_property
     def payment_ledger(self) -> PaymentLedger:
-        return PaymentLedger(self.mongo, self.payment_repository, self.lifetimes)
+        return PaymentLedger(
+            self.mongo, self.payment_repository, self.lifetimes, self.payment_signals
+        )
 
     @cached_property
     def gateway_share(self) -> FairShare:
@@ -93,6 +110,26 @@ class Payments(Accounts):
         return Payees(self.user_repository.provider_standing)
 
     @cached_property
+    def buyers(self) -> Buyers:
+        return Buyers(
+            self.customer_service,
+            self.payment_repository,
+            [derive_key(secret, "customers") for secret in self.settings.jwt_secrets],
+            self.settings.unpaid_per_customer,
+        )
+
+    @cached_property
+    def checkout_service(self) -> CheckoutService:
+        settings = self.settings
+        return CheckoutService(
+            CheckoutRepository(self.mongo, self._clock),
+            CheckoutLinks(payers_address(settings), settings.jwt_secrets),
+            ReturnPages(self.api_key_repository.checkout_origins),
+            self.customer_repository.prefill,
+            Merchant(settings.razorpay_key_id, settings.merchant_name, checkout_script(settings)),
+        )
+
+    @cached_property
     def payment_service(self) -> PaymentService:
         settings = self.settings
         return PaymentService(
@@ -106,6 +143,8 @@ class Payments(Accounts):
                 settings.notes_limit,
             ),
             self.payees,
+            self.buyers,
+            self.checkout_service,
             self.audit_log,
             settings.checkout_secrets,
             self.gateway_share,
@@ -161,6 +200,7 @@ class Payments(Accounts):
             self.payment_service,
             self.file_store,
             self.user_repository.name_of,
+            self.customer_repository.name_of,
             self.settings.merchant_name,
             self.file_pool,
             derive_key(self.settings.jwt_secrets[0], "receipts"),

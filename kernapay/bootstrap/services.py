@@ -10,10 +10,11 @@ from typing import Final
 import structlog
 from litestar.di import Provide
 
-from kernapay.bootstrap.operations import Operations
+from kernapay.bootstrap.live import Live
 from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.errors import Unavailable
+from kernapay.core.metrics import GaugeSource
 from kernapay.gateway.base import GatewayError
 from kernapay.payments.gateway_account import ADVICE
 from kernapay.storage.cached import cached
@@ -23,6 +24,11 @@ from kernapay.webhooks.service import MARKS
 _log = structlog.get_logger("kernapay.services")
 # In this order: what works on requests, what it works with, the stores.
 _CLOSING: Final = (
+    ("watcher", "close"),
+    ("payment_signals", "close"),
+    ("process_metrics", "close"),
+    ("lanes", "close"),
+    ("delivery_transport", "close"),
     ("ordering", "drain"),
     ("background", "drain"),
     ("outbox", "close"),
@@ -36,12 +42,23 @@ _CLOSING: Final = (
 )
 
 
-class Services(Operations):
+class Services(Live):
     """All objects of the application. The name of a property is also its injection key."""
 
     def dependencies(self) -> dict[str, Provide]:
         """Return every object by its injection key."""
         objects = {"settings": self.settings, **{name: getattr(self, name) for name in _names()}}
+        return {name: _constant(value) for name, value in objects.items()}
+
+    def metrics_dependencies(self, sources: tuple[GaugeSource, ...]) -> dict[str, Provide]:
+        """Return what `/metrics` needs, with these sources of gauges."""
+        objects = {
+            "settings": self.settings,
+            "mongo": self.mongo,
+            "cache": self.cache,
+            "queues": self.queues,
+            "gauge_sources": sources,
+        }
         return {name: _constant(value) for name, value in objects.items()}
 
     async def open(self) -> None:
@@ -97,8 +114,15 @@ def _names() -> Iterator[str]:
             yield name
 
 
+class _Constant(Provide):
+    """An object that is there already. Litestar compares all providers of each route, which by identity is quick."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
 def _constant(value: object) -> Provide:
-    return Provide(lambda: value, sync_to_thread=False)
+    return _Constant(lambda: value, sync_to_thread=False)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from typing import Any, Final
 import structlog
 from granian.server.mp import MPServer
 
+from kernapay.core import metrics
 from kernapay.web.slow_readers import NotTooSlow
 
 _log = structlog.get_logger("kernapay.serve")
@@ -78,6 +79,7 @@ class ApiServer(MPServer):
         worker = self.wrks[number]
         if worker.inner.is_alive():
             return 0.0  # replaced on request
+        metrics.forget_process(worker.inner.pid)
         lived = monotonic() - worker.birth
         if lived < self._healthy_seconds:
             self._early_deaths[number] += 1

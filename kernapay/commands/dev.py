@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from kernapay.config.loading import read_environment
+from kernapay.core.limits import raise_open_files
 from kernapay.devstack.accounts import DEMO_ACCOUNTS
 from kernapay.devstack.binaries import MissingBinary
 from kernapay.devstack.plan import Ports
@@ -61,6 +62,8 @@ def command(data: Path, port: int, sandbox_port: int, mongo_port: int, redis_por
 
 def run(stack: DevStack, console: Console) -> int:
     """Run the stack. Return 0 after a signal, and 1 if a part of it fails."""
+    # The children inherit it. mongod keeps files open for each collection and index, and ends when it may open no more.
+    raise_open_files()
     signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signals.append(signal.SIGHUP)

@@ -19,6 +19,7 @@ _MODULES: Final = {
     "dev": "dev",
     "doctor": "doctor.command",
     "inbox": "inbox",
+    "listen": "listen",
     "migrate": "migrate",
     "openapi": "openapi",
     "reconcile": "reconcile",
@@ -26,6 +27,7 @@ _MODULES: Final = {
     "sandbox": "sandbox",
     "seed": "seed",
     "serve": "serve",
+    "trigger": "trigger",
     "verify-email": "verify_email",
     "worker": "worker",
 }

@@ -85,6 +85,7 @@ async def rebuild(settings: Settings, since: datetime, progress: Progress) -> "R
         # What was cached is of the database that is gone.
         await services.empty_caches()
         result = await services.restoring.rebuild(operator(), since, progress)
+        await services.payout_entering.enter_again(since)
         await services.empty_caches()
         return result
 

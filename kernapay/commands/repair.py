@@ -10,7 +10,7 @@ import click
 from kernapay.commands.output import exit_2_on_error
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
-from kernapay.core.errors import Conflict, InvalidInput
+from kernapay.core.errors import InvalidInput
 
 _OBJECT_ID: Final = 24
 
@@ -42,6 +42,7 @@ async def repair(
     """Repair the findings, and `show` a line for each. Return how many are open afterwards."""
     from kernapay.bootstrap.services import open_services
     from kernapay.commands.operator import operator
+    from kernapay.reconciliation.repair_runs import repair_each
 
     _check_id(report_id, "REPORT")
     if finding_id is not None:
@@ -53,15 +54,10 @@ async def repair(
             ids = await services.finding_repository.open_ids(report_id)
         else:
             ids = [finding_id]
-        for each in ids:
-            try:
-                done = await services.repair_service.repair(
-                    operator(), report_id, each, is_dry_run=is_dry_run
-                )
-            except Conflict as error:
-                show(f"{each}  {error.detail}")
-                open_count += 1
-                continue
+        runs = repair_each(
+            services.repair_service, operator(), report_id, ids, is_dry_run=is_dry_run
+        )
+        async for each, done in runs:
             show(f"{each}  {done.outcome}")
             open_count += not done.is_repaired
     return open_count

@@ -1,9 +1,7 @@
 """`kernapay serve`: serve the API with Granian."""
 
-import errno
 import os
 import shutil
-import socket
 import tempfile
 from typing import Final
 
@@ -11,20 +9,20 @@ import click
 import structlog
 
 from kernapay import __version__
+from kernapay.commands.addresses import check_address
 from kernapay.commands.doubts import log_doubts
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.gc import frozen_start
-from kernapay.core.limits import raise_open_files
+from kernapay.core.limits import most_connections, raise_open_files
 
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-_CONNECTIONS: Final = 4096
+_BACKLOG: Final = 4096
+# Longer than proxies keep an idle connection (nginx, AWS: 60 s): what they send on one that is just being closed gets
+# no answer. The head of a request may take as long.
+_IDLE_MS: Final = 75_000
 _log = structlog.get_logger("kernapay.serve")
-
-
-class CannotListen(click.ClickException):
-    """The address cannot be listened on. The message contains the reason and a fix."""
 
 
 @click.command()
@@ -41,7 +39,7 @@ def command(host: str | None, port: int | None, workers: int) -> None:
     """Serve the API."""
     settings = load_settings()
     host, port = host or settings.host, port or settings.port
-    check_address(host, port)
+    check_address(host, port, "--host or HOST", "--port or PORT")
     log_doubts(settings)
     logs.catch_unhandled()
     _check_database(settings)
@@ -52,6 +50,7 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
     """Serve until a signal ends it."""
     metrics_folder = _share_metrics() if workers > 1 else None
     from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
 
     from kernapay.commands.api_server import ApiServer
 
@@ -69,13 +68,14 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
             workers=workers,
             loop=Loops.uvloop,
             http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS),
             websockets=False,
             log_access=False,
             log_level="warning",
             workers_kill_timeout=30,
             # Granian would let each worker have 1024 connections divided by their number, idle ones included.
-            backlog=_CONNECTIONS,
-            backpressure=min(_CONNECTIONS, max(128, raise_open_files() // 2)),
+            backlog=_BACKLOG,
+            backpressure=most_connections(settings.live_streams, raise_open_files()),
         ).serve()
     finally:
         if metrics_folder is not None:
@@ -86,34 +86,6 @@ def _check_database(settings: Settings) -> None:
     from kernapay.storage.schema_watch import check_before_start
 
     check_before_start(settings.mongodb_url.get_secret_value())
-
-
-def check_address(host: str, port: int) -> None:
-    """Raise CannotListen for an address that is taken or does not belong to this machine.
-
-    Granian listens with SO_REUSEPORT, so it would share a taken port with another server.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            # Allow a restart while closed connections are still in TIME_WAIT.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except UnicodeError as error:
-        raise CannotListen(
-            "The host is neither a host name nor an IP address. Fix: check --host or HOST."
-        ) from error
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise CannotListen(
-                f"port {port} is taken on {host}. Fix: stop the program that uses it, or set --port or PORT."
-            ) from error
-        raise CannotListen(
-            f"{host} port {port} cannot be listened on ({error.strerror}). "
-            "Fix: check --host or HOST, and --port or PORT."
-        ) from error
 
 
 def _share_metrics() -> str | None:

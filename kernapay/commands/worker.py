@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from kernapay.commands.addresses import check_address
 from kernapay.commands.doubts import log_doubts
 from kernapay.config.loading import load_settings
 from kernapay.core.gc import frozen_start
@@ -34,6 +35,8 @@ def command(heartbeat: Path | None, check: bool) -> None:
             raise click.ClickException("\n".join(problems))
         return
     settings = load_settings()
+    if settings.worker_metrics_port is not None:
+        check_address(settings.host, settings.worker_metrics_port, "HOST", "WORKER_METRICS_PORT")
     log_doubts(settings)
     with frozen_start():
         from kernapay.worker import run

@@ -13,7 +13,13 @@ from kernapay.config.settings import Settings
 
 _SALT_ROUNDS: Final = 10
 _REFRESH_GRACE: Final = timedelta(minutes=1)
-_URLS: Final = ("razorpay_base_url", "fast_2_sms_url", "sendgrid_url", "aws_endpoint_url")
+_URLS: Final = (
+    "public_url",
+    "razorpay_base_url",
+    "fast_2_sms_url",
+    "sendgrid_url",
+    "aws_endpoint_url",
+)
 # As many public addresses as no proxy has: a sixteenth of IPv4, and a /16 of IPv6. Content networks have less.
 _MANY_ADDRESSES: Final = {4: 2**28, 6: 2**112}
 

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,16 +13,19 @@ from limits import RateLimitItem
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from kernapay.config.types import (
+    AllowedHosts,
+    Currencies,
     DisplayName,
     Duration,
     HostNames,
     KeyId,
     Networks,
     Origins,
+    Ports,
     RateLimit,
     ServiceType,
     ServiceTypes,
-    TextList,
+    SignUpTypes,
     TimeZone,
     parse_rate,
 )
@@ -58,7 +62,7 @@ class Settings(BaseModel):
     refresh_grace: Duration = timedelta(seconds=10)
     salt_rounds: int = Field(10, ge=4, le=16)
     hashing_threads: int = Field(2, ge=1, le=64)
-    signup_types: TextList = ("USER", "PROVIDER")
+    signup_types: SignUpTypes = ("USER", "PROVIDER")
 
     razorpay_key_id: KeyId
     razorpay_key_secret: SecretStr
@@ -71,10 +75,11 @@ class Settings(BaseModel):
     gateway_threads: int = Field(32, ge=1, le=256)
 
     service_types: ServiceTypes = Field(default_factory=lambda: {"CONSULTATION": ServiceType()})
-    currencies: TextList = ("INR",)
+    currencies: Currencies = ("INR",)
     max_amount: int = Field(50_000_000, ge=100, le=2**53)
     notes_limit: int = Field(8192, ge=256, le=65_536)
     creates_per_account: int = Field(64, ge=1, le=10_000)
+    unpaid_per_customer: int = Field(20, ge=1, le=10_000)
     # Razorpay: a page of a payment's refunds has at most 100.
     refunds_per_payment: int = Field(50, ge=1, le=100)
     # The worker takes an event over 30 s after it came, and the gateway gives up after 5 s.
@@ -88,6 +93,18 @@ class Settings(BaseModel):
     settled_within: Duration = timedelta(days=7)
     business_timezone: TimeZone = ZoneInfo("Asia/Kolkata")
 
+    delivery_ports: Ports = (443, 8443)
+    delivery_allowed_hosts: AllowedHosts = ()
+    delivery_timeout: Duration = Field(
+        timedelta(seconds=10), ge=timedelta(seconds=1), le=timedelta(seconds=60)
+    )
+    deliveries_keep: Duration = timedelta(days=30)
+    deliveries_keep_done: Duration = timedelta(days=7)
+    deliveries_always_store: bool = False
+    endpoints_per_account: int = Field(50, ge=1, le=1000)
+    endpoint_rotation: Duration = Field(timedelta(hours=24), le=timedelta(days=30))
+
+    public_url: str | None = None
     cors_origins: Origins = ()
     allowed_hosts: HostNames = ()
     dev_stack: bool = False
@@ -97,6 +114,8 @@ class Settings(BaseModel):
         timedelta(seconds=30), ge=timedelta(seconds=1), le=timedelta(hours=1)
     )
     trusted_proxies: Networks = ()
+    live_streams: int = Field(5000, ge=1, le=30_000)
+    live_streams_per_client: int = Field(100, ge=1, le=30_000)
 
     rate_limits: bool = True
     rate_limit_signup: RateLimit = parse_rate("60/minute;600/hour")
@@ -117,6 +136,9 @@ class Settings(BaseModel):
     rate_limit_export: RateLimit = parse_rate("10/minute;100/hour")
     rate_limit_audited: RateLimit = parse_rate("600/minute")
     metrics_token: SecretStr | None = None
+    tracing_url: str | None = None
+    tracing_ratio: float = Field(1.0, ge=0, le=1)
+    worker_metrics_port: int | None = Field(None, ge=1, le=65535)
 
     aws_region: str | None = None
     aws_access_key_id: str | None = None
@@ -219,7 +241,8 @@ class Settings(BaseModel):
         return value
 
     @field_validator(
-        "razorpay_base_url", "fast_2_sms_url", "sendgrid_url", "mailbox_url", "aws_endpoint_url"
+        *("razorpay_base_url", "fast_2_sms_url", "sendgrid_url", "mailbox_url"),
+        *("aws_endpoint_url", "tracing_url", "public_url"),
     )
     @classmethod
     def _http_address(cls, value: str | None) -> str | None:
@@ -236,6 +259,13 @@ class Settings(BaseModel):
             raise ValueError("must be a URL without a user and a password")
         return value.rstrip("/")
 
+    @field_validator("tracing_url")
+    @classmethod
+    def _with_its_extra(cls, value: str | None) -> str | None:
+        if value is not None and find_spec("opentelemetry") is None:
+            raise ValueError("needs the extra `tracing`: pip install 'kernapay[tracing]'")
+        return value
+
     @field_validator("sender_email")
     @classmethod
     def _sender_address(cls, value: str | None) -> str | None:
@@ -249,22 +279,6 @@ class Settings(BaseModel):
         # Razorpay: a receipt has at most 40 characters, 25 of which are an underscore and the payment's id.
         if not re.fullmatch("[A-Z][A-Z0-9]{0,9}", value):
             raise ValueError("must be 1 to 10 capital letters and digits, a letter first: KP2")
-        return value
-
-    @field_validator("currencies")
-    @classmethod
-    def _currency_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or any(not re.fullmatch("[A-Z]{3}", code) for code in value):
-            raise ValueError("must be ISO 4217 codes, separated by commas: INR,USD")
-        return value
-
-    @field_validator("signup_types")
-    @classmethod
-    def _signup_types(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or not set(value) <= {"USER", "PROVIDER", "LAB_ASSISTANT"}:
-            raise ValueError(
-                "must be one or more of USER, PROVIDER, LAB_ASSISTANT, separated by commas"
-            )
         return value
 
     @field_validator("service_types")

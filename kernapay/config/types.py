@@ -10,6 +10,7 @@ import msgspec
 from limits import RateLimitItem, parse_many
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from kernapay.config.allowed_hosts import AllowedHost, read_allowed_host
 from kernapay.config.origins import read_origin
 
 # Each with every name that Node's `ms` knows it by.
@@ -160,6 +161,38 @@ def _host_names(value: object) -> object:
     return names
 
 
+def _currencies(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or any(not re.fullmatch("[A-Z]{3}", code) for code in value):
+        raise ValueError("must be ISO 4217 codes, separated by commas: INR,USD")
+    return value
+
+
+def _signup_types(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not set(value) <= {"USER", "PROVIDER", "LAB_ASSISTANT"}:
+        raise ValueError(
+            "must be one or more of USER, PROVIDER, LAB_ASSISTANT, separated by commas"
+        )
+    return value
+
+
+def _ports(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    ports = split_list(value)
+    if not ports or not all(re.fullmatch("[0-9]{1,5}", port) for port in ports):
+        raise ValueError("must be port numbers, separated by commas: 443,8443")
+    numbers = tuple(int(port) for port in ports)
+    if not all(1 <= number <= 65535 for number in numbers):
+        raise ValueError("must be port numbers from 1 to 65535")
+    return numbers
+
+
+def _allowed_hosts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(read_allowed_host(part) for part in split_list(value))
+
+
 def _key_id(value: str) -> str:
     if not re.fullmatch(r"rzp_(test|live)_[A-Za-z0-9_]+", value):
         raise ValueError("must be a key id from the Razorpay dashboard: rzp_test_… or rzp_live_…")
@@ -188,7 +221,11 @@ def _time_zone(value: object) -> object:
 KeyId = Annotated[str, AfterValidator(_key_id)]
 DisplayName = Annotated[str, AfterValidator(_display_name)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
-TextList = Annotated[tuple[str, ...], BeforeValidator(_text_list)]
+_TextList = Annotated[tuple[str, ...], BeforeValidator(_text_list)]
+Currencies = Annotated[_TextList, AfterValidator(_currencies)]
+SignUpTypes = Annotated[_TextList, AfterValidator(_signup_types)]
+Ports = Annotated[tuple[int, ...], BeforeValidator(_ports)]
+AllowedHosts = Annotated[tuple[AllowedHost, ...], BeforeValidator(_allowed_hosts)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 RateLimit = Annotated[tuple[RateLimitItem, ...], BeforeValidator(_rate_limit)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names)]

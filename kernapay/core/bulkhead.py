@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
 from kernapay.core.deadlines import Deadline
@@ -20,6 +21,8 @@ class Bulkhead:
         self.name = name
         self.threads = threads
         self._limit = threads + queue
+        self.observe_wait: Callable[[float], None] = _observe_nothing
+        """Called in the thread with the seconds that each call waited for it."""
         self._calls: set[Future[Any]] = set()
         self._has_thread = False
         self._is_closed = False
@@ -40,11 +43,17 @@ class Bulkhead:
                 retry_after=1,
             )
         context = copy_context()
+        begin = perf_counter()
+
+        def run() -> R:
+            self.observe_wait(perf_counter() - begin)
+            return context.run(call, *args, **kwargs)
+
         future: Future[R] = Future()
         self._calls.add(future)
         # It counts until the thread ends: that goes on after its caller has given up.
         future.add_done_callback(self._calls.discard)
-        self._submit(future, lambda: context.run(call, *args, **kwargs))
+        self._submit(future, run)
         return await asyncio.wrap_future(future)
 
     async def run_within(
@@ -87,6 +96,10 @@ class Bulkhead:
         for future in tuple(self._calls):
             future.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _observe_nothing(_: float) -> None:
+    """Do nothing: a command measures no waiting."""
 
 
 def _run(future: "Future[R]", call: Callable[[], R]) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from kernapay.core.errors import TooManyRequests
 
@@ -26,33 +26,34 @@ class FairShare:
     ) -> None:
         """Admit `per_subject` calls of one subject at once, and `total` of all (None: without limit).
 
-        `in_flight` is how many calls of one subject may run and wait, `patience` how many seconds one waits.
+        `in_flight` is how many calls of one subject may run and wait, or of one of its parts, each of which is counted
+        by itself. `patience` is how many seconds a call waits.
         """
         self._patience = patience
         self._per_subject = per_subject
         self._in_flight = in_flight
         self._total = total
         self._running: Counter[str] = Counter()
+        self._flights: Counter[tuple[str, str | None]] = Counter()
         # In the order of their turns.
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, subject: str) -> AsyncIterator[None]:
-        """Wait for a turn and keep it during the block.
+    async def turn(self, subject: str, part: str | None = None) -> AsyncIterator[None]:
+        """Wait for a turn and keep it during the block. `part` is whom of the subject's the call is for.
 
-        Raises TooManyRequests if too many calls of the subject are in flight, or if no turn came in time.
+        Raises TooManyRequests if too many calls of the part are in flight, or if no turn came in time.
         """
-        if self._count(subject) >= self._in_flight:
-            raise _too_many()
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._wait(subject)
-        except TimeoutError as error:
-            raise _too_many() from error
-        try:
-            yield
-        finally:
-            self._release(subject)
+        with self._flight((subject, part)):
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._wait(subject)
+            except TimeoutError as error:
+                raise _too_many() from error
+            try:
+                yield
+            finally:
+                self._release(subject)
 
     def has_room(self, subject: str) -> bool:
         """Return whether a turn would come at once, as far as the subject's own calls go."""
@@ -89,6 +90,18 @@ class FairShare:
         if self._total is not None and self._running.total() >= self._total:
             return None
         return next((s for s in self._waiting if self._running[s] < self._per_subject), None)
+
+    @contextmanager
+    def _flight(self, of: tuple[str, str | None]) -> Iterator[None]:
+        if self._flights[of] >= self._in_flight:
+            raise _too_many()
+        self._flights[of] += 1
+        try:
+            yield
+        finally:
+            self._flights[of] -= 1
+            if not self._flights[of]:
+                del self._flights[of]
 
     def _forget(self, subject: str, mine: "asyncio.Future[None]") -> None:
         queue = self._waiting.get(subject)

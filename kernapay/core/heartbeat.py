@@ -1,10 +1,10 @@
-"""Signs of life of a process without a port: a file with the time of each loop's last one.
+"""Signs of life of a worker: the time of each loop's last one, in a file and as a metric.
 
 Times are of the machine's monotonic clock, which all its processes share and nobody sets.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 import structlog
+
+from kernapay.core.metrics import GaugeMetricFamily
 
 _log = structlog.get_logger("kernapay.heartbeat")
 _INTERVAL: Final = 5.0  # seconds
@@ -48,6 +50,21 @@ class Heartbeat:
         self._mark(name)
         _beat.set(partial(self._mark, name))
         await loop
+
+    def hung_loops(self) -> list[str]:
+        """Return what is wrong with each loop that hangs, a line each."""
+        return _describe_hung(self._loops, self._clock())
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return how long each loop has given no sign of life."""
+        silences = GaugeMetricFamily(
+            "kernapay_worker_loop_silence_seconds",
+            "Time since the last sign of life of a loop of the worker; it hangs after ten minutes",
+            labels=("loop",),
+        )
+        for name, at in self._loops.items():
+            silences.add_metric((name,), self._clock() - at)
+        return [silences]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -94,8 +111,12 @@ def find_silence(path: Path, clock: Callable[[], float] = monotonic) -> list[str
     # After a restart of the machine, its clock begins anew: a file from before is of no worker that runs.
     if not 0 <= now - signs.process <= _PROCESS_SILENCE:
         return [f"The worker hangs: it wrote {path} {now - signs.process:.0f} s ago."]
+    return _describe_hung(signs.loops, now)
+
+
+def _describe_hung(loops: Mapping[str, float], now: float) -> list[str]:
     return [
         f"The loop {name} hangs: its last sign of life was {now - at:.0f} s ago."
-        for name, at in sorted(signs.loops.items())
+        for name, at in sorted(loops.items())
         if now - at > _LOOP_SILENCE
     ]

@@ -25,10 +25,20 @@ class Sealer:
 
     def __init__(self, secrets: Sequence[str], purpose: str) -> None:
         keys = (urlsafe_b64encode(derive_key(secret, purpose)) for secret in secrets)
-        self._boxes = MultiFernet([Fernet(key) for key in keys])
+        boxes = [Fernet(key) for key in keys]
+        self._current = boxes[0]
+        self._boxes = MultiFernet(boxes)
 
     def seal(self, text: str) -> bytes:
         return self._boxes.encrypt(text.encode())
+
+    def renew(self, sealed: bytes) -> bytes | None:
+        """Return the text encrypted with the first secret, None if it is so already. Raises BrokenSeal."""
+        try:
+            self._current.decrypt(sealed)
+        except InvalidToken:
+            return self.seal(self.open(sealed))
+        return None
 
     def open(self, sealed: bytes) -> str:
         """Return the text. Raises BrokenSeal."""

@@ -8,6 +8,9 @@ from typing import Final
 
 # Enough for every connection that a process accepts. More would slow down programs that close all numbers below it.
 _OPEN_FILES: Final = 65_536
+# Beside live streams.
+_CONNECTIONS: Final = 4096
+_FEWEST_CONNECTIONS: Final = 128
 
 
 def raise_open_files() -> int:
@@ -21,6 +24,20 @@ def raise_open_files() -> int:
     except (OSError, ValueError):  # macOS has a further limit, which it does not name here
         return soft
     return most
+
+
+def most_connections(streams: int, open_files: int) -> int:
+    """Return how many connections a worker may have, if so many of them are to be live streams.
+
+    The server counts idle ones too. At the limit it accepts none, also none of a health check.
+    """
+    return min(_CONNECTIONS + streams, max(_FEWEST_CONNECTIONS, open_files // 2))
+
+
+def most_streams(wanted: int, open_files: int) -> int:
+    """Return how many live streams a worker may have, so that others can still connect."""
+    connections = most_connections(wanted, open_files)
+    return min(wanted, max(connections - _CONNECTIONS, connections // 2))
 
 
 def close_stalled_connections(seconds: float) -> bool:

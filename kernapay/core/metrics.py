@@ -2,16 +2,20 @@
 
 import os
 import struct
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     values,
@@ -25,15 +29,22 @@ from kernapay.core.shared_values import SharedValues
 
 __all__ = [
     "CONTENT_TYPE",
+    "LIVE_SUM",
     "Counter",
+    "Gauge",
     "GaugeMetricFamily",
     "GaugeSource",
     "Histogram",
     "Measurement",
+    "Tally",
     "exposition",
+    "forget_process",
+    "start_at_zero",
 ]
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+LIVE_SUM: Final = "livesum"
+"""The mode of a gauge that the workers which are alive add up."""
 _folder: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 if _folder:
     # The library's own switch, which it reads whenever a metric is made. It has to be set before the first one.
@@ -61,6 +72,39 @@ class Measurement:
         return [GaugeMetricFamily(self.name, self.meaning, value=await self.read())]
 
 
+class Tally:
+    """Counts for code that runs several times in each request. Only the event loop's thread may add.
+
+    The library takes a lock for each increment and, with several workers, writes a file. Here an increment is a plain
+    addition: once a second, and at each scrape, `publish` moves the sums to the counter.
+    """
+
+    all: ClassVar[list["Tally"]] = []
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self.all.append(self)
+
+    def start_at_zero(self, *labels: str) -> None:
+        """Let the series exist before anything is counted."""
+        self._counter.labels(*labels)
+
+    @classmethod
+    def publish(cls) -> None:
+        """Move what was counted to the counters. Call this on the event loop's thread."""
+        for tally in cls.all:
+            counts, tally.counts = tally.counts, defaultdict(int)
+            for labels, count in counts.items():
+                tally._counter.labels(*labels).inc(count)
+
+
+def start_at_zero(metric: Counter | Histogram, *labels: Iterable[str]) -> None:
+    """Create the series of every combination of labels: `rate()` does not see the first increment of a new series."""
+    for combination in product(*labels):
+        metric.labels(*combination)
+
+
 class _Snapshot(Collector):
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = list(families)
@@ -70,7 +114,7 @@ class _Snapshot(Collector):
 
 
 def exposition(families: Iterable[Metric] = ()) -> bytes:
-    """Return all metrics, and `families`, in Prometheus text format.
+    """Return all metrics, and `families`, in Prometheus text format. Tallies must be published before.
 
     With several workers, their counters are added up from the files in PROMETHEUS_MULTIPROC_DIR. Raises Unavailable
     if these cannot be read.
@@ -85,6 +129,13 @@ def exposition(families: Iterable[Metric] = ()) -> bytes:
             f"The metrics of the workers cannot be read in {_folder}. Restart the service. ({error})"
         ) from error
     return _text(shared) + current
+
+
+def forget_process(pid: int) -> None:
+    """Leave out the gauges of a worker that has died. What it counted stays."""
+    if _folder:
+        with suppress(OSError):  # it died before it had any, or the folder is gone
+            Path(_folder, f"gauge_{LIVE_SUM}_{pid}.db").unlink()
 
 
 def _files_in(folder: str) -> list[str]:

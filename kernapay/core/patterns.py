@@ -36,7 +36,7 @@ def must_be(words: str) -> dict[str, str]:
 # NUL breaks bcrypt and BSON keys. Lone surrogates cannot be encoded as UTF-8.
 _REFUSED: Final = rf"\x00-\x1f{CONTROLS}\ud800-\udfff"
 PRINTABLE: Final = explain(rf"^[^{_REFUSED}]*$", "one line of text without control characters")
-_NOT_BLANK: Final = explain(
+NOT_BLANK: Final = explain(
     rf"^[^{_REFUSED}]*[^\s{_REFUSED}][^{_REFUSED}]*$",
     "one line of text, not blank, without control characters",
 )
@@ -47,7 +47,7 @@ SECRET: Final = explain(
 )
 NAME: Final = explain(r"^[A-Za-z0-9_.:-]+$", "made of letters, digits and . _ : - only")
 
-Line = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NOT_BLANK)]
+Line = Annotated[str, Meta(min_length=1, max_length=100, pattern=NOT_BLANK)]
 """One line of text, not blank."""
 Label = Annotated[str, Meta(max_length=256, pattern=PRINTABLE)]
 """One line of text, possibly empty."""

@@ -142,6 +142,10 @@ class SharedValues:
         labelnames: Sequence[str],
         labelvalues: Sequence[str],
         help_text: str,
+        *,
+        multiprocess_mode: str = "",
     ) -> SharedValue:
+        """`multiprocess_mode` says how the gauges of several processes become one. Only gauges have it."""
+        kind = f"{typ}_{multiprocess_mode}" if multiprocess_mode else typ
         key = mmap_key(metric_name, name, list(labelnames), list(labelvalues), help_text)
-        return SharedValue(self._files, typ, key)
+        return SharedValue(self._files, kind, key)

@@ -91,6 +91,10 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
             RAZORPAY_BASE_URL=sandbox,
             MAILBOX_URL=sandbox,
         )
+    # What receives events in development runs on this machine.
+    env.setdefault("DELIVERY_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+    # `kernapay listen` hears of what happens without an endpoint.
+    env.setdefault("DELIVERIES_ALWAYS_STORE", "true")
     if mongo:
         env[DEMO_PASSWORD] = stored[DEMO_PASSWORD]
     chosen = {name: value for name, value in env.items() if environ.get(name) != value}

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from litestar import Controller, get
+from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import File
@@ -11,6 +11,7 @@ from kernapay.core.patterns import explain
 from kernapay.files.base import FILE_NAME, FileStore, media_type
 from kernapay.files.local import PATH, LinkRefused
 from kernapay.security.authentication import PUBLIC
+from kernapay.web.handlers import get
 from kernapay.web.openapi.responses import problems
 
 _SIGNATURE: Final = explain("^[0-9a-f]{64}$", "the signature from the link")

@@ -25,6 +25,7 @@ from kernapay.gateway.base import (
     Order,
 )
 from kernapay.gateway.decoding import Unreadable, read_entity
+from kernapay.gateway.metrics import NOT_MADE
 from kernapay.gateway.transport import Session
 
 _log = structlog.get_logger("kernapay.gateway")
@@ -143,11 +144,10 @@ class RazorpayGateway:
         items = _items_of(await self._call(calls[entity], window))
         return [_convert_or_name(item, entity) for item in items]
 
-    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute]:
+    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute | OddEntity]:
         # Razorpay: the list of disputes takes no window of time.
-        return await self._many(
-            GatewayDispute, self._client.dispute.all, {"skip": skip, "count": count}
-        )
+        page = await self._call(self._client.dispute.all, {"skip": skip, "count": count})
+        return [_convert_or_name(item, GatewayDispute) for item in _items_of(page)]
 
     async def fetch_dispute(self, dispute_id: str) -> GatewayDispute:
         return await self._one(GatewayDispute, self._client.dispute.fetch, _check_id(dispute_id))
@@ -190,6 +190,7 @@ class RazorpayGateway:
         except TimeoutError as error:
             if deadline.has_begun:
                 raise GatewayUnknown("The payment gateway did not answer in time.") from error
+            NOT_MADE.inc()
             _log.warning("gateway_queue_full", waiting=self._pool.pending)
             raise GatewayBusy(
                 "Too many calls to the payment gateway are waiting. Try again."

@@ -15,20 +15,14 @@ import urllib3
 from urllib3.util import make_headers
 
 from kernapay.core.bound_http import BoundPool
-from kernapay.core.metrics import Histogram
 from kernapay.gateway.base import GatewayError, GatewayUnknown
 from kernapay.gateway.decoding import Unreadable, read_json
+from kernapay.gateway.metrics import count_call
 from kernapay.gateway.refusals import judge, read_refusal
 
-CALLS: Final = Histogram(
-    "kernapay_gateway_call_seconds",
-    "Time the gateway took, by call and outcome",
-    ("call", "outcome"),
-)
 _log = structlog.get_logger("kernapay.gateway")
 _PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d -]{8,}\d|\b\w+_[A-Za-z0-9]{14,}")
 _LONGEST_LOGGED: Final = 1_000
-_ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements", "disputes"})
 
 
 class Response:
@@ -72,7 +66,7 @@ class Session:
         verify: str | None = None,
     ) -> Response:
         start = perf_counter()
-        outcome = "unknown"
+        status: int | None = None
         call = _template_of(method, url)
         try:
             response = self._pool.send(
@@ -82,7 +76,7 @@ class Session:
                 fields=params or None,
                 headers={**headers, **make_headers(basic_auth=":".join(auth))},
             )
-            outcome = str(response.status)
+            status = response.status
         except urllib3.exceptions.HTTPError as error:
             _log.warning(
                 "gateway_unanswered",
@@ -93,13 +87,8 @@ class Session:
             )
             raise GatewayUnknown("The payment gateway did not answer. Try again.") from error
         finally:
-            CALLS.labels(f"{method} {_entity_of(url)}", outcome).observe(perf_counter() - start)
+            count_call(method, url, status, perf_counter() - start)
         return _read(call, response.status, response.data, is_change=method != "GET")
-
-
-def _entity_of(url: str) -> str:
-    """Return the name of a call for the metrics, without ids."""
-    return next((part for part in url.split("/") if part in _ENTITIES), "other")
 
 
 def _template_of(method: str, url: str) -> str:

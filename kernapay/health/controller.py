@@ -2,11 +2,9 @@
 
 import asyncio
 import hmac
-from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-import structlog
-from litestar import Controller, MediaType, Request, Response, get
+from litestar import Controller, MediaType, Request, Response
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from msgspec import Meta, Struct
@@ -14,15 +12,14 @@ from msgspec import Meta, Struct
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
 from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
-from kernapay.core.metrics import GaugeMetricFamily, GaugeSource
+from kernapay.core.metrics import GaugeSource, Tally
+from kernapay.health.gauges import STORE_SECONDS, queue_depths, read_gauges, read_stores
 from kernapay.security.authentication import PUBLIC
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue
 from kernapay.storage.schema_watch import SchemaWatch
-
-_log = structlog.get_logger("kernapay.health")
-_STORE_SECONDS: Final = 3
+from kernapay.web.handlers import get
 
 
 class Liveness(Struct):
@@ -70,7 +67,7 @@ class HealthController(Controller):
         It is 503 while the database cannot be reached, or lacks a migration or an index of this version.
         """
         try:
-            async with asyncio.timeout(_STORE_SECONDS):
+            async with asyncio.timeout(STORE_SECONDS):
                 database, reason = "up", await schema_watch.check()
                 if reason is None:
                     await mongo.ping()
@@ -86,11 +83,17 @@ class HealthController(Controller):
             status_code=503 if reason else 200,
         )
 
+
+class MetricsController(Controller):
+    opt = {PUBLIC: True}
+
     @get("/metrics", include_in_schema=False)
     async def metrics(
         self,
         request: Request[Any, Any, Any],
         settings: NamedDependency[Settings],
+        mongo: NamedDependency[Mongo],
+        cache: NamedDependency[Cache],
         queues: NamedDependency[tuple[Queue[Any], ...]],
         gauge_sources: NamedDependency[tuple[GaugeSource, ...]],
     ) -> Response[bytes]:
@@ -100,49 +103,12 @@ class HealthController(Controller):
         actual = ", ".join(request.headers.getall("authorization", [])).encode()
         if not hmac.compare_digest(expected, actual):
             raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
-        families = [*await queue_depths(queues), *await read_gauges(gauge_sources)]
-        return Response(
-            metrics.exposition(families), media_type=metrics.CONTENT_TYPE or MediaType.TEXT
-        )
-
-
-async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
-    """Return how much work is due and parked in each queue. Stop if MongoDB does not answer."""
-    due = GaugeMetricFamily(
-        "kernapay_queue_due", "Rows that are due, counted up to 10,000", labels=("queue",)
-    )
-    oldest = GaugeMetricFamily(
-        "kernapay_queue_oldest_seconds", "How long the oldest has been due", labels=("queue",)
-    )
-    parked = GaugeMetricFamily(
-        "kernapay_queue_parked",
-        "Rows that were given up and wait for a person, counted up to 10,000",
-        labels=("queue",),
-    )
-    for queue in queues:
-        try:
-            async with asyncio.timeout(_STORE_SECONDS):
-                depth = await queue.depth()
-        except (Unavailable, TimeoutError):
-            break  # without MongoDB, the scrape still returns the other metrics
-        except Exception as error:
-            _log.error("queue_not_counted", queue=queue.name, exc_info=error)
-            continue
-        due.add_metric((queue.name,), depth.due)
-        oldest.add_metric((queue.name,), depth.oldest_seconds)
-        parked.add_metric((queue.name,), depth.parked)
-    return [due, oldest, parked]
-
-
-async def read_gauges(sources: Sequence[GaugeSource]) -> list[GaugeMetricFamily]:
-    """Return the numbers of every source. Stop if MongoDB does not answer."""
-    families: list[GaugeMetricFamily] = []
-    for source in sources:
-        try:
-            async with asyncio.timeout(_STORE_SECONDS):
-                families += await source.gauges()
-        except (Unavailable, TimeoutError):
-            break  # without MongoDB, the scrape still returns the other metrics
-        except Exception as error:
-            _log.error("gauge_not_read", source=type(source).__name__, exc_info=error)
-    return families
+        families = [
+            *await read_stores(mongo, cache),
+            *await queue_depths(queues),
+            *await read_gauges(gauge_sources),
+        ]
+        Tally.publish()
+        # With many workers there is much to add up: not on the event loop.
+        body = await asyncio.to_thread(metrics.exposition, families)
+        return Response(body, media_type=metrics.CONTENT_TYPE or MediaType.TEXT)

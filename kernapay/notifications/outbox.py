@@ -10,7 +10,7 @@ import structlog
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, RetryLater
 from kernapay.core.keys import BrokenSeal, Sealer
-from kernapay.core.metrics import Counter
+from kernapay.core.metrics import Counter, start_at_zero
 from kernapay.notifications.base import DeliveryFailure, EmailSender, Rejected, SmsSender, TryLater
 from kernapay.notifications.models import Channel, Message, MessageStatus
 from kernapay.notifications.repository import MessageRepository
@@ -21,6 +21,7 @@ MESSAGES: Final = Counter(
     "E-mails and text messages, by the outcome of an attempt to send them",
     ("channel", "outcome"),
 )
+start_at_zero(MESSAGES, [channel.value for channel in Channel], ["sent", "retried", "failed"])
 _CONCURRENCY: Final = 8
 # While one nudge waits for a provider that does not answer, the other one sends the rest.
 _MAX_NUDGES: Final = 2

@@ -35,6 +35,7 @@ class MessageRepository(Repository[Message]):
                 leases=(_LEASE,),
                 backoff=_BACKOFF,
                 parked=lambda _: {"set__status": MessageStatus.FAILED, **_ERASURE},
+                is_parked={"status": MessageStatus.FAILED},
             ),
         )
 

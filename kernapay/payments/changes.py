@@ -1,38 +1,17 @@
-"""What a change writes into a payment: the gateway's data, refunds, and a step of the history."""
+"""What a change writes into a payment: the gateway's data, refunds and disputes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import Origin
-from kernapay.payments.models import Dispute, Payment, Refund, Step
-from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus, Status
+from kernapay.payments.history import push_step
+from kernapay.payments.models import Dispute, Mismatch, Payment, Refund, Step
+from kernapay.payments.states import MOVES, Event, RefundState, RefundStatus
 
-
-def make_step(
-    status: Status,
-    at: datetime,
-    origin: Origin,
-    gateway_payment: GatewayPayment | None = None,
-    reason: str | None = None,
-    *,
-    final: bool = False,
-    late: bool = False,
-) -> Step:
-    """Return a step of the history."""
-    return Step(
-        status=status,
-        at=at,
-        source=origin.source,
-        event=origin.event,
-        event_id=origin.event_id,
-        actor=origin.actor,
-        razorpay_payment_id=gateway_payment.id if gateway_payment else None,
-        reason=reason,
-        final=final or None,
-        late=late or None,
-    )
+# Why settlement enters money that came after the end of its sale as a mismatch: it waits for a person.
+_HELD: Final = "late_payment"
 
 
 def enter_refunds(refunds: Sequence[GatewayRefund], origin: Origin, at: datetime) -> dict[str, Any]:
@@ -68,15 +47,35 @@ def replace_dispute(
     The conditions fail when anybody changed the dispute, or the payment's status, since they were read.
     """
     where: dict[str, Any] = {"status": payment.status}
-    change: dict[str, Any] = {"push__history": step}
+    step.dispute = dispute
+    change = push_step(step)
     if known is None:
         where["__raw__"] = {"disputes.disputeId": {"$ne": dispute.dispute_id}}
         change["push__disputes"] = dispute
+        change["set__disputed"] = True
     else:
         same = {"disputeId": known.dispute_id, "revision": known.revision}
         where["__raw__"] = {"disputes": {"$elemMatch": same}}
-        change["__raw__"] = {"$set": {"disputes.$": dispute.to_mongo()}}
+        change["__raw__"] = _replace_fields(dispute)
     return where, change
+
+
+def _replace_fields(dispute: Dispute) -> dict[str, Any]:
+    """Return the update that replaces what this version knows of a dispute, not what a later one has added."""
+    row = dispute.to_mongo()
+    columns = {field.db_field for field in Dispute._fields.values()}
+    return {
+        "$set": {f"disputes.$.{name}": value for name, value in row.items()},
+        "$unset": {f"disputes.$.{name}": "" for name in columns - row.keys()},
+    }
+
+
+def enter_mismatch(mismatch: Mismatch) -> dict[str, Any]:
+    """Return the update that adds a mismatch."""
+    change: dict[str, Any] = {"push__mismatches": mismatch}
+    if mismatch.reason == _HELD:
+        change["set__late"] = True
+    return change
 
 
 def find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | None:
@@ -86,11 +85,13 @@ def find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | N
     return None
 
 
-def end_sale(event: Event, at: datetime) -> dict[str, Any]:
-    """Return the update that ends the sale, if the event's move is final."""
+def end_sale(event: Event, at: datetime, *, late: bool = False) -> dict[str, Any]:
+    """Return the update that ends the sale, if the event's move is final. With `late`, it had ended unpaid before."""
     if not MOVES[event].is_final:
         return {}
     change: dict[str, Any] = {"set__final": True, "unset__ends_at": True}
+    if late:
+        change["set__late"] = True
     if event is Event.CANCELLED:
         change["set__cancelled_at"] = at
     return change

@@ -3,13 +3,14 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.params import HeaderParameter, JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter
 
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.customers.service import CustomerErased
 from kernapay.gateway.base import (
     BalanceTooLow,
     GatewayBusy,
@@ -18,6 +19,7 @@ from kernapay.gateway.base import (
     GatewayRejected,
     GatewayUnknown,
 )
+from kernapay.payments.buyers import TooManyUnpaid
 from kernapay.payments.dtos import (
     PaymentCreate,
     PaymentCreated,
@@ -29,7 +31,6 @@ from kernapay.payments.dtos import (
     RefundCreate,
     RefundCreated,
 )
-from kernapay.payments.fields import KEY_PATTERN
 from kernapay.payments.ordering import InProgress, SaleEnded
 from kernapay.payments.outcomes import (
     EvidenceMismatch,
@@ -37,7 +38,7 @@ from kernapay.payments.outcomes import (
     NotCapturedYet,
     NotPaid,
 )
-from kernapay.payments.parameters import Count, Cursor, Reference, Skip
+from kernapay.payments.parameters import Count, Cursor, IdempotencyHeader, Reference, Skip
 from kernapay.payments.payees import NotApproved
 from kernapay.payments.refund_checks import (
     NotRefundable,
@@ -57,22 +58,20 @@ from kernapay.payments.service import (
     PaymentService,
 )
 from kernapay.security.authentication import PUBLIC
-from kernapay.security.guards import AnyRole, HasRole, IsSelfOr, IsVerified, NotVerified
-from kernapay.security.principal import Authenticated, Role
+from kernapay.security.guards import (
+    AnyRole,
+    HasRole,
+    HasRoleOrShopKey,
+    HasScope,
+    IsSelfOr,
+    IsVerified,
+    NotVerified,
+)
+from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.security.rate_limits import RateLimited
+from kernapay.web.handlers import get, post
 from kernapay.web.openapi.responses import problems
 from kernapay.web.responses import StoredJSON, Success
-
-IdempotencyHeader = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        pattern=KEY_PATTERN,
-        min_length=1,
-        max_length=128,
-        description="The `idempotencyKey`, unless the body contains it. If both are sent, they must be equal.",
-    ),
-]
 
 
 class PaymentController(Controller):
@@ -81,7 +80,12 @@ class PaymentController(Controller):
 
     @post(
         "/create",
-        guards=[HasRole(Role.USER, Role.ADMIN), RateLimited("create"), IsVerified()],
+        guards=[
+            HasRole(Role.USER, Role.ADMIN),
+            HasScope(Scope.PAYMENTS_WRITE),
+            RateLimited("create"),
+            IsVerified(),
+        ],
         response_description="The payment was created.",
         responses={
             200: ResponseSpec(
@@ -90,6 +94,9 @@ class PaymentController(Controller):
             ),
             **problems(
                 NotVerified,
+                NotFound,
+                CustomerErased,
+                TooManyUnpaid,
                 KeyReused,
                 GatewayRejected,
                 GatewayDenied,
@@ -111,12 +118,13 @@ class PaymentController(Controller):
 
         Repeat the call with the same `idempotencyKey` as often as you like: it creates one order, and nothing is
         charged twice. The first call is answered with 201, a repeat with 200 and the same data. The payer chooses
-        amount and service type, within SERVICE_TYPES: compare both before you deliver.
+        amount and service type, within SERVICE_TYPES: compare both before you deliver. An API key of a USER account may
+        name a customer of its own.
         """
         payment, is_new = await payment_service.create(request.user, data, idempotency_key)
         return Response(Success(payment), status_code=201 if is_new else 200)
 
-    @get("/history/{user_id:str}", guards=[IsSelfOr(Role.ADMIN)])
+    @get("/history/{user_id:str}", guards=[HasScope(Scope.PAYMENTS_READ), IsSelfOr(Role.ADMIN)])
     async def history(
         self,
         user_id: Annotated[
@@ -136,7 +144,7 @@ class PaymentController(Controller):
             return StoredJSON(msgspec.json.encode(next_page))
         return StoredJSON(await payment_repository.history_page(user_id, skip, count))
 
-    @get("/{reference_id:str}", guards=[AnyRole()])
+    @get("/{reference_id:str}", guards=[AnyRole(), HasScope(Scope.PAYMENTS_READ)])
     async def show(
         self,
         request: Authenticated,
@@ -152,7 +160,7 @@ class PaymentController(Controller):
 
     @post(
         "/{reference_id:str}/refunds",
-        guards=[HasRole(Role.PROVIDER, Role.ADMIN)],
+        guards=[HasRoleOrShopKey(Role.PROVIDER, Role.ADMIN), HasScope(Scope.REFUNDS_WRITE)],
         response_description="The refund was created.",
         responses={
             200: ResponseSpec(
@@ -185,7 +193,8 @@ class PaymentController(Controller):
     ) -> Response[Success[RefundCreated]]:
         """Refund a payment, in full or in part.
 
-        Administrators may refund any payment, a provider that an administrator has approved those paid to them.
+        Administrators may refund any payment, a provider that an administrator has approved those paid to them, and a
+        shop, by a key with scopes, those for its customers.
         When the approval ends, refunds that were accepted before are still finished. Without an `amount`, all that
         remains is refunded. Repeat the call with the same `idempotencyKey` as often as you like: it makes one refund.
         The first call is answered with 201, a repeat with 200 and the present state of the refund. What a dispute
@@ -197,7 +206,7 @@ class PaymentController(Controller):
 
     @post(
         "/{reference_id:str}/capture",
-        guards=[HasRole(Role.ADMIN)],
+        guards=[HasRole(Role.ADMIN), HasScope(Scope.PAYMENTS_WRITE)],
         status_code=200,
         responses=problems(
             NotCapturable,
@@ -220,7 +229,7 @@ class PaymentController(Controller):
 
     @post(
         "/{reference_id:str}/cancel",
-        guards=[HasRole(Role.USER, Role.PROVIDER, Role.ADMIN)],
+        guards=[HasRole(Role.USER, Role.PROVIDER, Role.ADMIN), HasScope(Scope.PAYMENTS_WRITE)],
         status_code=200,
         responses=problems(
             NotCancellable, EvidenceMismatch, GatewayRejected, GatewayUnknown, GatewayBusy

@@ -1,36 +1,43 @@
 """The bodies and answers of the payment routes. Amounts are integers in the currency's minor units."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
-from kernapay.core.ids import OBJECT_ID_EXAMPLE
+from kernapay.core.ids import OBJECT_ID_EXAMPLE, OBJECT_ID_PATTERN
 from kernapay.core.patterns import PRINTABLE, Identifier, Label
+from kernapay.customers.dtos import CustomerGiven, Prefill
 from kernapay.payments.disputes.dtos import DisputeView
+from kernapay.payments.facts import PaymentFacts
 from kernapay.payments.fields import (
     Amount,
     AmountPaid,
     Arn,
+    CheckoutUrl,
     Currency,
     CurrencyCode,
+    CustomerId,
     DescriptionText,
     Final,
     GatewayOrderId,
     GatewayPaymentId,
     GatewayRefundId,
     IdempotencyKey,
+    KeyIdText,
     Livemode,
+    MerchantName,
+    MetadataName,
     MetadataValue,
     MinorUnits,
     NoteName,
-    ObjectIdText,
     OrderId,
     PayableUntil,
     PaymentId,
     PaymentMethod,
     ReferenceId,
     ReferenceText,
+    ReturnUrl,
     ServiceTypeName,
     SettlementIdText,
     Signature,
@@ -55,8 +62,15 @@ class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
     `notes` are sent to the gateway. `metadata` stays here; the service type decides which names it may have. Both have
     a largest size in bytes, by default 8192 each.
 
+    Lists of payments can be searched by an entry of `metadata` that is text, an integer, true or false.
+
     `providerId` is the `_id` of an active PROVIDER account other than the payer's, or a label of your own, which gives
     nobody access to the payment.
+
+    A shop, by its API key, says in `customer` or by `customerId` whom the payment is for.
+
+    With `checkout`, the answer has a `checkoutUrl` for the payer. `successUrl` and `cancelUrl` are where its page leads
+    afterwards: pages of the `checkoutOrigins` of the API key that the call is made with.
     """
 
     amount: Amount
@@ -67,12 +81,23 @@ class PaymentCreate(Struct, rename="camel", forbid_unknown_fields=True):
     idempotency_key: IdempotencyKey | None = None
     notes: Annotated[dict[NoteName, Label], Meta(max_length=14, examples=[{"cart": "42"}])] = {}
     metadata: Annotated[
-        dict[NoteName, MetadataValue], Meta(max_length=32, examples=[{"minutes": 30}])
+        dict[MetadataName, MetadataValue], Meta(max_length=32, examples=[{"minutes": 30}])
     ] = {}
+    # No examples of what only an API key may say: the documentation's own call is that of a person.
+    customer: Annotated[CustomerGiven | None, Meta(examples=[None])] = None
+    customer_id: Annotated[
+        Annotated[str, Meta(pattern=OBJECT_ID_PATTERN)] | None, Meta(examples=[None])
+    ] = None
+    checkout: bool = False
+    success_url: Annotated[ReturnUrl | None, Meta(examples=[None])] = None
+    cancel_url: Annotated[ReturnUrl | None, Meta(examples=[None])] = None
 
 
 class PaymentCreated(Struct, rename="camel"):
-    """A new payment. Pass the `orderId` to Checkout."""
+    """A new payment. Pass `key`, `orderId`, `amount`, `currency`, `name` and `prefill` to Checkout.
+
+    Or send the payer to `checkoutUrl`, if you asked for it. `prefill` is the customer as stored now.
+    """
 
     order_id: GatewayOrderId
     amount: MinorUnits
@@ -82,6 +107,11 @@ class PaymentCreated(Struct, rename="camel"):
     livemode: Livemode = None
     payable_until: PayableUntil = None
     final: Annotated[Final, Meta(examples=[False])] = False
+    customer_id: CustomerId = None
+    key: KeyIdText | None = None
+    name: MerchantName | None = None
+    prefill: Prefill | None = None
+    checkout_url: CheckoutUrl | None = None
 
 
 class RefundCreate(Struct, rename="camel", forbid_unknown_fields=True):
@@ -194,7 +224,10 @@ class StepView(Struct, rename="camel"):
 
 
 class SurplusView(Struct, rename="camel"):
-    """Money that came in for the order and is not for this sale, so it goes back: paid twice, or too late."""
+    """Money that came in for the order and is not for this sale, so it goes back: paid twice, or too late.
+
+    With the status `failed`, nobody could return it, and a person has to.
+    """
 
     payment_id: GatewayPaymentId
     amount: MinorUnits
@@ -236,53 +269,21 @@ class PayoutView(Struct, rename="camel"):
     settled_at: Instant | None = None
 
 
-class PaymentView(Struct, rename="camel"):
+class PaymentView(PaymentFacts, rename="camel"):
     """A payment in full, with its history, its refunds and, for those who may see them, its disputes.
 
     `providerId` is what the payer wrote. `payeeId` is there if that was the account of an active provider.
     `settlements` are shown to administrators only.
     """
 
-    id: ObjectIdText = field(name="_id")
-    user_id: ObjectIdText
-    reference_id: ReferenceText
-    status: StatusValue
-    amount: MinorUnits
-    currency: CurrencyCode
-    service_type: ServiceTypeName
-    created_at: Instant
-    updated_at: Instant
-    payment_gateway: str = "razorpay"
-    provider_id: ObjectIdText | None = None
-    payee_id: ObjectIdText | None = None
-    order_id: GatewayOrderId | None = None
-    razorpay_order_id: GatewayOrderId | None = None
-    razorpay_payment_id: GatewayPaymentId | None = None
-    payment_method: PaymentMethod | None = None
-    description: DescriptionText | None = None
-    notes: Annotated[dict[str, str], Meta(examples=[{"cart": "42"}])] = {}
-    metadata: Annotated[dict[str, Any], Meta(examples=[{"minutes": 30}])] = {}
-    history: list[StepView] = []
-    refund_status: RefundStatus = RefundStatus.NOT_REQUESTED
-    amount_refunded: int = 0
-    refunds: Annotated[list[RefundView], Meta(examples=[[]])] = []
-    disputes: Annotated[list[DisputeView], Meta(examples=[[]])] = []
-    paid_at: Annotated[
-        Instant | None, Meta(description="When the payer paid, by the gateway's clock.")
-    ] = None
-    livemode: Livemode = None
-    amount_paid: AmountPaid = None
-    fee_bearer: Annotated[
-        str | None,
-        Meta(description="Who bears the gateway's fee, if it says so.", examples=["customer"]),
-    ] = None
-    offer_id: Annotated[str | None, Meta(examples=["offer_SxT5bNn0uQa2Kc"])] = None
-    payable_until: PayableUntil = None
-    final: Final = False
-    cancelled_at: Instant | None = None
-    surplus_payments: Annotated[list[SurplusView], Meta(examples=[[]])] = []
+    history: list[StepView] = field(default_factory=list)
+    refunds: Annotated[list[RefundView], Meta(examples=[[]])] = field(default_factory=list)
+    disputes: Annotated[list[DisputeView], Meta(examples=[[]])] = field(default_factory=list)
+    surplus_payments: Annotated[list[SurplusView], Meta(examples=[[]])] = field(
+        default_factory=list
+    )
     settled_at: Instant | None = None
-    settlements: Annotated[list[PayoutView], Meta(examples=[[]])] = []
+    settlements: Annotated[list[PayoutView], Meta(examples=[[]])] = field(default_factory=list)
 
 
 DayOrTime = Annotated[

@@ -1,11 +1,11 @@
 """What a change of a payment is based on: the gateway's data, and where it came from."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments.states import LatePayments, Source
+from kernapay.payments.states import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Evidence:
     """The gateway's data about a payment and, for a refund, about that refund.
 
     `known_refunds` are stored in the update that makes the payment paid, so that it is never paid without them.
-    `late_decision` is a person's, about money of a sale that has ended.
+    `happened_at` is the gateway's time of the event, in Unix seconds, None where nobody tells.
     """
 
     origin: Origin
@@ -46,4 +46,11 @@ class Evidence:
     refund: GatewayRefund | None = None
     signature: str | None = None
     known_refunds: tuple[GatewayRefund, ...] = ()
-    late_decision: LatePayments | None = None
+    happened_at: int | None = None
+
+    def came_at(self, earliest: datetime, latest: datetime) -> datetime:
+        """Return when the event happened, which may have had to wait: the latest, without a time between these."""
+        told = self.happened_at
+        if told is None or not earliest.timestamp() <= told < latest.timestamp():
+            return latest
+        return datetime.fromtimestamp(told, UTC)

@@ -52,6 +52,14 @@ NoteName = Annotated[
         pattern=explain(r"^[A-Za-z0-9_-]+$", "made of letters, digits, _ and - only"),
     ),
 ]
+MetadataName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=explain(r"^[A-Za-z0-9_.-]+$", "made of letters, digits and . _ - only"),
+    ),
+]
 # Types for answers. They have no limits, because a stored row may be older than a limit.
 MinorUnits = Annotated[int, Meta(examples=[50000])]
 CurrencyCode = Annotated[str, Meta(examples=["INR"])]
@@ -67,6 +75,17 @@ PaymentMethod = Annotated[
 ServiceTypeName = Annotated[str, Meta(examples=["CONSULTATION"])]
 DescriptionText = Annotated[str, Meta(examples=["Consultation, 30 minutes"])]
 ObjectIdText = Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
+CheckoutUrl = Annotated[
+    str,
+    Meta(
+        description="A page on which whoever has this link can pay, once, until `payableUntil`.",
+        examples=["https://pay.shop.example/checkout/ZrHwwqfU5fYBI0VnSm9cUGdiQ3pYd1Q1dlJrMg"],
+    ),
+]
+CustomerId = Annotated[
+    ObjectIdText | None,
+    Meta(description="The customer of the shop whom the payment is for, if it is for one."),
+]
 StatusValue = Annotated[Status, Meta(examples=["success"])]
 Livemode = Annotated[
     bool | None,
@@ -117,4 +136,20 @@ Arn = Annotated[
         examples=["10000000000000"],
     ),
 ]
+ReturnUrl = Annotated[
+    str,
+    Meta(
+        max_length=500,
+        pattern=explain(r"^https?://[\x21-\x7e]+$", "a URL that begins with https:// or http://"),
+        examples=["https://shop.example/thanks"],
+    ),
+]
+KeyIdText = Annotated[
+    str,
+    Meta(
+        description="The `key` for the gateway's Checkout. It is public.",
+        examples=["rzp_live_SxT1aB2cD3eF4g"],
+    ),
+]
+MerchantName = Annotated[str, Meta(description="MERCHANT_NAME.", examples=["Asha Clinic"])]
 MetadataValue = Label | bool | Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | None

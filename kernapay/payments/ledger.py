@@ -5,45 +5,60 @@ Each method makes one conditional update, and evicts the cached history when the
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments import payout_pipeline
+from kernapay.payments.announcing_ledger import AnnouncingLedger
 from kernapay.payments.changes import (
     build_changes,
     end_sale,
+    enter_mismatch,
     enter_refunds,
     find_reason,
-    make_step,
     replace_dispute,
 )
 from kernapay.payments.evidence import Origin
+from kernapay.payments.history import begin_history, make_step, push_step
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.models import Dispute, Mismatch, Payment, Payout
+from kernapay.payments.metadata import hash_metadata
+from kernapay.payments.metrics import count_payment
+from kernapay.payments.models import Dispute, Mismatch, Payment
+from kernapay.payments.note_hashes import hash_notes
 from kernapay.payments.order_notes import hash_key
-from kernapay.payments.refund_ledger import LEASE_ENDED, RefundLedger, key_of, require
+from kernapay.payments.payout_ledger import PayoutLedger
+from kernapay.payments.refund_ledger import LEASE_ENDED, key_of, require
 from kernapay.payments.repository import (
     PaymentRepository,
     has_open_refund,
     is_late_payment_possible,
     is_unpaid,
 )
-from kernapay.payments.states import MOVES, Event, Status
+from kernapay.payments.returns import find_surplus
+from kernapay.payments.states import MOVES, Event, RefundStatus, Status
+from kernapay.payments.surplus_ledger import SurplusLedger, is_not_surplus
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import DuplicateRow
+from kernapay.storage.signals import Signaller
 from kernapay.storage.updates import Changed, RowChanged
 
 _log = structlog.get_logger("kernapay.payments")
 
 
-class PaymentLedger(RefundLedger):
+class PaymentLedger(PayoutLedger, SurplusLedger, AnnouncingLedger):
     model = Payment
 
-    def __init__(self, mongo: Mongo, payments: PaymentRepository, lifetimes: Lifetimes) -> None:
-        super().__init__(mongo, payments)
+    def __init__(
+        self,
+        mongo: Mongo,
+        payments: PaymentRepository,
+        lifetimes: Lifetimes,
+        signaller: Signaller,
+    ) -> None:
+        super().__init__(mongo, payments, signaller)
         self._expire_after = lifetimes.expire_after
         # A queue for each kind of work, so that a long one does not hold up the others.
         rules = lifetimes.check_rules
@@ -56,14 +71,21 @@ class PaymentLedger(RefundLedger):
         self.surplus = self._queue("surplus_payments", lifetimes.surplus_rules())
         self.open_refunds = self._queue("open_refunds", rules(has_open_refund))
 
-    async def claim(self, payment: Payment, origin: Origin) -> tuple[Payment, bool]:
-        """Insert the payment, unless one with its key exists. Return the stored payment, and whether it is new."""
+    async def claim(
+        self, payment: Payment, origin: Origin, *, is_key_known: bool = True
+    ) -> tuple[Payment, bool]:
+        """Insert the payment, unless one with its key exists. Return the stored payment, and whether it is new.
+
+        Unless its key may be known, no payment that was rebuilt after a restore is looked for.
+        """
         self._begin(payment, origin)
-        rebuilt = await self._adopt_rebuilt(payment)
+        rebuilt = await self._adopt_rebuilt(payment) if is_key_known else None
         if rebuilt is not None:
             return rebuilt, False
         row, is_new = await self.add_or_get(payment, "user_id", "idempotency_key")
         crash_point("create.inserted")
+        if is_new:
+            count_payment(row, origin.source)
         # Evict for a repeat too: the process that inserted the payment may have died before its own eviction.
         await self.evict_history(row)
         return row, is_new
@@ -106,15 +128,18 @@ class PaymentLedger(RefundLedger):
 
         Raises RowGone.
         """
-        attached = await self.update_if(
-            key_of(payment),
-            {"razorpay_order_id": None},
-            set__order_id=order_id,
-            set__razorpay_order_id=order_id,
-        )
+        ids: dict[str, Any] = {"set__order_id": order_id, "set__razorpay_order_id": order_id}
+        has_none = {"razorpay_order_id": None}
+        if await self.assign({**key_of(payment), **has_none}, **ids):
+            payment.order_id = payment.razorpay_order_id = order_id
+            row = payment
+        else:
+            attached = await self.update_if(key_of(payment), has_none, **ids)
+            row = attached.row if isinstance(attached, Changed) else attached.current
         crash_point("create.written")
-        await self.evict_history(payment)
-        return attached.row if isinstance(attached, Changed) else attached.current
+        # The history has not grown: nobody is told.
+        await self._history.evict(user_id=str(payment.user_id))
+        return row
 
     async def move(
         self,
@@ -129,9 +154,9 @@ class PaymentLedger(RefundLedger):
     ) -> Payment | None:
         """Make the event's move and store the gateway's data.
 
-        Return None when the payment does not allow the move: it was made before, never may be, or the sale has ended
-        or, with `late`, has not or was cancelled. Raises RowChanged if it allows the move but order, amount or currency
-        are no longer those of `payment`, and RowGone.
+        Return None when the payment does not allow the move: it was made before, never may be, the gateway's payment
+        goes back as surplus, or the sale has ended or, with `late`, has not or was cancelled. Raises RowChanged if it
+        allows the move but order, amount or currency are no longer those of `payment`, and RowGone.
 
         `refunds` are entered as requested: `record_refund` brings each to its state, and if the process dies before
         that, they are open refunds, which the worker checks.
@@ -139,35 +164,34 @@ class PaymentLedger(RefundLedger):
         sources, target, is_final = MOVES[event]
         is_open = {"final": True, "cancelled_at": None} if late else {"final__ne": True}
         at = self.clock()
+        reason = find_reason(event, gateway_payment)
+        step = make_step(target, at, origin, gateway_payment, reason, final=is_final, late=late)
+        if open_refunds := enter_refunds(refunds, origin, at):
+            step.refund_status = RefundStatus.REQUESTED
         async with self.changing_history(payment):
             moved = await self.update_if(
                 key_of(payment),
                 {
                     **is_open,
+                    **(is_not_surplus(gateway_payment) if gateway_payment else {}),
                     "status__in": sources,
                     "razorpay_order_id": payment.razorpay_order_id,
                     "amount": payment.amount,
                     "currency": payment.currency,
                 },
                 set__status=target,
-                push__history=make_step(
-                    target,
-                    at,
-                    origin,
-                    gateway_payment,
-                    reason=find_reason(event, gateway_payment),
-                    final=is_final,
-                    late=late,
-                ),
+                **push_step(step),
                 **build_changes(event, gateway_payment, signature, at),
-                **end_sale(event, at),
-                **enter_refunds(refunds, origin, at),
+                **end_sale(event, at, late=late),
+                **open_refunds,
             )
             crash_point("settle.written")
         if isinstance(moved, Changed):
             return moved.row
         current = moved.current
         allows = bool(current.final and not current.cancelled_at) if late else not current.final
+        if gateway_payment and find_surplus(current, gateway_payment.id):
+            allows = False
         if allows and current.status in sources:
             raise RowChanged
         return None
@@ -188,24 +212,17 @@ class PaymentLedger(RefundLedger):
                 "authorized_at": None,
             },
             set__authorized_at=at,
+            # A check that is due before stays so.
+            min__check_at=at,
             set__checks=0,
-            push__history=make_step(payment.status, at, origin, gateway_payment),
+            **push_step(make_step(payment.status, at, origin, gateway_payment)),
         )
+        self.signal(payment)
         return recorded.row if isinstance(recorded, Changed) else None
 
     async def record_fee(self, payment: Payment, fee: int | None, tax: int | None) -> None:
         """Store the gateway's fee and the tax included in it, in minor units."""
         require(await self.update_where(key_of(payment), set__fee=fee, set__tax=tax))
-
-    async def record_payout(self, payment: Payment, payout: Payout) -> bool:
-        """Enter a row of a bank settlement once. Return False when the payment is not stored any more.
-
-        It moves no money and changes nothing that a payer sees, so `updatedAt` and the cached history stay.
-        """
-        where, pipeline = self._where(key_of(payment)), payout_pipeline.record(payout)
-        return await self._run(
-            lambda: self._collection.update_one(where, pipeline).matched_count == 1
-        )
 
     async def record_dispute(
         self, payment: Payment, known: Dispute | None, dispute: Dispute, origin: Origin, reason: str
@@ -218,6 +235,7 @@ class PaymentLedger(RefundLedger):
         step.razorpay_payment_id = dispute.payment_id
         where, change = replace_dispute(payment, known, dispute, step)
         recorded = await self.update_if(key_of(payment), where, **change)
+        self.signal(payment)
         crash_point("dispute.written")
         return recorded.row if isinstance(recorded, Changed) else None
 
@@ -245,21 +263,16 @@ class PaymentLedger(RefundLedger):
             key_of(payment),
             {"__raw__": {"mismatches": {"$not": {"$elemMatch": same}}}},
             is_visible=False,
-            push__mismatches=mismatch,
+            **enter_mismatch(mismatch),
         )
         return isinstance(recorded, Changed)
 
-    async def record_surplus_orders(self, payment: Payment, order_ids: list[str]) -> None:
-        """Store further orders of this payment at the gateway. Nobody may pay them."""
-        row = await self.update_where(
-            key_of(payment), is_visible=False, add_to_set__surplus_orders=order_ids
-        )
-        require(row)
-
     def _begin(self, payment: Payment, origin: Origin) -> None:
+        payment.note_hashes = hash_notes(payment.notes)
+        payment.metadata_hashes = hash_metadata(payment.metadata)
         payment.check_at = payment.created_at
         payment.ends_at = payment.payable_until = payment.created_at + self._expire_after
-        payment.history = [make_step(Status.PENDING, payment.created_at, origin)]
+        begin_history(payment, make_step(Status.PENDING, payment.created_at, origin))
 
     async def _adopt_rebuilt(self, payment: Payment) -> Payment | None:
         """Return the payment that was rebuilt after a restore and has this key, which it knows only by its hash."""

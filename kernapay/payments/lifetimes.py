@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kernapay.payments.models import Payment
-from kernapay.payments.states import LatePayments
+from kernapay.payments.states import LatePayments, RefundState
 from kernapay.storage.queue import Rules
 from kernapay.storage.repository import Where
 
@@ -18,7 +18,7 @@ Razorpay: it asks the bank for up to three days before it gives up a late author
 _LATE_GRACE: Final = timedelta(hours=24)
 # The pauses between attempts to end a sale, while the gateway does not answer or the bank has not decided.
 _END_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (5, 30, 120, 720, 1440))
-_SURPLUS_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (2, 15, 60, 240, 1440))
+SURPLUS_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (2, 15, 60, 240, 1440))
 # Longer than a check with a call for each of a payment's refunds. It is how long a worker that dies delays a payment.
 _CHECK_LEASE: Final = timedelta(minutes=2)
 _CHECK_PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (15, 60, 240, 720, 1440))
@@ -43,18 +43,16 @@ class Lifetimes:
             not payment.status.is_paid and not payment.final and self.payable_until(payment) <= at
         )
 
-    def judge_late(
-        self, payment: Payment, at: datetime, decision: LatePayments | None = None
-    ) -> LatePayments:
-        """Return what becomes of money that comes now, for a payment whose sale ended unpaid.
+    def judge_late(self, payment: Payment, payment_id: str, at: datetime) -> LatePayments:
+        """Return what becomes of a payment of the gateway that came at a time, for a sale that ended unpaid.
 
-        For a day after its regular end, a sale is still paid, unless a person decides about each. Nobody's `decision`
+        For a day after its regular end, a sale is still paid, unless a person decides about each. Nobody's decision
         brings back what was cancelled.
         """
         if payment.cancelled_at is not None:
             return LatePayments.REFUND
-        if decision is not None:
-            return decision
+        if payment.approved_payment_id == payment_id:
+            return LatePayments.CAPTURE
         if self.late_payments is LatePayments.HOLD:
             return LatePayments.HOLD
         if at <= self.payable_until(payment) + _LATE_GRACE:
@@ -71,7 +69,8 @@ class Lifetimes:
 
     def surplus_rules(self) -> Rules:
         """Return the rules of the queue of payments with money that goes back. Payers take turns."""
-        return _rules_of_checks(due="surplus_at", attempts="surplus_checks", pauses=_SURPLUS_PAUSES)
+        rules = _rules_of_checks(due="surplus_at", attempts="surplus_checks", pauses=SURPLUS_PAUSES)
+        return replace(rules, is_parked={"surplus_payments__status": RefundState.FAILED})
 
     def check_rules(self, waiting: Callable[[datetime], Where]) -> Rules:
         """Return the rules of a queue whose payments are checked until they are finished. Payers take turns.

@@ -4,7 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from kernapay.gateway.base import GatewayPayment, Order
+from kernapay.gateway.base import (
+    GatewayMissing,
+    GatewayPayment,
+    GatewayTooOld,
+    GatewayUnknown,
+    Order,
+    PaymentGateway,
+)
 from kernapay.payments.evidence import Evidence
 from kernapay.payments.models import Mismatch, Payment
 from kernapay.payments.references import receipt_of
@@ -22,18 +29,66 @@ _MISMATCH_TEXTS: Final = {
     "late_payment": "The payment came after the end of its sale. An administrator decides about it.",
     "refund_of_another_payment": "The refund belongs to another payment.",
     "dispute_lost_after_refund": "The bank returned money of this payment, and it was refunded as well.",
+    "surplus_not_returned": "This money is not for its sale, and its refunds fail or are refused.",
     "refund_of_second_payment": "The refund belongs to a second payment of the same order.",
 }
+MISMATCH_REASONS: Final = tuple(_MISMATCH_TEXTS)
 
 
-def mismatch_of(
-    payment: Payment, gateway_payment: GatewayPayment, event: Event | None = None
+async def find_mismatch(
+    gateway: PaymentGateway,
+    payment: Payment,
+    gateway_payment: GatewayPayment,
+    event: Event | None = None,
 ) -> str | None:
     """Return what does not match (`order`, `currency`, `status` or `amount`), or None when everything does.
 
     With an event, the status of the gateway's payment must agree with it. The name of an event alone proves nothing.
-    `amount` is returned last: with a fee that the customer bears, or an offer, the gateway's order decides.
+    An amount that was not ordered is looked up: the customer may bear the fee, or use an offer. Then the gateway's
+    order says whether it is paid, and a second answer confirms the amount, since refunds are bounded by it.
+
+    Raises GatewayError.
     """
+    reason = _compare(payment, gateway_payment, event)
+    is_known = payment.status.is_paid and payment.razorpay_payment_id == gateway_payment.id
+    if reason != "amount" or is_known or gateway_payment.order_id is None:
+        return reason
+    order = await gateway.fetch_order(gateway_payment.order_id)
+    is_enough = order.status == "paid" or gateway_payment.status == "authorized"
+    if not is_enough or not is_order_of(payment, order):
+        return reason
+    await confirm_amount(gateway, gateway_payment)
+    return None
+
+
+async def confirm_amount(gateway: PaymentGateway, gateway_payment: GatewayPayment) -> None:
+    """Ask the gateway once more for a payment whose amount is a surprise.
+
+    Raises GatewayUnknown if the second answer has another amount, and GatewayError.
+    """
+    again = await gateway.fetch_payment(gateway_payment.id)
+    if again.amount != gateway_payment.amount:
+        raise GatewayUnknown("The payment gateway gave two amounts for one payment.")
+
+
+async def confirm_unpaid(gateway: PaymentGateway, order_id: str) -> None:
+    """Ask the gateway for an order none of whose payments has money in it.
+
+    Raises GatewayUnknown if the order is paid all the same, and GatewayError.
+
+    Razorpay: the list of an order's payments takes no page, so it may be cut. The order itself says whether it is paid.
+    """
+    try:
+        order = await gateway.fetch_order(order_id)
+    except (GatewayMissing, GatewayTooOld):
+        return  # nothing speaks for a payment, and nothing else can be asked
+    if order.status == "paid" or order.amount_paid > 0:
+        raise GatewayUnknown(
+            "The payment gateway calls the order paid, and lists no payment of it."
+        )
+
+
+def _compare(payment: Payment, gateway_payment: GatewayPayment, event: Event | None) -> str | None:
     if payment.razorpay_order_id != gateway_payment.order_id:
         return "order"
     if payment.currency != gateway_payment.currency:
@@ -69,7 +124,9 @@ def build_mismatch(evidence: Evidence, reason: str, at: datetime) -> Mismatch:
         at=at,
         source=evidence.origin.source,
         reason=reason,
+        event=evidence.origin.event,
         event_id=evidence.origin.event_id,
+        actor=evidence.origin.actor,
         order_id=gateway_payment.order_id,
         payment_id=gateway_payment.id,
         amount=gateway_payment.amount,

@@ -6,11 +6,7 @@ from typing import Any, ClassVar
 from mongoengine import (
     BooleanField,
     DateTimeField,
-    DictField,
-    EmbeddedDocument,
-    EmbeddedDocumentListField,
     IntField,
-    ListField,
     LongField,
     ObjectIdField,
     StringField,
@@ -26,12 +22,30 @@ from kernapay.payments.states import (
     Status,
     SurplusReason,
 )
+from kernapay.storage.documents import Items, Mapping, OnePart, Part, Parts
 from kernapay.storage.fields import DefaultTextField, IdOrTextField
 from kernapay.storage.mongo import Choice, Record
 
 
-class Step(EmbeddedDocument):  # type: ignore[misc]
-    """One entry of the history: the status after a change, its time, and where the change came from."""
+class RefundStep(Part):
+    """A refund as it was after a step of the history, of which events are made."""
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
+
+    refund_id: str | None = StringField(db_field="refundId")
+    receipt: str | None = StringField()
+    amount: int = LongField(required=True)
+    status: RefundState = Choice(RefundState, required=True)
+    failure: str | None = StringField()
+    speed_processed: str | None = StringField(db_field="speedProcessed")
+    arn: str | None = StringField()
+
+
+class Step(Part):
+    """One entry of the history: the status after a change, its time, and where the change came from.
+
+    No step is ever removed or moved: its index is the sequence of the event that tells of it.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"strict": False}
 
@@ -46,17 +60,26 @@ class Step(EmbeddedDocument):  # type: ignore[misc]
     # Whether the sale ended with this step, and whether its money came after an earlier end.
     final: bool | None = BooleanField()
     late: bool | None = BooleanField()
-    # All that was refunded after this step, in minor units. Only steps of refunds have it.
+    # All that was refunded after this step, in minor units, and the state of all refunds. Of refunds only.
     amount_refunded: int | None = LongField(db_field="amountRefunded")
+    refund_status: RefundStatus | None = Choice(RefundStatus, db_field="refundStatus")
+    # What the step was about, as it was after it. Steps from before these fields have neither.
+    refund: RefundStep | None = OnePart(RefundStep)
+    dispute: "Dispute | None" = OnePart("Dispute")
 
 
-class Mismatch(EmbeddedDocument):  # type: ignore[misc]
+class Mismatch(Part):
     """Evidence that does not match the payment. It changed nothing; an operator has to look at it."""
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
 
     at: datetime = DateTimeField(required=True)
     source: Source = Choice(Source, required=True)
     reason: str = StringField(required=True)
+    # Where it came from, as in a step of the history. Older ones have no event and no actor.
+    event: str | None = StringField()
     event_id: str | None = StringField(db_field="eventId")
+    actor: str | None = StringField()
     order_id: str | None = StringField(db_field="orderId")
     payment_id: str | None = StringField(db_field="paymentId")
     dispute_id: str | None = StringField(db_field="disputeId")
@@ -64,7 +87,7 @@ class Mismatch(EmbeddedDocument):  # type: ignore[misc]
     currency: str | None = StringField()
 
 
-class Refund(EmbeddedDocument):  # type: ignore[misc]
+class Refund(Part):
     """One refund. `receipt` is our id, known from the start; `refund_id` is the gateway's, known after its answer."""
 
     meta: ClassVar[dict[str, Any]] = {"strict": False}
@@ -89,8 +112,10 @@ class Refund(EmbeddedDocument):  # type: ignore[misc]
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
 
 
-class SurplusPayment(EmbeddedDocument):  # type: ignore[misc]
+class SurplusPayment(Part):
     """Money that came in for this payment's order and is not for its sale, so it goes back."""
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
 
     payment_id: str = StringField(db_field="paymentId", required=True)
     amount: int = LongField(required=True)
@@ -100,8 +125,10 @@ class SurplusPayment(EmbeddedDocument):  # type: ignore[misc]
     refund_id: str | None = StringField(db_field="refundId")
 
 
-class Dispute(EmbeddedDocument):  # type: ignore[misc]
+class Dispute(Part):
     """One dispute about a payment of the order, as the gateway last described it. Amounts are in minor units."""
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
 
     dispute_id: str = StringField(db_field="disputeId", required=True)
     # The gateway's payment. It may be a second one of the order: then it holds nothing of ours.
@@ -132,12 +159,14 @@ class Dispute(EmbeddedDocument):  # type: ignore[misc]
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
 
 
-class Payout(EmbeddedDocument):  # type: ignore[misc]
+class Payout(Part):
     """One row of a bank settlement that concerns this payment: its own, a refund's, an adjustment's.
 
     `entity_id` is the gateway's id of that. Amounts are in minor units of the settlement's currency, not of the
     payment's. `credit` came to the bank account, `debit` was taken from it, and the fee includes the tax.
     """
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
 
     settlement_id: str = StringField(db_field="settlementId", required=True)
     entity_id: str = StringField(db_field="entityId", required=True)
@@ -154,12 +183,15 @@ class Payment(Record):
     """One payment. Amounts are integers in the currency's minor units."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "payments"}
+    unique_fields = frozenset({"id", "reference_id", "razorpay_order_id"})
 
     user_id: str = IdOrTextField(db_field="userId", required=True)
     # What the payer wrote. It gives nobody anything: `payee_id` does.
     provider_id: str | None = StringField(db_field="providerId")
     # The account that `provider_id` named when the payment was created, judged to be an active PROVIDER's.
     payee_id: str | None = ObjectIdField(db_field="payeeId")
+    # Whom the shop whose account is `user_id` sells to. A payer with an account has none.
+    customer_id: str | None = ObjectIdField(db_field="customerId")
     # Both hold the gateway's order id. `orderId` is the API's name for it, and has the unique index.
     order_id: str | None = StringField(db_field="orderId")
     razorpay_order_id: str | None = StringField(db_field="razorpayOrderId")
@@ -181,15 +213,26 @@ class Payment(Record):
     # All that a payment which was rebuilt after a restore knows of its key, until the key comes again.
     key_hash: str | None = StringField(db_field="keyHash")
     fingerprint: str | None = StringField()
-    notes: dict[str, str] = DictField()
-    metadata: dict[str, Any] = DictField()
-    history: list[Step] = EmbeddedDocumentListField(Step)
+    notes: dict[str, str] = Mapping()
+    # Of the values of `notes`, which never change. A payment without notes has none.
+    note_hashes: list[str] = Items(StringField(), db_field="noteHashes")
+    metadata: dict[str, Any] = Mapping()
+    # Of the entries of `metadata`, which never change.
+    metadata_hashes: list[str] = Items(StringField(), db_field="metadataHashes")
+    # Whether money came after an unpaid end of the sale, whatever became of it; and whether it was ever disputed.
+    late: bool | None = BooleanField()
+    disputed: bool | None = BooleanField()
+    # Whether a link to the checkout page was asked for, and where that page leads afterwards.
+    checkout: bool | None = BooleanField()
+    success_url: str | None = StringField(db_field="successUrl")
+    cancel_url: str | None = StringField(db_field="cancelUrl")
+    history: list[Step] = Parts(Step)
     refund_status: RefundStatus = Choice(
         RefundStatus, db_field="refundStatus", default=RefundStatus.NOT_REQUESTED
     )
-    refunds: list[Refund] = EmbeddedDocumentListField(Refund)
+    refunds: list[Refund] = Parts(Refund)
     amount_refunded: int = LongField(db_field="amountRefunded", default=0)
-    disputes: list[Dispute] = EmbeddedDocumentListField(Dispute)
+    disputes: list[Dispute] = Parts(Dispute)
     # The gateway's fee for a captured payment, and the tax included in it, in minor units.
     fee: int | None = LongField()
     tax: int | None = LongField()
@@ -204,12 +247,12 @@ class Payment(Record):
     # Whether the sale has ended: paid, expired or cancelled. Money that comes later does not bring it back silently.
     final: bool | None = BooleanField()
     cancelled_at: datetime | None = DateTimeField(db_field="cancelledAt")
+    # The gateway's payment of which a person has decided that it pays the sale although that has ended.
+    approved_payment_id: str | None = StringField(db_field="approvedPaymentId")
     # The end is due at `ends_at`, which goes when the sale has ended; `end_checks` counts the attempts.
     ends_at: datetime | None = DateTimeField(db_field="endsAt")
     end_checks: int = IntField(db_field="endChecks", default=0)
-    surplus_payments: list[SurplusPayment] = EmbeddedDocumentListField(
-        SurplusPayment, db_field="surplusPayments"
-    )
+    surplus_payments: list[SurplusPayment] = Parts(SurplusPayment, db_field="surplusPayments")
     # A look at the surplus payments is due at `surplus_at`; `surplus_checks` counts them.
     surplus_at: datetime | None = DateTimeField(db_field="surplusAt")
     surplus_checks: int = IntField(db_field="surplusChecks", default=0)
@@ -220,9 +263,15 @@ class Payment(Record):
     checks: int = IntField(default=0)
     # When the gateway's payment that counts was settled, and every settlement row of this payment and its refunds.
     settled_at: datetime | None = DateTimeField(db_field="settledAt")
-    settlements: list[Payout] = EmbeddedDocumentListField(Payout)
-    surplus_orders: list[str] = ListField(StringField(), db_field="surplusOrders")
-    mismatches: list[Mismatch] = EmbeddedDocumentListField(Mismatch)
+    settlements: list[Payout] = Parts(Payout)
+    surplus_orders: list[str] = Items(StringField(), db_field="surplusOrders")
+    mismatches: list[Mismatch] = Parts(Mismatch)
+    # How many steps the relay has made events of. Rows from before this field have none, and none made before it.
+    announced: int | None = IntField()
+    # Set by each update that adds a step: the relay is due.
+    announce: datetime | None = DateTimeField()
+    # The trace of the request that created it, if that was traced: what settles it belongs to the same.
+    traceparent: str | None = StringField()
 
     @classmethod
     def in_shape(cls, row: dict[str, Any]) -> dict[str, Any]:

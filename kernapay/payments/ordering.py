@@ -50,7 +50,7 @@ class Ordering:
         share: FairShare,
         clock: Clock = now,
     ) -> None:
-        """`share` bounds how many orders of one account are placed at once."""
+        """`share` bounds how many orders of one account, or of one customer of a shop, are placed at once."""
         self._share = share
         self._ledger = ledger
         self._gateway = gateway
@@ -60,18 +60,22 @@ class Ordering:
         self._clock = clock
         self._running: dict[tuple[str, str], asyncio.Task[tuple[Payment, bool]]] = {}
 
-    async def place(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
+    async def place(
+        self, draft: Payment, origin: Origin, *, is_key_known: bool = True
+    ) -> tuple[Payment, bool]:
         """Return the payment with the draft's key and its order, and whether it is new.
 
-        Raises TooManyRequests if too many of the payer's orders are being placed, before anything is stored. Raises
-        GatewayError, InProgress, Unavailable: the payment stays pending then, and the same key resumes it.
+        A caller that has just found no payment with this key says so, which saves another look.
+        Raises TooManyRequests if too many orders of the payer, or of a shop's customer, are being placed, before
+        anything is stored. Raises GatewayError, InProgress, Unavailable: the payment stays pending then, and the same
+        key resumes it.
         """
         slot = (str(draft.user_id), str(draft.idempotency_key))
         running = self._running.get(slot)
         if running is not None:
             payment, _ = await asyncio.shield(running)
             return payment, False
-        running = asyncio.get_running_loop().create_task(self._place(draft, origin))
+        running = asyncio.get_running_loop().create_task(self._place(draft, origin, is_key_known))
         self._running[slot] = running
         running.add_done_callback(lambda task: self._forget(slot, task))
         # Shielded: a client that disconnects must not cancel an order half-way.
@@ -105,12 +109,14 @@ class Ordering:
             # asyncio logs an exception that nobody retrieved, as when every client has disconnected.
             task.exception()
 
-    async def _place(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
+    async def _place(
+        self, draft: Payment, origin: Origin, is_key_known: bool
+    ) -> tuple[Payment, bool]:
         payer = str(draft.user_id)
         if not self._share.has_room(payer) and (payment := await self._find_ordered(draft)):
             return payment, False
-        async with self._share.turn(payer):
-            return await self._place_now(draft, origin)
+        async with self._share.turn(payer, part_of(draft)):
+            return await self._place_now(draft, origin, is_key_known)
 
     async def _find_ordered(self, draft: Payment) -> Payment | None:
         """Return the payment with the draft's key, if it has its order: there is nothing to wait for."""
@@ -122,9 +128,11 @@ class Ordering:
             payment = await self._ledger.get_one_or_none(**where)
         return payment if payment and payment.razorpay_order_id else None
 
-    async def _place_now(self, draft: Payment, origin: Origin) -> tuple[Payment, bool]:
+    async def _place_now(
+        self, draft: Payment, origin: Origin, is_key_known: bool
+    ) -> tuple[Payment, bool]:
         draft.order_lease_until = self._clock() + self.lease
-        payment, is_new = await self._ledger.claim(draft, origin)
+        payment, is_new = await self._ledger.claim(draft, origin, is_key_known=is_key_known)
         crash_point("create.claimed")
         if is_new:
             return await self._order(payment, look_first=False), True
@@ -200,6 +208,11 @@ class Ordering:
         if surplus:
             await self.record_surplus(payment, surplus)
         return matching[0] if matching else None
+
+
+def part_of(payment: Payment) -> str | None:
+    """Return whose calls count together, among those of the payment's account: a customer's, or its own."""
+    return str(payment.customer_id) if payment.customer_id else None
 
 
 def _matches(order: Order, payment: Payment) -> bool:

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
+from kernapay.payments.fields import KEY_PATTERN
 from kernapay.payments.references import REFERENCE_PATTERN
 
 Reference = Annotated[
@@ -26,5 +27,15 @@ Cursor = Annotated[
         pattern=REFERENCE_PATTERN,
         max_length=128,
         description="The `referenceId` of the last payment on the previous page. With it, `skip` is ignored.",
+    ),
+]
+IdempotencyHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        pattern=KEY_PATTERN,
+        min_length=1,
+        max_length=128,
+        description="The `idempotencyKey`, unless the body contains it. If both are sent, they must be equal.",
     ),
 ]

@@ -13,7 +13,7 @@ def record(payout: Payout) -> list[Stage]:
 
     The payment is settled when the row is that of the gateway's payment that counts.
     """
-    entry = payout.to_mongo().to_dict()
+    entry = payout.to_mongo()
     # $literal: in a pipeline, MongoDB reads text that starts with a dollar sign as a field.
     same = {"$and": [{"$eq": [f"$$this.{name}", {"$literal": entry[name]}]} for name in _KEYS]}
     merged = {"$mergeObjects": [{"$literal": entry}, _without_nulls("$$this")]}
@@ -26,6 +26,27 @@ def record(payout: Payout) -> list[Stage]:
         counts = {"$eq": ["$razorpayPaymentId", {"$literal": payout.entity_id}]}
         stages.append({"$set": {"settledAt": {"$cond": [counts, payout.settled_at, "$settledAt"]}}})
     return stages
+
+
+def withdraw(settlement_id: str) -> list[Stage]:
+    """Return the update that takes out the rows of a settlement. A repeat changes nothing.
+
+    The payment stays settled only by a row of another settlement.
+    """
+    known = {"$ifNull": ["$settlements", []]}
+    is_other = {"$ne": ["$$this.settlementId", {"$literal": settlement_id}]}
+    counts = {
+        "$and": [
+            {"$eq": ["$$this.type", "payment"]},
+            {"$eq": ["$$this.entityId", "$razorpayPaymentId"]},
+        ]
+    }
+    own = {"$filter": {"input": "$settlements", "cond": counts}}
+    times = {"$map": {"input": own, "in": "$$this.settledAt"}}
+    return [
+        {"$set": {"settlements": {"$filter": {"input": known, "cond": is_other}}}},
+        {"$set": {"settledAt": {"$max": times}}},
+    ]
 
 
 def _without_nulls(document: str) -> Stage:

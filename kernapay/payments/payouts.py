@@ -64,6 +64,16 @@ class PayoutService:
         """
         return await self._ledger.record_payout(payment, payout)
 
+    async def withdraw(self, settlement_id: str) -> int:
+        """Take the rows of a settlement that failed out of all payments. Return how many had some. Raises Unavailable.
+
+        A repeat goes on where it was interrupted.
+        """
+        count = 0
+        async for payment in self._payments.stream_settled_by(settlement_id):
+            count += await self._ledger.withdraw_payouts(payment, settlement_id)
+        return count
+
     async def _by_ids(self, ids: Iterable[ObjectId | None]) -> dict[ObjectId, Payment]:
         known = sorted({each for each in ids if each is not None})
         rows: dict[ObjectId, Payment] = {}

@@ -1,5 +1,6 @@
 """References and receipts: the ids of payments and refunds that clients and the gateway see."""
 
+import hashlib
 import re
 import secrets
 from datetime import UTC, datetime
@@ -46,9 +47,13 @@ def receipt_of(payment: Payment) -> str:
     return payment.receipt or make_receipt(payment.pk)
 
 
-def new_refund_receipt() -> str:
-    """Return a new receipt for a refund, which is also its idempotency key at the gateway."""
-    return f"KPR_{ObjectId()}"
+def make_refund_receipt(payment_id: ObjectId, key: str) -> str:
+    """Return the receipt of the refund with this idempotency key, which is also its key at the gateway.
+
+    It follows from what the client repeats, so that after a restore of an older copy the refund is found by it.
+    """
+    # With 144 bits of the hash it has the 40 characters that Razorpay allows.
+    return f"KPR_{hashlib.sha256(f'{payment_id} {key}'.encode()).hexdigest()[:36]}"
 
 
 def payment_id_of(receipt: object) -> ObjectId | None:

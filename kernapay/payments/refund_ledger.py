@@ -1,4 +1,4 @@
-"""The writes to the refunds of a payment, and to money that goes back. `ledger.py` has the others."""
+"""The writes to the refunds of a payment. `ledger.py` has the others."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,16 +8,17 @@ from typing import Any, Final
 from pymongo import ReturnDocument
 
 from kernapay.core.crash_points import crash_point
-from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments import refund_pipelines, surplus_pipelines
-from kernapay.payments.changes import make_step
+from kernapay.gateway.base import GatewayRefund
+from kernapay.payments import refund_pipelines
 from kernapay.payments.evidence import Origin
-from kernapay.payments.models import Payment, Refund, SurplusPayment
-from kernapay.payments.refund_pipelines import Stage
+from kernapay.payments.history import Stage, make_step, push_step
+from kernapay.payments.metrics import count_payment
+from kernapay.payments.models import Payment, Refund, RefundStep
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.states import RefundState, RefundStatus, Status, SurplusReason
+from kernapay.payments.states import RefundState, RefundStatus, Status
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository
+from kernapay.storage.signals import Signaller
 from kernapay.storage.updates import Changed, RowGone
 
 LEASE_ENDED: Final = datetime.fromtimestamp(0, UTC)
@@ -26,20 +27,30 @@ LEASE_ENDED: Final = datetime.fromtimestamp(0, UTC)
 class RefundLedger(Repository[Payment]):
     """The base of the ledger, and no repository of its own."""
 
-    def __init__(self, mongo: Mongo, payments: PaymentRepository) -> None:
+    def __init__(self, mongo: Mongo, payments: PaymentRepository, signaller: Signaller) -> None:
         super().__init__(mongo, payments.clock)
         self._history = payments.history
+        self._signaller = signaller
 
     @asynccontextmanager
     async def changing_history(self, payment: Payment) -> AsyncIterator[None]:
         async with self._history.changing(user_id=str(payment.user_id)):
-            yield
+            try:
+                yield
+            finally:
+                # The eviction that follows takes it along.
+                self.signal(payment)
+
+    def signal(self, payment: Payment) -> None:
+        """Tell whoever watches the payment that its history may have grown."""
+        self._signaller.signal(str(payment.pk))
 
     async def evict_history(self, payment: Payment) -> None:
-        """Evict the payer's cached history.
+        """Announce the change, and evict the payer's cached history.
 
         Call it also for a change that was already made: the process that made it may have died before evicting.
         """
+        self.signal(payment)
         await self._history.evict(user_id=str(payment.user_id))
 
     async def reserve_refund(
@@ -47,26 +58,30 @@ class RefundLedger(Repository[Payment]):
     ) -> Payment | None:
         """Add the refund, which reserves its amount.
 
-        Return None when its key exists, when all refunds together would exceed the payment, or when there are too many.
+        Return None when its key or receipt exists, when all refunds together would exceed the payment, or when there
+        are too many.
         Raises RowGone.
         """
         origin = Origin(refund.source, "refund.requested", actor=refund.actor)
+        reason = f"refund requested: {refund.amount}"
+        step = make_step(Status.SUCCESS, refund.created_at, origin, reason=reason)
+        step.razorpay_payment_id = payment.razorpay_payment_id
+        step.refund_status = RefundStatus.REQUESTED
+        step.refund = RefundStep(
+            receipt=refund.receipt, amount=refund.amount, status=RefundState.REQUESTED
+        )
         reserved = await self.update_if(
             key_of(payment),
             {
                 "status": Status.SUCCESS,
                 "__raw__": {
                     "refunds.key": {"$ne": refund.key},
+                    "refunds.receipt": {"$ne": refund.receipt},
                     "$expr": refund_pipelines.admits(refund.amount, max_refunds),
                 },
             },
             push__refunds=refund,
-            push__history=make_step(
-                Status.SUCCESS,
-                refund.created_at,
-                origin,
-                reason=f"refund requested: {refund.amount}",
-            ),
+            **push_step(step),
             set__refund_status=RefundStatus.REQUESTED,
             set__check_at=refund.created_at,
             set__checks=0,
@@ -99,49 +114,20 @@ class RefundLedger(Repository[Payment]):
     ) -> Payment:
         """Store the gateway's state of a refund and add up all refunds, in one update."""
         pipeline = refund_pipelines.record(refund, origin, refund.payment_id, self.clock())
-        return await self._update_refunds(payment, pipeline)
+        row = await self._update_refunds(payment, pipeline)
+        if row.status is Status.REFUNDED and payment.status is not Status.REFUNDED:
+            count_payment(row, origin.source)
+        return row
 
     async def refuse_refund(
         self, payment: Payment, refund: Refund, failure: str, origin: Origin
     ) -> Payment:
         """Mark a refund as failed, which releases its amount, after the gateway refused it for good."""
-        pipeline = refund_pipelines.refuse(str(refund.receipt), failure, origin, self.clock())
-        return await self._update_refunds(payment, pipeline)
-
-    async def add_surplus(
-        self,
-        payment: Payment,
-        gateway_payment: GatewayPayment,
-        reason: SurplusReason,
-        origin: Origin,
-    ) -> Payment:
-        """Enter money that is not for the sale, once. Return the payment as stored afterwards. Raises NotFound."""
-        is_new = {"surplusPayments.paymentId": {"$ne": gateway_payment.id}}
-        pipeline = surplus_pipelines.add(gateway_payment, reason, origin, self.clock())
-        row = await self._update(payment, pipeline, __raw__=is_new)
-        return row or await self.get(id=payment.pk)
-
-    async def record_surplus(
-        self,
-        payment: Payment,
-        surplus: SurplusPayment,
-        status: RefundState,
-        refund_id: str | None,
-        origin: Origin,
-    ) -> Payment:
-        """Store the state of the refund of a surplus payment. Return the payment as stored afterwards."""
-        state = {"paymentId": surplus.payment_id, "status": status.value, "refundId": refund_id}
-        is_news = {
-            "$and": [
-                {"surplusPayments": {"$elemMatch": {"paymentId": surplus.payment_id}}},
-                {"surplusPayments": {"$not": {"$elemMatch": state}}},
-            ]
-        }
-        pipeline = surplus_pipelines.record(
-            surplus.payment_id, status, refund_id, origin, self.clock()
+        payment_id = payment.razorpay_payment_id
+        pipeline = refund_pipelines.refuse(
+            str(refund.receipt), failure, origin, payment_id, self.clock()
         )
-        row = await self._update(payment, pipeline, __raw__=is_news)
-        return row or await self.get(id=payment.pk)
+        return await self._update_refunds(payment, pipeline)
 
     async def _change_refund(self, payment: Payment, where: Stage, change: Stage) -> Payment | None:
         changed = await self.update_if(

@@ -5,15 +5,16 @@ from typing import Any, Final
 
 from kernapay.gateway.base import GatewayRefund
 from kernapay.payments.evidence import Origin
+from kernapay.payments.history import Stage, append_step
 from kernapay.payments.states import RefundState, RefundStatus, Status
-
-Stage = dict[str, Any]
 
 # A refund moves only forward in this order. A bank may still return a processed one, so `failed` is last.
 _RANK: Final = [state.value for state in RefundState]
 _FAILED: Final = RefundState.FAILED.value
 _REQUESTED: Final = RefundState.REQUESTED.value
 _PROCESSED: Final = RefundState.PROCESSED.value
+# What a step stores of its refund: see RefundStep.
+_TOLD: Final = ("refundId", "receipt", "amount", "status", "failure", "speedProcessed", "arn")
 # What came in, which may be more or less than what was ordered. Older rows have only the latter.
 _CAPTURED: Final = {"$ifNull": ["$amountPaid", "$amount"]}
 
@@ -104,7 +105,9 @@ def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime)
     return _build_stages(refunds, origin.make_stored_step(reason, at, payment_id))
 
 
-def refuse(receipt: str, failure: str, origin: Origin, at: datetime) -> list[Stage]:
+def refuse(
+    receipt: str, failure: str, origin: Origin, payment_id: str | None, at: datetime
+) -> list[Stage]:
     """Return the update that marks a refund as failed and so releases its amount."""
     is_waiting = {
         "$and": [
@@ -115,7 +118,7 @@ def refuse(receipt: str, failure: str, origin: Origin, at: datetime) -> list[Sta
     }
     failure_fields = {"status": _FAILED, "failure": {"$literal": failure}, "updatedAt": at}
     refunds = _replace_where(is_waiting, {"$mergeObjects": ["$$this", failure_fields]})
-    return _build_stages(refunds, origin.make_stored_step("refund refused", at))
+    return _build_stages(refunds, origin.make_stored_step("refund refused", at, payment_id))
 
 
 def _replace_where(condition: Any, value: Any, refunds: Any = "$refunds") -> dict[str, Any]:
@@ -125,6 +128,17 @@ def _replace_where(condition: Any, value: Any, refunds: Any = "$refunds") -> dic
 def _sum_amounts(*statuses: str) -> dict[str, Any]:
     refunds = {"$filter": {"input": "$refunds", "cond": {"$in": ["$$this.status", list(statuses)]}}}
     return {"$sum": {"$map": {"input": refunds, "in": "$$this.amount"}}}
+
+
+def _changed_refund() -> dict[str, Any]:
+    """Return the refund that this update changes or adds, without what events never tell."""
+    is_new = {"$not": [{"$in": ["$$this", {"$ifNull": ["$_before", []]}]}]}
+    changed = {"$first": {"$filter": {"input": "$refunds", "cond": is_new}}}
+    facts = {name: f"$$changed.{name}" for name in _TOLD}
+    # None changes when two entries of one refund become one.
+    is_none = {"$eq": [{"$type": "$$changed"}, "missing"]}
+    found = {"$cond": [is_none, "$$REMOVE", facts]}
+    return {"$let": {"vars": {"changed": changed}, "in": found}}
 
 
 def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
@@ -143,8 +157,12 @@ def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
     # `refunded` means that the whole amount was returned. When the bank returns a refund, it is `success` again.
     is_paid = {"$in": ["$status", [Status.SUCCESS.value, Status.REFUNDED.value]]}
     paid_status = {"$cond": [is_complete, Status.REFUNDED.value, Status.SUCCESS.value]}
-    sums = {"status": "$status", "amountRefunded": "$amountRefunded"}
-    new_step = [{"$mergeObjects": [{"$literal": step}, sums]}]
+    computed = {
+        "status": "$status",
+        "amountRefunded": "$amountRefunded",
+        "refundStatus": "$refundStatus",
+        "refund": _changed_refund(),
+    }
     is_same = {"$eq": ["$refunds", {"$ifNull": ["$_before", []]}]}
     return [
         {"$set": {"refunds": {"$ifNull": ["$refunds", []]}, "_before": "$refunds"}},
@@ -156,17 +174,6 @@ def _build_stages(refunds: Any, step: Stage) -> list[Stage]:
                 "status": {"$cond": [is_paid, paid_status, "$status"]},
             }
         },
-        {
-            "$set": {
-                "updatedAt": {"$cond": [is_same, "$updatedAt", step["updatedAt"]]},
-                "history": {
-                    "$cond": [
-                        is_same,
-                        "$history",
-                        {"$concatArrays": [{"$ifNull": ["$history", []]}, new_step]},
-                    ]
-                },
-            }
-        },
+        append_step(step, computed, unless=is_same),
         {"$unset": "_before"},
     ]

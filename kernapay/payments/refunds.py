@@ -15,8 +15,6 @@ from kernapay.core.errors import KernaPayError, NotFound
 from kernapay.core.fair_share import FairShare
 from kernapay.gateway.base import (
     BalanceTooLow,
-    GatewayDuplicate,
-    GatewayPayment,
     GatewayRefund,
     GatewayRejected,
     GatewayUnknown,
@@ -29,7 +27,7 @@ from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Payment, Refund
 from kernapay.payments.outcomes import EvidenceMismatch
 from kernapay.payments.payees import Payees
-from kernapay.payments.references import new_refund_receipt
+from kernapay.payments.references import make_refund_receipt
 from kernapay.payments.refund_answers import build_answer
 from kernapay.payments.refund_checks import (
     PaymentDisputed,
@@ -40,20 +38,14 @@ from kernapay.payments.refund_checks import (
     too_many,
     warn_of_enquiries,
 )
+from kernapay.payments.refund_requests import UNFIT, find_refund, request_refund
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_held, sum_lost, sum_remaining, sum_reserved
+from kernapay.payments.returns import sum_remaining
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import RefundState, Source, Status
-from kernapay.payments.surplus_refunds import look_at_surplus, return_surplus
-from kernapay.security.principal import Principal
+from kernapay.security.principal import Principal, Role
 
 _log = structlog.get_logger("kernapay.refunds")
-_UNFIT: Final = (
-    "The payment gateway's answer does not match this refund, so its result is not known yet. "
-    "Repeat the call with the same idempotencyKey."
-)
-# Why a refund that waited, while its payment was disputed, is not made any more.
-_DISPUTED: Final = "A dispute holds this money: the customer's bank has returned it, or may do so."
 
 
 class RefundService:
@@ -89,11 +81,10 @@ class RefundService:
 
         Raises NotApproved, Unavailable, and NotFound, also for the payments of others.
         """
-        if not principal.is_admin:
+        if principal.role is Role.PROVIDER:
             await self._payees.require_approved(principal)
         payment = await self._payments.by_reference(reference_id)
-        is_theirs = payment is not None and str(payment.payee_id) == principal.id
-        if payment is None or not (principal.is_admin or is_theirs):
+        if payment is None or not _may_refund(principal, payment):
             raise NotFound("No payment that you may refund has this reference.")
         return payment
 
@@ -105,9 +96,8 @@ class RefundService:
         What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
         Raises InvalidInput, NotRefundable, PaymentDisputed, TooManyRefunds, TooManyRequests, RefundKeyReused,
-        RefundRejected, RefundInProgress, Unavailable, and GatewayError: the amount then stays reserved, and a call with
-        the same key
-        resumes it.
+        RefundRejected, RefundInProgress, Unavailable, and GatewayError: an amount that is reserved then stays so, and a
+        call with the same key resumes it.
         """
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
@@ -125,6 +115,8 @@ class RefundService:
             self._share.turn(actor.id),
             self._audit.action(actor, "payment.refund", what, after={"amount": amount}),
         ):
+            if refund is None and (lost := await self._adopt(actor, payment, data, key)):
+                return build_answer(*lost), False
             is_new = False
             if refund is None:
                 payment, refund, is_new = await self._reserve(actor, payment, data, amount, key)
@@ -143,30 +135,50 @@ class RefundService:
                     _log.warning("refund_waits", reference=payment.reference_id, code=error.code)
         return payment
 
-    async def return_surplus(self, gateway_payment: GatewayPayment) -> None:
-        """Refund the rest of a surplus payment: a second one of an order, or one of a surplus order.
+    async def _adopt(
+        self, actor: Principal, payment: Payment, data: RefundCreate, key: str
+    ) -> tuple[Payment, Refund] | None:
+        """Enter the refund that was made for this key and is not stored, as after a restore of an older copy.
 
-        A repeat does not return the money again. Raises PaymentDisputed, GatewayError.
+        Return None if there is none. Raises RefundKeyReused if it has another amount, and GatewayError.
         """
-        disputed = await self._payments.get_one_or_none(disputes__payment_id=gateway_payment.id)
-        lost = 0 if disputed is None else sum_lost(disputed, gateway_payment.id)
-        if disputed is not None and sum_held(disputed, gateway_payment.id) > lost:
-            raise PaymentDisputed(_DISPUTED)
-        await return_surplus(
-            self._gateway, await look_at_surplus(self._gateway, gateway_payment.id, lost)
+        receipt = make_refund_receipt(payment.pk, key)
+        payment_id = str(payment.razorpay_payment_id)
+        gateway_refund = await find_refund(self._gateway, payment_id, receipt)
+        if gateway_refund is None:
+            return None
+        _log.warning("refund_adopted", reference=payment.reference_id)
+        payment = await self._enter(
+            Origin(_source(actor), "refund", actor=actor.id), gateway_refund
         )
+        refund = next(each for each in payment.refunds if each.refund_id == gateway_refund.id)
+        check_same_content(refund, data)
+        return payment, refund
+
+    async def _enter(self, origin: Origin, gateway_refund: GatewayRefund) -> Payment:
+        """Enter a refund that the gateway made. Raises GatewayError, Unavailable."""
+        gateway_payment = await self._gateway.fetch_payment(gateway_refund.payment_id)
+        evidence = Evidence(origin, gateway_payment, gateway_refund)
+        try:
+            payment = (await self._settlement.settle(None, evidence)).payment
+        except EvidenceMismatch as error:
+            # The refund was made. Its key has to stay, or another one would return the money again.
+            raise GatewayUnknown(UNFIT) from error
+        if all(each.refund_id != gateway_refund.id for each in payment.refunds):
+            raise GatewayUnknown(UNFIT)
+        return payment
 
     async def _reserve(
         self, actor: Principal, payment: Payment, data: RefundCreate, amount: int, key: str
     ) -> tuple[Payment, Refund, bool]:
         at = self._clock()
         refund = Refund(
-            receipt=new_refund_receipt(),
+            receipt=make_refund_receipt(payment.pk, key),
             key=key,
             fingerprint=fingerprint(data),
             amount=amount,
             status=RefundState.REQUESTED,
-            source=Source.ADMIN if actor.is_admin else Source.API,
+            source=_source(actor),
             actor=actor.id,
             reason=data.reason,
             speed=data.speed,
@@ -198,67 +210,27 @@ class RefundService:
             payment = leased
         try:
             try:
-                gateway_refund = await self._request(payment, refund, look_first=look_first)
+                gateway_refund = await request_refund(
+                    self._gateway, payment, refund, look_first=look_first
+                )
             except GatewayRejected as error:
                 return await self._refuse(payment, refund, error.detail, error.reason)
             except PaymentDisputed as error:
                 return await self._refuse(payment, refund, error.detail)
             crash_point("refund.made")
-            gateway_payment = await self._gateway.fetch_payment(gateway_refund.payment_id)
             origin = Origin(refund.source, "refund", actor=refund.actor)
-            result = await self._settlement.settle(
-                None, Evidence(origin, gateway_payment, gateway_refund)
-            )
-            if not _has_entered(result.payment, gateway_refund):
-                raise GatewayUnknown(_UNFIT)
-        except EvidenceMismatch as error:
-            # The refund was made. Its key has to stay, or another one would return the money again.
-            await self._ledger.release_refund_lease(payment, refund)
-            raise GatewayUnknown(_UNFIT) from error
+            payment = await self._enter(origin, gateway_refund)
         except KernaPayError:
             # Keep the amount reserved: only a refusal of the refund itself proves that none was made.
             await self._ledger.release_refund_lease(payment, refund)
             raise
         crash_point("refund.recorded")
-        return result.payment
-
-    async def _request(
-        self, payment: Payment, refund: Refund, *, look_first: bool
-    ) -> GatewayRefund:
-        """Return the refund at the gateway, made now or by an earlier attempt. Raises GatewayError.
-
-        GatewayRejected and PaymentDisputed mean that there is none, and that there will be none.
-        """
-        payment_id = str(payment.razorpay_payment_id)
-        gateway_refund = await self._find(payment_id, refund) if look_first else None
-        if gateway_refund is None:
-            if look_first and _is_disputed(payment):
-                raise PaymentDisputed(_DISPUTED)
-            try:
-                gateway_refund = await self._create(payment_id, refund)
-            except (GatewayRejected, GatewayDuplicate):
-                # An earlier attempt may have made this very refund: "fully refunded already".
-                gateway_refund = await self._find(payment_id, refund)
-                if gateway_refund is None:
-                    raise
-        if (gateway_refund.amount, gateway_refund.payment_id) != (refund.amount, payment_id):
-            raise GatewayUnknown(_UNFIT)
-        return gateway_refund
+        return payment
 
     def _check_lease(self, refund: Refund) -> None:
         # Cheaper than to try to take it, which decides.
         if refund.lease_until is not None and refund.lease_until > self._clock():
             raise _in_progress()
-
-    async def _create(self, payment_id: str, refund: Refund) -> GatewayRefund:
-        return await self._gateway.refund(
-            payment_id,
-            amount=refund.amount,
-            # Razorpay: the same key returns the same refund, so every attempt sends the same.
-            key=str(refund.receipt),
-            receipt=str(refund.receipt),
-            speed=refund.speed.value,
-        )
 
     async def _refuse(
         self, payment: Payment, refund: Refund, failure: str, reason: str | None = None
@@ -268,25 +240,31 @@ class RefundService:
         origin = Origin(refund.source, "refund.refused", actor=refund.actor)
         return await self._ledger.refuse_refund(payment, refund, failure, origin)
 
-    async def _find(self, payment_id: str, refund: Refund) -> GatewayRefund | None:
-        """Return the refund that an earlier attempt made without our storing it, or None."""
-        for gateway_refund in await self._gateway.refunds_of(payment_id):
-            if gateway_refund.receipt == refund.receipt:
-                return gateway_refund
-        return None
+
+def _may_refund(principal: Principal, payment: Payment) -> bool:
+    match principal.role:
+        case Role.ADMIN:
+            return True
+        case Role.PROVIDER:
+            return str(payment.payee_id) == principal.id
+        case Role.USER:
+            # Without a customer, it is the money of whoever holds the account.
+            is_own = str(payment.user_id) == principal.id
+            return principal.is_shop and is_own and payment.customer_id is not None
+        case Role.LAB_ASSISTANT:
+            return False
 
 
 def _find_by_key(payment: Payment, key: str) -> Refund | None:
-    return next((refund for refund in payment.refunds if refund.key == key), None)
+    # A refund that a restore lost comes back from the gateway without its key.
+    receipt = make_refund_receipt(payment.pk, key)
+    return next(
+        (each for each in payment.refunds if key == each.key or receipt == each.receipt), None
+    )
 
 
-def _is_disputed(payment: Payment) -> bool:
-    """Return whether disputes hold money that was reserved for refunds before they came."""
-    return sum_held(payment) > payment.amount_captured - sum_reserved(payment)
-
-
-def _has_entered(payment: Payment, gateway_refund: GatewayRefund) -> bool:
-    return any(refund.refund_id == gateway_refund.id for refund in payment.refunds)
+def _source(actor: Principal) -> Source:
+    return Source.ADMIN if actor.is_admin else Source.API
 
 
 def _is_finished(refund: Refund) -> bool:

@@ -11,6 +11,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.models import Payment
 from kernapay.payments.order_notes import hash_key
+from kernapay.payments.pages import NEWEST_FIRST, forms_of, in_bounds, of_payer, older_than
 from kernapay.payments.references import (
     DEFAULT_RECEIPT_PREFIX,
     created_at_of,
@@ -19,16 +20,13 @@ from kernapay.payments.references import (
     receipt_of,
 )
 from kernapay.payments.states import PAID, UNDECIDED, RefundState, Status
+from kernapay.storage.batching import Batcher
 from kernapay.storage.cache import Cache, Room
 from kernapay.storage.cached import cached
+from kernapay.storage.codecs import VIEW_CODEC
 from kernapay.storage.filters import BeforeAfter, Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import ReadOnlyRepository, Row, Where
-
-_NEWEST_FIRST = (
-    OrderBy("created_at", descending=True),
-    OrderBy("reference_id", descending=True),
-)
 
 # An account may ask for any page, and would fill Redis with them. So only pages of its newest payments are cached,
 # and a quarter of a mebibyte of them: five of the largest pages, of a hundred payments.
@@ -36,13 +34,53 @@ _CACHED_PAYMENTS: Final = 100
 _ROOM: Final = Room(fields=5, bytes_per_field=49_152)
 
 
-_FIRST_TIME: Final = datetime(1000, 1, 1, tzinfo=UTC)
+_MOST_MISMATCHED: Final = 10_000
+# MongoDB looks for every key of a query at every payer of it.
+_KEYS_AT_ONCE: Final = 16
+# The partial index has every later one.
+_FIRST_TIME: Final = datetime.fromtimestamp(0, UTC)
 # Unfinished refunds.
 _OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
 
 
+class CreatedPayment(msgspec.Struct, rename="camel", frozen=True):
+    """What a repeat of the call that created a payment is answered from. The amount is in minor units."""
+
+    id: str = msgspec.field(name="_id")
+    user_id: str
+    amount: int
+    currency: str
+    reference_id: str
+    idempotency_key: str | None = None
+    key_hash: str | None = None
+    razorpay_order_id: str | None = None
+    fingerprint: str | None = None
+    customer_id: str | None = None
+    livemode: bool | None = None
+    payable_until: datetime | None = None
+    checkout: bool | None = None
+
+
 class _RowId(msgspec.Struct):
     id: str = msgspec.field(name="_id")
+
+
+class _Mismatch(msgspec.Struct, rename="camel"):
+    reason: str = ""
+    payment_id: str | None = None
+
+
+class _Surplus(msgspec.Struct, rename="camel"):
+    payment_id: str | None = None
+
+
+class MismatchedPayment(msgspec.Struct, rename="camel"):
+    """What says whether the mismatches of a payment are open."""
+
+    status: str
+    razorpay_payment_id: str | None = None
+    mismatches: list[_Mismatch] = []
+    surplus_payments: list[_Surplus] = []
 
 
 def is_unpaid(_: datetime) -> Where:
@@ -76,6 +114,7 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         super().__init__(mongo, clock)
         self.cache = cache
         self.receipt_prefix = receipt_prefix
+        self._known_keys = Batcher(self._find_created, "lookups", largest=_KEYS_AT_ONCE)
 
     @cached("payment_history:{user_id}", field="{skip}:{count}", ttl=timedelta(hours=2), room=_ROOM)
     async def history(self, *, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
@@ -91,15 +130,15 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def _select_history(self, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
         return await self.select(
-            PaymentSummary, *_NEWEST_FIRST, LimitOffset(count, skip), __raw__=_payer(user_id)
+            PaymentSummary, *NEWEST_FIRST, LimitOffset(count, skip), __raw__=of_payer(user_id)
         )
 
     async def history_after(
         self, user_id: str, reference_id: str, count: int
     ) -> list[PaymentSummary]:
         """Return the page after a given payment. New payments do not shift it."""
-        older = await self._find_older(_payer(user_id), reference_id)
-        return await self.select(PaymentSummary, *_NEWEST_FIRST, LimitOffset(count), __raw__=older)
+        older = await self._find_older(of_payer(user_id), reference_id)
+        return await self.select(PaymentSummary, *NEWEST_FIRST, LimitOffset(count), __raw__=older)
 
     async def received(
         self, payee_id: str, count: int, skip: int, cursor: str | None
@@ -110,7 +149,7 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
             where = await self._find_older(where, cursor)
         return await self.select(
             PaymentSummary,
-            *_NEWEST_FIRST,
+            *NEWEST_FIRST,
             LimitOffset(count, 0 if cursor else skip),
             status__in=PAID,
             __raw__=where,
@@ -118,12 +157,23 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
 
     async def _find_older(self, whose: Row, reference_id: str) -> Row:
         """Return the conditions for the rows of a list that come after the payment with this reference."""
+        created_at = await self.time_of(whose, reference_id)
+        return {**whose, **older_than(created_at, reference_id)}
+
+    async def time_of(self, whose: Row, reference_id: str) -> Any:
+        """Return what the row with this reference has as its time of creation.
+
+        Without such a row, the time in the reference must do. A row of another list is not looked at: nobody can find
+        out by this whether it exists.
+        """
         where = {"referenceId": reference_id, **whose}
-        row = await self._run(lambda: self._collection.find_one(where, {"createdAt": 1}))
-        # Without such a row, the time in the reference must do. A row of another list is not looked at: nobody can
-        # find out by this whether it exists.
-        created_at = created_at_of(reference_id) if row is None else row.get("createdAt")
-        return {**whose, **_older_than(created_at, reference_id)}
+
+        def find() -> Row | None:
+            rows = self._collection.with_options(codec_options=VIEW_CODEC)
+            return rows.find_one(where, {"createdAt": 1})
+
+        row = await self._run(find)
+        return created_at_of(reference_id) if row is None else in_bounds(row.get("createdAt"))
 
     def _columns(self, view: type[msgspec.Struct]) -> dict[str, int]:
         # The id has the time of creation, for rows without one, and names a row that cannot be read.
@@ -157,12 +207,29 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         """Return whether this installation makes receipts such as this one."""
         return prefix_of(receipt) == self.receipt_prefix
 
-    async def has_key(self, user_id: str, key: str, fingerprint: str) -> bool:
-        """Return whether the user created a payment with this idempotency key and this content."""
-        if await self.exists(user_id=user_id, idempotency_key=key, fingerprint=fingerprint):
-            return True
-        rebuilt = await self.get_one_or_none(user_id=user_id, key_hash=hash_key(user_id, key))
-        return rebuilt is not None and rebuilt.fingerprint == fingerprint
+    async def find_created(self, user_id: str, key: str) -> CreatedPayment | None:
+        """Return what a user's call with this idempotency key created, also if it was rebuilt since.
+
+        Of two, it is the one that has the key: the other was rebuilt while the client bought again, and has its hash.
+        """
+        return await self._known_keys.request((user_id, key))
+
+    async def _find_created(self, keys: Sequence[tuple[str, str]]) -> list[CreatedPayment | None]:
+        hashes = [hash_key(user_id, key) for user_id, key in keys]
+        payers = {"$in": [form for user_id in {u for u, _ in keys} for form in forms_of(user_id)]}
+        by_key = {"userId": payers, "idempotencyKey": {"$in": [key for _, key in keys]}}
+        rebuilt = {"userId": payers, "keyHash": {"$in": hashes}}
+        rows = await self.select(CreatedPayment, __raw__={"$or": [by_key, rebuilt]})
+        having_key = {(row.user_id, row.idempotency_key): row for row in rows}
+        having_hash = {(row.user_id, row.key_hash): row for row in rows if row.key_hash}
+        return [
+            having_key.get((user_id, key)) or having_hash.get((user_id, key_hash))
+            for (user_id, key), key_hash in zip(keys, hashes, strict=True)
+        ]
+
+    async def count_open_of(self, customer_id: str, most: int) -> int:
+        """Count the sales to a shop's customer that have not ended, up to `most`."""
+        return await self.count(LimitOffset(most), customer_id=customer_id, ends_at__gt=_FIRST_TIME)
 
     async def view(self, reference_id: str) -> PaymentView | None:
         found = await self.select_one(PaymentView, reference_id=reference_id)
@@ -200,31 +267,20 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         """Yield the payments with a dispute that waits for evidence or a decision."""
         return self.stream(disputes__status__in=list(UNDECIDED))
 
+    def stream_settled_by(self, settlement_id: str) -> AsyncIterator[Payment]:
+        """Yield the payments with a row of a settlement."""
+        return self.stream(settlements__settlement_id=settlement_id)
+
     async def with_any(self, field: str, values: Sequence[object]) -> list[Payment]:
         """Return the payments that have one of the values in a field."""
         return await self.list(**{f"{field}__in": values})
+
+    async def list_mismatched(self) -> list[MismatchedPayment]:
+        """Return what is known of payments with a mismatch, up to 10,000 of them."""
+        has_one = {"mismatches.paymentId": {"$exists": True}}
+        return await self.select(MismatchedPayment, LimitOffset(_MOST_MISMATCHED), __raw__=has_one)
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""
         oldest = await self.list(OrderBy("created_at"), LimitOffset(1))
         return oldest[0].created_at if oldest else None
-
-
-def _payer(user_id: str) -> Row:
-    # Earlier systems stored the id as text.
-    return {"userId": {"$in": [ObjectId(user_id), user_id]}}
-
-
-def _older_than(created_at: Any, reference_id: str) -> Row:
-    """Return the conditions for the rows that come after one with these sort keys, newest first."""
-    if not isinstance(created_at, datetime):
-        # A row of another system. Those without a time come last. A range, as `null` alone would be sorted in memory.
-        return {
-            "createdAt": {"$not": {"$gte": _FIRST_TIME}},
-            "referenceId": {"$lt": reference_id},
-        }
-    return {
-        # One bound of the index. Unlike `$lte`, it includes the rows without a time.
-        "createdAt": {"$not": {"$gt": created_at}},
-        "$or": [{"createdAt": {"$ne": created_at}}, {"referenceId": {"$lt": reference_id}}],
-    }

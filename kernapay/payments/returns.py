@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kernapay.core.errors import Conflict
 from kernapay.gateway.base import GatewayPayment
-from kernapay.payments.models import Dispute, Payment
+from kernapay.payments.models import Dispute, Payment, SurplusPayment
 from kernapay.payments.states import ENQUIRIES, DisputeStatus, RefundState, Status
 
 
@@ -22,6 +22,21 @@ class Hold(NamedTuple):
     """What may not be refunded: the bank has returned it, or may do so."""
     lost: int
     """What the bank has returned for good."""
+
+
+def is_counted(payment: Payment, payment_id: str) -> bool:
+    """Return whether a payment of the gateway is the one that the sale was paid with.
+
+    An unpaid sale may name one too: an attempt that failed, and whose money may come late.
+    """
+    return payment.status.is_paid and payment.razorpay_payment_id == payment_id
+
+
+def find_surplus(payment: Payment, payment_id: str) -> SurplusPayment | None:
+    """Return the entry of a gateway's payment that goes back as surplus, or None. The one that counts never does."""
+    if is_counted(payment, payment_id):
+        return None
+    return next((each for each in payment.surplus_payments if each.payment_id == payment_id), None)
 
 
 def judge_dispute(payment: Payment, dispute: Dispute) -> Hold:

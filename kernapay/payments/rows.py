@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bson import ObjectId
 
-from kernapay.payments.states import RefundStatus, Status
+from kernapay.payments.states import RefundStatus, Source, Status
 from kernapay.storage.fields import TextId
 from kernapay.storage.unreadable import Misfit
 
@@ -49,9 +49,9 @@ def repair(row: Row) -> Row:
     if isinstance(notes, str) and not repaired.get("description"):
         repaired["description"] = notes or None
     at = repaired.get("createdAt")
-    for name in ("history", "refunds"):
+    for name, repair_entry in (("history", _repair_step), ("refunds", _repair_entry)):
         if isinstance(row.get(name), list):
-            repaired[name] = [_repair_entry(entry, at) for entry in row[name]]
+            repaired[name] = [repair_entry(entry, at) for entry in row[name]]
     for name, default in (("serviceType", ""), ("currency", DEFAULT_CURRENCY), ("userId", "")):
         # A document has no payer rather than an empty one.
         if not repaired.get(name) and not (
@@ -82,6 +82,14 @@ def _repair_entry(entry: Any, created_at: datetime | None) -> Any:
     if "amount" in entry:
         repaired["amount"] = _whole(entry["amount"])
         repaired["createdAt"] = _time(entry.get("createdAt")) or at
+    return repaired
+
+
+def _repair_step(entry: Any, created_at: datetime | None) -> Any:
+    """Return a step of the history without a source that only a later version knows, which may run beside this one."""
+    repaired = _repair_entry(entry, created_at)
+    if repaired is not entry and repaired.get("source") not in _SOURCES:
+        repaired["source"] = None
     return repaired
 
 
@@ -131,6 +139,7 @@ def _notes(value: Any) -> dict[str, str]:
 
 
 _STATUSES: Final = frozenset(status.value for status in Status)
+_SOURCES: Final = frozenset(source.value for source in Source)
 _REFUND_STATUSES: Final = frozenset(status.value for status in RefundStatus)
 _REPAIRS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "amount": _whole,

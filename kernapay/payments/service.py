@@ -7,11 +7,13 @@ import msgspec
 from bson import ObjectId
 
 from kernapay.audit.repository import AuditLog
+from kernapay.core import tracing
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
 from kernapay.core.fair_share import FairShare
 from kernapay.gateway.signatures import checkout_signature_fits
-from kernapay.payments.disputes.news import EVENT_PREFIX
+from kernapay.payments.buyers import Buyers
+from kernapay.payments.checkout.service import CheckoutService
 from kernapay.payments.dtos import (
     PaymentCreate,
     PaymentCreated,
@@ -21,17 +23,19 @@ from kernapay.payments.dtos import (
     PaymentView,
 )
 from kernapay.payments.evidence import Origin
-from kernapay.payments.idempotency import fingerprint, resolve_key
+from kernapay.payments.idempotency import resolve_key
 from kernapay.payments.models import Payment
-from kernapay.payments.ordering import Ordering
+from kernapay.payments.ordering import Ordering, part_of
 from kernapay.payments.outcomes import NotCapturable
 from kernapay.payments.payees import Payees
 from kernapay.payments.references import make_receipt, new_reference_id
 from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.returns import is_counted
 from kernapay.payments.rules import PaymentRules
 from kernapay.payments.settlement import Settlement
-from kernapay.payments.states import Source, Status
-from kernapay.security.principal import STAFF, Principal, Role
+from kernapay.payments.states import Source
+from kernapay.payments.visibility import is_of_dispute, may_see, may_see_disputes
+from kernapay.security.principal import Principal, Role
 
 _VERIFIED: Final = "Payment verified successfully"
 
@@ -63,6 +67,8 @@ class PaymentService:
         settlement: Settlement,
         rules: PaymentRules,
         payees: Payees,
+        buyers: Buyers,
+        checkout: CheckoutService,
         audit: AuditLog,
         key_secrets: Sequence[bytes],
         share: FairShare,
@@ -77,6 +83,8 @@ class PaymentService:
         self._settlement = settlement
         self._rules = rules
         self._payees = payees
+        self._buyers = buyers
+        self._checkout = checkout
         self._audit = audit
         self._key_secrets = tuple(key_secrets)
         self._share = share
@@ -87,9 +95,17 @@ class PaymentService:
     ) -> tuple[PaymentCreated, bool]:
         """Create a payment and its order at the gateway. Return the payment, and whether it is new.
 
-        Raises InvalidInput naming the field, KeyReused, GatewayError, InProgress, Unavailable.
+        Raises Forbidden, InvalidInput naming the field, NotFound, CustomerErased, TooManyUnpaid, KeyReused,
+        GatewayError, InProgress, Unavailable.
         """
         key = resolve_key(data.idempotency_key, header_key)
+        known = await self._payments.find_created(principal.id, key)
+        content = self._buyers.fingerprint(data, known.fingerprint if known else None)
+        is_repeat = known is not None and known.fingerprint == content
+        if known is not None and is_repeat and known.razorpay_order_id is not None:
+            # The process that created it may have died before its own eviction.
+            await self._payments.history.evict(user_id=principal.id)
+            return await self._checkout.answer(known), False
         at = self._clock()
         payment_id = ObjectId()
         draft = Payment(
@@ -102,41 +118,35 @@ class PaymentService:
             service_type=data.service_type,
             description=data.description,
             idempotency_key=key,
-            fingerprint=fingerprint(data),
+            fingerprint=content,
             notes=data.notes,
             metadata=data.metadata,
+            checkout=data.checkout or None,
+            success_url=data.success_url,
+            cancel_url=data.cancel_url,
             livemode=self._live,
             created_at=at,
+            traceparent=tracing.current(),
         )
         try:
             self._rules.check(data)
+            await self._checkout.check(principal, data)
             draft.payee_id = await self._payees.judge(principal.id, data.provider_id)
         except InvalidInput:
             # Rules and provider may have changed since the first call, but its repeat gets the first answer again.
-            if not await self._payments.has_key(principal.id, key, str(draft.fingerprint)):
+            if not is_repeat:
                 raise
         draft.provider_id = draft.payee_id or data.provider_id
-        payment, is_new = await self._ordering.place(
-            draft, Origin(Source.API, "created", actor=principal.id)
-        )
-        if payment.fingerprint != draft.fingerprint:
+        if known is None:
+            draft.customer_id = await self._buyers.find(principal, data, key, content)
+        origin = Origin(Source.API, "created", actor=principal.id)
+        payment, is_new = await self._ordering.place(draft, origin, is_key_known=known is not None)
+        if payment.fingerprint != content:
             raise KeyReused(
                 "A payment with other content was created with this key. Use another key.",
                 field="idempotencyKey",
             )
-        return (
-            PaymentCreated(
-                order_id=str(payment.razorpay_order_id),
-                amount=payment.amount,
-                currency=payment.currency,
-                reference_id=payment.reference_id,
-                # A repeat gets the first answer again. `GET /status/{referenceId}` returns the present status.
-                status=Status.PENDING,
-                livemode=payment.livemode,
-                payable_until=payment.payable_until,
-            ),
-            is_new,
-        )
+        return await self._checkout.answer(payment), is_new
 
     async def verify(self, data: PaymentVerify) -> PaymentVerified:
         """Settle a payment after checking Checkout's signature and asking the gateway.
@@ -148,10 +158,11 @@ class PaymentService:
         if payment is None or payment.razorpay_order_id is None:
             raise NotFound("No payment has this reference.", field="referenceId")
         self._check_signature(payment.razorpay_order_id, data)
-        async with self._share.turn(str(payment.user_id)):
-            result = await self._settlement.settle_checkout(
-                payment, data.razorpay_payment_id, data.razorpay_signature
-            )
+        async with self._share.turn(str(payment.user_id), part_of(payment)):
+            with tracing.resume("verify", payment.traceparent):
+                result = await self._settlement.settle_checkout(
+                    payment, data.razorpay_payment_id, data.razorpay_signature
+                )
         return PaymentVerified(
             _VERIFIED, result.payment.payment_method, livemode=result.payment.livemode
         )
@@ -159,9 +170,9 @@ class PaymentService:
     async def show(self, principal: Principal, reference_id: str) -> PaymentView:
         """Return a payment in full. Raises NotFound, also when the caller may not see it."""
         view = await self._payments.view(reference_id)
-        if view is None or not _may_see(principal, view):
+        if view is None or not may_see(principal, view):
             raise NotFound("No payment that you may see has this reference.")
-        if not _may_see_disputes(principal, view):
+        if not may_see_disputes(principal, view):
             view = _hide_disputes(view)
         if principal.role is not Role.ADMIN:
             # The business's bank account is not its customers' matter.
@@ -176,13 +187,18 @@ class PaymentService:
         return status
 
     async def capture(self, actor: Principal, reference_id: str) -> PaymentStatus:
-        """Capture an authorised payment. What can be refused without the gateway leaves no audit entry.
+        """Capture an authorised payment, also of a sale that has ended: a repeat of that is answered again.
+
+        What can be answered without the gateway leaves no audit entry.
 
         Raises NotFound, TooManyRequests, NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """
         payment = await self._payments.by_reference(reference_id)
         if payment is None:
             raise NotFound("No payment has this reference.", field="referenceId")
+        if payment.approved_payment_id and is_counted(payment, payment.approved_payment_id):
+            # A repeat, after a call whose answer was lost: the decision was stored, and something else settled it.
+            return msgspec.convert(payment, PaymentStatus, from_attributes=True)
         if payment.status.is_paid:
             raise NotCapturable("This payment is captured already.")
         order_id = payment.razorpay_order_id
@@ -236,23 +252,6 @@ def _may_cancel(principal: Principal, payment: Payment) -> bool:
     return principal.is_admin or principal.id in (str(payment.user_id), str(payment.payee_id))
 
 
-def _may_see(principal: Principal, payment: PaymentView) -> bool:
-    match principal.role:
-        case Role.USER:
-            return payment.user_id == principal.id
-        case Role.PROVIDER:
-            # A provider may have paid as a USER before its role changed.
-            return principal.id in (payment.user_id, payment.payee_id)
-        case Role.LAB_ASSISTANT | Role.ADMIN:
-            return True
-
-
-def _may_see_disputes(principal: Principal, payment: PaymentView) -> bool:
-    return principal.role in STAFF or (
-        principal.role is Role.PROVIDER and payment.payee_id == principal.id
-    )
-
-
 def _hide_disputes(view: PaymentView) -> PaymentView:
-    history = [step for step in view.history if not (step.event or "").startswith(EVENT_PREFIX)]
+    history = [step for step in view.history if not is_of_dispute(step)]
     return msgspec.structs.replace(view, disputes=[], history=history)

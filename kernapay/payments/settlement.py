@@ -1,14 +1,13 @@
 """Settle evidence from Checkout, webhooks, reconciliation and people: bring a payment to its state at the gateway."""
 
 from dataclasses import replace
-from typing import Final
 
 import structlog
 
+from kernapay.core import tracing
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.fair_share import FairShare
-from kernapay.core.metrics import Counter
 from kernapay.gateway.base import (
     GatewayPayment,
     GatewayRefund,
@@ -18,7 +17,13 @@ from kernapay.gateway.base import (
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.matching import best_attempt, build_mismatch, is_order_of, mismatch_of
+from kernapay.payments.matching import (
+    best_attempt,
+    build_mismatch,
+    confirm_unpaid,
+    find_mismatch,
+)
+from kernapay.payments.metrics import MISMATCHES, count_move
 from kernapay.payments.models import Payment
 from kernapay.payments.order_lookup import OrderLookup
 from kernapay.payments.outcomes import (
@@ -32,18 +37,12 @@ from kernapay.payments.outcomes import (
     require_match,
 )
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import require_kept
+from kernapay.payments.returns import find_surplus, is_counted, require_kept
 from kernapay.payments.states import Event, LatePayments, Source, SurplusReason
-from kernapay.payments.surplus import SurplusPayments, find_surplus
+from kernapay.payments.surplus import SurplusPayments
 from kernapay.storage.updates import RowChanged
 
 _log = structlog.get_logger("kernapay.payments")
-MOVES: Final = Counter(
-    "kernapay_payment_moves_total", "Payments that changed their status", ("status", "source")
-)
-MISMATCHES: Final = Counter(
-    "kernapay_payment_mismatches_total", "Evidence that did not match its payment", ("source",)
-)
 
 
 class Settlement:
@@ -77,7 +76,8 @@ class Settlement:
         looked up.
         """
         payment = await self.find(evidence.payment)
-        return require_match(await self._apply(payment, event, evidence))
+        with tracing.resume(evidence.origin.event, payment.traceparent):
+            return require_match(await self._apply(payment, event, evidence))
 
     async def capture_and_settle(self, evidence: Evidence) -> Settled:
         """Settle a payment of the gateway. If it is only authorised, capture it first.
@@ -85,14 +85,15 @@ class Settlement:
         Raises EvidenceMismatch, UnknownOrder, RecordMissing, GatewayError, Unavailable.
         """
         payment = await self.find(evidence.payment)
-        return require_match(await self._capture_and_apply(payment, evidence))
+        with tracing.resume(evidence.origin.event, payment.traceparent):
+            return require_match(await self._capture_and_apply(payment, evidence))
 
     async def settle_checkout(self, payment: Payment, payment_id: str, signature: str) -> Settled:
         """Settle the payment of the gateway that Checkout named. The caller has checked the signature.
 
         Raises EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet, RowChanged, GatewayError, Unavailable.
         """
-        if payment.status.is_paid and payment.razorpay_payment_id == payment_id:
+        if is_counted(payment, payment_id):
             await self._ledger.evict_history(payment)
             require_kept(payment)
             return Settled(payment, Outcome.UNCHANGED)
@@ -122,7 +123,7 @@ class Settlement:
         return result
 
     async def capture_authorized(self, payment: Payment, order_id: str, actor: str) -> Settled:
-        """Capture the authorised payment of an order for an administrator.
+        """Capture the authorised payment of an order for an administrator, also of a sale that has ended.
 
         Raises NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """
@@ -130,12 +131,20 @@ class Settlement:
         if gateway_payment is None or gateway_payment.status not in ("authorized", "captured"):
             raise NotCapturable("The bank has not authorised a payment of this order.")
         origin = Origin(Source.ADMIN, "capture", actor=actor)
-        # A person decides, so money of a sale that has ended counts too.
-        evidence = Evidence(origin, gateway_payment, late_decision=LatePayments.CAPTURE)
-        return require_fit(await self._capture_and_apply(payment, evidence))
+        if payment.final:
+            # Before the gateway is called, so that its event, or a repeat, goes by the decision too.
+            payment = await self._ledger.approve(payment, origin, gateway_payment)
+        return require_fit(
+            await self._capture_and_apply(payment, Evidence(origin, gateway_payment))
+        )
 
     async def end(self, event: Event, payment: Payment, origin: Origin) -> Settled:
-        """End the sale of a payment that nobody paid: it is expired or cancelled. Later money is judged as late."""
+        """End the sale of a payment that nobody paid: it is expired or cancelled. Later money is judged as late.
+
+        Raises GatewayUnknown if the gateway's order is paid, and GatewayError, Unavailable.
+        """
+        if payment.razorpay_order_id is not None and not payment.final:
+            await confirm_unpaid(self._gateway, payment.razorpay_order_id)
         row = await self._ledger.move(event, payment, origin)
         if row is not None:
             return _count_move(row, origin)
@@ -160,7 +169,7 @@ class Settlement:
         await self._ledger.record_fee(payment, gateway_payment.fee, gateway_payment.tax)
 
     async def _apply(self, payment: Payment, event: Event | None, evidence: Evidence) -> Settled:
-        reason = await self._find_mismatch(payment, evidence.payment, event)
+        reason = await find_mismatch(self._gateway, payment, evidence.payment, event)
         if reason is not None:
             return await self._record_mismatch(payment, evidence, reason)
         if evidence.refund is not None:
@@ -174,7 +183,7 @@ class Settlement:
     async def _capture_and_apply(self, payment: Payment, evidence: Evidence) -> Settled:
         gateway_payment = evidence.payment
         if gateway_payment.status == "authorized":
-            reason = await self._find_mismatch(payment, gateway_payment)
+            reason = await find_mismatch(self._gateway, payment, gateway_payment)
             if payment.status.is_paid:
                 # Razorpay: what nobody captures goes back by itself.
                 return Settled(payment, Outcome.UNCHANGED)
@@ -186,18 +195,6 @@ class Settlement:
             crash_point("capture.captured")
         event = Event.CAPTURED if gateway_payment.is_captured else Event.DECLINED
         return await self._apply(payment, event, replace(evidence, payment=gateway_payment))
-
-    async def _find_mismatch(
-        self, payment: Payment, gateway_payment: GatewayPayment, event: Event | None = None
-    ) -> str | None:
-        reason = mismatch_of(payment, gateway_payment, event)
-        is_known = payment.status.is_paid and payment.razorpay_payment_id == gateway_payment.id
-        if reason != "amount" or is_known or gateway_payment.order_id is None:
-            return reason
-        # The customer may bear the fee, or use an offer. Then the gateway's order says whether it is paid.
-        order = await self._gateway.fetch_order(gateway_payment.order_id)
-        is_enough = order.status == "paid" or gateway_payment.status == "authorized"
-        return None if is_enough and is_order_of(payment, order) else reason
 
     async def _capture(self, gateway_payment: GatewayPayment) -> GatewayPayment:
         crash_point("capture.checked")
@@ -221,9 +218,7 @@ class Settlement:
         if row is not None:
             return _count_move(row, evidence.origin)
         current = await self._ledger.get(id=payment.pk)
-        if event is not Event.CAPTURED or (
-            current.razorpay_payment_id == gateway_payment.id and current.status.is_paid
-        ):
+        if event is not Event.CAPTURED or is_counted(current, gateway_payment.id):
             return Settled(current, Outcome.UNCHANGED)
         if surplus := find_surplus(current, gateway_payment.id):
             return Settled(current, Outcome.SURPLUS, surplus.reason.value)
@@ -254,7 +249,8 @@ class Settlement:
         return await self._ledger.move(event, payment, *facts, late=late)
 
     def _judge_late(self, payment: Payment, evidence: Evidence) -> LatePayments:
-        return self._lifetimes.judge_late(payment, self._clock(), evidence.late_decision)
+        at = evidence.came_at(payment.created_at, self._clock())
+        return self._lifetimes.judge_late(payment, evidence.payment.id, at)
 
     async def _record_authorization(self, payment: Payment, evidence: Evidence) -> Settled:
         row = await self._ledger.record_authorization(payment, evidence.origin, evidence.payment)
@@ -296,5 +292,5 @@ class Settlement:
 
 
 def _count_move(payment: Payment, origin: Origin) -> Settled:
-    MOVES.labels(payment.status.value, origin.source.value).inc()
+    count_move(payment, origin.source)
     return Settled(payment, Outcome.MOVED)

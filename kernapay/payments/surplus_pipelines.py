@@ -1,15 +1,15 @@
 """Updates that enter money which is not for the sale, and what became of it. As pipelines they are atomic."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from kernapay.gateway.base import GatewayPayment
 from kernapay.payments.evidence import Origin
+from kernapay.payments.history import Stage, append_step
 from kernapay.payments.states import RefundState, SurplusReason
 
-Stage = dict[str, Any]
-
 _OPEN: Final = [RefundState.REQUESTED.value, RefundState.PENDING.value]
+_LATE: Final = (SurplusReason.LATE, SurplusReason.CANCELLED)
 
 
 def add(
@@ -25,32 +25,44 @@ def add(
     }
     entries = {"$concatArrays": [{"$ifNull": ["$surplusPayments", []]}, [{"$literal": entry}]]}
     text = f"{reason.value}, goes back: {gateway_payment.amount}"
+    late: Stage = {"late": True} if reason in _LATE else {}
     return [
-        {"$set": {"surplusPayments": entries, "surplusAt": at, "surplusChecks": 0}},
+        {"$set": {"surplusPayments": entries, "surplusAt": at, "surplusChecks": 0, **late}},
         _push_step(origin, text, gateway_payment.id, at),
     ]
 
 
 def record(
-    payment_id: str, status: RefundState, refund_id: str | None, origin: Origin, at: datetime
+    payment_id: str,
+    status: RefundState,
+    refund_id: str | None,
+    origin: Origin,
+    at: datetime,
+    *,
+    due: datetime,
+    checks: int,
 ) -> list[Stage]:
-    """Return the update that stores what became of a surplus payment."""
+    """Return the update that stores what became of a surplus payment.
+
+    If its refund is to be requested again, that is `due`, after so many `checks`, unless a look is due before.
+    """
     is_this = {"$eq": ["$$this.paymentId", {"$literal": payment_id}]}
     news = {"status": status.value, "refundId": {"$literal": refund_id}}
     changed = {"$cond": [is_this, {"$mergeObjects": ["$$this", news]}, "$$this"]}
     open_ones = {
         "$filter": {"input": "$surplusPayments", "cond": {"$in": ["$$this.status", _OPEN]}}
     }
-    due: Any = at if status is RefundState.REQUESTED else "$surplusAt"
+    next_look: Stage = {"surplusAt": "$surplusAt"}
+    if status is RefundState.REQUESTED:
+        next_look = {"surplusAt": {"$min": ["$surplusAt", due]}, "surplusChecks": checks}
     return [
         {"$set": {"surplusPayments": {"$map": {"input": "$surplusPayments", "in": changed}}}},
-        {"$set": {"surplusAt": {"$cond": [{"$eq": [open_ones, []]}, "$$REMOVE", due]}}},
+        {"$set": next_look},
+        {"$set": {"surplusAt": {"$cond": [{"$eq": [open_ones, []]}, "$$REMOVE", "$surplusAt"]}}},
         _push_step(origin, f"surplus refund {status.value}", payment_id, at),
     ]
 
 
 def _push_step(origin: Origin, reason: str, payment_id: str, at: datetime) -> Stage:
-    known = origin.make_stored_step(reason, at, payment_id)
-    new = [{"$mergeObjects": [{"$literal": known}, {"status": "$status"}]}]
-    history = {"$concatArrays": [{"$ifNull": ["$history", []]}, new]}
-    return {"$set": {"history": history, "updatedAt": at}}
+    step = origin.make_stored_step(reason, at, payment_id)
+    return append_step(step, {"status": "$status"})

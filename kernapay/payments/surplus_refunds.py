@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund, PaymentGateway
+from kernapay.payments.matching import confirm_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class Surplus:
 
     payment: GatewayPayment
     refunds: Sequence[GatewayRefund]
-    lost: int = 0
+    lost: int
     """What the customer's bank has taken back for good. Nobody may return that once more."""
 
     @property
@@ -31,10 +32,14 @@ class Surplus:
         return self.returned + self.lost >= self.payment.amount
 
     @property
+    def failures(self) -> int:
+        """The number of refunds that failed."""
+        return sum(refund.status == "failed" for refund in self.refunds)
+
+    @property
     def receipt(self) -> str:
         """The receipt of the next refund, at most 40 characters. Once a refund has failed, the next has another one."""
-        failures = sum(refund.status == "failed" for refund in self.refunds)
-        return f"surplus_{self.payment.id}" + (f"_{failures}" if failures else "")
+        return f"surplus_{self.payment.id}" + (f"_{self.failures}" if self.failures else "")
 
     @property
     def key(self) -> str:
@@ -49,12 +54,17 @@ class Surplus:
         return sum(refund.amount for refund in self.refunds if refund.status == status)
 
 
-async def look_at_surplus(gateway: PaymentGateway, payment_id: str, lost: int = 0) -> Surplus:
+async def look_at_surplus(
+    gateway: PaymentGateway, payment_id: str, lost: int, *, entered: int | None = None
+) -> Surplus:
     """Ask the gateway for a surplus payment and its refunds. Raises GatewayError.
 
-    `lost` is what disputes have taken of it for good, in minor units.
+    `lost` is what disputes have taken of it for good, and `entered` the amount that is known, both in minor units.
+    Another amount is believed only when the gateway says it twice: it is what goes back.
     """
     payment = await gateway.fetch_payment(payment_id)
+    if entered not in (None, payment.amount):
+        await confirm_amount(gateway, payment)
     return Surplus(payment, await gateway.refunds_of(payment_id), lost)
 
 

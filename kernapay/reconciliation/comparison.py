@@ -1,51 +1,48 @@
 """Compare all that happened in a window with the gateway's records, in both directions."""
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
 import structlog
+from bson import ObjectId
 
-from kernapay.core.errors import KernaPayError
 from kernapay.gateway.base import (
     EntityT,
     GatewayMissing,
     GatewayPayment,
     GatewayRefund,
-    GatewayTooOld,
     GatewayUnknown,
-    GatewayUnreadable,
     OddEntity,
     Order,
     PaymentGateway,
 )
 from kernapay.payments.models import Payment
 from kernapay.payments.repository import PaymentRepository
-from kernapay.reconciliation.differences import Difference, describe, unreadable
+from kernapay.reconciliation.differences import Difference, describe, find_unsettled, unreadable
 from kernapay.reconciliation.dispute_comparison import DisputeComparison
+from kernapay.reconciliation.guarding import Guard, Work
 from kernapay.reconciliation.listing import Listing
 from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.order_comparison import OrderComparison
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.settled_rows import SettledRow, compare_row, settled_rows
-from kernapay.storage.unreadable import UnreadableRow
+from kernapay.settlements.books import SettlementBooks
 
 _log = structlog.get_logger("kernapay.reconciliation")
 # Razorpay: a settlement day is a day in India.
 _INDIA: Final = timezone(timedelta(hours=5, minutes=30))
 # The gateway's order is created after our payment, so read the gateway's lists a little past the window.
 _MARGIN: Final = timedelta(minutes=15)
-# So many orders in a row without an answer: the gateway is down. One alone is passed over.
-_SILENT_IN_A_ROW: Final = 3
 _LIST_REFUSED: Final = (400, 404)
-Work = Callable[[], Awaitable[list[Difference]]]
 
 
 class Comparison:
     """One pass over a window.
 
     Compared is every order that was created, paid, refunded or settled in the window, at the gateway or by our record.
+    Found is also what should have been settled by a time in the window, and was not.
     While it runs, `totals`, `money` (by currency, in minor units, each row once) and `unchecked` (what could not be
     compared) grow, and `progress` is called with a name and a count. `done` has what needs no other look: with the set
     of an earlier window, nothing is told twice.
@@ -56,6 +53,7 @@ class Comparison:
         payments: PaymentRepository,
         gateway: PaymentGateway,
         pace: Pace,
+        books: SettlementBooks,
         after: datetime,
         before: datetime,
         progress: Callable[[str, int], None] = lambda _, __: None,
@@ -64,27 +62,27 @@ class Comparison:
         self._payments = payments
         self._gateway = gateway
         self._pace = pace
+        self._books = books
         self._after = after
         self._before = before
         self._progress = progress
-        self._done: set[str] = set() if done is None else done
+        self._guard = Guard(done)
         self._orders: dict[str, Order] = {}
         self._attempts: dict[str, list[GatewayPayment]] = defaultdict(list)
         # The ids of all orders to compare, in the order in which they were met.
         self._touched: dict[str, None] = {}
-        self._silent = 0
         self._each = OrderComparison(payments, gateway, pace)
         self.totals: Counter[str] = Counter()
         self.money = self._each.money
-        self.unchecked: list[str] = []
+        self.unchecked = self._guard.unchecked
 
     async def run(self, *, settlements: bool = True) -> AsyncIterator[Difference]:
         """Yield every difference. Raises Unavailable, and GatewayError when the gateway keeps failing."""
         async for difference in self._read_lists():
             yield difference
         disputes = DisputeComparison(self._payments, self._gateway, self._pace, self.totals)
-        async for each in disputes.run():
-            yield Difference(**each._asdict())
+        async for difference in disputes.run(self._guard):
+            yield difference
         if settlements:
             async for difference in self._read_settlements():
                 yield difference
@@ -93,6 +91,8 @@ class Comparison:
                 yield difference
             self._progress("orders compared", number)
         async for difference in self._compare_ours():
+            yield difference
+        async for difference in self._find_unsettled():
             yield difference
 
     async def _read_lists(self) -> AsyncIterator[Difference]:
@@ -119,7 +119,7 @@ class Comparison:
             elif refund.payment_id not in order_ids:
                 payment_id = refund.payment_id
                 order_ids[payment_id] = None
-                for difference in await self._guard(
+                for difference in await self._guard.run(
                     lambda payment_id=payment_id: self._touch_order_of(payment_id),  # type: ignore[misc]
                     payment_id,
                     razorpay_payment_id=payment_id,
@@ -143,12 +143,12 @@ class Comparison:
         try:
             async for item in items:
                 yield item
-        except GatewayUnknown as error:
+        except (GatewayMissing, GatewayUnknown) as error:
             if error.http_status not in _LIST_REFUSED:
                 raise
-            self._note(name, error)
+            self._guard.note(name, error)
 
-    async def _touch_order_of(self, payment_id: str) -> list[Difference]:
+    async def _touch_order_of(self, payment_id: str) -> Sequence[Difference]:
         """Note the order of a payment that was refunded in the window, and made before it."""
         ours = await self._payments.get_one_or_none(razorpay_payment_id=payment_id)
         order_id = ours.razorpay_order_id if ours else None
@@ -171,11 +171,16 @@ class Comparison:
                 if isinstance(row, OddEntity):
                     yield unreadable(row, row.order_id, row.id)
                     continue
-                for difference in await self._compare_row(row):
+                for difference in await self._guard.run(
+                    lambda row=row: self._compare_row(row),  # type: ignore[misc]
+                    row.entity_id,
+                    order_id=row.order_id,
+                    razorpay_payment_id=row.entity_id if row.type == "payment" else None,
+                ):
                     yield difference
             day += timedelta(days=1)
 
-    async def _compare_row(self, row: SettledRow) -> list[Difference]:
+    async def _compare_row(self, row: SettledRow) -> Sequence[Difference]:
         money = self.money.setdefault(row.currency, Counter())
         money["settledCredit"] += row.credit
         money["settledDebit"] += row.debit
@@ -191,15 +196,15 @@ class Comparison:
         self._touched[row.order_id] = None
         return compare_row(payment, row) if row.type == "payment" else []
 
-    async def _compare_order(self, order_id: str) -> list[Difference]:
-        if order_id in self._done:
+    async def _compare_order(self, order_id: str) -> Sequence[Difference]:
+        if order_id in self._guard.done:
             return []
-        self._done.add(order_id)
-        return await self._guard(
+        self._guard.done.add(order_id)
+        return await self._guard.run(
             lambda: self._find_and_compare(order_id), order_id, order_id=order_id
         )
 
-    async def _find_and_compare(self, order_id: str) -> list[Difference]:
+    async def _find_and_compare(self, order_id: str) -> Sequence[Difference]:
         order = self._orders.get(order_id)
         if order is None:
             known = await self._payments.by_order(order_id)
@@ -217,14 +222,14 @@ class Comparison:
             return await self._each.compare(ours, order, attempts)
         return await self._compare_payment(ours, lambda: self._each.compare(ours, order, attempts))
 
-    async def _compare_payment(self, payment: Payment, work: Work) -> list[Difference]:
+    async def _compare_payment(self, payment: Payment, work: Work) -> Sequence[Difference]:
         """Compare a payment with its own order, once."""
         key = str(payment.pk)
-        if key in self._done:
+        if key in self._guard.done:
             return []
-        self._done.add(key)
+        self._guard.done.add(key)
         self.totals["compared"] += 1
-        return await self._guard(
+        return await self._guard.run(
             work, payment.reference_id, payment, order_id=payment.razorpay_order_id
         )
 
@@ -246,55 +251,35 @@ class Comparison:
             async for payment_id in ids:
                 self.totals[name] += 1
                 self._progress(name, self.totals[name])
-                if str(payment_id) in self._done:
+                if str(payment_id) in self._guard.done:
                     continue
-                for difference in await self._guard(
+                for difference in await self._guard.run(
                     lambda payment_id=payment_id: self._compare_row_of_ours(payment_id),  # type: ignore[misc]
                     f"our row {payment_id}",
                 ):
                     yield difference
 
-    async def _compare_row_of_ours(self, payment_id: object) -> list[Difference]:
+    async def _compare_row_of_ours(self, payment_id: object) -> Sequence[Difference]:
         payment = await self._payments.get(id=payment_id)
         return await self._compare_payment(payment, lambda: self._each.look_up(payment))
 
-    async def _guard(
-        self,
-        work: Work,
-        subject: str | None,
-        payment: Payment | None = None,
-        *,
-        order_id: str | None = None,
-        razorpay_payment_id: str | None = None,
-    ) -> list[Difference]:
-        """Return the differences that `work` finds. What cannot be read, or asked, does not end the comparison."""
-        silent_before = self._silent
-        try:
-            found = await work()
-        except GatewayUnreadable as error:
-            odd = {"theirs": error.detail}
-        except (GatewayMissing, GatewayTooOld, GatewayUnknown) as error:
-            self._silent += isinstance(error, GatewayUnknown)
-            if self._silent >= _SILENT_IN_A_ROW:
-                raise
-            self._note(str(subject), error)
-            return []
-        except UnreadableRow as error:
-            # It is met by its order, and by itself.
-            if (row_id := str(error.row_id)) in self._done:
-                return []
-            self._done.add(row_id)
-            odd = {"ours": f"the payment with the _id {row_id}"}
-        except KernaPayError:
-            raise
-        except Exception as error:
-            _log.error("comparison_broken", subject=subject, exc_info=error)
-            odd = {"ours": f"{subject}: {type(error).__name__}"}
-        else:
-            if self._silent == silent_before:
-                self._silent = 0
-            return found
-        return [Difference(Kind.UNREADABLE, payment, order_id, razorpay_payment_id, **odd)]
+    async def _find_unsettled(self) -> AsyncIterator[Difference]:
+        """Find the captured payments that no settlement had in time, each in the window in which its time ended."""
+        ids = await self._books.ids_overdue(self._after, self._before)
+        if not ids:
+            return
+        unread = await self._books.first_unread_day(self._after, self._before)
+        if unread is not None:
+            self.unchecked.append(
+                f"{len(ids)} payment(s) without a settlement: that of {unread} was not read yet"
+            )
+            return
+        for payment_id in ids:
+            for difference in await self._guard.run(
+                lambda payment_id=payment_id: self._look_at_unsettled(payment_id),  # type: ignore[misc]
+                f"our row {payment_id}",
+            ):
+                yield difference
 
-    def _note(self, subject: str, error: KernaPayError) -> None:
-        self.unchecked.append(f"{subject}: {error.detail}")
+    async def _look_at_unsettled(self, payment_id: ObjectId) -> Sequence[Difference]:
+        return find_unsettled(await self._payments.get(id=payment_id))

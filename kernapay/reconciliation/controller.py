@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Controller, get, post
+from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
@@ -17,8 +17,9 @@ from kernapay.reconciliation.dtos import (
 from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
 from kernapay.reconciliation.service import ReconciliationService
-from kernapay.security.guards import HasRole
-from kernapay.security.principal import Authenticated, Role
+from kernapay.security.guards import HasRole, HasScope, IsUnscoped
+from kernapay.security.principal import Authenticated, Role, Scope
+from kernapay.web.handlers import get, post
 
 Id = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)]
 
@@ -28,7 +29,7 @@ class ReconciliationController(Controller):
     tags = ["Reconciliation"]
     guards = [HasRole(Role.ADMIN)]
 
-    @post("/reports", status_code=202)
+    @post("/reports", guards=[IsUnscoped()], status_code=202)
     async def request_report(
         self,
         request: Authenticated,
@@ -42,7 +43,7 @@ class ReconciliationController(Controller):
         )
         return await _load_report(report_repository, str(report.pk))
 
-    @get("/reports")
+    @get("/reports", guards=[HasScope(Scope.REPORTS_READ)])
     async def list_reports(
         self,
         report_repository: NamedDependency[ReportRepository],
@@ -52,7 +53,7 @@ class ReconciliationController(Controller):
         """List reports, newest first."""
         return await report_repository.newest(count, skip)
 
-    @get("/reports/{report_id:str}")
+    @get("/reports/{report_id:str}", guards=[HasScope(Scope.REPORTS_READ)])
     async def show_report(
         self,
         report_id: Id,
@@ -67,7 +68,11 @@ class ReconciliationController(Controller):
             await finding_repository.of_report(report_id, count, skip),
         )
 
-    @post("/reports/{report_id:str}/findings/{finding_id:str}/repair", status_code=200)
+    @post(
+        "/reports/{report_id:str}/findings/{finding_id:str}/repair",
+        guards=[IsUnscoped()],
+        status_code=200,
+    )
     async def repair(
         self,
         request: Authenticated,

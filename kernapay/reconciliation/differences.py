@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund, OddEntity, Order
 from kernapay.payments.models import Payment
+from kernapay.payments.returns import is_counted
 from kernapay.reconciliation.models import Kind
 
 # Refunds that the gateway counts as returned, or will.
@@ -40,7 +41,8 @@ def compare(payment: Payment, order: Order, attempts: Sequence[GatewayPayment]) 
     if not is_same_amount(payment, order):
         ours, theirs = describe(payment), describe(order)
         differences.append(Difference(Kind.AMOUNT, payment, order.id, ours=ours, theirs=theirs))
-    surplus = {each.payment_id for each in payment.surplus_payments}
+    entries = (each.payment_id for each in payment.surplus_payments)
+    surplus = {each for each in entries if not is_counted(payment, each)}
     captures = [attempt for attempt in attempts if attempt.is_captured]
     # At the gateway, an order stays paid when its money came too late for us.
     is_sold = bool({capture.id for capture in captures} - surplus)
@@ -83,6 +85,18 @@ def refunds_agree(payment: Payment, refunds: Sequence[GatewayRefund]) -> bool:
     ours = {r.refund_id: r.amount for r in payment.refunds if r.status.value == _PROCESSED}
     theirs = {r.id: r.amount for r in refunds if r.status == _PROCESSED}
     return ours == theirs and payment.amount_refunded == sum(theirs.values())
+
+
+def find_unsettled(payment: Payment) -> list[Difference]:
+    """Return the difference that a captured payment is which no processed settlement has."""
+    if payment.settled_at is not None or not payment.status.is_paid:
+        return []
+    ours = f"{payment.amount_captured} {payment.currency} captured"
+    if payment.paid_at is not None:
+        ours += f" on {payment.paid_at.date()}"
+    order_id, payment_id = payment.razorpay_order_id, payment.razorpay_payment_id
+    kind, theirs = Kind.UNSETTLED, "not settled"
+    return [Difference(kind, payment, order_id, payment_id, ours=ours, theirs=theirs)]
 
 
 def describe(record: Payment | Order) -> str:

@@ -2,22 +2,27 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Final
 
 import structlog
 
 from kernapay.gateway.base import (
     GatewayDispute,
     GatewayMissing,
+    GatewayTooOld,
     GatewayUnknown,
+    OddEntity,
     PaymentGateway,
 )
+from kernapay.payments.disputes.double_returns import may_be_doubled, sum_returned
 from kernapay.payments.disputes.news import EVENT_PREFIX, News, changes, find_dispute
 from kernapay.payments.evidence import Origin
 from kernapay.payments.models import Dispute, Payment
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_reserved
 from kernapay.payments.states import Source
+from kernapay.reconciliation.differences import Difference, unreadable
+from kernapay.reconciliation.guarding import Guard
 from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.pacing import Pace
 
@@ -32,16 +37,6 @@ DISPUTE_KINDS: Final = (
     Kind.DISPUTE_UNKNOWN,
     Kind.DISPUTE_REFUNDED,
 )
-
-
-class DisputeDifference(NamedTuple):
-    kind: Kind
-    dispute_id: str
-    razorpay_payment_id: str
-    payment: Payment | None = None
-    order_id: str | None = None
-    ours: str | None = None
-    theirs: str | None = None
 
 
 class DisputeComparison:
@@ -59,52 +54,82 @@ class DisputeComparison:
         self._pace = pace
         self._totals = Counter() if totals is None else totals
 
-    async def run(self) -> AsyncIterator[DisputeDifference]:
-        """Yield every difference. Raises Unavailable, and GatewayUnknown when the gateway keeps failing."""
+    async def run(self, guard: Guard) -> AsyncIterator[Difference]:
+        """Yield every difference. Raises Unavailable, and GatewayError when the gateway keeps failing."""
         seen: set[str] = set()
         async for dispute in self._pages():
-            if dispute.id in seen:
-                continue  # new disputes shift the pages
-            seen.add(dispute.id)
             self._totals["gatewayDisputes"] += 1
-            payment = await self._find_payment(dispute)
-            if payment is None:
-                self._totals["foreignDisputes"] += 1
-            elif _compare(payment, dispute):
-                # Either side may have changed since it was read. Report only what still differs now.
-                difference = await self.compare_again(dispute.id, payment, dispute.payment_id)
-                if difference is not None:
-                    yield difference
+            if dispute.id is not None:
+                seen.add(dispute.id)
+            if isinstance(dispute, OddEntity):
+                yield replace(unreadable(dispute, None, dispute.payment_id), dispute_id=dispute.id)
+                continue
+            for difference in await guard.run(
+                lambda dispute=dispute: self._compare_listed(dispute),  # type: ignore[misc]
+                dispute.id,
+                razorpay_payment_id=dispute.payment_id,
+                dispute_id=dispute.id,
+            ):
+                yield difference
         async for payment in self._payments.stream_undecided_disputes():
             for ours in payment.disputes:
                 self._totals["disputes"] += 1
-                if not ours.status.is_decided and ours.dispute_id not in seen:
-                    difference = await self.compare_again(ours.dispute_id, payment, ours.payment_id)
-                    if difference is not None:
-                        yield difference
+                if ours.status.is_decided or ours.dispute_id in seen:
+                    continue
+                for difference in await guard.run(
+                    lambda ours=ours, payment=payment: self.compare_again(  # type: ignore[misc]
+                        ours.dispute_id, payment, ours.payment_id
+                    ),
+                    ours.dispute_id,
+                    payment,
+                    order_id=payment.razorpay_order_id,
+                    razorpay_payment_id=ours.payment_id,
+                    dispute_id=ours.dispute_id,
+                ):
+                    yield difference
+
+    async def _compare_listed(self, dispute: GatewayDispute) -> list[Difference]:
+        payment = await self._find_payment(dispute)
+        if payment is None:
+            self._totals["foreignDisputes"] += 1
+            return []
+        if not _compare(payment, dispute):
+            return []
+        # Either side may have changed since it was read. Report only what still differs now.
+        return await self.compare_again(dispute.id, payment, dispute.payment_id)
 
     async def compare_again(
         self, dispute_id: str, payment: Payment, payment_id: str
-    ) -> DisputeDifference | None:
-        """Read one dispute again on both sides, and return its difference."""
+    ) -> list[Difference]:
+        """Read one dispute again on both sides, and return its difference, if there is one."""
         current = await self._payments.get(id=payment.pk)
         try:
             theirs = await self._pace.call(lambda: self._gateway.fetch_dispute(dispute_id))
         except GatewayMissing as error:
             ours = find_dispute(current, dispute_id)
-            return DisputeDifference(
-                Kind.DISPUTE_UNKNOWN,
-                dispute_id,
-                payment_id,
-                current,
-                current.razorpay_order_id,
-                ours=_describe(ours) if ours else None,
-                theirs=error.detail,
-            )
-        return _compare(current, theirs)
+            return [
+                Difference(
+                    Kind.DISPUTE_UNKNOWN,
+                    current,
+                    current.razorpay_order_id,
+                    payment_id,
+                    dispute_id,
+                    ours=_describe(ours) if ours else None,
+                    theirs=error.detail,
+                )
+            ]
+        ours = find_dispute(current, dispute_id)
+        found = _compare(current, theirs)
+        if ours is None or not any(each.kind is Kind.DISPUTE_REFUNDED for each in found):
+            return found
+        refunded, excess = await self._pace.call(lambda: sum_returned(self._gateway, current, ours))
+        text = f"refunded {refunded}, lost {ours.lost}"
+        return [replace(each, ours=text) for each in found] if excess else []
 
-    async def _pages(self) -> AsyncIterator[GatewayDispute]:
+    async def _pages(self) -> AsyncIterator[GatewayDispute | OddEntity]:
+        """Yield each dispute of the gateway's list once: new ones shift its pages."""
         skip = 0
+        seen: set[str | None] = set()
         while True:
             try:
                 page = await self._pace.call(
@@ -117,11 +142,14 @@ class DisputeComparison:
                 _log.warning("disputes_not_listed", status=error.http_status, reason=error.reason)
                 self._totals["disputesNotListed"] = 1
                 return
-            for dispute in page:
+            new = [each for each in page if each.id is None or each.id not in seen]
+            for dispute in new:
                 yield dispute
             skip += len(page)
-            if len(page) < _PAGE:
+            # A list that ignores `skip` gives the same page for ever.
+            if len(page) < _PAGE or seen.issuperset(each.id for each in page):
                 return
+            seen.update(each.id for each in page)
 
     async def _find_payment(self, dispute: GatewayDispute) -> Payment | None:
         """Return the payment that a dispute of the gateway belongs to, None if it is not of KernaPay."""
@@ -142,39 +170,35 @@ class DisputeComparison:
         payment = await self._payments.by_order(order_id)
         if payment is not None:
             return payment
-        order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        try:
+            order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
+        except GatewayTooOld:
+            # No row of ours has this order, and what is so old is not asked for in vain each night.
+            return None
         return await self._payments.by_receipt(order.receipt)
 
 
-def _compare(payment: Payment, theirs: GatewayDispute) -> DisputeDifference | None:
+def _compare(payment: Payment, theirs: GatewayDispute) -> list[Difference]:
     ours = find_dispute(payment, theirs.id)
     if ours is None:
         kind, text = Kind.DISPUTE_MISSING, None
     elif changes(News(theirs, _ORIGIN, is_asked=True), ours):
         kind, text = Kind.DISPUTE, _describe(ours)
-    elif _is_returned_twice(payment, ours):
-        kind, text = Kind.DISPUTE_REFUNDED, f"refunded {sum_reserved(payment)}, lost {ours.lost}"
+    elif may_be_doubled(payment, ours):
+        kind, text = Kind.DISPUTE_REFUNDED, f"lost {ours.lost}"
     else:
-        return None
-    return DisputeDifference(
-        kind,
-        theirs.id,
-        theirs.payment_id,
-        payment,
-        payment.razorpay_order_id,
-        ours=text,
-        theirs=_describe(theirs),
-    )
-
-
-def _is_returned_twice(payment: Payment, dispute: Dispute) -> bool:
-    """Return whether the bank took money of a payment that was refunded too, and nobody was told of it."""
-    return bool(
-        dispute.lost
-        and dispute.payment_id == payment.razorpay_payment_id
-        and sum_reserved(payment)
-        and all(each.dispute_id != dispute.dispute_id for each in payment.mismatches)
-    )
+        return []
+    return [
+        Difference(
+            kind,
+            payment,
+            payment.razorpay_order_id,
+            theirs.payment_id,
+            theirs.id,
+            ours=text,
+            theirs=_describe(theirs),
+        )
+    ]
 
 
 def _describe(dispute: Dispute | GatewayDispute) -> str:

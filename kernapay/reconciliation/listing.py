@@ -40,7 +40,10 @@ class Listing(Generic[EntityT]):
                 windows += [(middle, end), (start, middle + 1)]
                 continue
             skip = 0
-            while page:
+            shown: set[str | None] = set()
+            # A list that ignores `skip` gives the same page for ever.
+            while not shown.issuperset(ids := set(map(_id_of, page))):
+                shown |= ids
                 for item in page:
                     if self._is_new(item):
                         yield item
@@ -56,9 +59,14 @@ class Listing(Generic[EntityT]):
 
     def _is_new(self, item: EntityT | OddEntity) -> bool:
         # One without an id cannot be told apart from others, so each counts.
-        identifier: str | None = getattr(item, "id", None)
+        identifier = _id_of(item)
         if identifier is None:
             return True
         is_new = identifier not in self._seen
         self._seen.add(identifier)
         return is_new
+
+
+def _id_of(item: object) -> str | None:
+    identifier: str | None = getattr(item, "id", None)
+    return identifier

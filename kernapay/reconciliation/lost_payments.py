@@ -1,5 +1,6 @@
 """Find money at the gateway of which no event told: by one list, at a cost that unpaid orders do not add to."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
@@ -9,7 +10,9 @@ import structlog
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError
 from kernapay.gateway.base import GatewayPayment, PaymentGateway
+from kernapay.payments.models import Payment
 from kernapay.payments.repository import PaymentRepository
+from kernapay.payments.returns import find_surplus, is_counted
 from kernapay.reconciliation.listing import Listing
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.resync import Resync
@@ -44,7 +47,9 @@ class LostPayments:
         self._known: set[str] = set()
 
     async def sweep(self) -> bool:
-        """Settle what was paid lately and is not settled here. Return False, since a list is read now and then only.
+        """Settle what was paid lately and is not settled here, be it the first payment of its order or another one.
+
+        Return False, since a list is read now and then only.
 
         Raises GatewayError, Unavailable.
         """
@@ -54,11 +59,14 @@ class LostPayments:
         before = self._clock() - self._check_after
         try:
             found = await self._list(before - _LOOK_BACK, before)
-            new = {each.order_id: each for each in found if each.id not in self._known}
-            order_ids = [str(order_id) for order_id in new]
+            new: dict[str, list[GatewayPayment]] = {}
+            for each in found:
+                if each.id not in self._known:
+                    new.setdefault(str(each.order_id), []).append(each)
+            order_ids, waiting = list(new), set[str]()
             for start in range(0, len(order_ids), _BATCH):
-                await self._settle(order_ids[start : start + _BATCH])
-            self._known = {each.id for each in found}
+                waiting |= await self._settle(order_ids[start : start + _BATCH], new)
+            self._known = {each.id for each in found} - waiting
         finally:
             pause = min(self._check_after, _LONGEST_PAUSE).total_seconds()
             self._due = max(started + pause, monotonic() + _SHARE * (monotonic() - started))
@@ -75,14 +83,29 @@ class LostPayments:
             and (each.is_captured or each.status == "authorized")
         ]
 
-    async def _settle(self, order_ids: list[str]) -> None:
+    async def _settle(
+        self, order_ids: list[str], new: Mapping[str, list[GatewayPayment]]
+    ) -> set[str]:
+        """Settle what is not settled yet. Return the gateway's payments for which that failed."""
+        waiting: set[str] = set()
         for payment in await self._payments.with_any("razorpay_order_id", order_ids):
-            if payment.status.is_paid:
+            listed = new[str(payment.razorpay_order_id)]
+            if all(_is_settled(payment, each) for each in listed):
                 continue
             try:
                 status = await self._resync.payment(payment)
             except KernaPayError as error:
-                # Its own check comes later; the others must not wait for it.
+                # The next list tells of it again, and the others must not wait for it.
+                waiting |= {each.id for each in listed}
                 _log.warning("lost_payment_waits", reference=payment.reference_id, code=error.code)
             else:
                 _log.info("lost_payment_found", reference=payment.reference_id, status=status)
+        return waiting
+
+
+def _is_settled(payment: Payment, listed: GatewayPayment) -> bool:
+    """Return whether nothing is left to do about a payment of the gateway's list."""
+    if is_counted(payment, listed.id) or find_surplus(payment, listed.id):
+        return True
+    # Razorpay: what nobody captures goes back by itself.
+    return payment.status.is_paid and not listed.is_captured

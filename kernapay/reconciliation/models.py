@@ -7,13 +7,12 @@ from typing import Any, ClassVar
 from mongoengine import (
     BooleanField,
     DateTimeField,
-    DictField,
     IntField,
-    ListField,
     ObjectIdField,
     StringField,
 )
 
+from kernapay.storage.documents import Items, Mapping
 from kernapay.storage.mongo import Choice, Record
 
 
@@ -37,6 +36,7 @@ class Kind(StrEnum):
     SECOND_PAYMENT = "second_payment"
     FEE = "fee"
     SETTLEMENT = "settlement"
+    UNSETTLED = "unsettled"
     UNREADABLE = "unreadable"
     DISPUTE_MISSING = "dispute_missing"
     DISPUTE_UNKNOWN = "dispute_unknown"
@@ -55,14 +55,17 @@ class Report(Record):
     requested_by: str | None = StringField(db_field="requestedBy")
     lease_until: datetime | None = DateTimeField(db_field="leaseUntil")
     attempts: int = IntField(default=0)
-    totals: dict[str, int] = DictField()
+    totals: dict[str, int] = Mapping()
     # Sums by currency, in minor units.
-    money: dict[str, dict[str, int]] = DictField()
+    money: dict[str, dict[str, int]] = Mapping()
     # What could not be compared. A report is complete only if there is nothing; the first ones are named.
-    unchecked: list[str] = ListField(StringField())
+    unchecked: list[str] = Items(StringField())
     is_complete: bool | None = BooleanField(db_field="isComplete")
     error: str | None = StringField()
     finished_at: datetime | None = DateTimeField(db_field="finishedAt")
+    # Set when it is done: the relay is due, and makes an event of each finding. `announced` is 1 once it has.
+    announce: datetime | None = DateTimeField()
+    announced: int | None = IntField()
 
 
 class Finding(Record):

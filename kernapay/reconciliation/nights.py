@@ -10,6 +10,7 @@ import structlog
 
 from kernapay.core.business_days import BusinessDays, days_between
 from kernapay.core.clock import Clock, now
+from kernapay.core.metrics import GaugeMetricFamily
 from kernapay.payments.repository import PaymentRepository
 from kernapay.reconciliation.dtos import NightView
 from kernapay.reconciliation.models import ReportState
@@ -86,14 +87,29 @@ class Nights:
             max((known[night].window_to for night in good), default=None),
         )
 
-    async def age_of_last_good(self) -> float:
-        """Return the seconds since the end of the last night with a good report. Raises Unavailable."""
-        last_good = (await self.standing()).last_good
-        return inf if last_good is None else (self._clock() - last_good).total_seconds()
-
-    async def count_missing(self) -> int:
-        """Count the nights without a good report. Raises Unavailable."""
-        return len((await self.standing()).missing)
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return the age of the last good report, and how many are missing. Raises Unavailable."""
+        standing = await self.standing()
+        last = standing.last_good
+        when = GaugeMetricFamily(
+            "kernapay_last_good_night_timestamp_seconds",
+            "End of the last business day with a complete report, in Unix seconds; absent if no day has one",
+        )
+        if last is not None:
+            when.add_metric((), last.timestamp())
+        return [
+            when,
+            GaugeMetricFamily(
+                "kernapay_last_good_night_age_seconds",
+                "Time since the end of the last business day with a complete report; +Inf if no day has one",
+                inf if last is None else (self._clock() - last).total_seconds(),
+            ),
+            GaugeMetricFamily(
+                "kernapay_nights_missing",
+                "Business days that have ended without a complete report",
+                len(standing.missing),
+            ),
+        ]
 
     async def _known(self, at: datetime) -> dict[str, NightView]:
         return await self._reports.nights(self._first_kept(at).isoformat())

@@ -13,7 +13,6 @@ from kernapay.gateway.base import GatewayUnknown, GatewayUnreadable
 T = TypeVar("T")
 
 _log = structlog.get_logger("kernapay.reconciliation")
-# The pauses between six attempts add up to 15.5 seconds.
 _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 30.0
@@ -23,7 +22,9 @@ _REFUSED: Final = 400
 class Pace:
     """Allow at most `rate` calls a second, among all callers that share this object."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, first_pause: float = _FIRST_PAUSE_SECONDS) -> None:
+        """`first_pause` (seconds) follows a first attempt without an answer; the five pauses add up to 31 of it."""
+        self._first_pause = first_pause
         self._interval = 1 / rate
         self._next = 0.0
 
@@ -32,7 +33,7 @@ class Pace:
 
         Use it for reads only: a call that changes something must not be repeated blindly. Raises the last error.
         """
-        pause = _FIRST_PAUSE_SECONDS
+        pause = self._first_pause
         for attempt in range(1, _ATTEMPTS + 1):
             await self._wait_for_turn()
             beat()

@@ -1,6 +1,5 @@
 """Repair a finding: ask the gateway what is true now, take one audited step, and look again."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,24 +11,29 @@ from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.rebuilding import Rebuilding, can_rebuild
 from kernapay.payments.references import receipt_of
-from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_remaining
+from kernapay.payments.returns import find_surplus, sum_remaining
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Status
-from kernapay.payments.surplus_refunds import Surplus
-from kernapay.reconciliation.differences import Difference
+from kernapay.payments.surplus import SurplusPayments
 from kernapay.reconciliation.dispute_comparison import DISPUTE_KINDS, DisputeComparison
 from kernapay.reconciliation.models import Finding, Kind
 from kernapay.reconciliation.order_comparison import OrderComparison
 from kernapay.reconciliation.pacing import Pace
+from kernapay.reconciliation.repair_steps import (
+    ON_ITS_WAY,
+    PERSON,
+    Step,
+    describe_difference,
+    describe_returns,
+    explain_rest,
+)
 from kernapay.reconciliation.repository import FindingRepository
 from kernapay.reconciliation.resync import Resync
 from kernapay.security.principal import Actor
 
-_PERSON = "the difference remains and needs a decision in the gateway's dashboard"
 _REBUILD = "rebuild the payment, which our database lost, from the gateway's order"
-_ON_ITS_WAY = "the refund is on its way: repeat the repair to see whether it arrived"
+_UNSETTLED = "it is not settled: ask the gateway's support for it, with its payment id"
 
 
 class NotRepairable(Conflict):
@@ -48,14 +52,6 @@ class Repair:
     """The id of the user whose payment was rebuilt."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What the gateway's answer of this moment calls for. Without `act`, nothing can be done by machine, or need be."""
-
-    text: str
-    act: Callable[[], Awaitable[object]] | None = None
-
-
 class RepairService:
     def __init__(
         self,
@@ -64,7 +60,7 @@ class RepairService:
         resync: Resync,
         settlement: Settlement,
         ordering: Ordering,
-        refunds: RefundService,
+        surplus: SurplusPayments,
         rebuilding: Rebuilding,
         disputes: DisputeService,
         gateway: PaymentGateway,
@@ -76,7 +72,7 @@ class RepairService:
         self._resync = resync
         self._settlement = settlement
         self._ordering = ordering
-        self._refunds = refunds
+        self._surplus = surplus
         self._rebuilding = rebuilding
         self._disputes = disputes
         self._gateway = gateway
@@ -117,10 +113,13 @@ class RepairService:
             is_rebuilt = step.text == _REBUILD
             return Repair(outcome, not rest, str(payment.user_id) if is_rebuilt else None)
 
-    async def _plan(self, finding: Finding, payment: Payment) -> _Step:
+    async def _plan(self, finding: Finding, payment: Payment) -> Step:
         """Ask the gateway, and return the step that its answer calls for."""
         if finding.kind in DISPUTE_KINDS:
             return self._plan_dispute(finding)
+        if finding.kind is Kind.UNSETTLED:
+            is_settled = payment.settled_at is not None
+            return Step(f"do nothing: {'it is settled now' if is_settled else _UNSETTLED}")
         if _is_surplus(finding, payment):
             return await self._plan_surplus(finding, payment)
         if finding.kind is Kind.SECOND_PAYMENT:
@@ -131,14 +130,14 @@ class RepairService:
         if finding.kind is Kind.FEE:
             return await self._plan_fee(payment)
         if not differences:
-            return _Step("do nothing: KernaPay and the gateway agree now")
-        text = ", ".join(_describe(each) for each in differences)
-        return _Step(
+            return Step("do nothing: KernaPay and the gateway agree now")
+        text = ", ".join(describe_difference(each) for each in differences)
+        return Step(
             f"bring the payment to its state at the gateway: {text}",
             partial(self._resync.payment, payment),
         )
 
-    async def _plan_rebuilding(self, finding: Finding) -> _Step:
+    async def _plan_rebuilding(self, finding: Finding) -> Step:
         """Plan to rebuild a payment that our database lost. Raises NotRepairable."""
         order_id = finding.order_id
         if finding.kind is not Kind.MISSING_HERE or order_id is None:
@@ -164,72 +163,72 @@ class RepairService:
                 "The payment is lost, and the notes of its order do not say whose it was. Look at the order in the "
                 "gateway's dashboard."
             )
-        return _Step(_REBUILD, act)
+        return Step(_REBUILD, act)
 
-    def _plan_dispute(self, finding: Finding) -> _Step:
+    def _plan_dispute(self, finding: Finding) -> Step:
         if finding.kind is Kind.DISPUTE_UNKNOWN:
-            return _Step("do nothing: the gateway does not know the dispute")
+            return Step("do nothing: the gateway does not know the dispute")
         refresh = partial(self._disputes.refresh, str(finding.dispute_id))
-        return _Step("take the dispute over as the gateway has it", refresh)
+        return Step("take the dispute over as the gateway has it", refresh)
 
-    async def _plan_unknown(self, payment: Payment) -> _Step:
+    async def _plan_unknown(self, payment: Payment) -> Step:
         # Another order of the payment may have been paid, which its customer did for this payment.
         receipt = receipt_of(payment)
         orders = await self._pace.call(lambda: self._gateway.find_orders(receipt))
         paid = [order.id for order in orders if order.amount_paid or order.status == "paid"]
         if paid:
-            return _Step(f"do nothing: another order of this payment was paid: {', '.join(paid)}")
+            return Step(f"do nothing: another order of this payment was paid: {', '.join(paid)}")
         if payment.status is not Status.PENDING:
-            return _Step(
+            return Step(
                 "do nothing: the payment is paid here, and its order is unknown to the gateway"
             )
-        return _Step(
+        return Step(
             "end the payment as failed: nobody can pay an order that the gateway does not know",
             partial(self._resync.expire, payment),
         )
 
-    async def _plan_surplus(self, finding: Finding, payment: Payment) -> _Step:
+    async def _plan_surplus(self, finding: Finding, payment: Payment) -> Step:
         order_id = str(finding.order_id)
         unreturned = await self._each.find_unreturned(order_id, payment)
 
         async def act() -> None:
             await self._ordering.record_surplus(payment, [order_id])
             for each in unreturned:
-                await self._refunds.return_surplus(each.payment)
+                await self._surplus.return_rest(each.payment)
 
-        return _Step(f"note the order as surplus{_returns(unreturned)}", act)
+        return Step(f"note the order as surplus{describe_returns(unreturned)}", act)
 
-    async def _plan_second(self, finding: Finding, payment: Payment) -> _Step:
+    async def _plan_second(self, finding: Finding, payment: Payment) -> Step:
         captures = await self._each.find_unreturned(str(finding.order_id), payment)
         unreturned = {each.payment.id: each for each in captures}
         second = unreturned.get(str(finding.razorpay_payment_id))
         if second is None:
-            return _Step("do nothing: the second payment was returned")
+            return Step("do nothing: the second payment was returned")
         # What was entered as surplus goes back whatever became of the first, if there was one.
-        is_entered = second.payment.id in {each.payment_id for each in payment.surplus_payments}
+        is_entered = find_surplus(payment, second.payment.id) is not None
         if second.payment.id == payment.razorpay_payment_id and not is_entered:
-            return _Step("do nothing: this payment is the one that counts now")
+            return Step("do nothing: this payment is the one that counts now")
         first = unreturned.get(str(payment.razorpay_payment_id))
         is_first_kept = first is not None and first.remaining > 0 and sum_remaining(payment) > 0
         if not (is_entered or is_first_kept):
-            return _Step(
+            return Step(
                 "do nothing: the first payment was returned, so the second is all that the customer has paid"
             )
         if second.remaining < 1:
-            return _Step(f"do nothing: {_ON_ITS_WAY}")
-        return _Step(
-            f"leave the first payment{_returns([second])}",
+            return Step(f"do nothing: {ON_ITS_WAY}")
+        return Step(
+            f"leave the first payment{describe_returns([second])}",
             partial(self._resync.return_second, second.payment),
         )
 
-    async def _plan_fee(self, payment: Payment) -> _Step:
+    async def _plan_fee(self, payment: Payment) -> Step:
         payment_id = payment.razorpay_payment_id
         if payment_id is None:
-            return _Step("do nothing: nobody has paid")
+            return Step("do nothing: nobody has paid")
         theirs = await self._pace.call(lambda: self._gateway.fetch_payment(payment_id))
         if theirs.fee is None or theirs.fee == payment.fee:
-            return _Step("do nothing: the fee is that of the gateway's payment")
-        return _Step(
+            return Step("do nothing: the fee is that of the gateway's payment")
+        return Step(
             f"take over the fee {theirs.fee}", partial(self._take_over_fee, payment, theirs)
         )
 
@@ -241,27 +240,31 @@ class RepairService:
         if finding.kind in DISPUTE_KINDS:
             disputes = DisputeComparison(self._payments, self._gateway, self._pace)
             about = (str(finding.dispute_id), payment, str(finding.razorpay_payment_id))
-            return _PERSON if await disputes.compare_again(*about) else None
+            return PERSON if await disputes.compare_again(*about) else None
+        if finding.kind is Kind.UNSETTLED:
+            return None if payment.settled_at is not None else _UNSETTLED
         if _is_surplus(finding, payment):
-            return _explain(await self._each.find_unreturned(str(finding.order_id), payment))
+            return explain_rest(await self._each.find_unreturned(str(finding.order_id), payment))
         differences = await self._each.look_up(payment)
         if finding.kind is Kind.SECOND_PAYMENT:
             ids = {each.razorpay_payment_id for each in differences if each.kind is finding.kind}
             if finding.razorpay_payment_id not in ids:
                 return None
             unreturned = await self._each.find_unreturned(str(finding.order_id), payment)
-            return _explain([s for s in unreturned if s.payment.id == finding.razorpay_payment_id])
+            return explain_rest(
+                [s for s in unreturned if s.payment.id == finding.razorpay_payment_id]
+            )
         if finding.kind is Kind.MISSING_THERE and payment.status is Status.FAILED:
             return None
         remaining = {each.kind for each in differences}
         if finding.kind in (Kind.MISSING_THERE, Kind.MISSING_HERE, Kind.UNREADABLE):
-            return _PERSON if remaining else None
+            return PERSON if remaining else None
         if finding.kind is Kind.SETTLEMENT:
-            return None if payment.status.is_paid else _PERSON
+            return None if payment.status.is_paid else PERSON
         if finding.kind is Kind.AMOUNT and (finding.theirs or "").isdecimal():
             # From a settlement, which the gateway's order need not contradict.
-            return None if finding.theirs == str(payment.amount_captured) else _PERSON
-        return _PERSON if finding.kind in remaining else None
+            return None if finding.theirs == str(payment.amount_captured) else PERSON
+        return PERSON if finding.kind in remaining else None
 
     async def _find_payment(self, finding: Finding) -> Payment | None:
         if finding.reference_id is not None:
@@ -280,21 +283,3 @@ def _is_surplus(finding: Finding, payment: Payment) -> bool:
     return finding.kind in (Kind.SURPLUS_ORDER, Kind.MISSING_HERE) and (
         payment.razorpay_order_id not in (None, finding.order_id)
     )
-
-
-def _describe(difference: Difference) -> str:
-    return f"{difference.kind} {difference.ours} here, {difference.theirs} there"
-
-
-def _returns(unreturned: Sequence[Surplus]) -> str:
-    return "".join(
-        f", and return {each.remaining} {each.payment.currency} of {each.payment.id}"
-        for each in unreturned
-        if each.remaining > 0
-    )
-
-
-def _explain(unreturned: Sequence[Surplus]) -> str | None:
-    if not unreturned:
-        return None
-    return _PERSON if any(each.remaining > 0 for each in unreturned) else _ON_ITS_WAY

@@ -1,7 +1,8 @@
 """The queries on reconciliation reports and findings."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,6 +13,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.errors import NotFound
 from kernapay.reconciliation.dtos import FindingView, NightView, ReportView
 from kernapay.reconciliation.models import Finding, Kind, Report, ReportState
+from kernapay.storage.announcing import MarkedRows
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
@@ -23,9 +25,10 @@ _PAUSE: Final = timedelta(minutes=10)
 _ATTEMPT_LIMIT: Final = 6
 # What could not be compared is counted in full, and named up to this number.
 _NAMED: Final = 100
+_MOST_COUNTED: Final = 10_000
 
 
-class ReportRepository(Repository[Report]):
+class ReportRepository(MarkedRows[Report]):
     model = Report
 
     def __init__(self, mongo: Mongo, clock: Clock = now, lease: timedelta = _LEASE) -> None:
@@ -117,7 +120,8 @@ class ReportRepository(Repository[Report]):
         money: dict[str, dict[str, int]],
         unchecked: Sequence[str],
     ) -> None:
-        """Store what a report found. It is complete if nothing is `unchecked`."""
+        """Store what a report found, and mark it for the relay. It is complete if nothing is `unchecked`."""
+        at = self.clock()
         await self.queue.finish(
             report,
             set__state=ReportState.DONE,
@@ -126,7 +130,8 @@ class ReportRepository(Repository[Report]):
             set__unchecked=list(unchecked[:_NAMED]),
             set__is_complete=not unchecked,
             set__error=None,
-            set__finished_at=self.clock(),
+            set__finished_at=at,
+            set__announce=at,
         )
 
     async def newest(self, count: int, skip: int) -> list[ReportView]:
@@ -144,6 +149,10 @@ class _Summary(msgspec.Struct, rename="camel"):
     repaired_at: datetime | None = None
 
 
+class _KindOnly(msgspec.Struct):
+    kind: Kind
+
+
 class FindingRepository(Repository[Finding]):
     model = Finding
 
@@ -156,6 +165,10 @@ class FindingRepository(Repository[Finding]):
             LimitOffset(count, skip),
             report_id=report_id,
         )
+
+    def batches_of_report(self, report_id: str) -> AsyncIterator[list[FindingView]]:
+        """Yield a report's findings, by kind, in batches."""
+        return self.batches(FindingView, OrderBy("kind"), OrderBy("id"), report_id=report_id)
 
     async def put(self, finding: Finding) -> ObjectId:
         """Store a finding under an id that follows from what it says. Return the id.
@@ -192,6 +205,11 @@ class FindingRepository(Repository[Finding]):
         """Return the ids of a report's findings that are not repaired, by kind."""
         rows = await self._summaries(ObjectId(report_id))
         return [row.id for row in rows if row.repaired_at is None]
+
+    async def count_open(self) -> Counter[Kind]:
+        """Count the findings of all reports that are not repaired, by kind, up to 10,000 in all."""
+        rows = await self.select(_KindOnly, LimitOffset(_MOST_COUNTED), repaired_at=None)
+        return Counter(row.kind for row in rows)
 
     async def _summaries(self, report_id: ObjectId) -> "list[_Summary]":
         order = (OrderBy("kind"), OrderBy("id"))

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.errors import Conflict, InvalidInput
+from kernapay.core.errors import InvalidInput
 from kernapay.reconciliation.models import Report
+from kernapay.reconciliation.repair_runs import repair_each
 from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository
 from kernapay.reconciliation.service import ReconciliationService
@@ -79,12 +80,8 @@ class Restoring:
 
     async def _repair_all(self, actor: Actor, report: Report, result: Rebuilt) -> None:
         report_id = str(report.pk)
-        for finding_id in await self._findings.open_ids(report_id):
-            try:
-                done = await self._repairs.repair(actor, report_id, finding_id)
-            except Conflict as error:
-                result.open.append(f"finding {finding_id} of report {report_id}: {error.detail}")
-                continue
+        open_ids = await self._findings.open_ids(report_id)
+        async for finding_id, done in repair_each(self._repairs, actor, report_id, open_ids):
             if done.rebuilt_for is not None:
                 result.rebuilt += 1
                 if not await self._users.exists(id=done.rebuilt_for):

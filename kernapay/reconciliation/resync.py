@@ -17,6 +17,7 @@ from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Event, Source
+from kernapay.payments.surplus import SurplusPayments
 from kernapay.reconciliation.pacing import Pace
 
 _log = structlog.get_logger("kernapay.reconciliation")
@@ -31,6 +32,7 @@ class Resync:
         settlement: Settlement,
         ordering: Ordering,
         refunds: RefundService,
+        surplus: SurplusPayments,
         gateway: PaymentGateway,
         pace: Pace,
         lifetimes: Lifetimes,
@@ -40,6 +42,7 @@ class Resync:
         self._settlement = settlement
         self._ordering = ordering
         self._refunds = refunds
+        self._surplus = surplus
         self._gateway = gateway
         self._pace = pace
         self._lifetimes = lifetimes
@@ -89,7 +92,7 @@ class Resync:
     async def return_second(self, second: GatewayPayment) -> None:
         """Enter a second payment of an order, and return it. Raises PaymentDisputed, GatewayError, Unavailable."""
         await _settle(self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, second)))
-        await self._refunds.return_surplus(second)
+        await self._surplus.return_rest(second)
 
     async def expire(self, payment: Payment) -> str:
         """Expire a payment whose order does not exist at the gateway. Return its status afterwards."""

@@ -23,6 +23,7 @@ from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
 from kernapay.reconciliation.resync import Resync
 from kernapay.security.principal import Actor
+from kernapay.settlements.books import SettlementBooks
 from kernapay.storage.queue import Queue
 
 _log = structlog.get_logger("kernapay.reconciliation")
@@ -38,6 +39,7 @@ class ReconciliationService:
         resync: Resync,
         gateway: PaymentGateway,
         pace: Pace,
+        books: SettlementBooks,
         audit: AuditLog,
         nights: Nights,
         clock: Clock = now,
@@ -48,6 +50,7 @@ class ReconciliationService:
         self._resync = resync
         self._gateway = gateway
         self._pace = pace
+        self._books = books
         self._audit = audit
         self._clock = clock
         self._nights = nights
@@ -100,7 +103,16 @@ class ReconciliationService:
         done: set[str] | None = None,
     ) -> Comparison:
         """Return a comparison that stores nothing. `kernapay audit` uses it."""
-        return Comparison(self._payments, self._gateway, self._pace, after, before, progress, done)
+        return Comparison(
+            self._payments,
+            self._gateway,
+            self._pace,
+            self._books,
+            after,
+            before,
+            progress,
+            done,
+        )
 
     async def _make_or_fail(self, report: Report) -> None:
         try:

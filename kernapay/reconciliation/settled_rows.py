@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from kernapay.gateway.base import OddEntity, PaymentGateway
 from kernapay.payments.models import Payment
-from kernapay.payments.surplus import find_surplus
+from kernapay.payments.returns import find_surplus
 from kernapay.reconciliation.differences import Difference
 from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.pacing import Pace
@@ -45,6 +45,7 @@ async def settled_rows(
                 day.year, day.month, day.day, skip=skip, count=_PAGE
             )
         )
+        has_new = False
         for each in page:
             row = _read(each)
             if isinstance(row, SettledRow):
@@ -52,9 +53,11 @@ async def settled_rows(
                 if key in seen:
                     continue
                 seen.add(key)
+                has_new = True
             yield row
         skip += len(page)
-        if len(page) < _PAGE:
+        # A list that ignores `skip` gives the same page for ever.
+        if len(page) < _PAGE or not has_new:
             return
 
 
@@ -86,13 +89,14 @@ def _is_settled_amount(payment: Payment, row: SettledRow) -> bool:
     return row.currency != payment.currency or row.amount == payment.amount_captured
 
 
-def _read(row: Mapping[str, Any]) -> SettledRow | OddEntity:
+def _read(row: object) -> SettledRow | OddEntity:
     try:
         return msgspec.convert(row, SettledRow)
     except msgspec.ValidationError as error:
+        fields = row if isinstance(row, Mapping) else {}
         ids = {
-            name: row[source]
+            name: fields[source]
             for name, source in (("id", "entity_id"), ("order_id", "order_id"))
-            if isinstance(row.get(source), str)
+            if isinstance(fields.get(source), str)
         }
         return OddEntity(str(error), **ids)

@@ -79,7 +79,7 @@ async def print_banner(config: SandboxConfig, host: str, port: int) -> None:
     click.echo(
         f"""
 KernaPay sandbox: a simulator of Razorpay
-  API        {address}/v1          key {key_id}  secret in SANDBOX_KEYS (default: see --help)
+  API        {address}/v1          key {key_id}  secret in --key or SANDBOX_KEYS (default: see --help)
   Page       {address}/            orders, payments, webhooks, faults
   Checkout   {address}/v1/checkout.js
   Data       {config.data or "in memory"}

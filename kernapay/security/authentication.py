@@ -14,24 +14,49 @@ from kernapay.security.tokens import Claims, TokenIssuer
 PUBLIC: Final = "public"
 """The key in a handler's `opt` that marks it public."""
 
+OPTIONAL: Final = "optional_caller"
+"""The key in a handler's `opt` that lets in callers who send no `Authorization`, as nobody."""
+
 KEY_PREFIX: Final = "kp_"
 """The beginning of every API key. No access token starts with it."""
+
+_SEND_ONE: Final = "Send one header Authorization: Bearer <token or API key>."
 
 PrincipalLoader = Callable[[Claims], Awaitable[Principal]]
 KeyLoader = Callable[[str], Awaitable[Principal]]
 
 
-class BearerAuthentication(AbstractAuthenticationMiddleware):
-    """Authenticate a request by its access token or API key, against the current state of the account."""
+class Authenticator:
+    """Finds out who holds an access token or an API key, from the present state of the account."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        tokens: TokenIssuer,
-        load: PrincipalLoader,
-        load_key: KeyLoader,
-        exclude: str,
-    ) -> None:
+    def __init__(self, tokens: TokenIssuer, load: PrincipalLoader, load_key: KeyLoader) -> None:
+        self._tokens = tokens
+        self._load = load
+        self._load_key = load_key
+
+    async def __call__(self, token: str) -> Principal:
+        """Return the holder. Raises Unauthenticated, Unavailable."""
+        if token.startswith(KEY_PREFIX):
+            return await self._load_key(token)
+        return await self._load(self._tokens.read(token))
+
+
+def read_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """Return the token or key of a request, None if it has no `Authorization`. Raises Unauthenticated."""
+    given = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+    if not given:
+        return None
+    # Refuse two headers: a proxy in front may have checked the other one.
+    scheme, _, token = (given[0].decode("latin-1") if len(given) == 1 else "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated(_SEND_ONE)
+    return token.strip()
+
+
+class BearerAuthentication(AbstractAuthenticationMiddleware):
+    """Authenticate a request by its access token or API key."""
+
+    def __init__(self, app: ASGIApp, authenticate: Authenticator, exclude: str) -> None:
         super().__init__(
             app,
             exclude=exclude,
@@ -40,19 +65,14 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
             # A browser's preflight is answered before it gets here.
             exclude_http_methods=(),
         )
-        self._tokens = tokens
-        self._load = load
-        self._load_key = load_key
+        self._authenticate = authenticate
 
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        headers = connection.headers.getall("authorization", [])
-        # Refuse two headers: a proxy in front may have checked the other one.
-        scheme, _, token = (headers[0] if len(headers) == 1 else "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("Send one header Authorization: Bearer <token or API key>.")
-        token = token.strip()
-        if token.startswith(KEY_PREFIX):
-            return AuthenticationResult(user=await self._load_key(token), auth=None)
-        return AuthenticationResult(user=await self._load(self._tokens.read(token)), auth=None)
+        token = read_token(connection)
+        if token is None:
+            if connection.scope["route_handler"].opt.get(OPTIONAL):
+                return AuthenticationResult(user=None, auth=None)
+            raise Unauthenticated(_SEND_ONE)
+        return AuthenticationResult(user=await self._authenticate(token), auth=None)

@@ -6,7 +6,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from kernapay.core.errors import Forbidden
-from kernapay.security.principal import Principal, Role
+from kernapay.security.principal import Principal, Role, Scope
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -16,6 +16,13 @@ class NotVerified(Forbidden):
 
     code = "not_verified"
     title = "Contact not verified"
+
+
+class ScopeMissing(Forbidden):
+    """The API key lacks the scope that this route demands."""
+
+    code = "scope_missing"
+    title = "Scope missing"
 
 
 _EMAIL_FIRST: Final = "confirm your e-mail address: POST /v1/api/verification/email/request"
@@ -36,6 +43,18 @@ class HasRole:
             raise Forbidden(f"Your role does not allow this. Allowed roles: {allowed}.")
         if self.needs_working_account and connection.user.must_verify_first:
             raise NotVerified(f"Before your account works, {_EMAIL_FIRST}.")
+
+
+class HasRoleOrShopKey(HasRole):
+    """Admit callers that hold one of the roles, and shops by a key that was made with scopes: HasScope looks at those.
+
+    A key without scopes gains nothing here: it may belong to somebody who pays for themselves.
+    """
+
+    async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
+        caller: Principal = connection.user
+        if not caller.is_shop or caller.scopes is None:
+            await super().__call__(connection, handler)
 
 
 class AnyRole(HasRole):
@@ -60,6 +79,31 @@ class IsPerson:
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
         if connection.user.key_id is not None:
             raise Forbidden("API keys may not do this. Sign in and send the token of a session.")
+
+
+class HasScope:
+    """Admit people, API keys with the scope, and keys without any: those may do all that their role may."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+        # Where a caller is optional, nobody is one: the route knows what to show them.
+        scopes = connection.user.scopes if connection.user else None
+        if scopes is not None and self.scope not in scopes:
+            raise ScopeMissing(
+                f"This API key lacks the scope {self.scope}. Ask an administrator for a key that has it."
+            )
+
+
+class IsUnscoped:
+    """Admit people, and API keys without scopes. For routes that no scope reaches: administration, own account."""
+
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+        if connection.user.scopes is not None:
+            raise Forbidden(
+                "API keys with scopes may not do this. Sign in and send the token of a session."
+            )
 
 
 class IsSelfOr:

@@ -21,6 +21,20 @@ class Role(StrEnum):
 
 _RANKS: Final = (Role.USER, Role.PROVIDER, Role.LAB_ASSISTANT, Role.ADMIN)
 
+
+class Scope(StrEnum):
+    """What an API key may do, the least harmful first."""
+
+    PAYMENTS_READ = "payments:read"
+    REPORTS_READ = "reports:read"
+    DELIVERIES_READ = "deliveries:read"
+    CUSTOMERS_READ = "customers:read"
+    DELIVERIES_WRITE = "deliveries:write"
+    CUSTOMERS_WRITE = "customers:write"
+    PAYMENTS_WRITE = "payments:write"
+    REFUNDS_WRITE = "refunds:write"
+
+
 STAFF: Final = frozenset({Role.LAB_ASSISTANT, Role.ADMIN})
 """The roles that see what belongs to others. They are only for accounts with a verified e-mail address."""
 
@@ -38,10 +52,17 @@ class Principal:
     """The id of the API key that the request was sent with; None for a session."""
     account_role: Role | None = None
     """The role of the account, where the caller's is that of an API key and may be a lower one."""
+    scopes: frozenset[str] | None = None
+    """The scopes of the API key. None for a session, and for a key without scopes: it may do all that its role may."""
 
     @property
     def is_admin(self) -> bool:
         return self.role is Role.ADMIN
+
+    @property
+    def is_shop(self) -> bool:
+        """Whether the caller sells to customers of its own: the API key of a USER does, a person does not."""
+        return self.role is Role.USER and self.key_id is not None
 
     @property
     def must_verify_first(self) -> bool:

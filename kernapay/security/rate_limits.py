@@ -232,7 +232,7 @@ def _refuse(verdict: Verdict | None, excess: str) -> None:
 class RateLimited:
     """Admit a caller as often as the named limit allows.
 
-    Signed-in callers are counted by account, others by address.
+    Signed-in callers are counted by account, API keys each by itself, others by address.
     """
 
     def __init__(self, name: str) -> None:
@@ -243,7 +243,10 @@ class RateLimited:
     ) -> None:
         limiter: RateLimiter = connection.app.state.rate_limiter
         caller = connection.scope.get("user")
-        subject = caller.id if caller is not None else limiter.addresses.of(connection.scope)
+        subject = limiter.addresses.of(connection.scope)
+        if caller is not None:
+            # Each key by itself: a busy or leaked one must not stop its owner, nor another back end.
+            subject = caller.key_id or caller.id
         verdict = await limiter.hit(self.name, subject)
         if verdict is None:
             return

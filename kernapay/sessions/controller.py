@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from litestar import Controller, Request, delete, get, post, put
+from litestar import Controller, Request
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
@@ -21,6 +21,7 @@ from kernapay.sessions.dtos import (
     Refresh,
 )
 from kernapay.sessions.service import RefreshRefused, SessionService
+from kernapay.web.handlers import delete, get, post, put
 from kernapay.web.openapi.responses import problems
 from kernapay.web.responses import Message
 

@@ -2,14 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import msgspec
+from bson import ObjectId
 
 from kernapay.core.business_days import BusinessDays
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import InvalidInput, NotFound
+from kernapay.settlements.days.repository import SettlementDayRepository
 from kernapay.settlements.dtos import (
     Ledger,
     LedgerSum,
@@ -25,12 +27,15 @@ from kernapay.settlements.repository import (
     UnsettledPayments,
 )
 from kernapay.settlements.rows import Sums
+from kernapay.settlements.sums.repository import SettlementSumRepository
 
 # Razorpay: it settles in rupees, whatever a payment's own currency is.
 CURRENCY: Final = "INR"
 _LONGEST_LEDGER: Final = timedelta(days=92)
 # The rows of a new settlement come in over some hours.
 _GRACE: Final = timedelta(days=1)
+# No payment is older, and time before it can be counted back.
+_FIRST_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 ByDay = dict[date, dict[str, Sums]]
 
@@ -40,17 +45,24 @@ class SettlementBooks:
         self,
         settlements: SettlementRepository,
         rows: SettlementRowRepository,
+        sums: SettlementSumRepository,
         unsettled: UnsettledPayments,
+        read_days: SettlementDayRepository,
         days: BusinessDays,
+        feed_days: BusinessDays,
         settled_within: timedelta,
         clock: Clock = now,
         *,
         live: bool,
     ) -> None:
+        """`days` are those of the business, `feed_days` those of the gateway's feed."""
         self._settlements = settlements
         self._rows = rows
+        self._sums = sums
         self._unsettled = unsettled
+        self._read_days = read_days
         self._days = days
+        self._feed_days = feed_days
         self._settled_within = settled_within
         self._clock = clock
         self._live = live
@@ -115,6 +127,24 @@ class SettlementBooks:
             return 0
         return await self._unsettled.count_before(self._clock() - self._settled_within)
 
+    async def ids_overdue(self, after: datetime, before: datetime) -> list[ObjectId]:
+        """Return the captured payments for which `SETTLED_WITHIN` ended in a period, and that are not settled."""
+        if not await self._is_settling():
+            return []
+        return await self._unsettled.ids_paid_between(self._paid_by(after), self._paid_by(before))
+
+    async def first_unread_day(self, after: datetime, before: datetime) -> date | None:
+        """Return the first day of the feed that was never read, of those that may settle what `ids_overdue` returns.
+
+        A day that is not over is not one of them.
+        """
+        first = self._feed_days.day_of(self._paid_by(after))
+        last = self._feed_days.day_of(before) - timedelta(days=1)
+        return await self._read_days.first_unread(first, last)
+
+    def _paid_by(self, overdue_at: datetime) -> datetime:
+        return max(overdue_at, _FIRST_TIME) - self._settled_within
+
     async def count_problems(self) -> int:
         """Count the settlements that a person should look at, up to 10,000. The newest may still get rows."""
         return await self._settlements.count_problems(self._clock() - _GRACE)
@@ -124,11 +154,11 @@ class SettlementBooks:
         return self._live or bool(await self._settlements.newest(1))
 
     async def _paid_days(self, after: datetime, before: datetime) -> list[PaidDay]:
-        found = await self._rows.entered_between(after, before)
-        failed = await self._settlements.failed_ids({group.settlement_id for group in found})
+        found = await self._sums.entered_between(after, before)
+        processed = await self._settlements.processed_ids({group.settlement_id for group in found})
         by_day: ByDay = defaultdict(dict)
         for group, sums in found.items():
-            if group.settlement_id not in failed and group.quarter is not None:
+            if group.settlement_id in processed and group.quarter is not None:
                 _add(by_day[self._days.day_of(group.quarter)], group.type, sums)
         days = {
             day: PaidDay(day, _total(types.values()), _sums(types)) for day, types in by_day.items()
@@ -143,9 +173,9 @@ class SettlementBooks:
 
     async def _settled_days(self, after: datetime, before: datetime) -> list[SettledDay]:
         settlements = [
-            each for each in await self._settlements.in_window(after, before) if not each.has_failed
+            each for each in await self._settlements.in_window(after, before) if each.is_processed
         ]
-        sums = await self._rows.sums_of(each.settlement_id for each in settlements)
+        sums = await self._sums.by_type(each.settlement_id for each in settlements)
         by_day: ByDay = defaultdict(dict)
         bank: dict[date, int] = defaultdict(int)
         for each in settlements:

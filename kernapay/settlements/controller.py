@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from litestar import Controller, get
+from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from kernapay.core.business_days import read_day
 from kernapay.core.patterns import explain
-from kernapay.security.guards import HasRole
-from kernapay.security.principal import Role
+from kernapay.security.guards import HasRole, HasScope
+from kernapay.security.principal import Role, Scope
 from kernapay.settlements.books import SettlementBooks
 from kernapay.settlements.dtos import Ledger, SettlementDetail, SettlementView, Unsettled
+from kernapay.web.handlers import get
 
 _ID = explain("^[A-Za-z0-9_-]{1,64}$", "the gateway's settlement id, such as setl_SxVc3mQe8TzYaK")
 SettlementId = Annotated[
@@ -29,7 +30,7 @@ DayText = Annotated[
 class SettlementController(Controller):
     path = "/v1/api/settlements"
     tags = ["Settlements"]
-    guards = [HasRole(Role.ADMIN)]
+    guards = [HasRole(Role.ADMIN), HasScope(Scope.REPORTS_READ)]
 
     @get()
     async def list_settlements(

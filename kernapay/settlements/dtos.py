@@ -149,7 +149,7 @@ class SettledDay(Struct, rename="camel"):
 class Ledger(Struct, rename="camel"):
     """The daily ledger of a period. `to` is exclusive. Days are those of `timezone`; days without rows are left out.
 
-    Rows of a failed settlement reached no bank account, so they are in neither list.
+    Rows of a settlement that is not processed, or failed, reached no bank account, so they are in neither list.
     """
 
     start: Day = field(name="from")

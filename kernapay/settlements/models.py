@@ -1,4 +1,4 @@
-"""Settlements to the bank account, their rows, and the days of the gateway's feed that were read."""
+"""Settlements to the bank account, their rows and the sums of these, and the days of the feed that were read."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,11 +8,11 @@ from mongoengine import (
     BooleanField,
     DateTimeField,
     IntField,
-    ListField,
     LongField,
     StringField,
 )
 
+from kernapay.storage.documents import Items
 from kernapay.storage.mongo import Choice, Record
 
 
@@ -49,8 +49,17 @@ class BankSettlement(Record):
     row_fee: int = LongField(db_field="rowFee", default=0)
     row_tax: int = LongField(db_field="rowTax", default=0)
     difference: int | None = LongField()
-    problems: list[SettlementProblem] = ListField(Choice(SettlementProblem))
+    problems: list[SettlementProblem] = Items(Choice(SettlementProblem))
     has_problem: bool = BooleanField(db_field="hasProblem", default=False)
+    # 0 until an event tells that it was processed. Rows from before this field have none, and are not told of.
+    announced: int | None = IntField()
+    # Set when it was processed and its rows are added up: the relay is due.
+    announce: datetime | None = DateTimeField()
+
+    @property
+    def is_processed(self) -> bool:
+        """Whether the money went to the bank account. Until then, and if it fails, nothing is settled by it."""
+        return self.status == "processed"
 
     @property
     def has_failed(self) -> bool:
@@ -89,10 +98,30 @@ class SettlementRow(Record):
     # Why the row could not be read. Its amounts count as 0.
     flaw: str | None = StringField()
     # Other amounts that the gateway told of this row later, as text. The first ones count.
-    contradictions: list[str] = ListField(StringField())
+    contradictions: list[str] = Items(StringField())
     # Our payment, and when the row was entered there. Without a reference, the row is of another application.
     reference_id: str | None = StringField(db_field="referenceId")
     entered_in_payment_at: datetime | None = DateTimeField(db_field="enteredInPaymentAt")
+
+
+class SettlementSum(Record):
+    """What the rows of one settlement and one type add up to that were entered in one quarter of an hour.
+
+    `quarter` is its start, None for rows that do not say when they were entered.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "settlement_sums"}
+
+    settlement_id: str = StringField(db_field="settlementId", required=True)
+    type: str = StringField(required=True)
+    quarter: datetime | None = DateTimeField()
+    rows: int = IntField(required=True)
+    credit: int = LongField(required=True)
+    debit: int = LongField(required=True)
+    fee: int = LongField(required=True)
+    tax: int = LongField(required=True)
+    flaws: int = IntField(required=True)
+    contradictions: int = IntField(required=True)
 
 
 class SettlementDay(Record):

@@ -1,10 +1,11 @@
 """The queries on settlements and their rows, and on the payments that wait for theirs."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
+from bson import ObjectId
 from pymongo import DeleteMany, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
@@ -13,6 +14,7 @@ from kernapay.payments.states import PAID
 from kernapay.settlements.dtos import SettlementRowView, SettlementView, Unsettled
 from kernapay.settlements.models import BankSettlement, SettlementProblem, SettlementRow
 from kernapay.settlements.rows import Group, Sums, key_of, later_facts
+from kernapay.storage.announcing import MarkedRows
 from kernapay.storage.filters import BeforeAfter, LimitOffset, OrderBy
 from kernapay.storage.repository import DuplicateRow, ReadOnlyRepository, Repository
 from kernapay.storage.updates import Changed, RowChanged, RowGone
@@ -24,9 +26,11 @@ _NEWEST: Final = (
 _DUPLICATE: Final = 11000
 # All zones have had offsets of whole quarters of an hour since 1972, so each quarter lies in one day.
 _QUARTER_MS: Final = 15 * 60 * 1000
+# What came in, which may be more or less than what was ordered. Older rows have only the latter.
+_PAID: Final = {"$ifNull": ["$amountPaid", "$amount"]}
 
 
-class SettlementRepository(Repository[BankSettlement]):
+class SettlementRepository(MarkedRows[BankSettlement]):
     model = BankSettlement
 
     async def by_id(self, settlement_id: str) -> BankSettlement | None:
@@ -45,6 +49,7 @@ class SettlementRepository(Repository[BankSettlement]):
         `is_current` says that the gateway was just asked. Otherwise, as from an event, only what is missing is added:
         an event may be older than what is stored.
         """
+        found.announced = 0
         try:
             await self.add(found)
             return
@@ -71,7 +76,10 @@ class SettlementRepository(Repository[BankSettlement]):
     async def record_sums(
         self, stored: BankSettlement, sums: Sums, problems: Sequence[SettlementProblem]
     ) -> None:
-        """Store what the rows of a settlement add up to, and why a person should look at it."""
+        """Store what the rows of a settlement add up to, and why a person should look at it.
+
+        Once it is processed, mark it for the relay. Raises RowChanged if it changed since it was read, RowGone.
+        """
         difference = None if stored.amount is None else stored.amount - (sums.credit - sums.debit)
         change: dict[str, Any] = {
             "rows": sums.rows,
@@ -83,10 +91,14 @@ class SettlementRepository(Repository[BankSettlement]):
             "problems": list(problems),
             "has_problem": bool(problems),
         }
+        if stored.is_processed and stored.announced == 0 and stored.announce is None:
+            change["announce"] = self.clock()
         if any(getattr(stored, name) != value for name, value in change.items()):
             updates = {f"set__{name}": value for name, value in change.items()}
-            if await self.update_where({"id": stored.pk}, **updates) is None:
-                raise RowGone
+            unchanged = {"updated_at": stored.updated_at}
+            recorded = await self.update_if({"id": stored.pk}, unchanged, **updates)
+            if not isinstance(recorded, Changed):
+                raise RowChanged
 
     async def page(
         self,
@@ -116,14 +128,14 @@ class SettlementRepository(Repository[BankSettlement]):
             **where,
         )
 
-    async def in_window(self, after: datetime, before: datetime) -> list[BankSettlement]:
-        """Return all settlements of a period."""
+    async def in_window(self, after: datetime, before: datetime | None) -> list[BankSettlement]:
+        """Return all settlements of a period, until now without an end."""
         return await self.list(BeforeAfter("settled_at", before=before, after=after))
 
-    async def failed_ids(self, settlement_ids: Iterable[str]) -> set[str]:
-        """Return which of these failed: their money reached no bank account."""
+    async def processed_ids(self, settlement_ids: Iterable[str]) -> set[str]:
+        """Return which of these were processed: only their money went to the bank account."""
         rows = await self.list(settlement_id__in=sorted(settlement_ids))
-        return {row.settlement_id for row in rows if row.has_failed}
+        return {row.settlement_id for row in rows if row.is_processed}
 
     async def newest(self, count: int) -> list[BankSettlement]:
         return await self.list(*_NEWEST, LimitOffset(count))
@@ -144,7 +156,7 @@ class SettlementRowRepository(Repository[SettlementRow]):
     async def keep(self, found: Sequence[SettlementRow]) -> list[SettlementRow]:
         """Store rows of the feed, each once, and return them as stored.
 
-        Later reads add what was null. Other amounts than the first ones are noted as contradictions, and do not count.
+        Later reads add what was null. The first amounts that can be read count; others are noted as contradictions.
         """
         ids = sorted({row.entity_id for row in found})
         stored = {key_of(row): row for row in await self.list(entity_id__in=ids)}
@@ -157,7 +169,8 @@ class SettlementRowRepository(Repository[SettlementRow]):
                 row.created_at = row.updated_at = at
                 new.setdefault(key_of(row), row)
             elif change := later_facts(before, row):
-                writes.append(UpdateOne({"_id": before.pk}, change))
+                # Of two readable reads of a row that had a flaw, the first counts.
+                writes.append(UpdateOne({"_id": before.pk, "flaw": before.flaw}, change))
         for row in new.values():
             row.validate()
             writes.append(InsertOne(row.to_mongo()))
@@ -188,6 +201,12 @@ class SettlementRowRepository(Repository[SettlementRow]):
         if noted is None:
             raise RowGone
 
+    async def forget_payments(self, settlement_id: str) -> None:
+        """Store that no row of a settlement is entered in its payment."""
+        rows = {"settlementId": settlement_id}
+        change = {"$set": {"enteredInPaymentAt": None}}
+        await self._run(lambda: self._collection.update_many(rows, change))
+
     async def page(self, settlement_id: str, count: int, skip: int) -> list[SettlementRowView]:
         """Return a page of the rows of a settlement."""
         order = (OrderBy("entity_id"), OrderBy("type"))
@@ -195,22 +214,14 @@ class SettlementRowRepository(Repository[SettlementRow]):
             SettlementRowView, *order, LimitOffset(count, skip), settlement_id=settlement_id
         )
 
-    async def sums_of(self, settlement_ids: Iterable[str]) -> dict[str, dict[str, Sums]]:
-        """Add up the rows of settlements, by settlement and type."""
+    async def sums_of(self, settlement_ids: Iterable[str]) -> dict[Group, Sums]:
+        """Add up the rows of settlements, by settlement, type and quarter of an hour."""
         match = {"settlementId": {"$in": sorted(settlement_ids)}}
-        result: dict[str, dict[str, Sums]] = defaultdict(dict)
-        for group, sums in (await self._add_up(match, quarter=None)).items():
-            result[group.settlement_id][group.type] = sums
-        return result
-
-    async def entered_between(self, after: datetime, before: datetime) -> dict[Group, Sums]:
-        """Add up the settled rows of what was made in a period, by settlement, type and quarter of an hour."""
-        match = {"enteredAt": {"$gte": after, "$lt": before}}
-        groups = await self._add_up(match, _quarter_of("$enteredAt"))
-        return {group: sums for group, sums in groups.items() if group.settlement_id is not None}
-
-    async def _add_up(self, match: dict[str, Any], quarter: Any) -> dict[Group, Sums]:
-        key = {"settlementId": "$settlementId", "type": "$type", "quarter": quarter}
+        key = {
+            "settlementId": "$settlementId",
+            "type": "$type",
+            "quarter": _quarter_of("$enteredAt"),
+        }
         sums: dict[str, Any] = {
             name: {"$sum": f"${name}"} for name in ("credit", "debit", "fee", "tax")
         }
@@ -222,9 +233,13 @@ class SettlementRowRepository(Repository[SettlementRow]):
         result: dict[Group, Sums] = {}
         for row in found:
             names = row["_id"]
-            group = Group(names.get("settlementId"), names["type"], names.get("quarter"))
-            result.setdefault(group, Sums()).add(row)
+            group = Group(names["settlementId"], names["type"], names.get("quarter"))
+            result[group] = Sums().add(row)
         return result
+
+
+class _RowId(msgspec.Struct):
+    id: str = msgspec.field(name="_id")
 
 
 class UnsettledPayments(ReadOnlyRepository[Payment]):
@@ -241,13 +256,20 @@ class UnsettledPayments(ReadOnlyRepository[Payment]):
         """Count those that were paid before a time, up to 10,000."""
         return await self.count(LimitOffset(10_000), **_unsettled(before))
 
+    async def ids_paid_between(self, after: datetime, before: datetime) -> list[ObjectId]:
+        """Return the ids of those that were paid in a period, oldest first."""
+        window = BeforeAfter("paid_at", before=before, after=after)
+        where = _unsettled(before)
+        batches = self.batches(_RowId, window, OrderBy("paid_at"), **where)
+        return [ObjectId(row.id) async for batch in batches for row in batch]
+
     async def paid_between(
         self, after: datetime, before: datetime
     ) -> list[tuple[datetime, str, int, int]]:
         """Add up those that were paid in a period: the quarter of an hour, the currency, their number and amount."""
         where = self._where({**_unsettled(before), "paid_at__gte": after})
         key = {"quarter": _quarter_of("$paidAt"), "currency": "$currency"}
-        sums = {"count": {"$sum": 1}, "amount": {"$sum": "$amount"}}
+        sums = {"count": {"$sum": 1}, "amount": {"$sum": _PAID}}
         pipeline = [{"$match": where}, {"$group": {"_id": key, **sums}}]
         found = await self._run(lambda: self._collection.aggregate(pipeline).to_list())
         return [

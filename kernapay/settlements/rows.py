@@ -54,7 +54,10 @@ def key_of(row: SettlementRow) -> tuple[str | None, str, str]:
 
 
 def later_facts(before: SettlementRow, row: SettlementRow) -> dict[str, Any] | None:
-    """Return MongoDB's update that adds what a later read of a row says more; None if it says nothing more."""
+    """Return MongoDB's update that adds what a later read of a row says more; None if it says nothing more.
+
+    The first amounts that can be read take the place of those of a row that could not be read.
+    """
     columns = SettlementRow._fields
     missing = {
         columns[name].db_field: getattr(row, name)
@@ -62,10 +65,12 @@ def later_facts(before: SettlementRow, row: SettlementRow) -> dict[str, Any] | N
         if getattr(before, name) is None and getattr(row, name) is not None
     }
     change: dict[str, Any] = {}
+    money = {name: getattr(row, name) for name in _MONEY}
+    if before.flaw is not None and row.flaw is None:
+        return {"$set": {**missing, **money}, "$unset": {"enteredInPaymentAt": "", "flaw": ""}}
     if missing:
         # The payment does not know it either.
         change = {"$set": missing, "$unset": {"enteredInPaymentAt": ""}}
-    money = {name: getattr(row, name) for name in _MONEY}
     is_other = any(getattr(before, name) != value for name, value in money.items())
     other = ", ".join(f"{name} {value}" for name, value in money.items())
     if is_other and row.flaw is None and other not in before.contradictions:

@@ -1,5 +1,6 @@
 """Read the gateway's settlements day by day, and enter their rows into the payments."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -11,10 +12,9 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import KernaPayError
 from kernapay.gateway.base import GatewayMissing, PaymentGateway
-from kernapay.payments.models import Payout
-from kernapay.payments.payouts import PayoutService, Trace
 from kernapay.payments.repository import PaymentRepository
 from kernapay.settlements.days.repository import SettlementDayRepository
+from kernapay.settlements.entering import Entering
 from kernapay.settlements.feed import Raw, read_row, read_settlement
 from kernapay.settlements.models import (
     BankSettlement,
@@ -23,7 +23,9 @@ from kernapay.settlements.models import (
     SettlementRow,
 )
 from kernapay.settlements.repository import SettlementRepository, SettlementRowRepository
-from kernapay.settlements.rows import Sums
+from kernapay.settlements.rows import Group, Sums
+from kernapay.settlements.sums.repository import SettlementSumRepository
+from kernapay.storage.updates import RowChanged
 
 T = TypeVar("T")
 
@@ -38,6 +40,8 @@ _PAUSE: Final = timedelta(minutes=1)
 # While a day lasts, and shortly after it, its settlements come in.
 _OFTEN: Final = timedelta(hours=1)
 _AFTER_END: Final = tuple(timedelta(hours=h) for h in (6, 24, 72, 24 * 7, 24 * 30))
+# How often rows are added up while other workers store more of them.
+_ATTEMPTS: Final = 10
 
 
 class Pacing(Protocol):
@@ -53,9 +57,10 @@ class SettlementReader:
         pace: Pacing,
         settlements: SettlementRepository,
         rows: SettlementRowRepository,
+        sums: SettlementSumRepository,
         days: SettlementDayRepository,
         payments: PaymentRepository,
-        payouts: PayoutService,
+        entering: Entering,
         feed_days: BusinessDays,
         count_overdue: Callable[[], Awaitable[int]],
         clock: Clock = now,
@@ -65,9 +70,10 @@ class SettlementReader:
         self._pace = pace
         self._settlements = settlements
         self._rows = rows
+        self._sums = sums
         self._days = days
         self._payments = payments
-        self._payouts = payouts
+        self._entering = entering
         self._feed_days = feed_days
         self._count_overdue = count_overdue
         self._clock = clock
@@ -139,11 +145,15 @@ class SettlementReader:
             count += len(page)
             stored = await self._rows.keep([read_row(raw) for raw in page])
             crash_point("settlement.rows_stored")
-            waiting += [row for row in stored if row.entered_in_payment_at is None]
+            waiting += [row for row in stored if row.entered_in_payment_at is None and not row.flaw]
             ids |= {row.settlement_id for row in stored if row.settlement_id}
         await self._fetch_unknown(ids, waiting, start)
-        failed = await self._add_up(ids)
-        await self._enter([row for row in waiting if row.settlement_id not in (None, *failed)])
+        settlements = await self.add_up(ids)
+        for each in settlements:
+            if each.has_failed:
+                await self._entering.withdraw(each.settlement_id)
+        processed = {each.settlement_id for each in settlements if each.is_processed}
+        await self._entering.enter([row for row in waiting if row.settlement_id in processed])
         crash_point("settlement.read")
         await self._days.finish(day, count, self._next_read(end))
 
@@ -167,17 +177,22 @@ class SettlementReader:
                 found = BankSettlement(settlement_id=settlement_id, status="unknown", settled_at=at)
             await self._settlements.keep(found, is_current=True)
 
-    async def _add_up(self, ids: set[str]) -> set[str]:
-        """Compare the rows of settlements with the bank's lines. Return the ids of those that failed."""
-        sums_by_type = await self._rows.sums_of(ids)
-        failed: set[str] = set()
-        for settlement_id in sorted(ids):
-            stored = await self._settlements.by_id(settlement_id)
+    async def add_up(self, ids: set[str]) -> list[BankSettlement]:
+        """Add up the rows of settlements, and compare them with the bank's lines. Return the settlements.
+
+        Raises RowChanged if another worker has recorded other sums meanwhile, RowGone, Unavailable.
+        """
+        # Before the sums: a worker that stores newer ones meanwhile records them, and that shows.
+        found_settlements = [await self._settlements.by_id(each) for each in sorted(ids)]
+        sums_by_settlement: dict[str, Sums] = defaultdict(Sums)
+        for group, found in (await self._store_sums(ids)).items():
+            sums_by_settlement[group.settlement_id].add(found.as_mapping())
+        settlements: list[BankSettlement] = []
+        for stored in found_settlements:
             if stored is None:
                 continue
-            sums = Sums()
-            for each in sums_by_type.get(settlement_id, {}).values():
-                sums.add(each.as_mapping())
+            settlement_id = stored.settlement_id
+            sums = sums_by_settlement[settlement_id]
             problems = problems_of(stored, sums)
             if problems and problems != stored.problems:
                 _log.warning(
@@ -187,21 +202,18 @@ class SettlementReader:
                     difference=None if stored.amount is None else stored.amount - sums.net,
                 )
             await self._settlements.record_sums(stored, sums, problems)
-            if stored.has_failed:
-                failed.add(settlement_id)
-        return failed
+            settlements.append(stored)
+        return settlements
 
-    async def _enter(self, rows: Sequence[SettlementRow]) -> None:
-        """Enter rows into their payments. Rows of other applications have none."""
-        payments = await self._payouts.find([_trace(row) for row in rows])
-        for row, payment in zip(rows, payments, strict=True):
-            if payment is None or not await self._payouts.record(payment, _payout(row)):
-                continue
-            crash_point("settlement.entered")
-            # While it is not paid here, it does not know which of the gateway's payments counts: enter it again then.
-            is_done = payment.status.is_paid
-            if is_done or row.reference_id is None:
-                await self._rows.note_payment(row, payment.reference_id, is_done=is_done)
+    async def _store_sums(self, ids: set[str]) -> dict[Group, Sums]:
+        """Store what the rows of settlements add up to, and return it. Raises RowChanged."""
+        for _ in range(_ATTEMPTS):
+            found = await self._rows.sums_of(ids)
+            # Once more after each change: another worker may have stored further rows before it, and their sums too.
+            if not await self._sums.replace(ids, found):
+                return found
+            crash_point("settlement.summed")
+        raise RowChanged
 
     def _next_read(self, end: datetime) -> datetime | None:
         """Return when a day is read again, None when it has been read for the last time."""
@@ -235,14 +247,16 @@ class SettlementReader:
     async def _whole_pages(
         self, count: int, read: Callable[[int, int], Awaitable[Sequence[Raw]]]
     ) -> AsyncIterator[Sequence[Raw]]:
-        skip = 0
+        skip, last = 0, None
         while page := await self._pace.call(
             lambda skip=skip: read(skip, count)  # type: ignore[misc]
         ):
             yield page
             skip += len(page)
-            if len(page) < count:
+            # A list that ignores `skip` gives the same page for ever.
+            if len(page) < count or page == last:
                 return
+            last = page
 
 
 def problems_of(settlement: BankSettlement, sums: Sums) -> list[SettlementProblem]:
@@ -259,23 +273,3 @@ def problems_of(settlement: BankSettlement, sums: Sums) -> list[SettlementProble
     if sums.contradictions:
         found.append(SettlementProblem.ROWS_CHANGED)
     return found
-
-
-def _trace(row: SettlementRow) -> Trace:
-    is_payment = row.type == "payment"
-    payment_id = row.entity_id if is_payment else row.payment_id
-    return Trace(row.order_receipt, row.order_id, payment_id, row.dispute_id)
-
-
-def _payout(row: SettlementRow) -> Payout:
-    return Payout(
-        settlement_id=row.settlement_id,
-        entity_id=row.entity_id,
-        type=row.type,
-        utr=row.utr,
-        credit=row.credit,
-        debit=row.debit,
-        fee=row.fee,
-        tax=row.tax,
-        settled_at=row.settled_at,
-    )

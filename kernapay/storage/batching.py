@@ -2,10 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from kernapay.core.errors import Unavailable
+from kernapay.core.metrics import Counter, Tally
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
+
+_BATCHES: Final = Tally(
+    Counter("kernapay_batches_total", "Batches that were sent, by kind", ("batch",))
+)
+_REQUESTS: Final = Tally(
+    Counter("kernapay_batched_requests_total", "Requests in these batches, by kind", ("batch",))
+)
+# A batch of thousands would hold all their replies in memory at once, and make the first wait for the last.
+_LARGEST_BATCH: Final = 500
+_MOST_WAITING: Final = 10_000
 
 
 class _Waiting(NamedTuple, Generic[RequestT, ReplyT]):
@@ -20,14 +33,32 @@ class Batcher(Generic[RequestT, ReplyT]):
     request costs less.
     """
 
-    def __init__(self, send: Callable[[Sequence[RequestT]], Awaitable[Sequence[ReplyT]]]) -> None:
-        """`send` returns one reply per request, in the same order. An error that it raises goes to every request."""
+    def __init__(
+        self,
+        send: Callable[[Sequence[RequestT]], Awaitable[Sequence[ReplyT | Exception]]],
+        kind: str = "other",
+        largest: int = _LARGEST_BATCH,
+    ) -> None:
+        """`send` returns one reply per request, in the same order.
+
+        An error among the replies goes to its own request, and one that it raises to all of them. `kind` is what the
+        metrics call these batches, and `largest` how many requests one has at most.
+        """
+        self._largest = largest
+        self._labels = (kind,)
+        _BATCHES.start_at_zero(kind)
+        _REQUESTS.start_at_zero(kind)
         self._send = send
         self._waiting: list[_Waiting[RequestT, ReplyT]] = []
         self._sending: asyncio.Task[None] | None = None
         self._is_scheduled = False
 
     def request(self, request: RequestT) -> "asyncio.Future[ReplyT]":
+        """Return the reply, which is to be awaited. Raises Unavailable if 10,000 requests are waiting."""
+        if len(self._waiting) >= _MOST_WAITING:
+            raise Unavailable(
+                "Too many calls are waiting. Repeat the call in a second.", retry_after=1
+            )
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[ReplyT] = loop.create_future()
         self._waiting.append(_Waiting(request, reply))
@@ -51,12 +82,15 @@ class Batcher(Generic[RequestT, ReplyT]):
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, []
+                batch = self._waiting[: self._largest]
+                self._waiting = self._waiting[self._largest :]
                 await self._send_batch(batch)
         finally:
             self._is_scheduled = False
 
     async def _send_batch(self, batch: list[_Waiting[RequestT, ReplyT]]) -> None:
+        _BATCHES.counts[self._labels] += 1
+        _REQUESTS.counts[self._labels] += len(batch)
         try:
             replies = await self._send([waiting.request for waiting in batch])
         except Exception as error:
@@ -69,5 +103,9 @@ class Batcher(Generic[RequestT, ReplyT]):
                 waiting.reply.cancel()
             raise
         for waiting, reply in zip(batch, replies, strict=True):
-            if not waiting.reply.done():
+            if waiting.reply.done():
+                continue
+            if isinstance(reply, Exception):
+                waiting.reply.set_exception(reply)
+            else:
                 waiting.reply.set_result(reply)

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 
 from kernapay.core.errors import Unavailable
+from kernapay.storage.cache_metrics import count_fill, count_mark, count_reads
 from kernapay.storage.redis import Address, RedisFailure, RedisStore
 
 _log = structlog.get_logger("kernapay.cache")
@@ -42,7 +43,7 @@ if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[3]) en
 return {false, ARGV[2]}
 """
 _FILL: Final = """
-if redis.pcall('HGET', KEYS[1], 'lease:' .. ARGV[1]) ~= ARGV[2] then return 0 end
+if redis.pcall('HGET', KEYS[1], 'lease:' .. ARGV[1]) ~= ARGV[2] then return -1 end
 local room = ARGV[3] ~= '' and #ARGV[3] <= tonumber(ARGV[5])
   and redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[4])
 if room then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
@@ -121,7 +122,7 @@ class Cache:
         """Return several stored values in one round trip; None for each that is not stored."""
         if self._is_up:
             try:
-                return await self._redis.read(addresses)
+                return count_reads(addresses, await self._redis.read(addresses))
             except RedisFailure as error:
                 self._lose(error)
         return [None] * len(addresses)
@@ -161,8 +162,7 @@ class Cache:
         self._remember(keys)
         if self._is_up:
             try:
-                for key in keys:  # one command each: in a cluster the keys are on different nodes
-                    await self._redis.delete(key)
+                await self._redis.delete(*keys)
                 return
             except RedisFailure as error:
                 self._lose(error)
@@ -171,8 +171,7 @@ class Cache:
             # Other processes may still read from the nodes that are up. Those nodes accept the eviction now.
             with suppress(*RedisFailure):
                 async with asyncio.timeout(_REST_OF_CLUSTER_SECONDS):
-                    for key in keys:
-                        await self._redis.delete(key)
+                    await self._redis.delete(*keys)
 
     async def mark(self, key: str, lifetime: timedelta) -> None:
         """Store a mark that something happened. It may be lost, so its absence proves nothing."""
@@ -186,7 +185,7 @@ class Cache:
         if not self._is_up:
             return False
         try:
-            return await self._redis.exists(key)
+            return count_mark(key, await self._redis.exists(key))
         except RedisFailure as error:
             self._lose(error)
             return False
@@ -210,9 +209,10 @@ class Cache:
         finally:
             # Also without a value: the lease would stay behind after each search for a missing row.
             try:
-                await self._fill(
+                reply = await self._fill(
                     keys=[address.key], args=[address.field, lease, value or b"", *room]
                 )
+                count_fill(address.key, value, reply)
             except RedisFailure as error:
                 self._lose(error)
         return value

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints, ov
 import msgspec
 
 from kernapay.storage.cache import DEFAULT_ROOM, Cache, Room
+from kernapay.storage.cache_metrics import start_counting
 from kernapay.storage.redis import Address
 
 T = TypeVar("T")
@@ -87,7 +88,9 @@ class cached:
     def __init__(
         self, key: str, *, ttl: timedelta, field: str = "value", room: Room = DEFAULT_ROOM
     ) -> None:
-        self.prefixes.add(key.partition("{")[0])
+        prefix = key.partition("{")[0]
+        self.prefixes.add(prefix)
+        start_counting(prefix)
         self._key = key
         self._field = field
         self._ttl = int(ttl.total_seconds())

@@ -1,6 +1,7 @@
 """The indexes that migrations make, compared with those of a database."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from pymongo import IndexModel
@@ -42,10 +43,17 @@ class Index(NamedTuple):
         """
         if existing is None or list(existing["key"]) != self.keys:
             return False
-        actual = {name: existing[name] for name in _OPTIONS if _is_set(existing.get(name))}
+        actual = {name: _in_utc(existing[name]) for name in _OPTIONS if _is_set(existing.get(name))}
         if may_repeat:
             actual |= {"unique": True}
         return actual == {name: value for name, value in self.options.items() if _is_set(value)}
+
+
+def _in_utc(option: Any) -> Any:
+    # The driver lists indexes without the zone of times, whatever its connection was told.
+    if isinstance(option, Mapping):
+        return {name: _in_utc(value) for name, value in option.items()}
+    return option.replace(tzinfo=UTC) if isinstance(option, datetime) else option
 
 
 def _is_set(option: object) -> bool:

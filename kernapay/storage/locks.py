@@ -73,6 +73,35 @@ class Lock:
         return None if row is None else row["until"]
 
 
+class Turn:
+    """The turn of one process to do work that several would only do twice. It keeps the turn while it has work.
+
+    The work must be right without it: a process that is suspended does not know that its turn has ended.
+    """
+
+    def __init__(self, mongo: Mongo, name: str, lasts: timedelta) -> None:
+        self._run = mongo.run
+        self._name = name
+        self._lasts = lasts
+        self._lock: Lock | None = None
+        self._renew_at = 0.0
+
+    async def is_ours(self) -> bool:
+        """Return whether it is the turn of this process, which it takes if nobody has it."""
+        asked_at = time.monotonic()
+        if asked_at < self._renew_at:
+            return True
+        if not await self._run(self._take):
+            return False
+        self._renew_at = asked_at + self._lasts.total_seconds() / 2
+        return True
+
+    def _take(self) -> bool:
+        if self._lock is None:
+            self._lock = Lock(database(), self._name, self._lasts)
+        return (self._lock.extend() or self._lock.take()) is not None
+
+
 @contextmanager
 def hold(lock: Lock, patience: float, renew_every: float) -> Iterator[None]:
     """Hold the lock while the block runs. A thread extends it every `renew_every` seconds, for as long as it can.

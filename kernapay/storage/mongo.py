@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, ParamSpec, TypeVar
 
 import mongoengine
 import pymongo.errors
-from mongoengine import DateTimeField, Document, EnumField
+from mongoengine import DateTimeField, EnumField
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.uri_parser import parse_uri, split_options
@@ -15,6 +15,7 @@ from pymongo.uri_parser import parse_uri, split_options
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import Unavailable
 from kernapay.storage.addresses import without_login
+from kernapay.storage.documents import LeanDocument
 from kernapay.storage.mongo_urls import ends_password_early, without_overridden
 
 P = ParamSpec("P")
@@ -32,8 +33,11 @@ _WRITE_CONCERN_TIMEOUT_MS: Final = 5_000
 _OUTAGES: Final = (
     pymongo.errors.ConnectionFailure,
     pymongo.errors.WTimeoutError,
-    pymongo.errors.ExecutionTimeout,
 )
+
+
+class QueryTooSlow(Unavailable):
+    """MongoDB has stopped a query that took too long."""
 
 
 class Choice(EnumField):  # type: ignore[misc]
@@ -48,10 +52,13 @@ class Choice(EnumField):  # type: ignore[misc]
         self.choices = None  # EnumField still validates against the enum
 
 
-class Record(Document):  # type: ignore[misc]
+class Record(LeanDocument):
     """A document with its times of creation and last change. Only migrations create indexes."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, "strict": False}
+
+    unique_fields: ClassVar[frozenset[str]] = frozenset({"id"})
+    """The fields by whose value at most one row is found. Each has an index."""
 
     created_at: datetime = DateTimeField(db_field="createdAt", required=True)
     updated_at: datetime = DateTimeField(db_field="updatedAt", required=True)
@@ -72,7 +79,7 @@ class Mongo:
 
     def __init__(self, url: str, threads: int) -> None:
         self._url = without_overridden(url)
-        self._pool = Bulkhead("database", threads)
+        self.pool = Bulkhead("database", threads)
         self._threads = threads
 
     def connect(self) -> None:
@@ -94,6 +101,9 @@ class Mongo:
             alias=_ALIAS,
             uuidRepresentation="standard",
             tz_aware=True,
+            # By default, one row of another system that cannot be decoded fails all that are read with it.
+            datetime_conversion="DATETIME_CLAMP",
+            unicode_decode_error_handler="replace",
             w="majority",
             journal=True,
             wTimeoutMS=_WRITE_CONCERN_TIMEOUT_MS,
@@ -109,10 +119,14 @@ class Mongo:
     async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a blocking database call in the pool. Raises Unavailable if MongoDB cannot serve it."""
         try:
-            return await self._pool.run(call, *args, **kwargs)
+            return await self.pool.run(call, *args, **kwargs)
         except _OUTAGES as error:
             raise Unavailable(
                 "The database cannot be reached. Repeat the call in a few seconds."
+            ) from error
+        except pymongo.errors.ExecutionTimeout as error:
+            raise QueryTooSlow(
+                "The database took too long. Repeat the call in a few seconds."
             ) from error
         except pymongo.errors.BulkWriteError as error:
             if error.details.get("writeErrors"):
@@ -141,7 +155,7 @@ class Mongo:
         await self.run(lambda: database().command("ping"))
 
     def close(self) -> None:
-        self._pool.close()
+        self.pool.close()
         mongoengine.disconnect(_ALIAS)
 
 

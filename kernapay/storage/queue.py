@@ -18,19 +18,14 @@ import structlog
 
 from kernapay.core.clock import Clock
 from kernapay.core.errors import KernaPayError, RetryLater
-from kernapay.core.metrics import Counter
 from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.queue_metrics import OUTCOMES, start_counting
 from kernapay.storage.queue_rules import Depth, Rules, step_of
 from kernapay.storage.repository import DocumentT, Repository, Where
 from kernapay.storage.turns import Turns
 
-__all__ = ["OUTCOMES", "Depth", "Queue", "Rules"]
+__all__ = ["Depth", "Queue", "Rules"]
 _log = structlog.get_logger("kernapay.queue")
-OUTCOMES: Final = Counter(
-    "kernapay_queue_rows_total",
-    "Rows of the work queues, by outcome",
-    ("queue", "outcome"),
-)
 # Other workers claim the same rows at the head of the queue, so read a few more than needed.
 _SPARE: Final = 7
 _MAX_COUNT: Final = 10_000
@@ -48,6 +43,7 @@ class Queue(Generic[DocumentT]):
     ) -> None:
         """`key` returns the conditions for one row. For a sharded collection they must include the shard key."""
         self.name = name
+        start_counting(name)
         self._rows = rows
         self._rules = rules
         self.leases = rules.leases
@@ -145,9 +141,12 @@ class Queue(Generic[DocumentT]):
         self._count("parked" if is_held else "lost")
 
     async def finish(self, row: DocumentT, **change: Any) -> None:
-        """Store the result of a row's work, even if its lease has ended meanwhile."""
-        finished = await self._update(self._key(row), change)
-        self._count("lost" if finished is None else "finished")
+        """Store the result of a row's work, even if its lease has ended meanwhile. It may only set and unset fields."""
+        key, is_visible = self._key(row), self._rules.is_visible
+        is_made = await self._rows.assign(key, is_visible=is_visible, **change)
+        # Of a batch, it may not be known. The row may have been deleted by hand.
+        is_made = is_made or await self._rows.exists(**key)
+        self._count("finished" if is_made else "lost")
 
     async def replay(self, where: Where, **change: Any) -> DocumentT | None:
         """Claim the row that matches, due or not, to do its work again. Return None if no row matches.

@@ -1,12 +1,11 @@
 """Repositories that read: SQL verbs over one MongoEngine collection."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
-from bson import ObjectId
-from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
+from bson.codec_options import CodecOptions
 from mongoengine.errors import MongoEngineException
 from mongoengine.queryset import transform
 from pymongo.collection import Collection
@@ -14,9 +13,11 @@ from pymongo.read_concern import ReadConcern
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import NotFound, Unavailable
+from kernapay.storage.codecs import VIEW_CODEC
 from kernapay.storage.filters import Filter, LimitOffset, Query
+from kernapay.storage.lookups import Condition, Lookups, Reader, condition_of
 from kernapay.storage.mongo import Mongo, Record
-from kernapay.storage.unreadable import Misfit, UnreadableRow, report_unreadable
+from kernapay.storage.unreadable import UNREADABLE, Misfit, UnreadableRow, report_unreadable
 
 DocumentT = TypeVar("DocumentT", bound=Record)
 ViewT = TypeVar("ViewT", bound=msgspec.Struct)
@@ -30,20 +31,6 @@ _STREAM_BATCH: Final = 500
 # The driver stops waiting after ten seconds. The server must stop before it.
 MAX_TIME_MS: Final = 8_000
 _UNREADABLE: Final = (MongoEngineException, ValueError, TypeError, AttributeError)
-
-
-class _ObjectIdAsText(TypeDecoder):
-    """Decode ids as text, as the views have them. That saves a pass over every row."""
-
-    bson_type = ObjectId
-
-    def transform_bson(self, value: ObjectId) -> str:
-        return str(value)
-
-
-_VIEW_CODEC: Final = CodecOptions[Row](
-    tz_aware=True, type_registry=TypeRegistry([_ObjectIdAsText()])
-)
 
 
 @lru_cache
@@ -60,7 +47,9 @@ class ReadOnlyRepository(Generic[DocumentT]):
     def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
         self._mongo = mongo
         self._run = mongo.run
+        self._lookups = Lookups(mongo.run)
         self.clock = clock
+        UNREADABLE.labels(self.model._get_collection_name())  # it exists at zero
 
     @property
     def _collection(self) -> Collection[Row]:
@@ -77,6 +66,9 @@ class ReadOnlyRepository(Generic[DocumentT]):
 
     async def get_one_or_none(self, **where: Any) -> DocumentT | None:
         """SELECT one row, None if no row matches. Raises UnreadableRow."""
+        condition = self._condition_of(where)
+        if condition is not None:
+            return await self._lookups.find(condition, None, self._document_reader)
         return await self._run(
             lambda: self._document(self._collection.find_one(self._where(where)))
         )
@@ -144,16 +136,20 @@ class ReadOnlyRepository(Generic[DocumentT]):
         query = self._query(filters, where)
         return await self._run(
             lambda: self._convert_all(
-                self._find(query, self._columns(view), _VIEW_CODEC, MAX_TIME_MS), view
+                self._find(query, self._columns(view), VIEW_CODEC, MAX_TIME_MS), view
             )
         )
 
     async def select_one(self, view: type[ViewT], **where: Any) -> ViewT | None:
         """SELECT columns of one row, None if no row matches. Raises UnreadableRow."""
+        condition = self._condition_of(where)
+        if condition is not None:
+            read = partial(self._view_reader, view, condition.column)
+            return await self._lookups.find(condition, view, read)
         query = self._query([LimitOffset(1)], where)
 
         def select() -> ViewT | None:
-            found = self._find(query, self._columns(view), _VIEW_CODEC, MAX_TIME_MS)
+            found = self._find(query, self._columns(view), VIEW_CODEC, MAX_TIME_MS)
             return next((self._convert(row, view) for row in found), None)
 
         return await self._run(select)
@@ -175,7 +171,7 @@ class ReadOnlyRepository(Generic[DocumentT]):
         """SELECT columns of any number of rows: yield batches of structs, decoded in the pool."""
         query = self._query(filters, where)
         cursor = await self._run(
-            lambda: self._find(query, self._columns(view), _VIEW_CODEC).batch_size(_STREAM_BATCH)
+            lambda: self._find(query, self._columns(view), VIEW_CODEC).batch_size(_STREAM_BATCH)
         )
 
         def fetch() -> Rows[ViewT] | None:
@@ -187,6 +183,24 @@ class ReadOnlyRepository(Generic[DocumentT]):
                 yield batch
         finally:
             await self._run(cursor.close)
+
+    def _condition_of(self, where: Where) -> Condition | None:
+        return condition_of(self.model._fields, self.model.unique_fields, where)
+
+    def _document_reader(self) -> Reader[DocumentT]:
+        def find(where: Row, count: int) -> Iterable[Row]:
+            return self._collection.find(where, limit=count, max_time_ms=MAX_TIME_MS)
+
+        return Reader(find, self._hydrate)
+
+    def _view_reader(self, view: type[ViewT], column: str) -> Reader[ViewT]:
+        columns = {**self._columns(view), column: 1}
+
+        def find(where: Row, count: int) -> Iterable[Row]:
+            rows = self._collection.with_options(codec_options=VIEW_CODEC)
+            return rows.find(where, columns, limit=count, max_time_ms=MAX_TIME_MS)
+
+        return Reader(find, lambda row: self._convert(row, view))
 
     def _query(self, filters: Sequence[Filter], where: Where) -> Query:
         query = Query(dict(where))
@@ -201,11 +215,8 @@ class ReadOnlyRepository(Generic[DocumentT]):
         codec: CodecOptions[Row] | None = None,
         max_time_ms: int | None = None,
     ) -> Any:
-        rows = (
-            self._collection
-            if codec is None
-            else self._collection.with_options(codec_options=codec)
-        )
+        # Without a codec, the collection keeps its own.
+        rows = self._collection.with_options(codec_options=codec)
         order = [(self._column(name), direction) for name, direction in query.order]
         return rows.find(
             self._where(query.where),

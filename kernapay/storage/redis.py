@@ -1,16 +1,22 @@
 """The only module that sends commands to Redis."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
-from typing import Any, Final, NamedTuple, Protocol
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
+from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from kernapay.storage.addresses import without_login
 from kernapay.storage.batching import Batcher
-from kernapay.storage.redis_clients import connect
+from kernapay.storage.redis_clients import TIMEOUT, connect
+from kernapay.storage.redis_pipelines import Command, Reply, sender_of
 
 RedisFailure = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
 """What every call here may raise.
@@ -20,6 +26,7 @@ a cluster of which no node answers, or which does not serve every slot.
 """
 
 _DELETE_BATCH: Final = 500
+_WRONG_TYPE: Final = "WRONGTYPE"
 
 
 class Address(NamedTuple):
@@ -29,42 +36,85 @@ class Address(NamedTuple):
     field: str
 
 
-class Script(Protocol):
+class Script:
     """A Lua script. Its keys must be in one slot of a cluster."""
 
-    async def __call__(self, *, keys: Sequence[str], args: Sequence[Any]) -> Any: ...
+    def __init__(self, redis: "RedisStore", source: str) -> None:
+        self._redis = redis
+        self._source = source
+        self._digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        try:
+            return await self._redis.execute("EVALSHA", self._digest, len(keys), *keys, *args)
+        except NoScriptError:  # a server that has restarted knows no scripts
+            return await self._redis.execute("EVAL", self._source, len(keys), *keys, *args)
+
+
+class Subscription:
+    """The messages of a channel, over one connection."""
+
+    def __init__(self, channel: PubSub) -> None:
+        self._channel = channel
+
+    async def read(self, seconds: float) -> bytes | None:
+        """Return the next message, None if none came in so many seconds. Raises RedisFailure.
+
+        It raises too after a reconnection: what was published meanwhile is lost.
+        """
+        reply = await self._channel.get_message(timeout=seconds)
+        if reply is None:
+            # A server that hangs, or a broken network, is silent as well.
+            async with asyncio.timeout(TIMEOUT):
+                await self._channel.ping()
+            reply = await self._channel.get_message(timeout=TIMEOUT)
+        if reply is None:
+            raise TimeoutError
+        if reply["type"] == "subscribe":
+            # redis-py has connected again by itself.
+            raise RedisConnectionError("The subscription was interrupted.")
+        return reply["data"] if reply["type"] == "message" else None
 
 
 class RedisStore:
-    """The Redis commands that KernaPay needs. Every call may raise RedisFailure."""
+    """The Redis commands that KernaPay needs. Every call may raise RedisFailure.
+
+    Commands of one event loop turn are sent together, in one round trip.
+    """
 
     def __init__(self, url: str) -> None:
         self._client = connect(url)
         self.address = without_login(url)
         """The URL without user, password and options."""
-        self._reads: Batcher[tuple[Address, ...], list[bytes | None]] = Batcher(self._read)
+        self._sender = sender_of(self._client, url)
+        self._calls: Batcher[Sequence[Command], list[Reply]] = Batcher(self._send_calls, "redis")
 
     @property
     def is_cluster(self) -> bool:
         """Whether this is a cluster, of which one node may be down while the others serve."""
         return isinstance(self._client, RedisCluster)
 
-    def read(self, addresses: tuple[Address, ...]) -> Awaitable[list[bytes | None]]:
-        """Return the values of fields of hashes; None for each that is missing.
+    async def execute(self, *command: Any) -> Any:
+        """Send one command, and return its reply without decoding it."""
+        (reply,) = await self._calls.request([command])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
-        Reads of one event loop turn are sent as one pipeline over one connection.
-        """
-        return self._reads.request(addresses)
+    async def read(self, addresses: Sequence[Address]) -> list[bytes | None]:
+        """Return the values of fields of hashes; None for each that is missing."""
+        replies = await self._calls.request([("HGET", *address) for address in addresses])
+        return [_value(reply) for reply in replies]
 
-    async def delete(self, key: str) -> None:
-        await self._client.delete(key)
+    async def delete(self, *keys: str) -> None:
+        # One command each: in a cluster the keys are on different nodes.
+        for reply in await self._calls.request([("DEL", key) for key in keys]):
+            if isinstance(reply, Exception):
+                raise reply
 
     async def delete_all(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), _DELETE_BATCH):
-            pipeline = self._client.pipeline(transaction=False)
-            for key in keys[start : start + _DELETE_BATCH]:
-                pipeline.delete(key)
-            await pipeline.execute()
+            await self.delete(*keys[start : start + _DELETE_BATCH])
 
     async def delete_prefixed(self, prefixes: Sequence[str]) -> None:
         """Delete every key that begins with one of these."""
@@ -78,14 +128,37 @@ class RedisStore:
             await self.delete_all(batch)
 
     async def set(self, key: str, value: bytes, lifetime: timedelta) -> None:
-        await self._client.set(key, value, ex=lifetime)
+        await self.execute("SET", key, value, "EX", int(lifetime.total_seconds()))
 
     async def exists(self, key: str) -> bool:
-        return bool(await self._client.exists(key))
+        return bool(await self.execute("EXISTS", key))
+
+    def publish(self, channel: str, message: str) -> "asyncio.Future[list[Reply]]":
+        """Send a message to all who are subscribed now, with the other commands of this turn.
+
+        The result, which need not be awaited, is a list of one reply. Raises Unavailable if too many calls are waiting.
+        """
+        return self._calls.request([("PUBLISH", channel, message)])
+
+    @asynccontextmanager
+    async def subscription(self, channel: str) -> AsyncIterator[Subscription]:
+        """Subscribe to a channel. In a cluster any node will do: each hears what is published at another."""
+        if isinstance(self._client, RedisCluster):
+            await self._client.initialize()
+            messages: PubSub = self._client.pubsub(node=self._client.get_random_node())
+        else:
+            messages = self._client.pubsub()
+        try:
+            async with asyncio.timeout(4 * TIMEOUT):
+                await messages.subscribe(channel)
+                if await messages.get_message(timeout=TIMEOUT) is None:
+                    raise TimeoutError
+            yield Subscription(messages)
+        finally:
+            await messages.aclose()  # type: ignore[no-untyped-call]
 
     def script(self, source: str) -> Script:
-        script: Script = self._client.register_script(source)
-        return script
+        return Script(self, source)
 
     async def data_sets(self) -> frozenset[str]:
         """Return the replication ids of the servers that accept writes.
@@ -110,27 +183,23 @@ class RedisStore:
         return info
 
     async def close(self) -> None:
-        await self._reads.close()
+        await self._calls.close()
+        await self._sender.close()
         await self._client.aclose()
 
-    async def _read(self, requests: Sequence[tuple[Address, ...]]) -> list[list[bytes | None]]:
-        addresses = list(chain.from_iterable(requests))
-        try:
-            # Let errors raise: only then the cluster client follows slots that have moved between nodes.
-            replies = iter(await self._pipeline(addresses).execute())
-        except RedisFailure as error:
-            if "WRONGTYPE" not in str(error):
-                raise
-            # A key of another type is a cache miss, not an outage. Taking the lease deletes it.
-            results = await self._pipeline(addresses).execute(raise_on_error=False)
-            replies = iter([None if isinstance(each, Exception) else each for each in results])
-        return [list(islice(replies, len(request))) for request in requests]
+    async def _send_calls(self, calls: Sequence[Sequence[Command]]) -> list[list[Reply]]:
+        replies = iter(await self._sender.send([command for call in calls for command in call]))
+        return [list(islice(replies, len(call))) for call in calls]
 
-    def _pipeline(self, addresses: Sequence[Address]) -> Any:
-        pipeline = self._client.pipeline(transaction=False)
-        for key, field in addresses:
-            pipeline.hget(key, field)
-        return pipeline
+
+def _value(reply: Reply) -> bytes | None:
+    if isinstance(reply, ResponseError) and str(reply).startswith(_WRONG_TYPE):
+        # A key of another type is a cache miss, not an outage. Taking the lease deletes it.
+        return None
+    if isinstance(reply, Exception):
+        raise reply
+    value: bytes | None = reply
+    return value
 
 
 def _one_node(reply: Any) -> Any:

@@ -12,10 +12,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 AnyRedis = Redis | RedisCluster
+TIMEOUT: Final = 0.5
+"""Seconds that a call may take."""
 # redis-py retries ten times: 3.9 s per call while the server is down. The cache stops using Redis by itself.
 _OPTIONS: Final[dict[str, Any]] = {
-    "socket_timeout": 0.5,
-    "socket_connect_timeout": 0.5,
+    "socket_timeout": TIMEOUT,
+    "socket_connect_timeout": TIMEOUT,
     "health_check_interval": 30,
 }
 # The allowed path after the hosts. redis-py silently uses database 0 for anything that is not a number.
@@ -45,19 +47,20 @@ class _Target(NamedTuple):
     tls: dict[str, Any]
 
 
-def connect(url: str) -> AnyRedis:
+def connect(url: str, *, times_calls: bool = True) -> AnyRedis:
     """Return a client for `redis://`, `redis+sentinel://h:p,h:p/master/db` or `redis+cluster://h:p,h:p`.
 
     `rediss` instead of `redis` means TLS. `user:password@` goes before the hosts. Credentials of the sentinels
     themselves are given as `?sentinel_username=…&sentinel_password=…`. Nothing is sent yet. Callers wait for a free
-    connection.
+    connection. Without `times_calls`, the connections of a single server wait as long as it takes.
     """
     split = _split(url)
     options = {**_OPTIONS, "retry": Retry(NoBackoff(), 1)}
     if split.scheme.endswith("+sentinel"):
-        return _sentinel(split, options)
+        return _sentinel(split, options, times_calls=times_calls)
     if split.scheme.endswith("+cluster"):
         return _cluster(split, options)
+    options["socket_timeout"] = TIMEOUT if times_calls else None
     pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=2, **options)
     return Redis.from_pool(pool)
 
@@ -130,7 +133,7 @@ def _target(split: SplitResult, default_port: int) -> _Target:
     return _Target(nodes, login, {"ssl": True} if split.scheme.startswith("rediss") else {})
 
 
-def _sentinel(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
+def _sentinel(split: SplitResult, options: dict[str, Any], *, times_calls: bool) -> AnyRedis:
     nodes, login, tls = _target(split, 26379)
     _, master, database = (*split.path.split("/"), "", "")[:3]
     query = parse_qs(split.query)
@@ -145,7 +148,7 @@ def _sentinel(split: SplitResult, options: dict[str, Any]) -> AnyRedis:
         db=int(database or 0),
         max_connections=_CONNECTIONS,
         timeout=2,
-        **options,
+        **{**options, "socket_timeout": TIMEOUT if times_calls else None},
         **login,
         **tls,
     )

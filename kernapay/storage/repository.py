@@ -1,6 +1,6 @@
 """Repositories that read and write: SQL verbs over one MongoEngine collection."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mongoengine.queryset import transform
@@ -8,7 +8,12 @@ from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from kernapay.core.errors import Conflict, Unavailable
+from kernapay.core.clock import Clock, now
+from kernapay.core.errors import Unavailable
+from kernapay.storage.assignments import Assignment, assign_all
+from kernapay.storage.group_commit import GroupCommit
+from kernapay.storage.inserts import DuplicateRow, insert_all
+from kernapay.storage.mongo import Mongo
 from kernapay.storage.reading import (
     MAX_TIME_MS,
     DocumentT,
@@ -22,34 +27,27 @@ from kernapay.storage.updates import Changed, Refused, RowGone
 __all__ = ["DocumentT", "DuplicateRow", "ReadOnlyRepository", "Repository", "Row", "Rows", "Where"]
 
 
-class DuplicateRow(Conflict):
-    """A unique index refused the row. `index_fields` are the names of its fields in the database."""
-
-    code = "duplicate"
-
-    def __init__(self, index_fields: Sequence[str]) -> None:
-        super().__init__("A record with the same key exists already.")
-        self.index_fields = tuple(index_fields)
-
-
 class Repository(ReadOnlyRepository[DocumentT]):
     """SQL verbs that read and write one collection. Changes are MongoEngine keywords, such as `set__status`."""
+
+    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+        super().__init__(mongo, clock)
+        collection = lambda: self._collection  # noqa: E731
+        self._inserts = GroupCommit(mongo.run, collection, insert_all, "inserts")
+        self._assignments = GroupCommit(mongo.run, collection, assign_all, "assignments")
 
     async def add(self, document: DocumentT) -> DocumentT:
         """INSERT. Raises DuplicateRow if a unique index refuses the row."""
 
-        def insert() -> DocumentT:
+        def make_row() -> Row:
             document.created_at = document.created_at or self.clock()
             document.updated_at = document.created_at
             document.validate()
-            row = document.to_mongo()
-            try:
-                document.pk = self._collection.insert_one(row).inserted_id
-            except DuplicateKeyError as error:
-                raise DuplicateRow(list((error.details or {}).get("keyPattern", ()))) from error
-            return document
+            row: Row = document.to_mongo()
+            return row
 
-        return await self._run(insert)
+        document.pk = await self._inserts.commit(make_row)
+        return document
 
     async def add_or_get(self, document: DocumentT, *on: str) -> tuple[DocumentT, bool]:
         """INSERT ... ON CONFLICT DO NOTHING RETURNING: return the row, and whether it is new.
@@ -108,6 +106,19 @@ class Repository(ReadOnlyRepository[DocumentT]):
             return Refused(self._hydrate(current))
 
         return await self._run(update)
+
+    async def assign(self, where: Where, *, is_visible: bool = True, **change: Any) -> bool:
+        """UPDATE one ... SET ... WHERE ..., in one write with others under way. Return True if it was made.
+
+        False means unknown: look at the row, or use another verb. The change may only set and unset fields. Raises
+        DuplicateRow, Unavailable.
+        """
+
+        def make() -> Assignment:
+            changes = self._change(change, is_visible=is_visible)
+            return Assignment(self._where(where), changes)
+
+        return await self._assignments.commit(make)
 
     async def set_aside(self, row_id: Any, **values: Any) -> bool:
         """Set fields of a row that may be unreadable, by their names. Return False if there is no such row."""

@@ -90,6 +90,17 @@ def check_phone(country_code: str, number: int | str) -> Phone:
     return Phone(country_code, int(number))
 
 
+def normalise_contact(text: str) -> str | None:
+    """Return a number that begins with `+` in international form (ITU-T E.164), or None if it is not valid."""
+    try:
+        parsed = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(parsed):
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
 def to_e164(country_code: str, number: int | str) -> str | None:
     """Return the number in international form (ITU-T E.164), such as `+919876543210`, or None if it is not valid."""
     parsed = _parse(country_code, number)

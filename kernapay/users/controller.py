@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from litestar import Controller, Request, get, post, put
+from litestar import Controller, Request
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from kernapay.core.errors import NotFound
 from kernapay.security.addresses import ClientAddresses
 from kernapay.security.authentication import PUBLIC
-from kernapay.security.guards import IsPerson, SignedIn
+from kernapay.security.guards import IsPerson, IsUnscoped, SignedIn
 from kernapay.security.principal import Authenticated
 from kernapay.security.rate_limits import RateLimited
 from kernapay.users.dtos import ProfileUpdate, SignUp, UserView
 from kernapay.users.repository import UserRepository
 from kernapay.users.service import EmailTaken, UserService
+from kernapay.web.handlers import get, post, put
 from kernapay.web.openapi.responses import problems
 from kernapay.web.responses import StoredJSON
 
@@ -52,7 +53,7 @@ class UserController(Controller):
     tags = ["Users"]
     guards = [SignedIn()]
 
-    @get("/profile", responses=problems(NotFound))
+    @get("/profile", guards=[IsUnscoped()], responses=problems(NotFound))
     async def profile(
         self, request: Authenticated, user_repository: NamedDependency[UserRepository]
     ) -> StoredJSON[UserView]:

@@ -138,5 +138,5 @@ def _email_taken() -> EmailTaken:
 
 
 def view_of(user: User) -> UserView:
-    row = user.to_mongo().to_dict()
+    row = user.to_mongo()
     return msgspec.convert({**row, "_id": str(user.pk)}, UserView)

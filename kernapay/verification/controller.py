@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Controller, Request, Response, post
+from litestar import Controller, Request, Response
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -19,6 +19,7 @@ from kernapay.verification.codes import TooSoon, WrongCode
 from kernapay.verification.dtos import CodeConfirm, CodeSent, PasswordForgot, PasswordReset
 from kernapay.verification.reset import PasswordResetService
 from kernapay.verification.service import AlreadyVerified, Unreachable, VerificationService
+from kernapay.web.handlers import post
 from kernapay.web.openapi.responses import problems
 from kernapay.web.responses import Message
 

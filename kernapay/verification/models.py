@@ -6,12 +6,11 @@ from typing import Any, ClassVar
 
 from mongoengine import (
     DateTimeField,
-    EmbeddedDocument,
-    EmbeddedDocumentListField,
     IntField,
     StringField,
 )
 
+from kernapay.storage.documents import Part, Parts
 from kernapay.storage.mongo import Record
 
 
@@ -21,8 +20,10 @@ class Purpose(StrEnum):
     PASSWORD = "password"  # noqa: S105
 
 
-class EarlierCode(EmbeddedDocument):  # type: ignore[misc]
+class EarlierCode(Part):
     """A code that a later one has not replaced."""
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
 
     digest: str = StringField(required=True)
     expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)
@@ -40,7 +41,7 @@ class Code(Record):
     """`{purpose}:{keyed digest of the subject}`"""
     digest: str | None = StringField()
     """None once the code is spent."""
-    earlier: list[EarlierCode] = EmbeddedDocumentListField(EarlierCode)
+    earlier: list[EarlierCode] = Parts(EarlierCode)
     attempts: int = IntField(default=0)
     sent_at: datetime = DateTimeField(db_field="sentAt", required=True)
     expires_at: datetime = DateTimeField(db_field="expiresAt", required=True)

@@ -2,11 +2,19 @@
 
 from typing import Final
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 _API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 # Swagger UI needs an inline script and icons from data: URLs.
 _DOCS_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+# The gateway's script puts its window into the page, with styles of its own.
+_CHECKOUT_POLICY: Final = (
+    "default-src 'none'; script-src 'self' {gateway}; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: {gateway}; connect-src 'self' {gateway}; frame-src {gateway}; form-action {gateway}; "
+    "frame-ancestors 'none'; base-uri 'none'"
 )
 
 _COMMON: Final = (
@@ -14,19 +22,35 @@ _COMMON: Final = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     # Also on answers that are not compressed: with another Accept-Encoding they might be.
     (b"vary", b"accept-encoding"),
 )
+_ALONE: Final = (b"cross-origin-opener-policy", b"same-origin")
+# A bank's page opens in a window of its own, and reports to the one that opened it.
+_WITH_POPUPS: Final = (b"cross-origin-opener-policy", b"same-origin-allow-popups")
 API_HEADERS: Final = (
     *_COMMON,
+    _ALONE,
     (b"content-security-policy", _API_POLICY.encode()),
     (b"cache-control", b"no-store"),
 )
-DOCS_HEADERS: Final = (*_COMMON, (b"content-security-policy", _DOCS_POLICY.encode()))
+DOCS_HEADERS: Final = (*_COMMON, _ALONE, (b"content-security-policy", _DOCS_POLICY.encode()))
 DOCS_PATH: Final = "/docs"
+CHECKOUT_PATH: Final = "/checkout"
 
 
-def headers_for(path: str) -> tuple[tuple[bytes, bytes], ...]:
-    return DOCS_HEADERS if path.startswith(DOCS_PATH) else API_HEADERS
+class SecurityHeaders:
+    def __init__(self, checkout_sources: str = "'none'") -> None:
+        """`checkout_sources` are what the gateway's Checkout loads from, as sources of a policy."""
+        policy = _CHECKOUT_POLICY.format(gateway=checkout_sources)
+        self._checkout: Headers = (
+            *_COMMON,
+            _WITH_POPUPS,
+            (b"content-security-policy", policy.encode()),
+        )
+
+    def of(self, path: str) -> Headers:
+        if path.startswith(DOCS_PATH):
+            return DOCS_HEADERS
+        return self._checkout if path.startswith(CHECKOUT_PATH) else API_HEADERS

@@ -16,7 +16,7 @@ from kernapay.core.errors import InvalidInput, KernaPayError
 from kernapay.core.metrics import Histogram
 from kernapay.web.access_log import AccessLine, AccessLog
 from kernapay.web.body_limits import CLOSE, UNREAD, WITH_BODY, TimedBody
-from kernapay.web.headers import headers_for
+from kernapay.web.headers import SecurityHeaders
 from kernapay.web.methods import AllowedMethods, head_only
 from kernapay.web.parameters import single_headers
 from kernapay.web.problems import on_kernapay_error
@@ -36,10 +36,17 @@ class RequestLayer:
     """Wrap the whole application, so that requests which the router refuses are logged and counted too."""
 
     def __init__(
-        self, app: Litestar, access_log: AccessLog, *, body_seconds: float, send_seconds: float
+        self,
+        app: Litestar,
+        access_log: AccessLog,
+        headers: SecurityHeaders,
+        *,
+        body_seconds: float,
+        send_seconds: float,
     ) -> None:
         self.app = app.asgi_handler
         self._access_log = access_log
+        self._security_headers = headers
         self._timings: dict[tuple[str, str, int], Any] = {}
         self._body_seconds = body_seconds
         self._send_seconds = send_seconds
@@ -56,7 +63,7 @@ class RequestLayer:
         state = scope.setdefault("state", {})
         state["request_id"] = ids.shown
         logs.request_ids.set(ids)
-        extra = [*headers_for(scope["path"]), (b"x-request-id", ids.shown.encode())]
+        extra = [*self._security_headers.of(scope["path"]), (b"x-request-id", ids.shown.encode())]
         status = 0
         send = TimedSend(send, self._send_seconds)
 

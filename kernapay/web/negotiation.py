@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from litestar.config.compression import CompressionConfig
-from litestar.datastructures import Headers
 from litestar.enums import CompressionEncoding
 from litestar.middleware.compression import CompressionMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -59,12 +58,16 @@ _usual_preference = lru_cache(64)(preference)
 class NegotiatedCompression:
     """Compress large answers for clients that like gzip at least as much as uncompressed ones.
 
+    Those of the paths that match `streams` are never compressed: a compressor takes three times the memory of a stream.
     Answers of the paths that match `small` are never large. They, and other small answers, are compressed only for
     clients that refuse uncompressed ones. Raises NotAcceptable for clients that refuse both.
     """
 
-    def __init__(self, app: ASGIApp, small: str, minimum_size: int, level: int) -> None:
+    def __init__(
+        self, app: ASGIApp, small: str, streams: str, minimum_size: int, level: int
+    ) -> None:
         self.app = app
+        self._streams = re.compile(streams)
         self._small = re.compile(small)
         self._large_only, self._all = (
             CompressionMiddleware(
@@ -74,7 +77,11 @@ class NegotiatedCompression:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        values = Headers.from_scope(scope).getall("accept-encoding", [])
+        values = [
+            value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name == b"accept-encoding"
+        ]
         if values:
             send = self._negotiate(", ".join(values), scope, send)
         await self.app(scope, receive, send)
@@ -84,6 +91,12 @@ class NegotiatedCompression:
         gzip, identity = judge(accept_encoding)
         if not gzip and not identity:
             raise NotAcceptable("Accept-Encoding must allow gzip or identity.")
+        if self._streams.search(scope["path"]):
+            if not identity:
+                raise NotAcceptable(
+                    "Streams are not compressed: Accept-Encoding must allow identity."
+                )
+            return send
         if not identity:
             compression = self._all
         elif gzip >= identity and not self._small.search(scope["path"]):

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Final
 import msgspec
 import structlog
 from litestar import Request, Response
+from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ExceptionHandlersMap
 
 from kernapay.core.errors import (
@@ -154,15 +156,20 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 
 def _invalid(request: Request[Any, Any, Any], item: dict[str, Any]) -> FieldError:
-    """Describe one of Litestar's validation errors: `key` is the handler's parameter, `message` the decoder's."""
+    """Describe one of Litestar's validation errors.
+
+    `key` is the parameter of the handler, or of what it depends on, `message` the decoder's.
+    """
     handler = request.route_handler
     key = str(item.get("key", ""))
     message = str(item.get("message", ""))
-    kind = handler.signature_model.__annotations__.get(key, Any)
+    owners: list[HTTPRouteHandler | Provide] = [handler, *handler.resolve_dependencies().values()]
+    owner = next((each for each in owners if key in each.parsed_fn_signature.parameters), handler)
+    kind = owner.signature_model.__annotations__.get(key, Any)
     if key == BODY:
         return field_error(message, kind)
-    # A header or a query parameter may have another name than the handler's parameter.
-    parameter = handler.parsed_fn_signature.parameters.get(key)
+    # A header or a query parameter may have another name than the function's parameter.
+    parameter = owner.parsed_fn_signature.parameters.get(key)
     name = getattr(parameter and parameter.kwarg_definition, "name", None) or key
     return field_error(message, kind, name)
 

@@ -3,8 +3,8 @@
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from litestar import MediaType, Response
-from litestar.response.base import ASGIResponse
+from litestar import Response
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from kernapay.core.text import show_controls_in_json
 
@@ -26,14 +26,23 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class StoredJSON(Response[T]):
-    """An answer of stored JSON bytes. The type parameter is their type, for the schema."""
+    """An answer 200 of stored JSON bytes. The type parameter is their type, for the schema.
+
+    It answers by itself: Litestar's own answers look for headers, cookies and a background task, of which it has none.
+    """
 
     def __init__(self, body: bytes) -> None:
-        super().__init__(content=None)  # type: ignore[arg-type]
-        self._body = body
+        self.content = None  # type: ignore[assignment]
+        self._body = show_controls_in_json(body)
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
-        return ASGIResponse(body=show_controls_in_json(self._body), media_type=MediaType.JSON)
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]
+        return self._answer
+
+    async def _answer(self, _: Scope, __: Receive, send: Send) -> None:
+        length = str(len(self._body)).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
 
 
 async def show_controls_in(response: Any) -> Any:

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any, Final
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from kernapay.core.errors import NotFound
 from kernapay.core.patterns import PRINTABLE, explain
 from kernapay.security.authentication import PUBLIC
-from kernapay.security.guards import HasRole
+from kernapay.security.guards import HasRole, IsUnscoped
 from kernapay.security.principal import Authenticated, Role
+from kernapay.web.handlers import get, post
 from kernapay.web.openapi.responses import RAW_BODY, problems
 from kernapay.webhooks.dtos import (
     GatewayEvent,
@@ -73,7 +74,7 @@ class InboxController(Controller):
 
     path = "/v1/api/webhooks/events"
     tags = ["Webhooks"]
-    guards = [HasRole(Role.ADMIN)]
+    guards = [HasRole(Role.ADMIN), IsUnscoped()]
 
     @get()
     async def list_events(

@@ -32,8 +32,13 @@ def read_dispute(body: bytes) -> tuple[GatewayDispute, int | None]:
     Raises Unreadable.
     """
     event = read_entity(read_json(body), DisputeEvent)
+    # Without a time, the gateway is asked instead.
+    return event.payload.dispute.entity, read_seconds(event.created_at)
+
+
+def read_seconds(value: object) -> int | None:
+    """Return the time of an event in Unix seconds, None where it is not readable."""
     try:
-        at = msgspec.convert(event.created_at, int | None, strict=False)
+        return msgspec.convert(value, int | None, strict=False)
     except msgspec.ValidationError:
-        at = None  # the gateway is asked instead
-    return event.payload.dispute.entity, at
+        return None

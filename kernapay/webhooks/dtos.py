@@ -44,6 +44,8 @@ class GatewayEvent(Struct, frozen=True):
 
     event: Annotated[str, Meta(examples=["payment.captured"])]
     payload: Annotated[Payload, Meta(examples=[_PAYLOAD])]
+    # Any: an event whose time is not readable is read all the same.
+    created_at: Annotated[Any, Meta(examples=[1769854531])] = None
 
 
 class SettlementPayload(Struct, frozen=True):

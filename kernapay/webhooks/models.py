@@ -22,6 +22,7 @@ class WebhookEvent(Record):
     """One event, deleted 45 days after it was processed (Razorpay: it may be sent again for 15 days)."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "webhook_events"}
+    unique_fields = frozenset({"id", "event_id"})
 
     event_id: str = StringField(db_field="eventId", required=True)
     body_hash: str = StringField(db_field="bodyHash", required=True)

@@ -87,6 +87,9 @@ class WebhookRepository(Repository[WebhookEvent]):
         events = await self.select(EventId, *longest_ago, *limit, status=status)
         return [event.event_id for event in events]
 
+    async def count_up_to(self, most: int, status: EventStatus) -> int:
+        return await self.count(LimitOffset(most), status=status)
+
     async def by_event_id(self, event_id: str) -> tuple[WebhookEventView, bytes] | None:
         """Return an event and its body as received, or None when there is no such event."""
         view = await self.select_one(WebhookEventView, event_id=event_id)

@@ -11,6 +11,7 @@ import structlog
 from kernapay.audit.repository import AuditLog
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import Conflict, KernaPayError, NotFound
+from kernapay.core.metrics import GaugeMetricFamily
 from kernapay.gateway.decoding import Unreadable, read_entity, read_json
 from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.evidence import Evidence, Origin
@@ -20,9 +21,10 @@ from kernapay.payments.states import Event, Source
 from kernapay.security.principal import Actor
 from kernapay.settlements.service import SettlementReader
 from kernapay.storage.cache import Cache
-from kernapay.webhooks.dispute_events import is_dispute_event, read_dispute
+from kernapay.storage.cache_metrics import start_counting
+from kernapay.webhooks.dispute_events import is_dispute_event, read_dispute, read_seconds
 from kernapay.webhooks.dtos import GatewayEvent, SettlementEvent
-from kernapay.webhooks.metrics import WEBHOOKS
+from kernapay.webhooks.metrics import PROCESSED, RECEIVED, WEBHOOKS, observe_lag
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
 
@@ -31,7 +33,9 @@ _log = structlog.get_logger("kernapay.webhooks")
 _MARK_TTL: Final = timedelta(hours=24)
 MARKS: Final = "webhook_event:"
 """How the keys of the marks begin."""
+start_counting(MARKS)
 _REPLAY_LIMIT: Final = 100
+_MOST: Final = 10_000
 # Each process call has a deadline of seconds. A few that wait for it do not hold up the others.
 _CONCURRENCY: Final = 4
 
@@ -91,6 +95,7 @@ class WebhookInbox:
             # Razorpay does not sign the event id, so a repeat may have the same body under a new id.
             WEBHOOKS.labels("repeated").inc()
             return
+        observe_lag(RECEIVED, body, event.created_at)
         crash_point("webhook.stored")
         await self.process(event)
 
@@ -107,8 +112,20 @@ class WebhookInbox:
             crash_point("webhook.processed")
             await self._cache.mark(_mark_key(event.event_id), _MARK_TTL)
             WEBHOOKS.labels(result.label).inc()
+            observe_lag(PROCESSED, event.body, self._events.clock())
         except Exception as error:
             await self._record_failure(event, error)
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return how many events are not done with. Raises Unavailable."""
+        depth = GaugeMetricFamily(
+            "kernapay_inbox_events",
+            "Events that wait for their first or next attempt, or for a person, counted up to 10,000",
+            labels=("status",),
+        )
+        for status in (EventStatus.PENDING, EventStatus.PARKED):
+            depth.add_metric((status.value,), await self._events.count_up_to(_MOST, status))
+        return [depth]
 
     async def sweep(self) -> bool:
         """Process some events that are due. Return False when none is."""
@@ -175,6 +192,7 @@ class WebhookInbox:
             Origin(Source.WEBHOOK, event.event, event_id=event.event_id),
             payment.entity,
             refund=refund.entity if payment_event is None and refund else None,
+            happened_at=read_seconds(gateway_event.created_at),
         )
         try:
             result = await self._settlement.settle(payment_event, evidence)

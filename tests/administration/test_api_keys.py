@@ -18,6 +18,7 @@ from kernapay.apikeys.tokens import digest_of, new_key
 from kernapay.security.principal import Principal, Role
 from kernapay.users.models import UserStatus
 from tests.actors import ADMIN_USERS, API_KEYS, PAYMENTS, USERS, Actor, People, assert_problem
+from tests.administration.machines import Machine, listed, make
 from tests.aliases import Store
 from tests.clocks import FrozenClock
 from tests.factories import payment_body, sign_up_body
@@ -25,27 +26,6 @@ from tests.in_process import InProcess, InProcessClient
 from tests.stack import Sandbox, StartApi, bearer
 
 pytestmark = pytest.mark.owasp(line="API2")
-
-
-def make(admin: Actor, **body: Any) -> httpx.Response:
-    return admin.call("POST", API_KEYS, json={"name": "Back end", "role": "USER", **body})
-
-
-class Machine:
-    """A back end with a key."""
-
-    def __init__(self, client: httpx.Client, created: httpx.Response) -> None:
-        assert created.status_code == 201, created.text
-        self.client = client
-        self.created = created
-        self.key: str = created.json()["key"]
-        self.id: str = created.json()["details"]["_id"]
-
-    def at(self, client: httpx.Client) -> "Machine":
-        return Machine(client, self.created)
-
-    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return self.client.request(method, path, headers=bearer(self.key), **options)
 
 
 @pytest.fixture
@@ -119,12 +99,6 @@ def test_a_key_is_refused_once_its_revocation_was_repeated_though_the_first_brok
     assert machine.call(*profile).status_code == 401
 
 
-def listed(admin: Actor, machine: Machine) -> dict[str, Any]:
-    keys = admin.call("GET", API_KEYS, params={"count": 100}).json()["keys"]
-    (found,) = (key for key in keys if key["_id"] == machine.id)
-    return dict(found)
-
-
 def change_role(admin: Actor, whose: Actor, role: str) -> None:
     answer = admin.call("PUT", f"{ADMIN_USERS}/{whose.id}/role", json={"role": role})
     assert answer.status_code == 200, answer.text
@@ -149,7 +123,7 @@ def test_a_key_ends_for_good_with_the_standing_of_its_account(
     else:
         change_role(admin, provider, "USER" if change == "fall" else "LAB_ASSISTANT")
     assert machine.call(*profile).status_code == 401
-    assert listed(admin, machine)["revokedReason"] == "account_changed"
+    assert listed(admin, machine.id)["revokedReason"] == "account_changed"
     if change == "lock-out":
         set_active(admin, provider, active=True)
     else:
@@ -177,9 +151,9 @@ def test_a_key_ends_for_good_when_its_maker_stops_being_an_administrator(
     else:
         set_active(admin, maker, active=False)
     assert statuses() == [401, 200, 401]
-    assert listed(admin, left)["createdBy"] == maker.id
-    assert listed(admin, left)["revokedReason"] == "maker_not_admin"
-    assert listed(admin, adopted)["adoptedBy"] == admin.id
+    assert listed(admin, left.id)["createdBy"] == maker.id
+    assert listed(admin, left.id)["revokedReason"] == "maker_not_admin"
+    assert listed(admin, adopted.id)["adoptedBy"] == admin.id
     if change == "fall":
         change_role(admin, maker, "ADMIN")
     else:
@@ -212,7 +186,7 @@ def test_a_key_that_a_change_broke_off_before_it_ended_does_not_work_nor_come_ba
     assert_problem(machine.call("GET", f"{USERS}/profile"), 401)
     change_role(admin, maker, "ADMIN")
     assert_problem(machine.call("GET", f"{USERS}/profile"), 401)
-    assert listed(admin, machine)["revokedReason"] == "maker_not_admin"
+    assert listed(admin, machine.id)["revokedReason"] == "maker_not_admin"
 
 
 @pytest.mark.anyio

@@ -226,12 +226,14 @@ UNAUDITED = {
     "dev": "runs other commands",
     "doctor": "looks only",
     "inbox list": "looks only",
+    "listen": "is a client of a running API",
     "migrate down": "the collection `migrations` is its record",
     "migrate status": "looks only",
     "migrate up": "the collection `migrations` is its record",
     "openapi": "knows no database",
     "sandbox": "is another program",
     "serve": "the API, where each caller is known",
+    "trigger": "is a customer of a running API",
     "worker": "does what is due, for nobody",
 }
 

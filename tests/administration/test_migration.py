@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from kernapay.payments.note_hashes import hash_note, hash_notes
 from kernapay.storage.migration_files import migrations_folder
 from kernapay.storage.migrations import Migrator
 from tests.aliases import Json, Store
@@ -41,6 +42,89 @@ def test_names_of_older_accounts_become_searchable_and_nothing_else_changes(
     assert empty_database.users.count_documents({"nameFolded": {"$exists": True}}) == 0
     assert "name" in empty_database.users.index_information()
     assert migrator.up() == ["0010_folded_names"]
+
+
+class TestNoteHashes:
+    NAME = "0022_note_hashes"
+
+    @pytest.fixture
+    def old(self, empty_database: Store, tmp_path: Path) -> Store:
+        """A database of the version before."""
+        Migrator(empty_database, up_to(tmp_path / "migrations", "0021_~")).up()
+        return empty_database
+
+    @pytest.fixture
+    def migrator(self, old: Store, tmp_path: Path) -> Migrator:
+        return Migrator(old, up_to(tmp_path / "with_hashes", "0022_~"))
+
+    def hashes_of(self, old: Store, migrator: Migrator, notes: object, **changes: Any) -> Any:
+        """Insert a payment, migrate, and return its hashes."""
+        row: Json = {"userId": ObjectId(), "referenceId": f"PAY_{ObjectId()}", "notes": notes}
+        inserted = old.payments.insert_one({**row, **changes}).inserted_id
+        assert migrator.up() == [self.NAME]
+        found = old.payments.find_one({"_id": inserted})
+        assert found is not None
+        assert found["notes"] == notes
+        return found.get("noteHashes")
+
+    @pytest.mark.parametrize(
+        "notes",
+        [{"cart": "42"}, {"a": " Ž 1 ", "b": "x" * 256, "c": "\u20031"}, {"a": "1", "b": "1 "}],
+    )
+    @pytest.mark.parametrize("payer", [{}, {"userId": "5f0c"}, {"userId": None}])
+    def test_older_payments_have_the_hashes_that_new_ones_have(
+        self, old: Store, migrator: Migrator, notes: dict[str, str], payer: Json
+    ) -> None:
+        assert self.hashes_of(old, migrator, notes, **payer) == hash_notes(notes)
+
+    @pytest.mark.parametrize(
+        ("notes", "values"),
+        [
+            ("Invoice 7 ", ["Invoice 7"]),
+            ({"number": 42, "paid": True, "none": None, "empty": " "}, ["42", "True"]),
+            ({str(number): str(number) for number in range(99)}, [*map(str, range(15))]),
+            *((nothing, None) for nothing in (None, {}, "", "  ", {"a": None})),
+        ],
+    )
+    def test_notes_of_other_systems_are_found_as_they_are_shown(
+        self, old: Store, migrator: Migrator, notes: object, values: list[str] | None
+    ) -> None:
+        expected = values and sorted(map(hash_note, values))
+        assert self.hashes_of(old, migrator, notes) == expected
+
+    def test_a_row_without_a_payer_and_one_with_another_kind_of_id_are_no_obstacle(
+        self, old: Store, migrator: Migrator
+    ) -> None:
+        rows: list[Json] = [{"_id": kind, "notes": {"cart": "42"}} for kind in (1, "text")]
+        old.payments.insert_many(
+            {**row, "referenceId": f"PAY_{row['_id']}", "userId": row["_id"]} for row in rows
+        )
+        row = {"referenceId": "PAY_x", "notes": {"cart": "42"}}
+        inserted = old.payments.insert_one(row).inserted_id
+        migrator.up()
+        found = list(old.payments.find({"noteHashes": hash_note("42")}))
+        assert [row["_id"] for row in found] == [inserted]
+
+    def test_a_run_that_was_killed_goes_on_where_it_stopped(
+        self, old: Store, migrator: Migrator
+    ) -> None:
+        rows = [
+            {"_id": ObjectId(), "userId": n, "referenceId": f"PAY_{n}", "notes": {"n": str(n)}}
+            for n in range(2500)
+        ]
+        rows[5]["noteHashes"] = ["from the run before"]
+        old.payments.insert_many(rows)
+        assert migrator.up() == [self.NAME]
+        expected = [row.get("noteHashes") or hash_notes(row["notes"]) for row in rows]  # type: ignore[arg-type]
+        assert [row["noteHashes"] for row in old.payments.find().sort("userId")] == expected
+        # Killed between its last step and its entry in the ledger, it is run once more.
+        old.migrations.delete_one({"_id": self.NAME})
+        assert migrator.up() == [self.NAME]
+        assert migrator.down() == [self.NAME]
+        assert "note_hashes" not in old.payments.index_information()
+        old.payments.update_one({"_id": rows[0]["_id"]}, {"$unset": {"noteHashes": ""}})
+        assert migrator.up() == [self.NAME]
+        assert [row["noteHashes"] for row in old.payments.find().sort("userId")] == expected
 
 
 class TestPayeesAndApprovals:

@@ -16,9 +16,10 @@ import pytest
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.files.local import LinkRefused, LocalFiles
 from kernapay.payments.currencies import format_amount
-from tests.actors import PAYMENTS, Actor, People, assert_problem
+from tests.actors import CUSTOMERS, PAYMENTS, Actor, People, assert_problem
 from tests.aliases import Store
 from tests.clocks import FrozenClock
+from tests.house.scopes import new_holder
 from tests.stack import Sandbox
 
 
@@ -64,6 +65,17 @@ class TestReceived:
 
 
 class TestReceipts:
+    def test_a_receipt_names_the_customer_of_a_shop_as_the_payer(
+        self, user: Actor, admin: Actor, sandbox: Sandbox
+    ) -> None:
+        shop = new_holder(admin, user, "USER")
+        payment, _ = shop.buy(sandbox, customer={"name": "Zebulon Quux"})
+        path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
+        assert "Zebulon Quux" in text_of(shop.call("GET", path).content)
+        erased = user.call("DELETE", f"{CUSTOMERS}/{payment['customerId']}")
+        assert erased.status_code == 200
+        assert "Zebulon Quux" not in text_of(shop.call("GET", path).content)
+
     def test_a_receipt_says_who_paid_what_when(
         self, people: People, user: Actor, sandbox: Sandbox
     ) -> None:
@@ -151,7 +163,8 @@ class TestExport:
         self, admin: Actor, user: Actor, sandbox: Sandbox
     ) -> None:
         start = datetime.now(UTC)
-        made = [user.new_payment(amount=1000 + n) for n in range(3)]
+        made = [user.new_payment(amount=1000 + n, metadata={"n": n, "t": "=1"}) for n in range(2)]
+        made.append(user.new_payment(amount=1002))
         end = datetime.now(UTC) + timedelta(seconds=1)
         query = {"from": start.isoformat(), "to": end.isoformat()}
         answer = admin.call("GET", f"{PAYMENTS}/export", params=query)
@@ -160,6 +173,8 @@ class TestExport:
         rows = [row for row in self.rows(answer.text) if row["userId"] == user.id]
         assert [row["referenceId"] for row in rows] == [payment["referenceId"] for payment in made]
         assert [row["amount"] for row in rows] == ["1000", "1001", "1002"]
+        metadata = ['{"n":0,"t":"=1"}', '{"n":1,"t":"=1"}', ""]
+        assert [row["metadata"] for row in rows] == metadata
         assert rows[0]["createdAt"].endswith("Z")
         later = admin.call(
             "GET", f"{PAYMENTS}/export", params={"from": "2099-01-01", "to": "2099-02-01"}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.actors import PAYMENTS, Actor, People, assert_problem
 from tests.aliases import Json, Store
+from tests.database_commands import Command, noted_commands
 from tests.databases import receipt_of, row_of
 from tests.factories import payment_body, unique, without
 from tests.in_process import InProcess
@@ -52,7 +53,7 @@ def test_a_payment_is_created_with_its_order(user: Actor, sandbox: Sandbox, stor
     data = document["data"]
     assert data.keys() == {
         *("orderId", "amount", "currency", "referenceId", "status", "livemode"),
-        *("payableUntil", "final"),
+        *("payableUntil", "final", "customerId", "key", "name", "prefill", "checkoutUrl"),
     }
     assert (data["amount"], data["currency"], data["status"]) == (50000, "INR", "pending")
     assert re.fullmatch(rf"PAY_{user.id}_\d{{13}}_[\w-]{{16,}}", data["referenceId"])
@@ -212,6 +213,10 @@ def test_of_two_bodies_racing_for_one_key_one_wins(
         ({"metadata": {"$set": 1}}, "metadata"),
         ({"metadata": {"a": [1]}}, "metadata"),
         ({"metadata": {"a": 10**30}}, "metadata"),
+        ({"metadata": {"a": "x" * 257}}, "metadata"),
+        ({"metadata": {"a": 2**53 + 1}}, "metadata"),
+        ({"metadata": {"x" * 65: 1}}, "metadata"),
+        ({"metadata": {"a b": 1}}, "metadata"),
         ({"metadata": "text"}, "metadata"),
         ({"status": "success"}, "status"),
         ({"userId": "66b1f0c2a7d4e5f601234567"}, "userId"),
@@ -257,7 +262,13 @@ def test_the_smallest_and_the_largest_amount_are_taken(user: Actor, amount: int)
 def test_notes_go_to_the_gateway_and_metadata_stays_here(
     user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
-    metadata = {"slot": 3, "weight": 1.5, "urgent": True, "room": "B\u00fcro", "none": None}
+    metadata = {
+        "slot": -(2**53),
+        "weight": 1.5,
+        "urgent": True,
+        "cart.id": "B\u00fcro",
+        "none": None,
+    }
     data = user.new_payment(notes={"cart": "42"}, metadata=metadata)
     (order,) = orders_of(sandbox, store, data["referenceId"])
     assert order["notes"]["cart"] == "42"
@@ -360,6 +371,43 @@ async def test_a_repeat_after_the_price_changed_gets_the_first_answer(
         other = {**body, "amount": 50001}
         refused = await client.post(f"{PAYMENTS}/create", json=other, headers=headers)
         assert_problem(refused, 400, "amount")
+
+
+@pytest.mark.anyio
+async def test_a_repeat_is_answered_from_what_is_stored(
+    in_process: InProcess, user: Actor, sandbox: Sandbox
+) -> None:
+    headers, body = bearer(user.token), payment_body()
+    first = user.create(body)
+    async with in_process() as client:
+        with noted_commands() as noted:
+            again = await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert [command for command in noted if command.collection == "payments"] == [
+        Command("find", "payments")
+    ]
+
+
+@pytest.mark.anyio
+async def test_repeats_at_once_are_looked_up_together_and_each_has_its_own_answer(
+    in_process: InProcess, people: People, sandbox: Sandbox
+) -> None:
+    """Different payers often choose the same keys."""
+    payers = [people.new("USER") for _ in range(4)]
+    bodies = [payment_body(idempotencyKey=f"cart-{n}", amount=1000 + n) for n in range(6)]
+    calls = [(payer, body) for payer in payers for body in bodies]
+    first = [payer.create(body).json() for payer, body in calls]
+    async with in_process() as client:
+        with noted_commands() as noted:
+            answers = await asyncio.gather(
+                *(
+                    client.post(f"{PAYMENTS}/create", json=body, headers=bearer(payer.token))
+                    for payer, body in calls
+                )
+            )
+    assert [answer.status_code for answer in answers] == [200] * len(calls)
+    assert [answer.json() for answer in answers] == first
+    assert len([each for each in noted if each.collection == "payments"]) < len(calls) / 2
 
 
 @pytest.mark.anyio

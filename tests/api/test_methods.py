@@ -14,6 +14,7 @@ from litestar.routes import HTTPRoute
 from kernapay.core.log_stream import LogStream
 from kernapay.security.principal import Role
 from kernapay.web.access_log import AccessLog
+from kernapay.web.headers import SecurityHeaders
 from kernapay.web.middleware import RequestLayer
 from tests.actors import ADMIN, PAYMENTS, USERS, Actor, People, assert_problem
 from tests.aliases import Store
@@ -151,7 +152,7 @@ async def test_a_stream_that_nobody_reads_ends_at_once() -> None:
 
     app = Litestar([export], openapi_config=None, logging_config=None)
     log = AccessLog("ERROR", LogStream(TextIOWrapper(BytesIO())))
-    app.asgi_handler = RequestLayer(app, log, body_seconds=30, send_seconds=30)
+    app.asgi_handler = RequestLayer(app, log, SecurityHeaders(), body_seconds=30, send_seconds=30)
     # Litestar names the messages of ASGI one by one; httpx knows them as mappings.
     transport = httpx.ASGITransport(cast(Any, app))
     async with (

@@ -75,6 +75,24 @@ def test_a_parameter_that_no_route_knows_is_no_error(admin: Actor) -> None:
     assert admin.history(x="null").status_code == 200
 
 
+@pytest.mark.owasp(line="API4")
+def test_a_query_that_would_fill_the_memory_is_refused_on_every_route_that_reads_one(
+    application: Litestar, ask: Callable[..., httpx.Response]
+) -> None:
+    """The framework remembers the last thousand that it read, whatever their length."""
+    sentence = "Must be shorter: a query has at most 4096 bytes."
+    for method, path, name in parameters(application, in_query=True):
+        assert_refused(ask(method, path, params={name: "1" * 4096}), name, sentence)
+        unread = ask(method, path, params={"x" * 60_000: "1", name: "1"})
+        assert assert_problem(unread, 400)["detail"] == sentence
+
+
+def test_a_long_query_is_read_to_its_end(user: Actor) -> None:
+    padding = "x" * (4096 - len("count=0&x="))
+    assert user.call("GET", f"{PAYMENTS}?count=1&x={padding}").status_code == 200
+    assert_problem(user.call("GET", f"{PAYMENTS}?x={padding}&count=0"), 400, "count")
+
+
 def test_a_header_that_comes_twice_is_refused_on_every_route(
     application: Litestar, api_server: Api, admin: Actor
 ) -> None:
@@ -152,3 +170,12 @@ def test_two_tokens_for_the_metrics_are_none(api_server: Api) -> None:
     with Wire(api_server.port) as wire:
         assert wire.ask("GET", "/metrics", [token]).status == 200
         assert wire.ask("GET", "/metrics", [token, ("Authorization", "Bearer x")]).status == 401
+
+
+def test_what_one_route_does_not_read_another_still_refuses(user: Actor) -> None:
+    """Queries that were found right are remembered, for the route that was asked."""
+    query = "skip=null"
+    for _ in range(2):
+        assert user.call("GET", f"{PAYMENTS}?{query}").status_code == 200
+        answer = user.call("GET", f"{PAYMENTS}/history/{user.id}?{query}")
+        assert_refused(answer, "skip", "Must not be null. Leave it out instead.")

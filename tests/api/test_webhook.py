@@ -400,7 +400,8 @@ class TestInbox:
         api = start_api(WEBHOOK_DEADLINE="500ms", RAZORPAY_TIMEOUT="20s")
         payment = user.new_payment()
         forget_order(store, payment)
-        sandbox.fault("delay", route="/v1/orders/*", options={"seconds": 15})
+        # Not once: whoever else asks for an order meanwhile must not take it away.
+        sandbox.fault("delay", times=None, route="/v1/orders/*", options={"seconds": 15})
         event_id = unique("evt_")
         entity = gateway_payment(payment["orderId"])
         answer = send_event(api.client, "payment.captured", event_id=event_id, payment=entity)

@@ -5,7 +5,19 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from tests.actors import ADMIN, EVENTS, PAYMENTS, REPORTS, SETTLEMENTS, USERS, Actor
+from tests.actors import (
+    ADMIN,
+    CUSTOMERS,
+    DELIVERIES,
+    ENDPOINTS,
+    EVENTS,
+    OUTGOING_EVENTS,
+    PAYMENTS,
+    REPORTS,
+    SETTLEMENTS,
+    USERS,
+    Actor,
+)
 from tests.attacks.pairs import OwnedObjects
 from tests.factories import payment_body, unique
 from tests.money.disputes import DISPUTES
@@ -76,6 +88,83 @@ TABLE = [
         "200 200 200 200",
     ),
     Row(
+        "GET /v1/api/payments",
+        "userId",
+        ask("GET", PAYMENTS, params=lambda p: {"userId": p.user_id}),
+        "403 403 403 200",
+    ),
+    Row(
+        # Somebody else's payment as the place to go on from, and a provider as a filter: in a list of one's own.
+        "GET /v1/api/payments",
+        "cursor providerId",
+        ask(
+            "GET",
+            PAYMENTS,
+            params=lambda p: {"cursor": p.reference_id, "providerId": p.user_id},
+        ),
+        "200 200 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/totals",
+        "userId",
+        ask(
+            "GET",
+            f"{PAYMENTS}/totals",
+            params=lambda p: {"from": "2026-01-01", "to": "2026-02-01", "userId": p.user_id},
+        ),
+        "403 403 403 200",
+    ),
+    Row(
+        # A provider as a filter: what is added up is one's own.
+        "GET /v1/api/payments/totals",
+        "providerId",
+        ask(
+            "GET",
+            f"{PAYMENTS}/totals",
+            params=lambda p: {"from": "2026-01-01", "to": "2026-02-01", "providerId": p.user_id},
+        ),
+        "200 200 200 200",
+    ),
+    Row(
+        # Somebody else's customer as the place to go on from, in a list of one's own.
+        "GET /v1/api/customers",
+        "cursor",
+        ask("GET", CUSTOMERS, params=lambda p: {"cursor": p.customer_id}),
+        "404 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/customers/{customer_id}",
+        "customer_id",
+        ask("GET", f"{CUSTOMERS}/{{customer_id}}"),
+        "404 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/customers/{customer_id}/payments",
+        "customer_id cursor providerId userId",
+        ask(
+            "GET",
+            f"{CUSTOMERS}/{{customer_id}}/payments",
+            params=lambda p: {
+                "cursor": p.reference_id,
+                "providerId": p.user_id,
+                "userId": p.user_id,
+            },
+        ),
+        "404 403 403 200",
+    ),
+    Row(
+        "PATCH /v1/api/customers/{customer_id}",
+        "customer_id",
+        ask("PATCH", f"{CUSTOMERS}/{{customer_id}}", lambda p: {"name": "Mine"}),
+        "404 403 403 200",
+    ),
+    Row(
+        "DELETE /v1/api/customers/{customer_id}",
+        "customer_id",
+        ask("DELETE", f"{CUSTOMERS}/{{customer_id}}"),
+        "404 403 403 200",
+    ),
+    Row(
         "GET /v1/api/payments/received",
         "cursor",
         ask("GET", f"{PAYMENTS}/received", params=lambda p: {"cursor": p.reference_id}),
@@ -141,10 +230,134 @@ TABLE = [
         "403 404 200 200",
     ),
     Row(
+        # Somebody else's endpoint as the place to go on from, in a list of one's own.
+        "GET /v1/api/endpoints",
+        "cursor",
+        ask("GET", ENDPOINTS, params=lambda p: {"cursor": p.endpoint_id}),
+        "200 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/endpoints/{endpoint_id}",
+        "endpoint_id",
+        ask("GET", f"{ENDPOINTS}/{{endpoint_id}}"),
+        "404 403 403 200",
+    ),
+    Row(
+        "PUT /v1/api/endpoints/{endpoint_id}",
+        "endpoint_id",
+        ask("PUT", f"{ENDPOINTS}/{{endpoint_id}}", lambda p: {"url": "https://1.1.1.1/mine"}),
+        "404 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/endpoints/{endpoint_id}/rotate",
+        "endpoint_id",
+        ask("POST", f"{ENDPOINTS}/{{endpoint_id}}/rotate", lambda p: {}),
+        "404 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/endpoints/{endpoint_id}/test",
+        "endpoint_id",
+        ask("POST", f"{ENDPOINTS}/{{endpoint_id}}/test"),
+        "404 403 403 202",
+    ),
+    Row(
+        "POST /v1/api/endpoints/{endpoint_id}/replay",
+        "endpoint_id",
+        ask(
+            "POST",
+            f"{ENDPOINTS}/{{endpoint_id}}/replay",
+            lambda p: {"only": "all", "from": "2026-01-01T00:00:00Z"},
+        ),
+        "404 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/deliveries",
+        "endpointId",
+        ask("GET", DELIVERIES, params=lambda p: {"endpointId": p.endpoint_id}),
+        "404 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/deliveries",
+        "cursor",
+        ask(
+            "GET",
+            DELIVERIES,
+            params=lambda p: {"endpointId": p.endpoint_id, "cursor": p.delivery_id},
+        ),
+        "404 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/deliveries/{delivery_id}",
+        "delivery_id",
+        ask("GET", f"{DELIVERIES}/{{delivery_id}}"),
+        "404 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/deliveries/{delivery_id}/resend",
+        "delivery_id",
+        ask("POST", f"{DELIVERIES}/{{delivery_id}}/resend"),
+        "404 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/events",
+        "cursor",
+        ask("GET", OUTGOING_EVENTS, params=lambda p: {"cursor": p.outgoing_event_id}),
+        "404 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/events/{event_id}",
+        "event_id",
+        ask("GET", f"{OUTGOING_EVENTS}/{{outgoing_event_id}}"),
+        "404 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/endpoints/{endpoint_id}/disable",
+        "endpoint_id",
+        ask("POST", f"{ENDPOINTS}/{{endpoint_id}}/disable"),
+        "404 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/endpoints/{endpoint_id}/enable",
+        "endpoint_id",
+        ask("POST", f"{ENDPOINTS}/{{endpoint_id}}/enable"),
+        "404 403 403 200",
+    ),
+    Row(
+        "DELETE /v1/api/endpoints/{endpoint_id}",
+        "endpoint_id",
+        ask("DELETE", f"{ENDPOINTS}/{{endpoint_id}}"),
+        "404 403 403 200",
+    ),
+    Row(
+        # Public: the link itself is the secret.
+        "GET /v1/api/checkout/{token}",
+        "token",
+        ask("GET", "/v1/api/checkout/{token}"),
+        "200 200 200 200",
+    ),
+    Row(
         # Public: the reference itself is the secret.
         "GET /v1/api/payments/status/{reference_id}",
         "reference_id",
         ask("GET", f"{PAYMENTS}/status/{{reference_id}}"),
+        "200 200 200 200",
+    ),
+    Row(
+        # As with `status`. Who may not read the payment gets the same without its details.
+        "GET /v1/api/payments/{reference_id}/events",
+        "reference_id",
+        ask("GET", f"{PAYMENTS}/{{reference_id}}/events"),
+        "200 200 200 200",
+    ),
+    Row(
+        # The id of an event of this payment, or of another one: what came after it, and then nothing.
+        "GET /v1/api/payments/{reference_id}/events",
+        "Last-Event-ID",
+        ask(
+            "GET",
+            f"{PAYMENTS}/{{reference_id}}/events",
+            headers=lambda p: {"Last-Event-ID": p.event_id},
+        ),
         "200 200 200 200",
     ),
     Row(
@@ -165,6 +378,13 @@ TABLE = [
             lambda p: payment_body(idempotencyKey=p.idempotency_key),
         ),
         "201 403 403 201",
+    ),
+    Row(
+        # A person has no customers; what a shop's key gets is tried beside the customers.
+        "POST /v1/api/payments/create",
+        "customerId",
+        ask("POST", f"{PAYMENTS}/create", lambda p: payment_body(customerId=p.customer_id)),
+        "403 403 403 403",
     ),
     Row(
         # Only a provider's account can be paid. The id of no account is a label.

@@ -33,6 +33,12 @@ class OwnedObjects:
     key_id: str
     file_name: str
     dispute_id: str
+    customer_id: str
+    endpoint_id: str
+    delivery_id: str
+    outgoing_event_id: str
+    token: str
+    """Of the link to the payment."""
 
     def nothing(self) -> "OwnedObjects":
         """Return ids that look the same, down to what can be read from them, and name nothing."""
@@ -69,7 +75,9 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
     payer = owner if role in (Role.USER, Role.ADMIN) else people.new("USER")
     key = unique("key-")
     paid_to = {"providerId": owner.id} if role is Role.PROVIDER else {}
-    payment, checkout = payer.buy(sandbox, **payment_body(idempotencyKey=key, **paid_to))
+    payment, checkout = payer.buy(
+        sandbox, **payment_body(idempotencyKey=key, checkout=True, **paid_to)
+    )
     owner.device()
     (device,) = [
         each["_id"] for each in owner.call("GET", f"{USERS}/sessions").json() if not each["current"]
@@ -92,6 +100,8 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
     times = {"createdAt": at, "updatedAt": at}
     store.reconciliation_reports.insert_one({**report, **times})
     store.reconciliation_findings.insert_one({**finding, **times})
+    endpoint = payer.new_endpoint()
+    delivery_id = payer.new_delivery(endpoint)
     settlement_id = f"setl_{ObjectId()}"
     settlement = {"settlementId": settlement_id, "status": "processed", "settledAt": at}
     store.settlements.insert_one({**settlement, "amount": 1, **times})
@@ -109,6 +119,12 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
         key_id=made.json()["details"]["_id"],
         file_name=httpx.URL(receipt["url"]).path.rpartition("/")[2],
         dispute_id=dispute["id"],
+        # Of a shop beside them: the payer's list of payments has one line.
+        customer_id=people.new("USER").new_customer(keeper),
+        endpoint_id=endpoint["_id"],
+        delivery_id=delivery_id,
+        outgoing_event_id=delivery_id.partition(":")[0],
+        token=payment["checkoutUrl"].rpartition("/")[2],
     )
     return Pair(owner, attacker, owned)
 
@@ -122,6 +138,9 @@ def rows_of(owned: OwnedObjects, store: Store) -> Mapping[str, Any]:
         "payment": store.payments.find_one({"referenceId": owned.reference_id}),
         "event": store.webhook_events.find_one({"eventId": owned.event_id}),
         "finding": store.reconciliation_findings.find_one(ObjectId(owned.finding_id)),
+        "customer": store.customers.find_one(ObjectId(owned.customer_id)),
+        "endpoint": store.endpoints.find_one(ObjectId(owned.endpoint_id)),
+        "delivery": store.deliveries.find_one({"_id": owned.delivery_id}),
         "key": store.api_keys.find_one(ObjectId(owned.key_id)),
     }
 

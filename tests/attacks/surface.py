@@ -37,6 +37,8 @@ class Operation(NamedTuple):
     path: str
     role: Role | None
     """A role that is let in; None where nobody has to be signed in."""
+    takes_tokens: bool
+    """Whether it looks at a token, also where nobody has to be signed in."""
     admits: frozenset[Role]
     parameters: tuple[Field, ...]
     body: Mapping[str, Any] | None
@@ -53,7 +55,8 @@ def operations(document: Mapping[str, Any], application: Litestar) -> Iterator[O
     for path, item in document["paths"].items():
         for method, described in item.items():
             name = f"{method.upper()} {path}"
-            public = "BearerToken" not in str(described.get("security", document["security"]))
+            security = described.get("security", document["security"])
+            public = {} in security
             admits = frozenset(Role).intersection(
                 *(guard.roles for guard in guarded[name] if isinstance(guard, HasRole))
             )
@@ -63,6 +66,7 @@ def operations(document: Mapping[str, Any], application: Litestar) -> Iterator[O
                 method.upper(),
                 path,
                 None if public else next(role for role in Role if role in admits),
+                "BearerToken" in str(security),
                 admits,
                 tuple(
                     Field(each["in"], each["name"], _deep(document, each["schema"]))

@@ -36,11 +36,13 @@ SECRET_FIELDS = {
 }
 SECRET_NAMES = ("password", "hash", "digest", "fingerprint", "secret", "signature", "lease")
 TO_THEIR_OWNER = {
-    # Routes whose very purpose it is to hand out a token or a link.
+    # Routes whose very purpose it is to hand out a token, a link or a secret.
     "POST /v1/api/users/login",
     "POST /v1/api/users/refresh",
     "PUT /v1/api/users/password",
     "POST /v1/api/admin/api-keys",
+    "POST /v1/api/endpoints",
+    "POST /v1/api/endpoints/{endpoint_id}/rotate",
 }
 
 
@@ -154,6 +156,8 @@ def test_no_answer_to_any_role_holds_a_secret(world: World, store: Store) -> Non
         if not answer.headers["content-type"].startswith("application/json"):
             continue
         names = {name.lower() for name in keys_in(answer.json())}
+        if row.route in TO_THEIR_OWNER:
+            names.discard("secret")
         leaked = [name for name in names for word in SECRET_NAMES if word in name]
         assert leaked == [], f"{row.route} as {caller}"
         if row.route not in TO_THEIR_OWNER:

@@ -24,6 +24,8 @@ PAGES = {
     "/docs/swagger",
     "/docs/{path}",
     "/docs/assets",
+    "/checkout/{token}",
+    "/checkout/assets",
 }
 
 FORGOTTEN = [
@@ -143,7 +145,7 @@ def paths_of(application: Litestar) -> set[str]:
     return {route.path_format for route in application.routes}
 
 
-def test_beside_them_there_are_the_pages_of_the_documentation(application: Litestar) -> None:
+def test_beside_them_there_are_the_pages_and_their_files(application: Litestar) -> None:
     others = paths_of(application) - {found.name.partition(" ")[2] for found in routes(application)}
     assert {path.removesuffix("/{name}") for path in others} <= PAGES
     assert all(isinstance(route, HTTPRoute) for route in application.routes)

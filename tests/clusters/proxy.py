@@ -12,6 +12,7 @@ from typing import Any, Self
 from kernapay.devstack.ports import HOST
 
 CHUNK = 64 * 1024
+_TURNS_OF_ACCEPTING = 20
 NO_LINGER = struct.pack("ii", 1, 0)  # close with a reset
 
 
@@ -88,6 +89,12 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
+        # Accept nobody else, and let asyncio finish with whom it has accepted: of a server that is closed before that,
+        # it leaves such a connection open. It has its task some turns of the loop later.
+        for listener in self._server.sockets:
+            self._loop.remove_reader(listener.fileno())
+        for _ in range(_TURNS_OF_ACCEPTING):
+            await asyncio.sleep(0)
         self._server.close()
         self._reset(*self._writers)
         for task in self._tasks:

@@ -1,7 +1,9 @@
+import gc
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from redis import Redis, exceptions
@@ -34,6 +36,19 @@ def test_it_passes_everything_both_ways(client: Redis) -> None:
     large = "x" * 5_000_000
     client.set("large", large)
     assert client.get("large") == large
+
+
+def test_a_stop_ends_also_who_has_just_connected(redis_server: RedisNode) -> None:
+    for _ in range(20):
+        with Proxy(redis_server.port) as proxy:
+            clients = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(3)]
+        for client in clients:
+            client.settimeout(10)
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+            client.close()
+        # A connection that asyncio has left open is reported when it is found.
+        gc.collect()
 
 
 def test_latency_delays_each_way(proxy: Proxy, client: Redis) -> None:

@@ -23,8 +23,9 @@ def document() -> Json:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dev_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
+    """A `kernapay dev` that ends with the tests of this folder: its seven processes are never idle."""
     home = tmp_path_factory.mktemp("dev")
     names = ("--port", "--sandbox-port", "--mongo-port", "--redis-port")
     ports = [word for name in names for word in (name, str(free_port()))]

@@ -11,11 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.contract.running import DevStack
 from tests.factories import new_email
+from tests.stack import Api, Sandbox
 from tests.waiting import eventually
 
 PACKAGE = "generated_kernapay_client"
@@ -81,13 +80,13 @@ class Calls:
 
 
 @pytest.fixture
-def calls(dev_stack: DevStack, client: ModuleType) -> Iterator[Calls]:
-    calls = Calls(dev_stack.api, client)
+def calls(api_server: Api, client: ModuleType) -> Iterator[Calls]:
+    calls = Calls(api_server.url, client)
     yield calls
     calls.close()
 
 
-def test_the_generated_client_makes_a_payment(calls: Calls, dev_stack: DevStack) -> None:
+def test_the_generated_client_makes_a_payment(calls: Calls, sandbox: Sandbox) -> None:
     email = new_email()
     status, user = calls.call(
         "users",
@@ -117,11 +116,7 @@ def test_the_generated_client_makes_a_payment(calls: Calls, dev_stack: DevStack)
     )
     status, created = calls.call("payments", "create", body=wanted)
     assert (status, created.data.status.value) == (201, "pending")
-    paid = httpx.post(
-        f"{dev_stack.sandbox}/_sandbox/pay",
-        json={"order_id": created.data.order_id, "method": "card"},
-        trust_env=False,
-    ).json()
+    paid = sandbox.pay(created.data.order_id, method="card")
     status, verified = calls.call(
         "payments",
         "verify",

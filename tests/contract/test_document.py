@@ -104,7 +104,7 @@ def test_an_operation_needs_the_token_or_says_that_it_does_not(document: Json) -
     [
         ("users_sign_up", {201, 400, 409, 413, 503}),
         ("users_log_in", {200, 400, 401, 413, 503}),
-        ("payments_create", {201, 200, 400, 401, 403, 409, 413, 502, 503}),
+        ("payments_create", {201, 200, 400, 401, 403, 404, 409, 413, 502, 503}),
         ("payments_verify", {200, 400, 404, 409, 413, 502, 503}),
         ("payments_history", {200, 400, 401, 403, 404, 503}),
         ("payments_status", {200, 400, 404, 503}),

@@ -73,8 +73,9 @@ def cases(output: str) -> int:
 def test_a_user_finds_nothing_outside_the_document(
     newcomer: Callable[[str], Actor], target: Api, document: Json, tmp_path: Path
 ) -> None:
-    output = fuzz(newcomer("USER"), target, document, tmp_path)
-    assert cases(output) > 1000
+    rest = ("--exclude-operation-id-regex", FOR_ADMINISTRATORS)
+    output = fuzz(newcomer("USER"), target, document, tmp_path, *rest)
+    assert cases(output) > 700
 
 
 @pytest.mark.timeout(300)

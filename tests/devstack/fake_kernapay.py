@@ -5,6 +5,7 @@ FAKE_FAILS names a command that fails; SIGUSR1 ends a running one with code 7.
 
 import json
 import os
+import resource
 import signal
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -52,7 +53,9 @@ def serve(port: int) -> None:
 def main(command: str, *options: str) -> None:
     notes = Path(os.environ["FAKE_NOTES"])
     seen = {name: os.environ.get(name) for name in SEEN}
-    (notes / f"{command}.json").write_text(json.dumps({"options": options, "env": seen}))
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    noted = {"options": options, "env": seen, "open_files": open_files}
+    (notes / f"{command}.json").write_text(json.dumps(noted))
     if os.environ.get("FAKE_FAILS") == command:
         sys.exit(f"{command} fails as asked")
     if command == "migrate":

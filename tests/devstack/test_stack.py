@@ -1,11 +1,13 @@
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from tests.aliases import Json
 from tests.databases import open_store
 from tests.waiting import eventually
 
+SETTINGS = ("MONGODB_URL", "JWT_SECRET", "RAZORPAY_BASE_URL", "FILES_DIR")
 FAKE = Path(__file__).with_name("fake_kernapay.py")
 SCRIPT = """
 import os, sys
@@ -37,6 +40,8 @@ program = (sys.executable, fake)
 stack = DevStack(Path(home), os.environ, console, Ports(*map(int, ports)), program)
 sys.exit(run(stack, console))
 """
+# What a shell of macOS allows.
+LIMITED = ("sh", "-c", 'ulimit -S -n 256; exec "$0" "$@"')
 
 
 def is_gone(pid: int) -> bool:
@@ -65,7 +70,7 @@ class Dev:
         )
         clean = {name: value for name, value in os.environ.items() if name not in names}
         run = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, self.home, FAKE, *map(str, self.ports)],
+            [*LIMITED, sys.executable, "-c", SCRIPT, self.home, FAKE, *map(str, self.ports)],
             env={**clean, "FAKE_NOTES": str(self.notes), **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -85,7 +90,7 @@ class Dev:
         return eventually(running, timeout=30)
 
     def note(self, command: str) -> Json:
-        """Return what the fake noted of its options and its environment."""
+        """Return what the fake noted of its options, its environment and its limit for open files."""
         noted: Json = json.loads((self.notes / f"{command}.json").read_text())
         return noted
 
@@ -93,17 +98,74 @@ class Dev:
         return [int(file.read_text() or 0) for file in self.notes.glob("worker-*")]
 
 
+@contextmanager
+def dev_in(directory: Path) -> Iterator[Dev]:
+    dev = Dev(directory)
+    try:
+        yield dev
+    finally:
+        for run in dev.runs:
+            if run.poll() is None:
+                run.terminate()
+            run.communicate(timeout=30)
+
+
 @pytest.fixture
 def dev(tmp_path: Path) -> Iterator[Dev]:
-    dev = Dev(tmp_path)
-    yield dev
-    for run in dev.runs:
-        if run.poll() is None:
-            run.terminate()
-        run.communicate(timeout=30)
+    with dev_in(tmp_path) as dev:
+        yield dev
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A stack that has ended, what it showed while it ran, and a second one on its directory."""
+
+    dev: Dev
+    state: StackState
+    modes: dict[Path, int]
+    credentials: dict[str, str]
+    command_lines: list[str]
+    env_file: str
+    shell: list[str]
+    """The settings that a shell got of it, in the order of SETTINGS."""
+    second: "subprocess.CompletedProcess[str]"
+    state_after_second: StackState
+    output: str
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    with dev_in(tmp_path_factory.mktemp("observed")) as dev:
+        run = dev.start(METRICS_TOKEN="of-my-own")
+        state = dev.wait_ready()
+        env = dev.home / "env"
+        stored = json.loads((dev.home / "credentials.json").read_text())
+        stored |= {file.parent.name: file.read_text() for file in dev.home.glob("*/password")}
+        script = f'. "$1"; printf "%s\\n" {" ".join(f"${name}" for name in SETTINGS)}'
+        shell = subprocess.run(
+            ["sh", "-c", script, "sh", env], env={}, capture_output=True, text=True, check=True
+        )
+        private = (dev.home, env, dev.home / "credentials.json", *dev.home.glob("*/password"))
+        found = {
+            "modes": {path: path.stat().st_mode for path in private},
+            "credentials": stored,
+            "command_lines": [" ".join(command_line(pid)) for pid in state.pids.values()],
+            "env_file": env.read_text(),
+            "shell": shell.stdout.splitlines(),
+        }
+        second = dev.start()
+        output, _ = second.communicate(timeout=30)
+        ended = subprocess.CompletedProcess([], second.returncode, output)
+        after = find_stack(dev.home)
+        run.terminate()
+        output, _ = run.communicate(timeout=30)
+        yield Observed(
+            dev=dev, state=state, second=ended, state_after_second=after, output=output, **found
+        )
 
 
 def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(dev: Dev) -> None:
+    """Files are kept with the data too, unless told otherwise."""
     first = dev.start()
     state = dev.wait_ready()
     api, sandbox, mongo, redis = dev.ports
@@ -142,9 +204,11 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
     with pytest.raises(NoStack, match="kernapay dev"):
         find_stack(dev.home)
 
-    dev.start()
+    elsewhere = str(dev.home.with_name("elsewhere"))
+    dev.start(FILES_DIR=elsewhere)
     dev.wait_ready()
     again = dev.note("serve")["env"]
+    assert (env["FILES_DIR"], again["FILES_DIR"]) == (str(dev.home / "files"), elsewhere)
     for kept in ("JWT_SECRET", "KERNAPAY_DEMO_PASSWORD", "MONGODB_URL", "REDIS_URL"):
         assert again[kept] == env[kept], kept
     with open_store(again["MONGODB_URL"]) as database:
@@ -153,61 +217,42 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
         assert client.get("starts") == b"2"
 
 
-def test_secrets_are_readable_by_their_owner_only_and_on_no_command_line(dev: Dev) -> None:
-    run = dev.start()
-    state = dev.wait_ready()
-    files = [dev.home / "credentials.json", *dev.home.glob("*/password")]
-    assert len(files) == 3
-    for private in (dev.home, *files):
-        assert private.stat().st_mode & 0o077 == 0, private
-    secrets = json.loads(files[0].read_text())
-    secrets |= {file.parent.name: file.read_text() for file in files[1:]}
+def test_its_processes_may_open_as_many_files_as_the_system_allows(observed: Observed) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard > 256
+    assert observed.dev.note("migrate")["open_files"] == min(hard, 65_536)
+
+
+def test_secrets_are_readable_by_their_owner_only_and_on_no_command_line(
+    observed: Observed,
+) -> None:
+    assert len(observed.modes) == 5
+    assert [path for path, mode in observed.modes.items() if mode & 0o077] == []
+    secrets = dict(observed.credentials)
+    assert len(secrets) > 2
     # Pages hand it to Checkout.
-    assert secrets.pop("RAZORPAY_KEY_ID") == state.key_id
-    lines = [" ".join(command_line(pid)) for pid in state.pids.values()]
-    assert all(lines)
-    run.terminate()
-    output, _ = run.communicate(timeout=20)
-    logs = "".join(log.read_text() for log in dev.home.glob("**/*.log"))
+    assert secrets.pop("RAZORPAY_KEY_ID") == observed.state.key_id
+    assert all(observed.command_lines)
+    logs = "".join(log.read_text() for log in observed.dev.home.glob("**/*.log"))
     for name, secret in secrets.items():
         assert len(secret) >= 20
-        assert not any(secret in line for line in lines), name
-        assert secret not in repr(state), name
+        assert not any(secret in line for line in observed.command_lines), name
+        assert secret not in repr(observed.state), name
         assert secret not in logs, name
-        assert (secret in output) == (name == "KERNAPAY_DEMO_PASSWORD"), name
+        assert (secret in observed.output) == (name == "KERNAPAY_DEMO_PASSWORD"), name
 
 
-def test_a_shell_gets_the_settings_of_the_stack_while_it_runs(dev: Dev) -> None:
-    run = dev.start(METRICS_TOKEN="of-my-own")
-    dev.wait_ready()
-    env = dev.home / "env"
-    assert env.stat().st_mode & 0o077 == 0
-    names = ("MONGODB_URL", "JWT_SECRET", "RAZORPAY_BASE_URL", "FILES_DIR")
-    shell = ["sh", "-c", f'. "$1"; printf "%s\\n" {" ".join(f"${name}" for name in names)}']
-    shown = subprocess.run([*shell, "sh", env], env={}, capture_output=True, text=True, check=True)
-    served = dev.note("serve")["env"]
-    assert shown.stdout.splitlines() == [served[name] for name in names]
+def test_a_shell_gets_the_settings_of_the_stack_while_it_runs(observed: Observed) -> None:
+    served = observed.dev.note("serve")["env"]
+    assert observed.shell == [served[name] for name in SETTINGS]
     # What the stack was given stays where it is.
-    assert "METRICS_TOKEN" not in env.read_text()
-    assert "SANDBOX_" not in env.read_text()
+    assert "METRICS_TOKEN" not in observed.env_file
+    assert "SANDBOX_" not in observed.env_file
     # A `serve` with these settings is not a part of the stack.
-    assert "DEV_STACK" not in env.read_text()
-
-    run.terminate()
-    output, _ = run.communicate(timeout=20)
-    assert f". {env} && " in output
+    assert "DEV_STACK" not in observed.env_file
+    env = observed.dev.home / "env"
+    assert f". {env} && " in observed.output
     assert not env.exists()
-
-
-def test_files_are_kept_with_the_data_unless_told_otherwise(dev: Dev, tmp_path: Path) -> None:
-    run = dev.start()
-    dev.wait_ready()
-    assert dev.note("serve")["env"]["FILES_DIR"] == str(dev.home / "files")
-    run.terminate()
-    run.communicate(timeout=20)
-    dev.start(FILES_DIR=str(tmp_path / "elsewhere"))
-    dev.wait_ready()
-    assert dev.note("serve")["env"]["FILES_DIR"] == str(tmp_path / "elsewhere")
 
 
 def test_kill_9_of_the_stack_leaves_no_process_and_the_next_start_works(dev: Dev) -> None:
@@ -241,15 +286,11 @@ def test_taken_ports_are_stepped_over_and_said(dev: Dev) -> None:
         assert f"Port {port} is taken" in output
 
 
-def test_a_second_stack_on_the_directory_says_where_the_first_one_is(dev: Dev) -> None:
-    dev.start()
-    state = dev.wait_ready()
-    second = dev.start()
-    output, _ = second.communicate(timeout=20)
-    assert second.returncode == 1
-    assert f"process {state.pid}" in output
-    assert state.api in output
-    assert find_stack(dev.home) == state, "the first one is undisturbed"
+def test_a_second_stack_on_the_directory_says_where_the_first_one_is(observed: Observed) -> None:
+    assert observed.second.returncode == 1
+    assert f"process {observed.state.pid}" in observed.second.stdout
+    assert observed.state.api in observed.second.stdout
+    assert observed.state_after_second == observed.state, "the first one is undisturbed"
 
 
 def test_the_death_of_a_child_ends_the_stack_and_shows_its_last_words(dev: Dev) -> None:

@@ -1,14 +1,17 @@
 """The application's own routes, as the tests of the house look at them."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from kernapay.web.headers import DOCS_PATH
+from kernapay.web.headers import CHECKOUT_PATH, DOCS_PATH
+
+PAGES: Final = (DOCS_PATH, CHECKOUT_PATH)
+"""The beginnings of the paths of pages and their files, which are the same for everybody."""
 
 
 class Route(NamedTuple):
@@ -18,9 +21,9 @@ class Route(NamedTuple):
 
 
 def routes(application: Litestar) -> Iterator[Route]:
-    """Yield every route that somebody wrote: not the framework's OPTIONS, nor the pages of the documentation."""
+    """Yield every route that somebody wrote: not the framework's OPTIONS, nor files of pages."""
     for route in application.routes:
-        if not isinstance(route, HTTPRoute) or route.path_format.startswith(DOCS_PATH):
+        if not isinstance(route, HTTPRoute) or route.path_format.startswith(PAGES):
             continue
         for handler in route.route_handlers:
             for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):

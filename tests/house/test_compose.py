@@ -17,6 +17,7 @@ from kernapay.config.types import HostNames
 from kernapay.web.trusted_hosts import host_name
 
 OURS = ("migrate", "api", "worker", "sandbox")
+MONITORING = ("prometheus", "grafana")
 REQUIRED = ("JWT_SECRET", "RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET", "RAZORPAY_WEBHOOK_SECRET")
 
 
@@ -52,6 +53,12 @@ def services(document: dict[str, Any]) -> dict[str, Any]:
     return dict(document["services"])
 
 
+@pytest.fixture(scope="module")
+def scrape_configs(repository: Path) -> list[dict[str, Any]]:
+    file = repository / "kernapay/docs/monitoring/prometheus.yaml"
+    return list(load(file.read_text())["scrape_configs"])
+
+
 def test_a_key_that_comes_twice_is_found() -> None:
     merged = "a: &a {restart: 'no'}\nb: {<<: *a, restart: always}\n"
     assert load(merged)["b"] == {"restart": "always"}
@@ -60,8 +67,9 @@ def test_a_key_that_comes_twice_is_found() -> None:
 
 
 def test_every_part_is_there(services: dict[str, Any]) -> None:
-    assert set(services) == {"mongodb", "redis", *OURS}
+    assert set(services) == {"mongodb", "redis", *OURS, *MONITORING}
     assert services["sandbox"]["profiles"] == ["sandbox"]
+    assert {tuple(services[name]["profiles"]) for name in MONITORING} == {("monitoring",)}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -75,6 +83,19 @@ def test_our_containers_run_without_privileges(services: dict[str, Any], name: s
     assert not {"secrets", "configs"} & set(service)
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
+
+
+@pytest.mark.parametrize("name", MONITORING)
+@pytest.mark.owasp(line="API8")
+def test_monitoring_is_for_this_machine_and_gets_its_secrets_as_files(
+    document: dict[str, Any], services: dict[str, Any], name: str
+) -> None:
+    service = services[name]
+    assert service["user"] not in ("root", "0")
+    assert service["cap_drop"] == ["ALL"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    for secret in service["secrets"]:
+        assert document["secrets"][secret]["environment"].startswith(("METRICS", "GRAFANA"))
 
 
 @pytest.mark.parametrize("name", ["mongodb", "redis"])
@@ -118,7 +139,9 @@ def test_what_is_written_is_kept(document: dict[str, Any], services: dict[str, A
         for volume in services[service].get("volumes", []):
             # The containers run without privileges: a volume belongs to its owner in the image.
             assert volume.partition(":")[2] in services[service]["build"]["dockerfile_inline"]
-    assert set(document["volumes"]) == {"mongodb", "redis", "files", "sandbox"}
+    for name, folder in (("prometheus", "/prometheus"), ("grafana", "/var/lib/grafana")):
+        assert f"{name}:{folder}" in services[name]["volumes"]
+    assert set(document["volumes"]) == {"mongodb", "redis", "files", "sandbox", *MONITORING}
 
 
 @pytest.mark.owasp(line="API8")
@@ -145,12 +168,12 @@ def test_no_secret_is_an_argument_of_a_process(services: dict[str, Any]) -> None
 
 
 def test_every_image_is_pinned(text: str, services: dict[str, Any]) -> None:
-    images = [services[name]["image"] for name in ("mongodb", "redis")]
+    images = [services[name]["image"] for name in ("mongodb", "redis", *MONITORING)]
     images += re.findall(r"^ *FROM (\S+)", text, re.MULTILINE)
-    assert len(images) == 4
+    assert len(images) == 6
     for image in images:
-        assert re.fullmatch(r"\w+:\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", image), image
-    assert "pip install --no-cache-dir -c .ci/constraints.txt ." in text
+        assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", image), image
+    assert 'pip install --no-cache-dir -c .ci/constraints.txt ".${EXTRAS:-}"' in text
 
 
 def test_nothing_grows_without_bounds(document: dict[str, Any], services: dict[str, Any]) -> None:
@@ -223,7 +246,7 @@ def test_every_command_exists(services: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("given", ["pay.example.com", "pay.example.com,[::1]"])
 def test_hosts_may_be_limited_and_the_containers_still_reach_the_api(
-    services: dict[str, Any], given: str
+    services: dict[str, Any], scrape_configs: list[dict[str, Any]], given: str
 ) -> None:
     written = services["api"]["environment"]["ALLOWED_HOSTS"]
     hosts = TypeAdapter(HostNames).validate_python(_expand(written, ALLOWED_HOSTS=given))
@@ -233,6 +256,10 @@ def test_hosts_may_be_limited_and_the_containers_still_reach_the_api(
     )
     own = [host_name(found) for text in callers for found in re.findall(r"http://([^/]+)", text)]
     assert own == ["127.0.0.1", "api"]
+    scraped = [target for job in scrape_configs for target in job["static_configs"][0]["targets"]]
+    own += [name for target in scraped if (name := host_name(target)) not in own]
+    assert own == ["127.0.0.1", "api", "worker"]
+    assert f"worker:{services['worker']['environment']['WORKER_METRICS_PORT']}" in scraped
     assert set(hosts) == {*own, *given.split(",")}
     assert _expand(written) == "", "without a limit, any host is ours"
 

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency, Provide
 
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import HasRole, SignedIn
+from kernapay.web.handlers import RouteHandler
 from kernapay.web.openapi.document import write_document
 from tests.house.routes import Route, body_structs, routes
 
@@ -29,6 +30,13 @@ def _unguarded(found: Route) -> bool:
 @pytest.mark.owasp(line="API5")
 def test_every_route_is_guarded_or_marked_public(application: Litestar) -> None:
     assert [found.name for found in routes(application) if _unguarded(found)] == []
+
+
+def test_no_guard_gets_a_copy_of_its_handler(application: Litestar) -> None:
+    """Litestar's own decorators would copy the handler for each guard of each request."""
+    guarded = [found for found in routes(application) if found.handler.resolve_guards()]
+    assert guarded
+    assert [found.name for found in guarded if not isinstance(found.handler, RouteHandler)] == []
 
 
 def test_a_route_that_forgets_its_guard_would_be_seen() -> None:

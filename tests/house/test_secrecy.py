@@ -14,11 +14,13 @@ from tests.stack import Sandbox
     [
         '{"event": "odd", "said": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln"}',
         f"key=kp_live_{'a1B2' * 12}x",
+        f"key=kp_scoped_live_{'a1B2' * 12}x",
         "hash $2b$04$abcdefghijklmnopqrstuv",
         "hash $bcrypt-sha256$v=2,t=2b,r=4$",
         'user_total{who="asha.rao+1@example.com"} 1.0',
         f"paid with {CARD}",
         f"said {PASSWORD} to nobody",
+        f"glued{PASSWORD}together",
         "the code is 417206.",
         '{"code": "417206"}',
     ],

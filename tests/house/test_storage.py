@@ -14,14 +14,21 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.storage.mongo import Record
 from kernapay.storage.redis import RedisStore
 from kernapay.storage.repository import ReadOnlyRepository, Repository
+from tests.aliases import Store
 from tests.checkout import PACKAGE, SOURCES, imports_of, module_of, nodes_of
-from tests.house.documents import subclasses_of
+from tests.house.documents import every_document, subclasses_of
 
 STORAGE = PACKAGE / "storage"
 SANDBOX = PACKAGE / "sandbox"  # another program, without MongoDB and Redis
 # Only the ledger may import the other ones (an import contract).
-LEDGER = {PACKAGE / "payments" / name for name in ("ledger.py", "refund_ledger.py", "changes.py")}
-REDIS_MODULES = {STORAGE / "redis.py", STORAGE / "redis_clients.py"}
+LEDGER = {
+    PACKAGE / "payments" / name
+    for name in (
+        *("ledger.py", "payout_ledger.py", "surplus_ledger.py", "refund_ledger.py"),
+        *("announcing_ledger.py", "changes.py", "history.py"),
+    )
+}
+REDIS_MODULES = {STORAGE / f"{name}.py" for name in ("redis", "redis_clients", "redis_pipelines")}
 NOWHERE = "redis://127.0.0.1:1/0"
 
 # MongoEngine's words for a change stand before a field, those for a condition behind it.
@@ -263,3 +270,17 @@ def test_nobody_reaches_for_the_client_behind_the_redis_store() -> None:
 )
 def test_reaching_for_the_client_is_found(code: str) -> None:
     assert list(reached(ast.walk(ast.parse(code))))
+
+
+def test_every_unique_field_has_a_unique_index(store: Store) -> None:
+    """Look-ups by them ask for many values at once, and take what they find for at most one row each."""
+    looked_up = 0
+    for model in every_document():
+        if not issubclass(model, Record):
+            continue
+        indexes = store[model._get_collection_name()].index_information().values()
+        unique = {each["key"][0][0] for each in indexes if each.get("unique")}
+        for name in model.unique_fields - {"id"}:
+            assert model._fields[name].db_field in unique, f"{model.__name__}.{name}"
+            looked_up += 1
+    assert looked_up

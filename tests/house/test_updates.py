@@ -12,6 +12,7 @@ from tests.unit.stale_updates import CASES, UNCONDITIONAL
 VERBS = {
     "update_where",
     "update_if",
+    "assign",
     "set_aside",
     "find_one_and_update",
     "update_one",
@@ -23,7 +24,7 @@ VERBS = {
     "bulk_write",
 }
 # The verbs themselves, and what writes the rows of migrations.
-_APART = {"storage/repository.py", "storage/migrations.py"}
+_APART = {"storage/repository.py", "storage/assignments.py", "storage/migrations.py"}
 _SOURCES = [
     path
     for path in SOURCES
@@ -50,7 +51,7 @@ def dropped_in(tree: ast.AST) -> Iterator[str]:
             if (
                 isinstance(value, ast.Call)
                 and isinstance(value.func, ast.Attribute)
-                and value.func.attr in {"update_where", "update_if", "set_aside"}
+                and value.func.attr in {"update_where", "update_if", "assign", "set_aside"}
             ):
                 yield ast.unparse(value)
 
@@ -81,6 +82,7 @@ def test_nobody_drops_the_result_of_an_update() -> None:
     [
         ("async def f(): await rows.update_where({}, set__a=1)", 1),
         ("async def f(): rows.update_if({}, {})", 1),
+        ("async def f(): await rows.assign({}, set__a=1)", 1),
         ("async def f(): return await rows.update_where({})", 0),
         ("async def f(): row = await rows.update_if({}, {})", 0),
     ],

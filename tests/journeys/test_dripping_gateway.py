@@ -107,7 +107,8 @@ def test_a_dripping_answer_does_not_stop_the_workers_sweep(
         return all(status(user.client, payment)["status"] == "success" for payment in others)
 
     eventually(are_settled, 60)
-    assert "gateway_unanswered" in worker.log.read_text()
+    # The others may be settled before the sweep gives up the answer that drips.
+    eventually(lambda: "gateway_unanswered" in worker.log.read_text())
     worker.stop(timeout=10)
     assert worker.exit_code == 0
 

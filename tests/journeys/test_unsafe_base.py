@@ -33,11 +33,13 @@ NEEDS_NO_DATABASE = {
     ("demo",): "it speaks with a running API",
     ("dev",): "it migrates by itself, first of all",
     ("doctor",): "it says what is wrong, and changes nothing",
+    ("listen",): "it speaks with a running API",
     ("migrate", "down"): "it is what prepares a database",
     ("migrate", "status"): "it says what is wrong, and changes nothing",
     ("migrate", "up"): "it is what prepares a database",
     ("openapi",): "it does not look at the database",
     ("sandbox",): "it is another program",
+    ("trigger",): "it speaks with a running API",
 }
 ARGUMENTS = {
     ("audit",): (),

@@ -85,3 +85,27 @@ def repair(shop: Shop, finding: Json, **options: Any) -> tuple[str, bool]:
 
     done = shop.work(do)
     return done.outcome, done.is_repaired
+
+
+def refunds_of(shop: Shop, payment_id: str) -> list[tuple[int, str]]:
+    """Return the amounts of a payment's refunds at the gateway, and how each stands."""
+    refunds = shop.sandbox.items(f"/v1/payments/{payment_id}/refunds")
+    return [(refund["amount"], refund["status"]) for refund in refunds]
+
+
+def settle(shop: Shop, **terms: Any) -> Json:
+    """Let the gateway pay out what is owed to the account of the tests."""
+    (settlement,) = shop.sandbox.call("POST", "/_sandbox/settle", terms)["settlements"]
+    return dict(settlement)
+
+
+def read(shop: Shop, later: timedelta = timedelta(0), **settings: Any) -> int:
+    """Read every day of the feed that is due so much later; return how many were."""
+
+    async def sweep(services: Services) -> int:
+        count = 0
+        while await services.settlement_reader.sweep():
+            count += 1
+        return count
+
+    return int(shop.work(sweep, later, **settings))

@@ -1,14 +1,19 @@
 """Books of their own: what these tests compare must not hold what other tests left behind."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from kernapay.bootstrap.services import Services
 from kernapay.devstack.servers import MongoServer
 from tests.aliases import Store
+from tests.clocks import FrozenClock
 from tests.databases import open_migrated_store
-from tests.environment import api_environment
+from tests.environment import api_environment, settings_from
+from tests.money.desk import Desk, Gateway
 from tests.money.shop import Shop
 from tests.stack import Api, Sandbox, SandboxServer
 
@@ -19,6 +24,7 @@ _COLLECTIONS = (
     "reconciliation_findings",
     "settlements",
     "settlement_rows",
+    "settlement_sums",
     "settlement_days",
 )
 
@@ -78,3 +84,26 @@ def shop(
         store[name].delete_many({})
     with ExitStack() as closing:
         yield Shop(sandbox, api_env, store, tmp_path_factory.mktemp("shop"), closing)
+
+
+@pytest.fixture
+def late_payments() -> str:
+    """The setting LATE_PAYMENTS of `desk`."""
+    return "refund"
+
+
+@pytest.fixture
+async def desk(
+    mongo_url: str, redis_url: str, store: Store, tmp_path: Path, late_payments: str
+) -> AsyncIterator[Desk]:
+    """The services in this process, with a gateway in memory; nothing of other tests is due."""
+    for name in _COLLECTIONS:
+        await asyncio.to_thread(store[name].delete_many, {})
+    clock = FrozenClock()
+    gateway = Gateway(clock)
+    env = api_environment(mongo_url, redis_url, "http://127.0.0.1:1", tmp_path)
+    settings = settings_from(env, late_payments=late_payments, reconcile_rate=1000)
+    services = Services(settings, clock=clock, gateway=gateway)
+    await services.open()
+    yield Desk(services, gateway, clock)
+    await services.close()

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from kernapay.commands.audit import audit
 from kernapay.config.settings import Settings
 from kernapay.core.clock import now
 from kernapay.reconciliation.differences import Difference
+from kernapay.reconciliation.pacing import Pace
 from tests.aliases import Json, Store
 from tests.command_line import run_command
 from tests.databases import receipt_of, row_of
@@ -21,6 +23,14 @@ from tests.stack import Sandbox, Worker, end
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 PAID = ("success", "refunded")
+
+
+class _Impatient(Services):
+    """The services, which soon ask a gateway again that does not answer."""
+
+    @cached_property
+    def pace(self) -> Pace:
+        return Pace(self.settings.reconcile_rate, first_pause=0.01)
 
 
 async def check_payments(services: Services) -> None:
@@ -73,7 +83,7 @@ class Shop:
         """Let the services of this process do something, with a clock that may be ahead."""
 
         async def run() -> Any:
-            services = Services(self.settings(**more), clock=lambda: now() + later)
+            services = _Impatient(self.settings(**more), clock=lambda: now() + later)
             await services.open()
             try:
                 return await do(services)

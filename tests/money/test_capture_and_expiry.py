@@ -97,6 +97,22 @@ def test_the_worker_captures_what_nobody_came_back_for(shop: Shop, user: Actor) 
     shop.assert_sound(payment)
 
 
+def test_what_is_authorised_after_a_day_is_captured_soon(
+    api: httpx.Client, shop: Shop, user: Actor
+) -> None:
+    payment = user.new_payment()
+    for hours in (1, 2, 4, 9, 22):
+        shop.settle_later(timedelta(hours=hours))
+    shop.sandbox.pay(payment["orderId"], "authorized")
+    (attempt,) = shop.sandbox.items(f"/v1/orders/{payment['orderId']}/payments")
+    send_event(api, "payment.authorized", payment=attempt)
+    assert shop.captured_at_gateway(payment) == []
+
+    shop.settle_later(timedelta(minutes=1))
+
+    shop.assert_sound(payment)
+
+
 def test_an_abandoned_payment_expires_and_not_before(
     api: httpx.Client, shop: Shop, user: Actor
 ) -> None:

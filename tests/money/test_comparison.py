@@ -1,7 +1,8 @@
 """What a comparison of a window finds, though its orders are older, its entities odd and its pages long."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,14 +11,18 @@ import pytest
 
 from kernapay.bootstrap.services import Services
 from kernapay.core.clock import now
-from kernapay.gateway.base import GatewayPayment, Order
+from kernapay.gateway.base import GatewayDispute, GatewayPayment, Order
+from kernapay.reconciliation.dispute_comparison import DisputeComparison
+from kernapay.reconciliation.guarding import Guard
 from kernapay.reconciliation.listing import Listing
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import ReportRepository
+from kernapay.reconciliation.settled_rows import settled_rows
 from tests.actors import Actor, verify
 from tests.clocks import FrozenClock
 from tests.databases import row_of
 from tests.money.books import DAY, OPERATOR, age, compare, kinds, pay_twice, window
+from tests.money.disputes import raise_dispute
 from tests.money.fake_gateway import FakeGateway
 from tests.money.shop import Shop
 
@@ -121,6 +126,77 @@ def test_a_row_of_ours_of_another_form_does_not_end_it(shop: Shop, user: Actor) 
 
     assert kinds(findings) == ["status", "unreadable"]
     assert findings[1]["ours"] == f"the payment with the _id {shop.row(odd)['_id']}"
+
+
+@pytest.mark.parametrize("where", ["a settlement", "a dispute"])
+def test_a_row_of_ours_that_another_list_leads_to_is_a_finding_and_not_the_end(
+    where: str, shop: Shop, user: Actor
+) -> None:
+    odd, checkout = user.buy(shop.sandbox)
+    missed = user.new_payment()
+    shop.sandbox.pay(missed["orderId"])
+    if where == "a settlement":
+        shop.sandbox.call("POST", "/_sandbox/settle", {})
+    else:
+        raise_dispute(shop, checkout["razorpay_payment_id"])
+    shop.edit(odd, amount="strange")
+
+    report, findings = compare(shop, *window())
+
+    expected = ["settlement"] * (where == "a settlement") + ["status", "unreadable"]
+    assert kinds(findings) == expected
+    assert findings[-1]["ours"] == f"the payment with the _id {shop.row(odd)['_id']}"
+    assert report["isComplete"] is True
+
+
+def test_an_odd_dispute_is_a_finding_and_not_the_end(shop: Shop, user: Actor) -> None:
+    _, checkout = user.buy(shop.sandbox)
+    dispute = raise_dispute(shop, checkout["razorpay_payment_id"])
+    missed = user.new_payment()
+    shop.sandbox.pay(missed["orderId"])
+    shop.sandbox.fault("odd_entity", times=None, route="/v1/disputes")
+
+    report, findings = compare(shop, *window())
+
+    assert [(f["kind"], f.get("disputeId")) for f in findings] == [
+        ("status", None),
+        ("unreadable", dispute["id"]),
+    ]
+    assert report["isComplete"] is True
+
+
+def test_a_dispute_without_an_answer_is_passed_over(shop: Shop, user: Actor) -> None:
+    _, checkout = user.buy(shop.sandbox)
+    dispute = raise_dispute(shop, checkout["razorpay_payment_id"])
+    missed = user.new_payment()
+    shop.sandbox.pay(missed["orderId"])
+    shop.sandbox.fault("server_error", times=6, route="/v1/disputes/disp_*")
+
+    report, findings = compare(shop, *window())
+
+    assert kinds(findings) == ["status"]
+    (unchecked,) = report["unchecked"]
+    assert unchecked.startswith(f"{dispute['id']}: ")
+
+
+def test_a_dispute_about_an_old_order_of_another_application_does_not_end_it(
+    shop: Shop, user: Actor
+) -> None:
+    missed = user.new_payment()
+    shop.sandbox.pay(missed["orderId"])
+    foreign = shop.sandbox.order(receipt="another application's")
+    raise_dispute(shop, shop.sandbox.pay(foreign["id"])["razorpay_payment_id"])
+    books = shop.sandbox.call("GET", "/_sandbox/snapshot")
+    for each in (*books["order"], *books["payment"]):
+        if foreign["id"] in (each["id"], each.get("order_id")):
+            each["created_at"] -= int(timedelta(days=200).total_seconds())
+    shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
+
+    report, findings = compare(shop, *window())
+
+    assert kinds(findings) == ["status"]
+    assert report["totals"]["foreignDisputes"] == 1
+    assert report["isComplete"] is True
 
 
 def test_a_list_that_is_refused_is_told_and_the_rest_compared(shop: Shop, user: Actor) -> None:
@@ -241,6 +317,52 @@ class GrowingGateway(FakeGateway):
         self.payments = dict(
             sorted({**self.payments, payment.id: payment}.items(), key=lambda x: -x[1].created_at)
         )
+
+
+class OnePageGateway(FakeGateway):
+    """A gateway whose lists give their first page whatever is skipped."""
+
+    async def list_entities(
+        self, entity: type[Any], after: datetime, before: datetime, *, skip: int, count: int
+    ) -> Sequence[Any]:
+        return await super().list_entities(entity, after, before, skip=0, count=count)
+
+    async def list_disputes(self, *, skip: int, count: int) -> Sequence[GatewayDispute]:
+        return await super().list_disputes(skip=0, count=count)
+
+    async def settlement_rows(
+        self, year: int, month: int, day: int, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]:
+        return [
+            {"entity_id": f"pay_{n}", "type": "payment", "currency": "INR"} for n in range(count)
+        ]
+
+
+@pytest.mark.anyio
+async def test_lists_that_ignore_what_is_skipped_come_to_an_end(shop: Shop) -> None:
+    clock = FrozenClock(datetime(2026, 1, 31, tzinfo=UTC))
+    gateway = OnePageGateway(clock)
+    for number in range(150):
+        payment_id = f"pay_{number:014}"
+        gateway.payments[payment_id] = GatewayPayment(
+            payment_id, 100, "INR", "captured", "order_1", created_at=int(clock().timestamp())
+        )
+        gateway.dispute(payment_id, 100, "chargeback")
+    pace = Pace(1000)
+
+    listing = Listing(gateway, pace, GatewayPayment)
+    payments = [p async for p in listing.read(clock(), clock() + timedelta(seconds=1))]
+    rows = [row async for row in settled_rows(gateway, pace, clock().date())]
+
+    assert (len(payments), len(rows)) == (100, 1000)
+
+    async def read(services: Services) -> int:
+        disputes = DisputeComparison(services.payment_repository, gateway, pace, totals)
+        return len([each async for each in disputes.run(Guard())])
+
+    totals: Counter[str] = Counter()
+    await asyncio.to_thread(shop.work, read)
+    assert totals["gatewayDisputes"] == 100
 
 
 @pytest.mark.anyio

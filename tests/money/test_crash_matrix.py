@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -12,31 +13,47 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bson import ObjectId
 
 from kernapay.bootstrap.services import Services
 from kernapay.core.clock import now
+from kernapay.deliveries.signing import new_secret
 from kernapay.devstack.ports import is_listening
 from kernapay.devstack.process import Process
 from tests.actors import PAYMENTS, REPORTS, SETTLEMENTS, Actor, assert_problem, verify
 from tests.aliases import Json, RecordProperty, Store, json_of
 from tests.checkout import SOURCES
 from tests.databases import receipt_of, row_of
-from tests.factories import unique
+from tests.deliveries.field import Field
+from tests.deliveries.receiver import Receiver
+from tests.factories import payment_body, unique
+from tests.house.scopes import new_holder
 from tests.money.disputes import raise_dispute, resolve, tell
 from tests.money.shop import LONG_AGO, Shop
 from tests.stack import WORKER_BUGS, Api, Sandbox
 from tests.waiting import eventually
 
 CREATE = (
+    "batch.inserted",
     "create.inserted",
     "create.claimed",
     "create.ordered",
+    "batch.assigned",
     "create.written",
     "create.attached",
 )
+CUSTOMER = ("batch.inserted", "create.customer", "create.inserted")
 SETTLE = ("settle.checked", "settle.written", "settle.moved")
 VERIFY = ("verify.signed", "verify.asked", *SETTLE)
-WEBHOOK = ("webhook.received", "webhook.stored", *SETTLE, "webhook.handled", "webhook.processed")
+WEBHOOK = (
+    "webhook.received",
+    "batch.inserted",
+    "webhook.stored",
+    *SETTLE,
+    "webhook.handled",
+    "batch.assigned",
+    "webhook.processed",
+)
 CAPTURE = ("capture.checked", "capture.captured", *SETTLE)
 DISPUTE = ("webhook.received", "webhook.stored", "dispute.checked", "dispute.written")
 REFUND = (
@@ -50,7 +67,15 @@ REFUNDED = (*SETTLE, "settle.refund_written", "settle.refund_recorded")
 RECONCILE = ("reconcile.claimed", "reconcile.asked", *SETTLE, "reconcile.settled")
 SURPLUS = ("surplus.entered", "surplus.made")
 REPORT = ("report.found", "report.compared")
-SETTLEMENT = ("settlement.rows_stored", "settlement.entered", "settlement.read")
+SETTLEMENT = (
+    "settlement.rows_stored",
+    "settlement.summed",
+    "settlement.entered",
+    "settlement.read",
+)
+WITHDRAWAL = ("settlement.withdrawn",)
+LANE = ("lane.leased", "lane.sent", "lane.noted")
+RELAY = ("relay.read", "relay.events", "relay.half", "relay.deliveries", "relay.cleared")
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +222,58 @@ def test_create_survives(
     enter(shop, record_property, "create", point, shop.assert_sound(payment))
 
 
+@pytest.mark.parametrize("point", CUSTOMER)
+def test_a_create_for_a_new_customer_survives(
+    point: str,
+    crash: Crash,
+    shop: Shop,
+    admin: Actor,
+    buyer: Actor,
+    record_property: RecordProperty,
+) -> None:
+    """Without a reference, nothing but the repeated key says that it is the same customer."""
+    back_end = new_holder(admin, buyer, "USER", "payments:read", "payments:write")
+    body = payment_body(customer={"name": "Ravi Iyer"})
+    crash.arm(point)
+    assert_no_response(lambda: back_end.create(body))
+    crash.restart()
+    expire_leases(shop)
+
+    payment = retry(lambda: back_end.create(body), 200, 201).json()["data"]
+
+    customer = row_of(shop.store.customers, shopId=ObjectId(buyer.id))
+    assert payment["customerId"] == str(customer["_id"])
+    checkout = shop.sandbox.pay(payment["orderId"])
+    assert verify(back_end.client, payment, checkout).status_code == 200
+    shop.settle_later()
+    assert back_end.seen(payment["referenceId"])["customerId"] == payment["customerId"]
+    enter(shop, record_property, "create, customer", point, shop.assert_sound(payment))
+
+
+@pytest.mark.parametrize("point", ["batch.inserted", "batch.assigned"])
+def test_creates_under_way_together_survive(
+    point: str, crash: Crash, shop: Shop, buyer: Actor
+) -> None:
+    keys = [unique("key-") for _ in range(8)]
+    crash.arm(point)
+    with ThreadPoolExecutor(len(keys)) as pool:
+        list(
+            pool.map(lambda key: assert_no_response(lambda: buyer.create(idempotencyKey=key)), keys)
+        )
+    crash.restart()
+    expire_leases(shop)
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        answers = list(
+            pool.map(lambda key: retry(lambda: buyer.create(idempotencyKey=key), 200, 201), keys)
+        )
+
+    orders = {answer.json()["data"]["orderId"] for answer in answers}
+    assert len(orders) == len(keys) == shop.store.payments.count_documents({})
+    assert {line["razorpayOrderId"] for line in buyer.history().json()} == orders
+    assert shop.differences() == []
+
+
 @pytest.mark.parametrize("point", ["create.inserted", "create.ordered"])
 def test_a_create_nobody_repeats_leaves_no_unknown_order(
     point: str, crash: Crash, shop: Shop, buyer: Actor, record_property: RecordProperty
@@ -310,7 +387,7 @@ def test_a_lost_dispute_survives(
     """Entered once, with its step, its hold on the money and the finding that the money went back twice."""
     payment, checkout = buyer.buy(shop.sandbox)
     assert request_refund(admin, payment).status_code == 201
-    raised = raise_dispute(shop, checkout["razorpay_payment_id"], amount=30000)
+    raised = raise_dispute(shop, checkout["razorpay_payment_id"], amount=40000)
     tell(crashing_api.client, "created", raised, raised["created_at"])
     sandbox.deliver_to(crashing_api.url, events=("payment.dispute.lost",))
     crash.arm(point)
@@ -325,7 +402,7 @@ def test_a_lost_dispute_survives(
     process_inbox(shop)
 
     row = shop.row(payment)
-    assert [(each["status"], each["lost"]) for each in row["disputes"]] == [("lost", 30000)]
+    assert [(each["status"], each["lost"]) for each in row["disputes"]] == [("lost", 40000)]
     assert [step["event"] for step in row["history"]][-2:] == [
         "payment.dispute.created",
         "payment.dispute.lost",
@@ -465,7 +542,9 @@ def test_money_that_goes_back_survives(
 def worker_crash(shop: Shop, trigger: Path) -> Iterator[Crash]:
     """Crash a worker."""
     trigger.unlink(missing_ok=True)
-    worker = shop.worker("crashing-worker", KERNAPAY_CRASH_AT=str(trigger))
+    worker = shop.worker(
+        "crashing-worker", KERNAPAY_CRASH_AT=str(trigger), DELIVERY_ALLOWED_HOSTS="127.0.0.1"
+    )
     with armed(trigger, worker) as crash:
         yield crash
     log = worker.log.read_text()
@@ -588,6 +667,111 @@ def test_reading_settlements_survives(
     record_property("table: crash matrix", [f"{'settlement':<17}{point:<24}{'read':<9}", "rows 3"])
 
 
+@pytest.mark.parametrize("point", WITHDRAWAL)
+def test_withdrawing_a_settlement_that_failed_survives(
+    point: str, worker_crash: Crash, shop: Shop, user: Actor, record_property: RecordProperty
+) -> None:
+    bought = [user.buy(shop.sandbox)[0] for _ in range(3)]
+    shop.sandbox.call("POST", "/_sandbox/settle", {})
+    make_all_due(shop)
+    eventually(lambda: all(shop.row(each).get("settledAt") for each in bought), 20)
+    books = shop.sandbox.call("GET", "/_sandbox/snapshot")
+    books["settlement"][0]["status"] = "failed"
+    shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
+    worker_crash.arm(point)
+    make_all_due(shop)
+    worker_crash.restart()
+    make_all_due(shop)
+
+    def is_told() -> bool:
+        return not any(row.get("enteredInPaymentAt") for row in shop.store.settlement_rows.find())
+
+    eventually(is_told, 20)
+
+    for each in bought:
+        row = shop.row(each)
+        assert (row["settledAt"], row["settlements"]) == (None, [])
+    record_property(
+        "table: crash matrix", [f"{'settlement':<17}{point:<24}{'failed':<9}", "rows 0"]
+    )
+
+
+@pytest.mark.parametrize("point", LANE)
+def test_deliveries_survive(
+    point: str, worker_crash: Crash, shop: Shop, record_property: RecordProperty
+) -> None:
+    field = Field(shop.store, now)
+    field.clear()
+    secret = new_secret()
+    with Receiver() as receiver:
+        worker_crash.arm(point)
+        endpoint = field.endpoint(receiver.url, secret)
+        events = [field.send(endpoint, 3) for _ in range(4)]
+        worker_crash.restart()
+
+        eventually(lambda: field.states(endpoint) == {"done": 12}, 20)
+
+        for received in receiver.received:
+            received.verify(secret)
+        arrived = receiver.ids()
+    field.clear()
+    for of_payment in events:
+        # In order, by the first time that each came.
+        firsts = list(dict.fromkeys(each for each in arrived if each in of_payment))
+        assert firsts == of_payment
+    twice = len(arrived) - 12
+    # Those on their way and, while a note is written, those that were answered meanwhile.
+    assert twice <= {"lane.leased": 0, "lane.sent": 8, "lane.noted": 11}[point]
+    record_property(
+        "table: crash matrix", [f"{'delivery':<17}{point:<24}{'done':<9}", f"twice {twice}"]
+    )
+
+
+@pytest.mark.parametrize("point", RELAY)
+def test_what_changed_is_told_of(
+    point: str,
+    worker_crash: Crash,
+    shop: Shop,
+    user: Actor,
+    admin: Actor,
+    record_property: RecordProperty,
+) -> None:
+    """A sale, its refund, and a cancelled sale: each change is an event once, whatever the relay had stored."""
+    field = Field(shop.store, now)
+    field.clear()
+    secret = new_secret()
+    with Receiver() as receiver:
+        endpoint = field.endpoint(receiver.url, secret)
+        worker_crash.arm(point)
+        bought, _ = user.buy(shop.sandbox)
+        assert request_refund(admin, bought).status_code == 201
+        given_up = user.new_payment()
+        path = f"{PAYMENTS}/{given_up['referenceId']}/cancel"
+        assert user.call("POST", path).status_code == 200
+        worker_crash.restart()
+
+        wanted = ["payment.created", "payment.succeeded", "refund.requested", "refund.processed"]
+        types = {
+            bought["referenceId"]: wanted,
+            given_up["referenceId"]: ["payment.created", "payment.cancelled"],
+        }
+        eventually(lambda: field.states(endpoint) == {"done": 6}, 20)
+        arrived = receiver.ids()
+        for received in receiver.received:
+            received.verify(secret)
+    events = list(shop.store.events.find().sort("seq"))
+    marked = shop.store.payments.count_documents({"announce": {"$exists": True}})
+    field.clear()
+    told = {subject: [e["type"] for e in events if e["subject"] == subject] for subject in types}
+    assert (told, len(events), marked) == (types, 6, 0)
+    # The relay died, and not the lane that sends: nothing came twice but what that lane had on its way.
+    assert set(arrived) == {each["_id"] for each in events}
+    record_property(
+        "table: crash matrix",
+        [f"{'relay':<17}{point:<24}{'done':<9}", f"events {len(events)}  arrived {len(arrived)}"],
+    )
+
+
 def _request_report(admin: Actor, window: dict[str, str]) -> Json | None:
     answer = admin.call("POST", REPORTS, json=window)
     return json_of(answer) if answer.status_code == 202 else None
@@ -600,8 +784,8 @@ def test_every_crash_point_is_in_the_matrix() -> None:
         for point in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
     }
     tried = {
-        *(*CREATE, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
-        *(*REFUND, *RECONCILE, *SURPLUS, *REPORT, *SETTLEMENT),
+        *(*CREATE, *CUSTOMER, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
+        *(*REFUND, *RECONCILE, *SURPLUS, *REPORT, *SETTLEMENT, *WITHDRAWAL, *LANE, *RELAY),
     }
 
     assert named == tried | {"refund.rejected", "reconcile.adopted"}

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from bson import ObjectId
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -24,7 +23,7 @@ from kernapay.payments.dtos import PaymentCreate, RefundCreate
 from kernapay.payments.states import ENQUIRIES, PHASES
 from kernapay.security.principal import Principal, Role
 from tests.aliases import Json, Store
-from tests.money.models import ServiceModel, bind
+from tests.money.models import ServiceModel, bind, only_if, with_examples
 
 AMOUNT = 50000
 DECIDED = ("won", "lost", "closed")
@@ -73,13 +72,13 @@ class Model(ServiceModel):
 
     # The bank.
 
-    @precondition(lambda self: len(self.gateway.disputes) < 3)
     @rule(phase=st.sampled_from(PHASES[:3]), amount=st.sampled_from([10000, 50000]))
+    @only_if(lambda self: len(self.gateway.disputes) < 3)
     def raise_dispute(self, phase: str, amount: int) -> None:
         self.gateway.dispute(self.payment_id, amount, phase)
 
-    @precondition(lambda self: self.gateway.disputes)
     @rule(which=pick, events=st.lists(st.sampled_from(EVENTS), min_size=1, max_size=4))
+    @only_if(lambda self: self.gateway.disputes)
     def move(self, which: int, events: list[str]) -> None:
         """Let the bank go on with a dispute, several times in one second."""
         dispute_id = self.one(which).id
@@ -88,8 +87,8 @@ class Model(ServiceModel):
 
     # The network, and time: several moves may fall into one second.
 
-    @precondition(lambda self: self.gateway.events)
     @rule(which=st.lists(pick, min_size=1, max_size=4), again=st.booleans())
+    @only_if(lambda self: self.gateway.events)
     def deliver(self, which: list[int], again: bool) -> None:
         """Deliver events, in any order, some twice."""
         events = self.gateway.events
@@ -104,8 +103,8 @@ class Model(ServiceModel):
     def later(self, seconds: int) -> None:
         self.clock.advance(seconds=seconds)
 
-    @precondition(lambda self: self.gateway.disputes)
     @rule(which=pick)
+    @only_if(lambda self: self.gateway.disputes)
     def ask(self, which: int) -> None:
         self.do(lambda: self.services.dispute_service.refresh(self.one(which).id))
 
@@ -172,18 +171,12 @@ def model(api_env: dict[str, str], store: Store) -> Iterator[type[Model]]:
         yield bound
 
 
-def test_whatever_the_order_the_last_word_on_a_dispute_stays(model: type[Model]) -> None:
+@with_examples(15, soak=200, stateful_step_count=30)
+def test_whatever_the_order_the_last_word_on_a_dispute_stays(
+    examples: settings, model: type[Model]
+) -> None:
     model.clock.ahead = timedelta(0)
-    run_state_machine_as_test(
-        model,
-        settings=settings(
-            max_examples=15,
-            stateful_step_count=30,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_state_machine_as_test(model, settings=examples)
 
 
 class Turn(NamedTuple):
@@ -206,16 +199,19 @@ turns = st.lists(
 )
 
 
-@given(turns=turns, order=st.permutations(range(20)))
-@settings(
-    max_examples=120,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@with_examples(120, soak=1000)
 def test_every_story_of_one_dispute_ends_as_the_gateway_ends_it(
-    model: type[Model], turns: list[Turn], order: list[int]
+    examples: settings, model: type[Model]
 ) -> None:
+    @given(turns=turns, order=st.permutations(range(20)))
+    def tell_story(turns: list[Turn], order: list[int]) -> None:
+        tell(model, turns, order)
+
+    examples(tell_story)()
+
+
+def tell(model: type[Model], turns: list[Turn], order: list[int]) -> None:
+    """Let the bank take the turns, deliver what is left of the events in this order, then each once more."""
     state = model()
     state.begin(is_heard=True)
     (dispute,) = model.gateway.disputes.values()

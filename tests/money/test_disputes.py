@@ -54,6 +54,7 @@ def test_the_gateways_events_bring_a_dispute_to_all_who_may_see_it(
     path = f"{DISPUTES}/{raised['id']}"
     eventually(lambda: admin.call("GET", path).status_code == 200)
 
+    assert shop.row(payment)["disputed"] is True
     shown = seen(admin, raised)
     assert {**shown, "createdAt": 0, "updatedAt": 0, "respondBy": 0} == {
         "disputeId": raised["id"],
@@ -205,10 +206,10 @@ def test_a_dispute_lost_after_a_refund_is_told_to_a_person_once(
 ) -> None:
     payment, checkout = sale
     assert request_refund(admin, payment, 20000).status_code == 201
-    raised = invented(checkout["razorpay_payment_id"], amount=20000)
+    raised = invented(checkout["razorpay_payment_id"], amount=30001)
     tell(api, "created", raised)
     assert shop.row(payment).get("mismatches", []) == []
-    lost = {**raised, "status": "lost", "amount_deducted": 20000}
+    lost = {**raised, "status": "lost", "amount_deducted": 30001}
     for _ in range(2):
         tell(api, "lost", lost, FIRST + 1)
 
@@ -216,9 +217,24 @@ def test_a_dispute_lost_after_a_refund_is_told_to_a_person_once(
     assert (mismatch["reason"], mismatch["disputeId"], mismatch["amount"]) == (
         "dispute_lost_after_refund",
         raised["id"],
-        20000,
+        30001,
     )
     assert len(api_server.log_entries("dispute_lost_after_refund", dispute=raised["id"])) == 1
+
+
+def test_a_refund_of_what_a_lost_dispute_left_is_no_finding(
+    api: httpx.Client, shop: Shop, admin: Actor, sale: tuple[Json, Json]
+) -> None:
+    payment, checkout = sale
+    raised = raise_dispute(shop, checkout["razorpay_payment_id"], amount=10000)
+    lost = resolve(shop, raised, "lost")
+    tell(api, "lost", lost)
+    assert request_refund(admin, payment).json()["data"]["amount"] == 40000
+
+    tell(api, "lost", lost, FIRST + 9)
+
+    assert shop.differences() == []
+    assert shop.row(payment).get("mismatches", []) == []
 
 
 def test_two_disputes_hold_a_part_each(
@@ -497,6 +513,25 @@ def test_a_reservation_on_a_row_read_before_the_dispute_is_refused_by_the_update
     assert shop.work(reserve) == [False, True]
 
 
+def test_what_a_later_version_stored_with_a_dispute_stays(
+    api: httpx.Client, shop: Shop, admin: Actor, sale: tuple[Json, Json]
+) -> None:
+    """It runs beside this one during an upgrade. What this one knows and is gone is taken out all the same."""
+    payment, checkout = sale
+    raised = invented(checkout["razorpay_payment_id"], reason_description="Not received")
+    tell(api, "created", raised)
+    last = len(shop.row(payment)["history"]) - 1
+    later = {f"{part}.ofALaterVersion": 1 for part in ("disputes.0", f"history.{last}.dispute")}
+    where = {"referenceId": payment["referenceId"]}
+    shop.store.payments.update_one(where, {"$set": later})
+    assert stored(shop, payment)[0]["warnAt"] is not None
+    tell(api, "won", {**raised, "status": "won", "respond_by": None}, at=FIRST + 9)
+    (entry,) = stored(shop, payment)
+    assert (entry["status"], entry["ofALaterVersion"], entry["revision"]) == ("won", 1, 2)
+    assert {"warnAt", "respondBy"}.isdisjoint(entry)
+    assert request_refund(admin, payment, 100).status_code == 201
+
+
 def test_a_dispute_is_not_written_over_what_was_not_read(
     api: httpx.Client, shop: Shop, admin: Actor, sale: tuple[Json, Json]
 ) -> None:
@@ -552,7 +587,7 @@ def test_a_disputed_second_payment_is_not_given_back_as_well(
 
     async def give_back(services: Services) -> None:
         extra = await services.payment_gateway.fetch_payment(second["razorpay_payment_id"])
-        await services.refund_service.return_surplus(extra)
+        await services.surplus_payments.return_rest(extra)
 
     with pytest.raises(PaymentDisputed):
         shop.work(give_back)
@@ -692,7 +727,7 @@ def test_the_night_names_what_the_gateway_does_not_know_and_what_went_back_twice
     shop.edit(payment, disputes=[])
     lost = resolve(shop, raise_dispute(shop, checkout["razorpay_payment_id"], amount=1000), "lost")
     tell(api, "lost", lost)
-    shop.sandbox.refund(checkout["razorpay_payment_id"], 1000)  # in the dashboard, afterwards
+    shop.sandbox.refund(checkout["razorpay_payment_id"], 49001)  # in the dashboard, afterwards
     assert nightly() == [("refunds", True)]
     assert nightly() == [("dispute_refunded", True)]
     assert [each["reason"] for each in shop.row(payment)["mismatches"]] == [

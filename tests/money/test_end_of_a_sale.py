@@ -3,11 +3,18 @@
 from datetime import timedelta
 
 import httpx
+import msgspec
 import pytest
 
+from kernapay.bootstrap.services import Services
+from kernapay.core.clock import now
+from kernapay.payments.evidence import Evidence, Origin
+from kernapay.payments.models import Payment
+from kernapay.payments.outcomes import Outcome, Settled
+from kernapay.payments.states import Source, SurplusReason
 from tests.actors import PAYMENTS, Actor, People, assert_problem, send_event, status, verify
 from tests.aliases import Json
-from tests.factories import gateway_payment, signature_of
+from tests.factories import event_body, gateway_payment, signature_of
 from tests.money.shop import Shop
 from tests.stack import KEY_SECRET, Api
 from tests.waiting import eventually
@@ -18,6 +25,20 @@ TOO_LATE = timedelta(days=9)
 
 def cancel(actor: Actor, payment: Json) -> httpx.Response:
     return actor.call("POST", f"{PAYMENTS}/{payment['referenceId']}/cancel")
+
+
+def capture(actor: Actor, payment: Json) -> httpx.Response:
+    return actor.call("POST", f"{PAYMENTS}/{payment['referenceId']}/capture")
+
+
+def authorize_too_late(shop: Shop, user: Actor) -> tuple[Json, str]:
+    """Let a sale end, and the bank authorise a payment of it days later. Return both."""
+    payment = user.new_payment()
+    shop.settle_later(AFTER_THE_END)
+    shop.edit(payment, payableUntil=now() - timedelta(days=3))
+    shop.sandbox.pay(payment["orderId"], "authorized")
+    (attempt,) = shop.sandbox.items(f"/v1/orders/{payment['orderId']}/payments")
+    return payment, str(attempt["id"])
 
 
 def refunds_of(shop: Shop, checkout: Json) -> list[int]:
@@ -87,6 +108,27 @@ class TestFinal:
 
         shop.assert_sound(payment)
 
+    @pytest.mark.parametrize("way", ["by time", "cancelled"])
+    def test_a_sale_whose_order_is_paid_does_not_end_though_no_payment_is_listed(
+        self, way: str, user: Actor, shop: Shop
+    ) -> None:
+        payment = user.new_payment()
+        shop.sandbox.pay(payment["orderId"])
+        books = shop.sandbox.call("GET", "/_sandbox/snapshot")
+        hidden = [p for p in books["payment"] if p["order_id"] == payment["orderId"]]
+        cut = {**books, "payment": [p for p in books["payment"] if p not in hidden]}
+        shop.sandbox.call("PUT", "/_sandbox/snapshot", cut)
+
+        if way == "cancelled":
+            assert_problem(cancel(user, payment), 503, code="gateway_unavailable")
+        else:
+            shop.settle_later(AFTER_THE_END)
+
+        assert (shop.row(payment)["status"], shop.row(payment).get("final")) == ("pending", None)
+        shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
+        shop.settle_later(AFTER_THE_END + timedelta(hours=2))
+        shop.assert_sound(payment)
+
 
 class TestLateMoney:
     @pytest.mark.parametrize("outcome", ["success", "authorized"])
@@ -117,6 +159,7 @@ class TestLateMoney:
         (surplus,) = seen["surplusPayments"]
         assert (surplus["reason"], surplus["status"]) == ("late_payment", "processed")
         assert refunds_of(shop, checkout) == [50_000]
+        assert shop.row(payment)["late"] is True
         assert shop.differences() == []
         shop.settle_later(TOO_LATE + timedelta(days=2))
         assert refunds_of(shop, checkout) == [50_000]
@@ -129,7 +172,8 @@ class TestLateMoney:
 
         shop.settle_later(TOO_LATE)
 
-        assert shop.assert_sound(payment)["history"][-1]["late"] is True
+        row = shop.assert_sound(payment)
+        assert (row["history"][-1]["late"], row["late"]) == (True, True)
 
     def test_hold_leaves_it_to_a_person(
         self, api: httpx.Client, user: Actor, admin: Actor, shop: Shop
@@ -142,7 +186,9 @@ class TestLateMoney:
         shop.settle_later(AFTER_THE_END + timedelta(hours=1))
 
         assert status(api, payment)["status"] == "failed"
-        assert [each["reason"] for each in shop.row(payment)["mismatches"]] == ["late_payment"]
+        row = shop.row(payment)
+        assert [each["reason"] for each in row["mismatches"]] == ["late_payment"]
+        assert row["late"] is True
         assert shop.captured_at_gateway(payment) == []
         path = f"{PAYMENTS}/{payment['referenceId']}/capture"
         assert admin.call("POST", path).status_code == 200
@@ -164,6 +210,122 @@ class TestLateMoney:
         assert surplus["status"] == "processed"
         assert refunds_of(shop, checkout) == [50_000, 50_000]
         assert shop.sandbox.payment(checkout["razorpay_payment_id"])["amount_refunded"] == 50_000
+
+    @pytest.mark.parametrize(
+        ("came", "state"),
+        [
+            (timedelta(hours=-28), "success"),
+            (timedelta(hours=-1), "failed"),
+            (timedelta(hours=1), "failed"),
+            (timedelta(days=-365), "failed"),
+        ],
+        ids=["in time", "too late", "by a clock that is ahead", "before the sale"],
+    )
+    def test_it_is_judged_by_the_time_of_an_event_that_had_to_wait(
+        self, came: timedelta, state: str, api: httpx.Client, user: Actor, shop: Shop
+    ) -> None:
+        payment = user.new_payment()
+        shop.settle_later(AFTER_THE_END)
+        ended = now() - timedelta(hours=30)
+        shop.edit(payment, createdAt=ended - timedelta(days=7), payableUntil=ended)
+        checkout = shop.sandbox.pay(payment["orderId"])
+        facts = shop.sandbox.payment(checkout["razorpay_payment_id"])
+        event = msgspec.json.decode(event_body("payment.captured", payment=facts))
+        event["created_at"] = int((now() + came).timestamp())
+
+        send_event(api, body=msgspec.json.encode(event))
+
+        assert status(api, payment)["status"] == state
+        assert shop.surplus_states(payment) == ([] if state == "success" else ["requested"])
+
+
+class TestADecisionAboutLateMoney:
+    """A person's decision to capture is stored first, so one payment is never both sold and given back."""
+
+    def test_holds_although_the_event_of_the_capture_comes_before_its_answer(
+        self, api_server: Api, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        payment, authorized = authorize_too_late(shop, user)
+        shop.sandbox.deliver_to(api_server.url)
+        route = f"/v1/payments/{authorized}/capture"
+        shop.sandbox.fault("delay", route=route, options={"seconds": 1})
+
+        answer = capture(admin, payment)
+
+        assert answer.status_code == 200, answer.text
+        sources = [step["source"] for step in shop.assert_sound(payment)["history"]]
+        assert sources[-2:] == ["admin", "webhook"], "the event was first"
+        assert shop.surplus_states(payment) == []
+
+    def test_holds_for_a_repeat_after_an_answer_was_lost(
+        self, api_server: Api, api: httpx.Client, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        payment, authorized = authorize_too_late(shop, user)
+        shop.sandbox.deliver_to(api_server.url)
+        shop.sandbox.fault("answer_lost", route=f"/v1/payments/{authorized}/capture")
+        assert_problem(capture(admin, payment), 503)
+        eventually(lambda: status(api, payment)["status"] == "success")
+
+        for _ in range(2):
+            answer = capture(admin, payment)
+            assert (answer.status_code, answer.json()["data"]["status"]) == (200, "success")
+
+        shop.settle_later()
+        shop.assert_sound(payment)
+        assert shop.refunds_at_gateway(payment) == []
+
+    def test_holds_for_the_worker_when_nobody_else_comes(
+        self, api: httpx.Client, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        payment, authorized = authorize_too_late(shop, user)
+        shop.sandbox.fault("reset", times=None, route=f"/v1/payments/{authorized}/capture")
+        assert_problem(capture(admin, payment), 503)
+        shop.sandbox.call("DELETE", "/_sandbox/faults")
+        assert status(api, payment)["status"] == "failed"
+
+        shop.settle_later(TOO_LATE)
+
+        assert shop.assert_sound(payment)["history"][-1]["late"] is True
+
+    def test_holds_against_an_event_that_was_judged_before_it(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        payment, authorized = authorize_too_late(shop, user)
+
+        async def read(services: Services) -> Payment:
+            return await services.payment_repository.get(reference_id=payment["referenceId"])
+
+        stale = shop.work(read)
+        assert capture(admin, payment).status_code == 200
+
+        async def enter(services: Services) -> Settled:
+            paid = await services.payment_gateway.fetch_payment(authorized)
+            evidence = Evidence(Origin(Source.WEBHOOK, "payment.captured"), paid)
+            return await services.surplus_payments.enter(stale, evidence, SurplusReason.LATE)
+
+        assert shop.work(enter).outcome is Outcome.UNCHANGED
+        shop.settle_later()
+        shop.assert_sound(payment)
+        assert shop.surplus_states(payment) == []
+
+    def test_sold_money_that_an_earlier_version_entered_as_surplus_stays(
+        self, shop: Shop, user: Actor
+    ) -> None:
+        payment, checkout = user.buy(shop.sandbox)
+        at = shop.row(payment)["createdAt"]
+        entry = {
+            "paymentId": checkout["razorpay_payment_id"],
+            "amount": 50_000,
+            "reason": "late_payment",
+            "at": at,
+            "status": "requested",
+        }
+        shop.edit(payment, surplusPayments=[entry], surplusAt=at)
+
+        shop.settle_later()
+
+        shop.assert_sound(payment)
+        assert refunds_of(shop, checkout) == []
 
 
 class TestTwoAttempts:
@@ -253,6 +415,7 @@ class TestCancel:
         seen = user.seen(payment["referenceId"])
         assert (seen["status"], seen["final"]) == ("failed", True)
         assert [each["reason"] for each in seen["surplusPayments"]] == ["cancelled_payment"]
+        assert shop.row(payment)["late"] is True
         assert refunds_of(shop, checkout) == [50_000]
         assert shop.differences() == []
         assert_problem(verify(api, payment, checkout), 409, code="payment_returned")

@@ -11,7 +11,7 @@ from kernapay.commands.doctor.findings import Finding, Level
 from kernapay.commands.doctor.nights import nights as examine_nights
 from kernapay.core.clock import now
 from kernapay.core.metrics import exposition
-from kernapay.health.controller import read_gauges
+from kernapay.health.gauges import read_gauges
 from tests.actors import Actor
 from tests.aliases import Json
 from tests.money.books import DAY, age
@@ -147,7 +147,7 @@ def test_the_age_of_the_last_good_night_is_a_metric(shop: Shop, user: Actor) -> 
 
     def metrics() -> dict[str, float]:
         async def read(services: Services) -> str:
-            return exposition(await read_gauges(services.measurements)).decode()
+            return exposition(await read_gauges(services.gauge_sources)).decode()
 
         lines = [line.split() for line in shop.work(read).splitlines()]
         names = ("kernapay_last_good_night_age_seconds", "kernapay_nights_missing")

@@ -16,7 +16,7 @@ from kernapay.payments.evidence import Origin
 from kernapay.payments.states import Event, Source
 from kernapay.storage.migration_files import read_migrations
 from kernapay.storage.updates import RowChanged, RowGone
-from tests.actors import PAYMENTS, Actor, assert_problem, send_event, status, verify
+from tests.actors import ADMIN, PAYMENTS, Actor, assert_problem, send_event, status, verify
 from tests.aliases import Json
 from tests.databases import row_of
 from tests.factories import gateway_payment, unique
@@ -80,6 +80,9 @@ FORMS = {
     "numbers in the notes": Form(lambda row: {**row, "notes": {"cart": 42, "empty": None}}),
     "a payer who is no id": Form(lambda row: {**row, "userId": "guest"}, payer=None),
     "no payer": Form(without("userId"), payer=None),
+    "a later version's source": Form(
+        lambda row: {**row, "history": [{**step, "source": "moon"} for step in row["history"]]}
+    ),
 }
 
 
@@ -94,6 +97,8 @@ def test_a_row_of_another_system_is_read_settled_and_refunded(
         assert [line["referenceId"] for line in listed.json()] == [payment["referenceId"]]
         assert user.show(payment["referenceId"]).status_code == 200
     assert admin.show(payment["referenceId"]).status_code == 200
+    before = found_by_admin(admin, payment)
+    assert (before["fee"], before["mismatches"], before["surplusPayments"]) == (None, [], [])
     assert status(api, payment)["status"] == "pending"
 
     checkout = shop.sandbox.pay(payment["orderId"])
@@ -109,6 +114,17 @@ def test_a_row_of_another_system_is_read_settled_and_refunded(
     assert refund.status_code == 201, refund.text
     assert status(api, payment)["status"] == "refunded"
     assert shop.row(payment)["userId" if form.payer else "status"] is not None
+    after = found_by_admin(admin, payment)
+    assert after["fee"] == attempt["fee"] > after["tax"] == attempt["tax"] > 0
+    assert after["history"][-1]["actor"] == admin.id
+    assert {"webhook", "admin"} <= {step["source"] for step in after["history"]}
+
+
+def found_by_admin(admin: Actor, payment: Json) -> Json:
+    answer = admin.call("GET", f"{ADMIN}/payments/search", params={"q": payment["referenceId"]})
+    assert answer.status_code == 200, answer.text
+    (found,) = answer.json()["payments"]
+    return dict(found)
 
 
 def test_the_worker_finds_the_money_of_a_row_of_another_system(

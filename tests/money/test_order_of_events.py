@@ -4,12 +4,11 @@ import hmac
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import wraps
 from typing import Any
 
 import pytest
 from bson import ObjectId
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     initialize,
@@ -24,41 +23,29 @@ from kernapay.payments.states import PHASES
 from kernapay.security.principal import Principal, Role
 from tests.aliases import Json, Store
 from tests.money.fake_gateway import LIES
-from tests.money.models import ServiceModel, bind
+from tests.money.models import ServiceModel, bind, only_if, with_examples
 from tests.money.reference_ledger import ReferenceLedger
 from tests.money.shop import check_payments
 
 AMOUNT = 50000
 FEE = 1180
 OFFER = -5000
+LATE_PAYMENTS = ("refund", "capture", "hold")
 OPENINGS = ("nothing", "ended", "ended long ago", "cancelled", "declined", "declined and paid")
-Step = Callable[..., None]
+# The setting LATE_PAYMENTS, and how the first sale begins. Before a sale has ended, the setting is no matter.
+STARTS = [("refund", opening) for opening in OPENINGS] + [
+    (late_payments, opening)
+    for late_payments in ("capture", "hold")
+    for opening in ("ended", "ended long ago")
+]
 pick = st.integers(0, 50)
 
 
-def only_if(condition: Callable[["Model"], object]) -> Callable[[Step], Step]:
-    """Make a rule do nothing where the condition does not hold.
-
-    Not a `precondition`: the service works in threads, so the same steps may lead to another state, from which
-    Hypothesis would draw other data, and fail for that.
-    """
-
-    def decorate(step: Step) -> Step:
-        @wraps(step)
-        def taken(self: "Model", *args: Any, **drawn: Any) -> None:
-            if condition(self):
-                step(self, *args, **drawn)
-
-        return taken
-
-    return decorate
-
-
 class Model(ServiceModel):
-    @initialize(
-        counts_payment=st.booleans(), opening=st.sampled_from(OPENINGS), is_paid=st.booleans()
-    )
-    def begin(self, counts_payment: bool, opening: str, is_paid: bool) -> None:
+    @initialize(counts_payment=st.booleans(), start=st.sampled_from(STARTS), is_paid=st.booleans())
+    def begin(self, counts_payment: bool, start: tuple[str, str], is_paid: bool) -> None:
+        late_payments, opening = start
+        self.services = self.services_by[late_payments]
         self.gateway.clear()
         self.gateway.counts_payment = counts_payment
         self.clock.ahead = timedelta(0)
@@ -69,7 +56,7 @@ class Model(ServiceModel):
             self.stores[0][name].delete_many({})
         self.user = Principal(id=str(ObjectId()), role=Role.USER, session_id="model")
         self.admin = Principal(id=str(ObjectId()), role=Role.ADMIN, session_id="model")
-        self.ledger = ReferenceLedger(self.gateway)
+        self.ledger = ReferenceLedger(self.gateway, late_payments)
         if opening != "nothing":
             self._open(opening, is_paid)
 
@@ -350,32 +337,14 @@ class Model(ServiceModel):
 
 @pytest.fixture
 def model(api_env: dict[str, str], store: Store) -> Iterator[type[Model]]:
-    with bind(Model, api_env, store, reconcile_after="15m", reconcile_rate=1000) as bound:
+    with bind(
+        Model, api_env, store, LATE_PAYMENTS, reconcile_after="15m", reconcile_rate=1000
+    ) as bound:
         yield bound
 
 
-@pytest.mark.parametrize(
-    ("examples", "anew"),
-    [
-        pytest.param(50, False, id="the same examples each time"),
-        pytest.param(
-            200, True, id="new examples", marks=[pytest.mark.soak, pytest.mark.timeout(900)]
-        ),
-    ],
-)
+@with_examples(25, soak=200, stateful_step_count=40)
 def test_whatever_the_order_the_books_agree_in_the_end(
-    examples: int, anew: bool, model: type[Model]
+    examples: settings, model: type[Model]
 ) -> None:
-    run_state_machine_as_test(
-        model,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize=not anew,
-            # To make an example smaller takes longer than a test may.
-            phases=(Phase.generate,),
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_state_machine_as_test(model, settings=examples)

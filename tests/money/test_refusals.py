@@ -177,7 +177,8 @@ def test_a_refund_whose_payment_seems_uncaptured_is_unknown_and_keeps_its_key(
     api: httpx.Client, shop: Shop, admin: Actor, payment: Json
 ) -> None:
     """Nothing contradicts our row then, and yet the refund is not in it."""
-    shop.sandbox.fault("wrong_status", route="/v1/payments/pay_*", method="GET")
+    # First the refunds of the payment are listed.
+    shop.sandbox.fault("wrong_status", times=2, route="/v1/payments/pay_*", method="GET")
 
     first = request_refund(admin, payment, 30000, "one-key")
 
@@ -188,7 +189,8 @@ def test_a_refund_whose_payment_does_not_fit_is_unknown_and_keeps_its_key(
     api: httpx.Client, shop: Shop, admin: Actor, payment: Json
 ) -> None:
     """It was answered with 201 and without a refundId, and nobody could repeat it until its lease had ended."""
-    shop.sandbox.fault("wrong_amount", route="/v1/payments/pay_*", method="GET")
+    # First the refunds of the payment are listed.
+    shop.sandbox.fault("wrong_amount", times=2, route="/v1/payments/pay_*", method="GET")
 
     first = request_refund(admin, payment, 30000, "one-key")
 

@@ -4,15 +4,20 @@ import hashlib
 from typing import Any
 
 import httpx
+import pytest
 from bson import ObjectId
 
 from kernapay.core.clock import now
 from kernapay.payments.models import Payment
+from kernapay.payments.note_hashes import hash_notes
 from kernapay.payments.order_notes import NOTE, client_notes, hash_key, pack, unpack
 from kernapay.payments.references import new_reference_id
 from tests.actors import Actor, People, assert_problem
 from tests.aliases import Json
+from tests.databases import row_of
 from tests.factories import payment_body
+from tests.money.books import pay_twice, read, refunds_of, settle
+from tests.money.disputes import request_refund
 from tests.money.shop import Shop
 
 SINCE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -33,6 +38,11 @@ class Copy:
 
     def reconcile(self) -> Any:
         return self._shop.kernapay("reconcile", "--since", self.at.strftime(SINCE_FORMAT))
+
+
+def last_report(shop: Shop) -> Any:
+    (report,) = shop.store.reconciliation_reports.find().sort("_id", -1).limit(1)
+    return report["_id"]
 
 
 def create(user: Actor, key: str, **changes: Any) -> httpx.Response:
@@ -84,6 +94,7 @@ def test_what_the_gateway_knows_is_rebuilt_and_old_keys_are_answered(
     }
     assert [rows[key]["amountRefunded"] for key in ("refunded", "partly")] == [50000, 1200]
     assert rows["paid"]["notes"] == {"cart": "42"}
+    assert rows["paid"]["noteHashes"] == hash_notes({"cart": "42"})
     assert rows["paid"]["serviceType"] == payment_body()["serviceType"]
     assert str(rows["paid"]["userId"]) == user.id
     assert shop.row(kept)["status"] == "success"
@@ -181,6 +192,113 @@ def test_a_key_that_bought_again_before_the_rebuilding_keeps_its_new_payment(
     assert shop.row(first)["status"] == "success"
     assert create(user, "twice").json()["data"] == second
     assert shop.differences() == []
+
+
+@pytest.mark.parametrize("is_rebuilt_first", [True, False])
+def test_a_key_of_two_payments_is_answered_with_the_one_that_has_it(
+    is_rebuilt_first: bool, shop: Shop, user: Actor
+) -> None:
+    """A payment may be rebuilt while its key buys again: then both have it, one of them as a hash."""
+    keys = ["before", "twice"] if is_rebuilt_first else ["twice", "before"]
+    made = {key: create(user, key).json()["data"] for key in keys}
+    unset = {"$unset": {"idempotencyKey": True}}
+    where = {"referenceId": made["before"]["referenceId"]}
+    shop.store.payments.update_one(where, unset)
+    fingerprint = shop.row(made["twice"])["fingerprint"]
+    shop.edit(made["before"], keyHash=hash_key(user.id, "twice"), fingerprint=fingerprint)
+
+    for _ in range(2):
+        answer = create(user, "twice")
+        assert (answer.status_code, answer.json()["data"]) == (200, made["twice"])
+
+
+def test_a_payment_that_another_system_made_answers_its_key(shop: Shop, user: Actor) -> None:
+    """Earlier systems stored the payer's id as text."""
+    made = create(user, "old").json()["data"]
+    shop.edit(made, userId=user.id)
+
+    answer = create(user, "old")
+
+    assert (answer.status_code, answer.json()["data"]) == (200, made)
+
+
+def test_what_was_settled_while_the_copy_was_made_is_settled_after_the_restore(
+    shop: Shop, user: Actor
+) -> None:
+    payment, _ = user.buy(shop.sandbox)
+    copy = Copy(shop)
+    settle(shop)
+    read(shop)
+    settled = shop.row(payment)["settlements"]
+    copy.restore()  # the payments were copied before the rows of their settlement
+
+    assert copy.reconcile().returncode == 0
+
+    row = shop.row(payment)
+    assert (row["settlements"], row["settledAt"]) == (settled, settled[0]["settledAt"])
+
+
+@pytest.mark.parametrize("fault", ["low_balance", "refusal"])
+def test_a_repair_that_is_refused_stays_open_and_holds_up_no_other(
+    fault: str, shop: Shop, user: Actor
+) -> None:
+    sold, _ = user.buy(shop.sandbox)
+    paid = user.new_payment()
+    copy = Copy(shop)
+    second = pay_twice(shop, sold)
+    shop.sandbox.pay(paid["orderId"])
+    copy.restore()
+    route = {"route": f"/v1/payments/{second}/refund"} if fault == "refusal" else {}
+    shop.sandbox.fault(fault, times=None, **route)
+
+    done = copy.reconcile()
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert shop.row(paid)["status"] == "success"
+    left = row_of(shop.store.reconciliation_findings, reportId=last_report(shop), repairedAt=None)
+    assert left["kind"] == "second_payment"
+    assert f"open              finding {left['_id']} of report {left['reportId']}: " in done.stdout
+    repair = shop.kernapay("repair", str(left["reportId"]))
+    assert (repair.returncode, str(left["_id"]) in repair.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("is_reconciled", [True, False])
+@pytest.mark.parametrize("amount", [20_000, None])
+def test_a_refund_key_from_before_a_restore_returns_nothing_twice(
+    amount: int | None, is_reconciled: bool, shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment, checkout = user.buy(shop.sandbox)
+    copy = Copy(shop)
+    first = request_refund(admin, payment, amount, "refund-key-1")
+    made = refunds_of(shop, checkout["razorpay_payment_id"])
+    copy.restore()
+    if is_reconciled:
+        assert copy.reconcile().returncode == 0
+
+    again = request_refund(admin, payment, amount, "refund-key-1")
+    other = request_refund(admin, payment, 100, "refund-key-1")
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["data"]["refundId"] == first.json()["data"]["refundId"]
+    assert_problem(other, 409, code="idempotency_key_reused")
+    assert (
+        refunds_of(shop, checkout["razorpay_payment_id"])
+        == made
+        == [(amount or 50_000, "processed")]
+    )
+    assert shop.row(payment)["amountRefunded"] == (amount or 50_000)
+    assert shop.differences() == []
+
+
+def test_two_refund_keys_of_one_payment_are_two_refunds(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    payment, checkout = user.buy(shop.sandbox)
+    for key in ("refund-key-1", "refund-key-2"):
+        assert request_refund(admin, payment, 20_000, key).status_code == 201
+    refunds = shop.sandbox.items(f"/v1/payments/{checkout['razorpay_payment_id']}/refunds")
+    assert len({refund["receipt"] for refund in refunds}) == 2
+    assert {len(refund["receipt"]) for refund in refunds} == {40}
 
 
 def test_the_note_holds_what_it_takes_in_256_characters_and_names_nobody(user: Actor) -> None:

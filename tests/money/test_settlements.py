@@ -1,5 +1,6 @@
 """What reached the bank account: read from the gateway, entered into payments, and added up to the paisa."""
 
+import asyncio
 import csv
 import io
 import random
@@ -14,36 +15,31 @@ import pytest
 
 from kernapay.bootstrap.services import Services
 from kernapay.core.business_days import BusinessDays
+from kernapay.core.clock import now
 from kernapay.settlements.feed import read_row
 from kernapay.settlements.models import BankSettlement
 from tests.actors import PAYMENTS, SETTLEMENTS, Actor, assert_problem, send_event
 from tests.aliases import Json
+from tests.money.books import read, settle
 from tests.money.disputes import raise_dispute, tell
+from tests.money.fake_gateway import FakeGateway
 from tests.money.shop import Shop
 from tests.stack import METRICS_TOKEN, Api, bearer
 from tests.waiting import eventually
 
 DAY = 86_400
 INDIA = BusinessDays(ZoneInfo("Asia/Kolkata"))
-COLLECTIONS = ("settlements", "settlement_rows", "payments")
+EVER = {"from": "2020-01-01", "to": "2099-01-01"}
+COLLECTIONS = ("settlements", "settlement_rows", "settlement_sums", "payments")
 
 
-def read(shop: Shop, later: timedelta = timedelta(0), **settings: Any) -> int:
-    """Read every day of the feed that is due so much later; return how many were."""
-
-    async def sweep(services: Services) -> int:
-        count = 0
-        while await services.settlement_reader.sweep():
-            count += 1
-        return count
-
-    return int(shop.work(sweep, later, **settings))
-
-
-def settle(shop: Shop, **terms: Any) -> Json:
-    """Let the gateway pay out what is owed to the account of the tests."""
-    (settlement,) = shop.sandbox.call("POST", "/_sandbox/settle", terms)["settlements"]
-    return dict(settlement)
+def edit(shop: Shop, settlement: Json, **change: Any) -> None:
+    """Let the gateway say something else of a settlement from now on."""
+    books = shop.sandbox.call("GET", "/_sandbox/snapshot")
+    for each in books["settlement"]:
+        if each["id"] == settlement["id"]:
+            each.update(change)
+    shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
 
 
 def adjust(shop: Shop, **terms: Any) -> Json:
@@ -196,6 +192,7 @@ class TestTheLedger:
                     settlement_id=name, status="processed", amount=amount, settled_at=at
                 )
                 await services.settlement_repository.keep(found, is_current=True)
+            await services.settlement_reader.add_up(set(settlements))
             found_ledger = await services.settlement_books.ledger(first, last)
             return dict(msgspec.to_builtins(found_ledger))
 
@@ -251,8 +248,7 @@ class TestThePayment:
         payment, _ = user.buy(shop.sandbox)
         settlement = settle(shop)
         read(shop)
-        query = {"from": "2020-01-01", "to": "2099-01-01"}
-        text = admin.call("GET", f"{PAYMENTS}/export", params=query).text
+        text = admin.call("GET", f"{PAYMENTS}/export", params=EVER).text
         (row,) = csv.DictReader(io.StringIO(text))
         assert row["referenceId"] == payment["referenceId"]
         assert (row["fee"], row["tax"], row["settledAmount"]) == ("1180", "180", "48820")
@@ -393,21 +389,42 @@ class TestReading:
     def test_a_utr_that_comes_later_is_added(self, shop: Shop, user: Actor, admin: Actor) -> None:
         payment, _ = user.buy(shop.sandbox)
         created = settle(shop, status="created")
+        edit(shop, created, status="processed")
         read(shop)
-        assert created["utr"] is None
         (own,) = admin.seen(payment["referenceId"])["settlements"]
-        assert (own["utr"], ask(admin)[0]["status"]) == (None, "created")
-        path = f"/_sandbox/settlements/{created['id']}/process"
-        processed = shop.sandbox.call("POST", path, {})
+        assert (own["utr"], ask(admin)[0]["utr"]) == (None, None)
+        edit(shop, created, utr="1568176960vxp0rj")
         read(shop, timedelta(hours=2))
         (own,) = admin.seen(payment["referenceId"])["settlements"]
-        assert own["utr"] == processed["utr"] == ask(admin)[0]["utr"]
+        assert own["utr"] == ask(admin)[0]["utr"] == "1568176960vxp0rj"
 
         async def old_event(services: Services) -> None:
             assert await services.settlement_reader.note(created)
 
         shop.work(old_event)
-        assert (ask(admin)[0]["status"], ask(admin)[0]["utr"]) == ("processed", processed["utr"])
+        assert (ask(admin)[0]["status"], ask(admin)[0]["utr"]) == ("processed", own["utr"])
+
+    def test_a_settlement_settles_nothing_until_it_is_processed(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        payment, _ = user.buy(shop.sandbox)
+        created = settle(shop, status="created")
+        read(shop)
+        seen = admin.seen(payment["referenceId"])
+        assert (seen["settledAt"], seen["settlements"]) == (None, [])
+        assert (ask(admin)[0]["status"], ask(admin)[0]["rows"]) == ("created", 1)
+        assert ledger(admin)["bySettledDay"] == []
+        (day,) = ledger(admin)["byPaidDay"]
+        assert (day["total"]["rows"], day["unsettled"]) == (0, 1)
+
+        shop.sandbox.call("POST", f"/_sandbox/settlements/{created['id']}/process", {})
+        read(shop, timedelta(hours=2))
+
+        seen = admin.seen(payment["referenceId"])
+        assert seen["settledAt"] is not None
+        assert [each["settlementId"] for each in seen["settlements"]] == [created["id"]]
+        (day,) = ledger(admin)["byPaidDay"]
+        assert (day["total"]["rows"], day["unsettled"]) == (1, 0)
 
     def test_a_partial_settlement_leaves_the_rest_for_the_next(
         self, shop: Shop, user: Actor, admin: Actor
@@ -423,7 +440,30 @@ class TestReading:
         assert [each["difference"] for each in ask(admin)] == [0, 0]
 
 
+class OnePageGateway(FakeGateway):
+    """A gateway whose feed gives its first page whatever is skipped."""
+
+    async def settlement_rows(
+        self, year: int, month: int, day: int, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]:
+        row = {"type": "adjustment", "credit": 0, "debit": 0}
+        return [{**row, "entity_id": f"adj_{number}"} for number in range(count)]
+
+
 class TestOddRows:
+    def test_a_feed_that_ignores_what_is_skipped_comes_to_an_end(
+        self, shop: Shop, user: Actor
+    ) -> None:
+        user.new_payment()
+
+        async def read_once(services: Services) -> bool:
+            vars(services)["payment_gateway"] = OnePageGateway(now)
+            async with asyncio.timeout(20):
+                return await services.settlement_reader.sweep()
+
+        assert shop.work(read_once) is True
+        assert shop.store.settlement_rows.count_documents({}) == 1000
+
     def test_rows_of_other_applications_and_unknown_types_are_kept(
         self, shop: Shop, user: Actor, admin: Actor
     ) -> None:
@@ -482,6 +522,27 @@ class TestOddRows:
         assert [row["flaw"] for row in rows if row["flaw"]] == ["credit is not an amount"]
         assert admin.seen(payment["referenceId"])["settledAt"] is not None
 
+    def test_a_row_that_can_be_read_later_counts_from_then_on(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        payment, _ = user.buy(shop.sandbox)
+        settlement = settle(shop)
+        shop.sandbox.fault("odd_entity", route="/v1/settlements/recon/combined")
+        read(shop)
+        (found,) = ask(admin, hasProblem=True)
+        assert found["problems"] == ["amount_differs", "unreadable_rows"]
+        assert admin.seen(payment["referenceId"])["settledAt"] is None
+
+        read(shop, timedelta(hours=2))
+
+        detail = ask(admin, f"/{settlement['id']}")
+        assert (detail["settlement"]["problems"], detail["settlement"]["difference"]) == ([], 0)
+        (row,) = detail["rows"]
+        assert (row["flaw"], row["credit"], row["contradictions"]) == (None, 48_820, [])
+        seen = admin.seen(payment["referenceId"])
+        assert seen["settledAt"] is not None
+        assert [each["credit"] for each in seen["settlements"]] == [48_820]
+
     def test_another_amount_than_before_is_told_and_the_first_one_counts(
         self, shop: Shop, user: Actor, admin: Actor
     ) -> None:
@@ -539,6 +600,52 @@ class TestFindings:
         assert admin.seen(payment["referenceId"])["settledAt"] is None
         assert ledger(admin)["bySettledDay"] == []
         assert [day["total"]["rows"] for day in ledger(admin)["byPaidDay"]] == [0]
+
+    def test_what_a_settlement_that_failed_later_had_settled_is_unsettled_again(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        payment, checkout = user.buy(shop.sandbox)
+        shop.sandbox.refund(checkout["razorpay_payment_id"], 100)
+        failing = settle(shop)
+        read(shop)
+        shop.edit(payment, paidAt=datetime.now(UTC) - timedelta(days=8))
+        assert admin.seen(payment["referenceId"])["settledAt"] is not None
+        assert ask(admin, "/unsettled") == []
+
+        edit(shop, failing, status="failed")
+        for hours in (2, 4):
+            read(shop, timedelta(hours=hours))
+            row = shop.row(payment)
+            assert (row["settledAt"], row["settlements"]) == (None, [])
+            assert [each["referenceId"] for each in ask(admin, "/unsettled")] == [
+                payment["referenceId"]
+            ]
+            assert ask(admin)[0]["problems"] == ["failed"]
+            assert ledger(admin)["bySettledDay"] == []
+        export = admin.call("GET", f"{PAYMENTS}/export", params=EVER)
+        assert failing["id"] not in export.text
+        assert payment["referenceId"] in export.text
+
+        # The bank gets the money with another settlement.
+        books = shop.sandbox.call("GET", "/_sandbox/snapshot")
+        for each in (*books["payment"], *books["refund"]):
+            each["settlement_id"] = None
+        shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
+        again = settle(shop)
+        read(shop, timedelta(hours=6))
+        row = shop.row(payment)
+        assert {each["settlementId"] for each in row["settlements"]} == {again["id"]}
+        assert len(row["settlements"]) == 2
+        assert row["settledAt"] is not None
+        assert ask(admin, "/unsettled") == []
+
+    def test_what_is_not_settled_yet_is_what_was_paid_and_not_what_was_ordered(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        shop.sandbox.fault("offer", options={"discount": 5000})
+        user.buy(shop.sandbox)
+        (day,) = ledger(admin)["byPaidDay"]
+        assert day["unsettledAmounts"] == {"INR": 45_000}
 
     def test_what_was_captured_and_not_settled_in_time_is_listed_and_counted(
         self, shop: Shop, user: Actor, admin: Actor, api: httpx.Client

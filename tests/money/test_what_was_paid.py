@@ -127,6 +127,21 @@ def test_an_order_that_is_not_paid_proves_no_other_amount(
     assert [each["reason"] for each in row["mismatches"]] == ["amount"]
 
 
+@pytest.mark.parametrize("by", [-100, 700])
+def test_an_odd_amount_that_the_gateway_says_once_is_not_believed(
+    by: int, api: httpx.Client, shop: Shop, user: Actor
+) -> None:
+    payment = user.new_payment()
+    paid = play(shop, "customer_fee")
+    checkout = shop.sandbox.pay(payment["orderId"])
+    shop.sandbox.fault("wrong_amount", route="/v1/payments/pay_*", method="GET", options={"by": by})
+
+    assert_problem(verify(api, payment, checkout), 503)
+    assert verify(api, payment, checkout).status_code == 200
+
+    assert shop.assert_sound(payment)["amountPaid"] == paid
+
+
 def test_the_day_of_a_payment_is_when_the_payer_paid(
     api: httpx.Client, shop: Shop, user: Actor
 ) -> None:

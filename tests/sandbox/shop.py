@@ -2,9 +2,12 @@
 
 import json
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 from playwright.sync_api import FrameLocator, Page, Route, expect
@@ -23,6 +26,14 @@ class ShopServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}/"
         self.html = b""
         self.forms: list[dict[str, list[str]]] = []
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield self
+        self.shutdown()
+        self.server_close()
 
 
 class ShopHandler(BaseHTTPRequestHandler):

@@ -1,7 +1,6 @@
 """A page written for the real Checkout. Only the origin of its script is replaced."""
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +14,8 @@ from tests.sandbox.shop import CHECKOUT_URL, Shop, ShopServer
 
 @pytest.fixture(scope="module")
 def shop_server() -> Iterator[ShopServer]:
-    server = ShopServer()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with ShopServer().running() as server:
+        yield server
 
 
 @pytest.fixture(params=[(1280, 800), (375, 720)], ids=["desktop", "phone"])

@@ -2,13 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import node
 from tests.sandbox.sandbox_process import KEY, WEBHOOK_SECRET, SandboxProcess
 from tests.sandbox.webhook_receiver import WebhookReceiver
 
@@ -18,25 +18,7 @@ SCRIPT = Path(__file__).with_name("node_sdk.js")
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
-    """Return a folder with the SDK, installed once into the user's cache."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("Node and npm are not installed")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = cache / "kernapay-tests" / f"razorpay-{VERSION}"
-    if not (home / "node_modules" / "razorpay" / "package.json").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", "."]
-        result = subprocess.run(
-            [*command, f"razorpay@{VERSION}"],
-            cwd=home,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        if result.returncode != 0:
-            pytest.skip(f"npm cannot fetch razorpay@{VERSION}: {result.stderr.strip()[-300:]}")
-    return home / "node_modules"
+    return node.installed("razorpay", VERSION)
 
 
 def test_the_node_sdk_makes_every_call(

@@ -1,6 +1,7 @@
 """The conditional updates that there are, each with calls that hold a row which has changed since they read it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -9,6 +10,20 @@ from bson import ObjectId
 from kernapay.administration.repository import AccountRepository
 from kernapay.apikeys.models import ApiKey, EndReason
 from kernapay.apikeys.repository import ApiKeyRepository
+from kernapay.customers.models import Customer
+from kernapay.customers.repository import CustomerRepository
+from kernapay.deliveries.endpoints.repository import EndpointRepository
+from kernapay.deliveries.lanes.repository import DueRepository, LaneEndpointRepository
+from kernapay.deliveries.lanes.rows import Note
+from kernapay.deliveries.models import (
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointState,
+    EventType,
+)
+from kernapay.deliveries.repository import DeliveryRepository
+from kernapay.deliveries.sender import Outcome, Verdict
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import Origin
 from kernapay.payments.ledger import PaymentLedger
@@ -31,14 +46,17 @@ from kernapay.sessions.models import Session
 from kernapay.sessions.repository import SessionRepository
 from kernapay.settlements.models import BankSettlement
 from kernapay.settlements.repository import SettlementRepository
+from kernapay.settlements.rows import Sums
 from kernapay.storage.cache import Cache
 from kernapay.storage.locks import Lock
 from kernapay.storage.mongo import Mongo, database
+from kernapay.storage.updates import RowChanged
 from kernapay.users.models import User, UserStatus
 from kernapay.verification.repository import CodeRepository
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
 from tests.clocks import FrozenClock
+from tests.live.noted_signals import NotedSignals
 
 ORIGIN = Origin(Source.WEBHOOK, "test")
 MINUTE = timedelta(minutes=1)
@@ -66,7 +84,9 @@ class World:
         self.mongo = mongo
         self.clock = clock
         payments = PaymentRepository(mongo, cache, clock)
-        self.ledger = PaymentLedger(mongo, payments, Lifetimes(15 * MINUTE, timedelta(days=7)))
+        self.ledger = PaymentLedger(
+            mongo, payments, Lifetimes(15 * MINUTE, timedelta(days=7)), NotedSignals()
+        )
         self.accounts = AccountRepository(mongo, cache, clock)
         self.keys = ApiKeyRepository(mongo, cache, clock)
         self.sessions = SessionRepository(mongo, cache, clock)
@@ -75,6 +95,11 @@ class World:
         self.reports = ReportRepository(mongo, clock)
         self.findings = FindingRepository(mongo, clock)
         self.settlements = SettlementRepository(mongo, clock)
+        self.customers = CustomerRepository(mongo, clock)
+        self.endpoints = EndpointRepository(mongo, clock)
+        self.deliveries = DeliveryRepository(mongo, timedelta(days=30), clock)
+        self.lane_endpoints = LaneEndpointRepository(mongo, clock)
+        self.due = DueRepository(mongo, timedelta(days=30), timedelta(days=7), clock)
 
     async def payment(self, **changes: Any) -> Payment:
         return await self.ledger.add(
@@ -90,6 +115,19 @@ class World:
                 }
             )
         )
+
+    async def forget_marker(self, payment: Payment) -> None:
+        """Leave the payment as a version that knows no marker would."""
+        await self.mongo.run(
+            lambda: database().payments.update_one(
+                {"_id": payment.pk}, {"$unset": {"announce": ""}}
+            )
+        )
+
+    async def endpoint(self, **changes: Any) -> Endpoint:
+        at = self.clock()
+        facts = {"url": "https://shop.example/", "keeper": str(ObjectId()), "since": at}
+        return await self.endpoints.add(Endpoint(**{**facts, **changes}))
 
     async def ordered(self) -> Payment:
         order = f"order_{ObjectId()}"
@@ -306,14 +344,23 @@ async def surplus_payment_entered(world: World) -> Steps:
     return once(add, add)
 
 
+async def changed(write: Awaitable[object]) -> None:
+    """Let a write be refused because the row has changed."""
+    with suppress(RowChanged):
+        await write
+
+
 async def surplus_payment_returned(world: World) -> Steps:
     stale = await world.ordered()
     row = await world.ledger.add_surplus(stale, captured(stale), SurplusReason.LATE, ORIGIN)
+    assert row is not None
     (surplus,) = row.surplus_payments
-    record = lambda: world.ledger.record_surplus(  # noqa: E731
-        stale, surplus, RefundState.PROCESSED, "rfnd_1", ORIGIN
-    )
-    return once(record, record)
+
+    def record(status: RefundState) -> Callable[[], Awaitable[object]]:
+        store = world.ledger.record_surplus
+        return lambda: changed(store(stale, surplus, status, "rfnd_1", ORIGIN))
+
+    return once(record(RefundState.REQUESTED), record(RefundState.PROCESSED))
 
 
 async def sale_ended(world: World) -> Steps:
@@ -325,6 +372,40 @@ async def sale_ended(world: World) -> Steps:
         lambda: ledger.move(Event.EXPIRED, stale, ORIGIN),
         lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, captured(stale)),
         lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, captured(stale), late=True),
+    )
+
+
+async def ended(world: World) -> Payment:
+    row = await world.ledger.move(Event.EXPIRED, await world.ordered(), ORIGIN)
+    assert row is not None
+    return row
+
+
+async def late_payment_approved(world: World) -> Steps:
+    stale = await ended(world)
+    ledger, paid = world.ledger, captured(stale)
+    approve = lambda: ledger.approve(stale, ORIGIN, paid)  # noqa: E731
+    add = lambda: ledger.add_surplus(stale, paid, SurplusReason.LATE, ORIGIN)  # noqa: E731
+    pay = lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, paid, late=True)  # noqa: E731
+    return [*once(approve, approve, add), *once(pay, pay, add, approve)]
+
+
+async def late_payment_sold_or_returned(world: World) -> Steps:
+    stale = await ended(world)
+    ledger, paid = world.ledger, captured(stale)
+    return once(
+        lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, paid, late=True),
+        lambda: ledger.add_surplus(stale, paid, SurplusReason.LATE, ORIGIN),
+    )
+
+
+async def late_payment_returned_or_sold(world: World) -> Steps:
+    stale = await ended(world)
+    ledger, paid = world.ledger, captured(stale)
+    return once(
+        lambda: ledger.add_surplus(stale, paid, SurplusReason.LATE, ORIGIN),
+        lambda: ledger.approve(stale, ORIGIN, paid),
+        lambda: ledger.move(Event.CAPTURED, stale, ORIGIN, paid, late=True),
     )
 
 
@@ -394,6 +475,15 @@ async def payout_recorded(world: World) -> Steps:
     return once(record, record)
 
 
+async def payouts_withdrawn(world: World) -> Steps:
+    stale = await world.payment(status=Status.SUCCESS, razorpay_payment_id="pay_1")
+    sums = {"credit": 980, "debit": 0, "fee": 20, "tax": 3}
+    payout = Payout(settlement_id="setl_1", entity_id="pay_1", type="payment", **sums)
+    await world.ledger.record_payout(stale, payout)
+    withdraw = lambda: world.ledger.withdraw_payouts(stale, "setl_1")  # noqa: E731
+    return once(withdraw, withdraw)
+
+
 async def key_of_a_rebuilt_payment(world: World) -> Steps:
     rebuilt = await world.payment()
     key_hash = hash_key(rebuilt.user_id, "key")
@@ -450,6 +540,56 @@ async def settlement_kept(world: World) -> Steps:
     return [
         *once(lambda: keep(first, is_current=True), lambda: keep(again, is_current=False)),
         Step(lambda: keep(line(90), is_current=False), acts=False),
+    ]
+
+
+async def settlement_added_up(world: World) -> Steps:
+    at = world.clock()
+    line = BankSettlement(settlement_id="setl_2", status="processed", amount=100, settled_at=at)
+    await world.settlements.keep(line, is_current=True)
+    stale = await world.settlements.get(settlement_id="setl_2")
+    record = world.settlements.record_sums
+    return once(
+        lambda: record(stale, Sums(rows=2, credit=100), []),
+        lambda: changed(record(stale, Sums(rows=1, credit=60), [])),
+    )
+
+
+async def payment_told_of(world: World) -> Steps:
+    told = await world.ordered()
+    row_id = str(told.pk)
+    await world.ledger.move(Event.DECLINED, told, ORIGIN)
+    await world.ledger.move(Event.CAPTURED, told, ORIGIN, captured(told))
+    end = world.ledger.end_announcement
+    return [
+        Step(lambda: end([row_id], 1), acts=False),
+        *once(lambda: end([row_id], 2), lambda: end([row_id], 2)),
+        Step(lambda: world.ledger.put_off_announcement([row_id], world.clock()), acts=False),
+    ]
+
+
+async def untold_payment_marked(world: World) -> Steps:
+    start = world.clock()
+    untold = await world.ordered()
+    await world.ledger.move(Event.DECLINED, untold, ORIGIN)
+    await world.forget_marker(untold)
+    mark = lambda: world.ledger.mark_untold(start, start + MINUTE, start)  # noqa: E731
+    return once(mark, mark)
+
+
+async def report_told_of(world: World) -> Steps:
+    start = world.clock()
+    report = await world.reports.request(start, start + MINUTE, "test")
+    await world.reports.finish(report, {}, {}, [])
+    first = world.clock()
+    world.clock.advance(MINUTE)
+    await world.reports.finish(report, {}, {}, [])
+    again = world.clock()
+    end = world.reports.end_announcement
+    row_ids = [str(report.pk)]
+    return [
+        Step(lambda: end(row_ids, first), acts=False),
+        *once(lambda: end(row_ids, again), lambda: end(row_ids, again)),
     ]
 
 
@@ -627,13 +767,116 @@ async def lock_released_by_its_loser(world: World) -> Steps:
 
 
 _LEDGER = "payments.ledger.PaymentLedger."
+_PAYOUTS = "payments.payout_ledger.PayoutLedger."
+_SURPLUS = "payments.surplus_ledger.SurplusLedger."
 _REFUNDS = "payments.refund_ledger.RefundLedger."
+_LANES = "deliveries.lanes.repository."
 _QUEUE = "storage.queue.Queue."
+
+
+async def endpoint_changed(world: World) -> Steps:
+    row = await world.endpoint()
+    return once(*(lambda n=n: world.endpoints.change(row, description=f"{n}") for n in range(2)))
+
+
+async def endpoint_switched_on(world: World) -> Steps:
+    row = await world.endpoint(state=EndpointState.OFF)
+    return once(*[lambda: world.endpoints.switch_on(str(row.pk), None, row.keeper)] * 2)
+
+
+async def endpoint_switched_off(world: World) -> Steps:
+    row = await world.endpoint()
+    return once(*[lambda: world.endpoints.switch_off(str(row.pk), None)] * 2)
+
+
+async def endpoint_removed(world: World) -> Steps:
+    row = await world.endpoint()
+    return once(*[lambda: world.endpoints.remove(str(row.pk), None)] * 2)
+
+
+async def removed_endpoint_deleted(world: World) -> Steps:
+    row = await world.endpoint()
+    removed = lambda: world.endpoints.remove(str(row.pk), None)  # noqa: E731
+    delete = lambda: world.endpoints.delete(row)  # noqa: E731
+    return [Step(delete, False), Step(removed, True), Step(delete, True), Step(delete, False)]
+
+
+async def endpoint_disabled(world: World) -> Steps:
+    row = await world.endpoint()
+    return once(
+        lambda: world.endpoints.disable(row.pk, "account_changed"),
+        lambda: world.lane_endpoints.disable(str(row.pk), "failing"),
+    )
+
+
+async def endpoint_disabled_by_its_answer(world: World) -> Steps:
+    row = await world.endpoint()
+    return once(
+        lambda: world.lane_endpoints.disable(str(row.pk), "gone"),
+        lambda: world.endpoints.disable(row.pk, "account_changed"),
+    )
+
+
+async def keeper_told(world: World) -> Steps:
+    row = await world.endpoint(notice_at=world.clock(), state=EndpointState.DISABLED)
+    return once(*[lambda: world.endpoints.note_notice(row)] * 2)
+
+
+async def endpoint_leased(world: World) -> Steps:
+    name = str((await world.endpoint()).pk)
+    hour = timedelta(hours=1)
+    return once(*(lambda w=w: world.lane_endpoints.extend(w, [name], hour) for w in ("a", "b")))
+
+
+async def endpoint_released_by_its_loser(world: World) -> Steps:
+    name = str((await world.endpoint()).pk)
+    await world.lane_endpoints.extend("a", [name], timedelta(hours=1))
+    return [
+        Step(lambda: world.lane_endpoints.release("b", [name]), False),
+        Step(lambda: world.lane_endpoints.release("a", [name]), True),
+        Step(lambda: world.lane_endpoints.release("a", [name]), False),
+    ]
+
+
+async def customer_changed(world: World) -> Steps:
+    made = {"shop_id": ObjectId(), "reference": "c-1", "name": "Ravi"}
+    stale = await world.customers.add(Customer(**made))
+    change = lambda: world.customers.change(stale, {"name": None})  # noqa: E731
+    return once(change, change)
+
+
+async def customer_erased(world: World) -> Steps:
+    stale = await world.customers.add(Customer(shop_id=ObjectId(), name="Ravi"))
+    erase = lambda: world.customers.erase(str(stale.pk), {"name": None})  # noqa: E731
+    change = lambda: world.customers.change(stale, {"name": "Back"})  # noqa: E731
+    return once(erase, erase, change)
+
+
+async def delivery_noted(world: World) -> Steps:
+    at = world.clock()
+    name = str(ObjectId())
+    delivery = Delivery(
+        id=f"evt_{name}_0_0a1b2c3d:{name}",
+        endpoint_id=name,
+        event_id=f"evt_{name}_0_0a1b2c3d",
+        subject="PAY_1",
+        seq=0,
+        type=EventType.PAYMENT_CREATED,
+        next_at=at,
+    )
+    await world.deliveries.add(delivery)
+    (row,) = await world.due.list_due([name], 10)
+    done = Note(row, DeliveryState.DONE, at, outcome=Outcome(Verdict.DELIVERED, at, 5, 200))
+    failed = Note(row, DeliveryState.PENDING, at, at, Outcome(Verdict.FAILED, at, 5, 500))
+    return once(lambda: world.due.note([done]), lambda: world.due.note([failed]))
+
+
 CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
     f"{_LEDGER}attach_order": (order_attached,),
-    f"{_LEDGER}move": (moved, sale_ended, paid_late),
+    f"{_LEDGER}move": (moved, sale_ended, paid_late, late_payment_returned_or_sold),
+    f"{_SURPLUS}approve": (late_payment_approved,),
     f"{_LEDGER}record_authorization": (authorization_recorded, authorization_of_a_paid_one),
     f"{_REFUNDS}reserve_refund": (refund_reserved,),
     f"{_REFUNDS}_change_refund": (refund_lease_taken, refund_lease_released_by_its_loser),
@@ -642,16 +885,23 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
         refund_refused,
         surplus_payment_entered,
         surplus_payment_returned,
+        late_payment_sold_or_returned,
     ),
     f"{_LEDGER}record_dispute": (dispute_recorded, dispute_changed),
     f"{_LEDGER}end_warning": (dispute_warned_of,),
-    f"{_LEDGER}record_payout": (payout_recorded,),
+    "storage.announcing.Announcing._update_announcements": (
+        payment_told_of,
+        untold_payment_marked,
+        report_told_of,
+    ),
+    f"{_PAYOUTS}_update_payouts": (payout_recorded, payouts_withdrawn),
     f"{_LEDGER}_adopt_rebuilt": (key_of_a_rebuilt_payment,),
     "reconciliation.repository.ReportRepository.repeat_night": (night_repeated,),
     "reconciliation.repository.FindingRepository.drop_others": (finding_dropped,),
     "settlements.repository.SettlementRepository.keep": (settlement_kept,),
+    "settlements.repository.SettlementRepository.record_sums": (settlement_added_up,),
     f"{_LEDGER}record_mismatch": (mismatch_recorded,),
-    f"{_LEDGER}record_surplus_orders": (surplus_recorded,),
+    f"{_SURPLUS}record_surplus_orders": (surplus_recorded,),
     "users.repository.UserRepository._update": (
         email_verified,
         mobile_verified,
@@ -672,20 +922,42 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "verification.repository.CodeRepository.count_attempt": (code_replaced,),
     "verification.repository.CodeRepository.spend": (code_replaced,),
     "webhooks.repository.WebhookRepository.end": (event_ended, event_ended_that_is_not_parked),
+    "customers.repository.CustomerRepository.change": (customer_changed,),
+    "customers.repository.CustomerRepository.erase": (customer_erased,),
+    "deliveries.endpoints.repository.EndpointRepository.change": (endpoint_changed,),
+    "deliveries.endpoints.repository.EndpointRepository.switch_on": (endpoint_switched_on,),
+    "deliveries.endpoints.repository.EndpointRepository.switch_off": (endpoint_switched_off,),
+    "deliveries.endpoints.repository.EndpointRepository.remove": (endpoint_removed,),
+    "deliveries.endpoints.repository.EndpointRepository.delete": (removed_endpoint_deleted,),
+    "deliveries.endpoints.repository.EndpointRepository.disable": (endpoint_disabled,),
+    "deliveries.endpoints.repository.EndpointRepository.note_notice": (keeper_told,),
+    f"{_LANES}LaneEndpointRepository.disable": (endpoint_disabled_by_its_answer,),
+    f"{_LANES}LaneEndpointRepository.extend": (endpoint_leased,),
+    f"{_LANES}LaneEndpointRepository.release": (endpoint_released_by_its_loser,),
+    f"{_LANES}DueRepository.note": (delivery_noted,),
     f"{_QUEUE}_update": (report_claimed, report_held_by_its_loser, check_paused_by_its_loser),
     "storage.locks.Lock.take": (lock_taken,),
     "storage.locks.Lock.release": (lock_released_by_its_loser,),
     "storage.locks.Lock._extend_where": (lock_taken, lock_released_by_its_loser),
 }
 UNCONDITIONAL: dict[str, str] = {
+    f"{_LANES}LaneEndpointRepository.note_health": "says how it has answered just now",
+    f"{_LANES}DueRepository.put_off": "only says when to look at a waiting row again",
+    "deliveries.repository.DeliveryRepository.replay": "is sent again, whatever became of it",
+    "deliveries.repository.DeliveryRepository.end_waiting": "only says when to look at a waiting row again",
+    "deliveries.repository.DeliveryRepository.delete_some": "deletes what a removed endpoint had",
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",
     "reconciliation.repository.FindingRepository.record_repair": "the newest outcome wins",
     "reconciliation.repository.FindingRepository.put": "its id follows from what it says",
     "settlements.days.repository.SettlementDayRepository.read_again": "a repeat makes the same day due",
-    "settlements.repository.SettlementRepository.record_sums": "stores what the rows add up to now",
+    "settlements.sums.repository.SettlementSumRepository._write": "whoever stores sums adds up once more",
     "settlements.repository.SettlementRowRepository._write": "rows are unique; later facts fill gaps",
     "settlements.repository.SettlementRowRepository.note_payment": "stores the same again",
+    "settlements.repository.SettlementRowRepository.forget_payments": "stores the same again",
+    "storage.relay_notes.RelayNotes.note_look": "the latest look stays",
+    "storage.relay_notes.RelayNotes._row": "is born once, and stays as it was born",
+    f"{_QUEUE}finish": "what was done is done, whoever holds the row now",
     f"{_QUEUE}_list_due": "lets a row rest that nobody can read",
     "storage.pending_evictions.MongoPendingEvictions._delete": "deletes by id what is done",
     "commands.doctor.stores._majority": "deletes nothing, to wait for a majority",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from kernapay.core.errors import Unavailable
 from kernapay.storage.batching import Batcher
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,25 @@ async def test_a_failure_is_everybodys_and_the_next_batch_goes_out() -> None:
     assert [type(error) for error in failed] == [ConnectionError, ConnectionError]
     server.error = None
     assert await batcher.request(3) == 6
+
+
+async def test_an_error_among_the_replies_is_its_own_callers() -> None:
+    async def send(requests: Sequence[int]) -> list[int | Exception]:
+        return [ValueError(number) if number % 2 else number for number in requests]
+
+    batcher = Batcher(send)
+    replies = await asyncio.gather(*map(batcher.request, range(4)), return_exceptions=True)
+    assert [type(reply) for reply in replies] == [int, ValueError, int, ValueError]
+
+
+async def test_a_batch_has_a_bound_and_so_has_the_queue() -> None:
+    server = Server()
+    batcher = Batcher(server)
+    waiting = [batcher.request(number) for number in range(10_000)]
+    with pytest.raises(Unavailable):
+        batcher.request(1)
+    assert await asyncio.gather(*waiting) == [2 * number for number in range(10_000)]
+    assert max(map(len, server.batches)) == 500
 
 
 async def test_a_caller_that_leaves_takes_nobody_along() -> None:

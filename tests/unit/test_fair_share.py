@@ -54,6 +54,29 @@ async def test_a_subject_runs_no_more_than_its_part_and_waits_no_longer_than_all
         pass
 
 
+async def test_the_parts_of_a_subject_are_counted_by_themselves_and_share_its_turns() -> None:
+    share = FairShare(per_subject=2, in_flight=3)
+    gate = asyncio.Event()
+    running: Counter[str] = Counter()
+
+    async def work(part: str | None) -> None:
+        async with share.turn("shop", part):
+            running["shop"] += 1
+            await gate.wait()
+
+    tasks = [asyncio.create_task(work(part)) for part in ("a", "a", "a", "b", "b", None)]
+    await asyncio.sleep(0)
+    for part in ("a", "a"):
+        with pytest.raises(TooManyRequests):
+            await work(part)
+    assert running == {"shop": 2}
+    gate.set()
+    await asyncio.gather(*tasks, work("b"))
+    assert running == {"shop": 7}
+    async with share.turn("shop", "a"):  # all are free again
+        pass
+
+
 async def test_nobody_waits_longer_than_the_patience_lasts() -> None:
     share = FairShare(per_subject=1, in_flight=3, patience=0.02)
     async with share.turn("busy"):

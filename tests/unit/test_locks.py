@@ -1,5 +1,6 @@
 """The lock of all processes, on a real mongod."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from kernapay.core.errors import Unavailable
-from kernapay.storage.locks import Lock, LockBusy, exclusive, hold
+from kernapay.storage.locks import Lock, LockBusy, Turn, exclusive, hold
 from kernapay.storage.mongo import Mongo
 from tests.aliases import Store
 from tests.waiting import eventually
@@ -87,3 +88,28 @@ async def test_an_exclusive_block_ends_its_lock_and_says_who_waits_for_whom(
                 raise AssertionError("it is held")
     async with exclusive(mongo, "unit", LONG, patience=0, busy="Somebody is at it."):
         """The lock was given back."""
+
+
+@pytest.mark.anyio
+async def test_a_turn_stays_with_one_process_while_it_works(
+    mongo: Mongo, make_lock: MakeLock
+) -> None:
+    make_lock(SHORT)
+    first, second = Turn(mongo, "unit", SHORT), Turn(mongo, "unit", SHORT)
+    assert await first.is_ours()
+    for _ in range(6):
+        await asyncio.sleep(SHORT.total_seconds() / 4)
+        assert await first.is_ours()
+        assert not await second.is_ours()
+
+
+@pytest.mark.anyio
+async def test_a_turn_that_nobody_keeps_goes_to_another_process(
+    mongo: Mongo, make_lock: MakeLock
+) -> None:
+    make_lock(SHORT)
+    first, second = Turn(mongo, "unit", SHORT), Turn(mongo, "unit", LONG)
+    assert await first.is_ours()
+    await asyncio.sleep(2 * SHORT.total_seconds())
+    assert await second.is_ours()
+    assert not await first.is_ours()

@@ -46,6 +46,7 @@ TEST_KEY = {"RAZORPAY_KEY_ID": "rzp_test_q8Zt2mVx7LcR4b"}
         ("RAZORPAY_BASE_URL", "http://gateway.example.com"),
         ("RAZORPAY_BASE_URL", "HTTP://10.0.0.5:3100"),
         ("RAZORPAY_BASE_URL", "http://localhost.evil.example"),
+        ("PUBLIC_URL", "http://pay.example.com"),
         ("FAST_2_SMS_URL", "http://sms.example.com"),
         ("SENDGRID_URL", "http://mail.example.com"),
         ("AWS_ENDPOINT_URL", "http://minio:9000"),

@@ -10,7 +10,7 @@ import structlog
 from mongoengine import DateTimeField, IntField, StringField
 
 from kernapay.core.errors import NotFound, Unavailable
-from kernapay.health.controller import queue_depths
+from kernapay.health.gauges import queue_depths
 from kernapay.reconciliation.repository import ReportRepository
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.queue import Queue, Rules

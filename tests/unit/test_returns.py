@@ -1,14 +1,22 @@
-"""What a dispute holds of its payment, and what of it is lost: the whole table."""
+"""What of a payment stays and what goes back; what a dispute holds of it, and what of that is lost: the whole table."""
+
+from typing import Any
 
 import pytest
 
-from kernapay.payments.models import Dispute, Payment, Refund
+from kernapay.gateway.base import GatewayPayment
+from kernapay.payments.models import Dispute, Payment, Refund, SurplusPayment
 from kernapay.payments.returns import (
     PaymentReturned,
+    disputes_of_money,
+    find_surplus,
+    is_counted,
     judge_dispute,
     require_kept,
     sum_held,
+    sum_lost,
     sum_remaining,
+    sum_reserved,
 )
 from kernapay.payments.states import DisputeStatus, RefundState, Status
 
@@ -72,6 +80,7 @@ def test_a_dispute_holds_what_the_bank_has_or_may_take(
     [
         ("open", "chargeback", 0, 1000, 0),
         ("open", "fraud", 0, 0, 0),
+        ("open", "fraud", 3, 1000, 0),  # whoever took the money has it
         ("lost", "chargeback", 3, 1000, 1000),
         ("won", "chargeback", 3, 0, 0),
     ],
@@ -104,3 +113,95 @@ def test_what_is_held_and_refunded_may_be_more_than_was_paid() -> None:
     each.lost = 600
     with pytest.raises(PaymentReturned):
         require_kept(payment)
+
+
+def test_disputes_count_for_the_payment_that_they_are_about() -> None:
+    first, second = dispute("lost", "chargeback", 300, 300), dispute("lost", "chargeback", 500, 500)
+    first.lost, second.lost, second.payment_id = 300, 500, SECOND
+    payment = payment_with(first, second)
+    assert (sum_lost(payment), sum_lost(payment, OURS), sum_lost(payment, SECOND)) == (
+        300,
+        300,
+        500,
+    )
+    assert disputes_of_money(payment) == disputes_of_money(payment, OURS) == [first]
+    assert disputes_of_money(payment, SECOND) == [second]
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_payment_of_the_gateway_counts_if_the_sale_was_paid_with_it(status: Status) -> None:
+    payment = payment_with()
+    payment.status = status
+    assert is_counted(payment, OURS) is status.is_paid
+    assert not is_counted(payment, SECOND)
+
+
+def test_surplus_is_found_by_its_payment_but_never_what_counts() -> None:
+    payment = payment_with()
+    entries = [SurplusPayment(payment_id=each, amount=1000) for each in ("pay_other", SECOND, OURS)]
+    payment.surplus_payments = entries
+    assert find_surplus(payment, SECOND) is entries[1]
+    assert find_surplus(payment, "pay_of_nobody") is None
+    assert find_surplus(payment, OURS) is None
+    payment.status = Status.FAILED
+    assert find_surplus(payment, OURS) is entries[2], "an attempt whose money came too late"
+
+
+def test_refunds_are_reserved_until_they_fail() -> None:
+    payment = payment_with()
+    payment.refunds = [Refund(amount=10**n, status=state) for n, state in enumerate(RefundState)]
+    assert [state.value for state in RefundState][-1] == "failed"
+    assert sum_reserved(payment) == 111
+    assert sum_remaining(payment) == 889
+
+
+@pytest.mark.parametrize(("refunded", "is_kept"), [(999, True), (1000, False), (1001, False)])
+def test_what_is_left_to_the_last_paisa_is_kept(refunded: int, is_kept: bool) -> None:
+    payment = payment_with(refunded=refunded)
+    if is_kept:
+        require_kept(payment)
+        return
+    with pytest.raises(PaymentReturned):
+        require_kept(payment)
+
+
+def test_a_refunded_payment_is_returned_whatever_its_sums_say() -> None:
+    payment = payment_with()
+    payment.status = Status.REFUNDED
+    with pytest.raises(PaymentReturned):
+        require_kept(payment)
+    with pytest.raises(PaymentReturned):
+        require_kept(payment, theirs())
+
+
+def theirs(**changes: Any) -> GatewayPayment:
+    return GatewayPayment(
+        **{"id": OURS, "amount": 1000, "currency": "INR", "status": "captured", **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_kept"),
+    [
+        ({}, True),
+        ({"amount_refunded": 999}, True),
+        ({"amount_refunded": 1000}, False),
+        ({"amount_refunded": 1001}, False),
+        ({"status": "refunded"}, False),
+        ({"status": "refunded", "amount_refunded": 999}, False),
+    ],
+)
+def test_the_gateway_may_know_of_returns_of_which_we_have_not_heard(
+    changes: dict[str, Any], is_kept: bool
+) -> None:
+    if is_kept:
+        require_kept(payment_with(), theirs(**changes))
+        return
+    with pytest.raises(PaymentReturned):
+        require_kept(payment_with(), theirs(**changes))
+
+
+def test_a_payment_of_one_paisa_is_kept() -> None:
+    payment = payment_with()
+    payment.amount = 1
+    require_kept(payment, theirs(amount=1))

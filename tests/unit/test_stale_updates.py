@@ -23,6 +23,9 @@ COLLECTIONS = (
     "reconciliation_reports",
     "reconciliation_findings",
     "settlements",
+    "customers",
+    "endpoints",
+    "deliveries",
     "locks",
 )
 PREPARES = sorted(

@@ -116,7 +116,9 @@ class World:
         return found[0]
 
     async def text(self, channel: str, position: int) -> str:
+        """Return a text once it has arrived and is noted as sent: a moved clock would have it sent again."""
         await until(lambda: len(self.messages(channel)) > position)
+        await self.services.outbox.drain()
         return self.messages(channel)[position]
 
     async def rows(self, collection: str, **where: Any) -> list[Json]:

@@ -4,7 +4,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from kernapay.commands.doctor.findings import Level
+from kernapay.commands.doctor.stores import mongodb
+from kernapay.core.clock import now
 from kernapay.core.keys import Sealer
+from kernapay.health.gauges import queue_depths
 from kernapay.notifications.fast2sms import Fast2Sms
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
@@ -115,6 +119,25 @@ async def test_a_refused_message_is_given_up_with_the_reason(world: World) -> No
     assert "to" not in row
     world.clock.advance(hours=1)
     assert not await world.services.outbox.sweep()
+
+
+async def test_what_was_given_up_is_counted_by_the_metric_and_by_the_doctor(world: World) -> None:
+    asha, ravi = await world.person(), await world.person()
+    await asha.request("email")
+    await world.settled(asha, "sent")
+    queue = world.services.message_repository.queue
+    assert (await queue.depth()).parked == 0
+    world.texts.next.append(fast2sms_error(411, "Invalid Numbers"))
+    await ask(ravi, "mobile")
+    await world.settled(ravi, "failed")
+
+    _, _, parked = await queue_depths([queue])
+
+    assert [(each.labels, each.value) for each in parked.samples] == [({"queue": "outbox"}, 1)]
+    findings = await asyncio.to_thread(mongodb, world.services.settings, now)
+    (told,) = [each for each in findings if each.subject == "outbox"]
+    assert told.level is Level.WARN
+    assert told.detail.startswith("1 message(s)")
 
 
 async def test_a_provider_that_quotes_the_message_leaves_no_trace_of_it(world: World) -> None:

@@ -450,11 +450,14 @@ async def test_a_flood_of_requests_for_one_address_sends_few_mails(world: World)
     assert {answer.status_code for answer in answers} == {202}
     await world.text("email", 0)
     for _ in range(29):
+        # A mail that the clock overtakes on its way expires, or is sent a second time.
+        await world.services.outbox.drain()
         world.clock.advance(minutes=2)
         await world.forgot(asha.email)
+    await world.services.outbox.drain()
     rows = await world.rows("messages", userId=ObjectId(asha.id))
-    assert len(rows) == 3
-    await until(lambda: len(world.messages("email")) == 3)
+    assert [row["status"] for row in rows] == ["sent"] * 3
+    assert len(world.messages("email")) == 3
 
 
 async def test_what_is_asked_for_unknown_addresses_is_not_kept(world: World) -> None:

@@ -5,20 +5,27 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
+from kernapay.payments.disputes.dtos import DISPUTE_EXAMPLE
 from kernapay.payments.dtos import PaymentView, RefundView, StepView
 from kernapay.payments.fields import GatewayOrderId, GatewayPaymentId, MinorUnits
 from kernapay.payments.states import Source
 
 
 class MismatchView(Struct, rename="camel"):
-    """Evidence that does not match the payment, such as a second payment of its order. It changed nothing."""
+    """Evidence that does not match the payment, such as a second payment of its order. It changed nothing.
+
+    `source`, `event`, `eventId` and `actor` say where it came from, as in the history; old ones lack some of them.
+    """
 
     at: Instant
     source: Source
     reason: Annotated[str, Meta(examples=["second_payment"])]
-    event_id: str | None = None
+    event: Annotated[str, Meta(examples=["payment.captured"])] | None = None
+    event_id: Annotated[str, Meta(examples=["evt_SxT5cQ2hVd7LrA"])] | None = None
+    actor: str | None = None
     order_id: GatewayOrderId | None = None
     payment_id: GatewayPaymentId | None = None
+    dispute_id: Annotated[str, Meta(examples=[DISPUTE_EXAMPLE])] | None = None
     amount: MinorUnits | None = None
     currency: str | None = None
 

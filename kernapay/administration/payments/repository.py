@@ -6,6 +6,7 @@ from bson import ObjectId
 
 from kernapay.administration.payments.dtos import AdminPaymentView
 from kernapay.payments.models import Payment
+from kernapay.payments.note_hashes import hash_note
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.repository import ReadOnlyRepository
 
@@ -54,6 +55,13 @@ class PaymentSearchRepository(ReadOnlyRepository[Payment]):
 
     async def by_refund(self, refund_id: str) -> list[AdminPaymentView]:
         return await self._look_up(__raw__={"refunds.refundId": refund_id})
+
+    async def by_note(self, value: str) -> list[AdminPaymentView]:
+        """Return the newest payments with this value in their notes."""
+        newest = OrderBy("created_at", descending=True)
+        return await self.select(
+            AdminPaymentView, newest, LimitOffset(_MOST), note_hashes=hash_note(value)
+        )
 
     async def of_user(self, user_id: ObjectId) -> list[AdminPaymentView]:
         """Return the newest payments of a user."""

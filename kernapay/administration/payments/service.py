@@ -1,4 +1,4 @@
-"""Find payments by whatever an administrator holds: a reference, an id of the gateway, a receipt, an address."""
+"""Find payments by whatever an administrator holds: a reference, an id of the gateway, an address, a note."""
 
 import re
 from typing import Final
@@ -7,7 +7,6 @@ from bson import ObjectId
 
 from kernapay.administration.payments.dtos import AdminPaymentView
 from kernapay.administration.payments.repository import PaymentSearchRepository
-from kernapay.core.errors import InvalidInput
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.payments.references import payment_id_of
 from kernapay.users.contacts import find_email_forms
@@ -26,8 +25,11 @@ class PaymentSearch:
         self._production = production
 
     async def find(self, text: str) -> list[AdminPaymentView]:
-        """Return the payments that a text names, newest first. Raises InvalidInput if it is of no known kind."""
+        """Return the payments that a text names, newest first. If it names none, look for it in their notes."""
         text = text.strip()
+        return await self._find_by_name(text) or await self._payments.by_note(text)
+
+    async def _find_by_name(self, text: str) -> list[AdminPaymentView]:
         kind = text.partition("_")[0]
         if kind == "PAY":
             return await self._payments.by_reference(text)
@@ -52,8 +54,4 @@ class PaymentSearch:
             return await self._payments.of_user(user.pk) if user else []
         if _UTR.fullmatch(text):
             return await self._payments.by_utr(text)
-        raise InvalidInput(
-            "Must be a reference (PAY_…), an id of the gateway (order_…, pay_…, rfnd_…, disp_…, setl_…), a receipt, "
-            "the _id of a payment, an e-mail address, or the UTR of a bank transfer.",
-            field="q",
-        )
+        return []

@@ -195,6 +195,7 @@ def _parked(db: Database[dict[str, Any]]) -> Iterator[Finding]:
     """Find the work that was given up and waits for a person."""
     events = db.webhook_events.count_documents({"status": "parked"})
     reports = db.reconciliation_reports.count_documents({"state": "failed"})
+    messages = db.messages.count_documents({"status": "failed"})
     if events:
         yield Finding(
             Level.WARN,
@@ -210,6 +211,13 @@ def _parked(db: Database[dict[str, Any]]) -> Iterator[Finding]:
             "reports",
             f"{reports} report(s) of a comparison with the gateway were given up",
             "GET /v1/api/reconciliation/reports has the reasons; kernapay reconcile --from … --to … repeats one.",
+        )
+    if messages:
+        yield Finding(
+            Level.WARN,
+            "outbox",
+            f"{messages} message(s) of the last 30 days were given up: nobody got them",
+            "`error` in the collection messages has the reasons; cure them at the provider. People ask for a new code.",
         )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Controller, get
+from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
@@ -11,8 +11,9 @@ from kernapay.core.patterns import explain
 from kernapay.payments.disputes.dtos import DISPUTE_EXAMPLE, DisputeDetail
 from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.states import DisputeStatus
-from kernapay.security.guards import HasRole
-from kernapay.security.principal import Authenticated, Role
+from kernapay.security.guards import HasRole, HasScope
+from kernapay.security.principal import Authenticated, Role, Scope
+from kernapay.web.handlers import get
 from kernapay.web.openapi.responses import problems
 
 _DISPUTE_ID = explain(
@@ -23,7 +24,7 @@ _DISPUTE_ID = explain(
 class DisputeController(Controller):
     path = "/v1/api/disputes"
     tags = ["Disputes"]
-    guards = [HasRole(Role.PROVIDER, Role.LAB_ASSISTANT, Role.ADMIN)]
+    guards = [HasRole(Role.PROVIDER, Role.LAB_ASSISTANT, Role.ADMIN), HasScope(Scope.PAYMENTS_READ)]
 
     @get(responses=problems(NotFound))
     async def list_disputes(

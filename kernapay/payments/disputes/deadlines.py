@@ -1,7 +1,7 @@
 """The deadlines for evidence: a line in the log when one comes near, and the numbers for `/metrics`."""
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -11,11 +11,20 @@ from kernapay.core.metrics import GaugeMetricFamily
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.models import Dispute, Payment
-from kernapay.payments.states import PHASES, DisputeStatus
+from kernapay.payments.states import PHASES, UNDECIDED, DisputeStatus
 
 _log = structlog.get_logger("kernapay.disputes")
 # The gateway may add phases, and a label must not have any number of values.
 _OTHER: Final = "other"
+# How much time is left for evidence: up to what, by its name. Each dispute counts once, at the first that fits.
+_TERMS: Final = {
+    "missed": timedelta(0),
+    "24h": timedelta(hours=24),
+    "48h": timedelta(hours=48),
+    "7d": timedelta(days=7),
+    "later": timedelta.max,
+}
+_NO_DEADLINE: Final = "none"
 
 
 class DisputeDeadlines:
@@ -49,6 +58,9 @@ class DisputeDeadlines:
             labels=("status", "phase"),
         )
         counts = Counter(
+            {(status.value, phase): 0 for status in UNDECIDED for phase in (*PHASES, _OTHER)}
+        )
+        counts.update(
             (each.status, each.phase if each.phase in PHASES else _OTHER) for each in undecided
         )
         for labels, count in counts.items():
@@ -57,14 +69,30 @@ class DisputeDeadlines:
             "kernapay_dispute_deadline_seconds",
             "Time until the next deadline for evidence; negative if it was missed, absent without one",
         )
-        deadlines = [
-            each.respond_by
+        at = self._clock()
+        unanswered = [
+            None if each.respond_by is None else each.respond_by - at
             for each in undecided
-            if each.status == DisputeStatus.OPEN and each.respond_by is not None
+            if each.status == DisputeStatus.OPEN
         ]
-        if deadlines:
-            next_one.add_metric((), (min(deadlines) - self._clock()).total_seconds())
-        return [waiting, next_one]
+        left = [each for each in unanswered if each is not None]
+        if left:
+            next_one.add_metric((), min(left).total_seconds())
+        by_deadline = GaugeMetricFamily(
+            "kernapay_disputes_open",
+            "Disputes that wait for evidence, by the time left until its deadline",
+            labels=("deadline",),
+        )
+        terms = Counter(_term_of(each) for each in unanswered)
+        for term in (*_TERMS, _NO_DEADLINE):
+            by_deadline.add_metric((term,), terms[term])
+        return [waiting, next_one, by_deadline]
+
+
+def _term_of(left: timedelta | None) -> str:
+    if left is None:
+        return _NO_DEADLINE
+    return next(term for term, longest in _TERMS.items() if left <= longest)
 
 
 def _warn(payment: Payment, dispute: Dispute, at: datetime) -> None:

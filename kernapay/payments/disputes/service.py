@@ -12,6 +12,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import NotFound, RetryLater
 from kernapay.gateway.base import GatewayDispute, GatewayMissing, PaymentGateway
+from kernapay.payments.disputes.double_returns import REASON, may_be_doubled, sum_returned
 from kernapay.payments.disputes.dtos import DisputeDetail
 from kernapay.payments.disputes.news import (
     EVENT_PREFIX,
@@ -26,14 +27,12 @@ from kernapay.payments.disputes.news import (
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.ledger import PaymentLedger
+from kernapay.payments.metrics import MISMATCHES
 from kernapay.payments.models import Dispute, Mismatch, Payment
 from kernapay.payments.outcomes import EvidenceMismatch, Outcome
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_lost, sum_reserved
-from kernapay.payments.settlement import MISMATCHES, Settlement
+from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import DisputeStatus, Event, Source
-from kernapay.payments.surplus import find_surplus
-from kernapay.payments.surplus_refunds import look_at_surplus
 from kernapay.security.principal import STAFF, Principal
 
 _log = structlog.get_logger("kernapay.disputes")
@@ -167,18 +166,22 @@ class DisputeService:
     async def _report_double_return(
         self, payment: Payment, dispute: Dispute, origin: Origin
     ) -> None:
-        """Store a finding for a person if the bank took money of a payment that was refunded too.
+        """Store a finding for a person if more of a payment went back, to its customer or the bank, than came in.
 
         It is stored again for a repeat: the process may have died before it the first time.
         """
-        refunded = await self._sum_refunded(payment, dispute) if dispute.lost else 0
-        if refunded < 1:
+        if not may_be_doubled(payment, dispute):
+            return
+        refunded, excess = await sum_returned(self._gateway, payment, dispute)
+        if excess < 1:
             return
         mismatch = Mismatch(
             at=self._clock(),
             source=Source.RECONCILIATION,
-            reason="dispute_lost_after_refund",
+            reason=REASON,
+            event=origin.event,
             event_id=origin.event_id,
+            actor=origin.actor,
             order_id=payment.razorpay_order_id,
             payment_id=dispute.payment_id,
             dispute_id=dispute.dispute_id,
@@ -188,23 +191,12 @@ class DisputeService:
         if await self._ledger.record_mismatch(payment, mismatch):
             MISMATCHES.labels(origin.source.value).inc()
             _log.error(
-                "dispute_lost_after_refund",
+                REASON,
                 reference=payment.reference_id,
                 dispute=dispute.dispute_id,
                 lost=dispute.lost,
                 refunded=refunded,
             )
-
-    async def _sum_refunded(self, payment: Payment, dispute: Dispute) -> int:
-        """Return what a person must know of that was refunded of a disputed payment, in minor units."""
-        if dispute.payment_id == payment.razorpay_payment_id:
-            return sum_reserved(payment)
-        if find_surplus(payment, dispute.payment_id) is None:
-            return 0
-        # Of surplus, what the bank did not take goes back as it should.
-        lost = sum_lost(payment, dispute.payment_id)
-        surplus = await look_at_surplus(self._gateway, dispute.payment_id, lost)
-        return max(0, -surplus.remaining)
 
     def _log(self, payment: Payment, known: Dispute | None, dispute: Dispute, news: News) -> None:
         facts = {

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
@@ -13,9 +13,10 @@ from kernapay.payments.documents.receipts import NoReceipt, ReceiptService
 from kernapay.payments.dtos import ExportRequest, PaymentSummary
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.repository import PaymentRepository
-from kernapay.security.guards import AnyRole, HasRole
-from kernapay.security.principal import Authenticated, Role
+from kernapay.security.guards import AnyRole, HasRole, HasScope
+from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.security.rate_limits import RateLimited
+from kernapay.web.handlers import get, post
 from kernapay.web.openapi.responses import problems
 
 
@@ -23,7 +24,7 @@ class StatementController(Controller):
     path = "/v1/api/payments"
     tags = ["Payments"]
 
-    @get("/received", guards=[HasRole(Role.PROVIDER)])
+    @get("/received", guards=[HasRole(Role.PROVIDER), HasScope(Scope.PAYMENTS_READ)])
     async def received(
         self,
         request: Authenticated,
@@ -37,7 +38,7 @@ class StatementController(Controller):
 
     @get(
         "/{reference_id:str}/receipt",
-        guards=[AnyRole(), RateLimited("receipt")],
+        guards=[AnyRole(), HasScope(Scope.PAYMENTS_READ), RateLimited("receipt")],
         media_type=MEDIA_TYPES["pdf"],
         responses=problems(NoReceipt),
     )
@@ -56,7 +57,7 @@ class StatementController(Controller):
 
     @post(
         "/{reference_id:str}/receipt",
-        guards=[AnyRole(), RateLimited("receipt")],
+        guards=[AnyRole(), HasScope(Scope.PAYMENTS_READ), RateLimited("receipt")],
         status_code=200,
         responses=problems(NoReceipt),
     )
@@ -73,7 +74,7 @@ class StatementController(Controller):
 class ExportController(Controller):
     path = "/v1/api/payments"
     tags = ["Payments"]
-    guards = [HasRole(Role.ADMIN), RateLimited("export")]
+    guards = [HasRole(Role.ADMIN), HasScope(Scope.REPORTS_READ), RateLimited("export")]
 
     @get("/export", media_type=MEDIA_TYPES["csv"])
     async def export(

@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from io import StringIO
 from tempfile import SpooledTemporaryFile
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple, fields
 
@@ -57,6 +58,8 @@ class ExportedPayment(Struct, rename="camel"):
     fee_bearer: str | None = None
     offer_id: str | None = None
     final: bool = False
+    metadata: dict[str, Any] = {}
+    customer_id: str | None = None
     # The last one, because its columns are others.
     settlements: list[PayoutView] = []
 
@@ -164,6 +167,8 @@ def _cell(value: object) -> object:
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        value = msgspec.json.encode(value, enc_hook=str).decode() if value else None
     if not isinstance(value, str):
         return value
     text = show_controls(value)

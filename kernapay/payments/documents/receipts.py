@@ -18,7 +18,7 @@ from kernapay.payments.service import PaymentService
 from kernapay.security.principal import Principal
 
 NameOf = Callable[[str], Awaitable[str | None]]
-"""Return the name of the user with this id, or None."""
+"""Return the name of the user or the customer with this id, or None."""
 
 _A5: Final = (148, 210)
 
@@ -36,6 +36,7 @@ class ReceiptService:
         payments: PaymentService,
         files: FileStore,
         name_of: NameOf,
+        customer_name_of: NameOf,
         merchant: str,
         pool: Bulkhead,
         name_key: bytes,
@@ -45,6 +46,7 @@ class ReceiptService:
         self._payments = payments
         self._files = files
         self._name_of = name_of
+        self._customer_name_of = customer_name_of
         self._merchant = merchant
         self._pool = pool
         self._name_key = name_key
@@ -60,9 +62,14 @@ class ReceiptService:
             raise NoReceipt(
                 f"Only a paid payment has a receipt. This one is {payment.status.value}."
             )
-        payer = await self._name_of(payment.user_id) or "-"
+        payer = await self._find_payer(payment) or "-"
         paid_at = self._days.local(payment.paid_at)
         return await self._pool.run(_render, payment, paid_at, payer, self._merchant)
+
+    async def _find_payer(self, payment: PaymentView) -> str | None:
+        if payment.customer_id is not None:
+            return await self._customer_name_of(payment.customer_id)
+        return await self._name_of(payment.user_id)
 
     async def store(self, principal: Principal, reference_id: str) -> FileLink:
         """Store the receipt as a file and return a link to it. Raises NotFound, NoReceipt, Unavailable."""

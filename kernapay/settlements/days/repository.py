@@ -1,8 +1,9 @@
 """The queue of the days of the gateway's feed."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
+from kernapay.core.business_days import days_between
 from kernapay.core.clock import Clock, now
 from kernapay.settlements.models import SettlementDay
 from kernapay.storage.mongo import Mongo
@@ -37,6 +38,16 @@ class SettlementDayRepository(Repository[SettlementDay]):
     async def known_since(self, first: str) -> set[str]:
         """Return the days that are stored, from the first on."""
         return {row.day for row in await self.list(day__gte=first)}
+
+    async def first_unread(self, first: date, last: date) -> date | None:
+        """Return the first day of a period that was never read; None if each was.
+
+        Days before the oldest one that is stored had no payments, or are too old to be read.
+        """
+        stored = await self.list(day__gte=first.isoformat(), day__lte=last.isoformat())
+        read = {row.day for row in stored if row.read_at is not None}
+        oldest = min((date.fromisoformat(row.day) for row in stored), default=first)
+        return next((d for d in days_between(oldest, last) if d.isoformat() not in read), None)
 
     async def request(self, day: str, due_at: datetime) -> bool:
         """Insert a day of the feed to read. Return False when it exists."""

@@ -12,6 +12,7 @@ from litestar.types import Method
 
 from kernapay import __version__
 from kernapay.web.headers import DOCS_PATH
+from kernapay.web.openapi.access import BEARER_SCHEME, KEY_SCHEME
 from kernapay.web.openapi.assets import ASSETS_PATH
 from kernapay.web.openapi.document import write_document
 
@@ -51,13 +52,19 @@ def openapi_config() -> OpenAPIConfig:
                 description="Confirm e-mail address and mobile number with codes.",
             ),
             Tag(name="Payments", description="Create, verify and look up payments."),
+            Tag(name="Customers", description="Whom shops sell to: people without accounts here."),
             Tag(name="Disputes", description="What customers' banks question or take back."),
             Tag(name="Webhooks", description="Events from the gateway."),
+            Tag(
+                name="Deliveries",
+                description="What changed here, as events: listed, and sent to the endpoints of businesses, signed by "
+                "the Standard Webhooks specification.",
+            ),
             Tag(name="Files", description="Receipts and exports."),
             Tag(
                 name="Administration",
-                description="Accounts, API keys and the audit log. An API key may read accounts and the log; "
-                "only a signed-in administrator may change them.",
+                description="Accounts, API keys and the audit log. An API key without scopes may read accounts and the "
+                "log; only a signed-in administrator may change them.",
             ),
             Tag(
                 name="Reconciliation", description="Compare KernaPay's records with the gateway's."
@@ -70,11 +77,17 @@ def openapi_config() -> OpenAPIConfig:
         ],
         components=Components(
             security_schemes={
-                "BearerToken": SecurityScheme(
+                BEARER_SCHEME: SecurityScheme(
                     type="http",
                     scheme="bearer",
                     bearer_format="JWT",
-                    description="The `token` of the login answer, or an API key.",
+                    description="The `token` of the login answer.",
+                ),
+                KEY_SCHEME: SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    description="An API key of a back end. It needs the scope that each operation names; a key "
+                    "without scopes may do all that its role may.",
                 ),
                 "WebhookSignature": SecurityScheme(
                     type="apiKey",
@@ -84,7 +97,7 @@ def openapi_config() -> OpenAPIConfig:
                 ),
             }
         ),
-        security=[{"BearerToken": []}],
+        security=[{BEARER_SCHEME: []}],
         render_plugins=[
             SwaggerRenderPlugin(
                 js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",

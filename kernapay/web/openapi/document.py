@@ -23,6 +23,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
+from kernapay.web.openapi.access import access_of
 from kernapay.web.openapi.routes import DocumentedRoute, documented_routes
 from kernapay.web.openapi.schemas import (
     REFS,
@@ -31,8 +32,12 @@ from kernapay.web.openapi.schemas import (
     component_name,
     example_of,
 )
+from kernapay.web.openapi.webhooks import WEBHOOKS, Message, describe_message, restore_examples
 from kernapay.web.problems import MEDIA_TYPE, Problem
 
+EVENT_STREAM: Final = "text/event-stream"
+DEEP_OBJECTS: Final = "deep_objects"
+"""The key in a handler's `opt` for the schemas of query parameters that are sent as `name[key]=value`."""
 _writing: Final = Lock()
 _WITH_RETRY_AFTER: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _RETRY_AFTER: Final = OpenAPIHeader(
@@ -51,6 +56,7 @@ def write_document(app: Litestar) -> dict[str, Any]:
             _complete(app)
             plugin: Any = app.plugins.get("OpenAPIPlugin")
             app.state["document"] = plugin.provide_openapi_schema()
+            restore_examples(app.state["document"], app.state.get(WEBHOOKS, ()))
     document: dict[str, Any] = app.state["document"]
     return document
 
@@ -60,7 +66,8 @@ def _complete(app: Litestar) -> None:
     routes = list(documented_routes(app))
     requests = {route.body for route in routes if route.body is not None}
     answers = {answer for route in routes for answer, _ in route.answers.values()}
-    types = [*requests, *answers, Problem]
+    messages: tuple[Message, ...] = app.state.get(WEBHOOKS, ())
+    types = [*requests, *answers, Problem, *(message.body for message in messages)]
     schemas, components = msgspec.json.schema_components(types, ref_template=REFS + "{name}")
     schema_of = {kind: adapt_schema(schema) for kind, schema in zip(types, schemas, strict=True)}
     _, in_requests = msgspec.json.schema_components(list(requests))
@@ -76,6 +83,9 @@ def _complete(app: Litestar) -> None:
     writer = _Writer(schema_of, schemas_by_name, document.components.schemas)
     for route in routes:
         writer.write(route)
+    document.webhooks = {
+        message.name: describe_message(message, schema_of[message.body]) for message in messages
+    }
     document.components.schemas = dict(sorted(schemas_by_name.items()))
 
 
@@ -95,10 +105,17 @@ class _Writer:
     def write(self, route: DocumentedRoute) -> None:
         operation = route.operation
         summary, _, rest = cleandoc(route.handler.fn.__doc__ or "").partition(".")
-        operation.summary, operation.description = summary, rest.strip() or None
+        paragraphs = [rest.strip()]
+        if access := access_of(route.handler):
+            operation.security = access.security
+            paragraphs.append(access.note)
+        operation.summary = summary
+        operation.description = "\n\n".join(filter(None, paragraphs)) or None
         for parameter in operation.parameters or ():
             if isinstance(parameter, Parameter):
                 adapt_parameter(parameter, self._litestar_components)
+                if deep := route.handler.opt.get(DEEP_OBJECTS, {}).get(parameter.name):
+                    parameter.style, parameter.explode, parameter.schema = "deepObject", True, deep
         if route.body is not None:
             operation.request_body = RequestBody(required=True, content=self._json(route.body))
         successes: dict[str, OpenAPIResponse] = {
@@ -117,10 +134,16 @@ class _Writer:
         return {"application/json": OpenAPIMediaType(schema=schema, example=example)}
 
     def _content(self, route: DocumentedRoute, answer: Any) -> dict[str, OpenAPIMediaType]:
-        if answer is not bytes:
-            return self._json(answer)
-        binary: Any = {"type": "string", "format": "binary"}
-        return {str(route.handler.media_type): OpenAPIMediaType(schema=binary)}
+        if answer is None:
+            return {}
+        if answer is bytes:
+            binary: Any = {"type": "string", "format": "binary"}
+            return {str(route.handler.media_type): OpenAPIMediaType(schema=binary)}
+        content = self._json(answer)
+        if route.handler.media_type == EVENT_STREAM:
+            # OpenAPI before 3.2: the schema is that of one event.
+            return {EVENT_STREAM: content["application/json"]}
+        return content
 
     def _problem(self, status: int, spec: ResponseSpec) -> OpenAPIResponse:
         examples = {

@@ -23,7 +23,14 @@ from kernapay.core.errors import (
     Unavailable,
 )
 from kernapay.security.authentication import PUBLIC
-from kernapay.security.guards import HasRole, NotVerified
+from kernapay.security.guards import (
+    HasRole,
+    HasScope,
+    IsPerson,
+    IsUnscoped,
+    NotVerified,
+    ScopeMissing,
+)
 from kernapay.security.principal import Role
 from kernapay.security.rate_limits import RateLimited
 from kernapay.web.body_limits import BodyTooSlow, UnsupportedMediaType
@@ -86,9 +93,11 @@ class DocumentedRoute:
         if not self.handler.opt.get(PUBLIC):
             yield Unauthenticated
         guards = self.handler.resolve_guards()
+        if any(isinstance(guard, HasScope) for guard in guards):
+            yield ScopeMissing
         allowed = [guard.roles for guard in guards if hasattr(guard, "roles")]
         is_restricted = any(frozenset(Role) - roles for roles in allowed)
-        if is_restricted:
+        if is_restricted or any(isinstance(guard, IsPerson | IsUnscoped) for guard in guards):
             yield Forbidden
         if any(isinstance(guard, HasRole) and guard.needs_working_account for guard in guards):
             yield NotVerified

@@ -31,6 +31,10 @@ _COMMON: Final = {
     "report_id": "The report's `_id`.",
     "finding_id": "The finding's `_id`.",
     "key_id": "The key's `_id`.",
+    "endpoint_id": "The endpoint's `_id`.",
+    "endpointId": "The endpoint's `_id`.",
+    "delivery_id": "The delivery's `_id`.",
+    "state": "Only entries in this state.",
 }
 
 

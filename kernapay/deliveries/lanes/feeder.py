@@ -1,0 +1,175 @@
+"""Read what is due for all lanes at once: three reads a turn, however many endpoints there are."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from kernapay.core.clock import Clock
+from kernapay.deliveries.lanes.lane import BEHIND, Lane, Loaded, hold_until
+from kernapay.deliveries.lanes.repository import BodyRepository, DueRepository
+from kernapay.deliveries.lanes.rows import DueRow, Note, Predecessor, StoredEvent
+from kernapay.deliveries.models import DeliveryState
+from kernapay.deliveries.schedule import is_too_old
+
+_BATCH: Final = 400
+# For the others, when a few endpoints have filled a reading. Each lane takes less than half of it.
+_SMALL_BATCH: Final = 100
+# Of one turn, which must end long before the leases do. Endpoints that were fed are not asked for in the next turn.
+_MOST_READS: Final = 8
+# A second relay may insert the one before a moment later. Filters that were changed leave it out for good.
+_MISSING_PATIENCE: Final = timedelta(seconds=60)
+
+TOO_OLD: Final = "not sent: it is older than three days"
+NO_BODY: Final = "not sent: the event is no longer stored"
+
+
+class Turn(NamedTuple):
+    """What a reading brought. `notes` are of deliveries that are not sent."""
+
+    notes: list[Note]
+    is_full: bool
+    """Whether more is due that the lanes have room for."""
+
+
+class Feeder:
+    def __init__(self, due: DueRepository, bodies: BodyRepository, clock: Clock) -> None:
+        self._due = due
+        self._bodies = bodies
+        self._clock = clock
+
+    async def fill(self, lanes: Mapping[str, Lane]) -> Turn:
+        """Put what is due into the lanes that have room. Raises Unavailable."""
+        hungry = {name: lane for name, lane in lanes.items() if lane.is_hungry}
+        if not hungry:
+            return Turn([], is_full=False)
+        begin = time.monotonic()
+        new, is_full = await self._read(hungry)
+        for lane in hungry.values():
+            # Only now: what was noted before this read began cannot be in its answer.
+            lane.forget_noted(begin)
+        at = self._clock()
+        notes = [_given_up(row, at, TOO_OLD) for row in new if is_too_old(at, row.waiting_since)]
+        new = _fitting([row for row in new if not is_too_old(at, row.waiting_since)], hungry)
+        ready = await self._put_off_held(new, hungry, at)
+        events = await self._bodies.read(row.event for row in ready)
+        notes += _admit(ready, events, hungry, at)
+        return Turn(notes, is_full)
+
+    async def _read(self, lanes: Mapping[str, Lane]) -> tuple[list[DueRow], bool]:
+        """Return what is due and not in memory, and whether there may be more that the lanes have room for.
+
+        What waits in memory for an endpoint that does not answer, or the long queue of another one, is the longest
+        due. Once it fills a reading, the rest is read without it: else nobody else would get anything.
+        """
+        names = set(lanes)
+        new: dict[str, DueRow] = {}
+        count = _BATCH
+        for _ in range(_MOST_READS):
+            rows = await self._due.list_due(sorted(names), count)
+            fresh = {row.id: row for row in rows if not lanes[row.endpoint].knows(row.id)}
+            new |= fresh
+            if len(rows) < count:
+                return list(new.values()), False
+            found = Counter(row.endpoint for row in new.values())
+            fed = {name for name in names if found[name] >= lanes[name].room}
+            if not fed and len(fresh) == len(rows):
+                return list(new.values()), True
+            names -= fed
+            if not names:
+                return list(new.values()), False
+            # All that is known of the rest may come again.
+            count = _SMALL_BATCH + sum(found[name] + lanes[name].known for name in names)
+        return list(new.values()), True
+
+    async def _put_off_held(
+        self, rows: Sequence[DueRow], lanes: Mapping[str, Lane], at: datetime
+    ) -> list[DueRow]:
+        """Return the rows that may be sent. The others wait: else they would fill each reading."""
+        asked = {
+            row.predecessor: row.after
+            for row in rows
+            if row.predecessor and row.after and not lanes[row.endpoint].knows(row.predecessor)
+        }
+        found = await self._due.predecessors(sorted(asked))
+        ages = await self._bodies.ages(asked[each] for each in asked.keys() - found.keys())
+        ready: list[DueRow] = []
+        groups: defaultdict[datetime, list[str]] = defaultdict(list)
+        admitted: set[str] = set()
+        for row in rows:
+            until = self._hold(row, lanes[row.endpoint], admitted, found, ages, at)
+            if until is None:
+                admitted.add(row.id)
+                ready.append(row)
+            else:
+                groups[until].append(row.id)
+        await self._due.put_off(groups)
+        return ready
+
+    def _hold(
+        self,
+        row: DueRow,
+        lane: Lane,
+        admitted: Collection[str],
+        found: Mapping[str, Predecessor],
+        ages: Mapping[str, datetime],
+        at: datetime,
+    ) -> datetime | None:
+        """Return until when a row waits for the one before it, None if it may be sent after what is in memory."""
+        before = row.predecessor
+        if before is None or before in admitted or lane.holds(before):
+            return None
+        if before in lane.finished:
+            until = lane.hold_of(before)
+        elif before in found:
+            other = found[before]
+            is_pending = other.state is DeliveryState.PENDING
+            until = hold_until(other.next_at if is_pending else None, other.attempts)
+        else:
+            until = _patience_with_missing(row, ages, at)
+        # It may be due and not in memory, for want of room.
+        return until and max(until, at + BEHIND)
+
+
+def _patience_with_missing(
+    row: DueRow, ages: Mapping[str, datetime], at: datetime
+) -> datetime | None:
+    """Return until when to wait for a delivery that is not there. It may have been done and deleted long ago."""
+    stored = ages.get(row.after or "", row.created_at)
+    until = stored + _MISSING_PATIENCE
+    return until if until > at else None
+
+
+def _fitting(rows: Sequence[DueRow], lanes: Mapping[str, Lane]) -> list[DueRow]:
+    """Return the rows that their lanes have room for."""
+    room = {name: lane.room for name, lane in lanes.items()}
+    fitting = []
+    for row in rows:
+        if room[row.endpoint] > 0:
+            room[row.endpoint] -= 1
+            fitting.append(row)
+    return fitting
+
+
+def _admit(
+    rows: Sequence[DueRow],
+    events: Mapping[str, StoredEvent],
+    lanes: Mapping[str, Lane],
+    at: datetime,
+) -> list[Note]:
+    """Put rows into their lanes. Return notes about those without a body to send."""
+    notes = []
+    for row in rows:
+        lane = lanes[row.endpoint]
+        event = events.get(row.event)
+        body = None if event is None else event.bodies.get(str(lane.endpoint.version))
+        if body is None:
+            notes.append(_given_up(row, at, NO_BODY))
+        else:
+            lane.admit(Loaded(row, body))
+    return notes
+
+
+def _given_up(row: DueRow, at: datetime, reason: str) -> Note:
+    return Note(row, DeliveryState.FAILED, at, reason=reason)

@@ -1,0 +1,138 @@
+"""One endpoint in the memory of the worker that sends to it: what waits, what is on its way, and in which order."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from kernapay.deliveries.addresses import Target
+from kernapay.deliveries.lanes.rows import DueRow, LaneEndpoint
+from kernapay.deliveries.schedule import ATTEMPTS_IN_ORDER, Breaker
+
+CAPACITY: Final = 48
+"""Deliveries in memory. An endpoint that does not answer has many, and is then not read for."""
+IN_FLIGHT: Final = 8
+BEHIND: Final = timedelta(milliseconds=50)
+"""How long after a delivery the one after it is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A delivery with the bytes to send."""
+
+    row: DueRow
+    body: bytes
+
+
+@dataclass(slots=True)
+class Finished:
+    """A delivery whose attempt has ended."""
+
+    due: datetime | None
+    """When it is due again, None if it never is."""
+    attempts: int
+    noted_at: float | None = None
+    """When its row said so, in seconds by the monotonic clock. A read that began before may still offer it."""
+
+
+@dataclass(slots=True)
+class Lane:
+    endpoint: LaneEndpoint
+    target: Target
+    keys: tuple[tuple[bytes, datetime | None], ...]
+    """Each key with the time until which it signs."""
+    breaker: Breaker = field(default_factory=Breaker)
+    failing_since: datetime | None = None
+    success_noted_at: datetime | None = None
+    waiting: dict[str, deque[Loaded]] = field(default_factory=dict)
+    """By subject, in the order of their sequence."""
+    in_flight: dict[str, Loaded] = field(default_factory=dict)
+    """By subject: one at a time keeps their order."""
+    finished: dict[str, Finished] = field(default_factory=dict)
+    """By the delivery's id."""
+
+    @property
+    def held(self) -> int:
+        return len(self.in_flight) + sum(map(len, self.waiting.values()))
+
+    @property
+    def room(self) -> int:
+        return CAPACITY - self.held
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether a read is worth its cost. What else is in memory keeps the endpoint busy until the next one."""
+        return self.room >= CAPACITY // 2
+
+    @property
+    def known(self) -> int:
+        """How many deliveries a read may offer that are in memory, or were a moment ago."""
+        return self.held + len(self.finished)
+
+    def signing_keys(self, at: datetime) -> list[bytes]:
+        return [key for key, until in self.keys if until is None or until > at]
+
+    def knows(self, delivery_id: str) -> bool:
+        """Return whether a read may offer a delivery that is in memory, or was a moment ago."""
+        return delivery_id in self.finished or self.holds(delivery_id)
+
+    def holds(self, delivery_id: str) -> bool:
+        return any(each.row.id == delivery_id for each in self._in_memory())
+
+    def _in_memory(self) -> Iterable[Loaded]:
+        yield from self.in_flight.values()
+        for queue in self.waiting.values():
+            yield from queue
+
+    def forget_noted(self, before: float) -> None:
+        """Forget the deliveries whose rows said before this time that they have ended."""
+        self.finished = {
+            delivery_id: each
+            for delivery_id, each in self.finished.items()
+            if each.noted_at is None or each.noted_at >= before
+        }
+
+    def hold_of(self, predecessor: str) -> datetime | None:
+        """Return until when a delivery waits for one that ended a moment ago, None if it need not wait."""
+        ended = self.finished[predecessor]
+        return hold_until(ended.due, ended.attempts)
+
+    def admit(self, loaded: Loaded) -> None:
+        """Put a delivery into its place."""
+        queue = self.waiting.setdefault(loaded.row.subject, deque())
+        queue.append(loaded)
+        if len(queue) > 1:
+            self.waiting[loaded.row.subject] = deque(sorted(queue, key=lambda each: each.row.seq))
+
+    def take(self, at: float) -> Loaded | None:
+        """Return a delivery that may be sent now, and count it as on its way."""
+        if self.breaker.room(len(self.in_flight), IN_FLIGHT, at) == 0:
+            return None
+        for subject, queue in self.waiting.items():
+            if subject in self.in_flight:
+                continue
+            loaded = queue.popleft()
+            if not queue:
+                del self.waiting[subject]
+            self.in_flight[subject] = loaded
+            return loaded
+        return None
+
+    def end(self, loaded: Loaded, due: datetime | None, attempts: int) -> list[Loaded]:
+        """Record the end of an attempt. Return the deliveries that have to wait for it, which leave the memory."""
+        self.drop(loaded)
+        self.finished[loaded.row.id] = Finished(due, attempts)
+        if hold_until(due, attempts) is None:
+            return []
+        return list(self.waiting.pop(loaded.row.subject, ()))
+
+    def drop(self, loaded: Loaded) -> None:
+        """Let go of a delivery whose attempt was cut off: its row is still due."""
+        if self.in_flight.get(loaded.row.subject) is loaded:
+            del self.in_flight[loaded.row.subject]
+
+
+def hold_until(due: datetime | None, attempts: int) -> datetime | None:
+    """Return until when the next one of the same subject waits, None if it need not."""
+    return None if due is None or attempts >= ATTEMPTS_IN_ORDER else due + BEHIND

@@ -1,0 +1,249 @@
+"""Send events: a lane for each endpoint, in one worker at a time."""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from kernapay.core.clock import Clock
+from kernapay.core.crash_points import crash_point
+from kernapay.core.errors import InvalidInput, Unavailable
+from kernapay.core.keys import BrokenSeal, Sealer
+from kernapay.core.metrics import GaugeMetricFamily
+from kernapay.deliveries.addresses import AddressRules
+from kernapay.deliveries.lanes.feeder import Feeder
+from kernapay.deliveries.lanes.lane import Lane, Loaded
+from kernapay.deliveries.lanes.notes import Notes
+from kernapay.deliveries.lanes.repository import DueRepository, LaneEndpointRepository
+from kernapay.deliveries.lanes.rows import LaneEndpoint
+from kernapay.deliveries.sender import Outcome, Sender, Verdict
+from kernapay.deliveries.signing import key_of
+
+_log = structlog.get_logger("kernapay.deliveries")
+_LEASE: Final = timedelta(seconds=3)
+_RENEW_SECONDS: Final = 0.7
+# Nothing is sent in the last third: our clock may run more slowly than MongoDB's, and a request takes a moment to stop.
+_USABLE: Final = 0.7
+_IDLE_SECONDS: Final = 0.2
+# Under load, what ends in this time is noted together.
+_TURN_SECONDS: Final = 0.02
+_DRAIN_SECONDS: Final = 3.0
+_OUR_FAULT: Final = "not sent: KernaPay has a fault, which is in its log"
+
+
+class Lanes:
+    """The lanes of this worker. `sweep` is one turn: leases, notes, reading. Sending goes on beside it."""
+
+    def __init__(
+        self,
+        endpoints: LaneEndpointRepository,
+        due: DueRepository,
+        feeder: Feeder,
+        sender: Sender,
+        rules: AddressRules,
+        sealer: Sealer,
+        clock: Clock,
+        *,
+        trusts_shops: bool,
+        jitter: Callable[[], float] = random.random,
+        lease: timedelta = _LEASE,
+    ) -> None:
+        self._endpoints = endpoints
+        self._due = due
+        self._feeder = feeder
+        self._sender = sender
+        self._rules = rules
+        self._sealer = sealer
+        self._clock = clock
+        self._trusts_shops = trusts_shops
+        self._lease = lease
+        self._notes = Notes(due, endpoints, clock, jitter)
+        self._worker = secrets.token_hex(8)
+        self._lanes: dict[str, Lane] = {}
+        self._broken: dict[str, LaneEndpoint] = {}
+        self._wanted: set[str] = set()
+        self._tasks: dict[asyncio.Task[None], Lane] = {}
+        self._usable_until = 0.0
+        self._renew_at = 0.0
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._wake = asyncio.Event()
+
+    async def sweep(self) -> bool:
+        """Do one turn. Return False if this worker has no endpoint. Raises Unavailable."""
+        begin = time.monotonic()
+        self._wake.clear()
+        # First: an endpoint that asked for no more must not be opened again.
+        is_busy = await self._notes.write(self._lanes)
+        if begin >= self._renew_at:
+            await self._hold_leases()
+        if self._is_usable():
+            turn = await self._feeder.fill(self._lanes)
+            for note in turn.notes:
+                self._notes.add(note)
+            is_busy |= turn.is_full
+            for lane in list(self._lanes.values()):
+                self._start(lane)
+        if not self._lanes:
+            return False
+        await self._pause(begin, is_busy=is_busy)
+        return True
+
+    async def close(self) -> None:
+        """Let what is on its way end, note it, and leave the endpoints to other workers."""
+        if not (self._lanes or self._tasks):
+            return
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
+        self._cut_off()
+        try:
+            await self._notes.write(self._lanes)
+            await self._endpoints.release(self._worker, self._lanes)
+        except Unavailable as error:
+            # They are sent again when the leases have ended.
+            _log.warning("delivery_notes_lost", code=error.code)
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return how many deliveries are due. Raises Unavailable."""
+        on = await self._endpoints.list_on()
+        count, oldest = await self._due.depth(sorted(each.id for each in on))
+        age = (self._clock() - oldest).total_seconds() if oldest else 0.0
+        return [
+            GaugeMetricFamily(
+                "kernapay_deliveries_due",
+                "Deliveries that are due, counted up to 10,000",
+                value=count,
+            ),
+            GaugeMetricFamily(
+                "kernapay_deliveries_oldest_seconds",
+                "How long the oldest delivery has been due",
+                value=age,
+            ),
+        ]
+
+    async def _pause(self, begin: float, *, is_busy: bool) -> None:
+        """Wait for something to do. Also under load, so that what ends meanwhile is noted together."""
+        shortest = _TURN_SECONDS - (time.monotonic() - begin)
+        if shortest > 0:
+            await asyncio.sleep(shortest)
+        if is_busy:
+            return
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _hold_leases(self) -> None:
+        begin = time.monotonic()
+        await self._endpoints.extend(self._worker, self._wanted, self._lease)
+        crash_point("lane.leased")
+        on = await self._endpoints.list_on()
+        mine = {each.id: each for each in on if each.lease and each.lease.owner == self._worker}
+        free = {each.id for each in on if each.free}
+        self._wanted = mine.keys() | free
+        self._renew_at = begin + (_RENEW_SECONDS if not free - mine.keys() else 0.0)
+        self._usable_until = begin + self._lease.total_seconds() * _USABLE
+        self._watch()
+        for endpoint_id in self._lanes.keys() - mine.keys():
+            self._close_lane(endpoint_id)
+        for endpoint in mine.values():
+            self._open_lane(endpoint)
+
+    def _open_lane(self, endpoint: LaneEndpoint) -> None:
+        """Let a lane be as its endpoint is now. What it has in memory stays."""
+        old = self._lanes.get(endpoint.id)
+        if old is not None and old.endpoint == endpoint:
+            return
+        may_be_internal = self._trusts_shops or endpoint.owner is None
+        try:
+            target = self._rules.read(endpoint.url, may_be_internal=may_be_internal)
+            keys = tuple(
+                (key_of(self._sealer.open(each.sealed)), each.until) for each in endpoint.secrets
+            )
+        except (BrokenSeal, InvalidInput) as error:
+            self._report_broken(endpoint, error)
+            self._close_lane(endpoint.id)
+            return
+        self._broken.pop(endpoint.id, None)
+        if old is None:
+            self._lanes[endpoint.id] = Lane(
+                endpoint, target, keys, failing_since=endpoint.failing_since
+            )
+        else:
+            old.endpoint, old.target, old.keys = endpoint, target, keys
+
+    def _report_broken(self, endpoint: LaneEndpoint, error: Exception) -> None:
+        """Log, once per change, that nothing can be sent. Its deliveries wait until an operator has acted."""
+        if self._broken.get(endpoint.id) != endpoint:
+            self._broken[endpoint.id] = endpoint
+            _log.error(
+                "endpoint_paused",
+                endpoint=endpoint.id,
+                problem="the secret cannot be opened: it was sealed with another JWT_SECRET"
+                if isinstance(error, BrokenSeal)
+                else "the URL is not allowed by DELIVERY_PORTS and DELIVERY_ALLOWED_HOSTS",
+            )
+
+    def _close_lane(self, endpoint_id: str) -> None:
+        lane = self._lanes.pop(endpoint_id, None)
+        for task, owner in self._tasks.items():
+            if owner is lane:
+                task.cancel()
+
+    def _start(self, lane: Lane) -> None:
+        """Send what the lane may send now."""
+        if not self._is_usable() or self._lanes.get(lane.endpoint.id) is not lane:
+            return
+        while (loaded := lane.take(time.monotonic())) is not None:
+            task = asyncio.get_running_loop().create_task(self._send(lane, loaded))
+            self._tasks[task] = lane
+            task.add_done_callback(partial(self._ended, lane, loaded))
+
+    async def _send(self, lane: Lane, loaded: Loaded) -> None:
+        outcome = await self._sender.attempt(
+            lane.target,
+            lane.signing_keys(self._clock()),
+            lane.endpoint.headers,
+            loaded.row.event,
+            loaded.body,
+        )
+        crash_point("lane.sent")
+        self._note(lane, loaded, outcome)
+
+    def _note(self, lane: Lane, loaded: Loaded, outcome: Outcome) -> None:
+        if not self._notes.add_outcome(lane, loaded, outcome):
+            lane.waiting.clear()
+            self._lanes.pop(lane.endpoint.id, None)
+
+    def _ended(self, lane: Lane, loaded: Loaded, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("delivery_broken", delivery=loaded.row.id, exc_info=error)
+            # As after any failure, there is a pause: a bug must not keep the worker busy.
+            at = self._clock()
+            self._note(lane, loaded, Outcome(Verdict.FAILED, at, 0, excerpt=_OUR_FAULT))
+        lane.drop(loaded)
+        self._wake.set()
+        self._start(lane)
+
+    def _is_usable(self) -> bool:
+        return time.monotonic() < self._usable_until
+
+    def _watch(self) -> None:
+        """Cut off what is on its way when the leases end, also while this worker waits for the database."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        delay = max(self._usable_until - time.monotonic(), 0)
+        self._watchdog = asyncio.get_running_loop().call_later(delay, self._cut_off)
+
+    def _cut_off(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()

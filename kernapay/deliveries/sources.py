@@ -1,0 +1,181 @@
+"""Where events come from: rows that carry the marker of a change, each kind with its own way to tell of it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import groupby
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+
+from kernapay.deliveries.drafts import Draft, Mark
+from kernapay.deliveries.ids import make_event_id, make_row_id
+from kernapay.deliveries.models import EventType
+from kernapay.deliveries.payloads import FindingEvent, SettlementEvent
+from kernapay.deliveries.payment_events import PaymentRow, draft_events
+from kernapay.reconciliation.dtos import FindingView
+from kernapay.settlements.dtos import SettlementView
+
+ViewT = TypeVar("ViewT", bound=msgspec.Struct)
+
+_OF_SETTLEMENT: Final = tuple(each.name for each in msgspec.structs.fields(SettlementView))
+_OF_FINDING: Final = tuple(each.name for each in msgspec.structs.fields(FindingView))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A marked row. `draft` makes its new events, and `version` says which state of the row they tell of."""
+
+    row_id: str
+    version: Any
+    draft: Callable[[], Iterable[Draft]]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Marked rows, and the ids of those that cannot be read."""
+
+    found: list[Change]
+    unreadable: list[Any]
+
+
+class Source(Protocol):
+    """A kind of rows that carry the marker. Each method raises Unavailable."""
+
+    name: str
+
+    async def read(self, at: datetime, count: int) -> Changes:
+        """Return rows whose marker is due, oldest first."""
+
+    async def end(self, changes: Sequence[Change]) -> None:
+        """Take the marker away from rows that have not changed since they were read."""
+
+    async def put_off(self, row_ids: Sequence[Any], until: datetime) -> int:
+        """Let rows be due again later. Return how many still carried the marker."""
+
+    async def oldest(self) -> datetime | None:
+        """Return since when the row that waits longest is due, None if none waits."""
+
+
+class Rows(Protocol):
+    """A repository of marked rows. `version` is what `end_announcement` compares a row with."""
+
+    async def due_to_announce(
+        self, view: type[ViewT], at: datetime, count: int
+    ) -> tuple[list[ViewT], list[Any]]: ...
+
+    async def end_announcement(self, row_ids: Sequence[str], version: Any, /) -> int: ...
+
+    async def put_off_announcement(self, row_ids: Sequence[Any], until: datetime) -> int: ...
+
+    async def oldest_announcement(self) -> datetime | None: ...
+
+
+class _MarkedRows:
+    """What all sources do with their rows."""
+
+    name: str
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.put_off = rows.put_off_announcement
+        self.oldest = rows.oldest_announcement
+
+    async def end(self, changes: Sequence[Change]) -> None:
+        # All rows of one version in one statement: that costs MongoDB a tenth of as many statements.
+        ordered = sorted(changes, key=lambda each: each.version)
+        for version, group in groupby(ordered, key=lambda each: each.version):
+            await self._rows.end_announcement([each.row_id for each in group], version)
+
+
+class PaymentSource(_MarkedRows):
+    """Payments: their events are the steps of the history, in its order."""
+
+    name = "payments"
+
+    def __init__(self, rows: Rows, since: Callable[[], Awaitable[datetime]]) -> None:
+        """`since` returns from when on changes are told of. It concerns rows that were there before."""
+        super().__init__(rows)
+        self._since = since
+
+    async def read(self, at: datetime, count: int) -> Changes:
+        rows, unreadable = await self._rows.due_to_announce(PaymentRow, at, count)
+        since = await self._since() if rows else at
+        found = [
+            Change(row.id, len(row.history), partial(_payment_drafts, row, since)) for row in rows
+        ]
+        return Changes(found, unreadable)
+
+
+class _SettlementRow(SettlementView, kw_only=True, rename="camel"):
+    id: str = msgspec.field(name="_id")
+    announce: datetime
+
+
+class SettlementSource(_MarkedRows):
+    """Settlements that were processed."""
+
+    name = "settlements"
+
+    async def read(self, at: datetime, count: int) -> Changes:
+        rows, unreadable = await self._rows.due_to_announce(_SettlementRow, at, count)
+        found = [Change(row.id, row.announce, partial(_settlement_drafts, row)) for row in rows]
+        return Changes(found, unreadable)
+
+
+class _ReportRow(msgspec.Struct, rename="camel"):
+    id: str = msgspec.field(name="_id")
+    announce: datetime
+
+
+class FindingSource(_MarkedRows):
+    """Reports that are done: each finding is an event. A report that is made again finds the same ones."""
+
+    name = "reports"
+
+    def __init__(self, rows: Rows, find: Callable[[str], AsyncIterator[list[FindingView]]]) -> None:
+        """`find` yields the findings of a report."""
+        super().__init__(rows)
+        self._find = find
+
+    async def read(self, at: datetime, count: int) -> Changes:
+        # One at a time: it may have thousands of findings.
+        rows, unreadable = await self._rows.due_to_announce(_ReportRow, at, 1)
+        found = []
+        for row in rows:
+            findings = [each async for batch in self._find(row.id) for each in batch]
+            draft = partial(_finding_drafts, row, findings)
+            found.append(Change(row.id, row.announce, draft))
+        return Changes(found, unreadable)
+
+
+def _payment_drafts(row: PaymentRow, since: datetime) -> Iterator[Draft]:
+    return draft_events(row, row.first_untold(since))
+
+
+def _settlement_drafts(row: _SettlementRow) -> Iterator[Draft]:
+    event_type = EventType.SETTLEMENT_PROCESSED
+    mark = Mark(
+        id=make_event_id(make_row_id(row.settlement_id), 0, event_type),
+        type=event_type,
+        # When its rows were added up. The bank may have had the money long before an endpoint was made.
+        at=row.announce,
+        seq=0,
+        subject=row.settlement_id,
+    )
+    yield Draft(mark, SettlementEvent(**{name: getattr(row, name) for name in _OF_SETTLEMENT}))
+
+
+def _finding_drafts(report: _ReportRow, findings: Sequence[FindingView]) -> Iterator[Draft]:
+    event_type = EventType.RECONCILIATION_FINDING
+    for finding in findings:
+        mark = Mark(
+            id=make_event_id(finding.id, 0, event_type),
+            type=event_type,
+            at=report.announce,
+            seq=0,
+            subject=report.id,
+        )
+        facts = {name: getattr(finding, name) for name in _OF_FINDING}
+        yield Draft(mark, FindingEvent(**facts, report_id=report.id))

@@ -1,0 +1,91 @@
+"""The HTTP routes for lists of payments, and for what they add up to."""
+
+from typing import Annotated
+
+from litestar import Controller
+from litestar.di import NamedDependency, Provide
+from litestar.params import PathParameter
+
+from kernapay.core.errors import TooManyRequests
+from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.customers.service import CustomerService
+from kernapay.payments.listing.dtos import PaymentList, PaymentTotals
+from kernapay.payments.listing.parameters import DOCUMENTED, CustomerFilter, read_filters
+from kernapay.payments.listing.service import Filters, PaymentLists
+from kernapay.payments.parameters import Count, Cursor
+from kernapay.security.guards import AnyRole, HasRole, HasScope
+from kernapay.security.principal import Authenticated, Role, Scope
+from kernapay.web.handlers import get
+from kernapay.web.openapi.responses import problems
+
+
+class PaymentListController(Controller):
+    path = "/v1/api/payments"
+    tags = ["Payments"]
+    guards = [AnyRole(), HasScope(Scope.PAYMENTS_READ)]
+    dependencies = {"filters": Provide(read_filters)}
+    opt = DOCUMENTED
+
+    @get()
+    async def list_payments(
+        self,
+        request: Authenticated,
+        payment_lists: NamedDependency[PaymentLists],
+        filters: NamedDependency[Filters],
+        customer: CustomerFilter = None,
+        count: Count = 20,
+        cursor: Cursor = None,
+    ) -> PaymentList:
+        """List payments, newest first: the caller's own, and for administrators everybody's.
+
+        Filters add up. Page with `cursor`: the `nextCursor` of the previous page. New payments do not shift the pages.
+        """
+        filters = filters._replace(customer_id=customer)
+        return await payment_lists.page(request.user, filters, count, cursor)
+
+    @get("/totals", responses=problems(TooManyRequests))
+    async def totals(
+        self,
+        request: Authenticated,
+        payment_lists: NamedDependency[PaymentLists],
+        filters: NamedDependency[Filters],
+        customer: CustomerFilter = None,
+    ) -> PaymentTotals:
+        """Add up the payments of a list, by currency and status: the caller's own, and for administrators everybody's.
+
+        The filters are those of the list. `from` and `to` are required, at most 31 days apart. A 400 that names `from`
+        also answers when these payments are too many to be added up in time: choose a shorter period.
+        """
+        filters = filters._replace(customer_id=customer)
+        return await payment_lists.totals(request.user, filters)
+
+
+class CustomerPaymentsController(Controller):
+    path = "/v1/api/customers"
+    tags = ["Customers"]
+    dependencies = {"filters": Provide(read_filters)}
+    opt = DOCUMENTED
+
+    @get(
+        "/{customer_id:str}/payments",
+        guards=[HasRole(Role.USER, Role.ADMIN), HasScope(Scope.PAYMENTS_READ)],
+    )
+    async def list_payments_of_customer(
+        self,
+        request: Authenticated,
+        customer_id: Annotated[
+            str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The customer's `_id`.")
+        ],
+        customer_service: NamedDependency[CustomerService],
+        payment_lists: NamedDependency[PaymentLists],
+        filters: NamedDependency[Filters],
+        count: Count = 20,
+        cursor: Cursor = None,
+    ) -> PaymentList:
+        """List the payments for a customer, newest first, with the filters and pages of the list of payments.
+
+        The payments of an erased customer stay. Customers of other shops are answered with 404.
+        """
+        customer = await customer_service.view(request.user, customer_id)
+        filters = filters._replace(customer_id=customer.id)
+        return await payment_lists.page(request.user, filters, count, cursor)

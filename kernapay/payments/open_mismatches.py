@@ -1,0 +1,46 @@
+"""The mismatches that still wait for a person, as a metric."""
+
+from collections import Counter
+from typing import Final
+
+from kernapay.core.metrics import GaugeMetricFamily
+from kernapay.payments.matching import MISMATCH_REASONS
+from kernapay.payments.repository import MismatchedPayment, PaymentRepository
+from kernapay.payments.states import PAID
+
+# Somebody has to decide about these outside KernaPay, and nothing that is stored says that they did.
+_NEVER_SETTLED: Final = frozenset(
+    {"dispute_lost_after_refund", "refund_of_another_payment", "refund_of_second_payment"}
+)
+
+
+class OpenMismatches:
+    """Counts mismatches whose money has no place yet: it is neither what paid the payment nor entered as surplus."""
+
+    def __init__(self, payments: PaymentRepository) -> None:
+        self._payments = payments
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return the number of open mismatches by reason. Raises Unavailable."""
+        counts: Counter[str] = Counter()
+        for payment in await self._payments.list_mismatched():
+            counts.update(_open_reasons(payment))
+        family = GaugeMetricFamily(
+            "kernapay_open_mismatches",
+            "Mismatches that wait for a person, by reason, of up to 10,000 payments",
+            labels=("reason",),
+        )
+        for reason in MISMATCH_REASONS:
+            family.add_metric((reason,), counts[reason])
+        return [family]
+
+
+def _open_reasons(payment: MismatchedPayment) -> list[str]:
+    placed = {each.payment_id for each in payment.surplus_payments}
+    if payment.status in PAID:
+        placed.add(payment.razorpay_payment_id)
+    return [
+        mismatch.reason
+        for mismatch in payment.mismatches
+        if mismatch.reason in _NEVER_SETTLED or mismatch.payment_id not in placed
+    ]

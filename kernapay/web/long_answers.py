@@ -1,0 +1,59 @@
+"""Answers that go on for minutes: what begins them returns, and only what goes on stays in memory."""
+
+from typing import Any, Final, Protocol
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from kernapay.web.slow_readers import TimedSend
+
+GOES_ON: Final = "goes_on"
+"""The key in a request's `state` for a LongAnswer, of which everything so far was sent."""
+
+
+class LongAnswer(Protocol):
+    """The rest of an answer that has begun."""
+
+    async def go_on(self, receive: Receive, send: Send) -> None:
+        """Send the rest. It is called once or, if nobody listens, not at all."""
+
+    def close(self) -> None:
+        """Release what the answer holds. It is always called, and last."""
+
+
+class LongAnswers:
+    """Wrap the whole application, and go on with an answer when everything else has ended.
+
+    A request in Litestar and its middleware take more memory than all that an idle stream needs. They have counted and
+    logged it by then, so times are those until it began.
+    """
+
+    def __init__(self, app: ASGIApp, send_seconds: float) -> None:
+        self.app = app
+        self._send_seconds = send_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            return
+        # The application changes HEAD to GET.
+        has_body = scope["method"] != "HEAD"
+        state: Any = scope.setdefault("state", {})
+        try:
+            await self.app(scope, receive, send)
+            rest = state.get(GOES_ON)
+            if rest is not None and has_body:
+                _forget(scope)
+                await rest.go_on(receive, TimedSend(send, self._send_seconds))
+        finally:
+            rest = state.pop(GOES_ON, None)
+            if rest is not None:
+                rest.close()
+
+
+def _forget(scope: Any) -> None:
+    """Empty the scope, which the server holds until the end: what was read from the request is in it."""
+    for name in [each for each in scope if each not in ("type", "state")]:
+        del scope[name]
+    for name in [each for each in scope["state"] if each != GOES_ON]:
+        del scope["state"][name]

@@ -1,0 +1,45 @@
+"""What `/metrics` returns, to look things up in."""
+
+from collections.abc import Iterator
+from typing import Final, Self
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from tests.stack import METRICS_TOKEN, bearer
+
+METRICS: Final = "/metrics"
+
+
+class Exposition:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.samples: list[Sample] = [
+            sample for family in text_string_to_metric_families(text) for sample in family.samples
+        ]
+
+    @classmethod
+    def of(cls, client: httpx.Client) -> Self:
+        """Scrape a server."""
+        answer = client.get(METRICS, headers=bearer(METRICS_TOKEN))
+        assert answer.status_code == 200, answer.text
+        return cls(answer.text)
+
+    def matching(self, name: str, **labels: str) -> Iterator[Sample]:
+        for sample in self.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                yield sample
+
+    def sum(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples with these labels. There must be one."""
+        found = [sample.value for sample in self.matching(name, **labels)]
+        assert found, f"no sample of {name} {labels}"
+        return sum(found)
+
+    def labels(self) -> dict[str, set[str]]:
+        """Return the names of labels of each sample by its name."""
+        found: dict[str, set[str]] = {}
+        for sample in self.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+        return found
