@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -164,10 +165,18 @@ def test_a_worker_that_died_has_no_threads_any_more(start_api: StartApi) -> None
 
     both = 2 * 2
     eventually(lambda: threads() == both)
+    # One that starts has threads before it listens. Without the other, nobody would answer until then.
+    eventually(lambda: _listening(server) == 2)
     pid = eventually(lambda: _child_of(server))
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: server.log_entries("worker_died"))
     eventually(lambda: _children(server) and pid not in _children(server) and threads() == both)
+
+
+def _listening(server: Api) -> int:
+    """Return how many sockets listen at the port of a server: each worker has its own."""
+    address = f"0100007F:{server.port:04X} 00000000:0000 0A"
+    return Path("/proc/net/tcp").read_text().count(address)
 
 
 def _children(server: Api) -> list[int]:

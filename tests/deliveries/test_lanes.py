@@ -12,6 +12,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from kernapay.core.keys import Sealer
 from kernapay.deliveries.lanes.feeder import NO_BODY, TOO_OLD
+from kernapay.deliveries.lanes.lane import IN_FLIGHT
 from kernapay.deliveries.signing import new_secret
 from tests.aliases import Json
 from tests.clocks import RunningClock
@@ -375,9 +376,31 @@ async def test_a_worker_that_cannot_renew_its_leases_stops_sending(
     assert field.delivery(event, endpoint)["attempts"] == 1
 
 
-async def _swept(lanes: Any, receiver: Receiver) -> bool:
+async def test_what_was_cut_off_is_sent_before_what_follows_it(
+    field: Field, bench: Bench, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(delay=30)
+    endpoint = field.endpoint(receiver.url)
+    # So many fill the lane: it reads no more before it goes on with what it has.
+    payments = [field.send(endpoint, 4) for _ in range(12)]
+    lanes, transport = bench.lanes(seconds=20)
+    try:
+        await until(lambda: _swept(lanes, receiver, IN_FLIGHT))
+        await asyncio.sleep(2.5)
+        assert not lanes._tasks, "what was on its way is cut off"
+        receiver.answer = lambda _: Reply()
+        await until(lambda: _swept(lanes, receiver, IN_FLIGHT + 12 * 4))
+    finally:
+        await lanes.close()
+        await transport.close()
+    again = receiver.ids()[IN_FLIGHT:]
+    for events in payments:
+        assert [each for each in again if each in events] == events
+
+
+async def _swept(lanes: Any, receiver: Receiver, count: int = 1) -> bool:
     await lanes.sweep()
-    return bool(receiver.received)
+    return len(receiver.received) >= count
 
 
 async def test_a_rotation_reaches_a_delivery_that_waits(

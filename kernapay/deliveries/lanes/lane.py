@@ -121,16 +121,18 @@ class Lane:
 
     def end(self, loaded: Loaded, due: datetime | None, attempts: int) -> list[Loaded]:
         """Record the end of an attempt. Return the deliveries that have to wait for it, which leave the memory."""
-        self.drop(loaded)
+        self.in_flight.pop(loaded.row.subject, None)
         self.finished[loaded.row.id] = Finished(due, attempts)
         if hold_until(due, attempts) is None:
             return []
         return list(self.waiting.pop(loaded.row.subject, ()))
 
     def drop(self, loaded: Loaded) -> None:
-        """Let go of a delivery whose attempt was cut off: its row is still due."""
-        if self.in_flight.get(loaded.row.subject) is loaded:
-            del self.in_flight[loaded.row.subject]
+        """Let go of a delivery if its attempt was cut off, and of those behind it: the rows of all are still due."""
+        subject = loaded.row.subject
+        if self.in_flight.get(subject) is loaded:
+            del self.in_flight[subject]
+            self.waiting.pop(subject, None)
 
 
 def hold_until(due: datetime | None, attempts: int) -> datetime | None:
