@@ -1,3 +1,4 @@
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -40,6 +41,13 @@ from tests.stack import (
 from tests.tripwire import tripwire
 
 DATABASE = f"kernapay_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let later collections of garbage skip the tests and what they have imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from select import select
 from threading import Lock, active_count
 from typing import IO, Any, Final
 
+from kernapay.core.gc import frozen_start
 from kernapay.devstack.parent_death_signal import PR_SET_PDEATHSIG
 
 PYTHON: Final = (sys.executable, "-m")
@@ -189,9 +190,18 @@ def _become(request: dict[str, Any]) -> None:
     sys.path[0] = request["cwd"]
 
 
+def _fill_caches() -> None:
+    """Build an application: Litestar remembers what it finds out about types."""
+    environment = import_module("tests.environment")  # which imports this module
+    import_module("kernapay.app").create_app(environment.settings_from(environment.REQUIRED))
+
+
 def _main(descriptor: int) -> None:
-    for module in _MODULES:
-        import_module(module)
+    # No fork looks through, and so copies, what all of them share.
+    with frozen_start():
+        for module in _MODULES:
+            import_module(module)
+        _fill_caches()
     if active_count() > 1:
         sys.exit("Importing the service starts a thread: a fork would lose it.")
     request = _serve(socket.socket(fileno=descriptor))

@@ -16,6 +16,7 @@ from kernapay.devstack.process import Child, Process
 from kernapay.devstack.stack import answers
 from tests import secrecy
 from tests.aliases import Json, json_of
+from tests.plain_http import NO_AUTHORITIES
 from tests.preloaded import COVERAGE, can_fork, preloaded
 
 KEY_ID = "rzp_test_kernapay"
@@ -95,7 +96,11 @@ class Server:
             lambda: answers(self.url + ready_at),
         )
         self.client = httpx.Client(
-            base_url=self.url, trust_env=False, timeout=20, event_hooks=secrecy.hooks()
+            base_url=self.url,
+            trust_env=False,
+            timeout=20,
+            event_hooks=secrecy.hooks(),
+            verify=NO_AUTHORITIES,
         )
 
     def launch(self) -> Self:
@@ -226,6 +231,7 @@ class Sandbox:
             timeout=20,
             auth=(KEY_ID, KEY_SECRET),
             event_hooks=secrecy.hooks(),
+            verify=NO_AUTHORITIES,
         )
 
     def __enter__(self) -> Self:

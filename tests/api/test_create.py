@@ -17,6 +17,7 @@ from tests.database_commands import Command, noted_commands
 from tests.databases import receipt_of, row_of
 from tests.factories import payment_body, unique, without
 from tests.in_process import InProcess
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import Api, Sandbox, bearer
 from tests.strategies import json_values
 
@@ -27,7 +28,11 @@ def create_at_once(user: Actor, urls: list[str], bodies: list[Json]) -> list[htt
     async def send_all() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
-            headers=bearer(user.token), trust_env=False, timeout=30, limits=limits
+            headers=bearer(user.token),
+            trust_env=False,
+            timeout=30,
+            limits=limits,
+            verify=NO_AUTHORITIES,
         ) as client:
             return await asyncio.gather(
                 *(

@@ -20,6 +20,7 @@ from tests.databases import row_of
 from tests.factories import new_email, payment_body, unique
 from tests.house.scopes import KeyHolder, new_holder
 from tests.in_process import InProcess
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import Api, Sandbox, bearer
 
 SCOPES = (
@@ -162,7 +163,7 @@ def test_of_many_at_once_one_enters_the_customer(
 
     async def send_all() -> list[httpx.Response]:
         async with httpx.AsyncClient(
-            headers=bearer(shop.token), trust_env=False, timeout=30
+            headers=bearer(shop.token), trust_env=False, timeout=30, verify=NO_AUTHORITIES
         ) as client:
             create = f"{api_server.url}{PAYMENTS}/create"
             return await asyncio.gather(*(client.post(create, json=body) for body in bodies))

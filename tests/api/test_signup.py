@@ -13,6 +13,7 @@ from tests.actors import USERS, assert_problem, log_in
 from tests.aliases import Store
 from tests.databases import row_of
 from tests.factories import PASSWORD, new_email, sign_up_body, unique, without
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import Api
 from tests.strategies import json_values
 
@@ -141,7 +142,9 @@ def test_an_address_of_another_script_has_one_form_too(api: httpx.Client) -> Non
 def test_of_twenty_identical_sign_ups_at_once_one_succeeds(api_server: Api, store: Store) -> None:
     body = sign_up_body()
     with (
-        httpx.Client(base_url=api_server.url, trust_env=False, timeout=30) as client,
+        httpx.Client(
+            base_url=api_server.url, trust_env=False, timeout=30, verify=NO_AUTHORITIES
+        ) as client,
         ThreadPoolExecutor(20) as crowd,
     ):
         answers = list(crowd.map(lambda _: client.post(f"{USERS}/signup", json=body), range(20)))

@@ -20,6 +20,7 @@ from tests.factories import (
     signature_of,
     unique,
 )
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import (
     PREVIOUS_WEBHOOK_SECRET,
     WEBHOOK_PATH,
@@ -261,7 +262,9 @@ class TestOnce:
         ids = [unique("evt_"), unique("evt_")]
 
         async def deliver() -> list[httpx.Response]:
-            async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            async with httpx.AsyncClient(
+                trust_env=False, timeout=30, verify=NO_AUTHORITIES
+            ) as client:
                 return await asyncio.gather(
                     *(
                         client.post(

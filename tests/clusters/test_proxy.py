@@ -39,7 +39,7 @@ def test_it_passes_everything_both_ways(client: Redis) -> None:
 
 
 def test_a_stop_ends_also_who_has_just_connected(redis_server: RedisNode) -> None:
-    for _ in range(20):
+    for _ in range(10):
         with Proxy(redis_server.port) as proxy:
             clients = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(3)]
         for client in clients:

@@ -14,6 +14,7 @@ from rich.console import Console
 from kernapay.commands.main import cli
 from kernapay.devstack.demo import Demo
 from tests.contract.running import DevStack
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import Sandbox, bare_environment
 
 STEPS = 8
@@ -54,7 +55,7 @@ def test_an_api_that_is_not_there_fails_the_first_step(dev_stack: DevStack) -> N
 
 def test_a_webhook_that_does_not_come_fails_its_step(api: httpx.Client, sandbox: Sandbox) -> None:
     screen = StringIO()
-    with httpx.Client(base_url=api.base_url, trust_env=False) as stranger:
+    with httpx.Client(base_url=api.base_url, trust_env=False, verify=NO_AUTHORITIES) as stranger:
         assert not Demo(stranger, sandbox.client, Console(file=screen), patience=0.3).run()
     assert "✓ 5. Verify" in screen.getvalue()
     assert "✗ 6. Webhook arrives failed" in screen.getvalue()

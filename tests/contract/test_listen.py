@@ -20,6 +20,7 @@ from kernapay.devstack.demo_session import signed_in
 from tests.contract.running import DevStack
 from tests.deliveries.receiver import Receiver
 from tests.http_server import HttpServer, Response
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import bare_environment
 from tests.waiting import eventually
 
@@ -133,7 +134,10 @@ def test_a_secret_of_the_environment_has_to_be_one(monkeypatch: pytest.MonkeyPat
 
 def test_an_api_that_is_away_is_asked_again_and_one_that_refuses_is_not() -> None:
     since = datetime(2026, 1, 31, tzinfo=UTC)
-    with HttpServer(Response(503)) as server, httpx.Client(base_url=server.url) as client:
+    with (
+        HttpServer(Response(503)) as server,
+        httpx.Client(base_url=server.url, verify=NO_AUTHORITIES) as client,
+    ):
 
         def pause() -> None:
             server.response = Response(401, b"no")

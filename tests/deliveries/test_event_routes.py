@@ -20,6 +20,7 @@ from tests.factories import unique
 from tests.house.scopes import new_holder
 from tests.money.disputes import invented
 from tests.money.disputes import tell as tell_dispute
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import Sandbox
 
 Tell = Callable[[], None]
@@ -134,7 +135,9 @@ def test_an_event_that_cannot_be_read_ends_no_listening(field: Field, user: Acto
         raise Over
 
     heard: list[str] = []
-    with httpx.Client(base_url=user.client.base_url, headers=headers) as client:
+    with httpx.Client(
+        base_url=user.client.base_url, headers=headers, verify=NO_AUTHORITIES
+    ) as client:
         listener = Listener(client, pause, now() - timedelta(minutes=1))
         with pytest.raises(Over):
             heard += (event["_id"] for event in listener.events())

@@ -15,6 +15,7 @@ from tests.actors import Actor, verify
 from tests.aliases import Json, RecordProperty
 from tests.distributed.service import Service
 from tests.factories import payment_body
+from tests.plain_http import NO_AUTHORITIES
 from tests.waiting import eventually
 
 SHOPPERS = 4
@@ -82,7 +83,13 @@ class Load:
 
     def _shop(self, number: int, person: Actor) -> None:
         clients = [
-            httpx.Client(base_url=api.url, trust_env=False, timeout=30, event_hooks=secrecy.hooks())
+            httpx.Client(
+                base_url=api.url,
+                trust_env=False,
+                timeout=30,
+                event_hooks=secrecy.hooks(),
+                verify=NO_AUTHORITIES,
+            )
             for api in self.service.apis
         ]
         turn = number

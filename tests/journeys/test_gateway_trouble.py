@@ -17,6 +17,7 @@ from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, status,
 from tests.aliases import Json, Store
 from tests.clusters.proxy import Mode, Proxy
 from tests.factories import payment_body, unique
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import KEY_ID, KEY_SECRET, Api, Sandbox, bearer
 from tests.waiting import eventually
 
@@ -172,7 +173,12 @@ def test_calls_stuck_in_the_gateway_hold_up_nobody_else(
         headers = {"Authorization": f"Bearer {user.token}"}
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
-            base_url=url, headers=headers, trust_env=False, timeout=60, limits=limits
+            base_url=url,
+            headers=headers,
+            trust_env=False,
+            timeout=60,
+            limits=limits,
+            verify=NO_AUTHORITIES,
         ) as client:
             stuck = [
                 asyncio.create_task(
@@ -233,7 +239,9 @@ def test_a_client_that_hangs_up_leaves_no_half_made_order(
     body = payment_body()
     sandbox.fault("delay", route=ORDERS, method="POST", options={"seconds": 1})
     with (
-        httpx.Client(base_url=user.client.base_url, trust_env=False, timeout=0.3) as impatient,
+        httpx.Client(
+            base_url=user.client.base_url, trust_env=False, timeout=0.3, verify=NO_AUTHORITIES
+        ) as impatient,
         pytest.raises(httpx.ReadTimeout),
     ):
         user.at(impatient).create(body)

@@ -10,6 +10,7 @@ from tests.actors import Actor
 from tests.aliases import Store
 from tests.databases import row_of
 from tests.factories import payment_body
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import Sandbox, StartApi, StartWorker
 from tests.waiting import eventually
 
@@ -39,7 +40,9 @@ def test_an_order_whose_client_hung_up_is_finished_before_the_service_ends(
     slow = sandbox.fault("delay", route="/v1/orders", method="POST", options={"seconds": 2})
     body = payment_body()
     with (
-        httpx.Client(base_url=server.url, trust_env=False, timeout=0.5) as impatient,
+        httpx.Client(
+            base_url=server.url, trust_env=False, timeout=0.5, verify=NO_AUTHORITIES
+        ) as impatient,
         pytest.raises(httpx.ReadTimeout),
     ):
         user.at(impatient).create(body)
@@ -56,7 +59,9 @@ def test_a_service_that_is_killed_leaves_no_process_behind(start_api: StartApi) 
 
     def gone() -> bool:
         try:
-            with httpx.Client(base_url=server.url, trust_env=False, timeout=2) as client:
+            with httpx.Client(
+                base_url=server.url, trust_env=False, timeout=2, verify=NO_AUTHORITIES
+            ) as client:
                 client.get("/health/live")
         except httpx.TransportError:
             return True

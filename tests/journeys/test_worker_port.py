@@ -20,6 +20,7 @@ from tests.command_line import RunKernapay
 from tests.environment import settings_from
 from tests.exposition import METRICS, Exposition
 from tests.in_process import InProcessClient
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import METRICS_TOKEN, Sandbox, StartWorker, bearer
 from tests.waiting import eventually
 
@@ -32,7 +33,7 @@ def port() -> int:
 @pytest.fixture
 def client(port: int) -> Iterator[httpx.Client]:
     url = f"http://{HOST}:{port}"
-    with httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
+    with httpx.Client(base_url=url, trust_env=False, timeout=20, verify=NO_AUTHORITIES) as client:
         yield client
 
 

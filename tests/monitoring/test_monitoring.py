@@ -18,6 +18,7 @@ from tests.actors import People, request_refund
 from tests.aliases import Json, Store
 from tests.checkout import ROOT
 from tests.exposition import Exposition
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import METRICS_TOKEN, Sandbox, StartApi, StartWorker
 from tests.waiting import eventually
 
@@ -84,7 +85,9 @@ def told(
     payment, _ = people.new().buy(sandbox)
     assert request_refund(people.new("ADMIN"), payment).is_success
     found: dict[str, set[str]] = dict(OWN)
-    with httpx.Client(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=20) as worker:
+    with httpx.Client(
+        base_url=f"http://{HOST}:{port}", trust_env=False, timeout=20, verify=NO_AUTHORITIES
+    ) as worker:
         eventually(lambda: _answers(worker))
         for client in (api.client, worker):
             for name, labels in eventually(partial(_labels_of, client)).items():

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from tests import secrecy
+from tests.plain_http import NO_AUTHORITIES
 from tests.preloaded import PYTHON, Forked, can_fork, preloaded
 
 T = TypeVar("T")
@@ -63,7 +64,12 @@ class SandboxProcess:
     def _client(self, **options: Any) -> httpx.Client:
         hooks = secrecy.hooks()
         return httpx.Client(
-            base_url=self.url, timeout=20, trust_env=False, event_hooks=hooks, **options
+            base_url=self.url,
+            timeout=20,
+            trust_env=False,
+            event_hooks=hooks,
+            **options,
+            verify=NO_AUTHORITIES,
         )
 
     def start(self) -> "SandboxProcess":

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.plain_http import NO_AUTHORITIES
 from tests.sandbox.sandbox_process import (
     DAY,
     KEY,
@@ -46,7 +47,9 @@ class Burst:
             thread.start()
 
     def _run(self) -> None:
-        with httpx.Client(base_url=self._url, auth=KEY, trust_env=False) as client:
+        with httpx.Client(
+            base_url=self._url, auth=KEY, trust_env=False, verify=NO_AUTHORITIES
+        ) as client:
             try:
                 while True:
                     order = client.post("/v1/orders", json={"amount": 50_000, "currency": "INR"})

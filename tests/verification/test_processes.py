@@ -9,6 +9,7 @@ import pytest
 from tests import secrecy
 from tests.actors import USERS, VERIFICATION
 from tests.factories import PASSWORD, sign_up_body
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import METRICS_TOKEN, Api, StartApi, Worker, bearer
 from tests.verification.conftest import provider_settings
 from tests.verification.provider import (
@@ -41,7 +42,7 @@ async def test_the_worker_sends_what_the_api_could_not_and_no_log_holds_a_secret
         worker = Worker(tmp_path, {**api_env, **env})
         hooks = secrecy.async_hooks()
         async with httpx.AsyncClient(
-            base_url=api.url, trust_env=False, timeout=20, event_hooks=hooks
+            base_url=api.url, trust_env=False, timeout=20, event_hooks=hooks, verify=NO_AUTHORITIES
         ) as client:
             body = sign_up_body()
             await client.post(f"{USERS}/signup", json=body)

@@ -16,6 +16,7 @@ from tests.benchmarks.api.machine import Cores
 from tests.benchmarks.api.material import User
 from tests.benchmarks.api.stack import Servers
 from tests.factories import PASSWORD
+from tests.plain_http import NO_AUTHORITIES
 
 _CACHE: Final = "--wiredTigerCacheSizeGB"
 _FACTS: Final = "site.json"
@@ -57,7 +58,9 @@ class Site:
         self.servers = Servers(home, stack, LargeMongo(home / "mongo", cache_gb), cores=cores)
         self.store = self.servers.store
         self.client = stack.enter_context(
-            httpx.Client(base_url=self.servers.api.url, trust_env=False, timeout=60)
+            httpx.Client(
+                base_url=self.servers.api.url, trust_env=False, timeout=60, verify=NO_AUTHORITIES
+            )
         )
         self.redis: Redis = stack.enter_context(Redis.from_url(self.servers.redis.url))
         self.is_filled = is_filled(home)

@@ -10,6 +10,7 @@ from tests.benchmarks.growth.payments import Templates, order_body
 from tests.benchmarks.growth.site import Site
 from tests.databases import row_of
 from tests.factories import failed_payment, unique
+from tests.plain_http import NO_AUTHORITIES
 from tests.stack import STRONG_KEY_ID, STRONG_KEY_SECRET
 
 
@@ -70,6 +71,7 @@ def make_templates(site: Site) -> Templates:
         base_url=site.servers.sandbox.url,
         trust_env=False,
         auth=(STRONG_KEY_ID, STRONG_KEY_SECRET),
+        verify=NO_AUTHORITIES,
     ) as gateway:
         shop = _Shop(site, gateway)
         return Templates(
