@@ -12,6 +12,7 @@ import pytest
 from kernapay.security.principal import Role
 from tests.actors import PAYMENTS, Actor, send_event
 from tests.attacks.pairs import Pair
+from tests.attacks.share import share
 from tests.attacks.surface import WEBHOOK, Operation
 from tests.attacks.wire import Wire
 from tests.factories import event_body, gateway_payment, payment_body, sign_up_body, unique
@@ -58,11 +59,11 @@ def test_no_field_parameter_or_header_makes_the_service_call_an_address(
         "X-Forwarded-For",
         "From",
     )
-    for operation in surface:
+    for place, operation in enumerate(surface):
         pair = pairs[operation.role or Role.USER]
         path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
         with Wire(api_server.port, pair.owner.token) as wire:
-            for address in addresses_of(attackers_server):
+            for address in share(addresses_of(attackers_server), place):
                 for field in operation.fields if operation.name != WEBHOOK else ():
                     body = fresh.get(operation.name, lambda known=operation.body: dict(known))()
                     value = {"url": address} if field.takes("object") else address
@@ -76,8 +77,8 @@ def test_no_field_parameter_or_header_makes_the_service_call_an_address(
                     for name in ("url", "callback", "redirect", "next", "webhook", "image"):
                         wire.ask("GET", f"{path}?{name}={address.replace(' ', '%20')}")
     payment = gateway_payment(pairs[Role.USER].owned.order_id)
-    for address in addresses_of(attackers_server):
-        for name in payment:
+    for place, name in enumerate(payment):
+        for address in share(addresses_of(attackers_server), place):
             send_event(
                 api_server.client,
                 body=event_body("payment.captured", payment={**payment, name: address}),
