@@ -38,8 +38,10 @@ from tests.stack import (
     Worker,
     end,
 )
+from tests.temporary_files import use_memory
 from tests.tripwire import tripwire
 
+use_memory()
 DATABASE = f"kernapay_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 
