@@ -57,40 +57,46 @@ class TestNoteHashes:
     def migrator(self, old: Store, tmp_path: Path) -> Migrator:
         return Migrator(old, up_to(tmp_path / "with_hashes", "0022_~"))
 
-    def hashes_of(self, old: Store, migrator: Migrator, notes: object, **changes: Any) -> Any:
-        """Insert a payment, migrate, and return its hashes."""
-        row: Json = {"userId": ObjectId(), "referenceId": f"PAY_{ObjectId()}", "notes": notes}
-        inserted = old.payments.insert_one({**row, **changes}).inserted_id
-        assert migrator.up() == [self.NAME]
-        found = old.payments.find_one({"_id": inserted})
-        assert found is not None
-        assert found["notes"] == notes
-        return found.get("noteHashes")
-
-    @pytest.mark.parametrize(
-        "notes",
-        [{"cart": "42"}, {"a": " Ž 1 ", "b": "x" * 256, "c": "\u20031"}, {"a": "1", "b": "1 "}],
-    )
-    @pytest.mark.parametrize("payer", [{}, {"userId": "5f0c"}, {"userId": None}])
     def test_older_payments_have_the_hashes_that_new_ones_have(
-        self, old: Store, migrator: Migrator, notes: dict[str, str], payer: Json
+        self, old: Store, migrator: Migrator
     ) -> None:
-        assert self.hashes_of(old, migrator, notes, **payer) == hash_notes(notes)
+        payers: list[Json] = [{"userId": ObjectId()}, {"userId": "5f0c"}, {"userId": None}]
+        kinds_of_notes = (
+            {"cart": "42"},
+            {"a": " Ž 1 ", "b": "x" * 256, "c": "\u20031"},
+            {"a": "1", "b": "1 "},
+        )
+        rows = [
+            {**payer, "_id": ObjectId(), "referenceId": f"PAY_{ObjectId()}", "notes": notes}
+            for notes in kinds_of_notes
+            for payer in payers
+        ]
+        old.payments.insert_many(rows)
+        assert migrator.up() == [self.NAME]
+        for row in rows:
+            found = old.payments.find_one({"_id": row["_id"]})
+            assert found == {**row, "noteHashes": hash_notes(row["notes"])}
 
-    @pytest.mark.parametrize(
-        ("notes", "values"),
-        [
+    def test_notes_of_other_systems_are_found_as_they_are_shown(
+        self, old: Store, migrator: Migrator
+    ) -> None:
+        kinds_of_notes: list[tuple[object, list[str] | None]] = [
             ("Invoice 7 ", ["Invoice 7"]),
             ({"number": 42, "paid": True, "none": None, "empty": " "}, ["42", "True"]),
             ({str(number): str(number) for number in range(99)}, [*map(str, range(15))]),
             *((nothing, None) for nothing in (None, {}, "", "  ", {"a": None})),
-        ],
-    )
-    def test_notes_of_other_systems_are_found_as_they_are_shown(
-        self, old: Store, migrator: Migrator, notes: object, values: list[str] | None
-    ) -> None:
-        expected = values and sorted(map(hash_note, values))
-        assert self.hashes_of(old, migrator, notes) == expected
+        ]
+        old.payments.insert_many(
+            {"userId": ObjectId(), "referenceId": f"PAY_{place}", "notes": notes}
+            for place, (notes, _) in enumerate(kinds_of_notes)
+        )
+        assert migrator.up() == [self.NAME]
+        for place, (notes, values) in enumerate(kinds_of_notes):
+            found = old.payments.find_one({"referenceId": f"PAY_{place}"})
+            assert found is not None
+            assert found["notes"] == notes
+            expected = values and sorted(map(hash_note, values))
+            assert found.get("noteHashes") == expected, notes
 
     def test_a_row_without_a_payer_and_one_with_another_kind_of_id_are_no_obstacle(
         self, old: Store, migrator: Migrator

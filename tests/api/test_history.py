@@ -201,7 +201,7 @@ def test_readers_in_a_hurry_cannot_make_an_old_history_stay(
     with ThreadPoolExecutor(4) as readers:
         reading = [readers.submit(read_on, reader) for reader in (user, elsewhere) * 2]
         try:
-            for number in range(30):
+            for number in range(12):
                 payment = user.new_payment()
                 assert user.history().json()[0]["referenceId"] == payment["referenceId"]
                 change = failed_payment if number % 2 else gateway_payment
