@@ -33,16 +33,25 @@ def newcomer(people: People) -> Callable[[str], Actor]:
     return lambda role: people.new(role, password=secret, confirmPassword=secret)
 
 
-def fuzz(actor: Actor, target: Api, document: Json, home: Path, *which: str) -> str:
+COVERAGE = ("--phases", "examples,coverage")
+"""Each rule of each schema kept and broken once."""
+FUZZING = ("--phases", "fuzzing", "--max-examples", "20")
+with_phases = pytest.mark.parametrize(
+    "phases",
+    [COVERAGE, pytest.param(FUZZING, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
+    ids=["coverage", "fuzzing"],
+)
+
+
+def fuzz(actor: Actor, target: Api, document: Json, home: Path, *options: str) -> str:
     (home / "openapi.json").write_text(json.dumps(document))
     config = Path(__file__).with_name("schemathesis.toml")
     ran = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", config),
             *("run", "openapi.json", "--url", target.url, "--no-color"),
-            *("--phases", "examples,coverage,fuzzing", "--max-examples", "2"),
             *("--generation-deterministic", "--continue-on-failure", "--request-timeout", "20"),
-            *which,
+            *options,
         ],
         cwd=home,
         env={
@@ -68,23 +77,31 @@ def cases(output: str) -> int:
     return int(passed)
 
 
-@pytest.mark.timeout(300)
+@with_phases
 @pytest.mark.owasp(line="API9")
 def test_a_user_finds_nothing_outside_the_document(
-    newcomer: Callable[[str], Actor], target: Api, document: Json, tmp_path: Path
+    newcomer: Callable[[str], Actor],
+    target: Api,
+    document: Json,
+    tmp_path: Path,
+    phases: tuple[str, ...],
 ) -> None:
     rest = ("--exclude-operation-id-regex", FOR_ADMINISTRATORS)
-    output = fuzz(newcomer("USER"), target, document, tmp_path, *rest)
+    output = fuzz(newcomer("USER"), target, document, tmp_path, *phases, *rest)
     assert cases(output) > 700
 
 
-@pytest.mark.timeout(300)
+@with_phases
 @pytest.mark.owasp(line="API9")
 def test_an_administrator_finds_nothing_outside_the_document(
-    newcomer: Callable[[str], Actor], target: Api, document: Json, tmp_path: Path
+    newcomer: Callable[[str], Actor],
+    target: Api,
+    document: Json,
+    tmp_path: Path,
+    phases: tuple[str, ...],
 ) -> None:
     only = ("--include-operation-id-regex", FOR_ADMINISTRATORS)
-    output = fuzz(newcomer("ADMIN"), target, document, tmp_path, *only)
+    output = fuzz(newcomer("ADMIN"), target, document, tmp_path, *phases, *only)
     assert cases(output) > 300
 
 
@@ -95,4 +112,4 @@ def test_a_service_that_breaks_its_word_is_found(
     del strict["paths"]["/v1/api/payments/status/{reference_id}"]["get"]["responses"]["404"]
     only = ("--include-operation-id", "payments_status")
     with pytest.raises(AssertionError, match="Undocumented status code"):
-        fuzz(newcomer("USER"), target, strict, tmp_path, *only)
+        fuzz(newcomer("USER"), target, strict, tmp_path, *COVERAGE, *only)
