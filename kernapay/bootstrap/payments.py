@@ -86,7 +86,9 @@ class Payments(Accounts):
 
     @cached_property
     def rebuilding(self) -> Rebuilding:
-        return Rebuilding(self.payment_ledger, live=self.settings.is_live)
+        return Rebuilding(
+            self.payment_ledger, self.customer_repository.restore, live=self.settings.is_live
+        )
 
     @cached_property
     def settlement(self) -> Settlement:
