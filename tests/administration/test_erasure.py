@@ -9,6 +9,7 @@ import bson
 import httpx
 from bson import ObjectId
 
+from kernapay.core.clock import now
 from kernapay.deliveries.copies import clear_texts
 from kernapay.webhooks.personal import remove_personal
 from tests.actors import (
@@ -126,6 +127,11 @@ def test_an_erased_customer_is_nowhere_and_the_books_are_whole(
 
     assert erased.status_code == 200, erased.text
     assert [each["what"] for each in erased.json()["remains"]] != []
+    # A merge that had read the customer just before the erasure.
+    at = now()
+    part = {"shopId": ObjectId(shop.id), "reference": person["email"], "createdAt": at}
+    merged = {"mergedInto": ObjectId(customer_id), "mergedAt": at, "followUpAt": at, "followUps": 0}
+    store.customers.insert_one({**part, **merged, "updatedAt": at})
     # What else was copied, the worker finds. Events of later changes bring it back to no collection.
     work(in_process)
     for secret in person.values():
