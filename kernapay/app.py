@@ -27,10 +27,12 @@ from kernapay.files.controller import FileController
 from kernapay.health.controller import HealthController, MetricsController
 from kernapay.live.controller import LiveController
 from kernapay.payments.checkout.controller import CheckoutPageController, page_files
+from kernapay.payments.claims.controller import ClaimController, GrantController
 from kernapay.payments.controller import CheckoutController, PaymentController
 from kernapay.payments.disputes.controller import DisputeController
 from kernapay.payments.documents.controller import ExportController, StatementController
 from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
+from kernapay.payments.merging.controller import CustomerMergeController
 from kernapay.reconciliation.controller import ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
 from kernapay.sessions.controller import LoginController, SessionController
@@ -114,6 +116,9 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             DisputeController,
             CustomerController,
             CustomerPaymentsController,
+            CustomerMergeController,
+            ClaimController,
+            GrantController,
             webhooks,
             InboxController,
             ReconciliationController,

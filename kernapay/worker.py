@@ -49,6 +49,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "dispute_deadlines": services.dispute_deadlines.sweep,
         "nightly": reconciliation.request_nightly,
         "reports": reconciliation.sweep_reports,
+        "customers": services.customer_follow_ups.sweep,
         "settlement_days": services.settlement_reader.sweep,
         "events": services.relay.sweep,
         "untold_steps": services.untold_steps.sweep,

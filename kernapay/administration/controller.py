@@ -8,8 +8,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.administration.dtos import NewUser, RoleChange, UserPage, UserSearch
+from kernapay.administration.erasure.dtos import AccountErased
+from kernapay.administration.erasure.service import AccountErasure, StillActive
 from kernapay.administration.repository import AccountRepository
 from kernapay.administration.service import (
+    AccountIsErased,
     AddressNotVerified,
     AdministrationService,
     ChangedMeanwhile,
@@ -106,7 +109,7 @@ class AdministrationController(Controller):
         "/{user_id:str}/activate",
         guards=[IsPerson()],
         status_code=200,
-        responses=problems(ChangedMeanwhile, AddressNotVerified),
+        responses=problems(ChangedMeanwhile, AddressNotVerified, AccountIsErased),
     )
     async def activate(
         self,
@@ -121,7 +124,7 @@ class AdministrationController(Controller):
         "/{user_id:str}/deactivate",
         guards=[IsPerson()],
         status_code=200,
-        responses=problems(LastAdmin, ChangedMeanwhile),
+        responses=problems(LastAdmin, ChangedMeanwhile, AccountIsErased),
     )
     async def deactivate(
         self,
@@ -172,10 +175,28 @@ class AdministrationController(Controller):
         """
         return await administration_service.set_approval(request.user, user_id, approved=False)
 
+    @post(
+        "/{user_id:str}/erase",
+        guards=[IsPerson()],
+        status_code=200,
+        responses=problems(StillActive),
+    )
+    async def erase_user(
+        self,
+        request: Authenticated,
+        user_id: UserId,
+        account_erasure: NamedDependency[AccountErasure],
+    ) -> AccountErased:
+        """Erase an inactive account: name, address, number and password go for good, and copies of them elsewhere.
+
+        Its payments stay: `remains` says what is left, and why. A repeat finishes what an earlier call could not.
+        """
+        return await account_erasure.erase(request.user, user_id)
+
     @put(
         "/{user_id:str}/role",
         guards=[IsPerson()],
-        responses=problems(LastAdmin, ChangedMeanwhile, AddressNotVerified),
+        responses=problems(LastAdmin, ChangedMeanwhile, AddressNotVerified, AccountIsErased),
     )
     async def change_role(
         self,

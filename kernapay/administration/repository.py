@@ -18,6 +18,7 @@ _HIGHEST_CHARACTER: Final = "\U0010ffff"
 _LOCK_LIFETIME: Final = timedelta(seconds=10)
 # Longer than the lifetime, so that the lock of a process that died ends first.
 _LOCK_WAIT_SECONDS: Final = 12.0
+_ERASED_NAME: Final = "Erased account"
 _BUSY: Final = "Another request is changing an administrator. Try again in a few seconds."
 
 
@@ -77,6 +78,27 @@ class AccountRepository(UserRepository):
         """Approve a PROVIDER or end its approval. Return None if role or approval changed since `user` was read."""
         same = {"type": Role.PROVIDER, "__raw__": _approval(not approved)}
         return await self._update(str(user.pk), same, set__is_approved_provider=approved)
+
+    async def erase(self, user_id: str, password_hash: str) -> User | None:
+        """Remove for good what is personal of an inactive account. Return None if it is active, or was erased before.
+
+        `password_hash` is that of a password that nobody knows.
+        """
+        only_if = {"status": UserStatus.INACTIVE, "erased_at": None}
+        return await self._update(
+            user_id,
+            only_if,
+            set__email=f"{user_id}@erased.invalid",
+            set__is_email_verified=False,
+            set__name=_ERASED_NAME,
+            set__name_folded=folded(_ERASED_NAME),
+            set__password=password_hash,
+            set__is_mobile_number_verified=False,
+            set__erased_at=self.clock(),
+            unset__mobile_number=True,
+            unset__country_code=True,
+            unset__refresh_token=True,
+        )
 
     async def has_another_admin(self, user: User) -> bool:
         """Return whether there is an active administrator besides `user`."""

@@ -40,6 +40,13 @@ class ChangedMeanwhile(Conflict):
     title = "Changed by another request"
 
 
+class AccountIsErased(Conflict):
+    """The account was erased."""
+
+    code = "account_erased"
+    title = "Account erased"
+
+
 class AddressNotVerified(Conflict):
     """The e-mail address of the account is not verified. ADMIN and LAB_ASSISTANT are only for verified addresses."""
 
@@ -165,6 +172,8 @@ class AdministrationService:
         self, actor: Actor, user: User, new: Standing, *, verify_email: bool = False
     ) -> UserView:
         """Bring an account into a standing: the one way to a role, whoever asks for it."""
+        if user.erased_at is not None:
+            raise AccountIsErased("This account was erased. Nothing brings it back.")
         old = user.standing
         verify_email = verify_email and not user.is_email_verified
         if new == old and not verify_email:

@@ -3,11 +3,14 @@
 from functools import cached_property
 from typing import Final
 
+from kernapay.administration.erasure.repository import ReferenceRepository
+from kernapay.administration.erasure.service import AccountErasure, Copies, CustomerFollowUps
 from kernapay.administration.service import AdministrationService
 from kernapay.bootstrap.events import Events
 from kernapay.core.keys import Sealer
 from kernapay.core.metrics import GaugeSource
 from kernapay.deliveries.addresses import AddressRules
+from kernapay.deliveries.copies import EventCopies
 from kernapay.deliveries.endpoints.chores import EndpointChores
 from kernapay.deliveries.endpoints.repository import EndpointRepository
 from kernapay.deliveries.endpoints.service import EndpointService
@@ -74,6 +77,29 @@ class Deliveries(Events):
             self.api_key_service,
             self.endpoint_service,
             self.session_service.replace_password,
+            self.audit_log,
+        )
+
+    @cached_property
+    def _copies(self) -> Copies:
+        events = EventCopies(self.event_repository, self.delivery_repository)
+        references = ReferenceRepository(self.mongo, self._clock)
+        return Copies(references, events, self.receipt_service)
+
+    @cached_property
+    def customer_follow_ups(self) -> CustomerFollowUps:
+        return CustomerFollowUps(
+            self.customer_service, self.customer_repository, self.customer_merging, self._copies
+        )
+
+    @cached_property
+    def account_erasure(self) -> AccountErasure:
+        return AccountErasure(
+            self.account_repository,
+            self.session_repository,
+            self.claim_repository,
+            self._copies,
+            self.password_hasher.hash,
             self.audit_log,
         )
 

@@ -243,4 +243,5 @@ class Operations(Payments):
             self.refund_service.open,
             self.report_repository.queue,
             self.settlement_day_repository.queue,
+            self.customer_repository.queue,
         )

@@ -11,6 +11,8 @@ from kernapay.payments.checkout.links import CheckoutLinks
 from kernapay.payments.checkout.repository import CheckoutRepository
 from kernapay.payments.checkout.return_pages import ReturnPages
 from kernapay.payments.checkout.service import CheckoutService, Merchant
+from kernapay.payments.claims.repository import ClaimRepository
+from kernapay.payments.claims.service import Claims
 from kernapay.payments.disputes.deadlines import DisputeDeadlines
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.disputes.service import DisputeService
@@ -21,6 +23,7 @@ from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.listing.repository import PaymentListRepository
 from kernapay.payments.listing.service import PaymentLists
+from kernapay.payments.merging.service import CustomerMerging
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.payees import Payees
 from kernapay.payments.payouts import PayoutService
@@ -83,7 +86,9 @@ class Payments(Accounts):
 
     @cached_property
     def rebuilding(self) -> Rebuilding:
-        return Rebuilding(self.payment_ledger, live=self.settings.is_live)
+        return Rebuilding(
+            self.payment_ledger, self.customer_repository.restore, live=self.settings.is_live
+        )
 
     @cached_property
     def settlement(self) -> Settlement:
@@ -116,6 +121,27 @@ class Payments(Accounts):
             self.payment_repository,
             [derive_key(secret, "customers") for secret in self.settings.jwt_secrets],
             self.settings.unpaid_per_customer,
+        )
+
+    @cached_property
+    def customer_merging(self) -> CustomerMerging:
+        return CustomerMerging(
+            self.customer_service, self.customer_repository, self.payment_ledger, self.audit_log
+        )
+
+    @cached_property
+    def claim_repository(self) -> ClaimRepository:
+        return ClaimRepository(self.mongo, self._clock)
+
+    @cached_property
+    def claim_service(self) -> Claims:
+        return Claims(
+            self.claim_repository,
+            self.customer_service,
+            self.customer_repository,
+            self.payment_repository,
+            self.user_repository.verified_email,
+            self.audit_log,
         )
 
     @cached_property
@@ -203,7 +229,7 @@ class Payments(Accounts):
             self.customer_repository.name_of,
             self.settings.merchant_name,
             self.file_pool,
-            derive_key(self.settings.jwt_secrets[0], "receipts"),
+            [derive_key(secret, "receipts") for secret in self.settings.jwt_secrets],
             self.business_days,
         )
 

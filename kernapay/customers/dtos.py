@@ -5,8 +5,9 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from kernapay.core.clock import Instant
-from kernapay.core.ids import OBJECT_ID_EXAMPLE
+from kernapay.core.ids import OBJECT_ID_EXAMPLE, OBJECT_ID_PATTERN
 from kernapay.core.patterns import PRINTABLE, Label, Line, explain
+from kernapay.customers.remains import REMAINS, Remainder
 
 Reference = Annotated[
     str,
@@ -101,8 +102,27 @@ class AddressView(Struct, rename="camel"):
     country: Annotated[str, Meta(examples=["IN"])] | None = None
 
 
+class CustomerMerge(Struct, rename="camel", forbid_unknown_fields=True):
+    """The customer of the same shop that stays, and gets the payments."""
+
+    into: Annotated[
+        str, Meta(pattern=OBJECT_ID_PATTERN, description="Its `_id`.", examples=[OBJECT_ID_EXAMPLE])
+    ]
+
+
+class ClaimView(Struct, rename="camel"):
+    """An account with the customer's verified address that asks for their payments. Grant it, or refuse."""
+
+    account_id: Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
+    at: Instant
+
+
 class CustomerView(Struct, rename="camel"):
-    """A customer of the shop whose account is `shopId`. Of an erased one, nothing personal is left."""
+    """A customer of the shop whose account is `shopId`. Of an erased one, nothing personal is left.
+
+    `remains` says what else is left, and why. One that was merged has its `reference` only. `mergedInto` is who has its
+    payments now. `accountId` is the account that may see them as well, by a grant.
+    """
 
     id: CustomerIdText = field(name="_id")
     shop_id: Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
@@ -115,6 +135,16 @@ class CustomerView(Struct, rename="camel"):
     gstin: Annotated[str, Meta(examples=["27AAPFU0939F1ZV"])] | None = None
     address: AddressView | None = None
     erased_at: Instant | None = None
+    merged_into: CustomerIdText | None = None
+    merged_at: Instant | None = None
+    account_id: CustomerIdText | None = None
+    granted_at: Instant | None = None
+    claim: ClaimView | None = None
+    remains: Annotated[list[Remainder], Meta(examples=[[]])] = []
+
+    def __post_init__(self) -> None:
+        if self.erased_at is not None:
+            self.remains = list(REMAINS)
 
 
 class CustomerPage(Struct, rename="camel"):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, ObjectIdField, StringField
+from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 
 from kernapay.storage.documents import OnePart, Part
 from kernapay.storage.mongo import Record
@@ -20,8 +20,17 @@ class Address(Part):
     country: str | None = StringField()
 
 
+class Claim(Part):
+    """An account that asks for the payments for a customer."""
+
+    meta: ClassVar[dict[str, Any]] = {"strict": False}
+
+    account_id: str = ObjectIdField(db_field="accountId", required=True)
+    at: datetime = DateTimeField(required=True)
+
+
 class Customer(Record):
-    """A customer of a shop. An erased one has its id and its times only."""
+    """A customer of a shop. An erased one has its id and its times only, a merged one its reference as well."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "customers"}
 
@@ -36,3 +45,15 @@ class Customer(Record):
     gstin: str | None = StringField()
     address: Address | None = OnePart(Address)
     erased_at: datetime | None = DateTimeField(db_field="erasedAt")
+    # The customer that this one became a part of. Never itself: no row of the chain leads back.
+    merged_into: str | None = ObjectIdField(db_field="mergedInto")
+    merged_at: datetime | None = DateTimeField(db_field="mergedAt")
+    # Counts the attempts to merge another one into this one, so that two merges never go round in a circle.
+    merges: int | None = IntField()
+    # The account that may see the payments, by a grant of the shop; and the one that asks for it.
+    account_id: str | None = ObjectIdField(db_field="accountId")
+    granted_at: datetime | None = DateTimeField(db_field="grantedAt")
+    claim: Claim | None = OnePart(Claim)
+    # What a merge or an erasure leaves to the worker is due at `follow_up_at`; `follow_ups` counts the passes.
+    follow_up_at: datetime | None = DateTimeField(db_field="followUpAt")
+    follow_ups: int | None = IntField(db_field="followUps")

@@ -1,25 +1,62 @@
 """The queries on customers. With a `shop_id`, only those of that account: others are as if they were not there."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from bson import ObjectId
+from msgspec import Struct, field
 
+from kernapay.core.clock import Clock, now
 from kernapay.customers.dtos import CustomerView, Prefill
 from kernapay.customers.models import Customer
 from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import Repository, Row, Rows
+from kernapay.storage.updates import Changed
 
 _NEWEST = (OrderBy("created_at", descending=True), OrderBy("id", descending=True))
+_FOLLOW_UP_LEASE: Final = timedelta(minutes=2)
+# A create that was under way when its customer was merged may store its payment later: seconds, or longer in a process
+# that was suspended.
+_FOLLOW_UP_PAUSES: Final = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
+_FIRST_TIME: Final = datetime.fromtimestamp(0, UTC)
+_STANDING: Final = {"erased_at": None, "merged_into": None}
+_MOST_FOLLOW_UPS: Final = len(_FOLLOW_UP_PAUSES) + 1
 
 
 class CustomerRepository(Repository[Customer]):
     model = Customer
 
+    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+        super().__init__(mongo, clock)
+        self.queue = Queue(
+            "customers",
+            self,
+            Rules(
+                waiting=lambda _: {"follow_up_at__gt": _FIRST_TIME},
+                due="follow_up_at",
+                attempts="follow_ups",
+                leases=(_FOLLOW_UP_LEASE,),
+                pauses=_FOLLOW_UP_PAUSES,
+                counts_claims=False,
+                is_visible=False,
+                renews=True,
+            ),
+            key=_key_of,
+        )
+
     async def by_reference(self, shop_id: str, reference: str) -> Customer | None:
-        """Return the customer to whom a shop has given a reference."""
+        """Return the customer to whom a shop has given a reference, also if it was merged."""
         found = await self.list(LimitOffset(1), shop_id=shop_id, reference=reference)
         return found[0] if found else None
+
+    async def follow(self, customer: Customer) -> Customer:
+        """Return the customer that this one became a part of: itself, if it was not merged."""
+        while customer.merged_into is not None:
+            customer = await self.get(id=customer.merged_into)
+        return customer
 
     async def find(self, customer_id: str, shop_id: str | None) -> Customer | None:
         """Return a customer. Raises Unavailable if it is not known whether there is one."""
@@ -37,11 +74,19 @@ class CustomerRepository(Repository[Customer]):
 
     async def prefill(self, customer_id: str) -> Prefill | None:
         """Return what Checkout need not ask the customer for. Raises Unavailable."""
-        return await self.select_one(Prefill, id=customer_id)
+        kept = await self._kept_view(customer_id)
+        return None if kept is None else Prefill(kept.name, kept.email, kept.contact)
 
     async def name_of(self, customer_id: str) -> str | None:
+        kept = await self._kept_view(customer_id)
+        return None if kept is None else kept.name
+
+    async def _kept_view(self, customer_id: str) -> CustomerView | None:
+        """Return what is shown of whom the customer became a part of. Payments follow a merge a moment later."""
         view = await self.select_one(CustomerView, id=customer_id)
-        return None if view is None else view.name
+        while view is not None and view.merged_into is not None:
+            view = await self.select_one(CustomerView, id=view.merged_into)
+        return view
 
     async def page(
         self, shop_id: str | None, after: CustomerView | None, count: int
@@ -58,14 +103,98 @@ class CustomerRepository(Repository[Customer]):
 
     async def change(self, customer: Customer, fields: Mapping[str, Any]) -> bool:
         """Set fields, and remove those that are None. Return False if the customer has changed since it was read."""
-        where = {"id": customer.pk, "updated_at": customer.updated_at, "erased_at": None}
+        where = {**_key_of(customer), "updated_at": customer.updated_at, **_STANDING}
         return await self.update_where(where, **_changes(fields)) is not None
 
-    async def erase(self, customer_id: str, fields: Mapping[str, None]) -> bool:
+    async def begin_merge(self, kept: Customer) -> bool:
+        """Note on the customer that stays that another one is to be merged into it. Return False if it stands no more.
+
+        A merge of the kept one that has read it before finds it changed. So of merges that together would go round in a
+        circle, one fails.
+        """
+        begun = await self.update_if(_key_of(kept), _STANDING, is_visible=False, inc__merges=1)
+        return isinstance(begun, Changed)
+
+    async def merge(self, customer: Customer, kept: Customer, fields: Mapping[str, None]) -> bool:
+        """Make a customer a part of another one, and remove fields.
+
+        Return False if it was merged, erased or about to get another one since it was read.
+        """
+        at = self.clock()
+        merged = await self.update_if(
+            _key_of(customer),
+            {"merges": customer.merges, **_STANDING},
+            set__merged_into=kept.pk,
+            set__merged_at=at,
+            set__follow_up_at=at,
+            set__follow_ups=0,
+            **_changes(fields),
+        )
+        return isinstance(merged, Changed)
+
+    async def shorten(self, customer: Customer, kept: Customer) -> None:
+        """Let those that were merged into a customer, which was merged itself since, name the one that stays."""
+        where = {"shopId": customer.shop_id, "mergedInto": customer.pk}
+        change = {"$set": {"mergedInto": kept.pk}}
+        await self._run(lambda: self._collection.update_many(where, change))
+
+    async def end_follow_up(self, customer: Customer) -> None:
+        """After the last look of the worker at a customer, let there be no further one."""
+        if self.queue.attempt_of(customer) >= _MOST_FOLLOW_UPS:
+            await self.queue.finish(customer, unset__follow_up_at=True, unset__follow_ups=True)
+
+    async def moving_into(self, customer: Customer) -> list[str]:
+        """Return the ids of those that were merged into a customer lately, and may have payments still."""
+        if customer.merges is None:
+            return []
+        where = {"shop_id": customer.shop_id, "merged_into": customer.pk}
+        merged = await self.select(_RowId, **where, follow_up_at__gt=_FIRST_TIME)
+        return [each.id for each in merged]
+
+    async def restore(self, customer_id: str, shop_id: str) -> str | None:
+        """Return the id of whom a customer is a part of: after a restore of an older copy, it may be lost itself.
+
+        Then enter one of whom nothing else is known. Return None if the customer is another shop's.
+        """
+        customer, _ = await self.add_or_get(Customer(id=customer_id, shop_id=shop_id), "id")
+        if not _is_of(shop_id, customer.shop_id):
+            return None
+        return str((await self.follow(customer)).pk)
+
+    async def erase(self, customer_id: str, shop_id: str, fields: Mapping[str, None]) -> bool:
         """Remove fields for good. Return False if that was done before, or there is no such customer."""
-        where = {"id": customer_id, "erased_at": None}
-        change = {**_changes(fields), "set__erased_at": self.clock()}
+        where = {"id": customer_id, "shop_id": shop_id, "erased_at": None}
+        at = self.clock()
+        due = {"set__follow_up_at": at, "set__follow_ups": 0}
+        change = {**_changes(fields), "set__erased_at": at, **due}
         return await self.update_where(where, **change) is not None
+
+    async def erase_parts(self, customer_id: str, shop_id: str, fields: Mapping[str, None]) -> None:
+        """Remove fields of those that were merged into a customer, and of those merged into these."""
+        at = self.clock()
+        times = {"erasedAt": at, "updatedAt": at}
+        change: Row = {"$set": times, "$unset": dict.fromkeys(map(self._column, fields), True)}
+
+        def erase(ids: list[ObjectId]) -> list[ObjectId]:
+            where: Row = {"shopId": ObjectId(shop_id), "mergedInto": {"$in": ids}}
+            parts = list(self._collection.find(where, {"erasedAt": 1}))
+            left = [row["_id"] for row in parts if row.get("erasedAt") is None]
+            if left:
+                self._collection.update_many({"_id": {"$in": left}, "erasedAt": None}, change)
+            return [row["_id"] for row in parts]
+
+        ids = [ObjectId(customer_id)]
+        while ids:
+            ids = await self._run(erase, ids)
+
+
+def _key_of(customer: Customer) -> dict[str, Any]:
+    # MongoDB: `shopId` is the shard key. Without it, a sharded collection rejects the update.
+    return {"id": customer.pk, "shop_id": customer.shop_id}
+
+
+class _RowId(Struct):
+    id: str = field(name="_id")
 
 
 def _is_of(shop_id: str | None, owner: object) -> bool:

@@ -13,6 +13,7 @@ from kernapay.storage.filters import BeforeAfter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import ReadOnlyRepository, Repository, Rows
 
+_EVENTS_AT_ONCE: Final = 100
 _MOST_COUNTED: Final = 10_000
 # A payment has some dozens.
 _MOST_OF_SUBJECT: Final = 200
@@ -109,6 +110,21 @@ class DeliveryRepository(Repository[Delivery]):
         }
         change = {"$min": {"nextAt": self.clock()}}
         await self._run(lambda: self._collection.update_many(where, change))
+
+    async def forget_answers(self, event_ids: Sequence[str]) -> None:
+        """Remove what endpoints answered to these events: they may have sent back what they had received."""
+
+        def forget(some: Sequence[str]) -> None:
+            # Of each, whatever endpoint got it: `make_delivery_id` says how their ids begin.
+            ranges = [{"_id": {"$gt": f"{each}:", "$lt": f"{each};"}} for each in some]
+            rows = self._collection.find({"$or": ranges}, {"log.excerpt": 1})
+            ids = [row["_id"] for row in rows if any(row.get("log", ()))]
+            if ids:
+                excerpts = {"$unset": {"log.$[].excerpt": True}}
+                self._collection.update_many({"_id": {"$in": ids}}, excerpts)
+
+        for start in range(0, len(event_ids), _EVENTS_AT_ONCE):
+            await self._run(forget, event_ids[start : start + _EVENTS_AT_ONCE])
 
     async def delete_some(self, endpoint_id: str, count: int) -> int:
         """Delete up to `count` deliveries to an endpoint. Return how many were there."""

@@ -33,6 +33,9 @@ class FileStore(Protocol):
 
     async def put(self, name: str, content: IO[bytes]) -> None: ...
 
+    async def delete(self, name: str) -> None:
+        """Delete the file, if there is one."""
+
     async def link(self, name: str) -> FileLink:
         """Return a link that is valid for LINK_LIFETIME."""
 

@@ -56,6 +56,9 @@ class LocalFiles:
     async def put(self, name: str, content: IO[bytes]) -> None:
         await self._pool.run(self._put, name, content)
 
+    async def delete(self, name: str) -> None:
+        await self._pool.run(self._delete, name)
+
     async def link(self, name: str) -> FileLink:
         expires_at = (self._clock() + LINK_LIFETIME).replace(microsecond=0)
         expires = int(expires_at.timestamp())
@@ -94,6 +97,12 @@ class LocalFiles:
         if time() >= self._next_cleanup:
             self._next_cleanup = time() + _CLEANUP_INTERVAL.total_seconds()
             self._delete_old()
+
+    def _delete(self, name: str) -> None:
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable("The file cannot be deleted now. Try again later.") from error
 
     def _delete_old(self) -> None:
         """Delete our files that are past their retention. The folder may contain files of others."""

@@ -20,7 +20,7 @@ _DEADLINE_SECONDS: Final = 60.0
 class S3Files:
     """Store files as private objects; links are presigned (s3v4).
 
-    Objects are not deleted here: give the bucket a lifecycle rule.
+    Only the receipts of people who are erased are deleted here: give the bucket a lifecycle rule.
     """
 
     def __init__(
@@ -50,6 +50,10 @@ class S3Files:
 
     async def put(self, name: str, content: IO[bytes]) -> None:
         await self._call(self._put, name, content)
+
+    async def delete(self, name: str) -> None:
+        # S3: to delete what is not there succeeds.
+        await self._call(lambda: self._client.delete_object(Bucket=self._bucket, Key=name))
 
     async def link(self, name: str) -> FileLink:
         expires_at = (self._clock() + LINK_LIFETIME).replace(microsecond=0)

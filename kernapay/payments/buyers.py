@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import Conflict, Forbidden, InvalidInput
+from kernapay.customers.models import Customer
 from kernapay.customers.service import CustomerService
 from kernapay.payments.dtos import PaymentCreate
 from kernapay.payments.idempotency import fitting_fingerprint
@@ -66,14 +67,18 @@ class Buyers:
             new_id = _make_id(caller.id, key, content)
             customer, is_new = await self._customers.find_or_enter(caller.id, data.customer, new_id)
             crash_point("create.customer")
-        customer_id = str(customer.pk)
         if not is_new:
-            await self._require_room(customer_id)
-        return customer_id
+            await self._require_room(customer)
+        return str(customer.pk)
 
-    async def _require_room(self, customer_id: str) -> None:
+    async def is_given(self, customer_id: str, account_id: str) -> bool:
+        """Return whether an account was given the payments for a customer. Raises Unavailable."""
+        return await self._customers.is_given(customer_id, account_id)
+
+    async def _require_room(self, customer: Customer) -> None:
         most = self._most_unpaid
-        if await self._payments.count_open_of(customer_id, most) >= most:
+        customer_ids = [str(customer.pk), *await self._customers.moving_into(customer)]
+        if await self._payments.count_open_of(customer_ids, most) >= most:
             raise TooManyUnpaid(
                 f"This customer has {most} unpaid payments. Cancel some, or wait until their sales end."
             )

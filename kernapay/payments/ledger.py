@@ -11,7 +11,6 @@ import structlog
 
 from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments.announcing_ledger import AnnouncingLedger
 from kernapay.payments.changes import (
     build_changes,
     end_sale,
@@ -20,6 +19,7 @@ from kernapay.payments.changes import (
     find_reason,
     replace_dispute,
 )
+from kernapay.payments.customer_ledger import CustomerLedger
 from kernapay.payments.evidence import Origin
 from kernapay.payments.history import begin_history, make_step, push_step
 from kernapay.payments.lifetimes import Lifetimes
@@ -48,7 +48,7 @@ from kernapay.storage.updates import Changed, RowChanged
 _log = structlog.get_logger("kernapay.payments")
 
 
-class PaymentLedger(PayoutLedger, SurplusLedger, AnnouncingLedger):
+class PaymentLedger(PayoutLedger, SurplusLedger, CustomerLedger):
     model = Payment
 
     def __init__(

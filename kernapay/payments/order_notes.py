@@ -1,8 +1,11 @@
 """What the gateway's order says about our payment: enough to rebuild the row, and to answer its idempotency key.
 
-It is one note of at most 256 characters, because clients may use 14 of the 15 notes of an order. It names nobody: the
-user is an id, the key a hash. The gateway copies the notes of an order into its payments, where Checkout may change
-them, so only those of the order are believed.
+It is one note of at most 256 characters, because clients may use 14 of the 15 notes of an order. It names nobody: user
+and customer are ids, the key a hash. The gateway copies the notes of an order into its payments, where Checkout may
+change them, so only those of the order are believed.
+
+A payment for a customer, or with a link to the checkout page, has a note of the second version. It packs the ids, so
+that one more has room. The others have one of the first, which earlier versions of the service can read as well.
 """
 
 import base64
@@ -20,12 +23,16 @@ from kernapay.payments.references import REFERENCE_PATTERN
 NOTE: Final = "kernapay_payment"
 # Razorpay: the longest note.
 _LONGEST: Final = 256
-_VERSION: Final = "1"
+_FIRST: Final = "1"
+_SECOND: Final = "2"
 _PREFIX: Final = "PAY_"
 _HEX_DIGITS: Final = 64
 # 192 bits of the hash, so that everything fits.
 _HASH_LENGTH: Final = 32
 _OBJECT_ID: Final = re.compile("[0-9a-f]{24}")
+# In the second version: the ids of user, customer and payee, and whether there is a link.
+_PACKED: Final = re.compile(r"([\w-]{16})([\w-]{16}|\.{16})([\w-]{16}|\.{16})([cn])", re.ASCII)
+_NO_ID: Final = "." * 16
 
 
 class OrderNote(NamedTuple):
@@ -38,6 +45,8 @@ class OrderNote(NamedTuple):
     fingerprint: str | None
     payee_id: ObjectId | None
     service_type: str
+    customer_id: ObjectId | None = None
+    has_link: bool = False
 
 
 def hash_key(user_id: object, key: str) -> str:
@@ -47,14 +56,19 @@ def hash_key(user_id: object, key: str) -> str:
 
 def pack(payment: Payment) -> str:
     """Return our note for the order of a payment. It starts with the payment's id."""
+    rest = payment.reference_id.removeprefix(_PREFIX)
+    if payment.customer_id or payment.checkout:
+        version, ids, rest = _SECOND, _pack_ids(payment), rest.partition("_")[2]
+    else:
+        version, ids = _FIRST, str(payment.payee_id or "")
     note = "|".join(
         (
             str(payment.pk),
-            _VERSION,
-            payment.reference_id.removeprefix(_PREFIX),
+            version,
+            rest,
             hash_key(payment.user_id, payment.idempotency_key) if payment.idempotency_key else "",
             _shorten(payment.fingerprint),
-            str(payment.payee_id or ""),
+            ids,
             payment.service_type,
         )
     )
@@ -63,12 +77,19 @@ def pack(payment: Payment) -> str:
 
 
 def unpack(notes: object) -> OrderNote | None:
-    """Return what the notes of an order say, or None if they are not those of this version."""
+    """Return what the notes of an order say, or None if they are of no version that is known here."""
     note = notes.get(NOTE) if isinstance(notes, Mapping) else None
     parts = note.split("|", 6) if isinstance(note, str) else []
-    if len(parts) != 7 or parts[1] != _VERSION:
+    if len(parts) != 7 or parts[1] not in (_FIRST, _SECOND):
         return None
-    payment_id, _, rest, key_hash, fingerprint, payee_id, service_type = parts
+    payment_id, version, rest, key_hash, fingerprint, ids, service_type = parts
+    payee_id, customer_id, has_link = _read_id(ids), None, False
+    if version == _SECOND:
+        packed = _PACKED.fullmatch(ids)
+        if packed is None:
+            return None
+        user_id, customer_id, payee_id = (_unpack_id(packed[place]) for place in (1, 2, 3))
+        rest, has_link = f"{user_id}_{rest}", packed[4] == "c"
     reference_id = _PREFIX + rest
     if not (re.fullmatch(REFERENCE_PATTERN, reference_id) and _OBJECT_ID.fullmatch(payment_id)):
         return None
@@ -78,8 +99,10 @@ def unpack(notes: object) -> OrderNote | None:
         reference_id,
         key_hash or None,
         _lengthen(fingerprint),
-        ObjectId(payee_id) if _OBJECT_ID.fullmatch(payee_id) else None,
+        payee_id,
         service_type,
+        customer_id,
+        has_link,
     )
 
 
@@ -88,6 +111,20 @@ def client_notes(notes: object) -> dict[str, str]:
     if not isinstance(notes, Mapping):
         return {}  # Razorpay: no notes are an empty list
     return {str(name): str(value) for name, value in notes.items() if name != NOTE}
+
+
+def _pack_ids(payment: Payment) -> str:
+    ids = (payment.user_id, payment.customer_id, payment.payee_id)
+    packed = (_encode(ObjectId(each).binary) if each else _NO_ID for each in ids)
+    return "".join(packed) + ("c" if payment.checkout else "n")
+
+
+def _unpack_id(text: str) -> ObjectId | None:
+    return None if text == _NO_ID else ObjectId(base64.urlsafe_b64decode(text))
+
+
+def _read_id(text: str) -> ObjectId | None:
+    return ObjectId(text) if _OBJECT_ID.fullmatch(text) else None
 
 
 def _shorten(fingerprint: str | None) -> str:

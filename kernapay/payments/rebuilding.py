@@ -1,5 +1,7 @@
 """Rebuild the payments that a database lost, from the orders of the gateway."""
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 
 from kernapay.gateway.base import Order
@@ -13,6 +15,12 @@ from kernapay.payments.states import Source
 _log = structlog.get_logger("kernapay.payments")
 _ORIGIN = Origin(Source.RECONCILIATION, "rebuilt")
 
+RestoreCustomer = Callable[[str, str], Awaitable[str | None]]
+"""Return the id of whom a shop's customer with this id is a part of by now. Enter an empty one if it is lost.
+
+Return None if the customer is another shop's.
+"""
+
 
 def can_rebuild(order: Order) -> bool:
     """Return whether the notes of an order have what it takes to rebuild its payment."""
@@ -20,25 +28,34 @@ def can_rebuild(order: Order) -> bool:
 
 
 class Rebuilding:
-    def __init__(self, ledger: PaymentLedger, *, live: bool) -> None:
+    def __init__(
+        self, ledger: PaymentLedger, restore_customer: RestoreCustomer, *, live: bool
+    ) -> None:
         self._ledger = ledger
+        self._restore_customer = restore_customer
         self._live = live
 
     async def rebuild(self, order: Order) -> Payment | None:
         """Insert the payment of an order, as it was when the order was created, and return it.
 
         Return None if the order's note lacks what it takes: orders of earlier versions have only the payment's id. What
-        was paid and refunded is for the caller to enter. `description` and `metadata` never left our database.
+        was paid and refunded is for the caller to enter. `description`, `metadata` and the pages to which a link leads
+        never left our database. Of a customer that is lost as well, the id comes back.
         """
         note = _note_of(order)
         if note is None:
             return None
+        customer_id = None
+        if note.customer_id is not None:
+            customer_id = await self._restore_customer(str(note.customer_id), str(note.user_id))
         payment = Payment(
             id=note.payment_id,
             user_id=note.user_id,
             reference_id=note.reference_id,
             payee_id=note.payee_id,
             provider_id=str(note.payee_id) if note.payee_id else None,
+            customer_id=customer_id,
+            checkout=note.has_link or None,
             receipt=order.receipt,
             order_id=order.id,
             razorpay_order_id=order.id,

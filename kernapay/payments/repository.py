@@ -227,9 +227,11 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
             for (user_id, key), key_hash in zip(keys, hashes, strict=True)
         ]
 
-    async def count_open_of(self, customer_id: str, most: int) -> int:
-        """Count the sales to a shop's customer that have not ended, up to `most`."""
-        return await self.count(LimitOffset(most), customer_id=customer_id, ends_at__gt=_FIRST_TIME)
+    async def count_open_of(self, customer_ids: Sequence[str], most: int) -> int:
+        """Count the sales to a shop's customers that have not ended, up to `most`."""
+        return await self.count(
+            LimitOffset(most), customer_id__in=customer_ids, ends_at__gt=_FIRST_TIME
+        )
 
     async def view(self, reference_id: str) -> PaymentView | None:
         found = await self.select_one(PaymentView, reference_id=reference_id)

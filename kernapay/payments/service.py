@@ -170,14 +170,25 @@ class PaymentService:
     async def show(self, principal: Principal, reference_id: str) -> PaymentView:
         """Return a payment in full. Raises NotFound, also when the caller may not see it."""
         view = await self._payments.view(reference_id)
-        if view is None or not may_see(principal, view):
+        if view is None or not await self._may_see(principal, view):
             raise NotFound("No payment that you may see has this reference.")
         if not may_see_disputes(principal, view):
             view = _hide_disputes(view)
+        if view.customer_id is not None and not may_see(principal, view):
+            # What the shop wrote for itself is not its customer's matter.
+            view = msgspec.structs.replace(view, notes={}, metadata={})
         if principal.role is not Role.ADMIN:
             # The business's bank account is not its customers' matter.
             view = msgspec.structs.replace(view, settled_at=None, settlements=[])
         return view
+
+    async def _may_see(self, principal: Principal, view: PaymentView) -> bool:
+        """Return whether the caller may see a payment, by themselves or as the shop's customer. Raises Unavailable."""
+        if may_see(principal, view):
+            return True
+        return view.customer_id is not None and await self._buyers.is_given(
+            view.customer_id, principal.id
+        )
 
     async def status(self, reference_id: str) -> PaymentStatus:
         """Return the public view of a payment. Raises NotFound."""

@@ -1,9 +1,10 @@
 """The users collection."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
-from mongoengine import BooleanField, LongField, StringField
+from mongoengine import BooleanField, DateTimeField, LongField, StringField
 
 from kernapay.security.principal import Role
 from kernapay.storage.mongo import Choice, Record
@@ -30,7 +31,7 @@ class Standing(NamedTuple):
 
 
 class User(Record):
-    """A person with an account."""
+    """A person with an account. An erased one has a name and an address that are nobody's."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "users"}
 
@@ -47,6 +48,7 @@ class User(Record):
     is_mobile_number_verified: bool = BooleanField(db_field="isMobileNumberVerified", default=False)
     # An administrator's word. It ends with the role.
     is_approved_provider: bool = BooleanField(db_field="isApprovedProvider", default=False)
+    erased_at: datetime | None = DateTimeField(db_field="erasedAt")
     refresh_token: str | None = StringField(db_field="refreshToken")
 
     @property

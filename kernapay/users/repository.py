@@ -36,6 +36,12 @@ class UserRepository(Repository[User]):
         """Return the standing of an account as a provider. Not cached: it decides about money."""
         return await self.select_one(ProviderStanding, id=user_id)
 
+    async def verified_email(self, user_id: str) -> str | None:
+        """Return the verified address of an active account. Not cached: it decides who may see what."""
+        user = await self.get_one_or_none(id=user_id)
+        is_good = user is not None and user.is_email_verified and user.standing.is_active
+        return user.email if user is not None and is_good else None
+
     async def find_by_email(self, email: EmailForms) -> User | None:
         """Return the account with this address. One in the former form belongs to whoever types that form."""
         if email.former == email.normal:

@@ -79,7 +79,7 @@ class EventId(Struct, rename="camel"):
 
 
 class WebhookEventDetail(Struct, rename="camel"):
-    """A stored event with its body as it was received."""
+    """A stored event with its body as it was received, except for what is personal, which is null."""
 
     event: WebhookEventView
     body: Annotated[str, Meta(examples=['{"event":"payment.captured","payload":{}}'])]

@@ -1,4 +1,4 @@
-"""The inbox: every event with a valid signature, with its body as received."""
+"""The inbox: every event with a valid signature, without what is personal in it."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +19,10 @@ class EventStatus(StrEnum):
 
 
 class WebhookEvent(Record):
-    """One event, deleted 45 days after it was processed (Razorpay: it may be sent again for 15 days)."""
+    """One event, deleted 45 days after it was processed (Razorpay: it may be sent again for 15 days).
+
+    `body_hash` is that of the body as it was received.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "webhook_events"}
     unique_fields = frozenset({"id", "event_id"})

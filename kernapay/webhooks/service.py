@@ -26,6 +26,7 @@ from kernapay.webhooks.dispute_events import is_dispute_event, read_dispute, rea
 from kernapay.webhooks.dtos import GatewayEvent, SettlementEvent
 from kernapay.webhooks.metrics import PROCESSED, RECEIVED, WEBHOOKS, observe_lag
 from kernapay.webhooks.models import EventStatus, WebhookEvent
+from kernapay.webhooks.personal import remove_personal
 from kernapay.webhooks.repository import WebhookRepository
 
 _log = structlog.get_logger("kernapay.webhooks")
@@ -87,7 +88,7 @@ class WebhookInbox:
         event = WebhookEvent(
             event_id=event_id,
             body_hash=body_hash,
-            body=body,
+            body=remove_personal(body),
             event=_read_name(body),
         )
         crash_point("webhook.received")

@@ -118,6 +118,9 @@ AUDITED = {
     "PUT /v1/api/admin/users/{user_id}/role": Entry(
         "user.change", lambda s: Call(f"{ADMIN_USERS}/{s.user.id}/role", {"role": "PROVIDER"})
     ),
+    "POST /v1/api/admin/users/{user_id}/erase": Entry(
+        "user.erase", lambda s: Call(f"{ADMIN_USERS}/{s.inactive_user()}/erase")
+    ),
     "POST /v1/api/admin/users/{user_id}/approve": Entry(
         "user.approve", lambda s: Call(f"{ADMIN_USERS}/{s.provider(approved=False)}/approve")
     ),

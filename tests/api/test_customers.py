@@ -338,7 +338,8 @@ def test_an_erased_customer_leaves_the_ledger_and_nothing_personal(
     assert erased.json()["erasedAt"] is not None
     assert json_of(erase(admin, customer_id)) == json_of(erased) == show(shop, customer_id)
     (row,) = rows_of(store, shop)
-    assert row.keys() == {"_id", "shopId", "createdAt", "updatedAt", "erasedAt"}
+    times = {"createdAt", "updatedAt", "erasedAt"}
+    assert row.keys() == {"_id", "shopId", *times, "followUpAt", "followUps"}
     assert_problem(shop.create(customerId=customer_id), 409, code="customer_erased")
     assert_problem(change(shop, customer_id, name="Back"), 409, code="customer_erased")
     (entry,) = admin.call("GET", AUDIT, params={"target": f"customer:{customer_id}"}).json()[

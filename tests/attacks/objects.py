@@ -150,13 +150,40 @@ TABLE = [
                 "userId": p.user_id,
             },
         ),
-        "404 403 403 200",
+        "404 404 404 200",
     ),
     Row(
         "PATCH /v1/api/customers/{customer_id}",
         "customer_id",
         ask("PATCH", f"{CUSTOMERS}/{{customer_id}}", lambda p: {"name": "Mine"}),
         "404 403 403 200",
+    ),
+    Row(
+        # An administrator gets as far as learning that it is the same one twice.
+        "POST /v1/api/customers/{customer_id}/merge",
+        "customer_id",
+        ask("POST", f"{CUSTOMERS}/{{customer_id}}/merge", lambda p: {"into": p.customer_id}),
+        "404 403 403 400",
+        hidden=False,
+    ),
+    Row(
+        "POST /v1/api/customers/{customer_id}/grant",
+        "customer_id accountId",
+        ask("POST", f"{CUSTOMERS}/{{customer_id}}/grant", lambda p: {"accountId": p.user_id}),
+        "404 403 403 409",
+    ),
+    Row(
+        "DELETE /v1/api/customers/{customer_id}/grant",
+        "customer_id",
+        ask("DELETE", f"{CUSTOMERS}/{{customer_id}}/grant"),
+        "404 403 403 200",
+    ),
+    Row(
+        # Whether their own address is the buyer's is all that anybody could ask. That of staff is verified.
+        "POST /v1/api/payments/{reference_id}/claim",
+        "reference_id",
+        ask("POST", f"{PAYMENTS}/{{reference_id}}/claim"),
+        "403 403 404 404",
     ),
     Row(
         "DELETE /v1/api/customers/{customer_id}",
@@ -465,6 +492,12 @@ TABLE = [
         "POST /v1/api/admin/users/{user_id}/deactivate",
         "user_id",
         ask("POST", f"{ADMIN}/users/{{user_id}}/deactivate"),
+        "403 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/erase",
+        "user_id",
+        ask("POST", f"{ADMIN}/users/{{user_id}}/erase"),
         "403 403 403 200",
     ),
     Row(

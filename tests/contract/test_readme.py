@@ -73,7 +73,7 @@ def test_the_flow_runs_as_written_and_prints_what_is_shown(
     assert ran.returncode == 0, ran.stderr
     printed = [steady(part) for part in ran.stdout.split("----")[:-1]]
     shown = [steady(output) for language, output in blocks if language == "json"]
-    assert len(shown) == 13
+    assert len(shown) == 14
     assert printed == shown
 
 

@@ -435,7 +435,7 @@ TABLE = [
         "GET /v1/api/customers/{customer_id}/payments",
         "of strangers",
         customer("GET", "/payments"),
-        "401 404 403 403 200",
+        "401 404 404 404 200",
     ),
     Row(
         "PATCH /v1/api/customers/{customer_id}",
@@ -443,6 +443,31 @@ TABLE = [
         customer("PATCH", body={"name": "Ravi"}),
         "401 404 403 403 200",
     ),
+    Row(
+        "POST /v1/api/customers/{customer_id}/merge",
+        "of strangers, into one that is not there",
+        customer("POST", "/merge", body={"into": "0" * 24}),
+        "401 404 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/customers/{customer_id}/grant",
+        "of strangers, to an account that has not asked",
+        customer("POST", "/grant", body={"accountId": "0" * 24}),
+        "401 404 403 403 409",
+    ),
+    Row(
+        "DELETE /v1/api/customers/{customer_id}/grant",
+        "of strangers",
+        customer("DELETE", "/grant"),
+        "401 404 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/claim",
+        "of strangers; staff has verified addresses",
+        lambda world, caller: caller.call("POST", f"{PAYMENTS}/{world.of_strangers}/claim"),
+        "401 403 403 404 404",
+    ),
+    Row("GET /v1/api/payments/granted", "", get(f"{PAYMENTS}/granted"), "401 200 200 200 200"),
     Row(
         "DELETE /v1/api/customers/{customer_id}",
         "that is not there",
@@ -521,6 +546,12 @@ TABLE = [
         "POST /v1/api/admin/users/{user_id}/deactivate",
         "nobody",
         post(f"{ADMIN}/users/{'0' * 24}/deactivate", dict),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/admin/users/{user_id}/erase",
+        "nobody",
+        post(f"{ADMIN}/users/{'0' * 24}/erase", dict),
         "401 403 403 403 404",
     ),
     Row(

@@ -20,7 +20,7 @@ from kernapay.core.clock import now
 from kernapay.deliveries.signing import new_secret
 from kernapay.devstack.ports import is_listening
 from kernapay.devstack.process import Process
-from tests.actors import PAYMENTS, REPORTS, SETTLEMENTS, Actor, assert_problem, verify
+from tests.actors import CUSTOMERS, PAYMENTS, REPORTS, SETTLEMENTS, Actor, assert_problem, verify
 from tests.aliases import Json, RecordProperty, Store, json_of
 from tests.checkout import SOURCES
 from tests.databases import receipt_of, row_of
@@ -43,6 +43,7 @@ CREATE = (
     "create.attached",
 )
 CUSTOMER = ("batch.inserted", "create.customer", "create.inserted")
+MERGE = ("merge.marked", "merge.moved")
 SETTLE = ("settle.checked", "settle.written", "settle.moved")
 VERIFY = ("verify.signed", "verify.asked", *SETTLE)
 WEBHOOK = (
@@ -220,6 +221,39 @@ def test_create_survives(
     )
     shop.settle_later()
     enter(shop, record_property, "create", point, shop.assert_sound(payment))
+
+
+@pytest.mark.parametrize("point", MERGE)
+def test_a_merge_of_customers_survives(
+    point: str,
+    crash: Crash,
+    shop: Shop,
+    admin: Actor,
+    buyer: Actor,
+    record_property: RecordProperty,
+) -> None:
+    """What the process had not moved, the worker moves; a repeat answers as the first call would have."""
+    scopes = ("payments:read", "payments:write", "customers:write", "customers:read")
+    back_end = new_holder(admin, buyer, "USER", *scopes)
+    payment, _ = back_end.buy(shop.sandbox, customer={"reference": "old"})
+    old = payment["customerId"]
+    kept = back_end.new_payment(customer={"reference": "kept"})["customerId"]
+    path = f"{CUSTOMERS}/{old}/merge"
+    crash.arm(point)
+    assert_no_response(lambda: back_end.call("POST", path, json={"into": kept}))
+    crash.restart()
+
+    async def follow_up(services: Services) -> None:
+        while await services.customer_follow_ups.sweep():
+            pass
+
+    shop.work(follow_up, timedelta(seconds=1))
+
+    assert back_end.seen(payment["referenceId"])["customerId"] == kept
+    again = back_end.call("POST", path, json={"into": kept})
+    assert (again.status_code, again.json()["mergedInto"]) == (200, kept)
+    assert back_end.new_payment(customer={"reference": "old"})["customerId"] == kept
+    enter(shop, record_property, "merge", point, shop.assert_sound(payment))
 
 
 @pytest.mark.parametrize("point", CUSTOMER)
@@ -784,7 +818,7 @@ def test_every_crash_point_is_in_the_matrix() -> None:
         for point in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
     }
     tried = {
-        *(*CREATE, *CUSTOMER, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
+        *(*CREATE, *CUSTOMER, *MERGE, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
         *(*REFUND, *RECONCILE, *SURPLUS, *REPORT, *SETTLEMENT, *WITHDRAWAL, *LANE, *RELAY),
     }
 

@@ -12,10 +12,11 @@ from kernapay.payments.models import Payment
 from kernapay.payments.note_hashes import hash_notes
 from kernapay.payments.order_notes import NOTE, client_notes, hash_key, pack, unpack
 from kernapay.payments.references import new_reference_id
-from tests.actors import Actor, People, assert_problem
+from tests.actors import CUSTOMERS, Actor, People, assert_problem
 from tests.aliases import Json
 from tests.databases import row_of
 from tests.factories import payment_body
+from tests.house.scopes import new_holder
 from tests.money.books import pay_twice, read, refunds_of, settle
 from tests.money.disputes import request_refund
 from tests.money.shop import Shop
@@ -332,7 +333,25 @@ def test_the_note_holds_what_it_takes_in_256_characters_and_names_nobody(user: A
         payment.fingerprint,
         payee,
         "S" * 64,
+        None,
+        False,
     )
+    # For a customer, or with a link, the note has another form, which has room for one id more.
+    customer = ObjectId()
+    for changes, last in (
+        ({"customer_id": customer}, (customer, False)),
+        ({"customer_id": customer, "checkout": True, "payee_id": None}, (customer, True)),
+        ({"checkout": True}, (None, True)),
+    ):
+        for name, value in changes.items():
+            setattr(payment, name, value)
+        packed = pack(payment)
+        assert len(packed) <= 256
+        assert packed.startswith(f"{payment_id}|2|")
+        assert unpack({NOTE: packed}) == (*read[:5], payment.payee_id, "S" * 64, *last)
+        payment.customer_id = payment.checkout = None
+        for wrong in (packed.replace("|2|", "|1|"), packed[:-66] + packed[-65:], packed[:180]):
+            assert unpack({NOTE: wrong}) is None
     assert client_notes({NOTE: note, "cart": "42"}) == {"cart": "42"}
     other_version = note.replace("|1|", "|9|")
     odd: list[Any] = [[], None, {}, {NOTE: 1}, {NOTE: str(payment_id)}, {NOTE: other_version}]
@@ -340,6 +359,43 @@ def test_the_note_holds_what_it_takes_in_256_characters_and_names_nobody(user: A
     assert unpack({NOTE: note.replace("PAY_", "")[:40]}) is None
     # Another user's same key has another hash.
     assert hash_key(ObjectId(), key) != hash_key(user.id, key)
+
+
+def test_a_rebuilt_payment_is_for_its_customer_and_its_link_works(
+    shop: Shop, user: Actor, admin: Actor
+) -> None:
+    back_end = new_holder(admin, user, "USER")
+    kept = back_end.new_payment(customer={"reference": "kept", "name": "Asha Rao"})["customerId"]
+    twin = back_end.new_payment(customer={"reference": "twin"})["customerId"]
+    copy = Copy(shop)
+    lost = [
+        back_end.new_payment(customerId=kept, checkout=True),
+        back_end.new_payment(customerId=twin),
+        # A customer that the copy does not have either.
+        back_end.new_payment(customer={"name": "Ravi Iyer"}),
+        back_end.new_payment(checkout=True),
+    ]
+    gone = lost[2]["customerId"]
+    copy.restore()
+    shop.store.customers.delete_one({"_id": ObjectId(gone)})
+    path = f"{CUSTOMERS}/{twin}/merge"
+    assert back_end.call("POST", path, json={"into": kept}).status_code == 200
+
+    done = copy.reconcile()
+
+    assert "4 payment(s) rebuilt" in done.stdout
+    seen = [back_end.seen(payment["referenceId"])["customerId"] for payment in lost]
+    assert seen == [kept, kept, gone, None]
+    for payment in (lost[0], lost[3]):
+        token = payment["checkoutUrl"].rpartition("/")[2]
+        shown = user.client.get(f"/v1/api/checkout/{token}")
+        assert (shown.status_code, shown.json()["state"]) == (200, "open")
+    # Of the lost customer the id is back. The shop says who it is.
+    empty = back_end.call("GET", f"{CUSTOMERS}/{gone}").json()
+    assert (empty["shopId"], empty["name"]) == (user.id, None)
+    change = {"name": "Ravi Iyer", "reference": "ravi"}
+    assert back_end.call("PATCH", f"{CUSTOMERS}/{gone}", json=change).status_code == 200
+    assert back_end.new_payment(customer={"reference": "ravi"})["customerId"] == gone
 
 
 def test_each_order_carries_the_note_beside_fourteen_of_the_client(shop: Shop, user: Actor) -> None:

@@ -25,6 +25,7 @@ from kernapay.deliveries.models import (
 from kernapay.deliveries.repository import DeliveryRepository
 from kernapay.deliveries.sender import Outcome, Verdict
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
+from kernapay.payments.claims.repository import ClaimRepository
 from kernapay.payments.evidence import Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
@@ -96,6 +97,7 @@ class World:
         self.findings = FindingRepository(mongo, clock)
         self.settlements = SettlementRepository(mongo, clock)
         self.customers = CustomerRepository(mongo, clock)
+        self.claims = ClaimRepository(mongo, clock)
         self.endpoints = EndpointRepository(mongo, clock)
         self.deliveries = DeliveryRepository(mongo, timedelta(days=30), clock)
         self.lane_endpoints = LaneEndpointRepository(mongo, clock)
@@ -847,9 +849,62 @@ async def customer_changed(world: World) -> Steps:
 
 async def customer_erased(world: World) -> Steps:
     stale = await world.customers.add(Customer(shop_id=ObjectId(), name="Ravi"))
-    erase = lambda: world.customers.erase(str(stale.pk), {"name": None})  # noqa: E731
+    erase = lambda: world.customers.erase(str(stale.pk), str(stale.shop_id), {"name": None})  # noqa: E731
     change = lambda: world.customers.change(stale, {"name": "Back"})  # noqa: E731
     return once(erase, erase, change)
+
+
+async def customer_merged(world: World) -> Steps:
+    made = {"shop_id": ObjectId(), "name": "Ravi"}
+    stale, kept, other = [await world.customers.add(Customer(**made)) for _ in range(3)]
+    merge = lambda: world.customers.merge(stale, kept, {"name": None})  # noqa: E731
+    return [
+        *once(merge, merge),
+        Step(lambda: world.customers.begin_merge(stale), acts=False),
+        Step(lambda: world.customers.change(stale, {"name": "Back"}), acts=False),
+        Step(lambda: world.customers.begin_merge(kept), acts=True),
+        Step(lambda: world.customers.merge(kept, other, {"name": None}), acts=False),
+    ]
+
+
+async def claim_stale(world: World) -> Steps:
+    made = {"shop_id": ObjectId(), "email": "ravi@example.com"}
+    stale = await world.customers.add(Customer(**made))
+    mine, other = str(ObjectId()), str(ObjectId())
+    grant = lambda: world.claims.grant(stale, mine)  # noqa: E731
+    return [
+        Step(lambda: world.claims.end(stale), acts=False),
+        Step(grant, acts=False),
+        Step(lambda: world.claims.claim(stale, mine), acts=True),
+        Step(lambda: world.claims.grant(stale, other), acts=False),
+        *once(grant, grant),
+        Step(lambda: world.claims.claim(stale, other), acts=False),
+        *once(lambda: world.claims.end(stale), lambda: world.claims.end(stale)),
+    ]
+
+
+async def parts_erased(world: World) -> Steps:
+    shop_id = ObjectId()
+    kept = await world.customers.add(Customer(shop_id=shop_id))
+    part = await world.customers.add(Customer(shop_id=shop_id, merged_into=kept.pk, reference="1"))
+    await world.customers.add(Customer(shop_id=shop_id, merged_into=part.pk, reference="2"))
+    erase = lambda: world.customers.erase_parts(str(kept.pk), str(shop_id), {"reference": None})  # noqa: E731
+    return once(erase, erase)
+
+
+async def merges_shortened(world: World) -> Steps:
+    shop_id = ObjectId()
+    merged, kept = [await world.customers.add(Customer(shop_id=shop_id)) for _ in range(2)]
+    await world.customers.add(Customer(shop_id=shop_id, merged_into=merged.pk))
+    shorten = lambda: world.customers.shorten(merged, kept)  # noqa: E731
+    return once(shorten, shorten)
+
+
+async def payments_reassigned(world: World) -> Steps:
+    old, kept = ObjectId(), ObjectId()
+    payment = await world.payment(customer_id=old)
+    reassign = lambda: world.ledger.reassign(str(payment.user_id), str(old), str(kept))  # noqa: E731
+    return once(reassign, reassign)
 
 
 async def delivery_noted(world: World) -> Steps:
@@ -871,6 +926,7 @@ async def delivery_noted(world: World) -> Steps:
     return once(lambda: world.due.note([done]), lambda: world.due.note([failed]))
 
 
+_CLAIMS = "payments.claims.repository.ClaimRepository."
 CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
@@ -924,6 +980,14 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "webhooks.repository.WebhookRepository.end": (event_ended, event_ended_that_is_not_parked),
     "customers.repository.CustomerRepository.change": (customer_changed,),
     "customers.repository.CustomerRepository.erase": (customer_erased,),
+    "customers.repository.CustomerRepository.erase_parts": (parts_erased,),
+    "customers.repository.CustomerRepository.begin_merge": (customer_merged,),
+    "customers.repository.CustomerRepository.merge": (customer_merged,),
+    "customers.repository.CustomerRepository.shorten": (merges_shortened,),
+    f"{_CLAIMS}claim": (claim_stale,),
+    f"{_CLAIMS}grant": (claim_stale,),
+    f"{_CLAIMS}end": (claim_stale,),
+    "payments.customer_ledger.CustomerLedger.reassign": (payments_reassigned,),
     "deliveries.endpoints.repository.EndpointRepository.change": (endpoint_changed,),
     "deliveries.endpoints.repository.EndpointRepository.switch_on": (endpoint_switched_on,),
     "deliveries.endpoints.repository.EndpointRepository.switch_off": (endpoint_switched_off,),
@@ -945,6 +1009,8 @@ UNCONDITIONAL: dict[str, str] = {
     f"{_LANES}DueRepository.put_off": "only says when to look at a waiting row again",
     "deliveries.repository.DeliveryRepository.replay": "is sent again, whatever became of it",
     "deliveries.repository.DeliveryRepository.end_waiting": "only says when to look at a waiting row again",
+    "deliveries.repository.DeliveryRepository.forget_answers": "what is personal goes, whatever came meanwhile",
+    "deliveries.events.repository.EventRepository.replace_bodies": "stores the same again, without texts",
     "deliveries.repository.DeliveryRepository.delete_some": "deletes what a removed endpoint had",
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",

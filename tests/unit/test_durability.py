@@ -52,6 +52,7 @@ def test_the_leases_outlast_what_they_cover(services: Services) -> None:
         "open_refunds": (timedelta(minutes=2),),
         "reports": (timedelta(hours=1),),
         "settlement_days": (timedelta(minutes=10),),
+        "customers": (timedelta(minutes=2),),
     }
     assert services.settings.webhook_deadline < min(leases["inbox"])
     assert timedelta(days=3) < LATE_AUTHORIZATION

@@ -1,6 +1,6 @@
 """The queries on events: the relay stores them, and people list them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -108,6 +108,16 @@ class EventRepository(Repository[OutgoingEvent]):
         return await self.select(
             StoredEvent, BeforeAfter("at", before, after), *_NEWEST, LimitOffset(count), **where
         )
+
+    async def of_subjects(self, subjects: Sequence[str]) -> list[StoredEvent]:
+        """Return all events about these subjects."""
+        where = {"subject__in": list(subjects), "type__in": list(EventType)}
+        return await self.select(StoredEvent, **where)
+
+    async def replace_bodies(self, event_id: str, bodies: Mapping[str, bytes]) -> None:
+        """Store other bytes for those of an event."""
+        change = {"$set": {"bodies": dict(bodies)}}
+        await self._run(lambda: self._collection.update_one({"_id": event_id}, change))
 
     async def by_id(self, event_id: str) -> StoredEvent | None:
         return await self.select_one(StoredEvent, id=event_id)

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import Final
@@ -39,17 +39,17 @@ class ReceiptService:
         customer_name_of: NameOf,
         merchant: str,
         pool: Bulkhead,
-        name_key: bytes,
+        name_keys: Sequence[bytes],
         days: BusinessDays,
     ) -> None:
-        """`name_key` makes the names of stored receipts."""
+        """`name_keys` make the names of stored receipts: the first those of new ones."""
         self._payments = payments
         self._files = files
         self._name_of = name_of
         self._customer_name_of = customer_name_of
         self._merchant = merchant
         self._pool = pool
-        self._name_key = name_key
+        self._name_keys = tuple(name_keys)
         self._days = days
 
     async def receipt(self, principal: Principal, reference_id: str) -> bytes:
@@ -74,12 +74,21 @@ class ReceiptService:
     async def store(self, principal: Principal, reference_id: str) -> FileLink:
         """Store the receipt as a file and return a link to it. Raises NotFound, NoReceipt, Unavailable."""
         pdf = await self.receipt(principal, reference_id)
-        # Of the payment, not of the content: a new name of the payer must not make another file. And with a key:
-        # links end up in logs, and must not identify the payment.
-        digest = hmac.digest(self._name_key, reference_id.encode(), hashlib.sha256).hex()
-        name = f"receipt-{digest[:32]}.pdf"
+        name = _name_of(self._name_keys[0], reference_id)
         await self._files.put(name, BytesIO(pdf))
         return await self._files.link(name)
+
+    async def forget(self, reference_ids: Sequence[str]) -> None:
+        """Delete the stored receipts of these payments. Raises Unavailable."""
+        for reference_id in reference_ids:
+            for key in self._name_keys:
+                await self._files.delete(_name_of(key, reference_id))
+
+
+def _name_of(key: bytes, reference_id: str) -> str:
+    # Of the payment, not of the content: a new name of the payer must not make another file. And with a key: links end
+    # up in logs, and must not identify the payment.
+    return f"receipt-{hmac.digest(key, reference_id.encode(), hashlib.sha256).hex()[:32]}.pdf"
 
 
 def _render(payment: PaymentView, paid_at: datetime, payer: str, merchant: str) -> bytes:

@@ -13,8 +13,8 @@ from kernapay.payments.listing.dtos import PaymentList, PaymentTotals
 from kernapay.payments.listing.parameters import DOCUMENTED, CustomerFilter, read_filters
 from kernapay.payments.listing.service import Filters, PaymentLists
 from kernapay.payments.parameters import Count, Cursor
-from kernapay.security.guards import AnyRole, HasRole, HasScope
-from kernapay.security.principal import Authenticated, Role, Scope
+from kernapay.security.guards import AnyRole, HasScope
+from kernapay.security.principal import Authenticated, Scope
 from kernapay.web.handlers import get
 from kernapay.web.openapi.responses import problems
 
@@ -32,6 +32,7 @@ class PaymentListController(Controller):
         request: Authenticated,
         payment_lists: NamedDependency[PaymentLists],
         filters: NamedDependency[Filters],
+        customer_service: NamedDependency[CustomerService],
         customer: CustomerFilter = None,
         count: Count = 20,
         cursor: Cursor = None,
@@ -40,6 +41,8 @@ class PaymentListController(Controller):
 
         Filters add up. Page with `cursor`: the `nextCursor` of the previous page. New payments do not shift the pages.
         """
+        if customer is not None:
+            customer = await customer_service.kept_id(request.user, customer)
         filters = filters._replace(customer_id=customer)
         return await payment_lists.page(request.user, filters, count, cursor)
 
@@ -49,6 +52,7 @@ class PaymentListController(Controller):
         request: Authenticated,
         payment_lists: NamedDependency[PaymentLists],
         filters: NamedDependency[Filters],
+        customer_service: NamedDependency[CustomerService],
         customer: CustomerFilter = None,
     ) -> PaymentTotals:
         """Add up the payments of a list, by currency and status: the caller's own, and for administrators everybody's.
@@ -56,6 +60,8 @@ class PaymentListController(Controller):
         The filters are those of the list. `from` and `to` are required, at most 31 days apart. A 400 that names `from`
         also answers when these payments are too many to be added up in time: choose a shorter period.
         """
+        if customer is not None:
+            customer = await customer_service.kept_id(request.user, customer)
         filters = filters._replace(customer_id=customer)
         return await payment_lists.totals(request.user, filters)
 
@@ -68,7 +74,7 @@ class CustomerPaymentsController(Controller):
 
     @get(
         "/{customer_id:str}/payments",
-        guards=[HasRole(Role.USER, Role.ADMIN), HasScope(Scope.PAYMENTS_READ)],
+        guards=[AnyRole(), HasScope(Scope.PAYMENTS_READ)],
     )
     async def list_payments_of_customer(
         self,
@@ -84,8 +90,12 @@ class CustomerPaymentsController(Controller):
     ) -> PaymentList:
         """List the payments for a customer, newest first, with the filters and pages of the list of payments.
 
-        The payments of an erased customer stay. Customers of other shops are answered with 404.
+        Those for a merged customer are with the one that stays, and have its `_id`.
+        Whoever was given these payments by a grant may list them too. Those of an erased customer stay. Customers of
+        other shops are answered with 404.
         """
-        customer = await customer_service.view(request.user, customer_id)
-        filters = filters._replace(customer_id=customer.id)
-        return await payment_lists.page(request.user, filters, count, cursor)
+        customer = await customer_service.list_for(request.user, customer_id)
+        filters = filters._replace(customer_id=customer.merged_into or customer.id)
+        return await payment_lists.page(
+            request.user, filters, count, cursor, given_by=customer.shop_id
+        )

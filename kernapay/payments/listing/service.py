@@ -57,10 +57,21 @@ class PaymentLists:
         self._share = share
 
     async def page(
-        self, caller: Principal, filters: Filters, count: int, cursor: str | None
+        self,
+        caller: Principal,
+        filters: Filters,
+        count: int,
+        cursor: str | None,
+        *,
+        given_by: str | None = None,
     ) -> PaymentList:
-        """Return a page of the payments that the caller may list. Raises Forbidden, InvalidInput naming the field."""
+        """Return a page of the payments that the caller may list. Raises Forbidden, InvalidInput naming the field.
+
+        `given_by` is the shop whose payments for the customer of the filters they may list.
+        """
         criteria = self._criteria_for(caller, filters)
+        if given_by is not None and not caller.is_admin:
+            criteria = criteria._replace(payer=given_by)
         with _asking_for_less():
             return await self._payments.page(criteria, count, cursor)
 
