@@ -99,6 +99,7 @@ def test_what_a_shop_grants_its_customer_can_look_at_and_do_nothing_with(
     assert (seen["amount"], seen["status"]) == (own["amount"], "success")
     assert person.call("GET", f"{PAYMENTS}/{reference}/receipt").status_code == 200
     (line,) = person.call("GET", GRANTED).json()
+    assert person.call("GET", GRANTED, params={"skip": 1}).json() == []
     assert (line["customerId"], line["shopId"]) == (customer_id, shop.id)
     listed = person.call("GET", f"{CUSTOMERS}/{customer_id}/payments").json()["payments"]
     assert [each["referenceId"] for each in listed] == [later["referenceId"], reference]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import Controller
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
@@ -49,10 +49,21 @@ class ClaimController(Controller):
 
     @get("/granted")
     async def list_grants(
-        self, request: Authenticated, claim_service: NamedDependency[Claims]
+        self,
+        request: Authenticated,
+        claim_service: NamedDependency[Claims],
+        count: Annotated[
+            int, QueryParameter(ge=1, le=100, description="The largest number to return.")
+        ] = 20,
+        skip: Annotated[
+            int, QueryParameter(ge=0, le=10_000, description="How many of the newest to skip.")
+        ] = 0,
     ) -> list[GrantView]:
-        """List the customers of shops whose payments you were given. `GET /customers/{id}/payments` lists these."""
-        return await claim_service.granted_to(request.user)
+        """List the customers of shops whose payments you were given, the newest first.
+
+        `GET /customers/{id}/payments` lists these.
+        """
+        return await claim_service.granted_to(request.user, count, skip)
 
 
 class GrantController(Controller):

@@ -9,8 +9,6 @@ from kernapay.storage.repository import Repository
 from kernapay.storage.updates import Changed
 
 _STANDING: Final = {"erased_at": None, "merged_into": None}
-# Of shops that one person bought from.
-_MOST: Final = 100
 
 
 class ClaimRepository(Repository[Customer]):
@@ -55,10 +53,10 @@ class ClaimRepository(Repository[Customer]):
         )
         return isinstance(ended, Changed)
 
-    async def grants_of(self, account_id: str) -> list[GrantView]:
-        """Return the customers whose payments an account may see, the newest grant first."""
+    async def grants_of(self, account_id: str, count: int, skip: int) -> list[GrantView]:
+        """Return a page of the customers whose payments an account may see, the newest grant first."""
         newest = (OrderBy("granted_at", descending=True), OrderBy("id", descending=True))
-        rows = await self.list(*newest, LimitOffset(_MOST), account_id=account_id)
+        rows = await self.list(*newest, LimitOffset(count, skip), account_id=account_id)
         return [GrantView(str(row.pk), str(row.shop_id), row.granted_at) for row in rows]
 
     async def forget(self, account_id: str) -> None:

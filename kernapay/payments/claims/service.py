@@ -100,9 +100,9 @@ class Claims:
                 await self._claims.end(customer)
         return await self._service.view(actor, customer_id)
 
-    async def granted_to(self, caller: Principal) -> list[GrantView]:
-        """Return the customers whose payments the caller was given. Raises Unavailable."""
-        return await self._claims.grants_of(caller.id)
+    async def granted_to(self, caller: Principal, count: int, skip: int) -> list[GrantView]:
+        """Return a page of the customers whose payments the caller was given. Raises Unavailable."""
+        return await self._claims.grants_of(caller.id, count, skip)
 
     async def _find(self, actor: Principal, customer_id: str) -> Customer:
         customer = await self._customers.find(customer_id, shop_of(actor))
