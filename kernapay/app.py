@@ -18,6 +18,7 @@ from kernapay.bootstrap.tracing import traced
 from kernapay.config.addresses import checkout_sources
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
+from kernapay.console.session.controller import ConsoleEnrolmentController, ConsoleSessionController
 from kernapay.core import logs
 from kernapay.customers.controller import CustomerController
 from kernapay.deliveries.catalogue import messages
@@ -36,6 +37,7 @@ from kernapay.payments.merging.controller import CustomerMergeController
 from kernapay.reconciliation.controller import ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
 from kernapay.sessions.controller import LoginController, SessionController
+from kernapay.sessions.second_factor.controller import SecondFactorController
 from kernapay.settlements.controller import SettlementController
 from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
@@ -104,6 +106,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             LoginController,
             UserController,
             SessionController,
+            SecondFactorController,
             VerificationController,
             PasswordController,
             StatementController,
@@ -131,6 +134,8 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             PaymentSearchController,
             ApiKeyController,
             AuditController,
+            ConsoleSessionController,
+            ConsoleEnrolmentController,
             HealthController,
             MetricsController,
             assets(),

@@ -9,6 +9,7 @@ import httpx
 from kernapay.security.principal import Role
 from tests.actors import (
     ADMIN,
+    CONSOLE_SESSION,
     CUSTOMERS,
     DELIVERIES,
     ENDPOINTS,
@@ -285,6 +286,48 @@ TABLE = [
             json={"currentPassword": "x", "password": PASSWORD, "confirmPassword": PASSWORD},
         ),
         "401 400 400 400 400",
+    ),
+    Row(
+        "GET /v1/api/users/second-factor", "", get(f"{USERS}/second-factor"), "401 200 200 200 200"
+    ),
+    Row(
+        "POST /v1/api/users/second-factor",
+        "without the present password",
+        post(f"{USERS}/second-factor", lambda: {"currentPassword": "x"}),
+        "401 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/users/second-factor/confirm",
+        "with no challenge of ours",
+        post(f"{USERS}/second-factor/confirm", lambda: {"challenge": "nobody", "code": "000000"}),
+        "401 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/users/second-factor/disable",
+        "without the present password",
+        post(f"{USERS}/second-factor/disable", lambda: {"currentPassword": "x", "code": "000000"}),
+        "401 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/console/session",
+        "to an account without such a role",
+        lambda world, caller: caller.call(
+            "POST", CONSOLE_SESSION, json={"email": world.owner.email, "password": PASSWORD}
+        ),
+        "403 403 403 403 403",
+    ),
+    Row(
+        "POST /v1/api/console/session/enrolment",
+        "with no challenge of ours",
+        post(f"{CONSOLE_SESSION}/enrolment", lambda: {"challenge": "nobody", "code": "000000"}),
+        "400 400 400 400 400",
+    ),
+    Row("GET /v1/api/console/session", "", get(CONSOLE_SESSION), "401 403 200 200 200"),
+    Row(
+        "DELETE /v1/api/console/session",
+        "",
+        lambda world, caller: caller.device().call("DELETE", CONSOLE_SESSION),
+        "401 200 200 200 200",
     ),
     Row(
         "POST /v1/api/payments/create",
