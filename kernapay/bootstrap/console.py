@@ -2,11 +2,25 @@
 
 from functools import cached_property
 
+from kernapay.administration.payments.repository import PaymentSearchRepository
 from kernapay.bootstrap.live import Live
 from kernapay.console.session.service import ConsoleSessions, Terms
+from kernapay.console.story.service import PaymentStories
 
 
 class Console(Live):
+    @cached_property
+    def payment_stories(self) -> PaymentStories:
+        return PaymentStories(
+            self.payment_repository,
+            PaymentSearchRepository(self.mongo, self._clock),
+            self.webhook_repository,
+            self.delivery_repository,
+            self.endpoint_repository,
+            self.audit_log,
+            self.user_repository,
+        )
+
     @cached_property
     def console_sessions(self) -> ConsoleSessions:
         settings = self.settings

@@ -100,6 +100,9 @@ AUDITED = {
     "POST /v1/api/payments/{reference_id}/capture": Entry(
         "payment.capture", lambda s: Call(f"{PAYMENTS}/{s.unpaid()}/capture")
     ),
+    "POST /v1/api/payments/{reference_id}/check": Entry(
+        "payment.check", lambda s: Call(f"{PAYMENTS}/{s.paid()}/check")
+    ),
     "GET /v1/api/payments/export": Entry(
         "payments.export", lambda s: Call(f"{PAYMENTS}/export?from=2020-01-01&to=2020-01-02")
     ),
@@ -153,6 +156,7 @@ AUDITED = {
 
 # Pages of what an administrator looks at. An export takes everything along, so it stands above.
 LOOKING = {
+    "GET /v1/api/payments/{reference_id}/story",
     "GET /v1/api/payments/received",
     "GET /v1/api/admin/users",
     "GET /v1/api/admin/users/{user_id}",

@@ -366,6 +366,24 @@ TABLE = [
         "401 404 404 200 200",
     ),
     Row(
+        "POST /v1/api/payments/{reference_id}/check",
+        "",
+        lambda world, caller: caller.call("POST", f"{PAYMENTS}/{world.of_strangers}/check"),
+        "401 403 403 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/story",
+        "paid to the calling provider",
+        show(lambda world, role: f"{world.paid_to_caller}/story"),
+        "401 403 200 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/story",
+        "of strangers",
+        show(lambda world, role: f"{world.of_strangers}/story"),
+        "401 403 404 200 200",
+    ),
+    Row(
         "POST /v1/api/payments/{reference_id}/refunds",
         "paid to the calling provider",
         refund(lambda world: world.paid_to_caller),

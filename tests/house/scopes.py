@@ -67,6 +67,8 @@ NEEDS: Final[Mapping[str, str]] = {
     "POST /v1/api/reconciliation/reports/{report_id}/findings/{finding_id}/repair": UNSCOPED,
     "GET /v1/api/users/profile": UNSCOPED,
     "GET /v1/api/admin/payments/search": UNSCOPED,
+    "GET /v1/api/payments/{reference_id}/story": UNSCOPED,
+    "POST /v1/api/payments/{reference_id}/check": UNSCOPED,
     "GET /v1/api/admin/users": UNSCOPED,
     "GET /v1/api/admin/users/{user_id}": UNSCOPED,
     "GET /v1/api/admin/audit": UNSCOPED,
