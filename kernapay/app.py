@@ -18,6 +18,9 @@ from kernapay.bootstrap.tracing import traced
 from kernapay.config.addresses import checkout_sources
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
+from kernapay.console.controller import console_pages
+from kernapay.console.session.controller import ConsoleEnrolmentController, ConsoleSessionController
+from kernapay.console.story.controller import StoryController
 from kernapay.core import logs
 from kernapay.customers.controller import CustomerController
 from kernapay.deliveries.catalogue import messages
@@ -33,9 +36,10 @@ from kernapay.payments.disputes.controller import DisputeController
 from kernapay.payments.documents.controller import ExportController, StatementController
 from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
 from kernapay.payments.merging.controller import CustomerMergeController
-from kernapay.reconciliation.controller import ReconciliationController
+from kernapay.reconciliation.controller import PaymentCheckController, ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
 from kernapay.sessions.controller import LoginController, SessionController
+from kernapay.sessions.second_factor.controller import SecondFactorController
 from kernapay.settlements.controller import SettlementController
 from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
@@ -104,6 +108,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             LoginController,
             UserController,
             SessionController,
+            SecondFactorController,
             VerificationController,
             PasswordController,
             StatementController,
@@ -122,6 +127,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             webhooks,
             InboxController,
             ReconciliationController,
+            PaymentCheckController,
             SettlementController,
             EndpointController,
             DeliveryController,
@@ -131,10 +137,14 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             PaymentSearchController,
             ApiKeyController,
             AuditController,
+            ConsoleSessionController,
+            ConsoleEnrolmentController,
+            StoryController,
             HealthController,
             MetricsController,
             assets(),
             page_files(),
+            console_pages(),
         ],
         # Authenticates every request. A public route must opt out.
         middleware=[

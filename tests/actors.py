@@ -30,6 +30,7 @@ ENDPOINTS = "/v1/api/endpoints"
 CUSTOMERS = "/v1/api/customers"
 DELIVERIES = "/v1/api/deliveries"
 OUTGOING_EVENTS = "/v1/api/events"
+CONSOLE_SESSION = "/v1/api/console/session"
 
 
 class Actor:

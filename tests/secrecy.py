@@ -27,6 +27,7 @@ _SECRETS: Final = {
     "refreshToken",
     "key",
     "secret",
+    "challenge",
     "signature",
     "card_number",
 }
@@ -78,6 +79,9 @@ def learn(body: Any) -> None:
         for name, value in body.items():
             if name in _SECRETS | _STORED and not str(value).startswith(_PUBLIC_KEYS):
                 learn_word(str(value))
+            if name == "recoveryCodes":
+                for code in value:
+                    learn_word(code)
             if name in _STORED:
                 _stored.add(str(value))  # with six digits or twelve, it is no code
             else:

@@ -63,6 +63,7 @@ class AdministrationService:
         api_keys: ApiKeyService,
         endpoints: EndpointService,
         replace_password: Callable[[User, str], Awaitable[User]],
+        remove_second_factor: Callable[[str], Awaitable[bool]],
         audit: AuditLog,
     ) -> None:
         self._repository = repository
@@ -71,6 +72,7 @@ class AdministrationService:
         self._api_keys = api_keys
         self._endpoints = endpoints
         self._replace_password = replace_password
+        self._remove_second_factor = remove_second_factor
         self._audit = audit
 
     async def create(self, actor: Principal, data: NewUser) -> UserView:
@@ -99,7 +101,8 @@ class AdministrationService:
         """Open an account from the command line, whose word verifies the address. Return it, and whether it is new.
 
         With `promote`, an existing account gets the role and the password. A stranger may have signed up with the
-        address, so the password is changed, and every session and API key of the account ended first.
+        address, so the password is changed, the second factor removed, and every session and API key of the account
+        ended first.
 
         Raises InvalidInput, EmailTaken, Conflict, ChangedMeanwhile.
         """
@@ -111,6 +114,8 @@ class AdministrationService:
         check_strength(data.password, user.email, user.name)
         async with self._audit.action(actor, "user.password", f"user:{user.pk}"):
             user = await self._replace_password(user, data.password)
+            # That of whoever had the account would lock its owner out.
+            await self._remove_second_factor(str(user.pk))
             # Also where the account is an administrator already: whoever had it may have made keys.
             await self._api_keys.end_all(str(user.pk))
         standing = Standing(data.type, UserStatus.ACTIVE)

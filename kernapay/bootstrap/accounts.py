@@ -15,7 +15,11 @@ from kernapay.notifications.repository import MessageRepository
 from kernapay.security.attempts import FailedAttempts
 from kernapay.security.authentication import Authenticator
 from kernapay.security.tokens import RefreshTokens
+from kernapay.sessions.authentication import SessionAuthentication
+from kernapay.sessions.opening import SessionOpener
 from kernapay.sessions.repository import SessionRepository
+from kernapay.sessions.second_factor.repository import SecondFactorRepository
+from kernapay.sessions.second_factor.service import SecondFactors
 from kernapay.sessions.service import SessionService
 from kernapay.users.repository import UserRepository
 from kernapay.users.service import UserService
@@ -54,13 +58,55 @@ class Accounts(Foundation):
             self.user_repository,
             self.password_hasher,
             self.password_attempts,
-            self.token_issuer,
-            RefreshTokens(self.settings.jwt_secrets),
-            self.settings.refresh_expiry,
+            self.second_factors,
+            self.session_opener,
+            self.refresh_tokens,
             self.settings.refresh_grace,
-            self.background,
             self._clock,
             production=self.settings.is_production,
+        )
+
+    @cached_property
+    def refresh_tokens(self) -> RefreshTokens:
+        return RefreshTokens(self.settings.jwt_secrets)
+
+    @cached_property
+    def session_opener(self) -> SessionOpener:
+        return SessionOpener(
+            self.session_repository,
+            self.user_repository,
+            self.token_issuer,
+            self.refresh_tokens,
+            self.settings.refresh_expiry,
+            self.settings.console_session,
+            self._clock,
+        )
+
+    @cached_property
+    def session_authentication(self) -> SessionAuthentication:
+        return SessionAuthentication(
+            self.session_repository,
+            self.user_repository,
+            self.background,
+            self.settings.console_idle,
+            self._clock,
+        )
+
+    @cached_property
+    def second_factor_repository(self) -> SecondFactorRepository:
+        return SecondFactorRepository(self.mongo, self._clock)
+
+    @cached_property
+    def second_factors(self) -> SecondFactors:
+        return SecondFactors(
+            self.second_factor_repository,
+            self.user_repository,
+            FailedAttempts(self.rate_limiter, "wrong_code", "Too many wrong codes."),
+            Sealer(self.settings.jwt_secrets, "second-factor"),
+            Sealer(self.settings.jwt_secrets, "second-factor-challenge"),
+            self.audit_log,
+            self.settings.merchant_name,
+            self._clock,
         )
 
     @cached_property
@@ -141,6 +187,7 @@ class Accounts(Foundation):
     def authenticator(self) -> Authenticator:
         return Authenticator(
             self.token_issuer,
-            self.session_service.authenticate,
+            self.session_authentication.authenticate,
             self.api_key_service.authenticate,
+            self.session_authentication.authenticate_console,
         )

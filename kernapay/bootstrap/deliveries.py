@@ -77,6 +77,7 @@ class Deliveries(Events):
             self.api_key_service,
             self.endpoint_service,
             self.session_service.replace_password,
+            self.second_factor_repository.remove,
             self.audit_log,
         )
 
@@ -97,6 +98,7 @@ class Deliveries(Events):
         return AccountErasure(
             self.account_repository,
             self.session_repository,
+            self.second_factor_repository.remove,
             self.claim_repository,
             self._copies,
             self.password_hasher.hash,

@@ -10,6 +10,7 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.metrics import GaugeSource, Measurement
 from kernapay.gateway.base import FEED_ZONE
 from kernapay.payments.open_mismatches import OpenMismatches
+from kernapay.reconciliation.checks import PaymentChecks
 from kernapay.reconciliation.lost_payments import LostPayments
 from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.open_findings import OpenFindings
@@ -75,6 +76,12 @@ class Operations(Payments):
             self.pace,
             self.lifetimes,
             self._clock,
+        )
+
+    @cached_property
+    def payment_checks(self) -> PaymentChecks:
+        return PaymentChecks(
+            self.payment_repository, self.resync, self.audit_log, self.gateway_share, self._clock
         )
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from litestar.di import Provide
 
-from kernapay.bootstrap.live import Live
+from kernapay.bootstrap.console import Console
 from kernapay.config.settings import Settings
 from kernapay.core import logs
 from kernapay.core.errors import Unavailable
@@ -42,7 +42,7 @@ _CLOSING: Final = (
 )
 
 
-class Services(Live):
+class Services(Console):
     """All objects of the application. The name of a property is also its injection key."""
 
     def dependencies(self) -> dict[str, Provide]:

@@ -121,7 +121,11 @@ def describe(state: StackState, home: Path, demo_password: str | None) -> str:
 
 
 def _addresses(state: StackState, home: Path) -> list[str]:
-    rows = {"API": f"{state.api}/v1/api", "Swagger UI": f"{state.api}/docs"}
+    rows = {
+        "API": f"{state.api}/v1/api",
+        "Swagger UI": f"{state.api}/docs",
+        "Console": f"{state.api}/console",
+    }
     if state.sandbox:
         rows["Sandbox"] = f"{state.sandbox}  (stands in for Razorpay; shows its webhooks and mails)"
         rows["Checkout"] = f"{state.sandbox}/v1/checkout.js  with the key {state.key_id}"

@@ -23,6 +23,7 @@ _MODULES: Final = {
     "migrate": "migrate",
     "openapi": "openapi",
     "reconcile": "reconcile",
+    "remove-second-factor": "remove_second_factor",
     "repair": "repair",
     "sandbox": "sandbox",
     "seed": "seed",

@@ -114,6 +114,9 @@ class Settings(BaseModel):
         timedelta(seconds=30), ge=timedelta(seconds=1), le=timedelta(hours=1)
     )
     trusted_proxies: Networks = ()
+    console_session: Duration = Field(timedelta(hours=12), le=timedelta(days=7))
+    console_idle: Duration = Field(timedelta(minutes=30), ge=timedelta(minutes=2))
+    console_second_factor: bool = True
     live_streams: int = Field(5000, ge=1, le=30_000)
     live_streams_per_client: int = Field(100, ge=1, le=30_000)
 

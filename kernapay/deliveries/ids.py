@@ -35,3 +35,8 @@ def make_row_id(name: str) -> str:
 
 def make_delivery_id(event_id: str, endpoint_id: str) -> str:
     return f"{event_id}:{endpoint_id}"
+
+
+def event_ids_of_row(row_id: str) -> str:
+    """Return how the ids of a row's events begin, and those of their deliveries."""
+    return f"evt_{row_id}_"

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from kernapay.core.clock import Clock, now
 from kernapay.deliveries.dtos import DeliveryDetail, DeliveryView
+from kernapay.deliveries.ids import event_ids_of_row
 from kernapay.deliveries.models import Delivery, DeliveryState, EventType, OutgoingEvent
 from kernapay.storage.filters import BeforeAfter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
@@ -59,6 +60,18 @@ class DeliveryRepository(Repository[Delivery]):
 
     async def detail(self, delivery_id: str) -> DeliveryDetail | None:
         return await self.select_one(DeliveryDetail, id=delivery_id)
+
+    async def list_of_row(self, row_id: str, count: int) -> list[DeliveryDetail]:
+        """Return deliveries of what changed in a row, such as a payment."""
+        first = event_ids_of_row(row_id)
+        # The ids of its events begin alike, and so do those of their deliveries.
+        return await self.select(
+            DeliveryDetail,
+            OrderBy("id"),
+            LimitOffset(count),
+            id__gte=first,
+            id__lt=first[:-1] + chr(ord(first[-1]) + 1),
+        )
 
     async def count_pending(self, endpoint_id: str) -> int:
         return await self.count(

@@ -28,6 +28,11 @@ _NO_DECIMALS: Final = frozenset(
 _THREE_DECIMALS: Final = frozenset(["BHD", "IQD", "JOD", "KWD", "OMR", "TND"])
 
 
+def unusual_exponents() -> dict[str, int]:
+    """Return the number of decimals of every currency that does not have two."""
+    return {code: exponent(code) for code in sorted(_NO_DECIMALS | _THREE_DECIMALS)}
+
+
 def exponent(currency: str) -> int:
     """Return the number of decimals of a currency."""
     if currency in _NO_DECIMALS:

@@ -8,7 +8,17 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
+from kernapay.gateway.base import (
+    GatewayBusy,
+    GatewayDenied,
+    GatewayMissing,
+    GatewayRejected,
+    GatewayUnknown,
+)
+from kernapay.payments.parameters import Reference
+from kernapay.reconciliation.checks import PaymentChecks
 from kernapay.reconciliation.dtos import (
+    PaymentChecked,
     Repaired,
     ReportDetail,
     ReportRequest,
@@ -20,6 +30,7 @@ from kernapay.reconciliation.service import ReconciliationService
 from kernapay.security.guards import HasRole, HasScope, IsUnscoped
 from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.web.handlers import get, post
+from kernapay.web.openapi.responses import problems
 
 Id = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)]
 
@@ -95,6 +106,31 @@ class ReconciliationController(Controller):
             request.user, report_id, finding_id, is_dry_run=dry_run
         )
         return Repaired(finding_id, repair.outcome, is_repaired=repair.is_repaired)
+
+
+class PaymentCheckController(Controller):
+    path = "/v1/api/payments"
+    tags = ["Payments"]
+    guards = [HasRole(Role.LAB_ASSISTANT, Role.ADMIN), IsUnscoped()]
+
+    @post(
+        "/{reference_id:str}/check",
+        status_code=200,
+        responses=problems(
+            NotFound, GatewayRejected, GatewayMissing, GatewayDenied, GatewayUnknown, GatewayBusy
+        ),
+    )
+    async def check(
+        self,
+        request: Authenticated,
+        reference_id: Reference,
+        payment_checks: NamedDependency[PaymentChecks],
+    ) -> PaymentChecked:
+        """Ask the gateway about a payment now, and apply what it says, as the worker does by itself.
+
+        Use this when a customer has paid and nothing has happened. Repeating the call is harmless.
+        """
+        return await payment_checks.check(request.user, reference_id)
 
 
 async def _load_report(reports: ReportRepository, report_id: str) -> ReportView:

@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
+from kernapay.payments.fields import ReferenceText, StatusValue
 from kernapay.reconciliation.models import Kind, ReportState
 
 
@@ -82,3 +83,12 @@ class Repaired(Struct, rename="camel"):
     finding_id: str
     outcome: str
     is_repaired: bool
+
+
+class PaymentChecked(Struct, rename="camel"):
+    """What the gateway's answer made of a payment. `hasChanged` says that its history or its mismatches are longer."""
+
+    reference_id: ReferenceText
+    status: StatusValue
+    has_changed: bool
+    checked_at: Instant

@@ -1,4 +1,4 @@
-"""Bearer authentication for every route that is not marked public."""
+"""Authentication for every route that is not marked public: by a bearer's token, or by the console's cookie."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -8,6 +8,7 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.types import ASGIApp
 
 from kernapay.core.errors import Unauthenticated
+from kernapay.security.console import read_console_cookie
 from kernapay.security.principal import Principal
 from kernapay.security.tokens import Claims, TokenIssuer
 
@@ -29,16 +30,27 @@ KeyLoader = Callable[[str], Awaitable[Principal]]
 class Authenticator:
     """Finds out who holds an access token or an API key, from the present state of the account."""
 
-    def __init__(self, tokens: TokenIssuer, load: PrincipalLoader, load_key: KeyLoader) -> None:
+    def __init__(
+        self,
+        tokens: TokenIssuer,
+        load: PrincipalLoader,
+        load_key: KeyLoader,
+        load_console: PrincipalLoader,
+    ) -> None:
         self._tokens = tokens
         self._load = load
         self._load_key = load_key
+        self._load_console = load_console
 
     async def __call__(self, token: str) -> Principal:
         """Return the holder. Raises Unauthenticated, Unavailable."""
         if token.startswith(KEY_PREFIX):
             return await self._load_key(token)
         return await self._load(self._tokens.read(token))
+
+    async def of_console(self, token: str) -> Principal:
+        """Return the holder of the console's cookie. Raises Unauthenticated, Unavailable."""
+        return await self._load_console(self._tokens.read(token))
 
 
 def read_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
@@ -54,7 +66,7 @@ def read_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
 
 
 class BearerAuthentication(AbstractAuthenticationMiddleware):
-    """Authenticate a request by its access token or API key."""
+    """Authenticate a request by its access token or API key, or by the console's cookie."""
 
     def __init__(self, app: ASGIApp, authenticate: Authenticator, exclude: str) -> None:
         super().__init__(
@@ -72,7 +84,12 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
     ) -> AuthenticationResult:
         token = read_token(connection)
         if token is None:
+            # A stream asks again and again whether its token still counts. The cookie has no place there.
             if connection.scope["route_handler"].opt.get(OPTIONAL):
                 return AuthenticationResult(user=None, auth=None)
+            cookie = read_console_cookie(connection)
+            if cookie is not None:
+                caller = await self._authenticate.of_console(cookie)
+                return AuthenticationResult(user=caller, auth=None)
             raise Unauthenticated(_SEND_ONE)
         return AuthenticationResult(user=await self._authenticate(token), auth=None)

@@ -39,6 +39,11 @@ STAFF: Final = frozenset({Role.LAB_ASSISTANT, Role.ADMIN})
 """The roles that see what belongs to others. They are only for accounts with a verified e-mail address."""
 
 
+def may_use_console(role: Role, *, is_approved_provider: bool) -> bool:
+    """Return whether an account may sign in to the operators' pages."""
+    return role in STAFF or (role is Role.PROVIDER and is_approved_provider)
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The caller of a request, with the role the account has now, not the one it had when the token was issued."""

@@ -20,6 +20,7 @@ from kernapay.sessions.dtos import (
     PasswordChange,
     Refresh,
 )
+from kernapay.sessions.second_factor.service import SecondFactorRequired, WrongSecondFactor
 from kernapay.sessions.service import RefreshRefused, SessionService
 from kernapay.web.handlers import delete, get, post, put
 from kernapay.web.openapi.responses import problems
@@ -38,7 +39,7 @@ class LoginController(Controller):
         "/login",
         status_code=200,
         guards=[RateLimited("login")],
-        responses=problems(Unauthenticated),
+        responses=problems(Unauthenticated, SecondFactorRequired, WrongSecondFactor),
     )
     async def log_in(
         self,
@@ -50,7 +51,8 @@ class LoginController(Controller):
         """Sign in on this device.
 
         After too many wrong passwords the answer is 429, and `Retry-After` says how long to wait. The wait grows with
-        further wrong passwords.
+        further wrong passwords. An account with a second factor needs a `code` too: without one, the answer to the
+        right password is 401 `second_factor_required`.
         """
         return await session_service.log_in(
             data, request.headers.get("user-agent"), client_addresses.of(request.scope)

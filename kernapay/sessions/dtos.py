@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
-from kernapay.core.patterns import explain
+from kernapay.core.patterns import NOT_BLANK, explain
 from kernapay.security.passwords import MAX_LENGTH
 from kernapay.security.principal import Role
 from kernapay.users.dtos import Email, EmailText, Name, ObjectIdText, Password
@@ -14,6 +14,16 @@ SESSION_ID_PATTERN: Final = explain(r"^[A-Za-z0-9_-]{22}$", "the id of a session
 SESSION_ID_EXAMPLE: Final = "u1Zq8oYc3nXwT5vRk2LmPA"
 _TOKEN_EXAMPLE: Final = f"{SESSION_ID_EXAMPLE}.pYh3mCq0T1sVb7uXkR9eWd2aJf6gZl8nOi4tEc5rBvQ"
 
+SecondFactorCode = Annotated[
+    str,
+    Meta(
+        min_length=6,
+        max_length=64,
+        pattern=NOT_BLANK,
+        description="Six digits of the authenticator, or a recovery code.",
+        examples=["042917"],
+    ),
+]
 RefreshToken = Annotated[
     str,
     Meta(
@@ -33,6 +43,7 @@ class SessionView(Struct, rename="camel"):
     expires_at: Instant
     user_agent: str | None = None
     last_used_at: Instant | None = None
+    is_console: bool | None = None
 
 
 class Device(Struct, rename="camel"):
@@ -74,12 +85,13 @@ class PasswordChange(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Login(Struct, rename="camel", forbid_unknown_fields=True):
-    """The e-mail address and the password of an account."""
+    """The e-mail address and the password of an account; with `code`, if the account has a second factor."""
 
     email: EmailText
     password: Annotated[
         str, Meta(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery"])
     ]
+    code: Annotated[SecondFactorCode | None, Meta(examples=[None])] = None
 
 
 class SignedInUser(Struct, rename="camel"):

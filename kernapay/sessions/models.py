@@ -1,10 +1,18 @@
-"""The sessions collection: one row per device that signed in."""
+"""The sessions collection, one row per device that signed in, and the second factors of accounts."""
 
 from datetime import datetime
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, ObjectIdField, StringField
+from mongoengine import (
+    BinaryField,
+    BooleanField,
+    DateTimeField,
+    IntField,
+    ObjectIdField,
+    StringField,
+)
 
+from kernapay.storage.documents import Items
 from kernapay.storage.mongo import Record
 
 
@@ -21,3 +29,21 @@ class Session(Record):
     refresh_hash: str | None = StringField(db_field="refreshHash")
     previous_hash: str | None = StringField(db_field="previousHash")
     rotated_at: datetime | None = DateTimeField(db_field="rotatedAt")
+    # Whether it is one of the console's: in a cookie, without a refresh token, and it ends when it is not used.
+    is_console: bool | None = BooleanField(db_field="isConsole")
+
+
+class SecondFactor(Record):
+    """The second factor of an account: the key of its authenticator, and what is left of its recovery codes.
+
+    Its id is that of the account. There is a row only once a first code has proved that the authenticator works.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "second_factors"}
+
+    id: str = ObjectIdField(primary_key=True)
+    sealed: bytes = BinaryField(required=True)
+    # The time step of the newest code that was used. Neither it nor an earlier one works again.
+    last_step: int = IntField(db_field="lastStep", required=True)
+    # Codes have 80 random bits, so hashes without a key do not betray them.
+    recovery_hashes: list[str] = Items(StringField(), db_field="recoveryHashes")

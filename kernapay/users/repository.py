@@ -104,19 +104,23 @@ class UserRepository(Repository[User]):
             return await self.update_where({**(only_if or {}), "id": user_id}, **change)
 
     async def record_sign_in(
-        self, user: User, refresh_hash: str, new_password_hash: str | None
+        self, user: User, refresh_hash: str | None, new_password_hash: str | None
     ) -> bool:
-        """Store the hash of the newest refresh token and, if there is one, a newer hash of the same password.
+        """Store the hash of the newest refresh token and a newer hash of the same password, as far as there are any.
 
         Return False if the account is no longer active or its password has changed since `user` was read. The cached
         profile and `updatedAt` stay: the profile contains none of this.
         """
-        change = {"refreshToken": refresh_hash}
-        if new_password_hash is not None:
-            change["password"] = new_password_hash
+        given = {"refreshToken": refresh_hash, "password": new_password_hash}
+        change = {name: value for name, value in given.items() if value is not None}
         where = {"_id": user.pk, "password": user.password, "status": UserStatus.ACTIVE}
         return await self._run(
-            lambda: self._collection.update_one(where, {"$set": change}).matched_count == 1
+            lambda: (
+                # MongoDB refuses an update that sets nothing.
+                self._collection.update_one(where, {"$set": change}).matched_count == 1
+                if change
+                else self._collection.find_one(where, {"_id": 1}) is not None
+            )
         )
 
     async def record_refresh(self, user_id: str, refresh_hash: str) -> bool:

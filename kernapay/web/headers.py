@@ -16,6 +16,12 @@ _CHECKOUT_POLICY: Final = (
     "img-src 'self' data: {gateway}; connect-src 'self' {gateway}; frame-src {gateway}; form-action {gateway}; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
+# Every file is our own, no script makes markup of text, and nobody shows the page in a frame.
+_CONSOLE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
+)
 
 _COMMON: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -36,8 +42,14 @@ API_HEADERS: Final = (
     (b"cache-control", b"no-store"),
 )
 DOCS_HEADERS: Final = (*_COMMON, _ALONE, (b"content-security-policy", _DOCS_POLICY.encode()))
+CONSOLE_HEADERS: Final = (
+    *_COMMON,
+    _ALONE,
+    (b"content-security-policy", _CONSOLE_POLICY.encode()),
+)
 DOCS_PATH: Final = "/docs"
 CHECKOUT_PATH: Final = "/checkout"
+CONSOLE_PATH: Final = "/console"
 
 
 class SecurityHeaders:
@@ -53,4 +65,6 @@ class SecurityHeaders:
     def of(self, path: str) -> Headers:
         if path.startswith(DOCS_PATH):
             return DOCS_HEADERS
+        if path == CONSOLE_PATH or path.startswith(f"{CONSOLE_PATH}/"):
+            return CONSOLE_HEADERS
         return self._checkout if path.startswith(CHECKOUT_PATH) else API_HEADERS

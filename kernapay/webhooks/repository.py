@@ -1,5 +1,6 @@
 """The queries on the inbox."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -95,6 +96,10 @@ class WebhookRepository(Repository[WebhookEvent]):
         view = await self.select_one(WebhookEventView, event_id=event_id)
         event = await self.get_one_or_none(event_id=event_id)
         return None if view is None or event is None else (view, bytes(event.body))
+
+    async def list_of(self, event_ids: Sequence[str]) -> list[WebhookEventView]:
+        """Return the events with these ids, as far as they are still stored."""
+        return await self.select(WebhookEventView, event_id__in=list(event_ids))
 
     async def page(
         self, status: EventStatus | None, event: str | None, *, skip: int, count: int

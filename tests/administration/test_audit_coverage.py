@@ -100,6 +100,9 @@ AUDITED = {
     "POST /v1/api/payments/{reference_id}/capture": Entry(
         "payment.capture", lambda s: Call(f"{PAYMENTS}/{s.unpaid()}/capture")
     ),
+    "POST /v1/api/payments/{reference_id}/check": Entry(
+        "payment.check", lambda s: Call(f"{PAYMENTS}/{s.paid()}/check")
+    ),
     "GET /v1/api/payments/export": Entry(
         "payments.export", lambda s: Call(f"{PAYMENTS}/export?from=2020-01-01&to=2020-01-02")
     ),
@@ -153,6 +156,7 @@ AUDITED = {
 
 # Pages of what an administrator looks at. An export takes everything along, so it stands above.
 LOOKING = {
+    "GET /v1/api/payments/{reference_id}/story",
     "GET /v1/api/payments/received",
     "GET /v1/api/admin/users",
     "GET /v1/api/admin/users/{user_id}",
@@ -217,6 +221,7 @@ REPORT = "66b1f0c2a7d4e5f601234567"
 COMMANDS = {
     "seed": Leaf((), ("user.create", "user.create", "user.approve", "user.create", "user.create")),
     "verify-email": Leaf(("--email", "user@example.com"), ("user.change",)),
+    "remove-second-factor": Leaf(("--email", "locked@example.com"), ("second_factor.disable",)),
     "create-admin": Leaf(("--email", "root@example.com"), ("user.create",)),
     "inbox replay": Leaf(("--status", "parked"), ("webhook.replay_all",)),
     "inbox end": Leaf(("evt_parked", "--reason", "not ours"), ("webhook.end",)),
@@ -281,6 +286,14 @@ def insert_finding(store: Store, at: datetime) -> None:
     store.reconciliation_findings.insert_one({**finding, **times})
 
 
+def insert_second_factor(store: Store, at: datetime) -> None:
+    times = {"createdAt": at, "updatedAt": at}
+    person = {"name": "Asha Rao", "password": "", "type": "ADMIN", "status": "ACTIVE"}
+    user = store.users.insert_one({"email": "locked@example.com", **person, **times})
+    factor = {"sealed": b"", "lastStep": 0, "recoveryHashes": []}
+    store.second_factors.insert_one({"_id": user.inserted_id, **factor, **times})
+
+
 def test_every_privileged_command_leaves_an_entry_that_names_the_operator(
     empty_database_url: str, api_env: dict[str, str], sandbox_server: SandboxServer
 ) -> None:
@@ -293,6 +306,7 @@ def test_every_privileged_command_leaves_an_entry_that_names_the_operator(
         times = {"createdAt": at, "updatedAt": at, "nextAt": at}
         store.webhook_events.insert_one({**parked, **times, "bodyHash": "0", "status": "parked"})
         insert_finding(store, at)
+        insert_second_factor(store, at)
         done = subprocess.run(
             [sys.executable, "-c", RUN_ALL, json.dumps(every)],
             env={

@@ -88,6 +88,18 @@ TABLE = [
         "200 200 200 200",
     ),
     Row(
+        "POST /v1/api/payments/{reference_id}/check",
+        "reference_id",
+        ask("POST", f"{PAYMENTS}/{{reference_id}}/check"),
+        "403 403 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/story",
+        "reference_id",
+        ask("GET", f"{PAYMENTS}/{{reference_id}}/story"),
+        "403 404 200 200",
+    ),
+    Row(
         "GET /v1/api/payments",
         "userId",
         ask("GET", PAYMENTS, params=lambda p: {"userId": p.user_id}),

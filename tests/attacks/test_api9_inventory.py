@@ -26,6 +26,9 @@ PAGES = {
     "/docs/assets",
     "/checkout/{token}",
     "/checkout/assets",
+    "/console",
+    "/console/{rest}",
+    "/console/assets/{version}",
 }
 
 FORGOTTEN = [

@@ -13,7 +13,10 @@ Case = schemathesis.Case[APIOperation[Any, Any, Any, Any]]
 API = os.environ["FUZZED_API"]
 LOGIN = {"email": os.environ["FUZZED_EMAIL"], "password": os.environ["FUZZED_PASSWORD"]}
 WEBHOOK_SECRET = os.environ["FUZZED_WEBHOOK_SECRET"].encode()
-ENDS_THE_SESSION = {"users_log_out", "users_end_session", "users_end_sessions"}
+ENDS_THE_SESSION = {
+    *("users_log_out", "users_end_session", "users_end_sessions"),
+    "console_sign_out",
+}
 
 
 class SignedByTheGateway(requests.auth.AuthBase):

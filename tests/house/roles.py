@@ -9,6 +9,7 @@ import httpx
 from kernapay.security.principal import Role
 from tests.actors import (
     ADMIN,
+    CONSOLE_SESSION,
     CUSTOMERS,
     DELIVERIES,
     ENDPOINTS,
@@ -287,6 +288,48 @@ TABLE = [
         "401 400 400 400 400",
     ),
     Row(
+        "GET /v1/api/users/second-factor", "", get(f"{USERS}/second-factor"), "401 200 200 200 200"
+    ),
+    Row(
+        "POST /v1/api/users/second-factor",
+        "without the present password",
+        post(f"{USERS}/second-factor", lambda: {"currentPassword": "x"}),
+        "401 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/users/second-factor/confirm",
+        "with no challenge of ours",
+        post(f"{USERS}/second-factor/confirm", lambda: {"challenge": "nobody", "code": "000000"}),
+        "401 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/users/second-factor/disable",
+        "without the present password",
+        post(f"{USERS}/second-factor/disable", lambda: {"currentPassword": "x", "code": "000000"}),
+        "401 400 400 400 400",
+    ),
+    Row(
+        "POST /v1/api/console/session",
+        "to an account without such a role",
+        lambda world, caller: caller.call(
+            "POST", CONSOLE_SESSION, json={"email": world.owner.email, "password": PASSWORD}
+        ),
+        "403 403 403 403 403",
+    ),
+    Row(
+        "POST /v1/api/console/session/enrolment",
+        "with no challenge of ours",
+        post(f"{CONSOLE_SESSION}/enrolment", lambda: {"challenge": "nobody", "code": "000000"}),
+        "400 400 400 400 400",
+    ),
+    Row("GET /v1/api/console/session", "", get(CONSOLE_SESSION), "401 403 200 200 200"),
+    Row(
+        "DELETE /v1/api/console/session",
+        "",
+        lambda world, caller: caller.device().call("DELETE", CONSOLE_SESSION),
+        "401 200 200 200 200",
+    ),
+    Row(
         "POST /v1/api/payments/create",
         "",
         post(f"{PAYMENTS}/create", payment_body),
@@ -321,6 +364,24 @@ TABLE = [
         "of strangers",
         show(lambda world, role: world.of_strangers),
         "401 404 404 200 200",
+    ),
+    Row(
+        "POST /v1/api/payments/{reference_id}/check",
+        "",
+        lambda world, caller: caller.call("POST", f"{PAYMENTS}/{world.of_strangers}/check"),
+        "401 403 403 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/story",
+        "paid to the calling provider",
+        show(lambda world, role: f"{world.paid_to_caller}/story"),
+        "401 403 200 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/story",
+        "of strangers",
+        show(lambda world, role: f"{world.of_strangers}/story"),
+        "401 403 404 200 200",
     ),
     Row(
         "POST /v1/api/payments/{reference_id}/refunds",

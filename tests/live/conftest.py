@@ -37,8 +37,13 @@ def open_live(api_env: dict[str, str], store: Store) -> OpenLive:
 
             @cached_property
             def authenticator(self) -> Authenticator:
-                sessions, keys = self.session_service, self.api_key_service
-                return authenticator(self.token_issuer, sessions.authenticate, keys.authenticate)
+                sessions, keys = self.session_authentication, self.api_key_service
+                return authenticator(
+                    self.token_issuer,
+                    sessions.authenticate,
+                    keys.authenticate,
+                    sessions.authenticate_console,
+                )
 
             @cached_property
             def watcher(self) -> Watcher:

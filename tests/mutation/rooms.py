@@ -67,6 +67,7 @@ ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
     "reconciliation/order_comparison.py": _REPAIRS,
     "reconciliation/comparison.py": _NIGHTS,
     "reconciliation/repairs.py": _REPAIRS,
+    "reconciliation/checks.py": ("tests/console/test_story.py",),
     "reconciliation/resync.py": _NIGHTS,
     "reconciliation/dispute_comparison.py": (*_REPAIRS, "tests/money/test_disputes.py"),
     "reconciliation/guarding.py": _NIGHTS,

@@ -43,8 +43,9 @@ from kernapay.payments.states import (
 from kernapay.reconciliation.models import Finding, Kind, ReportState
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
 from kernapay.security.principal import Role
-from kernapay.sessions.models import Session
+from kernapay.sessions.models import SecondFactor, Session
 from kernapay.sessions.repository import SessionRepository
+from kernapay.sessions.second_factor.repository import SecondFactorRepository
 from kernapay.settlements.models import BankSettlement
 from kernapay.settlements.repository import SettlementRepository
 from kernapay.settlements.rows import Sums
@@ -92,6 +93,7 @@ class World:
         self.keys = ApiKeyRepository(mongo, cache, clock)
         self.sessions = SessionRepository(mongo, cache, clock)
         self.codes = CodeRepository(mongo, clock)
+        self.second_factors = SecondFactorRepository(mongo, clock)
         self.events = WebhookRepository(mongo, clock)
         self.reports = ReportRepository(mongo, clock)
         self.findings = FindingRepository(mongo, clock)
@@ -678,6 +680,22 @@ async def session_ended(world: World) -> Steps:
     return once(end, end, touch)
 
 
+async def second_factor_used(world: World) -> Steps:
+    user_id = ObjectId()
+    hashes = ["0" * 64, "1" * 64]
+    await world.second_factors.add(
+        SecondFactor(id=user_id, sealed=b"", last_step=1, recovery_hashes=hashes)
+    )
+    factors, owner = world.second_factors, str(user_id)
+    return [
+        Step(lambda: factors.use_step(owner, 3, None), True),
+        Step(lambda: factors.use_step(owner, 3, b"renewed"), False),
+        Step(lambda: factors.use_step(owner, 2, None), False),
+        Step(lambda: factors.use_recovery_code(owner, hashes[0]), True),
+        Step(lambda: factors.use_recovery_code(owner, hashes[0]), False),
+    ]
+
+
 async def code_replaced(world: World) -> Steps:
     name = f"email:{ObjectId()}"
 
@@ -774,6 +792,7 @@ _SURPLUS = "payments.surplus_ledger.SurplusLedger."
 _REFUNDS = "payments.refund_ledger.RefundLedger."
 _LANES = "deliveries.lanes.repository."
 _QUEUE = "storage.queue.Queue."
+_FACTORS = "sessions.second_factor.repository.SecondFactorRepository."
 
 
 async def endpoint_changed(world: World) -> Steps:
@@ -974,6 +993,8 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "sessions.repository.SessionRepository.rotate": (session_rotated,),
     "sessions.repository.SessionRepository.touch": (session_ended,),
     "sessions.repository.SessionRepository.end": (session_ended,),
+    f"{_FACTORS}use_step": (second_factor_used,),
+    f"{_FACTORS}use_recovery_code": (second_factor_used,),
     "verification.repository.CodeRepository.replace": (code_replaced,),
     "verification.repository.CodeRepository.count_attempt": (code_replaced,),
     "verification.repository.CodeRepository.spend": (code_replaced,),
@@ -1013,6 +1034,7 @@ UNCONDITIONAL: dict[str, str] = {
     "deliveries.events.repository.EventRepository.replace_bodies": "stores the same again, without texts",
     "deliveries.repository.DeliveryRepository.delete_some": "deletes what a removed endpoint had",
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
+    f"{_FACTORS}remove": "whoever may remove it means whatever is there",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",
     "reconciliation.repository.FindingRepository.record_repair": "the newest outcome wins",
     "reconciliation.repository.FindingRepository.put": "its id follows from what it says",

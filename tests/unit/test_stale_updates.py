@@ -18,6 +18,7 @@ COLLECTIONS = (
     "users",
     "api_keys",
     "sessions",
+    "second_factors",
     "codes",
     "webhook_events",
     "reconciliation_reports",

@@ -92,6 +92,7 @@ class AccountErasure:
         self,
         accounts: AccountRepository,
         sessions: SessionRepository,
+        remove_second_factor: Callable[[str], Awaitable[bool]],
         claims: ClaimRepository,
         copies: Copies,
         hash_password: HashPassword,
@@ -99,6 +100,7 @@ class AccountErasure:
     ) -> None:
         self._accounts = accounts
         self._sessions = sessions
+        self._remove_second_factor = remove_second_factor
         self._claims = claims
         self._copies = copies
         self._hash_password = hash_password
@@ -113,6 +115,7 @@ class AccountErasure:
         if user.erased_at is None:
             user = await self._erase(actor, user)
         await self._sessions.end(user_id)
+        await self._remove_second_factor(user_id)
         await self._claims.forget(user_id)
         await self._copies.forget_account(user_id)
         return AccountErased(user_id, user.erased_at or self._accounts.clock(), list(REMAINS))

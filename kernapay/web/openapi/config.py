@@ -73,6 +73,10 @@ def openapi_config() -> OpenAPIConfig:
                 name="Settlements",
                 description="What reached the bank account, row by row and day by day.",
             ),
+            Tag(
+                name="Console",
+                description="The session of the operators' pages at `/console`, which use this API.",
+            ),
             Tag(name="Operations", description="Health and metrics."),
         ],
         components=Components(

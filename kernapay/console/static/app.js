@@ -1,0 +1,235 @@
+/** The console: who is signed in, the shell around every page, and what happens when the session ends. */
+
+import { html, render, useEffect, useRef, useState } from "./standalone.mjs";
+import { Foreign, configure, zoneName } from "./format.js";
+import { callOnce, onSessionOver, use } from "./http.js";
+import { Icon, Mark } from "./icons.js";
+import { MePage } from "./me.js";
+import { Dialog, Failure, Loading } from "./parts.js";
+import { PaymentPage } from "./payment.js";
+import { PaymentsPage, search } from "./payments.js";
+import { Link, navigate, useRoute } from "./route.js";
+import { SessionOver, SignInPage } from "./signin.js";
+
+const SIGN_IN = "/console/sign-in";
+const ROLES = { ADMIN: "Administrator", LAB_ASSISTANT: "Lab assistant", PROVIDER: "Provider" };
+// A session may end while nobody does anything: look for that a little after it should have.
+const LOOK_EVERY = 15_000;
+const GRACE = 5_000;
+
+const session = (data) => {
+  configure(data);
+  return data;
+};
+
+function App() {
+  const route = useRoute();
+  const [who, setWho] = useState(undefined);
+  const [problem, setProblem] = useState(null);
+
+  const look = () => {
+    setProblem(null);
+    callOnce("GET", "/console/session").then(
+      ({ data }) => setWho(session(data)),
+      (failure) => (failure.status === 401 || failure.status === 403 ? setWho(null) : setProblem(failure)),
+    );
+  };
+  useEffect(look, []);
+  useEffect(() => {
+    if (who === null && route.path !== SIGN_IN) {
+      const next = location.pathname + location.search;
+      navigate(next === "/console" ? SIGN_IN : `${SIGN_IN}?next=${encodeURIComponent(next)}`, { replace: true });
+    }
+    if (who && (route.path === SIGN_IN || route.path === "/console")) navigate(landing(route), { replace: true });
+  }, [who, route.path]);
+
+  if (problem) return html`<main class="gate"><section class="card"><h1 tabindex="-1">KernaPay console</h1><${Failure} problem=${problem} onRetry=${look} /></section></main>`;
+  if (who === undefined) return html`<main class="gate"><h1 class="vh" tabindex="-1">KernaPay console</h1><${Loading} rows=${3} /></main>`;
+  if (who === null) return html`<${SignInPage} onDone=${(data) => setWho(session(data))} />`;
+  return html`<${Shell} who=${who} route=${route} onSession=${(data) => setWho(session(data))} onSignedOut=${() => setWho(null)} />`;
+}
+
+/** Where to go after the sign-in: within the console only. */
+function landing(route) {
+  const next = route.query.get("next") || "";
+  return /^\/console\/(?!sign-in)/.test(next) ? next : "/console/payments";
+}
+
+function Shell({ who, route, onSession, onSignedOut }) {
+  const asked = useRef(null);
+  const [isOver, setOver] = useState(false);
+  const [areKeysShown, showKeys] = useState(false);
+  const box = useRef();
+
+  useEffect(() => {
+    onSessionOver(() => {
+      asked.current ||= waiting();
+      setOver(true);
+      return asked.current.promise;
+    });
+    return () => onSessionOver(null);
+  }, []);
+  useEffect(() => watchSession(who, () => setOver(true)), [who]);
+  useEffect(() => listenToKeys(box, () => showKeys(true)), []);
+
+  const again = (data) => {
+    // Somebody else: nothing of this page is theirs.
+    if (data.user._id !== who.user._id) {
+      location.assign("/console");
+      return;
+    }
+    setOver(false);
+    asked.current?.resolve();
+    asked.current = null;
+    onSession(data);
+  };
+  const leave = () => {
+    setOver(false);
+    asked.current?.reject(new Error("Not signed in."));
+    asked.current = null;
+    onSignedOut();
+  };
+  const signOut = async () => {
+    try {
+      await callOnce("DELETE", "/console/session");
+    } catch (failure) {
+      if (failure.status !== 401) throw failure;
+    }
+    onSignedOut();
+  };
+  return html`<a class="skip" href="#main" onClick=${skip}>To the content</a>
+    <div class="shell">
+      <nav class="side" aria-label="Console">
+        <div class="brand"><${Mark} /><span>KernaPay <em>console</em></span></div>
+        <${Rail} route=${route} />
+        <div class="who"><span class="face" aria-hidden="true">${initials(who.user.name)}</span>
+          <span><span class="strong cutline"><${Foreign} text=${who.user.name} /></span><span class="soft small">${ROLES[who.user.type] || who.user.type}</span></span></div>
+        <button type="button" class="btn small" onClick=${signOut}>Sign out</button>
+      </nav>
+      <div class="body">
+        <header class="top">
+          <span class="brandm"><${Mark} /></span>
+          <${SearchBox} who=${who} box=${box} route=${route} />
+          <span class="right"><span class="soft small" title=${`All times are in ${who.zone}`}>${zoneName()}</span>${!who.livemode && html`<span class="mode">Test keys</span>`}</span>
+        </header>
+        <main id="main" tabindex="-1"><${Page} who=${who} route=${route} /></main>
+      </div>
+    </div>
+    <nav class="tabs" aria-label="Console"><${Rail} route=${route} /><button type="button" onClick=${signOut}><${Icon} name="out" />Sign out</button></nav>
+    ${isOver && html`<${SessionOver} email=${who.user.email} onDone=${again} onLeave=${leave} />`}
+    ${areKeysShown && html`<${Keys} onClose=${() => showKeys(false)} />`}`;
+}
+
+function Rail({ route }) {
+  const link = (to, icon, word) => html`<${Link} to=${to} aria-current=${route.path.startsWith(to) ? "page" : undefined}><${Icon} name=${icon} />${word}<//>`;
+  return html`${link("/console/payments", "pay", "Payments")}${link("/console/me", "user", "Your account")}`;
+}
+
+function SearchBox({ who, box, route }) {
+  const hint = who.user.type === "ADMIN" ? "Reference, order, payment, e-mail, UTR or note" : "Reference of a payment";
+  const submit = (event) => {
+    event.preventDefault();
+    // So that keys act on what was found.
+    box.current.blur();
+    search(box.current.value, who);
+  };
+  return html`<form class="find" role="search" onSubmit=${submit}>
+    <${Icon} name="search" />
+    <input ref=${box} type="search" aria-label="Find a payment" placeholder=${hint} maxlength="320" spellcheck="false" autocomplete="off" key=${route.query.get("q") || ""} defaultValue=${route.query.get("q") || ""} />
+    <kbd aria-hidden="true">/</kbd>
+  </form>`;
+}
+
+function Page({ who, route }) {
+  const [, , page, id] = route.path.split("/");
+  if (page === "payments" && id) return html`<${PaymentPage} key=${id} session=${who} reference=${decoded(id)} />`;
+  if (page === "payments") return html`<${PaymentsPage} session=${who} route=${route} />`;
+  if (page === "me") return html`<${MePage} session=${who} />`;
+  return html`<h1 tabindex="-1">Nothing is here</h1><p class="soft">The console has no page with this address. <${Link} to="/console/payments">Go to the payments<//></p>`;
+}
+
+function Keys({ onClose }) {
+  const keys = [["/", "search"], ["G P", "payments"], ["J, K", "next, previous row"], ["Enter", "open"], ["C", "ask the gateway, on a payment"], ["R", "refund, on a payment"], ["Esc", "close"], ["?", "this list"]];
+  return html`<${Dialog} title="Keys" onClose=${onClose}>
+    <dl class="facts">${keys.map(([key, does]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${does}</dd></div>`)}</dl>
+    <div class="row"><button type="button" class="btn primary" onClick=${onClose}>Close</button></div>
+  <//>`;
+}
+
+/** Notice that the session has ended: when it should have, and when somebody comes back to the page. */
+function watchSession(who, onOver) {
+  const check = () =>
+    callOnce("GET", "/console/session").catch((failure) => {
+      if (failure.status === 401) onOver();
+    });
+  const isDue = () => {
+    const now = Date.now();
+    return now - use.at > who.idleSeconds * 1000 + GRACE || now > new Date(who.expiresAt).getTime();
+  };
+  const timer = setInterval(() => isDue() && check(), LOOK_EVERY);
+  const back = () => document.visibilityState === "visible" && Date.now() - use.at > 60_000 && check();
+  document.addEventListener("visibilitychange", back);
+  return () => {
+    clearInterval(timer);
+    document.removeEventListener("visibilitychange", back);
+  };
+}
+
+/** Single keys. None acts while somebody types, and none moves money. */
+function listenToKeys(box, onHelp) {
+  let isAfterG = false;
+  const rows = () => [...document.querySelectorAll("[data-row]")];
+  const move = (step) => {
+    const links = rows();
+    const place = links.indexOf(document.activeElement);
+    links[Math.min(Math.max(place + step, 0), links.length - 1)]?.focus();
+  };
+  const keys = {
+    "/": () => box.current?.focus(),
+    j: () => move(1),
+    k: () => move(-1),
+    c: () => document.querySelector("[data-action=check]")?.click(),
+    r: () => document.querySelector("[data-action=refund]")?.click(),
+    "?": onHelp,
+  };
+  const listen = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+    if (document.querySelector("dialog[open]")) return;
+    const wasAfterG = isAfterG;
+    isAfterG = event.key === "g";
+    const act = wasAfterG && event.key === "p" ? () => navigate("/console/payments") : keys[event.key];
+    if (act) {
+      event.preventDefault();
+      act();
+    }
+  };
+  document.addEventListener("keydown", listen);
+  return () => document.removeEventListener("keydown", listen);
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+
+function waiting() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  return made;
+}
+
+function initials(name) {
+  return name.split(/\s+/).slice(0, 2).map((word) => [...word][0] || "").join("").toUpperCase();
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+const root = document.getElementById("app");
+root.replaceChildren();
+render(html`<${App} />`, root);

@@ -1,0 +1,93 @@
+/** Calls of the API, with the session in a cookie that this page cannot read. */
+
+const BASE = "/v1/api";
+
+/** What the API refused, or that it did not answer: `status` is 0 then. */
+export class Problem extends Error {
+  constructor(status, body, retryAfter) {
+    super(body.detail || "KernaPay answered in an unknown way.");
+    this.status = status;
+    this.code = body.code || "";
+    this.errors = Array.isArray(body.errors) ? body.errors : [];
+    this.requestId = body.requestId || "";
+    this.retryAfter = retryAfter;
+  }
+
+  /** Whether it is not known what became of the call: it may have been done. */
+  get isUnknown() {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500 || this.code === "in_progress";
+  }
+
+  /** The sentence for a field, if the API named it. */
+  of(field) {
+    return this.errors.find((each) => each.field === field)?.message;
+  }
+}
+
+/** When the session was used last, for whoever watches over its end. */
+export const use = { at: Date.now() };
+
+let signInAgain = null;
+
+/** Set what asks the person to sign in again. It returns a promise that fails if they do not. */
+export function onSessionOver(ask) {
+  signInAgain = ask;
+}
+
+async function send(method, path, body) {
+  const headers = { "X-KernaPay-Console": "1" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(BASE + path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+    });
+  } catch {
+    throw new Problem(0, { detail: "KernaPay does not answer. Check the connection, then try again." });
+  }
+  if (answer.ok) {
+    use.at = Date.now();
+    return answer;
+  }
+  const said = await answer.json().catch(() => ({}));
+  throw new Problem(answer.status, said, Number(answer.headers.get("Retry-After")) || null);
+}
+
+async function sendAsSomebody(method, path, body) {
+  try {
+    return await send(method, path, body);
+  } catch (problem) {
+    if (problem.status !== 401 || !signInAgain) throw problem;
+    // Nothing was done: the API looks at the session first. So the call is repeated as it was.
+    await signInAgain();
+    return send(method, path, body);
+  }
+}
+
+/** Call the API as whoever is signed in; when the session has ended, ask to sign in and repeat the call once. */
+export async function call(method, path, body) {
+  return (await sendAsSomebody(method, path, body)).json();
+}
+
+/** Fetch a file. */
+export async function download(path) {
+  return (await sendAsSomebody("GET", path)).blob();
+}
+
+/** Call the API without a session, or to find out whether there is one. Return the status and the answer. */
+export async function callOnce(method, path, body) {
+  const answer = await send(method, path, body);
+  return { status: answer.status, data: await answer.json() };
+}
+
+/** Return a query string of what is set. */
+export function query(values) {
+  const set = Object.entries(values).filter(([, value]) => value !== "" && value !== undefined && value !== null);
+  const text = new URLSearchParams(set).toString();
+  return text ? `?${text}` : "";
+}

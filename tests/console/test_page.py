@@ -1,0 +1,314 @@
+"""The console in a real browser, under its own content security policy."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from kernapay.security.console import CONSOLE_COOKIE
+from tests.actors import PAYMENTS, USERS, Actor, People
+from tests.aliases import Json
+from tests.browser import launched_browser
+from tests.factories import PASSWORD
+from tests.node import installed
+from tests.stack import Api, Sandbox
+from tests.threads import aside
+
+HOSTILE = '"><img src=x onerror=alert(1)> ‏שלום {{7*7}} ' + "W" * 120
+AXE = ("axe-core", "4.14.1")
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+NOTE_VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched_browser() as browser:
+        yield browser
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, api_server: Api) -> Iterator[OpenPage]:
+    """Open the console: `open_page("/console", PHONE, dark=True)`. No page may break its policy, or fail by itself."""
+    pages: list[Page] = []
+    errors: list[str] = []
+
+    def opened(path: str, size: Json = DESKTOP, *, dark: bool = False) -> Page:
+        page = browser.new_page(
+            base_url=api_server.url,
+            viewport={"width": size["width"], "height": size["height"]},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        page.set_default_timeout(20_000)
+        page.add_init_script(NOTE_VIOLATIONS)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.on("request", lambda request: _note_foreign(request.url, api_server.url, errors))
+        page.goto(path)
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        assert page.evaluate("window.violations") == []
+        page.context.close()
+    # Chromium says so of every answer that is an error, and of what a test has cut off.
+    assert [each for each in errors if "Failed to load resource" not in each] == []
+
+
+def _note_foreign(url: str, own: str, errors: list[str]) -> None:
+    if not url.startswith((own, "blob:")):
+        errors.append(f"asked elsewhere: {url}")
+
+
+@pytest.fixture
+def admin(people: People) -> Actor:
+    """An administrator. The browser's driver has an event loop in this thread, and people are written to MongoDB."""
+    return aside(people.new)("ADMIN")
+
+
+def sign_in(page: Page, actor: Actor) -> None:
+    page.get_by_label("E-mail address").fill(actor.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def open_refund(page: Page, amount: str, reason: str) -> None:
+    page.get_by_role("button", name="Refund…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Amount in INR").fill(amount)
+    dialog.get_by_label("Reason").fill(reason)
+
+
+def refunds_of(actor: Actor, payment: Json) -> list[Json]:
+    refunds: list[Json] = actor.seen(payment["referenceId"])["refunds"]
+    return refunds
+
+
+@cache
+def axe_source() -> str:
+    return (installed(*AXE) / AXE[0] / "axe.min.js").read_text()
+
+
+def complaints_of_axe(page: Page) -> list[str]:
+    """Return what axe finds serious about the page as it is."""
+    page.evaluate(axe_source())
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.evaluate("(tags) => axe.run({runOnly: tags})", tags)
+    return [
+        f"{each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for each in found["violations"]
+        for node in each["nodes"]
+    ]
+
+
+def assert_fits(page: Page) -> None:
+    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wider) == 0
+
+
+def test_support_signs_in_finds_a_payment_and_reads_its_story(
+    open_page: OpenPage, admin: Actor, user: Actor, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        user.new_payment()
+    payment, checkout = user.buy(sandbox, description=HOSTILE[:256], notes={"cart": HOSTILE[:60]})
+    page = open_page(f"/console/payments?userId={user.id}&status=success")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    sign_in(page, admin)
+    # Back to where the link led, with its filter.
+    page.wait_for_url(re.compile(r"/console/payments\?userId=.*status=success"))
+    expect(page.get_by_role("heading", name="Payments")).to_be_focused()
+    expect(page.get_by_text(HOSTILE[:256]).first).to_be_visible()
+    page.screenshot(path=tmp_path / "payments.png")
+    page.keyboard.press("/")
+    page.keyboard.type(checkout["razorpay_payment_id"])
+    page.keyboard.press("Enter")
+    # What names one payment leads to it.
+    page.wait_for_url(re.compile(payment["referenceId"]))
+    story = page.get_by_role("region", name="Where the money is")
+    expect(story.get_by_text("Stays with you")).to_be_visible()
+    steps = page.locator(".line h3")
+    expect(steps.filter(has_text="Paid")).to_have_count(1)
+    expect(steps.filter(has_text="Payment created")).to_have_count(1)
+    expect(page.get_by_text(HOSTILE[:60], exact=True)).to_be_visible()
+    assert page.locator("img").count() == 0
+    (cookie,) = page.context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (
+        CONSOLE_COOKIE,
+        True,
+        True,
+        "Strict",
+    )
+    assert page.evaluate("document.cookie + JSON.stringify({...localStorage})") == "{}"
+    page.screenshot(path=tmp_path / "payment.png", full_page=True)
+    page.get_by_role("button", name="Sign out").first.click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_double_click_and_a_lost_answer_and_a_reload_are_one_refund_each(
+    open_page: OpenPage, admin: Actor, user: Actor, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    payment, _ = user.buy(sandbox)
+    page = open_page(f"/console/payments/{payment['referenceId']}")
+    sign_in(page, admin)
+    open_refund(page, "100.00", "Late by 20 minutes")
+    dialog = page.get_by_role("dialog")
+    page.screenshot(path=tmp_path / "refund.png")
+    dialog.get_by_role("button", name="Refund ₹100.00").dblclick()
+    expect(dialog.get_by_text("₹100.00 refunded.")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    assert [each["amount"] for each in refunds_of(user, payment)] == [10000]
+    expect(page.locator(".line h3").filter(has_text="INR 100.00 refunded")).to_have_count(1)
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    open_refund(page, "50", "Second visit cancelled")
+    page.route("**/refunds", lose)
+    dialog.get_by_role("button", name="Refund ₹50.00").click()
+    expect(dialog.get_by_text("Asked, not yet answered.")).to_be_visible()
+    assert len(refunds_of(user, payment)) == 2
+    page.unroute("**/refunds")
+    page.reload()
+    # What was asked is still there after a reload, under the same key.
+    expect(dialog.get_by_label("Reason")).to_have_value("Second visit cancelled")
+    dialog.get_by_role("button", name="Ask again").click()
+    expect(dialog.get_by_text("₹50.00 refunded.")).to_be_visible()
+    assert sorted(each["amount"] for each in refunds_of(user, payment)) == [5000, 10000]
+    assert page.evaluate("sessionStorage.length") == 0
+    dialog.get_by_role("button", name="Close").click()
+    # What is refused for good says why, and the next attempt has a key of its own.
+    open_refund(page, "350", "All of it")
+    other = {"amount": 30000, "idempotencyKey": "console-test-elsewhere"}
+    path = f"{PAYMENTS}/{payment['referenceId']}/refunds"
+    assert admin.call("POST", path, json=other).status_code == 201
+    dialog.get_by_role("button", name="Refund ₹350.00").click()
+    expect(dialog.get_by_role("alert").filter(has_text=re.compile("refund"))).to_be_visible()
+    expect(dialog.get_by_text("Asked, not yet answered.")).to_have_count(0)
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_session_that_ended_elsewhere_loses_nothing_that_was_typed(
+    open_page: OpenPage, admin: Actor, user: Actor, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    payment, _ = user.buy(sandbox)
+    page = open_page(f"/console/payments/{payment['referenceId']}")
+    sign_in(page, admin)
+    open_refund(page, "120.50", "Typed before the night")
+    assert admin.call("DELETE", f"{USERS}/sessions?keepCurrent=true").status_code == 200
+    page.get_by_role("button", name="Refund ₹120.50").click()
+    again = page.get_by_role("dialog", name="Sign in again")
+    expect(again).to_be_visible()
+    page.screenshot(path=tmp_path / "over.png")
+    assert refunds_of(user, payment) == []
+    again.get_by_label("Password").fill(PASSWORD)
+    again.get_by_role("button", name="Sign in").click()
+    # The call goes on as it was asked for.
+    expect(page.get_by_text("₹120.50 refunded.")).to_be_visible()
+    assert [each["reason"] for each in refunds_of(user, payment)] == ["Typed before the night"]
+
+
+def test_each_role_sees_what_it_may_do(
+    open_page: OpenPage, people: People, user: Actor, sandbox: Sandbox
+) -> None:
+    provider = aside(people.new)("PROVIDER", approved=True)
+    assistant = aside(people.new)("LAB_ASSISTANT")
+    payment, _ = user.buy(sandbox, providerId=provider.id)
+    page = open_page("/console")
+    sign_in(page, assistant)
+    page.get_by_role("searchbox").fill(payment["referenceId"])
+    page.keyboard.press("Enter")
+    expect(page.locator(".line h3").filter(has_text="Paid")).to_have_count(1)
+    expect(page.get_by_role("button", name="Receipt")).to_be_visible()
+    expect(page.get_by_role("button", name="Refund…")).to_have_count(0)
+    page.keyboard.press("c")
+    expect(page.get_by_text("The gateway says the same.")).to_be_visible()
+    page.get_by_role("button", name="Sign out").first.click()
+    sign_in(page, provider)
+    page.goto("/console/payments")
+    page.locator("[data-row]").first.click()
+    expect(page.get_by_role("button", name="Refund…")).to_be_visible()
+    expect(page.get_by_role("region", name="Where the money is")).to_have_count(0)
+    page.goto("/console/payments/PAY_nobody")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (DESKTOP, True), (PHONE, False)])
+def test_every_page_fits_and_axe_finds_nothing(
+    open_page: OpenPage,
+    admin: Actor,
+    user: Actor,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    size: Json,
+    dark: bool,
+) -> None:
+    axe_source()
+    payment, _ = user.buy(sandbox, description=HOSTILE[:256])
+    page = open_page("/console", size, dark=dark)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert complaints_of_axe(page) == []
+    sign_in(page, admin)
+    expect(page.locator("[data-row]").first).to_be_visible()
+    for path, ready in (
+        ("/console/payments", "[data-row]"),
+        (f"/console/payments/{payment['referenceId']}", ".line h3"),
+        ("/console/me", ".devices li"),
+        ("/console/payments?q=nothing-has-this", ".nothing"),
+        ("/console/nowhere", "h1"),
+    ):
+        page.goto(path)
+        expect(page.locator(ready).first).to_be_visible()
+        page.screenshot(path=tmp_path / f"{path.count('/')}-{ready.strip('.[]')}.png")
+        assert_fits(page)
+        assert complaints_of_axe(page) == [], path
+    page.goto(f"/console/payments/{payment['referenceId']}")
+    page.get_by_role("button", name="Refund…").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert complaints_of_axe(page) == []
+
+
+def test_without_javascript_a_sentence_says_so(browser: Browser, api_server: Api) -> None:
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(f"{api_server.url}/console/payments")
+    expect(page.get_by_text("The console needs JavaScript.")).to_be_visible()
+    page.context.close()
+
+
+def test_the_page_is_never_kept_and_its_files_for_good(api: httpx.Client) -> None:
+    page = api.get("/console/payments/PAY_anything")
+    assert page.headers["cache-control"] == "no-store"
+    policy = page.headers["content-security-policy"]
+    for rule in (
+        "default-src 'none'",
+        "script-src 'self';",
+        "style-src 'self';",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    ):
+        assert rule in policy
+    assert "unsafe" not in policy
+    (script,) = re.findall(r'<script type="module" src="([^"]+)"></script>', page.text)
+    answer = api.get(script)
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in answer.headers["cache-control"]
+    old = api.get(re.sub("assets/[0-9a-f]+", "assets/0000", script))
+    assert "immutable" not in old.headers["cache-control"]
+    assert api.get("/console/assets/0000/VENDOR.json").status_code == 404
