@@ -34,7 +34,11 @@ class Events(Operations):
     def relay(self) -> Relay:
         return Relay(
             (
-                PaymentSource(self.payment_ledger, self.relay_notes.events_since),
+                PaymentSource(
+                    self.payment_ledger,
+                    self.relay_notes.events_since,
+                    self.papers.issue,
+                ),
                 SettlementSource(self.settlement_repository),
                 FindingSource(self.report_repository, self.finding_repository.batches_of_report),
             ),

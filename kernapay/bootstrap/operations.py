@@ -5,7 +5,7 @@ from typing import Any
 
 from kernapay.administration.payments.repository import PaymentSearchRepository
 from kernapay.administration.payments.service import PaymentSearch
-from kernapay.bootstrap.payments import Payments
+from kernapay.bootstrap.papers import PaperWork
 from kernapay.core.business_days import BusinessDays
 from kernapay.core.metrics import GaugeSource, Measurement
 from kernapay.gateway.base import FEED_ZONE
@@ -35,7 +35,7 @@ from kernapay.webhooks.repository import WebhookRepository
 from kernapay.webhooks.service import WebhookInbox
 
 
-class Operations(Payments):
+class Operations(PaperWork):
     @cached_property
     def webhook_repository(self) -> WebhookRepository:
         return WebhookRepository(self.mongo, self._clock)

@@ -17,7 +17,6 @@ from kernapay.payments.disputes.deadlines import DisputeDeadlines
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.documents.exports import ExportService
-from kernapay.payments.documents.receipts import ReceiptService
 from kernapay.payments.gateway_account import GatewayAccount
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
@@ -219,19 +218,6 @@ class Payments(Accounts):
     @cached_property
     def dispute_deadlines(self) -> DisputeDeadlines:
         return DisputeDeadlines(self.dispute_repository, self.payment_ledger, self._clock)
-
-    @cached_property
-    def receipt_service(self) -> ReceiptService:
-        return ReceiptService(
-            self.payment_service,
-            self.file_store,
-            self.user_repository.name_of,
-            self.customer_repository.name_of,
-            self.settings.merchant_name,
-            self.file_pool,
-            [derive_key(secret, "receipts") for secret in self.settings.jwt_secrets],
-            self.business_days,
-        )
 
     @cached_property
     def export_service(self) -> ExportService:

@@ -30,6 +30,8 @@ def _problems_of(
     for field, value in limits.items():
         if value is not None and value > max_amount:
             yield f"must not have a larger {field} than MAX_AMOUNT"
+    if service_type.gst is not None and round(service_type.gst, 2) != service_type.gst:
+        yield "must have two decimals in gst at most"
     if service_type.currency is None:
         # Otherwise a payer could pay the number of a strong currency in a weak one.
         if len(currencies) > 1 and any(value is not None for value in limits.values()):

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from limits import RateLimitItem
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from kernapay.config.receipts import AddressLines, Gstin, ReceiptPrefix, Series
 from kernapay.config.types import (
     AllowedHosts,
     Currencies,
@@ -71,7 +72,7 @@ class Settings(BaseModel):
     razorpay_webhook_secret_previous: SecretStr | None = None
     razorpay_base_url: str = "https://api.razorpay.com"
     razorpay_timeout: Duration = timedelta(seconds=10)
-    receipt_prefix: str = "KP"
+    receipt_prefix: ReceiptPrefix = "KP"
     gateway_threads: int = Field(32, ge=1, le=256)
 
     service_types: ServiceTypes = Field(default_factory=lambda: {"CONSULTATION": ServiceType()})
@@ -150,6 +151,10 @@ class Settings(BaseModel):
     aws_endpoint_url: str | None = None
     files_dir: Path = Path(".kernapay/files")
     merchant_name: DisplayName = "KernaPay"
+    receipt_series: Series = "KP"
+    receipt_address: AddressLines = ()
+    receipt_gstin: Gstin | None = None
+    receipt_mail: bool = False
     fast_2_sms_key: SecretStr | None = None
     fast_2_sms_url: str = "https://www.fast2sms.com/dev/bulkV2"
     email_api_key: SecretStr | None = None
@@ -274,14 +279,6 @@ class Settings(BaseModel):
     def _sender_address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
             raise ValueError("must be an e-mail address, such as pay@example.com")
-        return value
-
-    @field_validator("receipt_prefix")
-    @classmethod
-    def _receipt_prefix(cls, value: str) -> str:
-        # Razorpay: a receipt has at most 40 characters, 25 of which are an underscore and the payment's id.
-        if not re.fullmatch("[A-Z][A-Z0-9]{0,9}", value):
-            raise ValueError("must be 1 to 10 capital letters and digits, a letter first: KP2")
         return value
 
     @field_validator("service_types")

@@ -37,6 +37,8 @@ _NO_ZONES: Final = re.compile(r"(localtime|posixrules|(posix|right)/.*)")
 
 
 _MinorUnits = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+# In percent, as the law has it: with two decimals at most.
+_Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
 class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -44,6 +46,8 @@ class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 
     If no names are given, any metadata is accepted. `amount` is a fixed price, `min_amount` and `max_amount` are its
     limits, in minor units of `currency`. Without them, the payer may choose any amount.
+
+    `sac` is the code of the goods or the service (HSN or SAC). `gst` is the tax in percent, which prices include.
     """
 
     required: tuple[str, ...] = ()
@@ -52,6 +56,8 @@ class ServiceType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     min_amount: _MinorUnits | None = None
     max_amount: _MinorUnits | None = None
     currency: str | None = None
+    sac: Annotated[str, msgspec.Meta(pattern="^[0-9]{4,8}$")] | None = None
+    gst: _Percent | None = None
 
     @property
     def allowed(self) -> frozenset[str]:

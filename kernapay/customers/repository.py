@@ -74,14 +74,10 @@ class CustomerRepository(Repository[Customer]):
 
     async def prefill(self, customer_id: str) -> Prefill | None:
         """Return what Checkout need not ask the customer for. Raises Unavailable."""
-        kept = await self._kept_view(customer_id)
+        kept = await self.kept_view(customer_id)
         return None if kept is None else Prefill(kept.name, kept.email, kept.contact)
 
-    async def name_of(self, customer_id: str) -> str | None:
-        kept = await self._kept_view(customer_id)
-        return None if kept is None else kept.name
-
-    async def _kept_view(self, customer_id: str) -> CustomerView | None:
+    async def kept_view(self, customer_id: str) -> CustomerView | None:
         """Return what is shown of whom the customer became a part of. Payments follow a merge a moment later."""
         view = await self.select_one(CustomerView, id=customer_id)
         while view is not None and view.merged_into is not None:

@@ -94,10 +94,19 @@ class PaymentSource(_MarkedRows):
 
     name = "payments"
 
-    def __init__(self, rows: Rows, since: Callable[[], Awaitable[datetime]]) -> None:
-        """`since` returns from when on changes are told of. It concerns rows that were there before."""
+    def __init__(
+        self,
+        rows: Rows,
+        since: Callable[[], Awaitable[datetime]],
+        follow_up: Callable[[list[str]], Awaitable[None]] | None = None,
+    ) -> None:
+        """`since` returns from when on changes are told of. It concerns rows that were there before.
+
+        `follow_up` gets the ids of changed payments before the markers go: again, if it or what follows fails.
+        """
         super().__init__(rows)
         self._since = since
+        self._follow_up = follow_up
 
     async def read(self, at: datetime, count: int) -> Changes:
         rows, unreadable = await self._rows.due_to_announce(PaymentRow, at, count)
@@ -106,6 +115,11 @@ class PaymentSource(_MarkedRows):
             Change(row.id, len(row.history), partial(_payment_drafts, row, since)) for row in rows
         ]
         return Changes(found, unreadable)
+
+    async def end(self, changes: Sequence[Change]) -> None:
+        if self._follow_up is not None and changes:
+            await self._follow_up([change.row_id for change in changes])
+        await super().end(changes)
 
 
 class _SettlementRow(SettlementView, kw_only=True, rename="camel"):

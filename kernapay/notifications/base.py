@@ -1,6 +1,14 @@
 """The protocols of e-mail and SMS providers, and their errors."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Attachment(NamedTuple):
+    """A file that goes with an e-mail."""
+
+    name: str
+    media_type: str
+    content: bytes
 
 
 class DeliveryFailure(Exception):
@@ -21,7 +29,9 @@ class TryLater(DeliveryFailure):
 
 
 class EmailSender(Protocol):
-    async def send(self, to: str, subject: str, text: str) -> None:
+    async def send(
+        self, to: str, subject: str, text: str, attachment: Attachment | None = None
+    ) -> None:
         """Hand the message to the provider. Raises Rejected, TryLater."""
 
     async def close(self) -> None: ...

@@ -1,6 +1,6 @@
 """For development: send every message to the sandbox's mailbox, which shows it."""
 
-from kernapay.notifications.base import TryLater
+from kernapay.notifications.base import Attachment, TryLater
 from kernapay.notifications.transport import Transport, describe
 
 _PATH = "/_sandbox/mailbox"
@@ -20,7 +20,12 @@ class _Mailbox:
 
 
 class MailboxEmail(_Mailbox):
-    async def send(self, to: str, subject: str, text: str) -> None:
+    async def send(
+        self, to: str, subject: str, text: str, attachment: Attachment | None = None
+    ) -> None:
+        if attachment is not None:
+            # The mailbox keeps texts only.
+            text += f"\nAttached: {attachment.name} ({len(attachment.content)} bytes)\n"
         await self._put(channel="email", to=to, subject=subject, text=text)
 
 

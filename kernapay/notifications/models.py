@@ -24,7 +24,7 @@ class MessageStatus(StrEnum):
 
 
 class Message(Record):
-    """A message to somebody. Address, subject and text are deleted once it is sent or given up."""
+    """A message to somebody. Address, subject, text and file are deleted once it is sent or given up."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "messages"}
 
@@ -34,6 +34,10 @@ class Message(Record):
     to: str | None = StringField()
     subject: str | None = StringField()
     sealed_text: bytes | None = BinaryField(db_field="sealedText")
+    # A file of an e-mail, and the name that it has there.
+    sealed_file: bytes | None = BinaryField(db_field="sealedFile")
+    file_name: str | None = StringField(db_field="fileName")
+    file_type: str | None = StringField(db_field="fileType")
     status: MessageStatus = Choice(MessageStatus, required=True, default=MessageStatus.PENDING)
     attempts: int = IntField(default=0)
     next_at: datetime = DateTimeField(db_field="nextAt", required=True)

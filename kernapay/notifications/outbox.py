@@ -2,18 +2,29 @@
 
 import asyncio
 import re
+from base64 import b64decode, b64encode
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
+from bson import ObjectId
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, RetryLater
 from kernapay.core.keys import BrokenSeal, Sealer
 from kernapay.core.metrics import Counter, start_at_zero
-from kernapay.notifications.base import DeliveryFailure, EmailSender, Rejected, SmsSender, TryLater
+from kernapay.notifications.base import (
+    Attachment,
+    DeliveryFailure,
+    EmailSender,
+    Rejected,
+    SmsSender,
+    TryLater,
+)
 from kernapay.notifications.models import Channel, Message, MessageStatus
 from kernapay.notifications.repository import MessageRepository
+from kernapay.storage.repository import DuplicateRow
 
 _log = structlog.get_logger("kernapay.notifications")
 MESSAGES: Final = Counter(
@@ -110,25 +121,30 @@ class Outbox:
         subject: str | None = None,
         user_id: str | None = None,
         discard: bool = False,
+        attachment: Attachment | None = None,
+        message_id: ObjectId | None = None,
     ) -> None:
-        """Store a message, to be sent before `expires_at`.
+        """Store a message, to be sent before `expires_at`. With a `message_id`, it is stored once.
 
         With `discard` it is never sent and has neither address nor text, but costs the same work.
         """
         sealed_text = self._sealer.seal(text)
-        await self._messages.add(
-            Message(
-                user_id=user_id,
-                channel=channel,
-                kind=kind,
-                to=None if discard else to,
-                subject=subject,
-                sealed_text=None if discard else sealed_text,
-                status=MessageStatus.DISCARDED if discard else MessageStatus.PENDING,
-                next_at=self._clock(),
-                expires_at=expires_at,
+        with suppress(DuplicateRow) if message_id is not None else nullcontext():
+            await self._messages.add(
+                Message(
+                    id=message_id,
+                    user_id=user_id,
+                    channel=channel,
+                    kind=kind,
+                    to=None if discard else to,
+                    subject=subject,
+                    sealed_text=None if discard else sealed_text,
+                    status=MessageStatus.DISCARDED if discard else MessageStatus.PENDING,
+                    next_at=self._clock(),
+                    expires_at=expires_at,
+                    **self._seal(attachment),
+                )
             )
-        )
 
     async def nudge(self) -> None:
         """Start sending the due messages in this process, without waiting for it."""
@@ -166,15 +182,34 @@ class Outbox:
             raise Rejected("expired before it could be sent")
         try:
             text = self._sealer.open(message.sealed_text or b"")
+            attachment = self._open(message)
         except BrokenSeal as error:
             # During a rotation of JWT_SECRET, another process may have the right secret.
             raise TryLater(str(error)) from error
         if message.channel is Channel.EMAIL and self._email is not None:
-            await self._email.send(message.to or "", message.subject or "", text)
+            await self._email.send(message.to or "", message.subject or "", text, attachment)
         elif message.channel is Channel.SMS and self._sms is not None:
             await self._sms.send(message.to or "", text)
         else:
             raise TryLater("no provider is configured in this process")
+
+    def _seal(self, attachment: Attachment | None) -> dict[str, Any]:
+        """Return the fields of a message for a file. It is sealed too: it says who paid what."""
+        if attachment is None:
+            return {}
+        sealed = self._sealer.seal(b64encode(attachment.content).decode())
+        return {
+            "sealed_file": sealed,
+            "file_name": attachment.name,
+            "file_type": attachment.media_type,
+        }
+
+    def _open(self, message: Message) -> Attachment | None:
+        """Return the file of a message. Raises BrokenSeal."""
+        if message.sealed_file is None:
+            return None
+        content = b64decode(self._sealer.open(message.sealed_file))
+        return Attachment(str(message.file_name), str(message.file_type), content)
 
     async def _record(self, message: Message, failure: Exception | None) -> None:
         if failure is None:

@@ -17,6 +17,7 @@ _ERASURE: Final[dict[str, Any]] = {
     "unset__sealed_text": True,
     "unset__to": True,
     "unset__subject": True,
+    "unset__sealed_file": True,
 }
 
 

@@ -1,11 +1,12 @@
 """E-mail through SendGrid's Web API v3."""
 
+from base64 import b64encode
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from kernapay.notifications.base import Rejected, TryLater
+from kernapay.notifications.base import Attachment, Rejected, TryLater
 from kernapay.notifications.transport import DEADLINE, Transport, decode, describe
 
 _PATH: Final = "/v3/mail/send"
@@ -26,7 +27,9 @@ class SendGrid:
         self._transport = Transport(url + _PATH, {"Authorization": f"Bearer {key}"}, deadline)
         self._sender = {"email": sender, "name": name}
 
-    async def send(self, to: str, subject: str, text: str) -> None:
+    async def send(
+        self, to: str, subject: str, text: str, attachment: Attachment | None = None
+    ) -> None:
         response = await self._transport.post(
             {
                 "personalizations": [{"to": [{"email": to}]}],
@@ -38,6 +41,7 @@ class SendGrid:
                     "click_tracking": {"enable": False},
                     "open_tracking": {"enable": False},
                 },
+                **_attachments(attachment),
             }
         )
         if response.status_code == HTTPStatus.ACCEPTED:
@@ -50,3 +54,15 @@ class SendGrid:
 
     async def close(self) -> None:
         await self._transport.close()
+
+
+def _attachments(attachment: Attachment | None) -> dict[str, Any]:
+    if attachment is None:
+        return {}
+    file = {
+        "content": b64encode(attachment.content).decode(),
+        "type": attachment.media_type,
+        "filename": attachment.name,
+        "disposition": "attachment",
+    }
+    return {"attachments": [file]}

@@ -47,6 +47,28 @@ def format_amount(amount: int, currency: str) -> str:
     return f"{currency} {whole:,}" + (f".{rest:0{places}}" if places else "")
 
 
+def write_amount(amount: int, currency: str) -> str:
+    """Return minor units as papers have them: 12000000 INR is `₹1,20,000.00`, and 4900 USD `USD 49.00`."""
+    places = exponent(currency)
+    whole, rest = divmod(abs(amount), 10**places)
+    is_rupees = currency == "INR"
+    digits = _group_in_lakhs(whole) if is_rupees else f"{whole:,}"
+    decimals = f".{rest:0{places}}" if places else ""
+    sign = "\N{MINUS SIGN}" if amount < 0 else ""
+    return f"{sign}{'₹' if is_rupees else f'{currency} '}{digits}{decimals}"
+
+
+def _group_in_lakhs(number: int) -> str:
+    """Return a number with India's separators: after three digits, then after every two."""
+    head, tail = divmod(number, 1000)
+    if not head:
+        return str(tail)
+    digits = str(head)
+    first = len(digits) % 2 or 2
+    pairs = [digits[:first], *(digits[place : place + 2] for place in range(first, len(digits), 2))]
+    return f"{','.join(pairs)},{tail:03}"
+
+
 def explain_amount(amount: int, currency: str) -> str:
     """Return minor units with their unit and as people read them: `50000 paise (₹500.00)`."""
     if currency == "INR":

@@ -4,6 +4,7 @@ from typing import Final
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
+POLICY: Final = b"content-security-policy"
 _API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 # Swagger UI needs an inline script and icons from data: URLs.
 _DOCS_POLICY: Final = (
@@ -38,15 +39,11 @@ _WITH_POPUPS: Final = (b"cross-origin-opener-policy", b"same-origin-allow-popups
 API_HEADERS: Final = (
     *_COMMON,
     _ALONE,
-    (b"content-security-policy", _API_POLICY.encode()),
+    (POLICY, _API_POLICY.encode()),
     (b"cache-control", b"no-store"),
 )
-DOCS_HEADERS: Final = (*_COMMON, _ALONE, (b"content-security-policy", _DOCS_POLICY.encode()))
-CONSOLE_HEADERS: Final = (
-    *_COMMON,
-    _ALONE,
-    (b"content-security-policy", _CONSOLE_POLICY.encode()),
-)
+DOCS_HEADERS: Final = (*_COMMON, _ALONE, (POLICY, _DOCS_POLICY.encode()))
+CONSOLE_HEADERS: Final = (*_COMMON, _ALONE, (POLICY, _CONSOLE_POLICY.encode()))
 DOCS_PATH: Final = "/docs"
 CHECKOUT_PATH: Final = "/checkout"
 CONSOLE_PATH: Final = "/console"
@@ -59,7 +56,7 @@ class SecurityHeaders:
         self._checkout: Headers = (
             *_COMMON,
             _WITH_POPUPS,
-            (b"content-security-policy", policy.encode()),
+            (POLICY, policy.encode()),
         )
 
     def of(self, path: str) -> Headers:

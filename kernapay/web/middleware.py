@@ -16,7 +16,7 @@ from kernapay.core.errors import InvalidInput, KernaPayError
 from kernapay.core.metrics import Histogram
 from kernapay.web.access_log import AccessLine, AccessLog
 from kernapay.web.body_limits import CLOSE, UNREAD, WITH_BODY, TimedBody
-from kernapay.web.headers import SecurityHeaders
+from kernapay.web.headers import POLICY, SecurityHeaders
 from kernapay.web.methods import AllowedMethods, head_only
 from kernapay.web.parameters import single_headers
 from kernapay.web.problems import on_kernapay_error
@@ -77,7 +77,7 @@ class RequestLayer:
                 more = state.get("headers", ())
                 if status in UNREAD:
                     more = (*more, CLOSE)
-                message["headers"] = [*headers, *extra, *more]
+                message["headers"] = [*headers, *_besides(headers, extra), *more]
             await send(message)
 
         answer_with: Send = answer
@@ -138,6 +138,13 @@ class RequestLayer:
             timing = REQUESTS.labels(counted, route, str(status))
             self._timings[counted, route, status] = timing
         timing.observe(seconds)
+
+
+def _besides(headers: Any, extra: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return our headers for an answer. A page may have a policy of its own: with two, only what both allow works."""
+    if all(name != POLICY for name, _ in headers):
+        return extra
+    return [each for each in extra if each[0] != POLICY]
 
 
 def _request_ids(given: list[bytes]) -> logs.RequestIds:

@@ -4,8 +4,6 @@ import asyncio
 import csv
 import io
 import os
-import re
-import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,26 +13,15 @@ import pytest
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.files.local import LinkRefused, LocalFiles
-from kernapay.payments.currencies import format_amount
-from tests.actors import CUSTOMERS, PAYMENTS, Actor, People, assert_problem
+from tests.actors import PAYMENTS, Actor, People, assert_problem
 from tests.aliases import Store
 from tests.clocks import FrozenClock
-from tests.house.scopes import new_holder
 from tests.stack import Sandbox
 
 
 def references(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [line["referenceId"] for line in answer.json()]
-
-
-def text_of(pdf: bytes) -> str:
-    """Return the words of a PDF of ours."""
-    assert pdf.startswith(b"%PDF-")
-    streams = re.findall(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL)
-    content = b"".join(zlib.decompress(stream) for stream in streams if stream[:1] == b"x")
-    words = re.findall(rb"\((.*?)(?<!\\)\) Tj", content, re.DOTALL)
-    return b"\n".join(words).decode("latin-1")
 
 
 class TestReceived:
@@ -62,97 +49,6 @@ class TestReceived:
         provider = people.new("PROVIDER")
         field = query.partition("=")[0]
         assert_problem(provider.call("GET", f"{PAYMENTS}/received?{query}"), 400, field=field)
-
-
-class TestReceipts:
-    def test_a_receipt_names_the_customer_of_a_shop_as_the_payer(
-        self, user: Actor, admin: Actor, sandbox: Sandbox
-    ) -> None:
-        shop = new_holder(admin, user, "USER")
-        payment, _ = shop.buy(sandbox, customer={"name": "Zebulon Quux"})
-        path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
-        assert "Zebulon Quux" in text_of(shop.call("GET", path).content)
-        erased = user.call("DELETE", f"{CUSTOMERS}/{payment['customerId']}")
-        assert erased.status_code == 200
-        assert "Zebulon Quux" not in text_of(shop.call("GET", path).content)
-
-    def test_a_receipt_says_who_paid_what_when(
-        self, people: People, user: Actor, sandbox: Sandbox
-    ) -> None:
-        provider = people.new("PROVIDER")
-        payment, checkout = user.buy(
-            sandbox, amount=1_234_50, description="Scan (knee) ₹", providerId=provider.id
-        )
-        path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
-        answer = user.call("GET", path)
-        assert answer.status_code == 200, answer.text
-        assert answer.headers["content-type"] == "application/pdf"
-        assert answer.headers["content-disposition"].startswith("attachment")
-        text = text_of(answer.content)
-        for part in (
-            "INR 1,234.50",
-            "Asha Rao",
-            checkout["razorpay_payment_id"],
-            "knee",
-            "KernaPay",
-            "No real money was paid",
-        ):
-            assert part in text
-        assert provider.call("GET", path).content == user.call("GET", path).content
-
-    def test_it_is_dated_by_the_day_of_the_business(
-        self, user: Actor, sandbox: Sandbox, store: Store
-    ) -> None:
-        """What was paid on 1 April at 00:30 in India belongs to April, and to another tax year."""
-        payment, _ = user.buy(sandbox)
-        reference = {"referenceId": payment["referenceId"]}
-        paid_at = datetime(2026, 3, 31, 19, 0, tzinfo=UTC)
-        store.payments.update_one(reference, {"$set": {"paidAt": paid_at}})
-        pdf = user.call("GET", f"{PAYMENTS}/{payment['referenceId']}/receipt").content
-        assert "01 April 2026, 00:30 Asia/Kolkata" in text_of(pdf)
-
-    def test_there_is_none_for_what_was_not_paid(self, user: Actor, sandbox: Sandbox) -> None:
-        payment = user.new_payment()
-        for method in ("GET", "POST"):
-            answer = user.call(method, f"{PAYMENTS}/{payment['referenceId']}/receipt")
-            assert_problem(answer, 409, code="no_receipt")
-
-    @pytest.mark.owasp(line="API1")
-    def test_strangers_do_not_get_it(self, people: People, user: Actor, sandbox: Sandbox) -> None:
-        payment, _ = user.buy(sandbox)
-        for role in ("USER", "PROVIDER"):
-            for method in ("GET", "POST"):
-                path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
-                assert_problem(people.new(role).call(method, path), 404)
-
-    def test_a_link_works_without_a_token(
-        self, user: Actor, sandbox: Sandbox, api: httpx.Client
-    ) -> None:
-        payment, _ = user.buy(sandbox)
-        path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
-        link = user.call("POST", path).json()
-        found = api.get(link["url"])
-        assert found.status_code == 200, found.text
-        assert found.content == user.call("GET", path).content
-        assert found.headers["content-type"] == "application/pdf"
-        assert payment["referenceId"] not in link["url"]
-        lasts = datetime.fromisoformat(link["expiresAt"]) - datetime.now(UTC)
-        assert timedelta(minutes=4) < lasts <= timedelta(minutes=5)
-
-    @pytest.mark.parametrize(
-        ("amount", "currency", "words"),
-        [
-            (50000, "INR", "INR 500.00"),
-            (1, "INR", "INR 0.01"),
-            (1_234_567_89, "USD", "USD 1,234,567.89"),
-            (500, "JPY", "JPY 500"),
-            (12_340, "KWD", "KWD 12.340"),
-        ],
-    )
-    def test_money_is_written_as_people_read_it(
-        self, amount: int, currency: str, words: str
-    ) -> None:
-        assert format_amount(amount, currency) == words
 
 
 class TestExport:

@@ -228,6 +228,12 @@ TABLE = [
         "404 404 200 200",
     ),
     Row(
+        "GET /v1/api/payments/{reference_id}/refunds/{refund_id}/note",
+        "reference_id refund_id",
+        ask("GET", f"{PAYMENTS}/{{reference_id}}/refunds/{{refund_id}}/note"),
+        "404 404 200 200",
+    ),
+    Row(
         "POST /v1/api/payments/{reference_id}/refunds",
         "reference_id idempotencyKey",
         ask("POST", f"{PAYMENTS}/{{reference_id}}/refunds", refund),

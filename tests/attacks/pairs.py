@@ -9,7 +9,7 @@ import httpx
 from bson import ObjectId
 
 from kernapay.security.principal import Role
-from tests.actors import ADMIN, PAYMENTS, USERS, Actor, People, send_event
+from tests.actors import ADMIN, PAYMENTS, USERS, Actor, People, request_refund, send_event
 from tests.aliases import Store
 from tests.factories import payment_body, unique
 from tests.money.disputes import invented, tell
@@ -37,6 +37,7 @@ class OwnedObjects:
     endpoint_id: str
     delivery_id: str
     outgoing_event_id: str
+    refund_id: str
     token: str
     """Of the link to the payment."""
 
@@ -88,6 +89,7 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
     tell(people.client, "created", dispute)
     receipt = payer.call("POST", f"{PAYMENTS}/{payment['referenceId']}/receipt").json()
     keeper = owner if role is Role.ADMIN else people.new("ADMIN")
+    refund = request_refund(keeper, payment, 100)
     made = keeper.call("POST", f"{ADMIN}/api-keys", json={"name": "Till", "role": "USER"})
     at = datetime.now(UTC)
     report = {"_id": ObjectId(), "from": at, "to": at, "state": "done", "totals": {}}
@@ -124,6 +126,7 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
         endpoint_id=endpoint["_id"],
         delivery_id=delivery_id,
         outgoing_event_id=delivery_id.partition(":")[0],
+        refund_id=refund.json()["data"]["refundId"],
         token=payment["checkoutUrl"].rpartition("/")[2],
     )
     return Pair(owner, attacker, owned)

@@ -15,8 +15,8 @@ from tests.stack import JWT_SECRET, STRONG_KEY_ID, STRONG_KEY_SECRET, WEBHOOK_SE
 
 pytestmark = pytest.mark.owasp(line="API9")
 
-UNDOCUMENTED = {"GET /metrics"}
-"""For the operator's own machines, behind a token of its own."""
+UNDOCUMENTED = {"GET /metrics", "GET /r/{token}", "GET /r/check/{code}"}
+"""For the operator's own machines, behind a token of its own; and pages for people, who get a link to them."""
 PAGES = {
     "/docs",
     "/docs/oauth2-redirect.html",

@@ -20,7 +20,7 @@ def subclasses_of(base: type) -> Iterator[type]:
 
 def every_document() -> list[type[BaseDocument]]:
     """Return the documents and embedded documents of every model module."""
-    for path in PACKAGE.glob("*/models.py"):
+    for path in PACKAGE.glob("**/models.py"):
         importlib.import_module(module_of(path))
     found: list[type[BaseDocument]] = [
         *subclasses_of(Record),

@@ -1,5 +1,6 @@
 """Who may do what: the design's table, and the people who try it."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from tests.actors import (
     VERIFICATION,
     Actor,
     People,
+    request_refund,
     send_event,
 )
 from tests.factories import PASSWORD, new_email, payment_body, sign_up_body, unique
@@ -69,6 +71,10 @@ class World:
     dispute_of_strangers: str
     link: str
     """The end of a link to the payment of strangers."""
+    refund: str
+    """The id of a refund of the payment of strangers."""
+    paper: str
+    """The code of the receipt of that payment."""
     endpoint: str
     """The id of the owner's endpoint."""
     delivery: str
@@ -97,6 +103,8 @@ def set_up_world(people: People, sandbox: Sandbox) -> World:
         "referenceId": references[0],
     }
     ids = (each["id"] for each in disputes)
+    refund = request_refund(actors["ADMIN"], of_strangers, 100)
+    page = owner.call("GET", f"{PAYMENTS}/{references[1]}/receipt?format=html")
     endpoint = owner.new_endpoint()
     delivery_id = owner.new_delivery(endpoint)
     return World(
@@ -108,6 +116,8 @@ def set_up_world(people: People, sandbox: Sandbox) -> World:
         dispute_of_caller=next(ids),
         dispute_of_strangers=next(ids),
         link=of_strangers["checkoutUrl"].rpartition("/")[2],
+        refund=refund.json()["data"]["refundId"],
+        paper=re.findall(r"/r/check/([\w-]{22})", page.text)[0],
         endpoint=endpoint["_id"],
         delivery=delivery_id,
         customer=owner.new_customer(actors["ADMIN"]),
@@ -559,6 +569,35 @@ TABLE = [
         "of strangers",
         receipt("POST", lambda world: world.of_strangers),
         "401 404 404 200 200",
+    ),
+    Row(
+        # Without a refund of that id, whoever may see the payment learns that there is none.
+        "GET /v1/api/payments/{reference_id}/refunds/{refund_id}/note",
+        "of a refund that is not there",
+        lambda world, caller: caller.call(
+            "GET", f"{PAYMENTS}/{world.of_strangers}/refunds/rfnd_0/note"
+        ),
+        "401 404 404 404 404",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/refunds/{refund_id}/note",
+        "of strangers",
+        lambda world, caller: caller.call(
+            "GET", f"{PAYMENTS}/{world.of_strangers}/refunds/{world.refund}/note"
+        ),
+        "401 404 404 200 200",
+    ),
+    Row(
+        "GET /r/{token}",
+        "with a link that has ended",
+        get(f"/r/{'A' * 43}"),
+        "403 403 403 403 403",
+    ),
+    Row(
+        "GET /r/check/{code}",
+        "with the code of a paper",
+        lambda world, caller: caller.call("GET", f"/r/check/{world.paper}"),
+        "200 200 200 200 200",
     ),
     Row(
         "GET /v1/api/payments/export",

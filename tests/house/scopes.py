@@ -37,6 +37,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "GET /v1/api/payments/{reference_id}": Scope.PAYMENTS_READ,
     "GET /v1/api/payments/{reference_id}/receipt": Scope.PAYMENTS_READ,
     "POST /v1/api/payments/{reference_id}/receipt": Scope.PAYMENTS_READ,
+    "GET /v1/api/payments/{reference_id}/refunds/{refund_id}/note": Scope.PAYMENTS_READ,
     "GET /v1/api/disputes": Scope.PAYMENTS_READ,
     "GET /v1/api/disputes/{dispute_id}": Scope.PAYMENTS_READ,
     "POST /v1/api/payments/{reference_id}/refunds": Scope.REFUNDS_WRITE,

@@ -26,6 +26,8 @@ from kernapay.deliveries.repository import DeliveryRepository
 from kernapay.deliveries.sender import Outcome, Verdict
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.claims.repository import ClaimRepository
+from kernapay.payments.documents.models import Paper, PaperKind
+from kernapay.payments.documents.repository import PaperRepository
 from kernapay.payments.evidence import Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
@@ -103,6 +105,7 @@ class World:
         self.endpoints = EndpointRepository(mongo, clock)
         self.deliveries = DeliveryRepository(mongo, timedelta(days=30), clock)
         self.lane_endpoints = LaneEndpointRepository(mongo, clock)
+        self.papers = PaperRepository(mongo, clock)
         self.due = DueRepository(mongo, timedelta(days=30), timedelta(days=7), clock)
 
     async def payment(self, **changes: Any) -> Payment:
@@ -859,6 +862,39 @@ async def endpoint_released_by_its_loser(world: World) -> Steps:
     ]
 
 
+async def paper(world: World) -> Paper:
+    at = world.clock()
+    name = str(ObjectId())
+    return await world.papers.issue(
+        Paper(
+            id=name,
+            payment_id=ObjectId(),
+            kind=PaperKind.RECEIPT,
+            series=name,
+            at=at,
+            code=name,
+            seller="Shop",
+            mail_at=at,
+        )
+    )
+
+
+async def paper_taken(world: World) -> Steps:
+    row, later = await paper(world), world.clock() + timedelta(minutes=5)
+    return once(*[lambda: world.papers.take_mail(row, later)] * 2)
+
+
+async def paper_mailed_by_its_loser(world: World) -> Steps:
+    row = await paper(world)
+    taken = await world.papers.take_mail(row, world.clock() + timedelta(minutes=5))
+    assert taken is not None
+    return [
+        Step(lambda: world.papers.end_mail(row), False),
+        Step(lambda: world.papers.end_mail(taken), True),
+        Step(lambda: world.papers.end_mail(taken), False),
+    ]
+
+
 async def customer_changed(world: World) -> Steps:
     made = {"shop_id": ObjectId(), "reference": "c-1", "name": "Ravi"}
     stale = await world.customers.add(Customer(**made))
@@ -1016,6 +1052,8 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "deliveries.endpoints.repository.EndpointRepository.delete": (removed_endpoint_deleted,),
     "deliveries.endpoints.repository.EndpointRepository.disable": (endpoint_disabled,),
     "deliveries.endpoints.repository.EndpointRepository.note_notice": (keeper_told,),
+    "payments.documents.repository.PaperRepository.take_mail": (paper_taken,),
+    "payments.documents.repository.PaperRepository.end_mail": (paper_mailed_by_its_loser,),
     f"{_LANES}LaneEndpointRepository.disable": (endpoint_disabled_by_its_answer,),
     f"{_LANES}LaneEndpointRepository.extend": (endpoint_leased,),
     f"{_LANES}LaneEndpointRepository.release": (endpoint_released_by_its_loser,),

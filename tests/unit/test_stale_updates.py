@@ -26,6 +26,7 @@ COLLECTIONS = (
     "settlements",
     "customers",
     "endpoints",
+    "papers",
     "deliveries",
     "locks",
 )

@@ -1,14 +1,17 @@
 import asyncio
+from base64 import b64decode, b64encode
 from datetime import timedelta
 
 import httpx
 import pytest
+from bson import ObjectId
 
 from kernapay.commands.doctor.findings import Level
 from kernapay.commands.doctor.stores import mongodb
 from kernapay.core.clock import now
 from kernapay.core.keys import Sealer
 from kernapay.health.gauges import queue_depths
+from kernapay.notifications.base import Attachment
 from kernapay.notifications.fast2sms import Fast2Sms
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
@@ -72,6 +75,32 @@ async def test_a_waiting_message_is_sealed(world: World) -> None:
     sent = world.messages("email")[0]
     assert sent[:6] not in repr(row)
     assert sent[:6] not in row["sealedText"].decode()
+
+
+async def test_a_file_waits_sealed_goes_once_and_leaves_nothing_behind(world: World) -> None:
+    asha = await world.person()
+    outbox, message_id = world.services.outbox, ObjectId()
+    for _ in range(2):  # whoever repeats it after a crash has the same id
+        await outbox.post(
+            Channel.EMAIL,
+            "receipt",
+            asha.email,
+            "Thank you.",
+            subject="Your receipt",
+            expires_at=world.clock() + timedelta(hours=1),
+            user_id=asha.id,
+            attachment=Attachment("KP-R26-000001.pdf", "application/pdf", b"%PDF-1.4 private"),
+            message_id=message_id,
+        )
+    waiting = await world.message(asha)
+    assert waiting["_id"] == message_id
+    assert b64encode(b"%PDF-1.4 private") not in b64decode(waiting["sealedFile"], altchars=b"-_")
+    assert await outbox.sweep()
+    (mail,) = world.mail.received
+    (file,) = mail.body["attachments"]
+    assert (file["filename"], file["type"]) == ("KP-R26-000001.pdf", "application/pdf")
+    assert b64decode(file["content"]) == b"%PDF-1.4 private"
+    assert "sealedFile" not in await world.settled(asha, "sent")
 
 
 async def test_an_outage_delays_a_message_and_fails_no_request(world: World) -> None:

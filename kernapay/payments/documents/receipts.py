@@ -1,26 +1,24 @@
-"""Receipts: a PDF for each paid payment."""
+"""Receipts and credit notes: for those who may see the payment, and for the bearer of a link."""
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from io import BytesIO
-from typing import Final
 
-from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.business_days import BusinessDays
-from kernapay.core.errors import Conflict
-from kernapay.core.text import show_controls
+from kernapay.core.errors import Conflict, NotFound
 from kernapay.files.base import FileLink, FileStore
-from kernapay.payments.currencies import format_amount
-from kernapay.payments.dtos import PaymentView
+from kernapay.payments.documents.links import ReceiptLinks
+from kernapay.payments.documents.papers import (
+    Papers,
+    has_receipt,
+)
+from kernapay.payments.documents.printer import Form, Printer
+from kernapay.payments.documents.repository import PaidPaymentRepository, PaperRepository
+from kernapay.payments.documents.sheets import Sheets
+from kernapay.payments.models import Payment
 from kernapay.payments.service import PaymentService
 from kernapay.security.principal import Principal
-
-NameOf = Callable[[str], Awaitable[str | None]]
-"""Return the name of the user or the customer with this id, or None."""
-
-_A5: Final = (148, 210)
 
 
 class NoReceipt(Conflict):
@@ -30,50 +28,63 @@ class NoReceipt(Conflict):
     title = "No receipt"
 
 
+class NoCreditNote(Conflict):
+    """Only a refund that was processed has a credit note, and this one was not."""
+
+    code = "no_credit_note"
+    title = "No credit note"
+
+
 class ReceiptService:
     def __init__(
         self,
         payments: PaymentService,
+        rows: PaidPaymentRepository,
+        paper_rows: PaperRepository,
+        papers: Papers,
+        sheets: Sheets,
+        printer: Printer,
+        links: ReceiptLinks,
         files: FileStore,
-        name_of: NameOf,
-        customer_name_of: NameOf,
-        merchant: str,
-        pool: Bulkhead,
         name_keys: Sequence[bytes],
         days: BusinessDays,
     ) -> None:
         """`name_keys` make the names of stored receipts: the first those of new ones."""
         self._payments = payments
+        self._rows = rows
+        self._paper_rows = paper_rows
+        self._papers = papers
+        self._sheets = sheets
+        self._printer = printer
+        self._links = links
         self._files = files
-        self._name_of = name_of
-        self._customer_name_of = customer_name_of
-        self._merchant = merchant
-        self._pool = pool
         self._name_keys = tuple(name_keys)
         self._days = days
 
-    async def receipt(self, principal: Principal, reference_id: str) -> bytes:
-        """Return the receipt as PDF. Raises NotFound, NoReceipt.
+    async def receipt(self, principal: Principal, reference_id: str, form: Form) -> bytes:
+        """Return the receipt. Raises NotFound, NoReceipt, Unavailable.
 
-        The bytes are the same as long as the payment and the payer's name are.
+        The bytes are the same until a refund, a dispute or the payer's name changes.
         """
-        payment = await self._payments.show(principal, reference_id)
-        if not payment.status.is_paid or payment.paid_at is None:
-            raise NoReceipt(
-                f"Only a paid payment has a receipt. This one is {payment.status.value}."
-            )
-        payer = await self._find_payer(payment) or "-"
-        paid_at = self._days.local(payment.paid_at)
-        return await self._pool.run(_render, payment, paid_at, payer, self._merchant)
+        payment = await self._find(principal, reference_id)
+        return await self._printer.produce(await self._sheets.receipt(payment), form)
 
-    async def _find_payer(self, payment: PaymentView) -> str | None:
-        if payment.customer_id is not None:
-            return await self._customer_name_of(payment.customer_id)
-        return await self._name_of(payment.user_id)
+    async def credit_note(
+        self, principal: Principal, reference_id: str, refund_id: str, form: Form
+    ) -> bytes:
+        """Return the credit note of a refund. Raises NotFound, NoReceipt, NoCreditNote, Unavailable."""
+        payment = await self._find(principal, reference_id)
+        if all(refund.refund_id != refund_id for refund in payment.refunds):
+            raise NotFound("No refund of this payment has this id.")
+        papers = await self._papers.of_payment(payment)
+        note = papers.note_of(refund_id)
+        if note is None:
+            raise NoCreditNote("Only a refund that was processed has a credit note.")
+        return await self._printer.produce(await self._sheets.note(payment, papers, note), form)
 
     async def store(self, principal: Principal, reference_id: str) -> FileLink:
-        """Store the receipt as a file and return a link to it. Raises NotFound, NoReceipt, Unavailable."""
-        pdf = await self.receipt(principal, reference_id)
+        """Store the receipt as a PDF file and return a link to it. Raises NotFound, NoReceipt, Unavailable."""
+        pdf = await self.receipt(principal, reference_id, "pdf")
         name = _name_of(self._name_keys[0], reference_id)
         await self._files.put(name, BytesIO(pdf))
         return await self._files.link(name)
@@ -84,55 +95,39 @@ class ReceiptService:
             for key in self._name_keys:
                 await self._files.delete(_name_of(key, reference_id))
 
+    async def link(self, principal: Principal, reference_id: str) -> FileLink:
+        """Return a link to the receipt as a page. Raises NotFound, NoReceipt, Unavailable."""
+        payment = await self._find(principal, reference_id)
+        return self._links.of_payment(str(payment.pk))
+
+    async def page(self, token: str) -> bytes | None:
+        """Return the receipt for the bearer of a link, None if the link is not good any more. Raises Unavailable."""
+        payment_id = self._links.read(token)
+        if payment_id is None:
+            return None
+        payment = await self._rows.of_id(payment_id)
+        return await self._printer.produce(await self._sheets.receipt(payment), "html")
+
+    async def check(self, code: str) -> bytes | None:
+        """Return a page that says what a paper with this code says, None if there is none. Raises Unavailable."""
+        paper = await self._paper_rows.with_code(code)
+        if paper is None:
+            return None
+        payment = await self._rows.of_id(paper.payment_id)
+        return await self._printer.check(paper, payment, self._days)
+
+    async def _find(self, principal: Principal, reference_id: str) -> Payment:
+        """Return a paid payment that the caller may see. Raises NotFound, NoReceipt."""
+        view = await self._payments.show(principal, reference_id)
+        payment = await self._rows.of_id(view.id)
+        if not has_receipt(payment):
+            raise NoReceipt(
+                f"Only a paid payment has a receipt. This one is {payment.status.value}."
+            )
+        return payment
+
 
 def _name_of(key: bytes, reference_id: str) -> str:
     # Of the payment, not of the content: a new name of the payer must not make another file. And with a key: links end
     # up in logs, and must not identify the payment.
     return f"receipt-{hmac.digest(key, reference_id.encode(), hashlib.sha256).hex()[:32]}.pdf"
-
-
-def _render(payment: PaymentView, paid_at: datetime, payer: str, merchant: str) -> bytes:
-    from fpdf import FPDF  # here, because the import takes half a second
-
-    pdf = FPDF(format=_A5)
-    pdf.set_creation_date(paid_at)
-    pdf.set_title("Receipt")
-    pdf.add_page()
-    pdf.set_font("Helvetica", "B", 18)
-    pdf.cell(0, 10, _printable(merchant), new_x="LMARGIN", new_y="NEXT")
-    pdf.set_font("Helvetica", "", 13)
-    pdf.cell(0, 12, "Receipt", new_x="LMARGIN", new_y="NEXT")
-    for name, value in _lines(payment, paid_at, payer):
-        pdf.set_font("Helvetica", "", 9)
-        pdf.set_text_color(90)
-        pdf.cell(38, 6, name)
-        pdf.set_text_color(0)
-        pdf.multi_cell(0, 6, _printable(value), align="L", new_x="LMARGIN", new_y="NEXT")
-    return bytes(pdf.output())
-
-
-def _lines(payment: PaymentView, paid_at: datetime, payer: str) -> list[tuple[str, str]]:
-    lines = [
-        ("Amount", format_amount(payment.amount, payment.currency)),
-        # The zone's own name: its abbreviation may mean others as well (IST).
-        ("Paid on", f"{paid_at:%d %B %Y, %H:%M} {paid_at.tzinfo}"),
-        ("Paid by", payer),
-        ("For", payment.description or payment.service_type),
-        ("Method", payment.payment_method or "-"),
-        ("Payment", payment.razorpay_payment_id or "-"),
-        ("Order", payment.razorpay_order_id or "-"),
-        ("Reference", payment.reference_id),
-    ]
-    if payment.amount_paid not in (None, payment.amount):
-        lines[0] = ("Price", format_amount(payment.amount, payment.currency))
-        lines.insert(1, ("Paid", format_amount(payment.amount_paid, payment.currency)))
-    if payment.amount_refunded:
-        lines.insert(1, ("Refunded", format_amount(payment.amount_refunded, payment.currency)))
-    if payment.livemode is False:
-        lines.insert(0, ("Test", "No real money was paid"))
-    return lines
-
-
-def _printable(text: str) -> str:
-    # PDF: the standard fonts have Latin letters only.
-    return show_controls(text).encode("latin-1", "replace").decode("latin-1")

@@ -24,6 +24,7 @@ from litestar.openapi.spec import (
 )
 
 from kernapay.web.openapi.access import access_of
+from kernapay.web.openapi.responses import OTHER_FORMS
 from kernapay.web.openapi.routes import DocumentedRoute, documented_routes
 from kernapay.web.openapi.schemas import (
     REFS,
@@ -138,7 +139,8 @@ class _Writer:
             return {}
         if answer is bytes:
             binary: Any = {"type": "string", "format": "binary"}
-            return {str(route.handler.media_type): OpenAPIMediaType(schema=binary)}
+            forms = (str(route.handler.media_type), *route.handler.opt.get(OTHER_FORMS, ()))
+            return {form: OpenAPIMediaType(schema=binary) for form in forms}
         content = self._json(answer)
         if route.handler.media_type == EVENT_STREAM:
             # OpenAPI before 3.2: the schema is that of one event.

@@ -12,6 +12,8 @@ from kernapay.web.problems import MEDIA_TYPE, Problem, status_of, type_of
 
 RAW_BODY: Final = "documented_body"
 """The key in a handler's `opt` for the type of a body that the handler reads as bytes."""
+OTHER_FORMS: Final = "other_forms"
+"""The key in a handler's `opt` for the media types that its file may have beside the usual one."""
 
 
 def problems(*errors: type[KernaPayError]) -> dict[int, ResponseSpec]:

@@ -1,0 +1,41 @@
+"""Who bought: the account that paid, or the customer that a shop sold to."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from kernapay.customers.repository import CustomerRepository
+from kernapay.payments.models import Payment
+from kernapay.users.dtos import UserView
+
+
+class Buyer(NamedTuple):
+    """What papers need to know of a buyer. Of one who was erased, nothing is left."""
+
+    name: str | None = None
+    gstin: str | None = None
+    state: str | None = None
+    # Where papers may be sent: given by the shop, or confirmed by the account's owner.
+    email: str | None = None
+
+
+BuyerOf = Callable[[Payment], Awaitable[Buyer]]
+AccountOf = Callable[[str], Awaitable[UserView | None]]
+
+
+class PaperBuyers:
+    def __init__(self, customers: CustomerRepository, account_of: AccountOf) -> None:
+        self._customers = customers
+        self._account_of = account_of
+
+    async def find(self, payment: Payment) -> Buyer:
+        """Return who bought. Raises Unavailable."""
+        if payment.customer_id is None:
+            account = await self._account_of(str(payment.user_id))
+            if account is None:
+                return Buyer()
+            return Buyer(account.name, email=account.email if account.is_email_verified else None)
+        customer = await self._customers.kept_view(str(payment.customer_id))
+        if customer is None:
+            return Buyer()
+        state = customer.address.state if customer.address else None
+        return Buyer(customer.name, customer.gstin, state, customer.email)

@@ -1,0 +1,62 @@
+"""The pages that a paper's QR code leads to. Anybody may read them, so they name nobody but the seller."""
+
+from html import escape
+from typing import Final
+
+from kernapay.core.business_days import BusinessDays
+from kernapay.payments.currencies import write_amount
+from kernapay.payments.documents.models import Paper, PaperKind
+from kernapay.payments.documents.page import document
+from kernapay.payments.documents.papers import find_refund
+from kernapay.payments.models import Payment
+from kernapay.payments.states import RefundState
+
+_TITLES: Final = {PaperKind.RECEIPT: "Receipt", PaperKind.CREDIT_NOTE: "Credit note"}
+
+
+def check_page(paper: Paper, payment: Payment, days: BusinessDays) -> bytes:
+    """Return what a genuine paper says: number, day, amount, and what became of the money. It blocks."""
+    at = days.local(paper.at)
+    currency = payment.currency
+    if paper.kind is PaperKind.RECEIPT:
+        refunded = sum(r.amount for r in payment.refunds if r.status is RefundState.PROCESSED)
+        amount = payment.amount_captured
+        state = f"Refunded since: {write_amount(refunded, currency)}" if refunded else "Paid"
+    else:
+        refund = find_refund(payment, paper.refund_id)
+        amount = sum(r.amount for r in payment.refunds if r.refund_id == paper.refund_id)
+        state = "Refunded" if refund else "Void: the bank has sent this refund back"
+    facts = {
+        "Number": paper.title,
+        "Date": f"{at.day} {at:%B %Y}",
+        "From": paper.seller,
+        **({"GSTIN": paper.gstin} if paper.gstin else {}),
+        "Amount": write_amount(amount, currency),
+        "State": state,
+        **({"Test": "No real money was paid"} if payment.livemode is False else {}),
+    }
+    rows = "".join(
+        f"<div><dt>{escape(name)}</dt><dd><bdi>{escape(text)}</bdi></dd></div>"
+        for name, text in facts.items()
+    )
+    title = f"{_TITLES[paper.kind]} {paper.title}"
+    note = "<p>We have issued this paper. Compare these lines with it.</p>"
+    return _page(title, f"{note}<dl>{rows}</dl>", paper.seller)
+
+
+def no_paper_page() -> bytes:
+    return _page(
+        "No such paper", "<p>No paper of ours has this link. Do not trust what it stands on.</p>"
+    )
+
+
+def ended_page() -> bytes:
+    return _page(
+        "This link has ended", "<p>Links to receipts work for five minutes. Ask for a new one.</p>"
+    )
+
+
+def _page(title: str, body: str, *given: str) -> bytes:
+    return document(
+        title, f'<article class="sheet"><h1>{escape(title)}</h1>{body}</article>', given
+    )

@@ -1,0 +1,103 @@
+"""Every query on papers, and what is read of payments for them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from kernapay.core.clock import Clock, now
+from kernapay.core.crash_points import crash_point
+from kernapay.core.errors import NotFound, Unavailable
+from kernapay.payments.documents.models import Paper
+from kernapay.payments.models import Payment
+from kernapay.payments.states import PAID
+from kernapay.storage.batching import Batcher
+from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.mongo import Mongo
+from kernapay.storage.numbering import insert_numbered
+from kernapay.storage.repository import ReadOnlyRepository, Repository, Row
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_UNCONFIRMED = (
+    "An earlier request for this paper is not stored safely yet. Repeat the call in a second."
+)
+
+
+class PaperRepository(Repository[Paper]):
+    model = Paper
+
+    def __init__(self, mongo: Mongo, clock: Clock = now) -> None:
+        super().__init__(mongo, clock)
+        # One at a time in each process, so that those of one process do not race for the next number.
+        self._issues: Batcher[Paper, Paper] = Batcher(self._issue_all, "papers", largest=200)
+
+    async def issue(self, draft: Paper) -> Paper:
+        """Return the paper with the draft's id. If there is none, it is the draft with the next number of its series.
+
+        Raises Unavailable.
+        """
+        return await self._issues.request(draft)
+
+    async def of_payments(self, payment_ids: Sequence[object]) -> list[Paper]:
+        """Return the papers of payments, in the order of their series and numbers."""
+        papers = await self.list(payment_id__in=list(payment_ids))
+        return sorted(papers, key=lambda paper: (paper.series, paper.number))
+
+    async def with_code(self, code: str) -> Paper | None:
+        """Return the paper with this code. Raises Unavailable if it is not known whether there is one."""
+        paper = await self.get_one_or_none(code=code)
+        if paper is None:
+            await self.confirm_absence(code=code)
+        return paper
+
+    async def mails_due(self, count: int) -> list[Paper]:
+        """Return papers whose mail is due, the oldest first."""
+        # The first condition proves to MongoDB that the partial index has all of them.
+        return await self.list(
+            OrderBy("mail_at"), LimitOffset(count), mail_at__gt=_EPOCH, mail_at__lte=self.clock()
+        )
+
+    async def take_mail(self, paper: Paper, until: datetime) -> Paper | None:
+        """Let the mail with this paper be due later. Return None if somebody else has taken it meanwhile."""
+        where = {"id": paper.pk, "mail_at": paper.mail_at}
+        return await self.update_where(where, set__mail_at=until, is_visible=False)
+
+    async def end_mail(self, paper: Paper) -> bool:
+        """Note that the mail with this paper is in the outbox. Return False if somebody else has done so."""
+        where = {"id": paper.pk, "mail_at": paper.mail_at}
+        return await self.update_where(where, unset__mail_at=True, is_visible=False) is not None
+
+    async def _issue_all(self, drafts: Sequence[Paper]) -> Sequence[Paper | Exception]:
+        def write() -> list[Paper | Exception]:
+            at = self.clock()
+            rows = [self._row(draft) | {"createdAt": at, "updatedAt": at} for draft in drafts]
+            insert_numbered(self._collection, rows)
+            crash_point("papers.numbered")
+            found = self._collection.find({"_id": {"$in": [row["_id"] for row in rows]}})
+            papers = {row["_id"]: self._hydrate(row) for row in found}
+            return [
+                papers.get(row["_id"]) or Unavailable(_UNCONFIRMED, retry_after=1) for row in rows
+            ]
+
+        return await self._run(write)
+
+    @staticmethod
+    def _row(draft: Paper) -> Row:
+        row: Row = draft.to_mongo()
+        return row
+
+
+class PaidPaymentRepository(ReadOnlyRepository[Payment]):
+    """The payments that papers are about."""
+
+    model = Payment
+
+    async def paid_of(self, payment_ids: Sequence[object]) -> list[Payment]:
+        """Return those of the payments that are paid."""
+        return await self.list(id__in=list(payment_ids), status__in=PAID)
+
+    async def of_id(self, payment_id: object) -> Payment:
+        """Return a payment. Raises NotFound, and Unavailable if it is not known whether there is one."""
+        payment = await self.get_one_or_none(id=payment_id)
+        if payment is None:
+            await self.confirm_absence(id=payment_id)
+            raise NotFound("No such payment.")
+        return payment
