@@ -44,7 +44,10 @@ def targets(application: Litestar, pair: Pair) -> dict[str, set[str]]:
     for route in application.routes:
         assert isinstance(route, HTTPRoute)
         name = "swagger-ui.css" if "/docs/" in route.path_format else pair.owned.file_name
-        target = route.path_format.format(**ids, name=name, path="nothing")
+        target = route.path_format.format_map(
+            {"token": "0" * 43, "code": "0" * 22, "version": "0", "rest": "nothing"}
+            | {**ids, "name": name, "path": "nothing"}
+        )
         found.setdefault(target, set()).update(map(str, route.methods))
     return {
         path: methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())

@@ -40,6 +40,7 @@ COMPARED_ONLY = {
     *("SignUp.confirmPassword", "NewUser.confirmPassword", "PasswordReset.confirmPassword"),
     *("EndpointCreate.url", "EndpointChange.url"),
     *("PasswordChange.confirmPassword", "PasswordChange.currentPassword", "Login.password"),
+    *("SecondFactorEnrol.currentPassword", "SecondFactorDisable.currentPassword"),
     *(
         f"{name}.email"
         for name in ("SignUp", "NewUser", "Login", "PasswordForgot", "PasswordReset")

@@ -71,7 +71,6 @@ FORGOTTEN = [
     "/debug/pprof",
     "/debug/vars",
     "/_debug_toolbar",
-    "/console",
     "/shell",
     "/trace",
     "/env",

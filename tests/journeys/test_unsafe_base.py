@@ -48,6 +48,7 @@ ARGUMENTS = {
     ("inbox", "list"): (),
     ("inbox", "replay"): ("--status", "parked"),
     ("reconcile",): (),
+    ("remove-second-factor",): ("--email", "a@example.com"),
     ("repair",): ("66b1f0c2a7d4e5f601234567",),
     ("seed",): (),
     ("serve",): ("--workers", "2", "--port", str(free_port())),

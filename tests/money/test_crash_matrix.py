@@ -76,7 +76,14 @@ SETTLEMENT = (
 )
 WITHDRAWAL = ("settlement.withdrawn",)
 LANE = ("lane.leased", "lane.sent", "lane.noted")
-RELAY = ("relay.read", "relay.events", "relay.half", "relay.deliveries", "relay.cleared")
+RELAY = (
+    "relay.read",
+    "relay.events",
+    "relay.half",
+    "relay.deliveries",
+    "papers.numbered",
+    "relay.cleared",
+)
 
 
 @pytest.fixture(scope="module")
