@@ -81,8 +81,9 @@ def test_what_is_triggered_arrives_signed(
         assert each.path == "/hook"
         Webhook(secret).verify(each.body, dict(each.headers))
     assert len(set(receiver.ids())) == len(receiver.received), "each event once"
+    # It is shown once the receiver has answered.
+    eventually(lambda: all(event_type in output.read_text() for event_type in TYPES))
     shown = output.read_text()
-    assert all(event_type in shown for event_type in TYPES)
     assert "→ 200" in shown
     child.send_signal(signal.SIGINT)
     assert child.wait(10) == 0

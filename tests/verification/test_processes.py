@@ -61,7 +61,7 @@ async def test_the_worker_sends_what_the_api_could_not_and_no_log_holds_a_secret
 
             try:
                 await asyncio.to_thread(worker.launch)
-                await until(lambda: len(mail.received) == 2, within=20)
+                await until(lambda: len(mail.received) == 2, within=60)
             finally:
                 await asyncio.to_thread(worker.kill)
             code = mail.accepted[1]["content"][0]["value"][:6]
