@@ -5,7 +5,7 @@ MongoDB's profiler notes the queries of all processes that use the session's mon
 shape is explained, on rows of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -91,15 +91,18 @@ class QueryRecorder:
         for name in client.list_database_names():
             self.collect("a test", client[name])
 
-    def judge(self) -> list[str]:
-        """Return each kind of query that no index serves, with what is wrong and who sent it first."""
+    def judge(self, claim: Callable[[str], bool] = lambda _: True) -> list[str]:
+        """Return each kind of query that no index serves, with what is wrong and who sent it first.
+
+        `claim` says whether a kind is this test worker's to judge: one of them is enough, as it takes a while.
+        """
         assert self._database is not None
         client = self._database.client
         judge = Judge(client)
         offences = [f"{kind} ({sender}): not judged yet" for kind, sender in self._unknown.items()]
         offences += [f"an update ({sender}) adds a step, and no marker" for sender in self._untold]
         for shape, (query, sender) in sorted(self._queries.items()):
-            if shape.startswith(tuple(EXEMPT)):
+            if shape.startswith(tuple(EXEMPT)) or not claim(shape):
                 continue
             try:
                 faults = judge.faults_of(query)
