@@ -5,14 +5,23 @@ A usual run tries each attack at a part of the places, always the same; `ALL_ATT
 
 import os
 from collections.abc import Iterable
+from itertools import count
 from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-_TRIES_ALL: Final = os.environ.get("ALL_ATTACKS") == "true"
+PARTS: Final = 4
 
 
-def share(attacks: Iterable[T], place: int, parts: int = 4) -> list[T]:
-    """Return the attacks for the place of this number: of all, one in `parts`, others at the next place."""
-    every = list(attacks)
-    return every if _TRIES_ALL else every[place % parts :: parts]
+class Sweep:
+    """Deals attacks out to the places that are asked for, one after another."""
+
+    def __init__(self, *, tries_all: bool = os.environ.get("ALL_ATTACKS") == "true") -> None:
+        self._places = count()
+        self._tries_all = tries_all
+
+    def share(self, attacks: Iterable[T]) -> list[T]:
+        """Return the attacks for the next place: of all, one in four, and others than at the place before."""
+        place = next(self._places)
+        every = list(attacks)
+        return every if self._tries_all else every[place % PARTS :: PARTS]

@@ -12,7 +12,7 @@ from kernapay.security.principal import Role
 from tests.actors import USERS, assert_problem
 from tests.aliases import Json, Store
 from tests.attacks.pairs import Pair, fingerprints
-from tests.attacks.share import share
+from tests.attacks.share import Sweep
 from tests.attacks.surface import WEBHOOK, Operation
 from tests.attacks.wire import Wire
 from tests.databases import row_of
@@ -66,8 +66,9 @@ def test_no_body_takes_a_property_that_is_not_on_its_form(
 ) -> None:
     privileged = stored_names() | answered_names(served_document) | INVENTED
     assert len(privileged) > 100, "the fields were not found"
+    sweep = Sweep()
     attacked = 0
-    for place, operation in enumerate(surface):
+    for operation in surface:
         if operation.body is None or operation.name == WEBHOOK:
             continue
         pair = pairs[operation.role or Role.USER]
@@ -75,7 +76,7 @@ def test_no_body_takes_a_property_that_is_not_on_its_form(
         before = fingerprints(store)
         with Wire(api_server.port, pair.owner.token) as wire:
             names = sorted(privileged - {field.name for field in operation.fields})
-            for name in share(names, place):
+            for name in sweep.share(names):
                 answer = wire.post(operation.method, path, {**operation.body, name: "ADMIN"})
                 assert answer.status == 400, f"{operation.name} {name}: {answer.text}"
                 assert answer.problem["errors"] == [{"field": name, "message": "Unknown field."}]

@@ -14,7 +14,7 @@ from kernapay.security.principal import Role
 from tests.actors import ADMIN, USERS
 from tests.aliases import Store
 from tests.attacks.pairs import Pair, fingerprints
-from tests.attacks.share import share
+from tests.attacks.share import Sweep
 from tests.attacks.surface import Operation
 from tests.attacks.wire import JSON, Wire
 from tests.stack import Api
@@ -90,15 +90,16 @@ def test_no_spelling_of_a_path_gets_past_its_guard(
 ) -> None:
     victim = pairs[Role.ADMIN].owned
     before = fingerprints(store)
+    sweep = Sweep()
     open_to_admins = 0
     for token in (pairs[Role.USER].attacker.token, None):
         with Wire(api_server.port, token) as wire:
-            for place, operation in enumerate(closed):
+            for operation in closed:
                 path = operation.path.format(**vars(victim))
                 body = json.dumps(operation.body).encode() if operation.body is not None else b""
                 # An id called like what is open to all must not open anything.
                 docs = re.sub(r"{\w+}", "docs", operation.path)
-                for target in share((*spellings(path), docs), place):
+                for target in sweep.share((*spellings(path), docs)):
                     answer = wire.ask(operation.method, target, [JSON] if body else [], body)
                     if operation.method == "GET" and target.startswith("/docs?"):
                         assert answer.headers["content-type"].startswith("text/html")
@@ -114,11 +115,12 @@ def test_no_header_speaks_for_somebody_else(
 ) -> None:
     victim = pairs[Role.ADMIN].owned
     before = fingerprints(store)
+    sweep = Sweep()
     with Wire(api_server.port, pairs[Role.USER].attacker.token) as wire:
-        for place, operation in enumerate(closed):
+        for operation in closed:
             path = operation.path.format(**vars(victim))
             body = json.dumps(operation.body).encode() if operation.body is not None else b""
-            for header in share(SPEAKING_FOR_OTHERS, place):
+            for header in sweep.share(SPEAKING_FOR_OTHERS):
                 for query in ("", "?role=ADMIN&type=ADMIN&admin=true&_method=GET"):
                     headers = [header, JSON] if body else [header]
                     answer = wire.ask(operation.method, path + query, headers, body)

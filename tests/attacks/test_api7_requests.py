@@ -12,7 +12,7 @@ import pytest
 from kernapay.security.principal import Role
 from tests.actors import PAYMENTS, Actor, send_event
 from tests.attacks.pairs import Pair
-from tests.attacks.share import share
+from tests.attacks.share import Sweep
 from tests.attacks.surface import WEBHOOK, Operation
 from tests.attacks.wire import Wire
 from tests.factories import event_body, gateway_payment, payment_body, sign_up_body, unique
@@ -59,11 +59,12 @@ def test_no_field_parameter_or_header_makes_the_service_call_an_address(
         "X-Forwarded-For",
         "From",
     )
-    for place, operation in enumerate(surface):
+    sweep = Sweep()
+    for operation in surface:
         pair = pairs[operation.role or Role.USER]
         path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
         with Wire(api_server.port, pair.owner.token) as wire:
-            for address in share(addresses_of(attackers_server), place):
+            for address in sweep.share(addresses_of(attackers_server)):
                 for field in operation.fields if operation.name != WEBHOOK else ():
                     body = fresh.get(operation.name, lambda known=operation.body: dict(known))()
                     value = {"url": address} if field.takes("object") else address
@@ -77,8 +78,8 @@ def test_no_field_parameter_or_header_makes_the_service_call_an_address(
                     for name in ("url", "callback", "redirect", "next", "webhook", "image"):
                         wire.ask("GET", f"{path}?{name}={address.replace(' ', '%20')}")
     payment = gateway_payment(pairs[Role.USER].owned.order_id)
-    for place, name in enumerate(payment):
-        for address in share(addresses_of(attackers_server), place):
+    for name in payment:
+        for address in sweep.share(addresses_of(attackers_server)):
             send_event(
                 api_server.client,
                 body=event_body("payment.captured", payment={**payment, name: address}),

@@ -17,7 +17,7 @@ from tests.actors import PAYMENTS
 from tests.aliases import Json
 from tests.attacks.hostile import OPERATORS, SEGMENTS, SUFFIXES, TEXTS
 from tests.attacks.pairs import Pair
-from tests.attacks.share import share
+from tests.attacks.share import Sweep
 from tests.attacks.surface import WEBHOOK, Field, Operation
 from tests.attacks.wire import Answer, Wire
 from tests.factories import payment_body, sign_up_body, unique
@@ -112,9 +112,10 @@ def attacks(
 
 
 def test_no_field_takes_a_condition_for_a_value(attacks: list[Attack]) -> None:
+    sweep = Sweep()
     for attack in attacks:
-        for place, field in enumerate(attack.operation.fields):
-            for value in share(OPERATORS, place):
+        for field in attack.operation.fields:
+            for value in sweep.share(OPERATORS):
                 answer = attack.with_value(field, value)
                 # Metadata has names of its own; what the service type does not know is refused.
                 assert answer.status == 400, f"{attack.operation.name} {field.name} {value}"
@@ -125,10 +126,11 @@ def test_no_field_takes_a_condition_for_a_value(attacks: list[Attack]) -> None:
 
 
 def test_no_text_in_a_field_is_more_than_text(attacks: list[Attack]) -> None:
+    sweep = Sweep()
     tried = 0
     for attack in attacks:
         for field in attack.operation.fields:
-            for text in share(TEXTS, tried):
+            for text in sweep.share(TEXTS):
                 answer = attack.with_value(field, text)
                 if answer.status >= 300 and answer.problem["code"] == "invalid_input":
                     assert answer.problem["errors"], answer.text
@@ -164,14 +166,15 @@ def rows(answer: Answer) -> int:
 
 
 def test_no_value_in_a_query_is_a_condition(attacks: list[Attack]) -> None:
+    sweep = Sweep()
     for attack in attacks:
-        for place, field in enumerate(attack.operation.parameters_in("query")):
+        for field in attack.operation.parameters_in("query"):
             needed = {
                 other.name: REQUIRED[other.name]
                 for other in attack.operation.parameters_in("query")
                 if other.name in REQUIRED
             }
-            for text in share([*TEXTS, json.dumps(OPERATORS[0])], place):
+            for text in sweep.share([*TEXTS, json.dumps(OPERATORS[0])]):
                 query = urlencode({**needed, field.name: text}, errors="surrogatepass")
                 answer = attack.wire.ask(attack.operation.method, attack.target(query))
                 attack.check(answer, query)
@@ -213,12 +216,13 @@ def test_no_name_in_a_query_is_a_condition(attacks: list[Attack]) -> None:
 
 
 def test_no_segment_of_a_path_leads_elsewhere(attacks: list[Attack]) -> None:
-    for place, attack in enumerate(attacks):
+    sweep = Sweep()
+    for attack in attacks:
         operation = attack.operation
         for field in operation.parameters_in("path"):
             good = attack.target().split("/")[operation.path.split("/").index(f"{{{field.name}}}")]
             segments = (*SEGMENTS, *(good + suffix for suffix in SUFFIXES))
-            for segment in share(segments, place):
+            for segment in sweep.share(segments):
                 target = attack.target(urlencode(REQUIRED), **{field.name: segment})
                 body = json.dumps(good_body(operation)).encode() if operation.body else b""
                 headers = [("Content-Type", "application/json")]

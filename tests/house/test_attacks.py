@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.share import PARTS, Sweep
 from tests.checkout import ROOT
 
 LINES = [f"API{number}" for number in range(1, 11)]
@@ -43,6 +44,14 @@ def marked() -> dict[str, set[str]]:
     for line, path, _ in attacks():
         found.setdefault(line, set()).add(f"tests/{path.relative_to(TESTS).as_posix()}")
     return found
+
+
+def test_a_sweep_deals_every_attack_out_and_all_of_them_where_that_is_asked_for() -> None:
+    sweep = Sweep(tries_all=False)
+    dealt = [sweep.share(range(10)) for _ in range(2 * PARTS)]
+    assert sorted(each for part in dealt[:PARTS] for each in part) == list(range(10))
+    assert dealt[PARTS:] == dealt[:PARTS]
+    assert Sweep(tries_all=True).share("abc") == ["a", "b", "c"]
 
 
 def test_every_line_of_the_list_has_attacks(marked: dict[str, set[str]]) -> None:
