@@ -21,7 +21,7 @@ def launched_browser() -> Iterator[Browser]:
     found = [path for path in CHROMIUM if os.access(path, os.X_OK)]
     if not found:
         pytest.skip("Chromium is not installed: apt-get install chromium")
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found[0], args=list(QUIET))
         yield browser

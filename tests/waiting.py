@@ -12,7 +12,7 @@ from typing import TypeVar
 ResultT = TypeVar("ResultT")
 
 
-def eventually(look: Callable[[], ResultT | None], timeout: float = 30) -> ResultT:
+def eventually(look: Callable[[], ResultT | None], timeout: float = 120) -> ResultT:
     """Return the first true result; fail after the timeout in seconds."""
     deadline = time.monotonic() + timeout
     while not (result := look()):
@@ -21,7 +21,7 @@ def eventually(look: Callable[[], ResultT | None], timeout: float = 30) -> Resul
     return result
 
 
-async def until(condition: Callable[[], object], within: float = 30) -> None:
+async def until(condition: Callable[[], object], within: float = 120) -> None:
     """Wait on the event loop until the condition, which may be asynchronous, holds.
 
     Raise TimeoutError when that takes longer (seconds).

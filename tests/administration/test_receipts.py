@@ -424,7 +424,7 @@ def test_a_receipt_is_numbered_and_mailed_once_though_the_worker_dies_between(
     doomed = start_worker(**mails)
     order.write_text("papers.numbered")
     payment, _ = holder.buy(sandbox, customer={"name": NAME, "email": email})
-    eventually(lambda: not doomed.is_running, 60)
+    eventually(lambda: not doomed.is_running)
     row = row_of(store.payments, referenceId=payment["referenceId"])
     survivor = start_worker(**mails)
 
@@ -432,9 +432,9 @@ def test_a_receipt_is_numbered_and_mailed_once_though_the_worker_dies_between(
         return sandbox.items("/_sandbox/mailbox", to=email)
 
     untold = {"_id": row["_id"], "announce": {"$exists": True}}
-    eventually(lambda: mailed() and not store.payments.find_one(untold), 60)
+    eventually(lambda: mailed() and not store.payments.find_one(untold))
     request_refund(admin, payment, 10000)
-    eventually(lambda: len(mailed()) == 2, 60)
+    eventually(lambda: len(mailed()) == 2)
     survivor.stop()
     note, receipt = sorted(mailed(), key=lambda mail: str(mail["subject"]))
     paper = row_of(store.papers, _id=str(row["_id"]))

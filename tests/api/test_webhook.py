@@ -392,7 +392,7 @@ class TestInbox:
         assert "GatewayUnknown" in row["error"]
         assert status(user.client, payment)["status"] == "pending"
         worker = start_worker()
-        eventually(lambda: status(user.client, payment)["status"] == "success", timeout=20)
+        eventually(lambda: status(user.client, payment)["status"] == "success")
         eventually(lambda: is_processed(store, event_id))
         worker.stop()
         assert worker.exit_code == 0

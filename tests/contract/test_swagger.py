@@ -20,7 +20,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     yield page
     page.close()
 

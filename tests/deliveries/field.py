@@ -174,10 +174,15 @@ class Field:
 
     @aside
     def states(self, endpoint: str) -> dict[str, int]:
-        states: dict[str, int] = {}
-        for row in self._store.deliveries.find({"endpoint": endpoint}):
-            states[row["state"]] = states.get(row["state"], 0) + 1
-        return states
+        groups = self._store.deliveries.aggregate(
+            [{"$match": {"endpoint": endpoint}}, {"$sortByCount": "$state"}]
+        )
+        return {group["_id"]: group["count"] for group in groups}
+
+    @aside
+    def unsent(self) -> list[Json]:
+        """Return what has not been delivered, for who wants to know why."""
+        return list(self._store.deliveries.find({"state": {"$ne": "done"}}))
 
 
 class Bench:

@@ -64,8 +64,12 @@ def test_two_workers_that_are_killed_at_any_moment_lose_nothing(
         field.end_pauses(endpoint)
         return field.states(endpoint) == total
 
-    for endpoint in endpoints:
-        eventually(lambda: has_all(endpoint), 60)  # noqa: B023
+    try:
+        eventually(lambda: all(has_all(each) for each in endpoints))
+    except AssertionError as late:
+        late.add_note(f"not delivered: {field.unsent()}")
+        late.add_note("\n".join(worker.log.read_text()[-3000:] for worker in workers))
+        raise
     for received in receiver.received[::50]:
         received.verify(secret)
     arrived = receiver.ids()
@@ -125,6 +129,6 @@ def test_an_outage_of_the_database_delays_and_loses_nothing(
     mongo_proxy.set(mode)
     time.sleep(4)
     mongo_proxy.set(Mode.PASS)
-    eventually(lambda: field.states(endpoint) == {"done": 120}, 60)
+    eventually(lambda: field.states(endpoint) == {"done": 120})
     for each in events:
         assert in_order(receiver, each)

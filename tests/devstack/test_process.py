@@ -21,7 +21,7 @@ def sleeper_in_a_session() -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(SLEEPER, start_new_session=True)
     try:
         # The kernel lets us go on before the new program has its arguments.
-        eventually(lambda: command_line(process.pid) == list(SLEEPER), timeout=30)
+        eventually(lambda: command_line(process.pid) == list(SLEEPER))
         yield process
     finally:
         process.kill()
@@ -58,7 +58,7 @@ print(mongo.pid, redis.pid, flush=True)
 threading.Event().wait()
 """
     pids = run_and_kill(script, str(tmp_path))
-    eventually(lambda: not any(command_line(pid) for pid in pids), timeout=30)
+    eventually(lambda: not any(command_line(pid) for pid in pids))
 
 
 def test_a_process_that_watches_its_parent_ends_with_it_even_if_it_ignores_sigterm() -> None:
@@ -78,7 +78,7 @@ print(child.pid, flush=True)
 time.sleep(600)
 """
     pids = run_and_kill(script)
-    eventually(lambda: not any(command_line(pid) for pid in pids), timeout=30)
+    eventually(lambda: not any(command_line(pid) for pid in pids))
 
 
 def test_a_stale_process_of_the_same_home_is_killed_at_the_next_start(tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_stopping_takes_along_what_the_child_started(tmp_path: Path) -> None:
     script = "import os, signal; print(os.fork(), flush=True); signal.pause()"
     process = Process("parent", tmp_path, (sys.executable, "-c", script))
     process.start()
-    eventually(lambda: len(process.log.read_text().split()) == 2, timeout=30)
+    eventually(lambda: len(process.log.read_text().split()) == 2)
     grandchild = max(int(word) for word in process.log.read_text().split())
     assert command_line(grandchild)
     process.stop()
-    eventually(lambda: not command_line(grandchild), timeout=30)
+    eventually(lambda: not command_line(grandchild))
 
 
 def test_a_command_is_run_to_its_end_and_a_failure_shows_its_output(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_data_without_a_password_gets_one_and_users_of_strangers_are_removed(
 def test_a_start_that_was_cut_off_before_the_user_was_made_is_made_good(tmp_path: Path) -> None:
     server = MongoServer(tmp_path, password=server_password(tmp_path))
     server.launch()
-    eventually(lambda: is_listening(server.port), timeout=30)
+    eventually(lambda: is_listening(server.port))
     server.kill()
     with MongoServer(tmp_path, server.port, password=server_password(tmp_path)) as again:
         put(again, "after all")
@@ -116,7 +116,7 @@ def test_a_first_start_is_ready_however_much_the_server_logs(tmp_path: Path) -> 
             _, line, later = server.log.read_text().partition("Waiting for connections")
             return bool(line) and len(later) > 128 * 1024
 
-        eventually(has_logged_much_since, timeout=60)
+        eventually(has_logged_much_since)
         server.wait_ready()
         put(server, "after all")
     finally:

@@ -87,7 +87,7 @@ class Dev:
                 return find_stack(self.home)
             return None
 
-        return eventually(running, timeout=30)
+        return eventually(running)
 
     def note(self, command: str) -> Json:
         """Return what the fake noted of its options, its environment and its limit for open files."""
@@ -198,9 +198,7 @@ def test_one_command_starts_everything_and_data_and_secrets_survive_a_restart(de
         assert expected in output
     stops = [line.split()[0] for line in output.splitlines() if line.endswith("stopped")]
     assert stops == ["worker", "api", "sandbox", "redis", "mongod"]
-    eventually(
-        lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]), timeout=30
-    )
+    eventually(lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]))
     with pytest.raises(NoStack, match="kernapay dev"):
         find_stack(dev.home)
 
@@ -262,7 +260,7 @@ def test_kill_9_of_the_stack_leaves_no_process_and_the_next_start_works(dev: Dev
     assert len(pids) == 7
     first.kill()
     first.communicate()
-    eventually(lambda: all(is_gone(pid) for pid in pids), timeout=30)
+    eventually(lambda: all(is_gone(pid) for pid in pids))
 
     with pytest.raises(NoStack):
         find_stack(dev.home)
@@ -301,9 +299,7 @@ def test_the_death_of_a_child_ends_the_stack_and_shows_its_last_words(dev: Dev) 
     assert run.returncode == 1
     assert "api ended with exit code 7" in output
     assert "the last words of a fake" in output
-    eventually(
-        lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]), timeout=30
-    )
+    eventually(lambda: all(is_gone(pid) for pid in [*state.pids.values(), *dev.workers()]))
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])
@@ -318,7 +314,7 @@ def test_a_step_that_fails_ends_the_start_and_shows_why(dev: Dev, command: str) 
 def test_ctrl_c_while_it_starts_leaves_nothing_behind(dev: Dev) -> None:
     run = dev.start()
     log = dev.home / "mongo" / "mongod.log"
-    eventually(log.exists, timeout=30)
+    eventually(log.exists)
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=20)
     assert run.returncode == 0

@@ -92,7 +92,7 @@ def test_what_a_crash_left_in_the_inbox_is_finished_by_the_worker(
     start_worker()
     for event_id, payment in left.items():
         done = {"eventId": event_id, "status": "processed"}
-        eventually(partial(store.webhook_events.find_one, done), timeout=20)
+        eventually(partial(store.webhook_events.find_one, done))
         seen = user.seen(payment["referenceId"])
         assert [step["status"] for step in seen["history"]] == ["pending", "success"]
     # The crash came before the cached history was dropped; whoever settled again dropped it.
@@ -113,4 +113,4 @@ def test_a_worker_that_dies_in_the_middle_is_replaced_by_the_parent(
         except httpx.TransportError:
             return False
 
-    eventually(back, timeout=20)
+    eventually(back)

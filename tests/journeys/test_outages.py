@@ -68,7 +68,7 @@ class TestMongo:
         assert answer.elapsed.total_seconds() < 5
         assert api.client.get("/health/live").elapsed.total_seconds() < 1
         mongo_proxy.set(Mode.PASS)
-        eventually(lambda: api.client.get("/health/ready").status_code == 200, timeout=20)
+        eventually(lambda: api.client.get("/health/ready").status_code == 200)
 
     def test_a_service_that_started_before_its_database_finds_it(
         self, user: Actor, mongo_proxy: Proxy, store: Store, start_api: StartApi
@@ -78,7 +78,7 @@ class TestMongo:
         assert api.client.get("/health/ready").status_code == 503
         assert_problem(user.at(api.client).create(), 503, code="unavailable")
         mongo_proxy.set(Mode.PASS)
-        eventually(lambda: api.client.get("/health/ready").status_code == 200, timeout=20)
+        eventually(lambda: api.client.get("/health/ready").status_code == 200)
         assert user.at(api.client).profile().status_code == 200
 
 

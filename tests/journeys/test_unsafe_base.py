@@ -160,7 +160,7 @@ def test_what_is_damaged_beside_a_running_service_stops_it_until_it_is_repaired(
 
     # Nobody asks for the readiness this time.
     empty_database.payments.drop_index("idempotency_key")
-    eventually(lambda: user.create().status_code == 503, timeout=30)
+    eventually(lambda: user.create().status_code == 503)
     expected = "missing indexes: payments.idempotency_key. Fix: kernapay migrate up"
     assert readiness() == (503, expected)
     assert migrator.restore_indexes() == ["payments.idempotency_key"]

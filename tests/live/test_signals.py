@@ -68,7 +68,7 @@ async def assert_heard(sender: Process, *hearers: Process) -> None:
 
     for each in hearers:
         each.ear.heard.clear()
-    await until(arrives, within=60)
+    await until(arrives)
 
 
 async def assert_all_hear(url: str) -> None:

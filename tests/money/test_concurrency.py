@@ -47,7 +47,7 @@ def test_two_hundred_clients_with_one_key_make_one_order(
             assert answer.status_code in (200, 201, 503), answer.text
             return data_of(answer) if answer.status_code != 503 else None
 
-        return eventually(created, 40)
+        return eventually(created)
 
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(create, itertools.islice(clients, 200)))

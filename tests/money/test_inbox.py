@@ -208,7 +208,7 @@ def test_two_workers_on_one_inbox_handle_each_event_once(
     shop.store.payments.update_many({}, [{"$set": {"checkAt": {"$add": ["$$NOW", 10**9]}}}])
 
     workers = [shop.worker(f"worker-{n}") for n in range(2)]
-    eventually(lambda: shop.store.webhook_events.count_documents({"status": "pending"}) == 0, 30)
+    eventually(lambda: shop.store.webhook_events.count_documents({"status": "pending"}) == 0)
 
     for payment in payments:
         row = shop.row(payment)

@@ -81,7 +81,7 @@ def test_lost_webhooks_are_made_good_by_the_worker(
     shop.worker()
 
     for outcome, end in (("success", "success"), ("failure", "failed"), ("authorized", "success")):
-        eventually(partial(has_status, api, payments[outcome], end), 20)
+        eventually(partial(has_status, api, payments[outcome], end))
     assert user.history().json()[0]["status"] == "success"
     assert shop.row(payments["success"])["history"][-1]["source"] == "reconciliation"
     assert shop.differences() == []

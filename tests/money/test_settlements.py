@@ -368,7 +368,7 @@ class TestReading:
         def listed() -> list[Json]:
             return list(ask(admin))
 
-        (found,) = eventually(listed, 20)
+        (found,) = eventually(listed)
         assert (found["settlementId"], found["utr"]) == (settlement["id"], settlement["utr"])
         read(shop)
         (found,) = ask(admin)
@@ -632,7 +632,8 @@ class TestFindings:
             each["settlement_id"] = None
         shop.sandbox.call("PUT", "/_sandbox/snapshot", books)
         again = settle(shop)
-        read(shop, timedelta(hours=6))
+        # Also when the day has ended meanwhile: it is read again six hours after its end.
+        read(shop, timedelta(hours=11))
         row = shop.row(payment)
         assert {each["settlementId"] for each in row["settlements"]} == {again["id"]}
         assert len(row["settlements"]) == 2
@@ -665,7 +666,7 @@ class TestFindings:
         assert found["referenceId"] == late["referenceId"]
         assert gauge(api, "kernapay_unsettled_payments") == 1
         worker = shop.worker()
-        eventually(lambda: "payments_not_settled" in worker.log.read_text(), 30)
+        eventually(lambda: "payments_not_settled" in worker.log.read_text())
         worker.kill()
         settle(shop)
         read(shop, timedelta(hours=2))

@@ -28,7 +28,7 @@ def shop(
 ) -> Iterator[Shop]:
     width, height = request.param
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     shop = Shop(sandbox, shop_server, page, tmp_path)
     yield shop
     page.close()

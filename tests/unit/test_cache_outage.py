@@ -276,7 +276,7 @@ async def test_the_cache_follows_sentinel_to_the_new_master(
         source.value = 2
         await cache.evict(ADDRESS.key)
         assert await read(cache, source) == b"2"
-        await until(lambda: cache.is_up, 20)
+        await until(lambda: cache.is_up)
         assert await read(cache, source) == b"2"
         source.value = 3
         await cache.evict(ADDRESS.key)

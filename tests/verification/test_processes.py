@@ -8,6 +8,7 @@ import pytest
 
 from tests import secrecy
 from tests.actors import USERS, VERIFICATION
+from tests.aliases import Json
 from tests.factories import PASSWORD, sign_up_body
 from tests.plain_http import NO_AUTHORITIES
 from tests.stack import METRICS_TOKEN, Api, StartApi, Worker, bearer
@@ -16,6 +17,7 @@ from tests.verification.provider import (
     FAST2SMS_KEY,
     SENDGRID_KEY,
     Answer,
+    Provider,
     fast2sms,
     fast2sms_error,
     playing,
@@ -30,6 +32,11 @@ def test_missing_providers_are_told_at_start(api_server: Api) -> None:
     assert {entry["level"] for entry in warnings.values()} == {"warning"}
     assert "EMAIL_API_KEY" in warnings["email"]["advice"]
     assert "FAST_2_SMS_KEY" in warnings["sms"]["advice"]
+
+
+def mails_to(mail: Provider, address: str) -> list[Json]:
+    """Return what was sent to this address. The worker also sends what other tests have left in the outbox."""
+    return [each for each in mail.accepted if address in str(each["personalizations"])]
 
 
 @pytest.mark.anyio
@@ -51,26 +58,28 @@ async def test_the_worker_sends_what_the_api_could_not_and_no_log_holds_a_secret
             client.headers.update(bearer(token))
 
             # The API itself sends at once; what was refused for good or for now is told in its log.
-            mail.next.append(Answer(503))
+            mail.play = lambda sent: (
+                sendgrid(sent) if mails_to(mail, body["email"])[1:] else Answer(503)
+            )
             texts.next.append(fast2sms_error(411, "Invalid Numbers: 9876543210"))
             for channel in ("email", "mobile"):
                 answer = await client.post(f"{VERIFICATION}/{channel}/request")
                 assert answer.status_code == 202, answer.text
-            await until(lambda: mail.received and texts.received)
+            await until(lambda: mails_to(mail, body["email"]) and texts.received)
             await until(lambda: len(api.log_entries("message_not_sent")) == 2)
 
             try:
                 await asyncio.to_thread(worker.launch)
-                await until(lambda: len(mail.received) == 2, within=60)
+                await until(lambda: len(mails_to(mail, body["email"])) == 2)
             finally:
                 await asyncio.to_thread(worker.kill)
-            code = mail.accepted[1]["content"][0]["value"][:6]
+            code = mails_to(mail, body["email"])[1]["content"][0]["value"][:6]
             answer = await client.post(f"{VERIFICATION}/email/confirm", json={"code": code})
             assert answer.json()["isEmailVerified"] is True
 
             await client.post(f"{USERS}/password/forgot", json={"email": body["email"]})
-            await until(lambda: len(mail.received) == 3)
-            reset = mail.accepted[2]["content"][0]["value"][:6]
+            await until(lambda: len(mails_to(mail, body["email"])) == 3)
+            reset = mails_to(mail, body["email"])[2]["content"][0]["value"][:6]
             metrics = (await client.get("/metrics", headers=bearer(METRICS_TOKEN))).text
         secrets = {SENDGRID_KEY, FAST2SMS_KEY, code, reset, body["email"], "9876543210", token}
         secrets.add(texts.accepted[0]["message"][:6])

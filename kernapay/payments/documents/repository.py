@@ -69,10 +69,13 @@ class PaperRepository(Repository[Paper]):
         def write() -> list[Paper | Exception]:
             at = self.clock()
             rows = [self._row(draft) | {"createdAt": at, "updatedAt": at} for draft in drafts]
-            insert_numbered(self._collection, rows)
-            crash_point("papers.numbered")
-            found = self._collection.find({"_id": {"$in": [row["_id"] for row in rows]}})
-            papers = {row["_id"]: self._hydrate(row) for row in found}
+            with self._collection.database.client.start_session() as session:
+                insert_numbered(self._collection, rows, session)
+                crash_point("papers.numbered")
+                # In one session, it waits until a majority has what others inserted a moment ago.
+                ids = {"_id": {"$in": [row["_id"] for row in rows]}}
+                found = self._collection.find(ids, session=session)
+                papers = {row["_id"]: self._hydrate(row) for row in found}
             return [
                 papers.get(row["_id"]) or Unavailable(_UNCONFIRMED, retry_after=1) for row in rows
             ]
