@@ -15,7 +15,7 @@ import pytest
 
 from kernapay.bootstrap.services import Services
 from kernapay.core.business_days import BusinessDays
-from kernapay.core.clock import now
+from kernapay.core.clock import Clock, now
 from kernapay.settlements.feed import read_row
 from kernapay.settlements.models import BankSettlement
 from tests.actors import PAYMENTS, SETTLEMENTS, Actor, assert_problem, send_event
@@ -374,6 +374,23 @@ class TestReading:
         (found,) = ask(admin)
         assert (found["rows"], found["difference"]) == (1, 0)
 
+    @pytest.mark.parametrize("days_later", [0, 40])
+    def test_an_event_while_its_day_is_read_has_the_day_read_again(
+        self, days_later: int, shop: Shop, user: Actor
+    ) -> None:
+        """Also when that was the last read of the day: its rows may have come after it had passed them."""
+        user.buy(shop.sandbox)
+
+        async def told_meanwhile(services: Services) -> int:
+            telling = TellingGateway(now, settle(shop), services)
+            vars(services)["payment_gateway"] = telling
+            assert await services.settlement_reader.sweep() is True
+            while await services.settlement_reader.sweep():
+                pass
+            return telling.reads
+
+        assert shop.work(told_meanwhile, timedelta(days=days_later)) == 2 + days_later
+
     @pytest.mark.parametrize(
         "payload",
         [{}, {"settlement": {}}, {"settlement": {"entity": {}}}, {"settlement": {"entity": []}}],
@@ -448,6 +465,24 @@ class OnePageGateway(FakeGateway):
     ) -> Sequence[Mapping[str, Any]]:
         row = {"type": "adjustment", "credit": 0, "debit": 0}
         return [{**row, "entity_id": f"adj_{number}"} for number in range(count)]
+
+
+class TellingGateway(FakeGateway):
+    """A gateway that tells of a settlement when the rows of its day have just been read."""
+
+    def __init__(self, clock: Clock, settlement: Json, services: Services) -> None:
+        super().__init__(clock)
+        self.reads = 0
+        self._settlement = settlement
+        self._services = services
+
+    async def settlement_rows(
+        self, year: int, month: int, day: int, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]:
+        self.reads += 1
+        if self.reads == 1:
+            assert await self._services.settlement_reader.note(self._settlement)
+        return []
 
 
 class TestOddRows:
