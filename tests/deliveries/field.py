@@ -193,14 +193,19 @@ class Bench:
         self._clock = clock
 
     def lanes(
-        self, *, seconds: float = 2.0, sealer: Sealer = SEALER, **options: Any
+        self,
+        *,
+        seconds: float = 2.0,
+        sealer: Sealer = SEALER,
+        bodies: type[BodyRepository] = BodyRepository,
+        **options: Any,
     ) -> tuple[Lanes, Transport]:
         transport = Transport(connections=500, seconds=seconds)
         due = DueRepository(self._mongo, timedelta(days=30), timedelta(days=7), self._clock)
         lanes = Lanes(
             LaneEndpointRepository(self._mongo, self._clock),
             due,
-            Feeder(due, BodyRepository(self._mongo, self._clock), self._clock),
+            Feeder(due, bodies(self._mongo, self._clock), self._clock),
             Sender(transport, self._clock),
             RULES,
             sealer,

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from kernapay.core.keys import Sealer
 from kernapay.deliveries.lanes.feeder import NO_BODY, TOO_OLD
 from kernapay.deliveries.lanes.lane import IN_FLIGHT
+from kernapay.deliveries.lanes.repository import BodyRepository
+from kernapay.deliveries.lanes.rows import StoredEvent
 from kernapay.deliveries.signing import new_secret
 from tests.aliases import Json
 from tests.clocks import RunningClock
@@ -396,6 +399,39 @@ async def test_what_was_cut_off_is_sent_before_what_follows_it(
     again = receiver.ids()[IN_FLIGHT:]
     for events in payments:
         assert [each for each in again if each in events] == events
+
+
+async def test_what_failed_while_the_next_was_read_is_sent_before_it(
+    field: Field, bench: Bench, receiver: Receiver
+) -> None:
+    released, ended = asyncio.Event(), asyncio.Event()
+    receiver.answer = lambda _: Reply(503, delay=0.5)
+
+    class LateBodies(BodyRepository):
+        async def read(self, event_ids: Iterable[str]) -> dict[str, StoredEvent]:
+            found = await super().read(event_ids)
+            if released.is_set():
+                await ended.wait()
+            return found
+
+    endpoint = field.endpoint(receiver.url)
+    first, second = field.events(2)
+    field.deliver(endpoint, [first])
+    lanes, transport = bench.lanes(bodies=LateBodies, **PATIENT)
+    try:
+        await until(lambda: _swept(lanes, receiver))
+        field.deliver(endpoint, [second], after=first, seq=1)
+        released.set()
+        turn = asyncio.create_task(lanes.sweep())
+        await until(lambda: not lanes._tasks)
+        ended.set()
+        await turn
+        receiver.answer = lambda _: Reply()
+        await until(lambda: _swept(lanes, receiver, 3))
+    finally:
+        await lanes.close()
+        await transport.close()
+    assert receiver.ids() == [first, first, second]
 
 
 async def _swept(lanes: Any, receiver: Receiver, count: int = 1) -> bool:

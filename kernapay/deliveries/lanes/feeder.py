@@ -52,9 +52,9 @@ class Feeder:
         at = self._clock()
         notes = [_given_up(row, at, TOO_OLD) for row in new if is_too_old(at, row.waiting_since)]
         new = _fitting([row for row in new if not is_too_old(at, row.waiting_since)], hungry)
-        ready = await self._put_off_held(new, hungry, at)
+        ready, behind = await self._put_off_held(new, hungry, at)
         events = await self._bodies.read(row.event for row in ready)
-        notes += _admit(ready, events, hungry, at)
+        notes += _admit(ready, behind, events, hungry, at)
         return Turn(notes, is_full)
 
     async def _read(self, lanes: Mapping[str, Lane]) -> tuple[list[DueRow], bool]:
@@ -85,8 +85,11 @@ class Feeder:
 
     async def _put_off_held(
         self, rows: Sequence[DueRow], lanes: Mapping[str, Lane], at: datetime
-    ) -> list[DueRow]:
-        """Return the rows that may be sent. The others wait: else they would fill each reading."""
+    ) -> tuple[list[DueRow], set[str]]:
+        """Return the rows that may be sent, and the ids of those that go behind another one in memory.
+
+        The others wait: else they would fill each reading.
+        """
         asked = {
             row.predecessor: row.after
             for row in rows
@@ -97,28 +100,33 @@ class Feeder:
         ready: list[DueRow] = []
         groups: defaultdict[datetime, list[str]] = defaultdict(list)
         admitted: set[str] = set()
+        behind: set[str] = set()
         for row in rows:
-            until = self._hold(row, lanes[row.endpoint], admitted, found, ages, at)
+            lane, before = lanes[row.endpoint], row.predecessor
+            if before in admitted or (before is not None and lane.holds(before)):
+                behind.add(row.id)
+                until = None
+            else:
+                until = self._hold(row, lane, found, ages, at)
             if until is None:
                 admitted.add(row.id)
                 ready.append(row)
             else:
                 groups[until].append(row.id)
         await self._due.put_off(groups)
-        return ready
+        return ready, behind
 
     def _hold(
         self,
         row: DueRow,
         lane: Lane,
-        admitted: Collection[str],
         found: Mapping[str, Predecessor],
         ages: Mapping[str, datetime],
         at: datetime,
     ) -> datetime | None:
-        """Return until when a row waits for the one before it, None if it may be sent after what is in memory."""
+        """Return until when a row waits for the one before it, which is not in memory; None if it need not."""
         before = row.predecessor
-        if before is None or before in admitted or lane.holds(before):
+        if before is None:
             return None
         if before in lane.finished:
             until = lane.hold_of(before)
@@ -154,14 +162,20 @@ def _fitting(rows: Sequence[DueRow], lanes: Mapping[str, Lane]) -> list[DueRow]:
 
 def _admit(
     rows: Sequence[DueRow],
+    behind: Collection[str],
     events: Mapping[str, StoredEvent],
     lanes: Mapping[str, Lane],
     at: datetime,
 ) -> list[Note]:
-    """Put rows into their lanes. Return notes about those without a body to send."""
+    """Put rows into their lanes. Return notes about those without a body to send.
+
+    While the bodies were read, what a row was to be `behind` may have failed: it is left to the next reading then.
+    """
     notes = []
     for row in rows:
         lane = lanes[row.endpoint]
+        if row.id in behind and not lane.may_follow(str(row.predecessor)):
+            continue
         event = events.get(row.event)
         body = None if event is None else event.bodies.get(str(lane.endpoint.version))
         if body is None:

@@ -98,6 +98,12 @@ class Lane:
         ended = self.finished[predecessor]
         return hold_until(ended.due, ended.attempts)
 
+    def may_follow(self, predecessor: str) -> bool:
+        """Return whether the delivery after one that was in memory need not wait: it still is, or it ended well."""
+        return self.holds(predecessor) or (
+            predecessor in self.finished and self.hold_of(predecessor) is None
+        )
+
     def admit(self, loaded: Loaded) -> None:
         """Put a delivery into its place."""
         queue = self.waiting.setdefault(loaded.row.subject, deque())
