@@ -1,5 +1,6 @@
 import gc
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from hashlib import sha256
@@ -43,6 +44,8 @@ from tests.temporary_files import use_memory
 from tests.tripwire import tripwire
 
 use_memory()
+# A shell lets what it starts in the background ignore it, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 DATABASE = f"kernapay_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 

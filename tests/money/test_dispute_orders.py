@@ -171,7 +171,7 @@ def model(api_env: dict[str, str], store: Store) -> Iterator[type[Model]]:
         yield bound
 
 
-@with_examples(15, soak=200, stateful_step_count=30)
+@with_examples(10, soak=200, stateful_step_count=30)
 def test_whatever_the_order_the_last_word_on_a_dispute_stays(
     examples: settings, model: type[Model]
 ) -> None:
@@ -199,7 +199,7 @@ turns = st.lists(
 )
 
 
-@with_examples(120, soak=1000)
+@with_examples(60, soak=1000)
 def test_every_story_of_one_dispute_ends_as_the_gateway_ends_it(
     examples: settings, model: type[Model]
 ) -> None:

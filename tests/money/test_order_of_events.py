@@ -343,7 +343,7 @@ def model(api_env: dict[str, str], store: Store) -> Iterator[type[Model]]:
         yield bound
 
 
-@with_examples(25, soak=200, stateful_step_count=40)
+@with_examples(15, soak=200, stateful_step_count=40)
 def test_whatever_the_order_the_books_agree_in_the_end(
     examples: settings, model: type[Model]
 ) -> None:
