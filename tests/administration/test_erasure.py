@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from kernapay.core.clock import now
 from kernapay.deliveries.copies import clear_texts
+from kernapay.payments.order_notes import NOTE
 from kernapay.webhooks.personal import remove_personal
 from tests.actors import (
     ADMIN_USERS,
@@ -54,7 +55,8 @@ def receive(client: httpx.Client, order_id: str, person: Json, **changes: Any) -
         "vpa": person["email"],
         "card": card,
         "upi": {"vpa": person["email"]},
-        "notes": {"email": person["email"]},
+        "notes": {"email": person["email"], "for": person["name"]},
+        "description": f"Consultation for {person['name']}",
     }
     assert send_event(client, "payment.captured", payment=told).status_code == 200
 
@@ -252,6 +254,40 @@ def test_what_is_personal_of_an_event_goes_whatever_its_form() -> None:
         "vpa": None,
         "token": {"customer_name": None},
     }
+
+
+def test_what_a_business_wrote_is_in_no_stored_event_and_what_kernapay_reads_is() -> None:
+    own = f"{ObjectId()}|2|1769854530250_u1Zq8oYc3nXwT5vRk2LmPA|k||...n|CONSULTATION"
+    entity = {
+        "id": "pay_1",
+        "receipt": "KP_1",
+        "description": "For Asha Rao",
+        "notes": {"for": "Asha Rao", NOTE: own},
+        "error_description": "The bank declined it.",
+        "items": [{"Description": "Asha's lessons", "amount": 1, "customer_comment": "Asha"}],
+    }
+    dispute = {"reason_description": "Fraud", "evidence": {"summary": "Asha was there"}}
+    told = {"event": "order.paid", "payload": {"order": entity, "dispute": dispute}}
+    stored = json.loads(remove_personal(json.dumps(told).encode()))
+    assert (stored["event"], stored["payload"]["dispute"]) == (
+        "order.paid",
+        {"reason_description": "Fraud", "evidence": {"summary": None}},
+    )
+    assert stored["payload"]["order"] == {
+        "id": "pay_1",
+        "receipt": "KP_1",
+        "description": None,
+        "notes": {NOTE: own},
+        "error_description": "The bank declined it.",
+        "items": [{"Description": None, "amount": 1, "customer_comment": None}],
+    }
+    # Whoever pays may change the note in Checkout. Razorpay: no notes are an empty list.
+    for notes in ({NOTE: "asha@example.com"}, {NOTE: f"{own} Asha Rao"}, {NOTE: 1}, "Asha"):
+        assert json.loads(remove_personal(json.dumps({"notes": notes}).encode())) == {"notes": None}
+    ours: tuple[Any, ...] = ([], {NOTE: own}, {NOTE: str(ObjectId())})
+    for untouched in ours:
+        body = json.dumps({"notes": untouched}).encode()
+        assert remove_personal(body) == body
 
 
 def test_of_an_event_only_the_texts_of_its_business_go() -> None:
