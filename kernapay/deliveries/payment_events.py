@@ -54,6 +54,12 @@ class PaymentRow(PaymentFacts, kw_only=True, rename="camel"):
         return next(times, len(self.history))
 
 
+def without_texts(row: PaymentRow) -> PaymentRow:
+    """Return the payment without what its business wrote, which may name the buyer: as `clear_texts` leaves events."""
+    refunds = [msgspec.structs.replace(each, reason=None) for each in row.refunds]
+    return msgspec.structs.replace(row, description=None, notes={}, metadata={}, refunds=refunds)
+
+
 def draft_events(row: PaymentRow, first: int) -> Iterator[Draft]:
     """Yield the events of the steps from the first one on, which are not told yet."""
     standing = Standing()

@@ -220,6 +220,49 @@ def test_an_erased_account_is_nowhere_and_comes_back_for_nobody(
     assert (seen.status_code, seen.json()["userId"]) == (200, user.id)
 
 
+def test_events_that_are_made_long_after_an_erasure_are_without_the_texts_as_well(
+    in_process: InProcess, people: People, admin: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    words = unique("words-")
+    told = {"description": words, "metadata": {"for": words}, "notes": {"for": words}}
+    scopes = ("payments:read", "payments:write", "customers:write")
+    shop = new_holder(admin, people.new(), "USER", *scopes)
+    admin.new_endpoint()
+    user = people.new()
+    own, _ = user.buy(sandbox, **told)
+    paid = [own]
+    for name in ("Asha", "A. Rao", "Ravi"):
+        paid.append(shop.buy(sandbox, customer={"name": name}, **told)[0])
+    customer, twin, other = (each["customerId"] for each in paid[1:])
+    to_cancel = [user.new_payment(**told)]
+    to_cancel += [shop.new_payment(customerId=each, **told) for each in (customer, twin, other)]
+    for step in ("deactivate", "erase"):
+        assert admin.call("POST", f"{ADMIN_USERS}/{user.id}/{step}").status_code == 200
+    assert shop.call("DELETE", f"{CUSTOMERS}/{customer}").status_code == 200
+    work(in_process, store)
+    # The worker has looked for the last time. Payments of the twin, which was merged, are not moved yet.
+    store.customers.update_many({}, {"$unset": {"followUpAt": True}})
+    merged = {"$set": {"mergedInto": ObjectId(customer)}}
+    store.customers.update_one({"_id": ObjectId(twin)}, merged)
+    store.events.delete_many({})
+
+    for payment in paid:
+        assert request_refund(admin, payment, 100, reason=words).status_code == 201
+    for payment in to_cancel:
+        cancelled = admin.call("POST", f"{PAYMENTS}/{payment['referenceId']}/cancel")
+        assert cancelled.status_code == 200, cancelled.text
+    work(in_process, store)
+
+    for payments, last in ((paid, "refund.processed"), (to_cancel, "payment.cancelled")):
+        for payment in payments:
+            event = [*store.events.find({"subject": payment["referenceId"]}).sort("seq")][-1]
+            assert event["type"] == last
+            data = json.loads(event["bodies"]["1"])["data"]
+            assert data["referenceId"] == payment["referenceId"]
+            # Nobody else's texts are missing.
+            assert (words in str(data)) == (payment is payments[-1])
+
+
 def test_what_is_personal_of_an_event_goes_whatever_its_form() -> None:
     deep = b'{"a":' * 600 + b"1" + b"}" * 600
     for untouched in (b"no json", b"\xff", b'{"email":null,"amount":118.0}', b"[[1]]", deep):
