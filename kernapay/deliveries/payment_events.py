@@ -82,6 +82,7 @@ def draft_events(row: PaymentRow, first: int) -> Iterator[Draft]:
 
 def _mark(row: PaymentRow, index: int, step: StepFacts, event_type: EventType) -> Mark:
     part = None
+    is_dispute = step.dispute is not None and event_type is not EventType.PAYMENT_CREATED
     if step.refund is not None:
         part = step.refund.receipt or step.refund.refund_id
     elif step.dispute is not None:
@@ -92,7 +93,8 @@ def _mark(row: PaymentRow, index: int, step: StepFacts, event_type: EventType) -
         at=step.updated_at,
         seq=index,
         subject=row.reference_id,
-        shop_id=row.user_id,
+        # Payers see no disputes: one of what an account bought itself is no event of that account.
+        shop_id=None if is_dispute and row.customer_id is None else row.user_id,
         provider_id=row.provider_id,
         service_type=row.service_type,
         livemode=row.livemode,
