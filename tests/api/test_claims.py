@@ -204,6 +204,25 @@ def test_only_the_verified_owner_of_the_address_asks_and_only_the_shop_or_an_adm
     assert_sees_nothing(stranger, payment)
 
 
+def test_an_account_without_an_address_is_not_that_of_a_customer_without_one(
+    shop: KeyHolder, people: People, admin: Actor
+) -> None:
+    given = {"reference": unique("c-"), "email": new_email()}
+    payment = shop.new_payment(customer=given)
+    person = people.new(email=given["email"], verified=True)
+    assert claim(person, payment).status_code == 202
+    # The shop finds out that the address was wrong, and whoever claimed is locked out.
+    path = f"{CUSTOMERS}/{payment['customerId']}"
+    assert shop.call("PATCH", path, json={"email": None}).status_code == 200
+    assert_problem(grant(shop, payment["customerId"], person), 409, code="nothing_claimed")
+    account = f"{ADMIN_USERS}/{person.id}"
+    assert admin.call("POST", f"{account}/deactivate").status_code == 200
+    for who in (shop, admin):
+        refused = grant(who, payment["customerId"], person)
+        assert_problem(refused, 409, code="nothing_claimed")
+    assert shop.call("GET", path).json()["accountId"] is None
+
+
 def test_a_grant_ends_with_the_customer_and_with_the_account(
     shop: KeyHolder, people: People, admin: Actor, store: Store
 ) -> None:
