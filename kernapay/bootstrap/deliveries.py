@@ -94,6 +94,7 @@ class Deliveries(Events):
             self.session_repository,
             self.second_factor_repository.remove,
             self.claim_repository,
+            self.endpoint_repository,
             self._copies,
             self.password_hasher.hash,
             self.audit_log,

@@ -17,6 +17,7 @@ from tests.actors import (
     ADMIN_USERS,
     AUDIT,
     CUSTOMERS,
+    ENDPOINTS,
     PAYMENTS,
     USERS,
     Actor,
@@ -218,6 +219,45 @@ def test_an_erased_account_is_nowhere_and_comes_back_for_nobody(
     assert people.client.post(f"{USERS}/signup", json=body).status_code == 201
     seen = admin.call("GET", f"{PAYMENTS}/{payment['referenceId']}")
     assert (seen.status_code, seen.json()["userId"]) == (200, user.id)
+
+
+def test_the_endpoints_of_an_erased_account_go_with_it(
+    in_process: InProcess, people: People, admin: Actor, store: Store
+) -> None:
+    """An administrator could switch them on again, and they say whose they are."""
+    person, user = new_person(), people.new()
+    personal = {"description": person["name"], "headers": {"X-Whose": person["email"]}}
+    off, on = (user.new_endpoint(**personal) for _ in range(2))
+    other = people.new().new_endpoint(description="Another shop's")
+    every = admin.new_endpoint()
+    for endpoint in (off, on, other, every):
+        admin.new_delivery(endpoint)
+    assert user.call("POST", f"{ENDPOINTS}/{off['_id']}/disable").status_code == 200
+    assert places_of(store, person["name"]) == {"endpoints"}
+
+    for step in ("deactivate", "erase"):
+        assert admin.call("POST", f"{ADMIN_USERS}/{user.id}/{step}").status_code == 200
+
+    for endpoint in (off, on):
+        path = f"{ENDPOINTS}/{endpoint['_id']}"
+        for method, more in (("GET", ""), ("POST", "/enable"), ("POST", "/test")):
+            assert_problem(admin.call(method, f"{path}{more}"), 404)
+    for secret in (person["name"], person["email"]):
+        assert places_of(store, secret) == set()
+
+    async def clean_up() -> None:
+        async with in_process() as client:
+            while await client.services.endpoint_chores.sweep():
+                pass
+
+    asyncio.run(clean_up())
+    gone = [off["_id"], on["_id"]]
+    assert store.deliveries.count_documents({"endpoint": {"$in": gone}}) == 0
+    assert store.endpoints.count_documents({"_id": {"$in": [*map(ObjectId, gone)]}}) == 0
+    for endpoint in (other, every):
+        kept = json_of(admin.call("GET", f"{ENDPOINTS}/{endpoint['_id']}"))["endpoint"]
+        assert kept["state"] == "on"
+        assert store.deliveries.count_documents({"endpoint": endpoint["_id"]}) == 1
 
 
 def test_events_that_are_made_long_after_an_erasure_are_without_the_texts_as_well(
