@@ -189,7 +189,8 @@ class AdministrationController(Controller):
     ) -> AccountErased:
         """Erase an inactive account: name, address, number and password go for good, and copies of them elsewhere.
 
-        Its payments stay: `remains` says what is left, and why. A repeat finishes what an earlier call could not.
+        So do its endpoints. Its payments stay: `remains` says what is left, and why. A repeat finishes what an earlier
+        call could not.
         """
         return await account_erasure.erase(request.user, user_id)
 

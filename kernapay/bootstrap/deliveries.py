@@ -10,7 +10,6 @@ from kernapay.bootstrap.events import Events
 from kernapay.core.keys import Sealer
 from kernapay.core.metrics import GaugeSource
 from kernapay.deliveries.addresses import AddressRules
-from kernapay.deliveries.copies import EventCopies
 from kernapay.deliveries.endpoints.chores import EndpointChores
 from kernapay.deliveries.endpoints.repository import EndpointRepository
 from kernapay.deliveries.endpoints.service import EndpointService
@@ -21,7 +20,7 @@ from kernapay.deliveries.lanes.repository import (
     LaneEndpointRepository,
 )
 from kernapay.deliveries.lanes.service import Lanes
-from kernapay.deliveries.repository import DeliveryRepository, PastEventRepository
+from kernapay.deliveries.repository import PastEventRepository
 from kernapay.deliveries.sender import Sender
 from kernapay.deliveries.service import DeliveryService
 from kernapay.deliveries.transport import Transport
@@ -48,10 +47,6 @@ class Deliveries(Events):
     @cached_property
     def endpoint_repository(self) -> EndpointRepository:
         return EndpointRepository(self.mongo, self._clock)
-
-    @cached_property
-    def delivery_repository(self) -> DeliveryRepository:
-        return DeliveryRepository(self.mongo, self.settings.deliveries_keep, self._clock)
 
     @cached_property
     def endpoint_service(self) -> EndpointService:
@@ -83,9 +78,8 @@ class Deliveries(Events):
 
     @cached_property
     def _copies(self) -> Copies:
-        events = EventCopies(self.event_repository, self.delivery_repository)
         references = ReferenceRepository(self.mongo, self._clock)
-        return Copies(references, events, self.receipt_service)
+        return Copies(references, self.event_copies, self.receipt_service)
 
     @cached_property
     def customer_follow_ups(self) -> CustomerFollowUps:
@@ -100,6 +94,7 @@ class Deliveries(Events):
             self.session_repository,
             self.second_factor_repository.remove,
             self.claim_repository,
+            self.endpoint_repository,
             self._copies,
             self.password_hasher.hash,
             self.audit_log,

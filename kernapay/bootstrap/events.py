@@ -5,9 +5,12 @@ from functools import cached_property
 
 from kernapay.bootstrap.operations import Operations
 from kernapay.core.metrics import GaugeSource
+from kernapay.deliveries.copies import EventCopies
+from kernapay.deliveries.erased import ErasedBuyers
 from kernapay.deliveries.events.repository import EventRepository, ListenerRepository
 from kernapay.deliveries.events.service import EventService
 from kernapay.deliveries.relay import Relay
+from kernapay.deliveries.repository import DeliveryRepository
 from kernapay.deliveries.sources import FindingSource, PaymentSource, SettlementSource
 from kernapay.deliveries.untold import UntoldSteps
 from kernapay.storage.locks import Turn
@@ -21,6 +24,14 @@ class Events(Operations):
     @cached_property
     def event_repository(self) -> EventRepository:
         return EventRepository(self.mongo, self.settings.deliveries_keep, self._clock)
+
+    @cached_property
+    def delivery_repository(self) -> DeliveryRepository:
+        return DeliveryRepository(self.mongo, self.settings.deliveries_keep, self._clock)
+
+    @cached_property
+    def event_copies(self) -> EventCopies:
+        return EventCopies(self.event_repository, self.delivery_repository)
 
     @cached_property
     def event_service(self) -> EventService:
@@ -38,6 +49,7 @@ class Events(Operations):
                     self.payment_ledger,
                     self.relay_notes.events_since,
                     self.papers.issue,
+                    ErasedBuyers(self.customer_repository, self.user_repository, self.event_copies),
                 ),
                 SettlementSource(self.settlement_repository),
                 FindingSource(self.report_repository, self.finding_repository.batches_of_report),

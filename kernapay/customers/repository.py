@@ -1,6 +1,7 @@
 """The queries on customers. With a `shop_id`, only those of that account: others are as if they were not there."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -71,6 +72,21 @@ class CustomerRepository(Repository[Customer]):
         if view is None:
             await self.confirm_absence(id=customer_id)
         return view if _is_of(shop_id, view and view.shop_id) else None
+
+    async def erased_among(self, customer_ids: Collection[str]) -> set[str]:
+        """Return those of these customers who were erased, be it as a part of another one. Raises Unavailable."""
+        erased: set[str] = set()
+        # By the id to look at: of whom it is, or who became a part of it.
+        wanted = {each: {each} for each in customer_ids if ObjectId.is_valid(each)}
+        while wanted:
+            following: dict[str, set[str]] = defaultdict(set)
+            for row in await self.select(_Remains, id__in=list(wanted)):
+                if row.erased_at is not None:
+                    erased |= wanted[row.id]
+                elif row.merged_into is not None:
+                    following[row.merged_into] |= wanted[row.id]
+            wanted = following
+        return erased
 
     async def prefill(self, customer_id: str) -> Prefill | None:
         """Return what Checkout need not ask the customer for. Raises Unavailable."""
@@ -191,6 +207,12 @@ def _key_of(customer: Customer) -> dict[str, Any]:
 
 class _RowId(Struct):
     id: str = field(name="_id")
+
+
+class _Remains(Struct, rename="camel"):
+    id: str = field(name="_id")
+    erased_at: datetime | None = None
+    merged_into: str | None = None
 
 
 def _is_of(shop_id: str | None, owner: object) -> bool:

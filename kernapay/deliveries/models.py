@@ -71,7 +71,8 @@ class OutgoingEvent(Record):
     # What it is about: the reference of a payment, the id of a settlement, a report or an endpoint.
     subject: str = StringField(required=True)
     seq: int = IntField(required=True)
-    # The account whose payment it is. Events of settlements and reports have none: they are for administrators.
+    # The account whose payment it is. Events of settlements and reports have none, nor those of disputes of what an
+    # account bought itself: they are for administrators.
     shop_id: str | None = StringField(db_field="shopId")
     # What the payer wrote as `providerId`.
     provider_id: str | None = StringField(db_field="providerId")

@@ -54,6 +54,12 @@ class PaymentRow(PaymentFacts, kw_only=True, rename="camel"):
         return next(times, len(self.history))
 
 
+def without_texts(row: PaymentRow) -> PaymentRow:
+    """Return the payment without what its business wrote, which may name the buyer: as `clear_texts` leaves events."""
+    refunds = [msgspec.structs.replace(each, reason=None) for each in row.refunds]
+    return msgspec.structs.replace(row, description=None, notes={}, metadata={}, refunds=refunds)
+
+
 def draft_events(row: PaymentRow, first: int) -> Iterator[Draft]:
     """Yield the events of the steps from the first one on, which are not told yet."""
     standing = Standing()
@@ -76,6 +82,7 @@ def draft_events(row: PaymentRow, first: int) -> Iterator[Draft]:
 
 def _mark(row: PaymentRow, index: int, step: StepFacts, event_type: EventType) -> Mark:
     part = None
+    is_dispute = step.dispute is not None and event_type is not EventType.PAYMENT_CREATED
     if step.refund is not None:
         part = step.refund.receipt or step.refund.refund_id
     elif step.dispute is not None:
@@ -86,7 +93,8 @@ def _mark(row: PaymentRow, index: int, step: StepFacts, event_type: EventType) -
         at=step.updated_at,
         seq=index,
         subject=row.reference_id,
-        shop_id=row.user_id,
+        # Payers see no disputes: one of what an account bought itself is no event of that account.
+        shop_id=None if is_dispute and row.customer_id is None else row.user_id,
         provider_id=row.provider_id,
         service_type=row.service_type,
         livemode=row.livemode,

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 
 from kernapay.deliveries.drafts import Draft, Mark
+from kernapay.deliveries.erased import ErasedBuyers
 from kernapay.deliveries.ids import make_event_id, make_row_id
 from kernapay.deliveries.models import EventType
 from kernapay.deliveries.payloads import FindingEvent, SettlementEvent
@@ -58,6 +59,11 @@ class Source(Protocol):
         """Return since when the row that waits longest is due, None if none waits."""
 
 
+@dataclass(frozen=True, slots=True)
+class _PaymentChange(Change):
+    row: PaymentRow
+
+
 class Rows(Protocol):
     """A repository of marked rows. `version` is what `end_announcement` compares a row with."""
 
@@ -99,24 +105,33 @@ class PaymentSource(_MarkedRows):
         rows: Rows,
         since: Callable[[], Awaitable[datetime]],
         follow_up: Callable[[list[str]], Awaitable[None]] | None = None,
+        erased_buyers: ErasedBuyers | None = None,
     ) -> None:
         """`since` returns from when on changes are told of. It concerns rows that were there before.
 
         `follow_up` gets the ids of changed payments before the markers go: again, if it or what follows fails.
+        `erased_buyers` take the texts out of what is told of their payments.
         """
         super().__init__(rows)
         self._since = since
         self._follow_up = follow_up
+        self._erased_buyers = erased_buyers
 
     async def read(self, at: datetime, count: int) -> Changes:
         rows, unreadable = await self._rows.due_to_announce(PaymentRow, at, count)
         since = await self._since() if rows else at
-        found = [
-            Change(row.id, len(row.history), partial(_payment_drafts, row, since)) for row in rows
+        if self._erased_buyers is not None:
+            rows = await self._erased_buyers.clear_rows(rows)
+        found: list[Change] = [
+            _PaymentChange(row.id, len(row.history), partial(_payment_drafts, row, since), row)
+            for row in rows
         ]
         return Changes(found, unreadable)
 
     async def end(self, changes: Sequence[Change]) -> None:
+        if self._erased_buyers is not None:
+            rows = [change.row for change in changes if isinstance(change, _PaymentChange)]
+            await self._erased_buyers.clear_events(rows)
         if self._follow_up is not None and changes:
             await self._follow_up([change.row_id for change in changes])
         await super().end(changes)

@@ -33,6 +33,8 @@ _OBJECT_ID: Final = re.compile("[0-9a-f]{24}")
 # In the second version: the ids of user, customer and payee, and whether there is a link.
 _PACKED: Final = re.compile(r"([\w-]{16})([\w-]{16}|\.{16})([\w-]{16}|\.{16})([cn])", re.ASCII)
 _NO_ID: Final = "." * 16
+# What `pack` writes, of any version. Whoever changes the note in Checkout can put no address or sentence into this.
+_FORM: Final = re.compile(r"[0-9a-f]{24}(?:\|[\w.-]*){0,6}", re.ASCII)
 
 
 class OrderNote(NamedTuple):
@@ -111,6 +113,13 @@ def client_notes(notes: object) -> dict[str, str]:
     if not isinstance(notes, Mapping):
         return {}  # Razorpay: no notes are an empty list
     return {str(name): str(value) for name, value in notes.items() if name != NOTE}
+
+
+def own_notes(notes: object) -> dict[str, str]:
+    """Return ours alone, if there is one in our form: of an order, or as the gateway copied it into a payment."""
+    note = notes.get(NOTE) if isinstance(notes, Mapping) else None
+    is_ours = isinstance(note, str) and len(note) <= _LONGEST and _FORM.fullmatch(note)
+    return {NOTE: str(note)} if is_ours else {}
 
 
 def _pack_ids(payment: Payment) -> str:

@@ -1,9 +1,11 @@
 """Every query on users."""
 
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
+from msgspec import Struct, field
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.text import folded
@@ -15,6 +17,11 @@ from kernapay.storage.repository import Repository, Where
 from kernapay.users.contacts import EmailForms, Phone
 from kernapay.users.dtos import ProviderStanding, UserView
 from kernapay.users.models import User, UserStatus
+
+
+class _Remains(Struct, rename="camel"):
+    id: str = field(name="_id")
+    erased_at: datetime | None = None
 
 
 class UserRepository(Repository[User]):
@@ -41,6 +48,15 @@ class UserRepository(Repository[User]):
         user = await self.get_one_or_none(id=user_id)
         is_good = user is not None and user.is_email_verified and user.standing.is_active
         return user.email if user is not None and is_good else None
+
+    async def erased_among(self, user_ids: Collection[str]) -> set[str]:
+        """Return those of these accounts that were erased. Not cached: it decides what is told of them."""
+        # Payments of earlier systems may have texts that are no ids.
+        ids = [each for each in user_ids if ObjectId.is_valid(each)]
+        if not ids:
+            return set()
+        rows = await self.select(_Remains, id__in=ids)
+        return {row.id for row in rows if row.erased_at is not None}
 
     async def find_by_email(self, email: EmailForms) -> User | None:
         """Return the account with this address. One in the former form belongs to whoever types that form."""

@@ -79,7 +79,10 @@ class EventId(Struct, rename="camel"):
 
 
 class WebhookEventDetail(Struct, rename="camel"):
-    """A stored event with its body as it was received, except for what is personal, which is null."""
+    """A stored event with its body as it was received, except for what is personal and for texts, which are null.
+
+    Of `notes`, what KernaPay wrote itself is left.
+    """
 
     event: WebhookEventView
     body: Annotated[str, Meta(examples=['{"event":"payment.captured","payload":{}}'])]

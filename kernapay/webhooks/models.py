@@ -1,4 +1,4 @@
-"""The inbox: every event with a valid signature, without what is personal in it."""
+"""The inbox: every event with a valid signature, without what is personal in it, and without texts of the business."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Remove from events what is personal, before they are stored.
+"""Remove from events what is personal, before they are stored, and what a business wrote: it may name a person.
 
 KernaPay needs none of it: an event is about ids, amounts and states. What was never stored cannot leak, and whoever is
 erased leaves nothing here, also not with the events that the gateway sends later.
@@ -9,16 +9,27 @@ import re
 from typing import Any, Final
 
 from kernapay.gateway.decoding import Unreadable, read_json
+from kernapay.payments.order_notes import own_notes
 
 # Razorpay adds fields, so the words in a name decide. `entity_name` would go as well, and nobody reads that.
 _PERSONAL: Final = re.compile(
     r"(?:^|_)(?:e?mail|contact|phone|mobile|vpa|upi_id|name|address|account_number|holder|dob|birth|pan|gstin|ip"
     r"|user_agent|latitude|longitude|customer_details)(?:$|_)"
 )
+# Of orders, payments, refunds and disputes, and of the gateway's other products on the same account.
+_TEXT: Final = re.compile(
+    r"(?:^|_)(?:notes?|descriptions?|comments?|remarks?|narration|summary|terms|title|message|custom_fields?)$"
+)
+# The gateway's and the bank's own words. KernaPay reads those about a dispute.
+_NO_TEXT: Final = frozenset({"error_description", "reason_description"})
+_NOTES: Final = "notes"
 
 
 def remove_personal(body: bytes) -> bytes:
-    """Return the body of an event without what is personal. One that has nothing, or is no JSON, stays as it is."""
+    """Return the body of an event without what is personal, and without texts of the business.
+
+    One that has nothing, or is no JSON, stays as it is.
+    """
     try:
         document = read_json(body)
         # Not msgspec: it refuses integers of more than 64 bits.
@@ -28,7 +39,7 @@ def remove_personal(body: bytes) -> bytes:
 
 
 def _clear(value: Any) -> bool:
-    """Clear the personal fields of a document in place. Return whether there were any."""
+    """Clear the personal fields and the texts of a document in place. Return whether there were any."""
     if isinstance(value, list):
         found = [_clear(each) for each in value]
         return any(found)
@@ -38,7 +49,11 @@ def _clear(value: Any) -> bool:
     for name, each in value.items():
         if each in (None, "", [], {}):
             continue
-        if _PERSONAL.search(name.lower()):
+        lowered = name.lower()
+        if lowered == _NOTES:
+            value[name] = own_notes(each) or None
+            has_any |= value[name] != each
+        elif _PERSONAL.search(lowered) or (_TEXT.search(lowered) and lowered not in _NO_TEXT):
             value[name] = None
             has_any = True
         else:

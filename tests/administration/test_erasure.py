@@ -11,11 +11,13 @@ from bson import ObjectId
 
 from kernapay.core.clock import now
 from kernapay.deliveries.copies import clear_texts
+from kernapay.payments.order_notes import NOTE
 from kernapay.webhooks.personal import remove_personal
 from tests.actors import (
     ADMIN_USERS,
     AUDIT,
     CUSTOMERS,
+    ENDPOINTS,
     PAYMENTS,
     USERS,
     Actor,
@@ -54,7 +56,8 @@ def receive(client: httpx.Client, order_id: str, person: Json, **changes: Any) -
         "vpa": person["email"],
         "card": card,
         "upi": {"vpa": person["email"]},
-        "notes": {"email": person["email"]},
+        "notes": {"email": person["email"], "for": person["name"]},
+        "description": f"Consultation for {person['name']}",
     }
     assert send_event(client, "payment.captured", payment=told).status_code == 200
 
@@ -218,6 +221,88 @@ def test_an_erased_account_is_nowhere_and_comes_back_for_nobody(
     assert (seen.status_code, seen.json()["userId"]) == (200, user.id)
 
 
+def test_the_endpoints_of_an_erased_account_go_with_it(
+    in_process: InProcess, people: People, admin: Actor, store: Store
+) -> None:
+    """An administrator could switch them on again, and they say whose they are."""
+    person, user = new_person(), people.new()
+    personal = {"description": person["name"], "headers": {"X-Whose": person["email"]}}
+    off, on = (user.new_endpoint(**personal) for _ in range(2))
+    other = people.new().new_endpoint(description="Another shop's")
+    every = admin.new_endpoint()
+    for endpoint in (off, on, other, every):
+        admin.new_delivery(endpoint)
+    assert user.call("POST", f"{ENDPOINTS}/{off['_id']}/disable").status_code == 200
+    assert places_of(store, person["name"]) == {"endpoints"}
+
+    for step in ("deactivate", "erase"):
+        assert admin.call("POST", f"{ADMIN_USERS}/{user.id}/{step}").status_code == 200
+
+    for endpoint in (off, on):
+        path = f"{ENDPOINTS}/{endpoint['_id']}"
+        for method, more in (("GET", ""), ("POST", "/enable"), ("POST", "/test")):
+            assert_problem(admin.call(method, f"{path}{more}"), 404)
+    for secret in (person["name"], person["email"]):
+        assert places_of(store, secret) == set()
+
+    async def clean_up() -> None:
+        async with in_process() as client:
+            while await client.services.endpoint_chores.sweep():
+                pass
+
+    asyncio.run(clean_up())
+    gone = [off["_id"], on["_id"]]
+    assert store.deliveries.count_documents({"endpoint": {"$in": gone}}) == 0
+    assert store.endpoints.count_documents({"_id": {"$in": [*map(ObjectId, gone)]}}) == 0
+    for endpoint in (other, every):
+        kept = json_of(admin.call("GET", f"{ENDPOINTS}/{endpoint['_id']}"))["endpoint"]
+        assert kept["state"] == "on"
+        assert store.deliveries.count_documents({"endpoint": endpoint["_id"]}) == 1
+
+
+def test_events_that_are_made_long_after_an_erasure_are_without_the_texts_as_well(
+    in_process: InProcess, people: People, admin: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    words = unique("words-")
+    told = {"description": words, "metadata": {"for": words}, "notes": {"for": words}}
+    scopes = ("payments:read", "payments:write", "customers:write")
+    shop = new_holder(admin, people.new(), "USER", *scopes)
+    admin.new_endpoint()
+    user = people.new()
+    own, _ = user.buy(sandbox, **told)
+    paid = [own]
+    for name in ("Asha", "A. Rao", "Ravi"):
+        paid.append(shop.buy(sandbox, customer={"name": name}, **told)[0])
+    customer, twin, other = (each["customerId"] for each in paid[1:])
+    to_cancel = [user.new_payment(**told)]
+    to_cancel += [shop.new_payment(customerId=each, **told) for each in (customer, twin, other)]
+    for step in ("deactivate", "erase"):
+        assert admin.call("POST", f"{ADMIN_USERS}/{user.id}/{step}").status_code == 200
+    assert shop.call("DELETE", f"{CUSTOMERS}/{customer}").status_code == 200
+    work(in_process, store)
+    # The worker has looked for the last time. Payments of the twin, which was merged, are not moved yet.
+    store.customers.update_many({}, {"$unset": {"followUpAt": True}})
+    merged = {"$set": {"mergedInto": ObjectId(customer)}}
+    store.customers.update_one({"_id": ObjectId(twin)}, merged)
+    store.events.delete_many({})
+
+    for payment in paid:
+        assert request_refund(admin, payment, 100, reason=words).status_code == 201
+    for payment in to_cancel:
+        cancelled = admin.call("POST", f"{PAYMENTS}/{payment['referenceId']}/cancel")
+        assert cancelled.status_code == 200, cancelled.text
+    work(in_process, store)
+
+    for payments, last in ((paid, "refund.processed"), (to_cancel, "payment.cancelled")):
+        for payment in payments:
+            event = [*store.events.find({"subject": payment["referenceId"]}).sort("seq")][-1]
+            assert event["type"] == last
+            data = json.loads(event["bodies"]["1"])["data"]
+            assert data["referenceId"] == payment["referenceId"]
+            # Nobody else's texts are missing.
+            assert (words in str(data)) == (payment is payments[-1])
+
+
 def test_what_is_personal_of_an_event_goes_whatever_its_form() -> None:
     deep = b'{"a":' * 600 + b"1" + b"}" * 600
     for untouched in (b"no json", b"\xff", b'{"email":null,"amount":118.0}', b"[[1]]", deep):
@@ -252,6 +337,40 @@ def test_what_is_personal_of_an_event_goes_whatever_its_form() -> None:
         "vpa": None,
         "token": {"customer_name": None},
     }
+
+
+def test_what_a_business_wrote_is_in_no_stored_event_and_what_kernapay_reads_is() -> None:
+    own = f"{ObjectId()}|2|1769854530250_u1Zq8oYc3nXwT5vRk2LmPA|k||...n|CONSULTATION"
+    entity = {
+        "id": "pay_1",
+        "receipt": "KP_1",
+        "description": "For Asha Rao",
+        "notes": {"for": "Asha Rao", NOTE: own},
+        "error_description": "The bank declined it.",
+        "items": [{"Description": "Asha's lessons", "amount": 1, "customer_comment": "Asha"}],
+    }
+    dispute = {"reason_description": "Fraud", "evidence": {"summary": "Asha was there"}}
+    told = {"event": "order.paid", "payload": {"order": entity, "dispute": dispute}}
+    stored = json.loads(remove_personal(json.dumps(told).encode()))
+    assert (stored["event"], stored["payload"]["dispute"]) == (
+        "order.paid",
+        {"reason_description": "Fraud", "evidence": {"summary": None}},
+    )
+    assert stored["payload"]["order"] == {
+        "id": "pay_1",
+        "receipt": "KP_1",
+        "description": None,
+        "notes": {NOTE: own},
+        "error_description": "The bank declined it.",
+        "items": [{"Description": None, "amount": 1, "customer_comment": None}],
+    }
+    # Whoever pays may change the note in Checkout. Razorpay: no notes are an empty list.
+    for notes in ({NOTE: "asha@example.com"}, {NOTE: f"{own} Asha Rao"}, {NOTE: 1}, "Asha"):
+        assert json.loads(remove_personal(json.dumps({"notes": notes}).encode())) == {"notes": None}
+    ours: tuple[Any, ...] = ([], {NOTE: own}, {NOTE: str(ObjectId())})
+    for untouched in ours:
+        body = json.dumps({"notes": untouched}).encode()
+        assert remove_personal(body) == body
 
 
 def test_of_an_event_only_the_texts_of_its_business_go() -> None:

@@ -1,5 +1,6 @@
 """What migrations do to accounts and payments that are older."""
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 from bson import ObjectId
 
 from kernapay.payments.note_hashes import hash_note, hash_notes
+from kernapay.payments.order_notes import NOTE
 from kernapay.storage.migration_files import migrations_folder
 from kernapay.storage.migrations import Migrator
+from kernapay.webhooks.personal import remove_personal
 from tests.aliases import Json, Store
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -209,3 +212,61 @@ class TestPayeesAndApprovals:
         assert Migrator(old).up() == ["0012_payees_and_approvals"]
         assert old.users.count_documents({"isApprovedProvider": True}) == 1
         assert self.payee(old, payment) == provider
+
+
+class TestInboxWithoutTexts:
+    NAME = "0041_inbox_without_texts"
+    OWN = f"{ObjectId()}|1|1769854530250_u1Zq8oYc3nXwT5vRk2LmPA|||CONSULTATION"
+
+    @pytest.fixture
+    def old(self, empty_database: Store, tmp_path: Path) -> Store:
+        """A database of the version before."""
+        Migrator(empty_database, up_to(tmp_path / "migrations", "0040_~")).up()
+        return empty_database
+
+    @pytest.fixture
+    def migrator(self, old: Store, tmp_path: Path) -> Migrator:
+        return Migrator(old, up_to(tmp_path / "with_texts", "0041_~"))
+
+    def body(self, **entity: Any) -> bytes:
+        told = {"event": "payment.captured", "payload": {"payment": {"entity": entity}}}
+        # As the gateway writes it, with blanks.
+        return json.dumps(told).encode()
+
+    def row(self, number: int, **more: Any) -> Json:
+        return {"_id": number, "eventId": f"evt_{number}", "bodyHash": str(number), **more}
+
+    def test_older_events_are_as_new_ones_are_stored(self, old: Store, migrator: Migrator) -> None:
+        deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+        bodies = [
+            self.body(description="For Asha", notes={"for": "Asha", NOTE: self.OWN}, amount=2**70),
+            self.body(description="For Asha", email="asha@example.com", fee=118.0),
+            self.body(notes={NOTE: "asha@example.com"}, error_description="Declined."),
+            self.body(notes={NOTE: self.OWN}),
+            self.body(notes=[], reason_description="Fraud", items=[{"comment": "x"}, {"terms": 1}]),
+            b'{"description":"Asha \xff","amount":NaN}',
+            *(b"no json", b"\xff", b"[1]", b"7", b"", deep),
+        ]
+        rows = [self.row(n, body=body, status="parked") for n, body in enumerate(bodies)]
+        odd = [self.row(100), self.row(101, body=None), self.row(102, body="text")]
+        old.webhook_events.insert_many([*rows, *odd])
+
+        assert migrator.up() == [self.NAME]
+
+        stored = [remove_personal(body) for body in bodies]
+        assert [body for body in stored if b"sha" in body] == []
+        expected = [{**row, "body": body} for row, body in zip(rows, stored, strict=True)]
+        assert list(old.webhook_events.find().sort("_id")) == [*expected, *odd]
+        # Killed between its last step and its entry in the ledger, it is run once more.
+        old.migrations.delete_one({"_id": self.NAME})
+        assert migrator.up() == [self.NAME]
+        assert migrator.down() == [self.NAME]
+        assert list(old.webhook_events.find().sort("_id")) == [*expected, *odd]
+
+    def test_more_events_than_a_batch_has_are_all_looked_at(
+        self, old: Store, migrator: Migrator
+    ) -> None:
+        body = self.body(description="For Asha")
+        old.webhook_events.insert_many(self.row(n, body=body) for n in range(1_250))
+        migrator.up()
+        assert {row["body"] for row in old.webhook_events.find()} == {remove_personal(body)}

@@ -132,6 +132,37 @@ def test_what_a_shop_grants_its_customer_can_look_at_and_do_nothing_with(
     ]
 
 
+@pytest.mark.owasp(line="API3")
+def test_whoever_may_look_finds_out_by_no_filter_what_is_not_shown(
+    shop: KeyHolder, people: People, admin: Actor, store: Store
+) -> None:
+    given = {"reference": unique("c-"), "email": new_email()}
+    payment = shop.new_payment(customer=given, metadata={"vip": True}, amount=50_000)
+    reference, path = payment["referenceId"], f"{CUSTOMERS}/{payment['customerId']}/payments"
+    marks = {"$set": {"late": True, "disputed": True}}
+    store.payments.update_one({"referenceId": reference}, marks)
+    person = people.new(email=given["email"], verified=True)
+    claim(person, payment)
+    assert grant(shop, payment["customerId"], person).status_code == 200
+    hidden = (("metadata[vip]", "true"), ("disputed", "true"), ("late", "true"))
+
+    # A key of the same account may do no more.
+    for who in (person, new_holder(admin, person, "USER", "payments:read")):
+        for name, value in hidden:
+            for asked in (value, "false"):
+                answer = who.call("GET", path, params={name: asked})
+                field = name.partition("[")[0]
+                assert_problem(answer, 403, field=field, code="forbidden")
+        for shown in ({"status": "pending"}, {"minAmount": 50_000}, {"from": "2020-01-01"}):
+            found = json_of(who.call("GET", path, params=shown))["payments"]
+            assert [each["referenceId"] for each in found] == [reference], shown
+    # The shop and administrators search as before.
+    for who in (shop, admin):
+        for name, value in hidden:
+            found = json_of(who.call("GET", path, params={name: value}))["payments"]
+            assert [each["referenceId"] for each in found] == [reference], name
+
+
 def test_only_the_verified_owner_of_the_address_asks_and_only_the_shop_or_an_admin_grants(
     shop: KeyHolder, new_shop: NewShop, people: People, admin: Actor, sandbox: Sandbox
 ) -> None:
@@ -171,6 +202,25 @@ def test_only_the_verified_owner_of_the_address_asks_and_only_the_shop_or_an_adm
     assert admin.call("POST", lock).status_code == 200
     assert_problem(grant(shop, customer_id, person), 409, code="nothing_claimed")
     assert_sees_nothing(stranger, payment)
+
+
+def test_an_account_without_an_address_is_not_that_of_a_customer_without_one(
+    shop: KeyHolder, people: People, admin: Actor
+) -> None:
+    given = {"reference": unique("c-"), "email": new_email()}
+    payment = shop.new_payment(customer=given)
+    person = people.new(email=given["email"], verified=True)
+    assert claim(person, payment).status_code == 202
+    # The shop finds out that the address was wrong, and whoever claimed is locked out.
+    path = f"{CUSTOMERS}/{payment['customerId']}"
+    assert shop.call("PATCH", path, json={"email": None}).status_code == 200
+    assert_problem(grant(shop, payment["customerId"], person), 409, code="nothing_claimed")
+    account = f"{ADMIN_USERS}/{person.id}"
+    assert admin.call("POST", f"{account}/deactivate").status_code == 200
+    for who in (shop, admin):
+        refused = grant(who, payment["customerId"], person)
+        assert_problem(refused, 409, code="nothing_claimed")
+    assert shop.call("GET", path).json()["accountId"] is None
 
 
 def test_a_grant_ends_with_the_customer_and_with_the_account(

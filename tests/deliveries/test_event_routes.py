@@ -178,3 +178,44 @@ def test_of_a_shops_customer_events_have_the_id_alone(
             left += [str(row) for row in store[name].find()]
     assert len(left) > 10
     assert [word for word in words for text in left if word in text] == []
+
+
+@pytest.mark.owasp(line="API3")
+def test_disputes_of_what_an_account_bought_itself_are_no_events_of_it(
+    user: Actor, admin: Actor, sandbox: Sandbox, tell: Tell, store: Store
+) -> None:
+    """Payers see no disputes. Those of what a shop's customers paid are its matter."""
+    scopes = ("payments:write", "payments:read", "deliveries:read")
+    shop = new_holder(admin, user, "USER", *scopes)
+    own_endpoint, every_endpoint = user.new_endpoint(), admin.new_endpoint()
+    bought, checkout = shop.buy(sandbox)
+    sold, sold_checkout = shop.buy(sandbox, customer={"reference": "c-1"})
+    for each in (checkout, sold_checkout):
+        tell_dispute(user.client, "created", invented(each["razorpay_payment_id"], amount=100))
+    tell()
+
+    def is_told(who: Actor, payment: Json) -> bool:
+        types = {each["type"] for each in listed(who, subject=payment["referenceId"])}
+        assert "payment.succeeded" in types
+        return "dispute.opened" in types
+
+    def is_sent(endpoint: Json, payment: Json) -> bool:
+        where = {"endpoint": endpoint["_id"], "subject": payment["referenceId"]}
+        types = {row["type"] for row in store.deliveries.find(where)}
+        assert "payment.succeeded" in types
+        return "dispute.opened" in types
+
+    for who in (user, shop):
+        assert (is_told(who, bought), is_told(who, sold)) == (False, True)
+        opened = [each for each in listed(who) if each["type"] == "dispute.opened"]
+        assert [each["subject"] for each in opened] == [sold["referenceId"]]
+        # The page is no shorter for what is hidden.
+        (newest,) = listed(who, subject=bought["referenceId"], count=1)
+        assert newest["type"] == "payment.succeeded"
+        assert listed(who, subject=bought["referenceId"], type="dispute.opened") == []
+    assert (is_told(admin, bought), is_told(admin, sold)) == (True, True)
+    assert (is_sent(own_endpoint, bought), is_sent(own_endpoint, sold)) == (False, True)
+    assert (is_sent(every_endpoint, bought), is_sent(every_endpoint, sold)) == (True, True)
+    (hidden,) = listed(admin, subject=bought["referenceId"], type="dispute.opened")
+    for who in (user, shop):
+        assert_problem(who.call("GET", f"{OUTGOING_EVENTS}/{hidden['_id']}"), 404)

@@ -818,6 +818,14 @@ async def endpoint_removed(world: World) -> Steps:
     return once(*[lambda: world.endpoints.remove(str(row.pk), None)] * 2)
 
 
+async def endpoints_of_account_removed(world: World) -> Steps:
+    owner = str(ObjectId())
+    await world.endpoint(owner=owner)
+    await world.endpoint(owner=owner, state=EndpointState.DISABLED)
+    await world.endpoint(owner=str(ObjectId()))
+    return once(*[lambda: world.endpoints.remove_all_of(owner)] * 2)
+
+
 async def removed_endpoint_deleted(world: World) -> Steps:
     row = await world.endpoint()
     removed = lambda: world.endpoints.remove(str(row.pk), None)  # noqa: E731
@@ -1049,6 +1057,9 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "deliveries.endpoints.repository.EndpointRepository.switch_on": (endpoint_switched_on,),
     "deliveries.endpoints.repository.EndpointRepository.switch_off": (endpoint_switched_off,),
     "deliveries.endpoints.repository.EndpointRepository.remove": (endpoint_removed,),
+    "deliveries.endpoints.repository.EndpointRepository.remove_all_of": (
+        endpoints_of_account_removed,
+    ),
     "deliveries.endpoints.repository.EndpointRepository.delete": (removed_endpoint_deleted,),
     "deliveries.endpoints.repository.EndpointRepository.disable": (endpoint_disabled,),
     "deliveries.endpoints.repository.EndpointRepository.note_notice": (keeper_told,),

@@ -14,6 +14,7 @@ from kernapay.customers.remains import REMAINS
 from kernapay.customers.repository import CustomerRepository
 from kernapay.customers.service import CustomerService
 from kernapay.deliveries.copies import EventCopies
+from kernapay.deliveries.endpoints.repository import EndpointRepository
 from kernapay.payments.claims.repository import ClaimRepository
 from kernapay.payments.documents.receipts import ReceiptService
 from kernapay.payments.merging.service import CustomerMerging
@@ -94,6 +95,7 @@ class AccountErasure:
         sessions: SessionRepository,
         remove_second_factor: Callable[[str], Awaitable[bool]],
         claims: ClaimRepository,
+        endpoints: EndpointRepository,
         copies: Copies,
         hash_password: HashPassword,
         audit: AuditLog,
@@ -102,6 +104,7 @@ class AccountErasure:
         self._sessions = sessions
         self._remove_second_factor = remove_second_factor
         self._claims = claims
+        self._endpoints = endpoints
         self._copies = copies
         self._hash_password = hash_password
         self._audit = audit
@@ -117,6 +120,7 @@ class AccountErasure:
         await self._sessions.end(user_id)
         await self._remove_second_factor(user_id)
         await self._claims.forget(user_id)
+        await self._endpoints.remove_all_of(user_id)
         await self._copies.forget_account(user_id)
         return AccountErased(user_id, user.erased_at or self._accounts.clock(), list(REMAINS))
 

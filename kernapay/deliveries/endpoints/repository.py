@@ -78,6 +78,13 @@ class EndpointRepository(Repository[Endpoint]):
         )
         return row is not None
 
+    async def remove_all_of(self, owner: str) -> None:
+        """Hide all endpoints of an account, for the worker to delete, and clear what it wrote about them."""
+        where = {"owner": owner, "state": {"$in": [each.value for each in _SHOWN]}}
+        removed = {"state": EndpointState.REMOVED.value, "secrets": [], "headers": {}, "url": ""}
+        change = {"$set": {**removed, "updatedAt": self.clock()}, "$unset": {"description": True}}
+        await self._run(lambda: self._collection.update_many(where, change))
+
     async def list_of_account(self, user_id: str) -> Rows[Endpoint]:
         """Return the endpoints that are on and belong to an account or, among administrators', are kept by it."""
         own = await self.list(owner=user_id, state=EndpointState.ON)

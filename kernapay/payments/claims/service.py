@@ -81,7 +81,10 @@ class Claims:
         if str(customer.account_id) != account_id:
             email = await self._verified_email_of(account_id)
             claim = customer.claim
-            if claim is None or str(claim.account_id) != account_id or email != customer.email:
+            if claim is None or str(claim.account_id) != account_id:
+                raise _nothing_claimed()
+            # Neither may have one any more, and nobody is the same as nobody.
+            if email is None or email != customer.email:
                 raise _nothing_claimed()
             facts = {"accountId": account_id}
             async with self._audit.action(

@@ -91,8 +91,8 @@ class CustomerPaymentsController(Controller):
         """List the payments for a customer, newest first, with the filters and pages of the list of payments.
 
         Those for a merged customer are with the one that stays, and have its `_id`.
-        Whoever was given these payments by a grant may list them too. Those of an erased customer stay. Customers of
-        other shops are answered with 404.
+        Whoever was given these payments by a grant may list them too, but not by `late`, `disputed` or `metadata`:
+        these are the shop's matter. Those of an erased customer stay. Customers of other shops are answered with 404.
         """
         customer = await customer_service.list_for(request.user, customer_id)
         filters = filters._replace(customer_id=customer.merged_into or customer.id)

@@ -44,6 +44,16 @@ class Filters(NamedTuple):
     customer_id: str | None = None
 
 
+# What a list shows of each payment. A filter by anything else tells a grantee what their shop keeps to itself: also
+# `late`, which says whether money waits for a person.
+_SHOWN: Final = frozenset(
+    (
+        *("user_id", "customer_id", "provider_id", "status", "method", "service_type"),
+        *("min_amount", "max_amount", "start", "end"),
+    )
+)
+
+
 class PaymentLists:
     def __init__(
         self,
@@ -69,6 +79,8 @@ class PaymentLists:
 
         `given_by` is the shop whose payments for the customer of the filters they may list.
         """
+        if given_by is not None and not caller.is_admin and given_by != caller.id:
+            _require_shown(filters)
         criteria = self._criteria_for(caller, filters)
         if given_by is not None and not caller.is_admin:
             criteria = criteria._replace(payer=given_by)
@@ -136,6 +148,13 @@ def _payer_for(caller: Principal, user_id: str | None) -> str | None:
     if user_id not in (None, caller.id):
         raise Forbidden("You may only see your own payments.")
     return caller.id
+
+
+def _require_shown(filters: Filters) -> None:
+    """Raise Forbidden, naming the field, if a filter is by what grantees are not shown."""
+    for name, value in filters._asdict().items():
+        if value is not None and name not in _SHOWN:
+            raise Forbidden("You may filter by what is shown of these payments only.", field=name)
 
 
 def _check(criteria: Criteria) -> None:
