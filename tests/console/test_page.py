@@ -92,6 +92,23 @@ def open_refund(page: Page, amount: str, reason: str) -> None:
     dialog.get_by_label("Reason").fill(reason)
 
 
+def lose(route: Route) -> None:
+    """Let the API do what it is asked, and lose the answer."""
+    route.fetch()
+    route.abort()
+
+
+def cut_off(route: Route) -> None:
+    """Let the API do what it is asked, and lose the end of the answer."""
+    answer = route.fetch()
+    route.fulfill(response=answer, body=answer.text()[:20])
+
+
+def end_sessions(admin: Actor) -> None:
+    """End the sessions of the console, as another device does."""
+    assert admin.call("DELETE", f"{USERS}/sessions?keepCurrent=true").status_code == 200
+
+
 def refunds_of(actor: Actor, payment: Json) -> list[Json]:
     refunds: list[Json] = actor.seen(payment["referenceId"])["refunds"]
     return refunds
@@ -175,10 +192,6 @@ def test_a_double_click_and_a_lost_answer_and_a_reload_are_one_refund_each(
     assert [each["amount"] for each in refunds_of(user, payment)] == [10000]
     expect(page.locator(".line h3").filter(has_text="INR 100.00 refunded")).to_have_count(1)
 
-    def lose(route: Route) -> None:
-        route.fetch()
-        route.abort()
-
     open_refund(page, "50", "Second visit cancelled")
     page.route("**/refunds", lose)
     dialog.get_by_role("button", name="Refund ₹50.00").click()
@@ -211,7 +224,7 @@ def test_a_session_that_ended_elsewhere_loses_nothing_that_was_typed(
     page = open_page(f"/console/payments/{payment['referenceId']}")
     sign_in(page, admin)
     open_refund(page, "120.50", "Typed before the night")
-    assert admin.call("DELETE", f"{USERS}/sessions?keepCurrent=true").status_code == 200
+    end_sessions(admin)
     page.get_by_role("button", name="Refund ₹120.50").click()
     again = page.get_by_role("dialog", name="Sign in again")
     expect(again).to_be_visible()
@@ -222,6 +235,50 @@ def test_a_session_that_ended_elsewhere_loses_nothing_that_was_typed(
     # The call goes on as it was asked for.
     expect(page.get_by_text("₹120.50 refunded.")).to_be_visible()
     assert [each["reason"] for each in refunds_of(user, payment)] == ["Typed before the night"]
+
+
+@pytest.mark.parametrize("lose_answer", [lose, cut_off])
+def test_a_refund_without_an_answer_stays_one_refund_however_often_the_session_ends(
+    open_page: OpenPage,
+    admin: Actor,
+    user: Actor,
+    sandbox: Sandbox,
+    lose_answer: Callable[[Route], None],
+) -> None:
+    payment, _ = user.buy(sandbox)
+    page = open_page(f"/console/payments/{payment['referenceId']}")
+    sign_in(page, admin)
+    open_refund(page, "50", "Second visit cancelled")
+    dialog = page.get_by_role("dialog", name="Refund")
+    again = page.get_by_role("dialog", name="Sign in again")
+    unanswered = dialog.get_by_text("Asked, not yet answered.")
+    page.route("**/refunds", lose_answer)
+    dialog.get_by_role("button", name="Refund ₹50.00").click()
+    expect(unanswered).to_be_visible()
+    page.unroute("**/refunds")
+
+    def end_before(route: Route) -> None:
+        end_sessions(admin)
+        route.continue_()
+
+    # It ends before the refund is asked for again, and once more right after the sign-in.
+    page.route("**/refunds", end_before)
+    dialog.get_by_role("button", name="Ask again").click()
+    again.get_by_label("Password").fill(PASSWORD)
+    again.get_by_role("button", name="Sign in").click()
+    expect(again).to_have_count(0)
+    expect(dialog.get_by_text("The session has ended.")).to_be_visible()
+    expect(unanswered).to_be_visible()
+    # And once more, and the person goes away from the page.
+    dialog.get_by_role("button", name="Ask again").click()
+    again.get_by_role("button", name="Leave").click()
+    page.unroute("**/refunds")
+    sign_in(page, admin)
+    expect(dialog.get_by_label("Reason")).to_have_value("Second visit cancelled")
+    dialog.get_by_role("button", name="Ask again").click()
+    expect(dialog.get_by_text("₹50.00 refunded.")).to_be_visible()
+    assert [each["amount"] for each in refunds_of(user, payment)] == [5000]
+    assert page.evaluate("sessionStorage.length") == 0
 
 
 def test_each_role_sees_what_it_may_do(

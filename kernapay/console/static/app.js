@@ -2,7 +2,7 @@
 
 import { html, render, useEffect, useRef, useState } from "./standalone.mjs";
 import { Foreign, configure, zoneName } from "./format.js";
-import { callOnce, onSessionOver, use } from "./http.js";
+import { Problem, callOnce, onSessionOver, use } from "./http.js";
 import { Icon, Mark } from "./icons.js";
 import { MePage } from "./me.js";
 import { Dialog, Failure, Loading } from "./parts.js";
@@ -85,7 +85,7 @@ function Shell({ who, route, onSession, onSignedOut }) {
   };
   const leave = () => {
     setOver(false);
-    asked.current?.reject(new Error("Not signed in."));
+    asked.current?.reject(new Problem(401, { detail: "Not signed in." }));
     asked.current = null;
     onSignedOut();
   };

@@ -1,6 +1,7 @@
 /** Calls of the API, with the session in a cookie that this page cannot read. */
 
 const BASE = "/v1/api";
+const CUT_OFF = "KernaPay does not answer. Check the connection, then try again.";
 
 /** What the API refused, or that it did not answer: `status` is 0 then. */
 export class Problem extends Error {
@@ -48,7 +49,7 @@ async function send(method, path, body) {
       redirect: "error",
     });
   } catch {
-    throw new Problem(0, { detail: "KernaPay does not answer. Check the connection, then try again." });
+    throw new Problem(0, { detail: CUT_OFF });
   }
   if (answer.ok) {
     use.at = Date.now();
@@ -71,18 +72,27 @@ async function sendAsSomebody(method, path, body) {
 
 /** Call the API as whoever is signed in; when the session has ended, ask to sign in and repeat the call once. */
 export async function call(method, path, body) {
-  return (await sendAsSomebody(method, path, body)).json();
+  return read(await sendAsSomebody(method, path, body), "json");
+}
+
+/** Read the body of an answer. The connection may end in the middle of it. */
+async function read(answer, form) {
+  try {
+    return await answer[form]();
+  } catch {
+    throw new Problem(0, { detail: CUT_OFF });
+  }
 }
 
 /** Fetch a file. */
 export async function download(path) {
-  return (await sendAsSomebody("GET", path)).blob();
+  return read(await sendAsSomebody("GET", path), "blob");
 }
 
 /** Call the API without a session, or to find out whether there is one. Return the status and the answer. */
 export async function callOnce(method, path, body) {
   const answer = await send(method, path, body);
-  return { status: answer.status, data: await answer.json() };
+  return { status: answer.status, data: await read(answer, "json") };
 }
 
 /** Return a query string of what is set. */
