@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kernapay.security.console import CONSOLE_COOKIE
 from tests.actors import PAYMENTS, USERS, Actor, People
 from tests.aliases import Json
 from tests.browser import launched_browser
+from tests.console.desk import totp
 from tests.factories import PASSWORD
 from tests.node import installed
 from tests.stack import Api, Sandbox
@@ -279,6 +281,45 @@ def test_a_refund_without_an_answer_stays_one_refund_however_often_the_session_e
     expect(dialog.get_by_text("₹50.00 refunded.")).to_be_visible()
     assert [each["amount"] for each in refunds_of(user, payment)] == [5000]
     assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_wrong_code_or_password_is_shown_as_that_and_asks_nobody_to_sign_in_again(
+    open_page: OpenPage, admin: Actor
+) -> None:
+    page = open_page("/console/me")
+    sign_in(page, admin)
+    again = page.get_by_role("dialog", name="Sign in again")
+    password, code = page.get_by_label("Your password"), page.get_by_label("Code", exact=True)
+    password.fill("wrong zebra battery")
+    page.get_by_role("button", name="Set up").click()
+    expect(page.get_by_text("This is not your current password.")).to_be_visible()
+    expect(again).to_have_count(0)
+    password.fill(PASSWORD)
+    page.get_by_role("button", name="Set up").click()
+    secret = page.locator(".key code").inner_text()
+    code.fill(totp(secret, datetime.now(UTC)))
+    page.get_by_role("button", name="Confirm").click()
+    remove = page.get_by_role("button", name="Remove")
+    expect(remove).to_be_visible()
+    wrong = "The code is wrong or was used before."
+    password.fill(PASSWORD)
+    code.fill("000000")
+    remove.click()
+    expect(page.get_by_text(wrong)).to_be_visible()
+    expect(again).to_have_count(0)
+    # The end of the session does ask, and shows in its turn what was typed wrong there.
+    end_sessions(admin)
+    remove.click()
+    again.get_by_label("Password").fill(PASSWORD)
+    again.get_by_role("button", name="Sign in").click()
+    for typed in ("000000", totp(secret, datetime.now(UTC), 1)):
+        expect(again.get_by_label("Code of your authenticator")).to_be_visible()
+        again.get_by_label("Code of your authenticator").fill(typed)
+        again.get_by_role("button", name="Continue").click()
+        if typed == "000000":
+            expect(again.get_by_text(wrong)).to_be_visible()
+    expect(again).to_have_count(0)
+    expect(page.get_by_text(wrong)).to_be_visible()
 
 
 def test_each_role_sees_what_it_may_do(

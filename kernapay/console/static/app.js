@@ -31,7 +31,7 @@ function App() {
     setProblem(null);
     callOnce("GET", "/console/session").then(
       ({ data }) => setWho(session(data)),
-      (failure) => (failure.status === 401 || failure.status === 403 ? setWho(null) : setProblem(failure)),
+      (failure) => (failure.isSessionOver || failure.status === 403 ? setWho(null) : setProblem(failure)),
     );
   };
   useEffect(look, []);
@@ -85,7 +85,7 @@ function Shell({ who, route, onSession, onSignedOut }) {
   };
   const leave = () => {
     setOver(false);
-    asked.current?.reject(new Problem(401, { detail: "Not signed in." }));
+    asked.current?.reject(new Problem(401, { detail: "Not signed in.", code: "unauthenticated" }));
     asked.current = null;
     onSignedOut();
   };
@@ -93,7 +93,7 @@ function Shell({ who, route, onSession, onSignedOut }) {
     try {
       await callOnce("DELETE", "/console/session");
     } catch (failure) {
-      if (failure.status !== 401) throw failure;
+      if (!failure.isSessionOver) throw failure;
     }
     onSignedOut();
   };
@@ -160,7 +160,7 @@ function Keys({ onClose }) {
 function watchSession(who, onOver) {
   const check = () =>
     callOnce("GET", "/console/session").catch((failure) => {
-      if (failure.status === 401) onOver();
+      if (failure.isSessionOver) onOver();
     });
   const isDue = () => {
     const now = Date.now();

@@ -19,6 +19,11 @@ export class Problem extends Error {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500 || this.code === "in_progress";
   }
 
+  /** Whether nobody is signed in any more. Other codes with this status refuse what was typed, such as a wrong second factor. */
+  get isSessionOver() {
+    return this.status === 401 && this.code === "unauthenticated";
+  }
+
   /** The sentence for a field, if the API named it. */
   of(field) {
     return this.errors.find((each) => each.field === field)?.message;
@@ -63,7 +68,7 @@ async function sendAsSomebody(method, path, body) {
   try {
     return await send(method, path, body);
   } catch (problem) {
-    if (problem.status !== 401 || !signInAgain) throw problem;
+    if (!problem.isSessionOver || !signInAgain) throw problem;
     // Nothing was done: the API looks at the session first. So the call is repeated as it was.
     await signInAgain();
     return send(method, path, body);
