@@ -322,6 +322,31 @@ def test_a_wrong_code_or_password_is_shown_as_that_and_asks_nobody_to_sign_in_ag
     expect(page.get_by_text(wrong)).to_be_visible()
 
 
+def test_a_page_that_is_left_open_looks_at_its_session_and_does_not_use_it(
+    open_page: OpenPage, admin: Actor
+) -> None:
+    page = open_page("/console")
+    page.clock.install()
+    sign_in(page, admin)
+    # The list has come: that was the last use.
+    expect(page.locator("section[aria-label=Payments][aria-busy=false]")).to_be_visible()
+
+    def expect_look(act: Callable[[], object]) -> None:
+        with page.expect_request("**/console/session") as asked:
+            act()
+        assert asked.value.headers.get("x-kernapay-background") == "1"
+        assert asked.value.response() is not None
+
+    # When the session should have ended, in the minute after that, and when somebody comes back.
+    expect_look(lambda: page.clock.fast_forward("30:20"))
+    expect_look(lambda: page.clock.fast_forward("01:16"))
+    back = "document.dispatchEvent(new Event('visibilitychange'))"
+    expect_look(lambda: page.evaluate(back))
+    end_sessions(admin)
+    expect_look(lambda: page.clock.fast_forward("01:16"))
+    expect(page.get_by_role("dialog", name="Sign in again")).to_be_visible()
+
+
 def test_each_role_sees_what_it_may_do(
     open_page: OpenPage, people: People, user: Actor, sandbox: Sandbox
 ) -> None:

@@ -30,7 +30,7 @@ export class Problem extends Error {
   }
 }
 
-/** When the session was used last, for whoever watches over its end. */
+/** When somebody used the session last in this tab, for whoever watches over its end. */
 export const use = { at: Date.now() };
 
 let signInAgain = null;
@@ -40,8 +40,9 @@ export function onSessionOver(ask) {
   signInAgain = ask;
 }
 
-async function send(method, path, body) {
+async function send(method, path, body, { isBackground = false } = {}) {
   const headers = { "X-KernaPay-Console": "1" };
+  if (isBackground) headers["X-KernaPay-Background"] = "1";
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -57,7 +58,7 @@ async function send(method, path, body) {
     throw new Problem(0, { detail: CUT_OFF });
   }
   if (answer.ok) {
-    use.at = Date.now();
+    if (!isBackground) use.at = Date.now();
     return answer;
   }
   const said = await answer.json().catch(() => ({}));
@@ -98,6 +99,11 @@ export async function download(path) {
 export async function callOnce(method, path, body) {
   const answer = await send(method, path, body);
   return { status: answer.status, data: await read(answer, "json") };
+}
+
+/** Find out whether the session has ended, with nobody at the page: this does not keep it alive. */
+export async function lookAtSession() {
+  await send("GET", "/console/session", undefined, { isBackground: true });
 }
 
 /** Return a query string of what is set. */
