@@ -22,6 +22,7 @@ from kernapay.payments.documents.papers import Papers, Seller
 from kernapay.payments.documents.repository import PaperRepository
 from kernapay.payments.models import Payment
 from kernapay.storage.repository import DuplicateRow
+from kernapay.storage.unreadable import UnreadableRow
 from tests.actors import CUSTOMERS, PAYMENTS, Actor, People, assert_problem, request_refund
 from tests.aliases import Json, Store
 from tests.clocks import FrozenClock
@@ -403,6 +404,56 @@ async def test_numbers_have_no_gap_and_no_double_whoever_asks_at_once(
             await processes[0].issue(doubled)
         following = await processes[0].issue(draft(series, ObjectId()))
         assert following.number == len(by_id) + 1
+
+
+@pytest.mark.anyio
+async def test_a_paper_that_cannot_be_read_holds_up_no_other(
+    in_process: InProcess, store: Store
+) -> None:
+    def draft(paper_id: ObjectId) -> Paper:
+        return Paper(
+            id=str(paper_id),
+            payment_id=paper_id,
+            kind=PaperKind.RECEIPT,
+            series=f"T{ids[0]}-R26",
+            at=datetime(2026, 11, 30, tzinfo=UTC),
+            code=str(ObjectId()),
+            seller="Shop",
+        )
+
+    ids = [ObjectId() for _ in range(3)]
+    async with in_process() as client:
+        papers = PaperRepository(client.services.mongo)
+        await papers.issue(draft(ids[0]))
+        where, odd = {"_id": str(ids[0])}, {"$set": {"address": "12 Example Street"}}
+        await asyncio.to_thread(store.papers.update_one, where, odd)
+        outcomes = await asyncio.gather(
+            *(papers.issue(draft(each)) for each in ids), return_exceptions=True
+        )
+        await asyncio.to_thread(store.papers.update_one, where, {"$set": {"address": []}})
+    assert isinstance(outcomes[0], UnreadableRow)
+    assert [each.number for each in outcomes[1:] if isinstance(each, Paper)] == [2, 3]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("payer", ["legacy-17", None])
+async def test_a_payment_whose_payer_has_no_id_of_ours_has_a_receipt(
+    in_process: InProcess, user: Actor, admin: Actor, sandbox: Sandbox, store: Store, payer: object
+) -> None:
+    """As another system may have written it."""
+    payment, _ = await asyncio.to_thread(user.buy, sandbox)
+    change = {"$unset": {"userId": ""}} if payer is None else {"$set": {"userId": payer}}
+    where = {"referenceId": payment["referenceId"]}
+    await asyncio.to_thread(store.payments.update_one, where, change)
+    taxed: dict[str, Any] = {
+        "receipt_gstin": GSTIN,
+        "service_types": '{"CONSULTATION": {"gst": 18}}',
+    }
+    headers = {"Authorization": f"Bearer {admin.token}"}
+    async with in_process(**taxed) as client:
+        answer = await client.get(f"{receipt_of(payment)}?format=html", headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert {"CGST 9%", "Karnataka (29)"} <= set(texts_of(answer.text))
 
 
 def test_a_receipt_is_numbered_and_mailed_once_though_the_worker_dies_between(
