@@ -330,6 +330,41 @@ async def test_the_link_ends_and_the_tax_is_that_of_the_settings_when_it_was_pai
 
 
 @pytest.mark.anyio
+async def test_a_credit_note_has_the_tax_of_its_receipt_whatever_the_settings_say_by_then(
+    in_process: InProcess, user: Actor, admin: Actor, sandbox: Sandbox
+) -> None:
+    rate = '{{"CONSULTATION": {{"sac": "{}", "gst": {}}}}}'
+    home: dict[str, Any] = {"receipt_gstin": GSTIN, "service_types": rate.format("999312", 18)}
+    moved: dict[str, Any] = {
+        "receipt_gstin": "27AAPFU0939F1ZV",
+        "service_types": rate.format("998311", 5),
+    }
+    untaxed: dict[str, Any] = {"service_types": "CONSULTATION"}
+    headers = {"Authorization": f"Bearer {user.token}"}
+
+    async def show(path: str, settings: dict[str, Any]) -> list[str]:
+        async with in_process(**settings) as client:
+            answer = await client.get(path, params={"format": "html"}, headers=headers)
+            assert answer.status_code == 200, answer.text
+            return texts_of(answer.text)
+
+    async def show_note(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+        """Return a note of a third of the money, made with other settings than the receipt."""
+        payment, _ = await asyncio.to_thread(user.buy, sandbox, amount=100_00)
+        await show(receipt_of(payment), before)
+        refund = await asyncio.to_thread(request_refund, admin, payment, 33_33)
+        return set(await show(note_of(payment, refund), after))
+
+    expected = {"In this refund: CGST 9%", "In this refund: SGST 9%", "\u20b92.54"}
+    for later in (moved, untaxed):
+        note = await show_note(home, later)
+        assert expected | {f"GSTIN {GSTIN}"} <= note
+        assert any("HSN/SAC 999312" in each for each in note)
+    note = await show_note(untaxed, home)
+    assert [each for each in note if "GST" in each or "SAC" in each] == []
+
+
+@pytest.mark.anyio
 async def test_a_payment_whose_papers_cannot_be_made_holds_up_no_other(
     in_process: InProcess, user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
