@@ -347,6 +347,20 @@ def test_a_page_that_is_left_open_looks_at_its_session_and_does_not_use_it(
     expect(page.get_by_role("dialog", name="Sign in again")).to_be_visible()
 
 
+def test_a_search_never_leads_to_the_payment_that_was_shown_before_it(
+    open_page: OpenPage, admin: Actor, people: People, user: Actor, sandbox: Sandbox
+) -> None:
+    user.buy(sandbox)
+    payment, checkout = aside(people.new)("USER").buy(sandbox)
+    page = open_page(f"/console/payments?userId={user.id}")
+    sign_in(page, admin)
+    expect(page.locator("[data-row]")).to_have_count(1)
+    page.get_by_role("searchbox").fill(checkout["razorpay_payment_id"])
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/payments/PAY_*")
+    assert page.url.endswith(payment["referenceId"])
+
+
 def test_each_role_sees_what_it_may_do(
     open_page: OpenPage, people: People, user: Actor, sandbox: Sandbox
 ) -> None:
