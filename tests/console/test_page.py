@@ -16,6 +16,7 @@ from tests.aliases import Json
 from tests.browser import launched_browser
 from tests.console.desk import totp
 from tests.factories import PASSWORD
+from tests.money.disputes import FIRST, invented, tell
 from tests.node import installed
 from tests.stack import Api, Sandbox
 from tests.threads import aside
@@ -359,6 +360,23 @@ def test_a_search_never_leads_to_the_payment_that_was_shown_before_it(
     page.keyboard.press("Enter")
     page.wait_for_url("**/console/payments/PAY_*")
     assert page.url.endswith(payment["referenceId"])
+
+
+def test_money_that_the_bank_has_taken_back_does_not_stay_with_the_business(
+    open_page: OpenPage, admin: Actor, user: Actor, sandbox: Sandbox
+) -> None:
+    payment, checkout = user.buy(sandbox)
+    dispute = invented(checkout["razorpay_payment_id"], amount=30000)
+    tell(user.client, "created", dispute)
+    lost = {**dispute, "status": "lost", "amount_deducted": 30000}
+    tell(user.client, "lost", lost, at=FIRST + 60)
+    page = open_page(f"/console/payments/{payment['referenceId']}")
+    sign_in(page, admin)
+    money = page.get_by_role("region", name="Where the money is")
+    expect(money).to_contain_text("Taken back by the bank₹300.00")
+    # The gateway keeps its fee.
+    fee = admin.call("GET", f"{PAYMENTS}/{payment['referenceId']}/story").json()["payment"]["fee"]
+    expect(money).to_contain_text(f"Stays with you₹{(20000 - (fee or 0)) / 100:.2f}")
 
 
 def test_each_role_sees_what_it_may_do(
