@@ -29,6 +29,7 @@ from tests.clocks import FrozenClock
 from tests.databases import row_of
 from tests.house.scopes import KeyHolder, new_holder
 from tests.in_process import InProcess
+from tests.money.disputes import FIRST, invented, tell
 from tests.stack import Sandbox, StartWorker
 from tests.waiting import eventually
 
@@ -265,6 +266,23 @@ def test_a_link_shows_the_page_for_five_minutes_and_a_code_checks_the_paper_for_
         assert private in page.text
         assert private not in checked.text
     assert api.get(f"{check[:-1]}{'A' if check[-1] != 'A' else 'Q'}").status_code == 404
+
+
+def test_a_code_says_what_became_of_the_money_since(
+    user: Actor, admin: Actor, sandbox: Sandbox, api: httpx.Client
+) -> None:
+    payment, checkout = user.buy(sandbox, amount=500_00)
+    page = user.call("GET", f"{receipt_of(payment)}?format=html")
+    (check,) = re.findall(r'href="https://pay\.kernapay\.test(/r/check/[^"]+)"', page.text)
+    assert "Paid" in texts_of(api.get(check).text)
+    dispute = invented(checkout["razorpay_payment_id"], amount=300_00)
+    tell(api, "created", dispute)
+    assert "Paid" in texts_of(api.get(check).text)
+    tell(api, "lost", {**dispute, "status": "lost", "amount_deducted": 300_00}, at=FIRST + 60)
+    taken = "Taken back by the payer\N{RIGHT SINGLE QUOTATION MARK}s bank: \u20b9300.00"
+    assert taken in texts_of(api.get(check).text)
+    assert request_refund(admin, payment, 200_00).status_code == 201
+    assert f"Refunded since: \u20b9200.00; {taken}" in texts_of(api.get(check).text)
 
 
 def assert_policy(page: httpx.Response) -> None:
