@@ -383,6 +383,32 @@ async def test_a_credit_note_has_the_tax_of_its_receipt_whatever_the_settings_sa
 
 
 @pytest.mark.anyio
+async def test_a_later_note_changes_no_earlier_one_whatever_its_series_is_called(
+    in_process: InProcess, user: Actor, admin: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    payment, _ = await asyncio.to_thread(user.buy, sandbox, amount=100_00)
+    headers = {"Authorization": f"Bearer {user.token}"}
+    # Numbers of test payments have a series of their own.
+    where, change = {"referenceId": payment["referenceId"]}, {"$unset": {"livemode": ""}}
+    await asyncio.to_thread(store.payments.update_one, where, change)
+    notes, texts = [], []
+    for series in ("ZZ", "AA"):
+        refund = await asyncio.to_thread(request_refund, admin, payment, 20_00)
+        notes.append(note_of(payment, refund))
+        async with in_process(receipt_series=series) as client:
+            for path in notes:
+                answer = await client.get(f"{path}?format=html", headers=headers)
+                assert answer.status_code == 200, answer.text
+                texts.append(texts_of(answer.text))
+    first, first_again, second = texts
+    assert any(each.startswith("ZZ-C") for each in first)
+    assert any(each.startswith("AA-C") for each in second)
+    assert first_again == first
+    assert "Refunded before" not in first
+    assert "Refunded before" in second
+
+
+@pytest.mark.anyio
 async def test_a_payment_whose_papers_cannot_be_made_holds_up_no_other(
     in_process: InProcess, user: Actor, sandbox: Sandbox, store: Store
 ) -> None:

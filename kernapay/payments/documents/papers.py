@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from heapq import merge
+from itertools import groupby
 from typing import Final
 
 import structlog
@@ -44,7 +46,7 @@ class Seller:
 
 @dataclass(frozen=True, slots=True)
 class PapersOfPayment:
-    """The papers of a paid payment. Notes are in the order of their numbers."""
+    """The papers of a paid payment. Notes are in the order in which they got their numbers."""
 
     receipt: Paper
     notes: Sequence[Paper]
@@ -67,6 +69,17 @@ def find_refund(payment: Payment, refund_id: str | None) -> Refund | None:
         ),
         None,
     )
+
+
+def _in_order(notes: Iterable[Paper]) -> list[Paper]:
+    """Return notes in the order in which they got their numbers, also where the series has changed between them.
+
+    Each says what was refunded before it: that must not change with a later one. Within a series the number tells,
+    because the clocks of two machines may differ.
+    """
+    by_number = sorted(notes, key=lambda note: (note.series, note.number))
+    series = [list(group) for _, group in groupby(by_number, key=lambda note: note.series)]
+    return list(merge(*series, key=lambda note: note.created_at))
 
 
 def financial_year(day: date) -> int:
@@ -126,7 +139,7 @@ class Papers:
         for paper in await asyncio.gather(*(self._papers.issue(draft) for draft in drafts)):
             papers[paper.pk] = paper
         notes = [each for each in papers.values() if each.kind is PaperKind.CREDIT_NOTE]
-        return PapersOfPayment(receipt, sorted(notes, key=lambda note: (note.series, note.number)))
+        return PapersOfPayment(receipt, _in_order(notes))
 
     async def _draft_receipt(self, payment: Payment) -> Paper:
         """Return the receipt, without a number."""
