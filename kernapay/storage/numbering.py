@@ -7,6 +7,7 @@ refused ends the insert: whoever takes the number after the last one leaves no h
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
@@ -21,8 +22,12 @@ _NUMBER: Final = ("series", "number")
 _ATTEMPTS: Final = 50
 
 
-def insert_numbered(collection: Collection[Row], rows: Sequence[Row]) -> None:
+def insert_numbered(
+    collection: Collection[Row], rows: Sequence[Row], session: ClientSession
+) -> None:
     """Insert rows that are not there yet, each with the next `number` of its `series`. It blocks.
+
+    A read in the same session waits until a majority has them all, also those that another process has just inserted.
 
     Raises DuplicateRow for an index other than that of the number and of `_id`, and Unavailable.
     """
@@ -30,23 +35,27 @@ def insert_numbered(collection: Collection[Row], rows: Sequence[Row]) -> None:
     for row in rows:
         by_series.setdefault(row["series"], {})[row["_id"]] = row
     for series, waiting in by_series.items():
-        _insert_series(collection, series, list(waiting.values()))
+        _insert_series(collection, series, list(waiting.values()), session)
 
 
-def _insert_series(collection: Collection[Row], series: str, rows: list[Row]) -> None:
+def _insert_series(
+    collection: Collection[Row], series: str, rows: list[Row], session: ClientSession
+) -> None:
     # What a majority has may be older, and its next number taken.
     newest = collection.with_options(read_concern=ReadConcern("local"))
     waiting = {row["_id"]: row for row in rows}
     for _ in range(_ATTEMPTS):
-        for known in newest.find({"_id": {"$in": list(waiting)}}, {"_id": 1}):
+        for known in newest.find({"_id": {"$in": list(waiting)}}, {"_id": 1}, session=session):
             del waiting[known["_id"]]
         if not waiting:
             return
-        last = newest.find_one({"series": series}, {"number": 1}, sort=[("number", -1)])
+        last = newest.find_one(
+            {"series": series}, {"number": 1}, sort=[("number", -1)], session=session
+        )
         first = last["number"] + 1 if last else 1
         numbered = [{**row, "number": first + n} for n, row in enumerate(waiting.values())]
         try:
-            collection.insert_many(numbered, ordered=True)
+            collection.insert_many(numbered, ordered=True, session=session)
         except BulkWriteError as error:
             _raise_unless_taken(error)
         else:

@@ -15,6 +15,7 @@ from kernapay.storage.batching import Batcher
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.numbering import insert_numbered
+from kernapay.storage.reading import MAX_TIME_MS
 from kernapay.storage.repository import ReadOnlyRepository, Repository, Row
 from kernapay.storage.unreadable import UnreadableRow
 
@@ -72,10 +73,16 @@ class PaperRepository(Repository[Paper]):
         def write() -> list[Paper | Exception]:
             at = self.clock()
             rows = [self._row(draft) | {"createdAt": at, "updatedAt": at} for draft in drafts]
-            insert_numbered(self._collection, rows)
-            crash_point("papers.numbered")
-            found = self._collection.find({"_id": {"$in": [row["_id"] for row in rows]}})
-            stored = {row["_id"]: row for row in found}
+            # Another process may have made some of them a moment ago, and a majority may not have those yet.
+            with self._collection.database.client.start_session() as session:
+                insert_numbered(self._collection, rows, session)
+                crash_point("papers.numbered")
+                found = self._collection.find(
+                    {"_id": {"$in": [row["_id"] for row in rows]}},
+                    session=session,
+                    max_time_ms=MAX_TIME_MS,
+                )
+                stored = {row["_id"]: row for row in found}
             return [self._reply(stored.get(row["_id"])) for row in rows]
 
         return await self._run(write)
