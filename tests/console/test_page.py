@@ -86,6 +86,8 @@ def sign_in(page: Page, actor: Actor) -> None:
     page.get_by_label("E-mail address").fill(actor.email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
+    # Who goes on before the answer has no session.
+    expect(page.get_by_role("heading", name="Sign in")).to_have_count(0)
 
 
 def open_refund(page: Page, amount: str, reason: str) -> None:
