@@ -1,14 +1,14 @@
 """Authentication for every route that is not marked public: by a bearer's token, or by the console's cookie."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from litestar.connection import ASGIConnection
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp
 
 from kernapay.core.errors import Unauthenticated
-from kernapay.security.console import read_console_cookie
+from kernapay.security.console import is_background, read_console_cookie
 from kernapay.security.principal import Principal
 from kernapay.security.tokens import Claims, TokenIssuer
 
@@ -27,6 +27,12 @@ PrincipalLoader = Callable[[Claims], Awaitable[Principal]]
 KeyLoader = Callable[[str], Awaitable[Principal]]
 
 
+class ConsoleLoader(Protocol):
+    """Loads the holder of the console's cookie. Only what `is_use` keeps the session alive."""
+
+    async def __call__(self, claims: Claims, *, is_use: bool) -> Principal: ...
+
+
 class Authenticator:
     """Finds out who holds an access token or an API key, from the present state of the account."""
 
@@ -35,7 +41,7 @@ class Authenticator:
         tokens: TokenIssuer,
         load: PrincipalLoader,
         load_key: KeyLoader,
-        load_console: PrincipalLoader,
+        load_console: ConsoleLoader,
     ) -> None:
         self._tokens = tokens
         self._load = load
@@ -48,9 +54,9 @@ class Authenticator:
             return await self._load_key(token)
         return await self._load(self._tokens.read(token))
 
-    async def of_console(self, token: str) -> Principal:
+    async def of_console(self, token: str, *, is_use: bool) -> Principal:
         """Return the holder of the console's cookie. Raises Unauthenticated, Unavailable."""
-        return await self._load_console(self._tokens.read(token))
+        return await self._load_console(self._tokens.read(token), is_use=is_use)
 
 
 def read_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
@@ -89,7 +95,8 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
                 return AuthenticationResult(user=None, auth=None)
             cookie = read_console_cookie(connection)
             if cookie is not None:
-                caller = await self._authenticate.of_console(cookie)
+                is_use = not is_background(connection)
+                caller = await self._authenticate.of_console(cookie, is_use=is_use)
                 return AuthenticationResult(user=caller, auth=None)
             raise Unauthenticated(_SEND_ONE)
         return AuthenticationResult(user=await self._authenticate(token), auth=None)

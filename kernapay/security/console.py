@@ -15,6 +15,7 @@ from kernapay.core.errors import Forbidden
 # The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path.
 CONSOLE_COOKIE: Final = "__Host-kp_console"
 CONSOLE_HEADER: Final = "X-KernaPay-Console"
+BACKGROUND_HEADER: Final = "X-KernaPay-Background"
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -24,6 +25,11 @@ def read_console_cookie(connection: Connection) -> str | None:
     if not (connection.headers.getall(CONSOLE_HEADER, []) == ["1"] and _is_same_origin(connection)):
         return None
     return connection.cookies.get(CONSOLE_COOKIE) or None
+
+
+def is_background(connection: Connection) -> bool:
+    """Return whether the page asks by itself, with nobody at it: that must not keep the session alive."""
+    return bool(connection.headers.getall(BACKGROUND_HEADER, []) == ["1"])
 
 
 class FromNoOtherPage:

@@ -71,14 +71,19 @@ class SessionAuthentication:
         """Return the caller that a token stands for. Raises Unauthenticated."""
         return (await self._look_up(claims, is_console=False))[0]
 
-    async def authenticate_console(self, claims: Claims) -> Principal:
-        """Return the caller that the console's cookie stands for. Raises Unauthenticated."""
-        principal, is_approved = await self._look_up(claims, is_console=True)
+    async def authenticate_console(self, claims: Claims, *, is_use: bool) -> Principal:
+        """Return the caller that the console's cookie stands for. Raises Unauthenticated.
+
+        What is no use, such as a page that looks by itself, leaves the end of an unused session where it is.
+        """
+        principal, is_approved = await self._look_up(claims, is_console=True, is_use=is_use)
         if not may_use_console(principal.role, is_approved_provider=is_approved):
             raise Unauthenticated("Your role may not use the console any more.")
         return principal
 
-    async def _look_up(self, claims: Claims, *, is_console: bool) -> tuple[Principal, bool]:
+    async def _look_up(
+        self, claims: Claims, *, is_console: bool, is_use: bool = True
+    ) -> tuple[Principal, bool]:
         """Return the caller, in one round trip to the cache, and whether it is an approved provider."""
         key = {"user_id": claims.sub, "session_id": claims.sid}
         session, profile = await self._sessions.cache.peek(
@@ -102,7 +107,7 @@ class SessionAuthentication:
         if account.status is not UserStatus.ACTIVE:
             raise Unauthenticated(ACCOUNT_INACTIVE)
         interval = _CONSOLE_USE_INTERVAL if is_console else _USE_INTERVAL
-        if self._clock() - validity.used_at >= interval:
+        if is_use and self._clock() - validity.used_at >= interval:
             self._background.start(claims.sid, lambda: self._record_use(claims))
         principal = Principal(
             id=claims.sub,

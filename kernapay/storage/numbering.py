@@ -27,7 +27,7 @@ def insert_numbered(
 ) -> None:
     """Insert rows that are not there yet, each with the next `number` of its `series`. It blocks.
 
-    A read in the same session sees all these rows, also those that others have inserted a moment ago.
+    A read in the same session waits until a majority has them all, also those that another process has just inserted.
 
     Raises DuplicateRow for an index other than that of the number and of `_id`, and Unavailable.
     """

@@ -22,12 +22,14 @@ from kernapay.payments.documents.papers import Papers, Seller
 from kernapay.payments.documents.repository import PaperRepository
 from kernapay.payments.models import Payment
 from kernapay.storage.repository import DuplicateRow
+from kernapay.storage.unreadable import UnreadableRow
 from tests.actors import CUSTOMERS, PAYMENTS, Actor, People, assert_problem, request_refund
 from tests.aliases import Json, Store
 from tests.clocks import FrozenClock
 from tests.databases import row_of
 from tests.house.scopes import KeyHolder, new_holder
 from tests.in_process import InProcess
+from tests.money.disputes import FIRST, invented, tell
 from tests.stack import Sandbox, StartWorker
 from tests.waiting import eventually
 
@@ -266,6 +268,23 @@ def test_a_link_shows_the_page_for_five_minutes_and_a_code_checks_the_paper_for_
     assert api.get(f"{check[:-1]}{'A' if check[-1] != 'A' else 'Q'}").status_code == 404
 
 
+def test_a_code_says_what_became_of_the_money_since(
+    user: Actor, admin: Actor, sandbox: Sandbox, api: httpx.Client
+) -> None:
+    payment, checkout = user.buy(sandbox, amount=500_00)
+    page = user.call("GET", f"{receipt_of(payment)}?format=html")
+    (check,) = re.findall(r'href="https://pay\.kernapay\.test(/r/check/[^"]+)"', page.text)
+    assert "Paid" in texts_of(api.get(check).text)
+    dispute = invented(checkout["razorpay_payment_id"], amount=300_00)
+    tell(api, "created", dispute)
+    assert "Paid" in texts_of(api.get(check).text)
+    tell(api, "lost", {**dispute, "status": "lost", "amount_deducted": 300_00}, at=FIRST + 60)
+    taken = "Taken back by the payer\N{RIGHT SINGLE QUOTATION MARK}s bank: \u20b9300.00"
+    assert taken in texts_of(api.get(check).text)
+    assert request_refund(admin, payment, 200_00).status_code == 201
+    assert f"Refunded since: \u20b9200.00; {taken}" in texts_of(api.get(check).text)
+
+
 def assert_policy(page: httpx.Response) -> None:
     (policy,) = page.headers.get_list("content-security-policy")
     assert "script" not in policy
@@ -326,6 +345,67 @@ async def test_the_link_ends_and_the_tax_is_that_of_the_settings_when_it_was_pai
         assert links.read(token) == "0123456789abcdef01234567"
         clock.advance(minutes=5)
         assert links.read(token) is None
+
+
+@pytest.mark.anyio
+async def test_a_credit_note_has_the_tax_of_its_receipt_whatever_the_settings_say_by_then(
+    in_process: InProcess, user: Actor, admin: Actor, sandbox: Sandbox
+) -> None:
+    rate = '{{"CONSULTATION": {{"sac": "{}", "gst": {}}}}}'
+    home: dict[str, Any] = {"receipt_gstin": GSTIN, "service_types": rate.format("999312", 18)}
+    moved: dict[str, Any] = {
+        "receipt_gstin": "27AAPFU0939F1ZV",
+        "service_types": rate.format("998311", 5),
+    }
+    untaxed: dict[str, Any] = {"service_types": "CONSULTATION"}
+    headers = {"Authorization": f"Bearer {user.token}"}
+
+    async def show(path: str, settings: dict[str, Any]) -> list[str]:
+        async with in_process(**settings) as client:
+            answer = await client.get(path, params={"format": "html"}, headers=headers)
+            assert answer.status_code == 200, answer.text
+            return texts_of(answer.text)
+
+    async def show_note(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+        """Return a note of a third of the money, made with other settings than the receipt."""
+        payment, _ = await asyncio.to_thread(user.buy, sandbox, amount=100_00)
+        await show(receipt_of(payment), before)
+        refund = await asyncio.to_thread(request_refund, admin, payment, 33_33)
+        return set(await show(note_of(payment, refund), after))
+
+    expected = {"In this refund: CGST 9%", "In this refund: SGST 9%", "\u20b92.54"}
+    for later in (moved, untaxed):
+        note = await show_note(home, later)
+        assert expected | {f"GSTIN {GSTIN}"} <= note
+        assert any("HSN/SAC 999312" in each for each in note)
+    note = await show_note(untaxed, home)
+    assert [each for each in note if "GST" in each or "SAC" in each] == []
+
+
+@pytest.mark.anyio
+async def test_a_later_note_changes_no_earlier_one_whatever_its_series_is_called(
+    in_process: InProcess, user: Actor, admin: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    payment, _ = await asyncio.to_thread(user.buy, sandbox, amount=100_00)
+    headers = {"Authorization": f"Bearer {user.token}"}
+    # Numbers of test payments have a series of their own.
+    where, change = {"referenceId": payment["referenceId"]}, {"$unset": {"livemode": ""}}
+    await asyncio.to_thread(store.payments.update_one, where, change)
+    notes, texts = [], []
+    for series in ("ZZ", "AA"):
+        refund = await asyncio.to_thread(request_refund, admin, payment, 20_00)
+        notes.append(note_of(payment, refund))
+        async with in_process(receipt_series=series) as client:
+            for path in notes:
+                answer = await client.get(f"{path}?format=html", headers=headers)
+                assert answer.status_code == 200, answer.text
+                texts.append(texts_of(answer.text))
+    first, first_again, second = texts
+    assert any(each.startswith("ZZ-C") for each in first)
+    assert any(each.startswith("AA-C") for each in second)
+    assert first_again == first
+    assert "Refunded before" not in first
+    assert "Refunded before" in second
 
 
 @pytest.mark.anyio
@@ -403,6 +483,56 @@ async def test_numbers_have_no_gap_and_no_double_whoever_asks_at_once(
             await processes[0].issue(doubled)
         following = await processes[0].issue(draft(series, ObjectId()))
         assert following.number == len(by_id) + 1
+
+
+@pytest.mark.anyio
+async def test_a_paper_that_cannot_be_read_holds_up_no_other(
+    in_process: InProcess, store: Store
+) -> None:
+    def draft(paper_id: ObjectId) -> Paper:
+        return Paper(
+            id=str(paper_id),
+            payment_id=paper_id,
+            kind=PaperKind.RECEIPT,
+            series=f"T{ids[0]}-R26",
+            at=datetime(2026, 11, 30, tzinfo=UTC),
+            code=str(ObjectId()),
+            seller="Shop",
+        )
+
+    ids = [ObjectId() for _ in range(3)]
+    async with in_process() as client:
+        papers = PaperRepository(client.services.mongo)
+        await papers.issue(draft(ids[0]))
+        where, odd = {"_id": str(ids[0])}, {"$set": {"address": "12 Example Street"}}
+        await asyncio.to_thread(store.papers.update_one, where, odd)
+        outcomes = await asyncio.gather(
+            *(papers.issue(draft(each)) for each in ids), return_exceptions=True
+        )
+        await asyncio.to_thread(store.papers.update_one, where, {"$set": {"address": []}})
+    assert isinstance(outcomes[0], UnreadableRow)
+    assert [each.number for each in outcomes[1:] if isinstance(each, Paper)] == [2, 3]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("payer", ["legacy-17", None])
+async def test_a_payment_whose_payer_has_no_id_of_ours_has_a_receipt(
+    in_process: InProcess, user: Actor, admin: Actor, sandbox: Sandbox, store: Store, payer: object
+) -> None:
+    """As another system may have written it."""
+    payment, _ = await asyncio.to_thread(user.buy, sandbox)
+    change = {"$unset": {"userId": ""}} if payer is None else {"$set": {"userId": payer}}
+    where = {"referenceId": payment["referenceId"]}
+    await asyncio.to_thread(store.payments.update_one, where, change)
+    taxed: dict[str, Any] = {
+        "receipt_gstin": GSTIN,
+        "service_types": '{"CONSULTATION": {"gst": 18}}',
+    }
+    headers = {"Authorization": f"Bearer {admin.token}"}
+    async with in_process(**taxed) as client:
+        answer = await client.get(f"{receipt_of(payment)}?format=html", headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert {"CGST 9%", "Karnataka (29)"} <= set(texts_of(answer.text))
 
 
 def test_a_receipt_is_numbered_and_mailed_once_though_the_worker_dies_between(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from kernapay.security.console import CONSOLE_COOKIE
 from tests.actors import PAYMENTS, USERS, Actor, People
 from tests.aliases import Json
 from tests.browser import launched_browser
+from tests.console.desk import totp
 from tests.factories import PASSWORD
+from tests.money.disputes import FIRST, invented, tell
 from tests.node import installed
 from tests.stack import Api, Sandbox
 from tests.threads import aside
@@ -83,6 +86,8 @@ def sign_in(page: Page, actor: Actor) -> None:
     page.get_by_label("E-mail address").fill(actor.email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
+    # Who goes on before the answer has no session.
+    expect(page.get_by_role("heading", name="Sign in")).to_have_count(0)
 
 
 def open_refund(page: Page, amount: str, reason: str) -> None:
@@ -90,6 +95,23 @@ def open_refund(page: Page, amount: str, reason: str) -> None:
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Amount in INR").fill(amount)
     dialog.get_by_label("Reason").fill(reason)
+
+
+def lose(route: Route) -> None:
+    """Let the API do what it is asked, and lose the answer."""
+    route.fetch()
+    route.abort()
+
+
+def cut_off(route: Route) -> None:
+    """Let the API do what it is asked, and lose the end of the answer."""
+    answer = route.fetch()
+    route.fulfill(response=answer, body=answer.text()[:20])
+
+
+def end_sessions(admin: Actor) -> None:
+    """End the sessions of the console, as another device does."""
+    assert admin.call("DELETE", f"{USERS}/sessions?keepCurrent=true").status_code == 200
 
 
 def refunds_of(actor: Actor, payment: Json) -> list[Json]:
@@ -175,10 +197,6 @@ def test_a_double_click_and_a_lost_answer_and_a_reload_are_one_refund_each(
     assert [each["amount"] for each in refunds_of(user, payment)] == [10000]
     expect(page.locator(".line h3").filter(has_text="INR 100.00 refunded")).to_have_count(1)
 
-    def lose(route: Route) -> None:
-        route.fetch()
-        route.abort()
-
     open_refund(page, "50", "Second visit cancelled")
     page.route("**/refunds", lose)
     dialog.get_by_role("button", name="Refund ₹50.00").click()
@@ -211,7 +229,7 @@ def test_a_session_that_ended_elsewhere_loses_nothing_that_was_typed(
     page = open_page(f"/console/payments/{payment['referenceId']}")
     sign_in(page, admin)
     open_refund(page, "120.50", "Typed before the night")
-    assert admin.call("DELETE", f"{USERS}/sessions?keepCurrent=true").status_code == 200
+    end_sessions(admin)
     page.get_by_role("button", name="Refund ₹120.50").click()
     again = page.get_by_role("dialog", name="Sign in again")
     expect(again).to_be_visible()
@@ -222,6 +240,145 @@ def test_a_session_that_ended_elsewhere_loses_nothing_that_was_typed(
     # The call goes on as it was asked for.
     expect(page.get_by_text("₹120.50 refunded.")).to_be_visible()
     assert [each["reason"] for each in refunds_of(user, payment)] == ["Typed before the night"]
+
+
+@pytest.mark.parametrize("lose_answer", [lose, cut_off])
+def test_a_refund_without_an_answer_stays_one_refund_however_often_the_session_ends(
+    open_page: OpenPage,
+    admin: Actor,
+    user: Actor,
+    sandbox: Sandbox,
+    lose_answer: Callable[[Route], None],
+) -> None:
+    payment, _ = user.buy(sandbox)
+    page = open_page(f"/console/payments/{payment['referenceId']}")
+    sign_in(page, admin)
+    open_refund(page, "50", "Second visit cancelled")
+    dialog = page.get_by_role("dialog", name="Refund")
+    again = page.get_by_role("dialog", name="Sign in again")
+    unanswered = dialog.get_by_text("Asked, not yet answered.")
+    page.route("**/refunds", lose_answer)
+    dialog.get_by_role("button", name="Refund ₹50.00").click()
+    expect(unanswered).to_be_visible()
+    page.unroute("**/refunds")
+
+    def end_before(route: Route) -> None:
+        end_sessions(admin)
+        route.continue_()
+
+    # It ends before the refund is asked for again, and once more right after the sign-in.
+    page.route("**/refunds", end_before)
+    dialog.get_by_role("button", name="Ask again").click()
+    again.get_by_label("Password").fill(PASSWORD)
+    again.get_by_role("button", name="Sign in").click()
+    expect(again).to_have_count(0)
+    expect(dialog.get_by_text("The session has ended.")).to_be_visible()
+    expect(unanswered).to_be_visible()
+    # And once more, and the person goes away from the page.
+    dialog.get_by_role("button", name="Ask again").click()
+    again.get_by_role("button", name="Leave").click()
+    page.unroute("**/refunds")
+    sign_in(page, admin)
+    expect(dialog.get_by_label("Reason")).to_have_value("Second visit cancelled")
+    dialog.get_by_role("button", name="Ask again").click()
+    expect(dialog.get_by_text("₹50.00 refunded.")).to_be_visible()
+    assert [each["amount"] for each in refunds_of(user, payment)] == [5000]
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_wrong_code_or_password_is_shown_as_that_and_asks_nobody_to_sign_in_again(
+    open_page: OpenPage, admin: Actor
+) -> None:
+    page = open_page("/console/me")
+    sign_in(page, admin)
+    again = page.get_by_role("dialog", name="Sign in again")
+    password, code = page.get_by_label("Your password"), page.get_by_label("Code", exact=True)
+    password.fill("wrong zebra battery")
+    page.get_by_role("button", name="Set up").click()
+    expect(page.get_by_text("This is not your current password.")).to_be_visible()
+    expect(again).to_have_count(0)
+    password.fill(PASSWORD)
+    page.get_by_role("button", name="Set up").click()
+    secret = page.locator(".key code").inner_text()
+    code.fill(totp(secret, datetime.now(UTC)))
+    page.get_by_role("button", name="Confirm").click()
+    remove = page.get_by_role("button", name="Remove")
+    expect(remove).to_be_visible()
+    wrong = "The code is wrong or was used before."
+    password.fill(PASSWORD)
+    code.fill("000000")
+    remove.click()
+    expect(page.get_by_text(wrong)).to_be_visible()
+    expect(again).to_have_count(0)
+    # The end of the session does ask, and shows in its turn what was typed wrong there.
+    end_sessions(admin)
+    remove.click()
+    again.get_by_label("Password").fill(PASSWORD)
+    again.get_by_role("button", name="Sign in").click()
+    for typed in ("000000", totp(secret, datetime.now(UTC), 1)):
+        expect(again.get_by_label("Code of your authenticator")).to_be_visible()
+        again.get_by_label("Code of your authenticator").fill(typed)
+        again.get_by_role("button", name="Continue").click()
+        if typed == "000000":
+            expect(again.get_by_text(wrong)).to_be_visible()
+    expect(again).to_have_count(0)
+    expect(page.get_by_text(wrong)).to_be_visible()
+
+
+def test_a_page_that_is_left_open_looks_at_its_session_and_does_not_use_it(
+    open_page: OpenPage, admin: Actor
+) -> None:
+    page = open_page("/console")
+    page.clock.install()
+    sign_in(page, admin)
+    # The list has come: that was the last use.
+    expect(page.locator("section[aria-label=Payments][aria-busy=false]")).to_be_visible()
+
+    def expect_look(act: Callable[[], object]) -> None:
+        with page.expect_request("**/console/session") as asked:
+            act()
+        assert asked.value.headers.get("x-kernapay-background") == "1"
+        assert asked.value.response() is not None
+
+    # When the session should have ended, in the minute after that, and when somebody comes back.
+    expect_look(lambda: page.clock.fast_forward("30:20"))
+    expect_look(lambda: page.clock.fast_forward("01:16"))
+    back = "document.dispatchEvent(new Event('visibilitychange'))"
+    expect_look(lambda: page.evaluate(back))
+    end_sessions(admin)
+    expect_look(lambda: page.clock.fast_forward("01:16"))
+    expect(page.get_by_role("dialog", name="Sign in again")).to_be_visible()
+
+
+def test_a_search_never_leads_to_the_payment_that_was_shown_before_it(
+    open_page: OpenPage, admin: Actor, people: People, user: Actor, sandbox: Sandbox
+) -> None:
+    user.buy(sandbox)
+    payment, checkout = aside(people.new)("USER").buy(sandbox)
+    page = open_page(f"/console/payments?userId={user.id}")
+    sign_in(page, admin)
+    expect(page.locator("[data-row]")).to_have_count(1)
+    page.get_by_role("searchbox").fill(checkout["razorpay_payment_id"])
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/payments/PAY_*")
+    assert page.url.endswith(payment["referenceId"])
+
+
+def test_money_that_the_bank_has_taken_back_does_not_stay_with_the_business(
+    open_page: OpenPage, admin: Actor, user: Actor, sandbox: Sandbox
+) -> None:
+    payment, checkout = user.buy(sandbox)
+    dispute = invented(checkout["razorpay_payment_id"], amount=30000)
+    tell(user.client, "created", dispute)
+    lost = {**dispute, "status": "lost", "amount_deducted": 30000}
+    tell(user.client, "lost", lost, at=FIRST + 60)
+    page = open_page(f"/console/payments/{payment['referenceId']}")
+    sign_in(page, admin)
+    money = page.get_by_role("region", name="Where the money is")
+    expect(money).to_contain_text("Taken back by the bank₹300.00")
+    # The gateway keeps its fee.
+    fee = admin.call("GET", f"{PAYMENTS}/{payment['referenceId']}/story").json()["payment"]["fee"]
+    expect(money).to_contain_text(f"Stays with you₹{(20000 - (fee or 0)) / 100:.2f}")
 
 
 def test_each_role_sees_what_it_may_do(

@@ -195,6 +195,32 @@ async def test_a_session_ends_when_it_is_not_used_and_after_half_a_day_in_any_ca
 
 
 @pytest.mark.anyio
+async def test_a_page_that_looks_by_itself_does_not_keep_its_session_alive(
+    in_process: InProcess, admin: Actor
+) -> None:
+    """Two tabs that look now and then would otherwise keep each other signed in all night."""
+    clock = FrozenClock()
+    credentials = {"email": admin.email, "password": admin.password}
+    async with in_process(clock=clock) as client:
+        cookie = cookie_of(await client.post(CONSOLE_SESSION, json=credentials))
+
+        async def call(minutes: int, **headers: str) -> httpx.Response:
+            clock.advance(minutes=minutes)
+            sent = sent_with(cookie, {**OUR_PAGE, **headers})
+            answer = await client.get(CONSOLE_SESSION, **sent)
+            await client.services.background.drain()
+            return answer
+
+        background = {"X-KernaPay-Background": "1"}
+        for _ in range(2):
+            assert [(await call(7, **background)).status_code for _ in range(4)] == [200] * 4
+            # Somebody is there.
+            assert (await call(1)).status_code == 200
+        assert [(await call(7, **background)).status_code for _ in range(4)] == [200] * 4
+        assert_problem(await call(2, **background), 401, code="unauthenticated")
+
+
+@pytest.mark.anyio
 async def test_wrong_passwords_count_together_with_those_at_the_api(
     in_process: InProcess, admin: Actor
 ) -> None:

@@ -9,7 +9,7 @@ from tests.actors import PAYMENTS, Actor, People, request_refund, send_event
 from tests.aliases import Json, Store
 from tests.databases import row_of
 from tests.factories import failed_payment, gateway_payment, unique
-from tests.money.disputes import invented, tell
+from tests.money.disputes import FIRST, invented, tell
 from tests.stack import Sandbox
 
 pytestmark = pytest.mark.owasp(line="API3")
@@ -139,6 +139,26 @@ def test_who_paid_does_not_read_what_the_bank_says_of_it(
     assert {entry["kind"] for entry in story["entries"]} == {"status"}
     assert story["payment"]["disputes"] == []
     assert len(story["payment"]["history"]) == 2
+
+
+def test_what_the_bank_has_taken_back_is_told_to_whoever_sees_disputes(
+    people: People, user: Actor, sandbox: Sandbox
+) -> None:
+    provider = people.new("PROVIDER", approved=True)
+    payment, checkout = user.buy(sandbox, providerId=provider.id)
+    admin = people.new("ADMIN")
+    assert story_of(admin, payment)["amountLost"] == 0
+    dispute = invented(checkout["razorpay_payment_id"], amount=10000)
+    tell(user.client, "created", dispute)
+    # It may still be won.
+    assert story_of(admin, payment)["amountLost"] == 0
+    lost = {**dispute, "status": "lost", "amount_deducted": 10000}
+    tell(user.client, "lost", lost, at=FIRST + 60)
+    for actor in (admin, provider, people.new("LAB_ASSISTANT")):
+        assert story_of(actor, payment)["amountLost"] == 10000
+    role = f"/v1/api/admin/users/{user.id}/role"
+    assert admin.call("PUT", role, json={"role": "PROVIDER"}).status_code == 200
+    assert story_of(user.device(), payment)["amountLost"] is None
 
 
 def test_asking_the_gateway_finds_the_payment_that_nobody_told_of(

@@ -4,12 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from bson import Decimal128, ObjectId
 
+from kernapay.core.business_days import BusinessDays
 from kernapay.deliveries.sources import Change, Changes, PaymentSource
 from kernapay.deliveries.untold import UntoldSteps
+from kernapay.payments.documents.buyers import Buyer
+from kernapay.payments.documents.papers import Papers, Seller
+from kernapay.payments.documents.repository import PaidPaymentRepository, PaperRepository
 from kernapay.payments.models import Payment
 from kernapay.payments.states import DisputeStatus, Event
 from kernapay.storage.mongo import Mongo
@@ -372,6 +377,47 @@ class TestOddRows:
         due = {"announce": {"$lte": desk.clock()}}
         assert await desk.do(lambda store: store.payments.count_documents(due)) == 0
 
+    @pytest.mark.parametrize(
+        "odd_id", ["legacy-17", 17, str(ObjectId())], ids=["word", "number", "text"]
+    )
+    async def test_one_whose_id_is_none_of_ours_stops_neither_receipts_nor_events(
+        self, desk: Desk, odd_id: object
+    ) -> None:
+        """As another system may have written it, with no more than the money in it."""
+        payment = await desk.paid()
+
+        def insert(store: Store) -> None:
+            row = store.payments.find_one({"_id": payment.pk})
+            assert row is not None
+            names = ("status", "amount", "currency", "history", "userId", "createdAt", "updatedAt")
+            odd = {
+                **{name: row[name] for name in (*names, "paidAt")},
+                **dict.fromkeys(("referenceId", "idempotencyKey", "orderId"), f"odd {odd_id}"),
+                "announce": row["createdAt"],
+                "announced": 0,
+            }
+            store.payments.insert_one({"_id": odd_id, **odd})
+
+        await desk.do(insert)
+        papers = PaperRepository(desk.mongo, desk.clock)
+        issued = Papers(
+            papers,
+            PaidPaymentRepository(desk.mongo, desk.clock),
+            _nobody,
+            Seller("Shop", (), None, "KP", {}, False),
+            BusinessDays(ZoneInfo("Asia/Kolkata")),
+            desk.clock,
+        )
+        source = PaymentSource(desk.ledger, desk.notes.events_since, issued.issue)
+        await desk.tell(desk.relay(source))
+        due = {"announce": {"$lte": desk.clock()}}
+        assert await desk.do(lambda store: store.payments.count_documents(due)) == 0
+        assert [each.type for each in await desk.told(payment.reference_id)] == [
+            "payment.created",
+            "payment.succeeded",
+        ]
+        assert [each.pk for each in await papers.of_payments([payment.pk])] == [str(payment.pk)]
+
 
 async def test_ids_have_no_dot_and_follow_from_what_happened(desk: Desk) -> None:
     payments: list[Payment] = [await desk.paid() for _ in range(3)]
@@ -387,6 +433,10 @@ async def test_ids_have_no_dot_and_follow_from_what_happened(desk: Desk) -> None
     assert await desk.told() == first
     assert [each.id for each in first if "." in each.id] == []
     assert len({each.id for each in first}) == 6
+
+
+async def _nobody(payment: Payment) -> Buyer:
+    return Buyer()
 
 
 def _forget_markers(store: Store) -> None:

@@ -79,7 +79,11 @@ class ConsoleSessionController(Controller):
     async def session(
         self, request: Authenticated, console_sessions: NamedDependency[ConsoleSessions]
     ) -> ConsoleSession:
-        """Return who is signed in, until when, and what a page needs to show money and times."""
+        """Return who is signed in, until when, and what a page needs to show money and times.
+
+        A call with the header `X-KernaPay-Background: 1`, as a page makes that nobody is at, is no use of the session:
+        it does not put off the end of one that is not used.
+        """
         return await console_sessions.view(request.user)
 
     @delete(guards=_SIGNED_IN, status_code=200)

@@ -2,7 +2,7 @@
 
 import { html, useRef, useState } from "./standalone.mjs";
 import { decimal, money, parseMoney } from "./format.js";
-import { call } from "./http.js";
+import { Problem, call } from "./http.js";
 import { Icon } from "./icons.js";
 import { Dialog, Field } from "./parts.js";
 
@@ -19,6 +19,15 @@ function storedRefund(reference) {
 
 export function hasOpenRefund(reference) {
   return storedRefund(reference)?.isSent === true;
+}
+
+/**
+ * Whether a failure says what became of the refund. Who is not signed in, or may not refund, is refused before anybody
+ * looks at the refund: for the first attempt, that is an answer; of an earlier attempt, it says nothing.
+ */
+function isAnswer(failure, wasSent) {
+  if (!(failure instanceof Problem) || failure.isUnknown) return false;
+  return !wasSent || (failure.status !== 401 && failure.status !== 403);
 }
 
 function newKey() {
@@ -57,8 +66,7 @@ export function RefundDialog({ story, path, onClose }) {
       setDone(answer.data);
     } catch (failure) {
       setProblem(failure);
-      // Signed out before the answer: nothing was done, and the person decides anew.
-      if (!failure.isUnknown) {
+      if (isAnswer(failure, draft.isSent)) {
         sessionStorage.removeItem(place(referenceId));
         setDraft({ ...draft, key: newKey(), isSent: false });
       }

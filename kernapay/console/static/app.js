@@ -2,7 +2,7 @@
 
 import { html, render, useEffect, useRef, useState } from "./standalone.mjs";
 import { Foreign, configure, zoneName } from "./format.js";
-import { callOnce, onSessionOver, use } from "./http.js";
+import { Problem, callOnce, lookAtSession, onSessionOver, use } from "./http.js";
 import { Icon, Mark } from "./icons.js";
 import { MePage } from "./me.js";
 import { Dialog, Failure, Loading } from "./parts.js";
@@ -16,6 +16,8 @@ const ROLES = { ADMIN: "Administrator", LAB_ASSISTANT: "Lab assistant", PROVIDER
 // A session may end while nobody does anything: look for that a little after it should have.
 const LOOK_EVERY = 15_000;
 const GRACE = 5_000;
+// Another tab may still use it.
+const LOOK_AGAIN = 60_000;
 
 const session = (data) => {
   configure(data);
@@ -31,7 +33,7 @@ function App() {
     setProblem(null);
     callOnce("GET", "/console/session").then(
       ({ data }) => setWho(session(data)),
-      (failure) => (failure.status === 401 || failure.status === 403 ? setWho(null) : setProblem(failure)),
+      (failure) => (failure.isSessionOver || failure.status === 403 ? setWho(null) : setProblem(failure)),
     );
   };
   useEffect(look, []);
@@ -85,7 +87,7 @@ function Shell({ who, route, onSession, onSignedOut }) {
   };
   const leave = () => {
     setOver(false);
-    asked.current?.reject(new Error("Not signed in."));
+    asked.current?.reject(new Problem(401, { detail: "Not signed in.", code: "unauthenticated" }));
     asked.current = null;
     onSignedOut();
   };
@@ -93,7 +95,7 @@ function Shell({ who, route, onSession, onSignedOut }) {
     try {
       await callOnce("DELETE", "/console/session");
     } catch (failure) {
-      if (failure.status !== 401) throw failure;
+      if (!failure.isSessionOver) throw failure;
     }
     onSignedOut();
   };
@@ -158,12 +160,16 @@ function Keys({ onClose }) {
 
 /** Notice that the session has ended: when it should have, and when somebody comes back to the page. */
 function watchSession(who, onOver) {
-  const check = () =>
-    callOnce("GET", "/console/session").catch((failure) => {
-      if (failure.status === 401) onOver();
+  let lookedAt = 0;
+  const check = () => {
+    lookedAt = Date.now();
+    return lookAtSession().catch((failure) => {
+      if (failure.isSessionOver) onOver();
     });
+  };
   const isDue = () => {
     const now = Date.now();
+    if (now - lookedAt < LOOK_AGAIN) return false;
     return now - use.at > who.idleSeconds * 1000 + GRACE || now > new Date(who.expiresAt).getTime();
   };
   const timer = setInterval(() => isDue() && check(), LOOK_EVERY);

@@ -1,6 +1,7 @@
 /** Calls of the API, with the session in a cookie that this page cannot read. */
 
 const BASE = "/v1/api";
+const CUT_OFF = "KernaPay does not answer. Check the connection, then try again.";
 
 /** What the API refused, or that it did not answer: `status` is 0 then. */
 export class Problem extends Error {
@@ -18,13 +19,18 @@ export class Problem extends Error {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500 || this.code === "in_progress";
   }
 
+  /** Whether nobody is signed in any more. Other codes with this status refuse what was typed, such as a wrong second factor. */
+  get isSessionOver() {
+    return this.status === 401 && this.code === "unauthenticated";
+  }
+
   /** The sentence for a field, if the API named it. */
   of(field) {
     return this.errors.find((each) => each.field === field)?.message;
   }
 }
 
-/** When the session was used last, for whoever watches over its end. */
+/** When somebody used the session last in this tab, for whoever watches over its end. */
 export const use = { at: Date.now() };
 
 let signInAgain = null;
@@ -34,8 +40,9 @@ export function onSessionOver(ask) {
   signInAgain = ask;
 }
 
-async function send(method, path, body) {
+async function send(method, path, body, { isBackground = false } = {}) {
   const headers = { "X-KernaPay-Console": "1" };
+  if (isBackground) headers["X-KernaPay-Background"] = "1";
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -48,10 +55,10 @@ async function send(method, path, body) {
       redirect: "error",
     });
   } catch {
-    throw new Problem(0, { detail: "KernaPay does not answer. Check the connection, then try again." });
+    throw new Problem(0, { detail: CUT_OFF });
   }
   if (answer.ok) {
-    use.at = Date.now();
+    if (!isBackground) use.at = Date.now();
     return answer;
   }
   const said = await answer.json().catch(() => ({}));
@@ -62,7 +69,7 @@ async function sendAsSomebody(method, path, body) {
   try {
     return await send(method, path, body);
   } catch (problem) {
-    if (problem.status !== 401 || !signInAgain) throw problem;
+    if (!problem.isSessionOver || !signInAgain) throw problem;
     // Nothing was done: the API looks at the session first. So the call is repeated as it was.
     await signInAgain();
     return send(method, path, body);
@@ -71,18 +78,32 @@ async function sendAsSomebody(method, path, body) {
 
 /** Call the API as whoever is signed in; when the session has ended, ask to sign in and repeat the call once. */
 export async function call(method, path, body) {
-  return (await sendAsSomebody(method, path, body)).json();
+  return read(await sendAsSomebody(method, path, body), "json");
+}
+
+/** Read the body of an answer. The connection may end in the middle of it. */
+async function read(answer, form) {
+  try {
+    return await answer[form]();
+  } catch {
+    throw new Problem(0, { detail: CUT_OFF });
+  }
 }
 
 /** Fetch a file. */
 export async function download(path) {
-  return (await sendAsSomebody("GET", path)).blob();
+  return read(await sendAsSomebody("GET", path), "blob");
 }
 
 /** Call the API without a session, or to find out whether there is one. Return the status and the answer. */
 export async function callOnce(method, path, body) {
   const answer = await send(method, path, body);
-  return { status: answer.status, data: await answer.json() };
+  return { status: answer.status, data: await read(answer, "json") };
+}
+
+/** Find out whether the session has ended, with nobody at the page: this does not keep it alive. */
+export async function lookAtSession() {
+  await send("GET", "/console/session", undefined, { isBackground: true });
 }
 
 /** Return a query string of what is set. */

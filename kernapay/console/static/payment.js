@@ -33,7 +33,7 @@ export function PaymentPage({ session, reference }) {
     <nav class="crumb" aria-label="Place"><${Link} to="/console/payments">Payments<//><${Icon} name="chev" /><span>${shortened(reference)}</span></nav>
     ${problem && html`<section class="card"><${Failure} problem=${problem} onRetry=${reload} /></section>`}
     <${Head} story=${data} path=${path} reload=${reload} isLoading=${isLoading} />
-    ${isAdmin && data.payment.amountPaid != null && html`<${Money} payment=${data.payment} />`}
+    ${isAdmin && data.payment.amountPaid != null && html`<${Money} payment=${data.payment} lost=${data.amountLost ?? 0} />`}
     <div class="cols">
       <${Timeline} story=${data} />
       <div class="stack">
@@ -110,17 +110,18 @@ function Head({ story, path, reload, isLoading }) {
 }
 
 /** What became of what was paid, as one bar. Widths are attributes: the page's policy allows no inline style. */
-function Money({ payment }) {
+function Money({ payment, lost }) {
   const paid = payment.amountPaid ?? payment.amount;
   const fee = payment.fee ?? 0;
   const refunded = payment.amountRefunded;
-  const kept = Math.max(0, paid - fee - refunded);
+  const kept = Math.max(0, paid - fee - refunded - lost);
   const parts = [
     ["Stays with you", kept, "good"],
     [payment.tax ? `Fee, with ${money(payment.tax, payment.currency)} tax` : "Fee", fee, "edge"],
     ["Refunded", refunded, "back"],
+    ...(lost ? [["Taken back by the bank", lost, "bad"]] : []),
   ];
-  const total = kept + fee + refunded || 1;
+  const total = kept + fee + refunded + lost || 1;
   let from = 0;
   const bars = parts.map(([word, amount, look]) => {
     const width = (amount / total) * 1000;

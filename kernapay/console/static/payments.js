@@ -43,7 +43,7 @@ async function load(session, route) {
     case "LAB_ASSISTANT":
       return { payments: [], next: null };
     default: {
-      if (q) return { payments: (await call("GET", `/admin/payments/search${query({ q })}`)).payments, next: null };
+      if (q) return { payments: (await call("GET", `/admin/payments/search${query({ q })}`)).payments, next: null, q };
       const filters = Object.fromEntries(NAMES.map((name) => [name, route.query.get(name)]));
       const page = await call("GET", `/payments${query({ ...filters, count: COUNT, cursor })}`);
       return { payments: page.payments, next: page.nextCursor };
@@ -56,8 +56,8 @@ export function PaymentsPage({ session, route }) {
   const q = route.query.get("q");
   const { data, isLoading, problem, reload } = useLoaded(() => load(session, route), [route.query.toString()]);
   useEffect(() => {
-    // Found by a name of its own: there is nothing to choose.
-    if (q && NAMES_ONE.test(q) && !isLoading && data?.payments.length === 1) {
+    // Found by a name of its own: there is nothing to choose. What an earlier search found may still be shown.
+    if (q && NAMES_ONE.test(q) && !isLoading && data?.q === q && data.payments.length === 1) {
       navigate(paymentPath(data.payments[0].referenceId), { replace: true });
     }
   }, [q, data, isLoading]);

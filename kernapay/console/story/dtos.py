@@ -77,11 +77,13 @@ class PaymentStory(Struct, rename="camel"):
     """A payment, and what became of it, oldest first.
 
     Fees, mismatches, settlements, events, deliveries and who acted are shown to administrators only; the payer to
-    administrators and lab assistants. With `isCut`, there are more entries than an answer has.
+    administrators and lab assistants. `amountLost` is what the payer's bank has taken back for good, for those who see
+    disputes. With `isCut`, there are more entries than an answer has.
     """
 
     payment: AdminPaymentView
     entries: list[StoryEntry]
     actions: AllowedActions
     payer: Payer | None = None
+    amount_lost: MinorUnits | None = None
     is_cut: bool = False

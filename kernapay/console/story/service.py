@@ -26,7 +26,7 @@ from kernapay.deliveries.models import DeliveryState
 from kernapay.deliveries.repository import DeliveryRepository
 from kernapay.payments.models import Payment
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import sum_remaining
+from kernapay.payments.returns import sum_lost, sum_remaining
 from kernapay.payments.states import Status
 from kernapay.payments.visibility import may_see, may_see_disputes
 from kernapay.security.principal import STAFF, Principal, Role
@@ -84,6 +84,7 @@ class PaymentStories:
             entries=sorted(entries, key=lambda entry: entry.at),
             actions=_actions_of(caller, payment),
             payer=await self._payer(view) if caller.role in STAFF else None,
+            amount_lost=sum_lost(payment) if may_see_disputes(caller, view) else None,
             is_cut=is_cut,
         )
 

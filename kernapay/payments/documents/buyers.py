@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from bson import ObjectId
+
 from kernapay.customers.repository import CustomerRepository
 from kernapay.payments.models import Payment
 from kernapay.users.dtos import UserView
@@ -30,7 +32,9 @@ class PaperBuyers:
     async def find(self, payment: Payment) -> Buyer:
         """Return who bought. Raises Unavailable."""
         if payment.customer_id is None:
-            account = await self._account_of(str(payment.user_id))
+            user_id = str(payment.user_id)
+            # Another system may have named the payer otherwise, or not at all.
+            account = await self._account_of(user_id) if ObjectId.is_valid(user_id) else None
             if account is None:
                 return Buyer()
             return Buyer(account.name, email=account.email if account.is_email_verified else None)

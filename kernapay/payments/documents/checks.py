@@ -9,6 +9,7 @@ from kernapay.payments.documents.models import Paper, PaperKind
 from kernapay.payments.documents.page import document
 from kernapay.payments.documents.papers import find_refund
 from kernapay.payments.models import Payment
+from kernapay.payments.returns import sum_lost
 from kernapay.payments.states import RefundState
 
 _TITLES: Final = {PaperKind.RECEIPT: "Receipt", PaperKind.CREDIT_NOTE: "Credit note"}
@@ -19,9 +20,8 @@ def check_page(paper: Paper, payment: Payment, days: BusinessDays) -> bytes:
     at = days.local(paper.at)
     currency = payment.currency
     if paper.kind is PaperKind.RECEIPT:
-        refunded = sum(r.amount for r in payment.refunds if r.status is RefundState.PROCESSED)
         amount = payment.amount_captured
-        state = f"Refunded since: {write_amount(refunded, currency)}" if refunded else "Paid"
+        state = _state_of(payment)
     else:
         refund = find_refund(payment, paper.refund_id)
         amount = sum(r.amount for r in payment.refunds if r.refund_id == paper.refund_id)
@@ -42,6 +42,19 @@ def check_page(paper: Paper, payment: Payment, days: BusinessDays) -> bytes:
     title = f"{_TITLES[paper.kind]} {paper.title}"
     note = "<p>We have issued this paper. Compare these lines with it.</p>"
     return _page(title, f"{note}<dl>{rows}</dl>", paper.seller)
+
+
+def _state_of(payment: Payment) -> str:
+    """Return what became of a payment since its receipt."""
+    refunded = sum(r.amount for r in payment.refunds if r.status is RefundState.PROCESSED)
+    gone = {
+        "Refunded since": refunded,
+        "Taken back by the payer\N{RIGHT SINGLE QUOTATION MARK}s bank": sum_lost(payment),
+    }
+    parts = [
+        f"{how}: {write_amount(amount, payment.currency)}" for how, amount in gone.items() if amount
+    ]
+    return "; ".join(parts) or "Paid"
 
 
 def no_paper_page() -> bytes:

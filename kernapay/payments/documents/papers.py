@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from heapq import merge
+from itertools import groupby
 from typing import Final
 
 import structlog
@@ -44,7 +46,7 @@ class Seller:
 
 @dataclass(frozen=True, slots=True)
 class PapersOfPayment:
-    """The papers of a paid payment. Notes are in the order of their numbers."""
+    """The papers of a paid payment. Notes are in the order in which they got their numbers."""
 
     receipt: Paper
     notes: Sequence[Paper]
@@ -67,6 +69,17 @@ def find_refund(payment: Payment, refund_id: str | None) -> Refund | None:
         ),
         None,
     )
+
+
+def _in_order(notes: Iterable[Paper]) -> list[Paper]:
+    """Return notes in the order in which they got their numbers, also where the series has changed between them.
+
+    Each says what was refunded before it: that must not change with a later one. Within a series the number tells,
+    because the clocks of two machines may differ.
+    """
+    by_number = sorted(notes, key=lambda note: (note.series, note.number))
+    series = [list(group) for _, group in groupby(by_number, key=lambda note: note.series)]
+    return list(merge(*series, key=lambda note: note.created_at))
 
 
 def financial_year(day: date) -> int:
@@ -119,25 +132,33 @@ class Papers:
 
     async def _complete(self, payment: Payment, known: Sequence[Paper]) -> PapersOfPayment:
         papers = {paper.pk: paper for paper in known}
-        drafts = [draft for draft in self._drafts(payment) if draft.pk not in papers]
-        if drafts:
-            await self._add_tax(payment, drafts)
-            for paper in await asyncio.gather(*(self._papers.issue(draft) for draft in drafts)):
-                papers[paper.pk] = paper
+        receipt = papers.get(str(payment.pk))
+        if receipt is None:
+            receipt = await self._papers.issue(await self._draft_receipt(payment))
+        drafts = [each for each in self._draft_notes(payment, receipt) if each.pk not in papers]
+        for paper in await asyncio.gather(*(self._papers.issue(draft) for draft in drafts)):
+            papers[paper.pk] = paper
         notes = [each for each in papers.values() if each.kind is PaperKind.CREDIT_NOTE]
-        return PapersOfPayment(
-            papers[str(payment.pk)], sorted(notes, key=lambda note: (note.series, note.number))
-        )
+        return PapersOfPayment(receipt, _in_order(notes))
 
-    def _drafts(self, payment: Payment) -> list[Paper]:
-        """Return the papers of what is final, without a number."""
-        paid_at = payment.paid_at or payment.updated_at
-        drafts = [self._draft(payment, PaperKind.RECEIPT, paid_at)]
+    async def _draft_receipt(self, payment: Payment) -> Paper:
+        """Return the receipt, without a number."""
+        receipt = self._draft(payment, PaperKind.RECEIPT, payment.paid_at or payment.updated_at)
+        await self._add_tax(payment, receipt)
+        return receipt
+
+    def _draft_notes(self, payment: Payment, receipt: Paper) -> Iterator[Paper]:
+        """Yield the credit notes of what was refunded for good, without numbers.
+
+        They give back a part of what the receipt says, so its tax is theirs, and not what the settings say by now.
+        """
         for refund in payment.refunds:
             if refund.status is RefundState.PROCESSED and refund.refund_id:
                 kind = PaperKind.CREDIT_NOTE
-                drafts.append(self._draft(payment, kind, refund.updated_at, refund.refund_id))
-        return drafts
+                note = self._draft(payment, kind, refund.updated_at, refund.refund_id)
+                note.gstin, note.sac = receipt.gstin, receipt.sac
+                note.tax_rate, note.place = receipt.tax_rate, receipt.place
+                yield note
 
     def _draft(
         self, payment: Payment, kind: PaperKind, at: datetime, refund_id: str | None = None
@@ -161,7 +182,7 @@ class Papers:
             mail_at=present if seller.sends_mail and at > present - _NEWS else None,
         )
 
-    async def _add_tax(self, payment: Payment, drafts: Sequence[Paper]) -> None:
+    async def _add_tax(self, payment: Payment, receipt: Paper) -> None:
         """Note the tax and the state of the supply. A seller without a GSTIN takes no tax."""
         service_type = self._seller.service_types.get(payment.service_type)
         if (
@@ -173,7 +194,6 @@ class Papers:
             return
         home = self._seller.gstin[:2]
         buyer = await self._buyer_of(payment)
-        for draft in drafts:
-            draft.tax_rate = round(service_type.gst * 100)
-            # India, IGST law: a service to somebody whose address is not known is supplied where the seller is.
-            draft.place = state_of(buyer.gstin, buyer.state) or home
+        receipt.tax_rate = round(service_type.gst * 100)
+        # India, IGST law: a service to somebody whose address is not known is supplied where the seller is.
+        receipt.place = state_of(buyer.gstin, buyer.state) or home

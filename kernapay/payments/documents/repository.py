@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from bson import ObjectId
+
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import NotFound, Unavailable
@@ -13,7 +15,9 @@ from kernapay.storage.batching import Batcher
 from kernapay.storage.filters import LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.numbering import insert_numbered
+from kernapay.storage.reading import MAX_TIME_MS
 from kernapay.storage.repository import ReadOnlyRepository, Repository, Row
+from kernapay.storage.unreadable import UnreadableRow
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _UNCONFIRMED = (
@@ -69,18 +73,28 @@ class PaperRepository(Repository[Paper]):
         def write() -> list[Paper | Exception]:
             at = self.clock()
             rows = [self._row(draft) | {"createdAt": at, "updatedAt": at} for draft in drafts]
+            # Another process may have made some of them a moment ago, and a majority may not have those yet.
             with self._collection.database.client.start_session() as session:
                 insert_numbered(self._collection, rows, session)
                 crash_point("papers.numbered")
-                # In one session, it waits until a majority has what others inserted a moment ago.
-                ids = {"_id": {"$in": [row["_id"] for row in rows]}}
-                found = self._collection.find(ids, session=session)
-                papers = {row["_id"]: self._hydrate(row) for row in found}
-            return [
-                papers.get(row["_id"]) or Unavailable(_UNCONFIRMED, retry_after=1) for row in rows
-            ]
+                found = self._collection.find(
+                    {"_id": {"$in": [row["_id"] for row in rows]}},
+                    session=session,
+                    max_time_ms=MAX_TIME_MS,
+                )
+                stored = {row["_id"]: row for row in found}
+            return [self._reply(stored.get(row["_id"])) for row in rows]
 
         return await self._run(write)
+
+    def _reply(self, row: Row | None) -> Paper | Exception:
+        """Return the paper, or the error of its request alone: one row that cannot be read hides no other."""
+        if row is None:
+            return Unavailable(_UNCONFIRMED, retry_after=1)
+        try:
+            return self._hydrate(row)
+        except UnreadableRow as error:
+            return error
 
     @staticmethod
     def _row(draft: Paper) -> Row:
@@ -94,8 +108,12 @@ class PaidPaymentRepository(ReadOnlyRepository[Payment]):
     model = Payment
 
     async def paid_of(self, payment_ids: Sequence[object]) -> list[Payment]:
-        """Return those of the payments that are paid."""
-        return await self.list(id__in=list(payment_ids), status__in=PAID)
+        """Return those of the payments that are paid.
+
+        What no id of ours can be names a row of another system. No document can be made of it, so it has no papers.
+        """
+        ids = [each for each in payment_ids if ObjectId.is_valid(each)]
+        return await self.list(id__in=ids, status__in=PAID)
 
     async def of_id(self, payment_id: object) -> Payment:
         """Return a payment. Raises NotFound, and Unavailable if it is not known whether there is one."""

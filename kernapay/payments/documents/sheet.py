@@ -241,7 +241,7 @@ def _returned(
 
 
 def _sum_before(payment: Payment, papers: PapersOfPayment, note: Paper) -> int:
-    """Return what was refunded by the notes with smaller numbers."""
+    """Return what was refunded by the notes before this one."""
     total = 0
     for each in papers.notes:
         if each.pk == note.pk:
