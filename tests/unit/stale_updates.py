@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from bson import ObjectId
@@ -48,6 +48,7 @@ from kernapay.security.principal import Role
 from kernapay.sessions.models import SecondFactor, Session
 from kernapay.sessions.repository import SessionRepository
 from kernapay.sessions.second_factor.repository import SecondFactorRepository
+from kernapay.settlements.days.repository import SettlementDayRepository
 from kernapay.settlements.models import BankSettlement
 from kernapay.settlements.repository import SettlementRepository
 from kernapay.settlements.rows import Sums
@@ -100,6 +101,7 @@ class World:
         self.reports = ReportRepository(mongo, clock)
         self.findings = FindingRepository(mongo, clock)
         self.settlements = SettlementRepository(mongo, clock)
+        self.days = SettlementDayRepository(mongo, clock)
         self.customers = CustomerRepository(mongo, clock)
         self.claims = ClaimRepository(mongo, clock)
         self.endpoints = EndpointRepository(mongo, clock)
@@ -903,6 +905,22 @@ async def paper_mailed_by_its_loser(world: World) -> Steps:
     ]
 
 
+async def day_read_by_a_loser(world: World) -> Steps:
+    """A read that had begun before another one was asked for: what it has found is stored, but the other one is due."""
+    at = world.clock()
+    await world.days.read_again("2026-01-30", at)
+    (stale,) = await world.days.list(day="2026-01-30")
+    await world.days.read_again("2026-01-30", at + MINUTE)
+
+    async def due_at() -> datetime:
+        await world.days.finish(stale, 0, None)
+        (row,) = await world.days.list(day="2026-01-30")
+        assert row.is_open
+        return row.due_at
+
+    return [Step(due_at, True)]
+
+
 async def customer_changed(world: World) -> Steps:
     made = {"shop_id": ObjectId(), "reference": "c-1", "name": "Ravi"}
     stale = await world.customers.add(Customer(**made))
@@ -1017,6 +1035,7 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}_adopt_rebuilt": (key_of_a_rebuilt_payment,),
     "reconciliation.repository.ReportRepository.repeat_night": (night_repeated,),
     "reconciliation.repository.FindingRepository.drop_others": (finding_dropped,),
+    "settlements.days.repository.SettlementDayRepository.finish": (day_read_by_a_loser,),
     "settlements.repository.SettlementRepository.keep": (settlement_kept,),
     "settlements.repository.SettlementRepository.record_sums": (settlement_added_up,),
     f"{_LEDGER}record_mismatch": (mismatch_recorded,),

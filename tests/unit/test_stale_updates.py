@@ -24,6 +24,7 @@ COLLECTIONS = (
     "reconciliation_reports",
     "reconciliation_findings",
     "settlements",
+    "settlement_days",
     "customers",
     "endpoints",
     "papers",

@@ -64,16 +64,17 @@ class SettlementDayRepository(Repository[SettlementDay]):
         if await self.update_where({"day": day}, set__is_open=True, set__due_at=due_at) is None:
             raise RowGone
 
-    async def finish(self, day: SettlementDay, rows: int, next_at: datetime | None) -> None:
+    async def finish(self, day: SettlementDay, rows: int, next_at: datetime | None) -> bool:
         """Store that a day was read, and when it is read again; None closes it.
 
-        Who has asked meanwhile for another read gets it: what it is about may have come after this one had passed.
+        Return False if somebody has asked meanwhile for another read, who gets it: what it is about may have come
+        after this one had passed.
         """
         at = self.clock()
         await self.queue.finish(
             day, set__rows=rows, set__read_at=at, set__error=None, set__attempts=0
         )
-        since_the_claim = {"day": day.day, "due_at": day.due_at}
-        await self.update_where(
-            since_the_claim, set__is_open=next_at is not None, set__due_at=next_at or at
-        )
+        where = {"day": day.day, "due_at": day.due_at}
+        is_open = next_at is not None
+        planned = await self.update_where(where, set__is_open=is_open, set__due_at=next_at or at)
+        return planned is not None
