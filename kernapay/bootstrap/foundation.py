@@ -13,6 +13,7 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.clock import Clock, now
 from kernapay.core.keys import derive_key
 from kernapay.core.process_metrics import ProcessMetrics
+from kernapay.core.slots import Slots
 from kernapay.files.base import FileStore
 from kernapay.files.local import LocalFiles
 from kernapay.files.s3 import S3Files
@@ -49,8 +50,8 @@ class Foundation:
         return Bulkhead("hashing", self.settings.hashing_threads)
 
     @cached_property
-    def gateway_pool(self) -> Bulkhead:
-        return Bulkhead("gateway", self.settings.gateway_threads, queue=400)
+    def gateway_slots(self) -> Slots:
+        return Slots("gateway", self.settings.gateway_threads, queue=400)
 
     @cached_property
     def file_pool(self) -> Bulkhead:
@@ -59,7 +60,7 @@ class Foundation:
     @cached_property
     def process_metrics(self) -> ProcessMetrics:
         return ProcessMetrics(
-            (self.mongo.pool, self.gateway_pool, self.hashing_pool, self.file_pool)
+            (self.mongo.pool, self.gateway_slots, self.hashing_pool, self.file_pool)
         )
 
     @cached_property
@@ -117,7 +118,7 @@ class Foundation:
             self.settings.razorpay_key_secret.get_secret_value(),
             base_url=self.settings.razorpay_base_url,
             timeout=self.settings.razorpay_timeout.total_seconds(),
-            pool=self.gateway_pool,
+            slots=self.gateway_slots,
         )
 
     @cached_property

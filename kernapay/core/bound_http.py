@@ -7,16 +7,9 @@ gets the time that is left. Only the resolution of a host name cannot be cut sho
 import socket
 from collections.abc import Callable
 from io import BufferedReader, RawIOBase
-from typing import Any, Final
-
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util import Timeout
+from typing import Any
 
 from kernapay.core.deadlines import held_deadline
-
-_CONNECT_SECONDS: Final = 3.0
 
 
 class _Reader(RawIOBase):
@@ -68,36 +61,3 @@ class BoundConnection:
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         self.sock = _BoundSocket(self.sock)
-
-
-class _Connection(BoundConnection, HTTPConnection):
-    pass
-
-
-class _TLSConnection(BoundConnection, HTTPSConnection):
-    pass
-
-
-class _ConnectionPool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TLSConnectionPool(HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
-
-
-class BoundPool(urllib3.PoolManager):
-    """Connections whose calls end at the deadline that their thread holds. They follow no redirect, repeat nothing."""
-
-    def __init__(self, connections: int) -> None:
-        super().__init__(maxsize=connections, block=False, retries=False)
-        self.pool_classes_by_scheme = {"http": _ConnectionPool, "https": _TLSConnectionPool}
-
-    def send(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:
-        """Send a request and return the response with its whole body. Raises urllib3's HTTPError.
-
-        The thread must hold a deadline.
-        """
-        remaining = held_deadline().remaining
-        timeout = Timeout(connect=min(_CONNECT_SECONDS, remaining), total=remaining)
-        return self.request(method, url, redirect=False, timeout=timeout, **options)

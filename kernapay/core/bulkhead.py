@@ -19,7 +19,7 @@ class Bulkhead:
 
     def __init__(self, name: str, threads: int, queue: int = 1000) -> None:
         self.name = name
-        self.threads = threads
+        self.size = threads
         self._limit = threads + queue
         self.observe_wait: Callable[[float], None] = _observe_nothing
         """Called in the thread with the seconds that each call waited for it."""

@@ -13,12 +13,11 @@ _current: ContextVar["Deadline | None"] = ContextVar("deadline", default=None)
 
 
 class Deadline:
-    """The end of one call, and the socket that the call uses. `has_begun` says whether the call ever ran."""
+    """The end of one call, and the socket that the call uses."""
 
     def __init__(self, seconds: float) -> None:
         self._ends_at = monotonic() + seconds
         self._socket: socket.socket | None = None
-        self.has_begun = False
 
     @property
     def remaining(self) -> float:
@@ -46,7 +45,6 @@ class Deadline:
     @contextmanager
     def holding(self) -> Iterator[None]:
         """Hold every connection that this thread uses in the block to this deadline."""
-        self.has_begun = True
         token = _current.set(self)
         try:
             yield

@@ -1,4 +1,4 @@
-"""What a process measures of itself: the delay of its event loop, and the use of its pools of threads."""
+"""What a process measures of itself: the delay of its event loop, and the use of its pools of threads and slots."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Final
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.metrics import LIVE_SUM, Gauge, Histogram, Tally
+from kernapay.core.slots import Slots
 
 _INTERVAL: Final = 0.25  # seconds
 DELAYS: Final = Histogram(
@@ -17,19 +18,25 @@ DELAYS: Final = Histogram(
 _POOL: Final = ("pool",)
 WAITS: Final = Histogram(
     "kernapay_pool_wait_seconds",
-    "Time that calls waited for a thread of a pool",
+    "Time that calls waited for a thread or slot of a pool",
     _POOL,
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 THREADS: Final = Gauge(
-    "kernapay_pool_threads", "Threads that a pool may have", _POOL, multiprocess_mode=LIVE_SUM
+    "kernapay_pool_threads",
+    "Threads of a pool, or its slots",
+    _POOL,
+    multiprocess_mode=LIVE_SUM,
 )
 BUSY: Final = Gauge(
-    "kernapay_pool_busy_threads", "Threads of a pool that work", _POOL, multiprocess_mode=LIVE_SUM
+    "kernapay_pool_busy_threads",
+    "Threads or slots of a pool that work",
+    _POOL,
+    multiprocess_mode=LIVE_SUM,
 )
 WAITING: Final = Gauge(
     "kernapay_pool_waiting_calls",
-    "Calls that wait for a thread of a pool",
+    "Calls that wait for a thread or slot of a pool",
     _POOL,
     multiprocess_mode=LIVE_SUM,
 )
@@ -38,13 +45,13 @@ WAITING: Final = Gauge(
 class ProcessMetrics:
     """Measures in the background, and publishes the tallies about once a second."""
 
-    def __init__(self, pools: Sequence[Bulkhead]) -> None:
+    def __init__(self, pools: Sequence[Bulkhead | Slots]) -> None:
         self._pools = [(pool, BUSY.labels(pool.name), WAITING.labels(pool.name)) for pool in pools]
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         for pool, _, _ in self._pools:
-            THREADS.labels(pool.name).set(pool.threads)
+            THREADS.labels(pool.name).set(pool.size)
             pool.observe_wait = WAITS.labels(pool.name).observe
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -64,6 +71,6 @@ class ProcessMetrics:
                 DELAYS.observe(max(0.0, clock() - due))
             for pool, busy, waiting in self._pools:
                 pending = pool.pending
-                busy.set(min(pending, pool.threads))
-                waiting.set(max(0, pending - pool.threads))
+                busy.set(min(pending, pool.size))
+                waiting.set(max(0, pending - pool.size))
             Tally.publish()

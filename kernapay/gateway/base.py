@@ -254,5 +254,5 @@ class PaymentGateway(Protocol):
 
     async def fetch_settlement(self, settlement_id: str) -> Mapping[str, Any]: ...
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections, after the calls under way have finished."""

@@ -17,7 +17,7 @@ CALLS: Final = Counter(
 )
 NOT_MADE: Final = Counter(
     "kernapay_gateway_calls_not_made_total",
-    "Calls to the gateway that waited too long for a free thread and were given up before they began",
+    "Calls to the gateway that waited too long for a free slot and were given up before they began",
 )
 _ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements", "disputes"})
 _UNANSWERED: Final = "unanswered"

@@ -1,7 +1,9 @@
-"""The Razorpay gateway. It calls the official SDK in a thread pool of its own."""
+"""The Razorpay gateway. The official SDK says what is sent; it is sent on the event loop, a bounded number at once."""
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final
@@ -10,8 +12,8 @@ import msgspec
 import razorpay
 import structlog
 
-from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.deadlines import Deadline
+from kernapay.core.slots import Slots
 from kernapay.gateway.base import (
     EntityT,
     GatewayBusy,
@@ -26,7 +28,7 @@ from kernapay.gateway.base import (
 )
 from kernapay.gateway.decoding import Unreadable, read_entity
 from kernapay.gateway.metrics import NOT_MADE
-from kernapay.gateway.transport import Session
+from kernapay.gateway.transport import Recorder, Request, Transport
 
 _log = structlog.get_logger("kernapay.gateway")
 # The SDK puts ids into the path without escaping them.
@@ -49,12 +51,12 @@ class RazorpayGateway:
         *,
         base_url: str,
         timeout: float,
-        pool: Bulkhead,
+        slots: Slots,
     ) -> None:
-        """Give each call `timeout` seconds, which include its wait for a free thread."""
-        self._session = Session(pool.threads)
-        self._client = _Client(session=self._session, auth=(key_id, key_secret), base_url=base_url)
-        self._pool = pool
+        """Give each call `timeout` seconds, which include its wait for a free slot."""
+        self._client = _Client(session=Recorder(), auth=(key_id, key_secret), base_url=base_url)
+        self._transport = Transport(slots.size)
+        self._slots = slots
         self._timeout = timeout
 
     async def create_order(
@@ -82,7 +84,7 @@ class RazorpayGateway:
         return await self._one(GatewayPayment, self._client.payment.fetch, _check_id(payment_id))
 
     async def capture(self, payment_id: str, amount: int, currency: str) -> GatewayPayment:
-        # A new dict: the SDK writes the amount into this argument, and all threads share its default.
+        # A new dict: the SDK writes the amount into this argument, and all calls share its default.
         return await self._one(
             GatewayPayment,
             self._client.payment.capture,
@@ -135,7 +137,7 @@ class RazorpayGateway:
     async def list_entities(
         self, entity: type[EntityT], after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[EntityT | OddEntity]:
-        calls: dict[type[msgspec.Struct], Callable[..., Any]] = {
+        calls: dict[type[msgspec.Struct], Callable[..., Request]] = {
             Order: self._client.order.all,
             GatewayPayment: self._client.payment.all,
             GatewayRefund: self._client.refund.all,
@@ -173,36 +175,38 @@ class RazorpayGateway:
             raise GatewayUnknown("The payment gateway's answer is not a settlement.")
         return document
 
-    def close(self) -> None:
-        self._pool.close()
-        self._session.close()
+    async def close(self) -> None:
+        await self._slots.wait_until_idle()
+        await self._transport.close()
 
     async def _call(
         self,
-        call: Callable[..., Any],
+        call: Callable[..., Request],
         *args: Any,
         deadline: Deadline | None = None,
         **kwargs: Any,
     ) -> Any:
+        request = call(*args, **kwargs)
         deadline = deadline or Deadline(self._timeout)
-        try:
-            return await self._pool.run_within(deadline, call, *args, **kwargs)
-        except TimeoutError as error:
-            if deadline.has_begun:
-                raise GatewayUnknown("The payment gateway did not answer in time.") from error
-            NOT_MADE.inc()
-            _log.warning("gateway_queue_full", waiting=self._pool.pending)
-            raise GatewayBusy(
-                "Too many calls to the payment gateway are waiting. Try again."
-            ) from error
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(deadline.remaining):
+                    await stack.enter_async_context(self._slots.slot())
+            except TimeoutError as error:
+                NOT_MADE.inc()
+                _log.warning("gateway_queue_full", waiting=self._slots.pending)
+                raise GatewayBusy(
+                    "Too many calls to the payment gateway are waiting. Try again."
+                ) from error
+            return await self._transport.send(request, deadline.remaining)
 
     async def _one(
-        self, entity: type[EntityT], call: Callable[..., Any], *args: Any, **kwargs: Any
+        self, entity: type[EntityT], call: Callable[..., Request], *args: Any, **kwargs: Any
     ) -> EntityT:
         return _convert(await self._call(call, *args, **kwargs), entity)
 
     async def _many(
-        self, entity: type[EntityT], call: Callable[..., Any], *args: Any
+        self, entity: type[EntityT], call: Callable[..., Request], *args: Any
     ) -> list[EntityT]:
         return [_convert(item, entity) for item in _items_of(await self._call(call, *args))]
 

@@ -86,7 +86,7 @@ class PasswordHasher:
         self._rounds = rounds
         self._pool = pool
         self._share = FairShare(
-            per_subject=pool.threads, total=pool.threads, in_flight=_IN_FLIGHT_PER_CLIENT
+            per_subject=pool.size, total=pool.size, in_flight=_IN_FLIGHT_PER_CLIENT
         )
 
     async def hash(self, password: str, client: str = OPERATOR) -> str:

@@ -7,8 +7,8 @@ from io import StringIO
 import httpx
 import pytest
 
-from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.clock import now
+from kernapay.core.slots import Slots
 from kernapay.gateway.razorpay import RazorpayGateway
 from tests.actors import PAYMENTS, Actor, People, status, verify
 from tests.aliases import Json, Store
@@ -64,8 +64,8 @@ def test_a_payment_from_before_does_not_know(
 async def test_real_money_moves_with_a_live_key(
     in_process: InProcess, user: Actor, sandbox: Sandbox, store: Store
 ) -> None:
-    pool = Bulkhead("gateway", threads=1)
-    gateway = RazorpayGateway(KEY_ID, KEY_SECRET, base_url=sandbox.url, timeout=5, pool=pool)
+    slots = Slots("gateway", 1)
+    gateway = RazorpayGateway(KEY_ID, KEY_SECRET, base_url=sandbox.url, timeout=5, slots=slots)
     async with in_process(
         gateway=gateway,
         razorpay_key_id="rzp_live_7fKq2ZtWm9XcVb",
@@ -77,5 +77,4 @@ async def test_real_money_moves_with_a_live_key(
         answer = await client.post(f"{PAYMENTS}/create", json=payment_body())
         payment = answer.json()["data"]
         seen = (await client.get(f"{PAYMENTS}/{payment['referenceId']}")).json()
-    pool.close()
     assert payment["livemode"] is seen["livemode"] is True

@@ -1,7 +1,6 @@
 """The gateway is down, slow, or swallows its answer: the same key resumes, and there is one order."""
 
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from string import ascii_uppercase
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.slots import Slots
 from kernapay.gateway.razorpay import RazorpayGateway
 from tests.actors import PAYMENTS, USERS, Actor, People, assert_problem, status, verify
 from tests.aliases import Json, Store
@@ -213,24 +212,16 @@ def test_calls_stuck_in_the_gateway_hold_up_nobody_else(
 async def test_a_create_for_which_the_gateways_queue_was_full_is_resumed_at_once(
     in_process: Callable[..., Any], user: Actor, sandbox: Sandbox
 ) -> None:
-    pool = Bulkhead("gateway", threads=1, queue=0)
-    gateway = RazorpayGateway(KEY_ID, KEY_SECRET, base_url=sandbox.url, timeout=5, pool=pool)
-    gate = threading.Event()
+    slots = Slots("gateway", 1, queue=0)
+    gateway = RazorpayGateway(KEY_ID, KEY_SECRET, base_url=sandbox.url, timeout=5, slots=slots)
     async with in_process(gateway=gateway) as client:
         client.headers["Authorization"] = f"Bearer {user.token}"
         body = payment_body()
-        busy = asyncio.create_task(pool.run(gate.wait))
-        try:
-            await asyncio.sleep(0)
-            assert pool.pending == 1
+        async with slots.slot():
             answer = await client.post(f"{PAYMENTS}/create", json=body)
             assert_problem(answer, 503, code="unavailable")
-        finally:
-            gate.set()
-            await busy
         answer = await client.post(f"{PAYMENTS}/create", json=body)
         assert answer.status_code in (200, 201), answer.text
-    pool.close()
 
 
 def test_a_client_that_hangs_up_leaves_no_half_made_order(

@@ -347,7 +347,7 @@ class FakeGateway:
         body = msgspec.json.encode({**told, "id": secrets.token_hex(4)})
         self.events.append((_id("evt"), body))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing is open."""
 
     def _maybe_silent(self, moment: str) -> None:

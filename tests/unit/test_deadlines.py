@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from time import monotonic
 
 import boto3  # noqa: F401 - loaded here, since it takes longer than the deadline
@@ -11,6 +11,7 @@ import pytest
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import Unavailable
+from kernapay.core.slots import Slots
 from kernapay.files.s3 import S3Files
 from kernapay.gateway.base import GatewayBusy, GatewayUnknown
 from kernapay.gateway.razorpay import RazorpayGateway
@@ -33,42 +34,48 @@ def server() -> Iterator[DripServer]:
 
 @pytest.fixture
 def pool() -> Iterator[Bulkhead]:
-    pool = Bulkhead("gateway", threads=2)
+    pool = Bulkhead("files", threads=2)
     yield pool
     pool.close()
 
 
 @pytest.fixture
-def gateway(server: DripServer, pool: Bulkhead) -> RazorpayGateway:
-    return RazorpayGateway("rzp_test_a", "b", base_url=server.url, timeout=DEADLINE, pool=pool)
+def slots() -> Slots:
+    return Slots("gateway", 2)
+
+
+@pytest.fixture
+async def gateway(server: DripServer, slots: Slots) -> AsyncIterator[RazorpayGateway]:
+    gateway = RazorpayGateway("rzp_test_a", "b", base_url=server.url, timeout=DEADLINE, slots=slots)
+    yield gateway
+    await gateway.close()
 
 
 @pytest.mark.parametrize("mode", ["body", "headers", "silence"])
-async def test_a_slow_answer_ends_at_the_deadline_and_frees_its_thread(
-    server: DripServer, gateway: RazorpayGateway, pool: Bulkhead, mode: Mode
+async def test_a_slow_answer_ends_at_the_deadline_and_frees_its_slot(
+    server: DripServer, gateway: RazorpayGateway, slots: Slots, mode: Mode
 ) -> None:
     server.mode = mode
     start = monotonic()
     with pytest.raises(GatewayUnknown):
         await gateway.fetch_order("order_1")
     assert DEADLINE * 0.9 < monotonic() - start < DEADLINE + 1
-    await until(lambda: pool.pending == 0)
-    assert monotonic() - start < DEADLINE + 1
+    assert slots.pending == 0
 
 
 async def test_dripping_answers_hold_no_later_call(
-    server: DripServer, gateway: RazorpayGateway, pool: Bulkhead
+    server: DripServer, gateway: RazorpayGateway, slots: Slots
 ) -> None:
     start = monotonic()
     slow = [asyncio.create_task(gateway.fetch_order("order_1")) for _ in range(8)]
-    await until(lambda: server.requests == pool.threads)
+    await until(lambda: server.requests == slots.size)
     server.mode = "well"
     order = None
     while order is None:
         try:
             order = await gateway.fetch_order("order_1")
         except GatewayUnknown:
-            # Busy, or on a slow machine still waiting for a thread when its own deadline came.
+            # Busy, or on a slow machine still waiting for a slot when its own deadline came.
             assert monotonic() - start < 2 * DEADLINE
     assert monotonic() - start < 3 * DEADLINE
     failures = await asyncio.gather(*slow, return_exceptions=True)
@@ -76,35 +83,36 @@ async def test_dripping_answers_hold_no_later_call(
 
 
 async def test_a_call_that_waits_until_its_deadline_is_refused_and_never_runs(
-    server: DripServer, gateway: RazorpayGateway, pool: Bulkhead
+    server: DripServer, gateway: RazorpayGateway, slots: Slots
 ) -> None:
     """A request that ran later would be one that nobody waits for: an order bought, and not known."""
     server.mode = "silence"
     patient = RazorpayGateway(
-        "rzp_test_a", "b", base_url=server.url, timeout=5 * DEADLINE, pool=pool
+        "rzp_test_a", "b", base_url=server.url, timeout=5 * DEADLINE, slots=slots
     )
-    first = [asyncio.create_task(patient.fetch_order("order_1")) for _ in range(pool.threads)]
-    await until(lambda: server.requests == pool.threads)
+    first = [asyncio.create_task(patient.fetch_order("order_1")) for _ in range(slots.size)]
+    await until(lambda: server.requests == slots.size)
     start = monotonic()
     late = [asyncio.create_task(gateway.find_orders("KP_1")) for _ in range(5)]
     outcomes = await asyncio.gather(*late, return_exceptions=True)
     assert monotonic() - start < DEADLINE + 1
     assert [type(outcome) for outcome in outcomes] == [GatewayBusy] * len(late)
     await asyncio.gather(*first, return_exceptions=True)
-    await until(lambda: pool.pending == 0)
-    assert server.requests == pool.threads
+    assert slots.pending == 0
+    await patient.close()
+    assert server.requests == slots.size
 
 
-async def test_a_call_whose_caller_gives_up_frees_its_thread_at_once(
-    server: DripServer, pool: Bulkhead
+async def test_a_call_whose_caller_gives_up_frees_its_slot_at_once(
+    server: DripServer, slots: Slots
 ) -> None:
-    gateway = RazorpayGateway("rzp_test_a", "b", base_url=server.url, timeout=60, pool=pool)
+    gateway = RazorpayGateway("rzp_test_a", "b", base_url=server.url, timeout=60, slots=slots)
     call = asyncio.create_task(gateway.fetch_order("order_1"))
     await until(lambda: server.requests == 1)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
-    async with asyncio.timeout(5):
-        await until(lambda: pool.pending == 0)
+    assert slots.pending == 0
+    await gateway.close()
 
 
 async def test_a_connection_serves_the_next_call_under_its_own_deadline(

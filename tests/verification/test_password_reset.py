@@ -75,7 +75,7 @@ async def test_a_code_is_still_good_when_hashing_was_too_busy(world: World) -> N
     code = await world.forgotten(asha.email)
     pool, hasher = world.services.hashing_pool, world.services.password_hasher
     gate = threading.Event()
-    held = [asyncio.create_task(pool.run(gate.wait)) for _ in range(pool.threads)]
+    held = [asyncio.create_task(pool.run(gate.wait)) for _ in range(pool.size)]
     busy = [asyncio.create_task(hasher.hash(NEW, "127.0.0.1")) for _ in range(64)]
     await asyncio.sleep(0)
     assert_problem(await world.reset(asha.email, code, NEW), 429, code="too_many_requests")

@@ -1,0 +1,48 @@
+"""A bounded number of calls at once: what a bulkhead is for blocking calls, for those of the event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import perf_counter
+
+from kernapay.core.errors import Unavailable
+
+
+class Slots:
+    """A named number of slots with a bounded queue."""
+
+    def __init__(self, name: str, size: int, queue: int = 1000) -> None:
+        self.name = name
+        self.size = size
+        self.pending = 0
+        """The number of calls that run or wait."""
+        self.observe_wait: Callable[[float], None] = lambda _: None
+        """Called with the seconds that each call waited for its slot."""
+        self._limit = size + queue
+        self._free = asyncio.Semaphore(size)
+        self._idle = asyncio.Event()
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot and keep it during the block. Raises Unavailable if the queue is full."""
+        if self.pending >= self._limit:
+            raise Unavailable(
+                f"Too many {self.name} calls are waiting. Repeat the call in a second.",
+                retry_after=1,
+            )
+        self.pending += 1
+        begin = perf_counter()
+        try:
+            async with self._free:
+                self.observe_wait(perf_counter() - begin)
+                yield
+        finally:
+            self.pending -= 1
+            if not self.pending:
+                self._idle.set()
+
+    async def wait_until_idle(self) -> None:
+        """Wait until no call runs or waits."""
+        while self.pending:
+            self._idle.clear()
+            await self._idle.wait()
