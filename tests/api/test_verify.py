@@ -264,9 +264,11 @@ def test_a_gateway_that_cannot_be_asked_changes_nothing_and_may_be_asked_again(
     payment = user.new_payment()
     checkout = sandbox.pay(payment["orderId"])
     for fault in ("server_error", "bad_gateway_html", "reset", "rate_limit"):
-        sandbox.fault(fault, route="/v1/payments/*")
+        # Until it is removed: a question is asked again at once when a kept connection is closed.
+        armed = sandbox.fault(fault, times=None, route="/v1/payments/*")
         answer = verify(api, payment, checkout)
         assert_problem(answer, 503)
+        sandbox.call("DELETE", f"/_sandbox/faults/{armed['id']}")
         assert int(answer.headers["retry-after"]) > 0
         assert status(api, payment)["status"] == "pending"
     assert verify(api, payment, checkout).status_code == 200

@@ -30,7 +30,7 @@ CHANGING = {
     "signature": r"\b[0-9a-f]{64}\b",
     "id": r"\b[0-9a-f]{24}\b",
     "request": r"\b[0-9a-f]{16}\b",
-    "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z",
+    "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z",
 }
 
 

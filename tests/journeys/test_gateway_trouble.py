@@ -87,11 +87,10 @@ def test_trouble_may_last_and_strike_the_looking_up_as_well(
     sandbox.fault("answer_lost", route=ORDERS, method="POST")
     assert_problem(user.create(body), 503)
     for fault in ("server_error", "answer_lost", "bad_gateway_html", "rate_limit"):
-        # What only asks is asked again at once when a kept connection is closed.
-        times = 2 if fault == "answer_lost" else 1
-        armed = sandbox.fault(fault, times=times, route=ORDERS, method="GET")
+        # Until it is removed: a question is asked again at once when a kept connection is closed.
+        armed = sandbox.fault(fault, times=None, route=ORDERS, method="GET")
         assert_problem(user.create(body), 503)
-        assert sandbox.hits(armed) == times
+        sandbox.call("DELETE", f"/_sandbox/faults/{armed['id']}")
     assert_resumes_with_one_order(user, sandbox, store, body)
 
 
