@@ -33,11 +33,8 @@ from kernapay.payments.checkout.controller import CheckoutPageController, page_f
 from kernapay.payments.claims.controller import ClaimController, GrantController
 from kernapay.payments.controller import CheckoutController, PaymentController
 from kernapay.payments.disputes.controller import DisputeController
-from kernapay.payments.documents.controller import (
-    ExportController,
-    ReceiptPageController,
-    StatementController,
-)
+from kernapay.payments.documents.controller import ReceiptPageController, StatementController
+from kernapay.payments.exports.controller import ExportController
 from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
 from kernapay.payments.merging.controller import CustomerMergeController
 from kernapay.reconciliation.controller import PaymentCheckController, ReconciliationController

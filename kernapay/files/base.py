@@ -11,9 +11,14 @@ from kernapay.core.patterns import explain
 
 LINK_LIFETIME: Final = timedelta(minutes=5)
 FILE_NAME: Final = explain(
-    r"^(receipt|export)-[0-9a-f]{32}\.(pdf|csv)$", "the name of a stored file"
+    r"^(receipt|export)-[0-9a-f]{32}\.(pdf|csv|jsonl|xlsx)$", "the name of a stored file"
 )
-MEDIA_TYPES: Final = {"pdf": "application/pdf", "csv": "text/csv"}
+MEDIA_TYPES: Final = {
+    "pdf": "application/pdf",
+    "csv": "text/csv",
+    "jsonl": "application/jsonl",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 class FileLink(Struct, rename="camel"):

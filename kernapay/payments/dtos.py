@@ -6,7 +6,7 @@ from msgspec import Meta, Struct, field
 
 from kernapay.core.clock import Instant
 from kernapay.core.ids import OBJECT_ID_EXAMPLE, OBJECT_ID_PATTERN
-from kernapay.core.patterns import PRINTABLE, Identifier, Label
+from kernapay.core.patterns import Identifier, Label
 from kernapay.customers.dtos import CustomerGiven, Prefill
 from kernapay.payments.disputes.dtos import DisputeView
 from kernapay.payments.facts import PaymentFacts
@@ -284,15 +284,3 @@ class PaymentView(PaymentFacts, rename="camel"):
     )
     settled_at: Instant | None = None
     settlements: Annotated[list[PayoutView], Meta(examples=[[]])] = field(default_factory=list)
-
-
-DayOrTime = Annotated[
-    str, Meta(min_length=10, max_length=40, pattern=PRINTABLE, examples=["2026-01-01"])
-]
-
-
-class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """The period of an export: days of the business, or times with a zone. `from` is inclusive, `to` is not."""
-
-    start: DayOrTime = field(name="from")
-    end: DayOrTime = field(name="to")

@@ -11,7 +11,9 @@ from kernapay.audit.models import AuditEntry
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Unavailable
 from kernapay.devstack.ports import HOST, free_port
-from kernapay.payments.documents.exports import ExportService
+from kernapay.payments.exports.dtos import ExportRequest
+from kernapay.payments.exports.payments import PaymentTable
+from kernapay.payments.exports.service import ExportService
 from kernapay.payments.references import new_reference_id
 from kernapay.payments.repository import PaymentRepository
 from kernapay.security.principal import Operator, Principal, Role
@@ -122,18 +124,18 @@ async def test_an_export_that_breaks_off_says_so_in_a_second_entry(
             yield []
 
     actor = Principal(id=str(ObjectId()), role=Role.ADMIN, session_id="s")
-    start, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC)
+    request = ExportRequest("2020-01-01", "2020-01-02")
     async with in_process() as client:
         services = client.services
-        files, pool = services.file_store, services.file_pool
-        broken = Broken(services.mongo, services.cache)
-        exports = ExportService(broken, files, services.audit_log, pool, services.business_days)
+        files, pool, days = services.file_store, services.file_pool, services.business_days
+        broken = PaymentTable(Broken(services.mongo, services.cache), days)
+        exports = ExportService(broken, files, services.audit_log, pool, days)
 
         async def export() -> None:
             if kind == "payments.export_file":
-                await exports.store(actor, start, end)
+                await exports.store(actor, request)
             else:
-                async for _ in await exports.stream(actor, start, end):
+                async for _ in await exports.stream(actor, request):
                     pass
 
         with pytest.raises(Unavailable):

@@ -1,22 +1,20 @@
-"""The HTTP routes for payments received, receipts, credit notes and exports."""
+"""The HTTP routes for payments received, receipts and credit notes."""
 
 from typing import Annotated, Final
 
 from litestar import Controller, Response
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
-from litestar.params import JSONBody, PathParameter, QueryParameter
-from litestar.response import Stream
+from litestar.params import PathParameter, QueryParameter
 
 from kernapay.core.patterns import explain
 from kernapay.files.base import MEDIA_TYPES, FileLink
 from kernapay.payments.documents import checks
-from kernapay.payments.documents.exports import ExportService
 from kernapay.payments.documents.links import CODE_LENGTH, PATH, TOKEN_LENGTH
 from kernapay.payments.documents.page import policy_of
 from kernapay.payments.documents.printer import Form
 from kernapay.payments.documents.receipts import NoCreditNote, NoReceipt, ReceiptService
-from kernapay.payments.dtos import ExportRequest, PaymentSummary
+from kernapay.payments.dtos import PaymentSummary
 from kernapay.payments.parameters import Count, Cursor, Reference, Skip
 from kernapay.payments.repository import PaymentRepository
 from kernapay.security.authentication import PUBLIC
@@ -150,66 +148,6 @@ class ReceiptPageController(Controller):
         """Say what a paper says, for whoever holds it."""
         found = await receipt_service.check(code)
         return _page(checks.no_paper_page(), 404) if found is None else _page(found)
-
-
-class ExportController(Controller):
-    path = "/v1/api/payments"
-    tags = ["Payments"]
-    guards = [HasRole(Role.ADMIN), HasScope(Scope.REPORTS_READ), RateLimited("export")]
-
-    @get("/export", media_type=MEDIA_TYPES["csv"])
-    async def export(
-        self,
-        request: Authenticated,
-        export_service: NamedDependency[ExportService],
-        start: Annotated[
-            str,
-            QueryParameter(
-                name="from",
-                min_length=10,
-                max_length=40,
-                description="The start, inclusive: a day, or a time as in RFC 3339.",
-            ),
-        ],
-        end: Annotated[
-            str,
-            QueryParameter(
-                name="to",
-                min_length=10,
-                max_length=40,
-                description="The end, exclusive: a day, or a time as in RFC 3339.",
-            ),
-        ],
-    ) -> Stream:
-        """Download the payments created between two times as CSV. `from` is inclusive, `to` is not.
-
-        Both are days (`2026-01-31`, of the business: BUSINESS_TIMEZONE) or times with a zone
-        (`2026-01-31T10:15:00Z`). Text that a spreadsheet would run as a formula is prefixed with `'`.
-        """
-        rows = await export_service.stream(
-            request.user,
-            export_service.read_instant(start, "from"),
-            export_service.read_instant(end, "to"),
-        )
-        return Stream(
-            rows,
-            media_type=MEDIA_TYPES["csv"],
-            headers={"Content-Disposition": 'attachment; filename="payments.csv"'},
-        )
-
-    @post("/exports")
-    async def export_file(
-        self,
-        request: Authenticated,
-        data: JSONBody[ExportRequest],
-        export_service: NamedDependency[ExportService],
-    ) -> FileLink:
-        """Store an export as a file and return a link to it. The link works without a token, for five minutes."""
-        return await export_service.store(
-            request.user,
-            export_service.read_instant(data.start, "from"),
-            export_service.read_instant(data.end, "to"),
-        )
 
 
 def _answer(document: bytes, form: Form, name: str) -> Response[bytes]:

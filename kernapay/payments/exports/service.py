@@ -1,0 +1,161 @@
+"""Exports: files for finance, streamed in batches, so that any number of rows fits into memory."""
+
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import datetime
+from tempfile import SpooledTemporaryFile
+from typing import Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
+
+from kernapay.audit.repository import AuditLog
+from kernapay.core.bulkhead import Bulkhead
+from kernapay.core.business_days import BusinessDays
+from kernapay.core.errors import InvalidInput, Unavailable
+from kernapay.files.base import FileLink, FileStore
+from kernapay.payments.exports.dtos import ExportRequest
+from kernapay.payments.exports.values import FileFormat, Lines, Unit
+from kernapay.payments.exports.workbook import WorkbookWriter
+from kernapay.payments.exports.writers import CsvWriter, JsonLinesWriter, Writer
+from kernapay.security.principal import Principal
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Bytes of an export in memory; a larger one goes to a temporary file.
+_IN_MEMORY: Final = 1_048_576
+
+
+class Table(Protocol):
+    """What the lines of an export are."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+
+    def batches(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
+        """Yield the lines between two times, of which the second is exclusive. They are made in a pool thread."""
+
+
+class _Plan(NamedTuple):
+    start: datetime
+    end: datetime
+    form: FileFormat
+    unit: Unit
+    bom: bool
+
+    def as_audited(self) -> dict[str, Any]:
+        """Return the period, and what else is not as by default."""
+        others = {
+            "format": None if self.form is FileFormat.CSV else self.form.value,
+            "unit": None if self.unit is Unit.MINOR else self.unit.value,
+        }
+        chosen = {name: value for name, value in others.items() if value is not None}
+        return {"from": self.start.isoformat(), "to": self.end.isoformat(), **chosen}
+
+
+class ExportService:
+    def __init__(
+        self,
+        payments: Table,
+        files: FileStore,
+        audit: AuditLog,
+        pool: Bulkhead,
+        days: BusinessDays,
+    ) -> None:
+        self._payments = payments
+        self._files = files
+        self._audit = audit
+        self._pool = pool
+        self._days = days
+
+    async def stream(self, actor: Principal, request: ExportRequest) -> AsyncIterator[bytes]:
+        """Return an export as chunks of bytes, oldest rows first.
+
+        Raises InvalidInput and Unavailable when called, before the first chunk is read. An export that breaks off
+        later has a second audit entry.
+        """
+        chunks = self._audited_chunks(actor, self._plan(request))
+        # The answer has begun once a chunk is asked for. So let the audit entry be written before.
+        head = await anext(chunks)
+        return _chain(head, chunks)
+
+    async def store(self, actor: Principal, request: ExportRequest) -> FileLink:
+        """Store an export as a file and return a link to it. Raises InvalidInput, Unavailable."""
+        plan = self._plan(request)
+        name = f"export-{secrets.token_hex(16)}.{plan.form.value}"
+        async with self._action(actor, "payments.export_file", plan):
+            with SpooledTemporaryFile(_IN_MEMORY) as file:
+                async with aclosing(self._chunks(plan)) as chunks:
+                    async for chunk in chunks:
+                        await self._pool.run(file.write, chunk)
+                file.seek(0)
+                await self._files.put(name, file)
+            return await self._files.link(name)
+
+    def _plan(self, request: ExportRequest) -> _Plan:
+        """Return what is asked for. Raises InvalidInput, naming the field."""
+        start = self._days.read_instant(request.start, "from")
+        end = self._days.read_instant(request.end, "to")
+        if start >= end:
+            raise InvalidInput("Must be after `from`.", field="to")
+        if request.bom and request.form is not FileFormat.CSV:
+            raise InvalidInput("Only CSV has this mark. Leave it out.", field="bom")
+        return _Plan(start, end, request.form, request.unit, request.bom)
+
+    def _action(
+        self, actor: Principal, action: str, plan: _Plan
+    ) -> AbstractAsyncContextManager[None]:
+        return self._audit.action(actor, action, after=plan.as_audited())
+
+    async def _audited_chunks(self, actor: Principal, plan: _Plan) -> AsyncGenerator[bytes]:
+        async with (
+            self._action(actor, "payments.export", plan),
+            aclosing(self._chunks(plan)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+
+    async def _chunks(self, plan: _Plan) -> AsyncGenerator[bytes]:
+        table = self._payments
+        writer = _writer_for(plan, table)
+        try:
+            yield await self._run(writer.begin, table.columns)
+            async for lines in table.batches(plan.start, plan.end):
+                # The bytes of a workbook come when it is finished.
+                if chunk := await self._run(writer.write, lines):
+                    yield chunk
+            pieces = writer.finish()
+            while piece := await self._run(_next, pieces):
+                yield piece
+        finally:
+            await self._run(writer.close)
+
+    async def _run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await self._pool.run(call, *args, **kwargs)
+        except OSError as error:
+            raise Unavailable("The file cannot be written now. Try again later.") from error
+
+
+def _writer_for(plan: _Plan, table: Table) -> Writer:
+    match plan.form:
+        case FileFormat.CSV:
+            return CsvWriter(plan.unit, has_mark=plan.bom)
+        case FileFormat.JSONL:
+            return JsonLinesWriter(plan.unit)
+        case FileFormat.XLSX:
+            return WorkbookWriter(table.name, plan.unit)
+
+
+def _next(pieces: Iterator[bytes]) -> bytes:
+    return next(pieces, b"")
+
+
+async def _chain(head: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        if head:
+            yield head
+        async for chunk in rest:
+            yield chunk

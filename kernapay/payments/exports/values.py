@@ -1,0 +1,47 @@
+"""What stands in the cells of an export, whatever the form of the file."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from kernapay.payments.currencies import exponent
+
+
+class FileFormat(StrEnum):
+    CSV = "csv"
+    JSONL = "jsonl"
+    XLSX = "xlsx"
+
+
+class Unit(StrEnum):
+    """Whether amounts are in paise and other minor units, or in rupees and other major units."""
+
+    MINOR = "minor"
+    MAJOR = "major"
+
+
+class Money(NamedTuple):
+    """An amount in minor units."""
+
+    amount: int
+    currency: str
+
+
+Value = str | int | bool | datetime | date | Money | Mapping[str, Any] | None
+Line = Sequence[Value]
+Lines = Iterable[Line]
+
+
+def in_major_units(money: Money) -> str:
+    """Return the decimal number that an amount is in rupees or other major units: 50000 INR is `500.00`."""
+    places = exponent(money.currency)
+    digits = f"{abs(money.amount):0{places + 1}}"
+    whole = len(digits) - places
+    sign = "-" if money.amount < 0 else ""
+    return f"{sign}{digits[:whole]}.{digits[whole:]}" if places else f"{sign}{digits}"
+
+
+def write_time(at: datetime) -> str:
+    """Return a time in UTC as in RFC 3339."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
