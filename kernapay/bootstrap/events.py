@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import cached_property
 
-from kernapay.bootstrap.operations import Operations
+from kernapay.bootstrap.exports import Exports
 from kernapay.core.metrics import GaugeSource
 from kernapay.deliveries.copies import EventCopies
 from kernapay.deliveries.erased import ErasedBuyers
@@ -20,7 +20,7 @@ from kernapay.storage.relay_notes import RelayNotes
 _TURN = timedelta(seconds=3)
 
 
-class Events(Operations):
+class Events(Exports):
     @cached_property
     def event_repository(self) -> EventRepository:
         return EventRepository(self.mongo, self.settings.deliveries_keep, self._clock)

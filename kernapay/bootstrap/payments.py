@@ -16,8 +16,6 @@ from kernapay.payments.claims.service import Claims
 from kernapay.payments.disputes.deadlines import DisputeDeadlines
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.disputes.service import DisputeService
-from kernapay.payments.exports.payments import PaymentTable
-from kernapay.payments.exports.service import ExportService
 from kernapay.payments.gateway_account import GatewayAccount
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
@@ -219,13 +217,3 @@ class Payments(Accounts):
     @cached_property
     def dispute_deadlines(self) -> DisputeDeadlines:
         return DisputeDeadlines(self.dispute_repository, self.payment_ledger, self._clock)
-
-    @cached_property
-    def export_service(self) -> ExportService:
-        return ExportService(
-            PaymentTable(self.payment_repository, self.business_days),
-            self.file_store,
-            self.audit_log,
-            self.file_pool,
-            self.business_days,
-        )

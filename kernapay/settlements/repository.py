@@ -1,6 +1,6 @@
 """The queries on settlements and their rows, and on the payments that wait for theirs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -213,6 +213,11 @@ class SettlementRowRepository(Repository[SettlementRow]):
         return await self.select(
             SettlementRowView, *order, LimitOffset(count, skip), settlement_id=settlement_id
         )
+
+    def batches_of(self, settlement_id: str) -> AsyncIterator[list[SettlementRowView]]:
+        """Yield all rows of a settlement, in batches."""
+        order = (OrderBy("entity_id"), OrderBy("type"))
+        return self.batches(SettlementRowView, *order, settlement_id=settlement_id)
 
     async def sums_of(self, settlement_ids: Iterable[str]) -> dict[Group, Sums]:
         """Add up the rows of settlements, by settlement, type and quarter of an hour."""

@@ -13,9 +13,9 @@ from kernapay.core.errors import Unavailable
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.payments.exports.dtos import ExportRequest
 from kernapay.payments.exports.payments import PaymentTable
+from kernapay.payments.exports.repository import ExportRepository
 from kernapay.payments.exports.service import ExportService
 from kernapay.payments.references import new_reference_id
-from kernapay.payments.repository import PaymentRepository
 from kernapay.security.principal import Operator, Principal, Role
 from tests.actors import (
     ADMIN_USERS,
@@ -118,7 +118,7 @@ def test_what_is_refused_cheaply_and_what_is_repeated_leave_no_entry(
 async def test_an_export_that_breaks_off_says_so_in_a_second_entry(
     in_process: InProcess, kind: str
 ) -> None:
-    class Broken(PaymentRepository):
+    class Broken(ExportRepository):
         async def batches(self, *_: Any, **__: Any) -> AsyncIterator[list[Any]]:
             raise Unavailable("The database is away.")
             yield []
@@ -128,8 +128,8 @@ async def test_an_export_that_breaks_off_says_so_in_a_second_entry(
     async with in_process() as client:
         services = client.services
         files, pool, days = services.file_store, services.file_pool, services.business_days
-        broken = PaymentTable(Broken(services.mongo, services.cache), days)
-        exports = ExportService(broken, files, services.audit_log, pool, days)
+        broken = PaymentTable(Broken(services.mongo), days)
+        exports = ExportService({None: broken}, files, services.audit_log, pool, days)
 
         async def export() -> None:
             if kind == "payments.export_file":

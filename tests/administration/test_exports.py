@@ -310,7 +310,11 @@ ACTOR = Principal(id=str(ObjectId()), role=Role.ADMIN, session_id="s")
 def service_of(client: InProcessClient, table: Lots) -> ExportService:
     services = client.services
     return ExportService(
-        table, services.file_store, services.audit_log, services.file_pool, services.business_days
+        {None: table},
+        services.file_store,
+        services.audit_log,
+        services.file_pool,
+        services.business_days,
     )
 
 

@@ -88,6 +88,7 @@ ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
     "webhooks/service.py": _RECEIVING,
     "settlements/books.py": _BANK,
     "settlements/entering.py": _ENTERING,
+    "settlements/exports.py": ("tests/money/test_finance_exports.py",),
     "settlements/feed.py": ("tests/unit/test_settlement_feed.py",),
     "settlements/repository.py": _BANK,
     "settlements/rows.py": _ENTERING,

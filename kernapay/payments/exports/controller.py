@@ -10,7 +10,7 @@ from litestar.response import Stream
 from kernapay.files.base import MEDIA_TYPES, FileLink
 from kernapay.payments.exports.dtos import ExportRequest
 from kernapay.payments.exports.service import ExportService
-from kernapay.payments.exports.values import FileFormat, Unit
+from kernapay.payments.exports.values import FileFormat, RowKind, Unit
 from kernapay.security.guards import HasRole, HasScope
 from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.security.rate_limits import RateLimited
@@ -55,6 +55,14 @@ ByteOrderMark = Annotated[
         description="For CSV: begin with a byte order mark, so that Excel shows the letters of all scripts.",
     ),
 ]
+Rows = Annotated[
+    RowKind | None,
+    QueryParameter(
+        name="rows",
+        description="What the lines are: `payments`, `refunds`, `disputes`, or `settlements` for the rows of the "
+        "transfers to the bank account. Without it, they are payments, without the column `net`.",
+    ),
+]
 
 
 async def read_request(
@@ -63,9 +71,10 @@ async def read_request(
     form: Format = FileFormat.CSV,
     unit: UnitOfAmounts = Unit.MINOR,
     bom: ByteOrderMark = False,
+    rows: Rows = None,
 ) -> ExportRequest:
     """Return what the query asks for."""
-    return ExportRequest(start, end, form, unit, bom)
+    return ExportRequest(start, end, form, unit, bom, rows)
 
 
 class ExportController(Controller):
@@ -85,19 +94,19 @@ class ExportController(Controller):
         export_service: NamedDependency[ExportService],
         wanted: NamedDependency[ExportRequest],
     ) -> Stream:
-        """Download the payments created between two times. `from` is inclusive, `to` is not.
+        """Download the payments, refunds, disputes or settlements of a period. `from` is inclusive, `to` is not.
 
         Both are days (`2026-01-31`, of the business: BUSINESS_TIMEZONE) or times with a zone
         (`2026-01-31T10:15:00Z`). In CSV, text that a spreadsheet would run as a formula is prefixed with `'`; in a
         workbook, it is a cell of text.
         """
-        rows = await export_service.stream(request.user, wanted)
-        form = wanted.form.value
-        headers = {"Content-Disposition": f'attachment; filename="payments.{form}"'}
+        chunks = await export_service.stream(request.user, wanted)
+        form, kind = wanted.form.value, (wanted.rows or RowKind.PAYMENTS).value
+        headers = {"Content-Disposition": f'attachment; filename="{kind}.{form}"'}
         if wanted.form is not FileFormat.CSV:
             # Litestar: the route's own media type goes before that of a stream.
             headers["Content-Type"] = MEDIA_TYPES[form]
-        return Stream(rows, headers=headers)
+        return Stream(chunks, headers=headers)
 
     @post("/exports")
     async def export_file(

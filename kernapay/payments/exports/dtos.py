@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from kernapay.core.patterns import PRINTABLE
-from kernapay.payments.exports.values import FileFormat, Unit
+from kernapay.payments.exports.values import FileFormat, RowKind, Unit
 
 DayOrTime = Annotated[
     str, Meta(min_length=10, max_length=40, pattern=PRINTABLE, examples=["2026-01-01"])
@@ -13,10 +13,11 @@ DayOrTime = Annotated[
 
 
 class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
-    """An export: its period, in days of the business or times with a zone, and its form.
+    """An export: its period, in days of the business or times with a zone, its rows and its form.
 
     `from` is inclusive, `to` is not. With the `unit` `major`, amounts are in rupees instead of paise, with all decimals
     of their currency. `bom` is for CSV: with this mark at its beginning, Excel shows the letters of all scripts.
+    Without `rows`, the lines are payments, without the column `net`.
     """
 
     start: DayOrTime = field(name="from")
@@ -26,3 +27,4 @@ class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
     )
     unit: Annotated[Unit, Meta(examples=["minor"])] = Unit.MINOR
     bom: Annotated[bool, Meta(examples=[False])] = False
+    rows: Annotated[RowKind | None, Meta(examples=["refunds"])] = None

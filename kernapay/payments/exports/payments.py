@@ -9,10 +9,9 @@ from msgspec.structs import astuple, fields
 
 from kernapay.core.business_days import BusinessDays
 from kernapay.payments.dtos import PayoutView
+from kernapay.payments.exports.repository import ExportRepository
 from kernapay.payments.exports.values import Line, Lines, Money
-from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import RefundStatus, Status
-from kernapay.storage.filters import BeforeAfter, OrderBy
 
 # Razorpay: fees, taxes and settlements are in rupees, whatever a payment's own currency is.
 SETTLED_IN: Final = "INR"
@@ -67,17 +66,19 @@ _COLUMNS: Final = (
 
 class PaymentTable:
     name = "payments"
-    columns = _COLUMNS
 
-    def __init__(self, payments: PaymentRepository, days: BusinessDays) -> None:
+    def __init__(
+        self, payments: ExportRepository, days: BusinessDays, *, has_net: bool = True
+    ) -> None:
+        """`has_net` adds a column to those of earlier versions."""
+        self.columns = (*_COLUMNS, "net") if has_net else _COLUMNS
         self._payments = payments
         self._days = days
+        self._has_net = has_net
 
     async def batches(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the payments created between two times, oldest first."""
-        created = BeforeAfter("created_at", before=end, after=start)
-        oldest_first = (OrderBy("created_at"), OrderBy("reference_id"))
-        async for batch in self._payments.batches(ExportedPayment, created, *oldest_first):
+        async for batch in self._payments.payments(ExportedPayment, start, end):
             yield map(self._line, batch)
 
     def _line(self, row: ExportedPayment) -> Line:
@@ -99,3 +100,13 @@ class PaymentTable:
         yield " ".join(sorted(refunds))
         for at in (row.created_at, row.paid_at, row.settled_at):
             yield at and self._days.day_of(at)
+        if self._has_net:
+            yield _net(row)
+
+
+def _net(row: ExportedPayment) -> Money | None:
+    """Return what remains of a payment after the gateway's fee, if it says so in the payment's own currency."""
+    if row.fee is None or row.currency != SETTLED_IN:
+        return None
+    captured = row.amount if row.amount_paid is None else row.amount_paid
+    return Money(captured - row.fee, row.currency)

@@ -1,7 +1,7 @@
 """Exports: files for finance, streamed in batches, so that any number of rows fits into memory."""
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from tempfile import SpooledTemporaryFile
@@ -13,7 +13,7 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import InvalidInput, Unavailable
 from kernapay.files.base import FileLink, FileStore
 from kernapay.payments.exports.dtos import ExportRequest
-from kernapay.payments.exports.values import FileFormat, Lines, Unit
+from kernapay.payments.exports.values import FileFormat, Lines, RowKind, Unit
 from kernapay.payments.exports.workbook import WorkbookWriter
 from kernapay.payments.exports.writers import CsvWriter, JsonLinesWriter, Writer
 from kernapay.security.principal import Principal
@@ -44,12 +44,14 @@ class _Plan(NamedTuple):
     form: FileFormat
     unit: Unit
     bom: bool
+    rows: RowKind | None
 
     def as_audited(self) -> dict[str, Any]:
         """Return the period, and what else is not as by default."""
         others = {
             "format": None if self.form is FileFormat.CSV else self.form.value,
             "unit": None if self.unit is Unit.MINOR else self.unit.value,
+            "rows": self.rows and self.rows.value,
         }
         chosen = {name: value for name, value in others.items() if value is not None}
         return {"from": self.start.isoformat(), "to": self.end.isoformat(), **chosen}
@@ -58,13 +60,14 @@ class _Plan(NamedTuple):
 class ExportService:
     def __init__(
         self,
-        payments: Table,
+        tables: Mapping[RowKind | None, Table],
         files: FileStore,
         audit: AuditLog,
         pool: Bulkhead,
         days: BusinessDays,
     ) -> None:
-        self._payments = payments
+        """`tables` has one for each kind of row; that of None has payments, with the columns of earlier versions."""
+        self._tables = tables
         self._files = files
         self._audit = audit
         self._pool = pool
@@ -102,7 +105,7 @@ class ExportService:
             raise InvalidInput("Must be after `from`.", field="to")
         if request.bom and request.form is not FileFormat.CSV:
             raise InvalidInput("Only CSV has this mark. Leave it out.", field="bom")
-        return _Plan(start, end, request.form, request.unit, request.bom)
+        return _Plan(start, end, request.form, request.unit, request.bom, request.rows)
 
     def _action(
         self, actor: Principal, action: str, plan: _Plan
@@ -118,7 +121,7 @@ class ExportService:
                 yield chunk
 
     async def _chunks(self, plan: _Plan) -> AsyncGenerator[bytes]:
-        table = self._payments
+        table = self._tables[plan.rows]
         writer = _writer_for(plan, table)
         try:
             yield await self._run(writer.begin, table.columns)

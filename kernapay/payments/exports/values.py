@@ -21,6 +21,15 @@ class Unit(StrEnum):
     MAJOR = "major"
 
 
+class RowKind(StrEnum):
+    """What the lines of an export are."""
+
+    PAYMENTS = "payments"
+    REFUNDS = "refunds"
+    DISPUTES = "disputes"
+    SETTLEMENTS = "settlements"
+
+
 class Money(NamedTuple):
     """An amount in minor units."""
 

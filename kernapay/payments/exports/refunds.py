@@ -1,0 +1,99 @@
+"""The refunds of an export, a line each."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+
+from msgspec import Struct
+
+from kernapay.core.business_days import BusinessDays
+from kernapay.payments.dtos import PayoutView
+from kernapay.payments.exports.payments import SETTLED_IN
+from kernapay.payments.exports.repository import ExportRepository
+from kernapay.payments.exports.values import Line, Lines, Money
+
+
+class RefundItem(Struct, rename="camel"):
+    amount: int
+    status: str
+    created_at: datetime
+    refund_id: str | None = None
+    reason: str | None = None
+    failure: str | None = None
+    speed: str | None = None
+    speed_processed: str | None = None
+    arn: str | None = None
+    updated_at: datetime | None = None
+
+
+class RefundedPayment(Struct, rename="camel"):
+    reference_id: str
+    currency: str
+    user_id: str
+    service_type: str
+    customer_id: str | None = None
+    razorpay_payment_id: str | None = None
+    livemode: bool | None = None
+    refunds: list[RefundItem] = []
+    settlements: list[PayoutView] = []
+
+
+class RefundTable:
+    name = "refunds"
+    columns = (
+        *("referenceId", "refundId", "status", "amount", "currency", "createdAt", "userId"),
+        *("customerId", "serviceType", "razorpayPaymentId", "reason", "failure", "speed"),
+        *("speedProcessed", "arn", "livemode", "updatedAt", "settlementId", "settlementUtr"),
+        *("settledAt", "settledOn", "fee", "tax", "net", "createdOn"),
+    )
+
+    def __init__(self, payments: ExportRepository, days: BusinessDays) -> None:
+        self._payments = payments
+        self._days = days
+
+    async def batches(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
+        """Yield the refunds made between two times."""
+        async for batch in self._payments.with_any(RefundedPayment, "refunds", start, end):
+            yield self._lines(batch, start, end)
+
+    def _lines(
+        self, batch: list[RefundedPayment], start: datetime, end: datetime
+    ) -> Iterator[Line]:
+        for payment in batch:
+            for refund in payment.refunds:
+                if start <= refund.created_at < end:
+                    yield self._line(payment, refund)
+
+    def _line(self, payment: RefundedPayment, refund: RefundItem) -> Line:
+        own = [each for each in payment.settlements if each.entity_id == refund.refund_id]
+        return [
+            payment.reference_id,
+            refund.refund_id,
+            refund.status,
+            Money(refund.amount, payment.currency),
+            payment.currency,
+            refund.created_at,
+            payment.user_id,
+            payment.customer_id,
+            payment.service_type,
+            payment.razorpay_payment_id,
+            refund.reason,
+            refund.failure,
+            refund.speed,
+            refund.speed_processed,
+            refund.arn,
+            payment.livemode,
+            refund.updated_at,
+            *self._settled(own[0] if own else None),
+            self._days.day_of(refund.created_at),
+        ]
+
+    def _settled(self, row: PayoutView | None) -> Line:
+        if row is None:
+            return [None] * 7
+        return [
+            row.settlement_id,
+            row.utr,
+            row.settled_at,
+            row.settled_at and self._days.day_of(row.settled_at),
+            *(Money(amount, SETTLED_IN) for amount in (row.fee, row.tax, row.credit - row.debit)),
+        ]
