@@ -81,6 +81,12 @@ class SettlementRowView(Struct, rename="camel"):
     contradictions: Annotated[list[str], Meta(examples=[[]])] = []
 
 
+class ListedRow(SettlementRowView, rename="camel", kw_only=True):
+    """A row among those of other settlements. Without a `settlementId`, the gateway holds the money back."""
+
+    settlement_id: SettlementIdText | None = None
+
+
 class SettlementDetail(Struct, rename="camel"):
     """A settlement with a page of its rows. `net` is credit less debit of all of them."""
 

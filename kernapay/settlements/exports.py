@@ -1,12 +1,12 @@
 """The rows of settlements in an export, a line each: what reached the bank account."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from kernapay.core.business_days import BusinessDays
-from kernapay.payments.exports.values import Line, Lines, Money
+from kernapay.payments.exports.values import By, Line, Lines, Money
 from kernapay.settlements.books import CURRENCY
-from kernapay.settlements.dtos import SettlementRowView
+from kernapay.settlements.dtos import ListedRow
 from kernapay.settlements.models import BankSettlement
 from kernapay.settlements.repository import SettlementRepository, SettlementRowRepository
 
@@ -15,6 +15,7 @@ class SettlementTable:
     """As in the ledger, rows of a settlement that is not processed, or failed, are left out."""
 
     name = "settlements"
+    times = (By.SETTLED, By.PAID)
     columns = (
         *("settlementId", "type", "entityId", "credit", "debit", "net", "fee", "tax", "currency"),
         *("settledAt", "settlementUtr", "enteredAt", "amount", "amountCurrency", "referenceId"),
@@ -29,20 +30,36 @@ class SettlementTable:
         self._rows = rows
         self._days = days
 
-    async def batches(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
-        """Yield the rows of the settlements between two times, one settlement after the other."""
+    async def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
+        """Yield the rows of what was paid between two times, or those of what was settled then."""
+        if by is By.PAID:
+            found = self._paid(start, end)
+        else:
+            found = self._settled(start, end)
+        async for lines in found:
+            yield lines
+
+    async def _settled(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         settlements = await self._settlements.in_window(start, end)
         for settlement in sorted(settlements, key=lambda each: each.settled_at):
             if settlement.is_processed:
                 async for batch in self._rows.batches_of(settlement.settlement_id):
-                    yield self._lines(batch, settlement)
+                    yield self._lines(batch, {settlement.settlement_id: settlement})
+
+    async def _paid(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
+        async for batch in self._rows.entered_between(start, end):
+            ids = {row.settlement_id for row in batch if row.settlement_id}
+            processed = await self._settlements.processed(ids)
+            yield self._lines(batch, {each.settlement_id: each for each in processed})
 
     def _lines(
-        self, batch: Iterable[SettlementRowView], settlement: BankSettlement
+        self, batch: Iterable[ListedRow], settlements: Mapping[str, BankSettlement]
     ) -> Iterator[Line]:
-        return (self._line(row, settlement) for row in batch)
+        for row in batch:
+            if settlement := settlements.get(row.settlement_id or ""):
+                yield self._line(row, settlement)
 
-    def _line(self, row: SettlementRowView, settlement: BankSettlement) -> Line:
+    def _line(self, row: ListedRow, settlement: BankSettlement) -> Line:
         return [
             settlement.settlement_id,
             row.type,

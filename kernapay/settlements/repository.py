@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 
 from kernapay.payments.models import Payment
 from kernapay.payments.states import PAID
-from kernapay.settlements.dtos import SettlementRowView, SettlementView, Unsettled
+from kernapay.settlements.dtos import ListedRow, SettlementRowView, SettlementView, Unsettled
 from kernapay.settlements.models import BankSettlement, SettlementProblem, SettlementRow
 from kernapay.settlements.rows import Group, Sums, key_of, later_facts
 from kernapay.storage.announcing import MarkedRows
@@ -132,10 +132,13 @@ class SettlementRepository(MarkedRows[BankSettlement]):
         """Return all settlements of a period, until now without an end."""
         return await self.list(BeforeAfter("settled_at", before=before, after=after))
 
-    async def processed_ids(self, settlement_ids: Iterable[str]) -> set[str]:
-        """Return which of these were processed: only their money went to the bank account."""
+    async def processed(self, settlement_ids: Iterable[str]) -> list[BankSettlement]:
+        """Return those of these that were processed: only their money went to the bank account."""
         rows = await self.list(settlement_id__in=sorted(settlement_ids))
-        return {row.settlement_id for row in rows if row.is_processed}
+        return [row for row in rows if row.is_processed]
+
+    async def processed_ids(self, settlement_ids: Iterable[str]) -> set[str]:
+        return {row.settlement_id for row in await self.processed(settlement_ids)}
 
     async def newest(self, count: int) -> list[BankSettlement]:
         return await self.list(*_NEWEST, LimitOffset(count))
@@ -214,10 +217,15 @@ class SettlementRowRepository(Repository[SettlementRow]):
             SettlementRowView, *order, LimitOffset(count, skip), settlement_id=settlement_id
         )
 
-    def batches_of(self, settlement_id: str) -> AsyncIterator[list[SettlementRowView]]:
+    def batches_of(self, settlement_id: str) -> AsyncIterator[list[ListedRow]]:
         """Yield all rows of a settlement, in batches."""
         order = (OrderBy("entity_id"), OrderBy("type"))
-        return self.batches(SettlementRowView, *order, settlement_id=settlement_id)
+        return self.batches(ListedRow, *order, settlement_id=settlement_id)
+
+    def entered_between(self, after: datetime, before: datetime) -> AsyncIterator[list[ListedRow]]:
+        """Yield the rows of what was made in a period, in batches, oldest first."""
+        period = BeforeAfter("entered_at", before=before, after=after)
+        return self.batches(ListedRow, period, OrderBy("entered_at"))
 
     async def sums_of(self, settlement_ids: Iterable[str]) -> dict[Group, Sums]:
         """Add up the rows of settlements, by settlement, type and quarter of an hour."""

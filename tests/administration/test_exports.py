@@ -21,7 +21,7 @@ from bson import ObjectId
 from kernapay.core.errors import Unavailable
 from kernapay.payments.exports.dtos import ExportRequest
 from kernapay.payments.exports.service import ExportService
-from kernapay.payments.exports.values import FileFormat, Line, Lines, Money, Unit
+from kernapay.payments.exports.values import By, FileFormat, Line, Lines, Money, Unit
 from kernapay.payments.exports.workbook import WorkbookWriter
 from kernapay.payments.exports.writers import CsvWriter, JsonLinesWriter
 from kernapay.security.principal import Principal, Role
@@ -285,6 +285,7 @@ class Lots:
 
     name = "payments"
     columns = ("referenceId", "amount", "description")
+    times = (By.CREATED,)
 
     def __init__(self, batches: int, *, breaks: bool = False) -> None:
         self._batches = batches
@@ -292,7 +293,7 @@ class Lots:
         self.threads: set[str] = set()
         self.is_asked = asyncio.Event()
 
-    async def batches(self, *_: datetime) -> AsyncIterator[Lines]:
+    async def batches(self, *_: object) -> AsyncIterator[Lines]:
         self.is_asked.set()
         for number in range(self._batches):
             yield map(self._line, range(number * 500, number * 500 + 500))

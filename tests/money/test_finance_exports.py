@@ -8,7 +8,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from tests.actors import PAYMENTS, Actor
+from tests.actors import PAYMENTS, Actor, assert_problem
 from tests.aliases import Json
 from tests.money.books import read, settle
 from tests.money.disputes import raise_dispute, tell
@@ -87,8 +87,7 @@ class TestRows:
 
     def test_a_dispute_is_a_line_of_its_own(self, shop: Shop, user: Actor, admin: Actor) -> None:
         payment, _, dispute = make_refund_and_dispute(shop, user, admin)
-        period = {"from": "2020-01-01", "to": "2099-01-01"}
-        (row,) = lines(admin, rows="disputes", **period)
+        (row,) = lines(admin, rows="disputes")
         assert (row["disputeId"], row["referenceId"]) == (dispute["id"], payment["referenceId"])
         assert (row["amount"], row["status"], row["phase"]) == ("10000", "open", "chargeback")
         (in_rupees,) = lines(admin, rows="disputes", unit="major")
@@ -113,21 +112,18 @@ class TestRows:
     def test_only_refunds_of_the_period_are_in_it_be_it_that_another_one_is(
         self, shop: Shop, user: Actor, admin: Actor
     ) -> None:
-        """Midnight in India, between March and April, is at 18:30 in UTC."""
         payment, _ = user.buy(shop.sandbox, amount=50_000)
         refund(admin, payment, 100)
         refund(admin, payment, 200)
-        midnight = datetime(2026, 3, 31, 18, 30, tzinfo=UTC)
-        before = midnight - timedelta(milliseconds=1)
-        shop.edit(payment, **{"refunds.0.createdAt": before, "refunds.1.createdAt": midnight})
+        shop.edit(payment, **{"refunds.0.createdAt": BEFORE, "refunds.1.createdAt": MIDNIGHT})
 
-        def amounts(first: str, last: str) -> list[tuple[str, str]]:
-            found = lines(admin, rows="refunds", **{"from": first, "to": last})
-            return [(row["amount"], row["createdOn"]) for row in found]
+        def found(month: dict[str, str]) -> list[tuple[str, str]]:
+            rows = lines(admin, rows="refunds", **month)
+            return [(row["amount"], row["createdOn"]) for row in rows]
 
-        assert amounts("2026-03-01", "2026-04-01") == [("100", "2026-03-31")]
-        assert amounts("2026-04-01", "2026-05-01") == [("200", "2026-04-01")]
-        assert amounts("2026-05-01", "2026-06-01") == []
+        assert found(MARCH) == [("100", "2026-03-31")]
+        assert found(APRIL) == [("200", "2026-04-01")]
+        assert found({"from": "2026-05-01", "to": "2026-06-01"}) == []
 
     @pytest.mark.parametrize("kind", ["payments", "refunds", "disputes", "settlements"])
     def test_each_kind_fits_into_each_form(
@@ -146,6 +142,102 @@ class TestRows:
         assert book.sheetnames == [kind]
         header, *rest = book[kind].iter_rows(values_only=True)
         assert (list(header), len(rest)) == (list(found[0]), len(found))
+
+
+# Midnight in India, between March and April.
+MIDNIGHT = datetime(2026, 3, 31, 18, 30, tzinfo=UTC)
+BEFORE = MIDNIGHT - timedelta(milliseconds=1)
+MARCH = {"from": "2026-03-01", "to": "2026-04-01"}
+APRIL = {"from": "2026-04-01", "to": "2026-05-01"}
+
+
+class TestTimes:
+    @pytest.mark.parametrize("by", ["created", "paid", "settled"])
+    def test_a_payment_is_in_the_month_of_the_time_that_was_asked_for(
+        self, shop: Shop, user: Actor, admin: Actor, by: str
+    ) -> None:
+        early, late = (user.buy(shop.sandbox)[0] for _ in range(2))
+        user.new_payment()
+        shop.edit(early, **{f"{by}At": BEFORE})
+        shop.edit(late, **{f"{by}At": MIDNIGHT})
+
+        def found(month: dict[str, str]) -> list[tuple[str, str]]:
+            rows = lines(admin, **month, by=by, rows="payments")
+            return [(row["referenceId"], row[f"{by}On"]) for row in rows]
+
+        assert found(MARCH) == [(early["referenceId"], "2026-03-31")]
+        assert found(APRIL) == [(late["referenceId"], "2026-04-01")]
+        # `rows` need not be named for it.
+        assert [row["referenceId"] for row in lines(admin, **MARCH, by=by)] == [
+            early["referenceId"]
+        ]
+        for other in {"created", "paid", "settled"} - {by}:
+            assert lines(admin, **MARCH, by=other) == []
+
+    def test_a_refund_is_in_the_month_that_it_was_settled_in(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        """Not in that of its payment, or of another refund of it."""
+        payment, checkout = user.buy(shop.sandbox, amount=50_000)
+        times = {refund(admin, payment, 100)["refundId"]: BEFORE}
+        times[refund(admin, payment, 200)["refundId"]] = MIDNIGHT
+        user.buy(shop.sandbox)
+        settle(shop)
+        read(shop)
+        rows = shop.row(payment)["settlements"]
+        for row in rows:
+            row["settledAt"] = times.get(row["entityId"], MIDNIGHT)
+        shop.edit(payment, settlements=rows)
+
+        def found(month: dict[str, str]) -> list[tuple[str, str]]:
+            rows = lines(admin, **month, by="settled", rows="refunds")
+            return [(row["amount"], row["settledOn"]) for row in rows]
+
+        assert {row["entityId"] for row in rows} == {*times, checkout["razorpay_payment_id"]}
+        assert found(MARCH) == [("100", "2026-03-31")]
+        assert found(APRIL) == [("200", "2026-04-01")]
+
+    def test_rows_of_settlements_go_by_the_bank_or_by_what_is_paid_out(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        early, late = (user.buy(shop.sandbox)[1]["razorpay_payment_id"] for _ in range(2))
+        settlement = settle(shop)
+        read(shop)
+        shop.store.settlements.update_one({}, {"$set": {"settledAt": MIDNIGHT}})
+        for entity, at in ((early, BEFORE), (late, MIDNIGHT)):
+            shop.store.settlement_rows.update_one({"entityId": entity}, {"$set": {"enteredAt": at}})
+
+        def found(month: dict[str, str], **by: str) -> set[tuple[str, str, str]]:
+            rows = lines(admin, **month, **by, rows="settlements")
+            return {(row["entityId"], row["enteredOn"], row["settledOn"]) for row in rows}
+
+        first = (early, "2026-03-31", "2026-04-01")
+        second = (late, "2026-04-01", "2026-04-01")
+        assert (found(MARCH), found(APRIL)) == (set(), {first, second})
+        assert found(APRIL, by="settled") == {first, second}
+        assert found(MARCH, by="paid") == {first}
+        assert found(APRIL, by="paid") == {second}
+        shop.store.settlements.update_one(
+            {"settlementId": settlement["id"]}, {"$set": {"status": "failed"}}
+        )
+        assert found(APRIL, by="paid") == set()
+
+    @pytest.mark.parametrize(
+        ("kind", "by"),
+        [
+            ("refunds", "paid"),
+            ("disputes", "paid"),
+            ("disputes", "settled"),
+            ("settlements", "created"),
+            ("payments", "updated"),
+        ],
+    )
+    def test_a_time_that_a_line_does_not_have_is_refused(
+        self, admin: Actor, kind: str, by: str
+    ) -> None:
+        query = {**MARCH, "rows": kind, "by": by}
+        assert_problem(admin.call("GET", f"{PAYMENTS}/export", params=query), 400, field="by")
+        assert_problem(admin.call("POST", f"{PAYMENTS}/exports", json=query), 400, field="by")
 
 
 @pytest.mark.owasp(line="API8")

@@ -10,7 +10,7 @@ from litestar.response import Stream
 from kernapay.files.base import MEDIA_TYPES, FileLink
 from kernapay.payments.exports.dtos import ExportRequest
 from kernapay.payments.exports.service import ExportService
-from kernapay.payments.exports.values import FileFormat, RowKind, Unit
+from kernapay.payments.exports.values import By, FileFormat, RowKind, Unit
 from kernapay.security.guards import HasRole, HasScope
 from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.security.rate_limits import RateLimited
@@ -63,6 +63,14 @@ Rows = Annotated[
         "transfers to the bank account. Without it, they are payments, without the column `net`.",
     ),
 ]
+TimeThatCounts = Annotated[
+    By | None,
+    QueryParameter(
+        name="by",
+        description="Which time of a line counts. Payments: `created`, `paid` or `settled`. Refunds: `created` or "
+        "`settled`. Disputes: `created`. Settlements: `settled`, or `paid` for when what they pay out was made.",
+    ),
+]
 
 
 async def read_request(
@@ -72,9 +80,10 @@ async def read_request(
     unit: UnitOfAmounts = Unit.MINOR,
     bom: ByteOrderMark = False,
     rows: Rows = None,
+    by: TimeThatCounts = None,
 ) -> ExportRequest:
     """Return what the query asks for."""
-    return ExportRequest(start, end, form, unit, bom, rows)
+    return ExportRequest(start, end, form, unit, bom, rows, by)
 
 
 class ExportController(Controller):

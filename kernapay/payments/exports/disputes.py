@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from kernapay.core.business_days import BusinessDays
 from kernapay.payments.exports.repository import ExportRepository
-from kernapay.payments.exports.values import Line, Lines, Money
+from kernapay.payments.exports.values import By, Line, Lines, Money
 
 
 class DisputeItem(Struct, rename="camel"):
@@ -36,6 +36,7 @@ class DisputedPayment(Struct, rename="camel"):
 
 class DisputeTable:
     name = "disputes"
+    times = (By.CREATED,)
     columns = (
         *("referenceId", "disputeId", "status", "amount", "amountDeducted", "currency"),
         *("createdAt", "userId", "customerId", "serviceType", "razorpayPaymentId", "phase"),
@@ -46,7 +47,7 @@ class DisputeTable:
         self._payments = payments
         self._days = days
 
-    async def batches(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
+    async def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the disputes raised between two times."""
         async for batch in self._payments.with_any(DisputedPayment, "disputes", start, end):
             yield self._lines(batch, start, end)

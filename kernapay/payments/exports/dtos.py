@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from kernapay.core.patterns import PRINTABLE
-from kernapay.payments.exports.values import FileFormat, RowKind, Unit
+from kernapay.payments.exports.values import By, FileFormat, RowKind, Unit
 
 DayOrTime = Annotated[
     str, Meta(min_length=10, max_length=40, pattern=PRINTABLE, examples=["2026-01-01"])
@@ -17,7 +17,8 @@ class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
 
     `from` is inclusive, `to` is not. With the `unit` `major`, amounts are in rupees instead of paise, with all decimals
     of their currency. `bom` is for CSV: with this mark at its beginning, Excel shows the letters of all scripts.
-    Without `rows`, the lines are payments, without the column `net`.
+    Without `rows`, the lines are payments, without the column `net`. `by` says which time of a line counts. Without it,
+    that is when it was created, and of settlements when they were settled.
     """
 
     start: DayOrTime = field(name="from")
@@ -28,3 +29,4 @@ class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
     unit: Annotated[Unit, Meta(examples=["minor"])] = Unit.MINOR
     bom: Annotated[bool, Meta(examples=[False])] = False
     rows: Annotated[RowKind | None, Meta(examples=["refunds"])] = None
+    by: Annotated[By | None, Meta(examples=["settled"])] = None

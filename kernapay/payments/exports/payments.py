@@ -10,7 +10,7 @@ from msgspec.structs import astuple, fields
 from kernapay.core.business_days import BusinessDays
 from kernapay.payments.dtos import PayoutView
 from kernapay.payments.exports.repository import ExportRepository
-from kernapay.payments.exports.values import Line, Lines, Money
+from kernapay.payments.exports.values import By, Line, Lines, Money
 from kernapay.payments.states import RefundStatus, Status
 
 # Razorpay: fees, taxes and settlements are in rupees, whatever a payment's own currency is.
@@ -66,6 +66,7 @@ _COLUMNS: Final = (
 
 class PaymentTable:
     name = "payments"
+    times = (By.CREATED, By.PAID, By.SETTLED)
 
     def __init__(
         self, payments: ExportRepository, days: BusinessDays, *, has_net: bool = True
@@ -76,9 +77,9 @@ class PaymentTable:
         self._days = days
         self._has_net = has_net
 
-    async def batches(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
-        """Yield the payments created between two times, oldest first."""
-        async for batch in self._payments.payments(ExportedPayment, start, end):
+    async def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
+        """Yield the payments created, paid or settled between two times, oldest first."""
+        async for batch in self._payments.payments(ExportedPayment, by, start, end):
             yield map(self._line, batch)
 
     def _line(self, row: ExportedPayment) -> Line:

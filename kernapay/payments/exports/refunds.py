@@ -9,7 +9,7 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.payments.dtos import PayoutView
 from kernapay.payments.exports.payments import SETTLED_IN
 from kernapay.payments.exports.repository import ExportRepository
-from kernapay.payments.exports.values import Line, Lines, Money
+from kernapay.payments.exports.values import By, Line, Lines, Money
 
 
 class RefundItem(Struct, rename="camel"):
@@ -39,6 +39,7 @@ class RefundedPayment(Struct, rename="camel"):
 
 class RefundTable:
     name = "refunds"
+    times = (By.CREATED, By.SETTLED)
     columns = (
         *("referenceId", "refundId", "status", "amount", "currency", "createdAt", "userId"),
         *("customerId", "serviceType", "razorpayPaymentId", "reason", "failure", "speed"),
@@ -50,21 +51,27 @@ class RefundTable:
         self._payments = payments
         self._days = days
 
-    async def batches(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
-        """Yield the refunds made between two times."""
-        async for batch in self._payments.with_any(RefundedPayment, "refunds", start, end):
-            yield self._lines(batch, start, end)
+    async def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
+        """Yield the refunds made or settled between two times."""
+        if by is By.SETTLED:
+            found = self._payments.with_settled_refund(RefundedPayment, start, end)
+        else:
+            found = self._payments.with_any(RefundedPayment, "refunds", start, end)
+        async for batch in found:
+            yield self._lines(batch, by, start, end)
 
     def _lines(
-        self, batch: list[RefundedPayment], start: datetime, end: datetime
+        self, batch: list[RefundedPayment], by: By, start: datetime, end: datetime
     ) -> Iterator[Line]:
         for payment in batch:
+            rows = {each.entity_id: each for each in payment.settlements}
             for refund in payment.refunds:
-                if start <= refund.created_at < end:
-                    yield self._line(payment, refund)
+                row = rows.get(refund.refund_id or "")
+                at = refund.created_at if by is By.CREATED else row and row.settled_at
+                if at and start <= at < end:
+                    yield self._line(payment, refund, row)
 
-    def _line(self, payment: RefundedPayment, refund: RefundItem) -> Line:
-        own = [each for each in payment.settlements if each.entity_id == refund.refund_id]
+    def _line(self, payment: RefundedPayment, refund: RefundItem, row: PayoutView | None) -> Line:
         return [
             payment.reference_id,
             refund.refund_id,
@@ -83,7 +90,7 @@ class RefundTable:
             refund.arn,
             payment.livemode,
             refund.updated_at,
-            *self._settled(own[0] if own else None),
+            *self._settled(row),
             self._days.day_of(refund.created_at),
         ]
 

@@ -2,24 +2,28 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from kernapay.payments.exports.values import By
 from kernapay.payments.models import Payment
 from kernapay.storage.filters import BeforeAfter, OrderBy
 from kernapay.storage.reading import ReadOnlyRepository, Rows, ViewT
+
+_COLUMNS: Final = {By.CREATED: "created_at", By.PAID: "paid_at", By.SETTLED: "settled_at"}
 
 
 class ExportRepository(ReadOnlyRepository[Payment]):
     model = Payment
 
     def payments(
-        self, view: type[ViewT], start: datetime, end: datetime
+        self, view: type[ViewT], by: By, start: datetime, end: datetime
     ) -> AsyncIterator[Rows[ViewT]]:
-        """Yield the payments created between two times, oldest first."""
-        created = BeforeAfter("created_at", before=end, after=start)
-        return self.batches(view, created, OrderBy("created_at"), OrderBy("reference_id"))
+        """Yield the payments created, paid or settled between two times, oldest first."""
+        time = _COLUMNS[by]
+        period = BeforeAfter(time, before=end, after=start)
+        return self.batches(view, period, OrderBy(time), OrderBy("reference_id"))
 
     def with_any(
         self, view: type[ViewT], items: str, start: datetime, end: datetime
@@ -29,6 +33,14 @@ class ExportRepository(ReadOnlyRepository[Payment]):
         within = {"createdAt": {"$gte": start, "$lt": end}}
         # The first condition shows that the partial index has them all, the second one bounds what is read of it.
         where = {made: {"$gte": start}, items: {"$elemMatch": within}}
+        return self.batches(view, __raw__=where)
+
+    def with_settled_refund(
+        self, view: type[ViewT], start: datetime, end: datetime
+    ) -> AsyncIterator[Rows[ViewT]]:
+        """Yield the payments with a refund settled between two times."""
+        settled = {"type": "refund", "settledAt": {"$gte": start, "$lt": end}}
+        where = {"settlements.type": "refund", "settlements": {"$elemMatch": settled}}
         return self.batches(view, __raw__=where)
 
     def _columns(self, view: type[msgspec.Struct]) -> dict[str, Any]:

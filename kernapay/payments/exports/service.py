@@ -13,7 +13,7 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import InvalidInput, Unavailable
 from kernapay.files.base import FileLink, FileStore
 from kernapay.payments.exports.dtos import ExportRequest
-from kernapay.payments.exports.values import FileFormat, Lines, RowKind, Unit
+from kernapay.payments.exports.values import By, FileFormat, Lines, RowKind, Unit
 from kernapay.payments.exports.workbook import WorkbookWriter
 from kernapay.payments.exports.writers import CsvWriter, JsonLinesWriter, Writer
 from kernapay.security.principal import Principal
@@ -34,7 +34,11 @@ class Table(Protocol):
     @property
     def columns(self) -> Sequence[str]: ...
 
-    def batches(self, start: datetime, end: datetime) -> AsyncIterator[Lines]:
+    @property
+    def times(self) -> Sequence[By]:
+        """Return by which times its lines can be asked for; the first one is the usual one."""
+
+    def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the lines between two times, of which the second is exclusive. They are made in a pool thread."""
 
 
@@ -45,6 +49,7 @@ class _Plan(NamedTuple):
     unit: Unit
     bom: bool
     rows: RowKind | None
+    by: By | None
 
     def as_audited(self) -> dict[str, Any]:
         """Return the period, and what else is not as by default."""
@@ -52,6 +57,7 @@ class _Plan(NamedTuple):
             "format": None if self.form is FileFormat.CSV else self.form.value,
             "unit": None if self.unit is Unit.MINOR else self.unit.value,
             "rows": self.rows and self.rows.value,
+            "by": self.by and self.by.value,
         }
         chosen = {name: value for name, value in others.items() if value is not None}
         return {"from": self.start.isoformat(), "to": self.end.isoformat(), **chosen}
@@ -105,7 +111,12 @@ class ExportService:
             raise InvalidInput("Must be after `from`.", field="to")
         if request.bom and request.form is not FileFormat.CSV:
             raise InvalidInput("Only CSV has this mark. Leave it out.", field="bom")
-        return _Plan(start, end, request.form, request.unit, request.bom, request.rows)
+        times = self._tables[request.rows].times
+        if request.by not in (None, *times):
+            raise InvalidInput(
+                f"For these rows, it must be one of: {', '.join(times)}.", field="by"
+            )
+        return _Plan(start, end, request.form, request.unit, request.bom, request.rows, request.by)
 
     def _action(
         self, actor: Principal, action: str, plan: _Plan
@@ -125,7 +136,7 @@ class ExportService:
         writer = _writer_for(plan, table)
         try:
             yield await self._run(writer.begin, table.columns)
-            async for lines in table.batches(plan.start, plan.end):
+            async for lines in table.batches(plan.by or table.times[0], plan.start, plan.end):
                 # The bytes of a workbook come when it is finished.
                 if chunk := await self._run(writer.write, lines):
                     yield chunk

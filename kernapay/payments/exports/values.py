@@ -30,6 +30,14 @@ class RowKind(StrEnum):
     SETTLEMENTS = "settlements"
 
 
+class By(StrEnum):
+    """Which time of a line says whether it is in the period."""
+
+    CREATED = "created"
+    PAID = "paid"
+    SETTLED = "settled"
+
+
 class Money(NamedTuple):
     """An amount in minor units."""
 
