@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from kernapay.core.business_days import BusinessDays
+from kernapay.payments.exports.tally import Tally
 from kernapay.payments.exports.values import By, Line, Lines, Money
 from kernapay.settlements.books import CURRENCY
 from kernapay.settlements.dtos import ListedRow
@@ -29,6 +30,9 @@ class SettlementTable:
         self._settlements = settlements
         self._rows = rows
         self._days = days
+
+    def tally(self) -> Tally:
+        return Tally(self.columns, ("currency", "type"), ("credit", "debit", "net", "fee", "tax"))
 
     async def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the rows of what was paid between two times, or those of what was settled then."""

@@ -21,6 +21,7 @@ from bson import ObjectId
 from kernapay.core.errors import Unavailable
 from kernapay.payments.exports.dtos import ExportRequest
 from kernapay.payments.exports.service import ExportService
+from kernapay.payments.exports.tally import Tally
 from kernapay.payments.exports.values import By, FileFormat, Line, Lines, Money, Unit
 from kernapay.payments.exports.workbook import WorkbookWriter
 from kernapay.payments.exports.writers import CsvWriter, JsonLinesWriter
@@ -244,7 +245,7 @@ class TestUnits:
     def test_each_currency_has_its_decimals_and_nothing_is_rounded(
         self, money: Money, wanted: str
     ) -> None:
-        assert CsvWriter(Unit.MAJOR, has_mark=False).write([[money]]) == f"{wanted}\r\n".encode()
+        assert CsvWriter(Unit.MAJOR).write([[money]]) == f"{wanted}\r\n".encode()
         as_json = JsonLinesWriter(Unit.MAJOR)
         as_json.begin(["a"])
         assert as_json.write([[money]]) == f'{{"a":"{wanted}"}}\n'.encode()
@@ -292,6 +293,9 @@ class Lots:
         self._breaks = breaks
         self.threads: set[str] = set()
         self.is_asked = asyncio.Event()
+
+    def tally(self) -> Tally:
+        return Tally(self.columns, (), ("amount",))
 
     async def batches(self, *_: object) -> AsyncIterator[Lines]:
         self.is_asked.set()
@@ -385,3 +389,22 @@ def test_a_workbook_that_is_given_up_before_it_begins_makes_no_folder() -> None:
     writer.begin(["a"])
     writer.write([["x"]])
     assert (list(writer.finish()), folders()) == ([], [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", [FileFormat.CSV, FileFormat.JSONL])
+async def test_a_file_that_breaks_off_has_no_totals(
+    in_process: InProcess, form: FileFormat
+) -> None:
+    content = bytearray()
+    request = msgspec.structs.replace(request_of(form), totals=True)
+
+    async def read(exports: ExportService) -> None:
+        async for chunk in await exports.stream(ACTOR, request):
+            content.extend(chunk)
+
+    async with in_process() as client:
+        with pytest.raises(Unavailable):
+            await read(service_of(client, Lots(2, breaks=True)))
+    assert b"PAY_999" in content
+    assert b"total" not in content.lower()

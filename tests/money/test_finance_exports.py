@@ -4,16 +4,20 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import httpx
+import msgspec
 import openpyxl
 import pytest
 
-from tests.actors import PAYMENTS, Actor, assert_problem
+from tests.actors import PAYMENTS, SETTLEMENTS, Actor, assert_problem
 from tests.aliases import Json
 from tests.money.books import read, settle
 from tests.money.disputes import raise_dispute, tell
 from tests.money.shop import Shop
 
+INDIA = ZoneInfo("Asia/Kolkata")
 EVER = {"from": "2020-01-01", "to": "2099-01-01"}
 
 
@@ -238,6 +242,139 @@ class TestTimes:
         query = {**MARCH, "rows": kind, "by": by}
         assert_problem(admin.call("GET", f"{PAYMENTS}/export", params=query), 400, field="by")
         assert_problem(admin.call("POST", f"{PAYMENTS}/exports", json=query), 400, field="by")
+
+
+def totals(admin: Actor, **query: Any) -> list[Json]:
+    """Return the totals of an export, which are the same in every form of file."""
+    query = {**EVER, **query, "totals": True}
+    every = lines(admin, **query)
+    below = [line for line in every if line[next(iter(line))] == "TOTAL"]
+    assert every[-len(below) :] == below
+
+    def get(form: str) -> httpx.Response:
+        return admin.call("GET", f"{PAYMENTS}/export", params={**query, "format": form})
+
+    last = [msgspec.json.decode(line) for line in get("jsonl").text.splitlines()][-len(below) :]
+    book = openpyxl.load_workbook(io.BytesIO(get("xlsx").content))
+    assert book.sheetnames == [query.get("rows", "payments"), "totals"]
+    names, *values = book["totals"].iter_rows(values_only=True)
+    found = [dict(zip(map(str, names), each, strict=True)) for each in values]
+    assert found == [each["total"] for each in last]
+    for total, line in zip(found, below, strict=True):
+        shown = {name: "" if total[name] is None else str(total[name]) for name in total}
+        assert shown == {name: line[name] for name in total}
+    assert sum(int(total["count"] or 0) for total in found) == len(every) - len(below)
+    return found
+
+
+class TestTotals:
+    @pytest.fixture
+    def month(self, shop: Shop, user: Actor, admin: Actor) -> dict[str, str]:
+        """A period with payments, refunds, disputes, fees, an adjustment, and money that is not settled yet."""
+        for amount in (50_000, 33_333, 12_345):
+            payment, checkout = user.buy(shop.sandbox, amount=amount)
+            refund(admin, payment, 3_333)
+            shop.sandbox.advance(3_600)
+        dispute = raise_dispute(shop, checkout["razorpay_payment_id"], amount=1_000)
+        tell(admin.client, "created", dispute)
+        adjustment = {"debit": 1_000, "dispute_id": dispute["id"]}
+        shop.sandbox.call("POST", "/_sandbox/adjustments", adjustment)
+        user.new_payment(amount=777)
+        settle(shop)
+        shop.sandbox.advance(86_400)
+        whole, _ = user.buy(shop.sandbox, amount=10_001)
+        user.buy(shop.sandbox, amount=99_999)
+        refund(admin, whole, 10_001)
+        settle(shop)
+        user.buy(shop.sandbox, amount=4_000)
+        read(shop, timedelta(days=3))
+        today = datetime.now(INDIA).date()
+        days = (today - timedelta(days=1), today + timedelta(days=5))
+        return dict(zip(("from", "to"), map(str, days), strict=True))
+
+    def test_of_payments_they_are_those_of_the_list(
+        self, admin: Actor, month: dict[str, str]
+    ) -> None:
+        found = totals(admin, **month)
+        answer = admin.call("GET", f"{PAYMENTS}/totals", params=month)
+        assert answer.status_code == 200, answer.text
+        listed = answer.json()["totals"]
+        assert [total["status"] for total in listed] == ["pending", "refunded", "success"]
+        names = ("currency", "status", "count", "amount", "amountPaid", "amountRefunded")
+        ours = [{name: total[name] or 0 for name in names} for total in found]
+        assert ours == [{name: total[name] for name in names} for total in listed]
+
+    @pytest.mark.parametrize(
+        ("by", "days"), [("settled", "bySettledDay"), ("paid", "byPaidDay"), (None, "bySettledDay")]
+    )
+    def test_of_settlements_they_are_those_of_the_ledger(
+        self, admin: Actor, month: dict[str, str], by: str | None, days: str
+    ) -> None:
+        query = {"by": by} if by else {}
+        found = totals(admin, **month, **query, rows="settlements")
+        answer = admin.call("GET", f"{SETTLEMENTS}/ledger", params=month)
+        assert answer.status_code == 200, answer.text
+        sums: dict[str, dict[str, int]] = {}
+        for day in answer.json()[days]:
+            for kind, of_day in day["types"].items():
+                for name, amount in of_day.items():
+                    of_kind = sums.setdefault(kind, {})
+                    of_kind[name] = of_kind.get(name, 0) + amount
+        assert sums.keys() == {"adjustment", "payment", "refund"}
+        assert {each["type"]: each["currency"] for each in found} == dict.fromkeys(sums, "INR")
+        names = ("credit", "debit", "net", "fee", "tax")
+        assert {each["type"]: [each["count"], *map(each.get, names)] for each in found} == {
+            kind: [each["rows"], *map(each.get, names)] for kind, each in sums.items()
+        }
+        # What the bank got is what came in, less what went out.
+        bank = sum(day["bank"] for day in answer.json()["bySettledDay"])
+        assert sum(each["net"] for each in found) == bank
+
+    def test_what_is_settled_of_payments_and_refunds_is_what_the_bank_got_but_for_adjustments(
+        self, admin: Actor, month: dict[str, str]
+    ) -> None:
+        of_rows = {each["type"]: each for each in totals(admin, **month, rows="settlements")}
+        payments = totals(admin, **month, rows="payments", by="settled")
+        refunds = totals(admin, **month, rows="refunds", by="settled")
+        for name in ("fee", "tax"):
+            assert sum(each[name] for each in payments) == of_rows["payment"][name]
+        settled = sum(each["settledAmount"] for each in payments)
+        assert settled == of_rows["payment"]["net"] == sum(each["net"] for each in payments)
+        assert sum(each["amount"] for each in refunds) == of_rows["refund"]["debit"] == 20_000
+        assert sum(each["net"] for each in refunds) == of_rows["refund"]["net"]
+        assert sum(each["count"] for each in refunds) == of_rows["refund"]["count"] == 4
+
+    def test_of_disputes_they_say_what_is_in_dispute(
+        self, admin: Actor, month: dict[str, str]
+    ) -> None:
+        (found,) = totals(admin, rows="disputes")
+        assert found == {
+            **{"currency": "INR", "status": "open", "count": 1},
+            **{"amount": 1_000, "amountDeducted": 0},
+        }
+
+    def test_each_currency_has_its_own(self, shop: Shop, user: Actor, admin: Actor) -> None:
+        for currency in ("INR", "KWD", "JPY", "INR"):
+            shop.edit(user.new_payment(amount=1_230), currency=currency)
+        found = lines(admin, totals=True, unit="major")
+        amounts = [(each["currency"], each["amount"], each["count"]) for each in found[4:]]
+        assert amounts == [("INR", "24.60", "2"), ("JPY", "1230", "1"), ("KWD", "1.230", "1")]
+
+    @pytest.mark.parametrize("kind", ["payments", "refunds", "disputes", "settlements"])
+    def test_an_empty_period_says_that_it_is_empty(
+        self, shop: Shop, admin: Actor, kind: str
+    ) -> None:
+        (found,) = totals(admin, rows=kind)
+        assert found.pop("count") == 0
+        assert set(found.values()) == {None}
+
+    def test_older_payments_were_paid_as_they_were_ordered(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        payment, _ = user.buy(shop.sandbox, amount=50_000)
+        shop.edit(payment, amountPaid=None)
+        (row, total) = lines(admin, totals=True)
+        assert (row["amountPaid"], total["amountPaid"]) == ("", "50000")
 
 
 @pytest.mark.owasp(line="API8")

@@ -71,6 +71,14 @@ TimeThatCounts = Annotated[
         "`settled`. Disputes: `created`. Settlements: `settled`, or `paid` for when what they pay out was made.",
     ),
 ]
+Totals = Annotated[
+    bool,
+    QueryParameter(
+        name="totals",
+        description="End with what the lines add up to, by currency and status or, of settlements, type. A file that "
+        "does not end so was cut off.",
+    ),
+]
 
 
 async def read_request(
@@ -81,9 +89,10 @@ async def read_request(
     bom: ByteOrderMark = False,
     rows: Rows = None,
     by: TimeThatCounts = None,
+    totals: Totals = False,
 ) -> ExportRequest:
     """Return what the query asks for."""
-    return ExportRequest(start, end, form, unit, bom, rows, by)
+    return ExportRequest(start, end, form, unit, bom, rows, by, totals)
 
 
 class ExportController(Controller):

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from kernapay.core.business_days import BusinessDays
 from kernapay.payments.exports.repository import ExportRepository
+from kernapay.payments.exports.tally import Tally
 from kernapay.payments.exports.values import By, Line, Lines, Money
 
 
@@ -46,6 +47,9 @@ class DisputeTable:
     def __init__(self, payments: ExportRepository, days: BusinessDays) -> None:
         self._payments = payments
         self._days = days
+
+    def tally(self) -> Tally:
+        return Tally(self.columns, ("currency", "status"), ("amount", "amountDeducted"))
 
     async def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the disputes raised between two times."""

@@ -18,7 +18,8 @@ class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
     `from` is inclusive, `to` is not. With the `unit` `major`, amounts are in rupees instead of paise, with all decimals
     of their currency. `bom` is for CSV: with this mark at its beginning, Excel shows the letters of all scripts.
     Without `rows`, the lines are payments, without the column `net`. `by` says which time of a line counts. Without it,
-    that is when it was created, and of settlements when they were settled.
+    that is when it was created, and of settlements when they were settled. With `totals`, what the lines add up to
+    stands below them, by currency and status or, of settlements, type; in a workbook on a sheet of its own.
     """
 
     start: DayOrTime = field(name="from")
@@ -30,3 +31,4 @@ class ExportRequest(Struct, rename="camel", forbid_unknown_fields=True):
     bom: Annotated[bool, Meta(examples=[False])] = False
     rows: Annotated[RowKind | None, Meta(examples=["refunds"])] = None
     by: Annotated[By | None, Meta(examples=["settled"])] = None
+    totals: Annotated[bool, Meta(examples=[True])] = False

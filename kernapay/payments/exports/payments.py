@@ -10,6 +10,7 @@ from msgspec.structs import astuple, fields
 from kernapay.core.business_days import BusinessDays
 from kernapay.payments.dtos import PayoutView
 from kernapay.payments.exports.repository import ExportRepository
+from kernapay.payments.exports.tally import Tally
 from kernapay.payments.exports.values import By, Line, Lines, Money
 from kernapay.payments.states import RefundStatus, Status
 
@@ -63,6 +64,10 @@ _COLUMNS: Final = (
     *_FURTHER,
 )
 
+_SUMMED: Final = ("amount", "amountPaid", "amountRefunded", "fee", "tax", "settledAmount")
+_AMOUNT: Final = _COLUMNS.index("amount")
+_STATUS: Final = _COLUMNS.index("status")
+
 
 class PaymentTable:
     name = "payments"
@@ -73,9 +78,13 @@ class PaymentTable:
     ) -> None:
         """`has_net` adds a column to those of earlier versions."""
         self.columns = (*_COLUMNS, "net") if has_net else _COLUMNS
+        self._summed = (*_SUMMED, "net") if has_net else _SUMMED
         self._payments = payments
         self._days = days
         self._has_net = has_net
+
+    def tally(self) -> Tally:
+        return _PaymentTally(self.columns, ("currency", "status"), self._summed)
 
     async def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the payments created, paid or settled between two times, oldest first."""
@@ -111,3 +120,16 @@ def _net(row: ExportedPayment) -> Money | None:
         return None
     captured = row.amount if row.amount_paid is None else row.amount_paid
     return Money(captured - row.fee, row.currency)
+
+
+class _PaymentTally(Tally):
+    """Adds up as the totals of lists do."""
+
+    def money_of(self, name: str, line: Line, place: int) -> Money | None:
+        money = super().money_of(name, line, place)
+        if name != "amountPaid":
+            return money
+        if not Status(str(line[_STATUS])).is_paid:
+            return None
+        # Of older rows, what was paid is what was ordered.
+        return money or super().money_of(name, line, _AMOUNT)

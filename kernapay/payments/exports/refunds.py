@@ -9,6 +9,7 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.payments.dtos import PayoutView
 from kernapay.payments.exports.payments import SETTLED_IN
 from kernapay.payments.exports.repository import ExportRepository
+from kernapay.payments.exports.tally import Tally
 from kernapay.payments.exports.values import By, Line, Lines, Money
 
 
@@ -50,6 +51,9 @@ class RefundTable:
     def __init__(self, payments: ExportRepository, days: BusinessDays) -> None:
         self._payments = payments
         self._days = days
+
+    def tally(self) -> Tally:
+        return Tally(self.columns, ("currency", "status"), ("amount", "fee", "tax", "net"))
 
     async def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the refunds made or settled between two times."""

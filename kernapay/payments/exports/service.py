@@ -13,6 +13,7 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import InvalidInput, Unavailable
 from kernapay.files.base import FileLink, FileStore
 from kernapay.payments.exports.dtos import ExportRequest
+from kernapay.payments.exports.tally import Tally
 from kernapay.payments.exports.values import By, FileFormat, Lines, RowKind, Unit
 from kernapay.payments.exports.workbook import WorkbookWriter
 from kernapay.payments.exports.writers import CsvWriter, JsonLinesWriter, Writer
@@ -38,6 +39,9 @@ class Table(Protocol):
     def times(self) -> Sequence[By]:
         """Return by which times its lines can be asked for; the first one is the usual one."""
 
+    def tally(self) -> Tally:
+        """Return what adds its lines up."""
+
     def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the lines between two times, of which the second is exclusive. They are made in a pool thread."""
 
@@ -50,6 +54,7 @@ class _Plan(NamedTuple):
     bom: bool
     rows: RowKind | None
     by: By | None
+    totals: bool
 
     def as_audited(self) -> dict[str, Any]:
         """Return the period, and what else is not as by default."""
@@ -58,6 +63,7 @@ class _Plan(NamedTuple):
             "unit": None if self.unit is Unit.MINOR else self.unit.value,
             "rows": self.rows and self.rows.value,
             "by": self.by and self.by.value,
+            "totals": self.totals or None,
         }
         chosen = {name: value for name, value in others.items() if value is not None}
         return {"from": self.start.isoformat(), "to": self.end.isoformat(), **chosen}
@@ -116,7 +122,16 @@ class ExportService:
             raise InvalidInput(
                 f"For these rows, it must be one of: {', '.join(times)}.", field="by"
             )
-        return _Plan(start, end, request.form, request.unit, request.bom, request.rows, request.by)
+        return _Plan(
+            start,
+            end,
+            request.form,
+            request.unit,
+            request.bom,
+            request.rows,
+            request.by,
+            request.totals,
+        )
 
     def _action(
         self, actor: Principal, action: str, plan: _Plan
@@ -133,13 +148,14 @@ class ExportService:
 
     async def _chunks(self, plan: _Plan) -> AsyncGenerator[bytes]:
         table = self._tables[plan.rows]
-        writer = _writer_for(plan, table)
+        writer, tally = _writer_for(plan, table), table.tally()
         try:
             yield await self._run(writer.begin, table.columns)
             async for lines in table.batches(plan.by or table.times[0], plan.start, plan.end):
-                # The bytes of a workbook come when it is finished.
-                if chunk := await self._run(writer.write, lines):
-                    yield chunk
+                counted = tally.over(lines) if plan.totals else lines
+                yield await self._run(writer.write, counted)
+            if plan.totals:
+                yield await self._run(writer.add_up, tally)
             pieces = writer.finish()
             while piece := await self._run(_next, pieces):
                 yield piece
@@ -156,7 +172,7 @@ class ExportService:
 def _writer_for(plan: _Plan, table: Table) -> Writer:
     match plan.form:
         case FileFormat.CSV:
-            return CsvWriter(plan.unit, has_mark=plan.bom)
+            return CsvWriter(plan.unit, has_mark=plan.bom, has_totals=plan.totals)
         case FileFormat.JSONL:
             return JsonLinesWriter(plan.unit)
         case FileFormat.XLSX:
@@ -169,7 +185,9 @@ def _next(pieces: Iterator[bytes]) -> bytes:
 
 async def _chain(head: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
     async with aclosing(rest):
+        # The bytes of a workbook come when it is finished.
         if head:
             yield head
         async for chunk in rest:
-            yield chunk
+            if chunk:
+                yield chunk

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kernapay.core.text import show_controls
 from kernapay.payments.currencies import exponent
+from kernapay.payments.exports.tally import Tally
 from kernapay.payments.exports.values import Line, Lines, Money, Unit, Value, in_major_units
 from kernapay.payments.exports.writers import json_text
 
@@ -52,6 +53,15 @@ class WorkbookWriter:
             if not self._is_closed:
                 for line in lines:
                     self._add(line)
+        return b""
+
+    def add_up(self, tally: Tally) -> bytes:
+        """Write the totals to a sheet of their own."""
+        with self._lock:
+            if not self._is_closed:
+                self._open_sheet("totals", tally.names)
+                for total in tally.totals():
+                    self._add([total.value_of(name) for name in tally.names])
         return b""
 
     def finish(self) -> Iterator[bytes]:
@@ -111,10 +121,13 @@ class WorkbookWriter:
     def _add_sheet(self) -> None:
         self._sheets += 1
         suffix = f" {self._sheets}" if self._sheets > 1 else ""
-        self._sheet: Any = self._book.add_worksheet(f"{self._name}{suffix}")
+        self._open_sheet(f"{self._name}{suffix}", self._columns)
+
+    def _open_sheet(self, name: str, columns: Sequence[str]) -> None:
+        self._sheet: Any = self._book.add_worksheet(name)
         self._sheet.freeze_panes(1, 0)
-        self._sheet.set_column(0, len(self._columns) - 1, _WIDTH)
-        for place, column in enumerate(self._columns):
+        self._sheet.set_column(0, len(columns) - 1, _WIDTH)
+        for place, column in enumerate(columns):
             self._sheet.write_string(0, place, column, self._header)
         self._row = 1
 

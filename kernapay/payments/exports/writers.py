@@ -2,7 +2,7 @@
 
 import csv
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from io import StringIO
 from typing import Any, Final, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from kernapay.core.text import show_controls, show_controls_in_json
+from kernapay.payments.exports.tally import COUNT, Tally
 from kernapay.payments.exports.values import (
     Line,
     Lines,
@@ -24,16 +25,21 @@ from kernapay.payments.exports.values import (
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 # A spreadsheet takes text that starts with one of these for a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a line of totals begins with.
+_TOTAL: Final = "TOTAL"
 # Signs without ink, and blanks: some spreadsheets drop them before they look for a formula.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs"})
 
 
 class Writer(Protocol):
-    """Writes one file: `begin` once, then `write`, then `finish`; `close` at last, whatever happened before."""
+    """Writes one file: `begin` once, `write`, `add_up` perhaps, `finish`; `close` at last, whatever happened before."""
 
     def begin(self, columns: Sequence[str]) -> bytes: ...
 
     def write(self, lines: Lines) -> bytes: ...
+
+    def add_up(self, tally: Tally) -> bytes:
+        """Write the totals."""
 
     def finish(self) -> Iterator[bytes]: ...
 
@@ -41,15 +47,28 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    def __init__(self, unit: Unit, *, has_mark: bool) -> None:
+    def __init__(self, unit: Unit, *, has_mark: bool = False, has_totals: bool = False) -> None:
+        """With totals, lines have one more column: how many lines a total is of."""
         self._unit = unit
         self._has_mark = has_mark
+        self._columns: Sequence[str] = ()
+        self._further: Line = [None] if has_totals else []
 
     def begin(self, columns: Sequence[str]) -> bytes:
-        head = self.write([columns])
+        self._columns = [*columns, COUNT] if self._further else columns
+        head = self._write([self._columns])
         return _BYTE_ORDER_MARK + head if self._has_mark else head
 
     def write(self, lines: Lines) -> bytes:
+        return self._write([*line, *self._further] for line in lines)
+
+    def add_up(self, tally: Tally) -> bytes:
+        return self._write(
+            [_TOTAL, *(total.value_of(name) for name in self._columns[1:])]
+            for total in tally.totals()
+        )
+
+    def _write(self, lines: Lines) -> bytes:
         text = StringIO()
         csv.writer(text, lineterminator="\r\n").writerows(map(self._cells, lines))
         return text.getvalue().encode()
@@ -77,7 +96,11 @@ class JsonLinesWriter:
         return b""
 
     def write(self, lines: Lines) -> bytes:
-        return show_controls_in_json(self._encoder.encode_lines(map(self._object_of, lines)))
+        return self._encode(self._object_of(self._columns, line) for line in lines)
+
+    def add_up(self, tally: Tally) -> bytes:
+        lines = ([total.value_of(name) for name in tally.names] for total in tally.totals())
+        return self._encode({"total": self._object_of(tally.names, line)} for line in lines)
 
     def finish(self) -> Iterator[bytes]:
         return iter(())
@@ -85,9 +108,12 @@ class JsonLinesWriter:
     def close(self) -> None:
         """Do nothing: there is nothing to give back."""
 
-    def _object_of(self, line: Line) -> dict[str, Any]:
+    def _encode(self, objects: Iterable[Any]) -> bytes:
+        return show_controls_in_json(self._encoder.encode_lines(objects))
+
+    def _object_of(self, names: Sequence[str], line: Line) -> dict[str, Any]:
         values = (_json_value(value, self._unit) for value in line)
-        return dict(zip(self._columns, values, strict=True))
+        return dict(zip(names, values, strict=True))
 
 
 def _json_value(value: Value, unit: Unit) -> Any:
