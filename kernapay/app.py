@@ -35,6 +35,7 @@ from kernapay.payments.controller import CheckoutController, PaymentController
 from kernapay.payments.disputes.controller import DisputeController
 from kernapay.payments.documents.controller import ReceiptPageController, StatementController
 from kernapay.payments.exports.controller import ExportController
+from kernapay.payments.exports.jobs.controller import ExportJobController
 from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
 from kernapay.payments.merging.controller import CustomerMergeController
 from kernapay.reconciliation.controller import PaymentCheckController, ReconciliationController
@@ -114,6 +115,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             PasswordController,
             StatementController,
             ExportController,
+            ExportJobController,
             ReceiptPageController,
             PaymentListController,
             PaymentController,

@@ -53,6 +53,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "settlement_days": services.settlement_reader.sweep,
         "events": services.relay.sweep,
         "untold_steps": services.untold_steps.sweep,
+        "exports": services.export_jobs.sweep,
         "paper_mails": services.paper_mails.sweep,
         "deliveries": services.lanes.sweep,
         "endpoint_chores": services.endpoint_chores.sweep,

@@ -4,6 +4,7 @@ from functools import cached_property
 
 from kernapay.bootstrap.operations import Operations
 from kernapay.payments.exports.disputes import DisputeTable
+from kernapay.payments.exports.jobs.service import ExportJobs
 from kernapay.payments.exports.payments import PaymentTable
 from kernapay.payments.exports.refunds import RefundTable
 from kernapay.payments.exports.repository import ExportRepository
@@ -34,4 +35,10 @@ class Exports(Operations):
             self.audit_log,
             self.file_pool,
             days,
+        )
+
+    @cached_property
+    def export_jobs(self) -> ExportJobs:
+        return ExportJobs(
+            self.export_job_repository, self.export_service, self.file_store, self.audit_log
         )

@@ -9,6 +9,7 @@ from kernapay.bootstrap.papers import PaperWork
 from kernapay.core.business_days import BusinessDays
 from kernapay.core.metrics import GaugeSource, Measurement
 from kernapay.gateway.base import FEED_ZONE
+from kernapay.payments.exports.jobs.repository import ExportJobRepository
 from kernapay.payments.open_mismatches import OpenMismatches
 from kernapay.reconciliation.checks import PaymentChecks
 from kernapay.reconciliation.lost_payments import LostPayments
@@ -239,6 +240,10 @@ class Operations(PaperWork):
         )
 
     @cached_property
+    def export_job_repository(self) -> ExportJobRepository:
+        return ExportJobRepository(self.mongo, self._clock)
+
+    @cached_property
     def queues(self) -> tuple[Queue[Any], ...]:
         return (
             self.webhook_repository.queue,
@@ -251,4 +256,5 @@ class Operations(PaperWork):
             self.report_repository.queue,
             self.settlement_day_repository.queue,
             self.customer_repository.queue,
+            self.export_job_repository.queue,
         )

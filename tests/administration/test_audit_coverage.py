@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +21,17 @@ from litestar import Litestar
 from kernapay.commands.main import cli
 from kernapay.security.guards import HasRole
 from kernapay.security.principal import Role
-from tests.actors import ADMIN_USERS, API_KEYS, EVENTS, PAYMENTS, REPORTS, Actor, People, send_event
+from tests.actors import (
+    ADMIN_USERS,
+    API_KEYS,
+    EVENTS,
+    EXPORTS,
+    PAYMENTS,
+    REPORTS,
+    Actor,
+    People,
+    send_event,
+)
 from tests.aliases import Json, Store
 from tests.databases import open_migrated_store
 from tests.factories import PASSWORD, sign_up_body, unique
@@ -30,6 +40,7 @@ from tests.stack import Api, Sandbox, SandboxServer, bare_environment
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.owasp(line="API5")
+DAY = timedelta(days=1)
 
 
 @dataclass
@@ -76,6 +87,15 @@ class Scene:
         found = self.store.reconciliation_findings.insert_one({**of_payment, **times})
         return f"{report['_id']}/findings/{found.inserted_id}"
 
+    def export(self) -> str:
+        at = datetime.now(UTC)
+        export = {
+            **{"from": at, "to": at, "format": "csv", "unit": "minor", "state": "done"},
+            **{"requestedBy": "x", "fileName": f"export-{'0' * 32}.csv", "expiresAt": at + DAY},
+        }
+        times = {"createdAt": at, "updatedAt": at}
+        return str(self.store.exports.insert_one({**export, **times}).inserted_id)
+
 
 class Call(NamedTuple):
     path: str
@@ -108,6 +128,10 @@ AUDITED = {
     ),
     "POST /v1/api/payments/exports": Entry(
         "payments.export_file", lambda s: Call(f"{PAYMENTS}/exports", PERIOD)
+    ),
+    "POST /v1/api/exports": Entry("export.request", lambda s: Call(EXPORTS, PERIOD)),
+    "POST /v1/api/exports/{export_id}/link": Entry(
+        "export.link", lambda s: Call(f"{EXPORTS}/{s.export()}/link")
     ),
     "POST /v1/api/admin/users": Entry(
         "user.create", lambda s: Call(ADMIN_USERS, sign_up_body(type="PROVIDER"))
@@ -164,6 +188,8 @@ LOOKING = {
     "GET /v1/api/admin/audit",
     "GET /v1/api/webhooks/events",
     "GET /v1/api/webhooks/events/{event_id}",
+    "GET /v1/api/exports",
+    "GET /v1/api/exports/{export_id}",
     "GET /v1/api/reconciliation/reports",
     "GET /v1/api/reconciliation/reports/{report_id}",
     "GET /v1/api/admin/payments/search",

@@ -11,6 +11,7 @@ from tests.actors import (
     DELIVERIES,
     ENDPOINTS,
     EVENTS,
+    EXPORTS,
     OUTGOING_EVENTS,
     PAYMENTS,
     REPORTS,
@@ -568,6 +569,18 @@ TABLE = [
         "report_id finding_id",
         ask("POST", f"{REPORTS}/{{report_id}}/findings/{{finding_id}}/repair"),
         "403 403 403 200",
+    ),
+    Row(
+        "GET /v1/api/exports/{export_id}",
+        "export_id",
+        ask("GET", f"{EXPORTS}/{{export_id}}"),
+        "403 403 403 200",
+    ),
+    Row(
+        "POST /v1/api/exports/{export_id}/link",
+        "export_id",
+        ask("POST", f"{EXPORTS}/{{export_id}}/link"),
+        "403 403 403 201",
     ),
     Row(
         "GET /v1/api/settlements",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -29,6 +29,7 @@ class OwnedObjects:
     event_id: str
     report_id: str
     finding_id: str
+    export_id: str
     settlement_id: str
     key_id: str
     file_name: str
@@ -107,6 +108,22 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
     settlement_id = f"setl_{ObjectId()}"
     settlement = {"settlementId": settlement_id, "status": "processed", "settledAt": at}
     store.settlements.insert_one({**settlement, "amount": 1, **times})
+    export = {
+        **{
+            "_id": ObjectId(),
+            "from": at,
+            "to": at,
+            "format": "csv",
+            "unit": "minor",
+            "state": "done",
+        },
+        **{
+            "requestedBy": owner.id,
+            "fileName": f"export-{'0' * 32}.csv",
+            "expiresAt": at + timedelta(days=1),
+        },
+    }
+    store.exports.insert_one({**export, **times})
     owned = OwnedObjects(
         user_id=owner.id,
         session_id=device,
@@ -117,6 +134,7 @@ def set_up(role: Role, people: People, store: Store, sandbox: Sandbox) -> Pair:
         event_id=event_id,
         report_id=str(report["_id"]),
         finding_id=str(finding["_id"]),
+        export_id=str(export["_id"]),
         settlement_id=settlement_id,
         key_id=made.json()["details"]["_id"],
         file_name=httpx.URL(receipt["url"]).path.rpartition("/")[2],

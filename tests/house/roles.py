@@ -15,6 +15,7 @@ from tests.actors import (
     DELIVERIES,
     ENDPOINTS,
     EVENTS,
+    EXPORTS,
     OUTGOING_EVENTS,
     PAYMENTS,
     REPORTS,
@@ -610,6 +611,25 @@ TABLE = [
         "",
         post(f"{PAYMENTS}/exports", lambda: {"from": "2020-01-01", "to": "2020-02-01"}),
         "401 403 403 403 201",
+    ),
+    Row("GET /v1/api/exports", "", get(EXPORTS), "401 403 403 403 200"),
+    Row(
+        "POST /v1/api/exports",
+        "",
+        post(EXPORTS, lambda: {"from": "2020-01-01", "to": "2020-02-01"}),
+        "401 403 403 403 202",
+    ),
+    Row(
+        "GET /v1/api/exports/{export_id}",
+        "that is not there",
+        get(f"{EXPORTS}/{'0' * 24}"),
+        "401 403 403 403 404",
+    ),
+    Row(
+        "POST /v1/api/exports/{export_id}/link",
+        "that is not there",
+        post(f"{EXPORTS}/{'0' * 24}/link", dict),
+        "401 403 403 403 404",
     ),
     Row(
         "GET /v1/api/files/{name}",

@@ -1101,6 +1101,7 @@ UNCONDITIONAL: dict[str, str] = {
     "deliveries.repository.DeliveryRepository.forget_answers": "what is personal goes, whatever came meanwhile",
     "deliveries.events.repository.EventRepository.replace_bodies": "stores the same again, without texts",
     "deliveries.repository.DeliveryRepository.delete_some": "deletes what a removed endpoint had",
+    "payments.exports.jobs.repository.ExportJobRepository.note_progress": "only shows how far it is",
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
     f"{_FACTORS}remove": "whoever may remove it means whatever is there",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",

@@ -1,11 +1,19 @@
 """Exports: files for finance, streamed in batches, so that any number of rows fits into memory."""
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from tempfile import SpooledTemporaryFile
-from typing import Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from kernapay.audit.repository import AuditLog
 from kernapay.core.bulkhead import Bulkhead
@@ -13,8 +21,9 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import InvalidInput, Unavailable
 from kernapay.files.base import FileLink, FileStore
 from kernapay.payments.exports.dtos import ExportRequest
+from kernapay.payments.exports.plans import Plan
 from kernapay.payments.exports.tally import Tally
-from kernapay.payments.exports.values import By, FileFormat, Lines, RowKind, Unit
+from kernapay.payments.exports.values import By, FileFormat, Line, Lines, RowKind
 from kernapay.payments.exports.workbook import WorkbookWriter
 from kernapay.payments.exports.writers import CsvWriter, JsonLinesWriter, Writer
 from kernapay.security.principal import Principal
@@ -24,6 +33,8 @@ R = TypeVar("R")
 
 # Bytes of an export in memory; a larger one goes to a temporary file.
 _IN_MEMORY: Final = 1_048_576
+# Lines between two notes of progress: some seconds of a workbook.
+_NOTED_AFTER: Final = 5_000
 
 
 class Table(Protocol):
@@ -46,27 +57,16 @@ class Table(Protocol):
         """Yield the lines between two times, of which the second is exclusive. They are made in a pool thread."""
 
 
-class _Plan(NamedTuple):
-    start: datetime
-    end: datetime
-    form: FileFormat
-    unit: Unit
-    bom: bool
-    rows: RowKind | None
-    by: By | None
-    totals: bool
+class Passed:
+    """Counts lines on their way."""
 
-    def as_audited(self) -> dict[str, Any]:
-        """Return the period, and what else is not as by default."""
-        others = {
-            "format": None if self.form is FileFormat.CSV else self.form.value,
-            "unit": None if self.unit is Unit.MINOR else self.unit.value,
-            "rows": self.rows and self.rows.value,
-            "by": self.by and self.by.value,
-            "totals": self.totals or None,
-        }
-        chosen = {name: value for name, value in others.items() if value is not None}
-        return {"from": self.start.isoformat(), "to": self.end.isoformat(), **chosen}
+    def __init__(self) -> None:
+        self.count = 0
+
+    def over(self, lines: Lines) -> Iterator[Line]:
+        for line in lines:
+            self.count += 1
+            yield line
 
 
 class ExportService:
@@ -91,25 +91,40 @@ class ExportService:
         Raises InvalidInput and Unavailable when called, before the first chunk is read. An export that breaks off
         later has a second audit entry.
         """
-        chunks = self._audited_chunks(actor, self._plan(request))
+        chunks = self._audited_chunks(actor, self.plan(request))
         # The answer has begun once a chunk is asked for. So let the audit entry be written before.
         head = await anext(chunks)
         return _chain(head, chunks)
 
     async def store(self, actor: Principal, request: ExportRequest) -> FileLink:
         """Store an export as a file and return a link to it. Raises InvalidInput, Unavailable."""
-        plan = self._plan(request)
+        plan = self.plan(request)
         name = f"export-{secrets.token_hex(16)}.{plan.form.value}"
         async with self._action(actor, "payments.export_file", plan):
-            with SpooledTemporaryFile(_IN_MEMORY) as file:
-                async with aclosing(self._chunks(plan)) as chunks:
-                    async for chunk in chunks:
-                        await self._pool.run(file.write, chunk)
-                file.seek(0)
-                await self._files.put(name, file)
+            await self.put(plan, name)
             return await self._files.link(name)
 
-    def _plan(self, request: ExportRequest) -> _Plan:
+    async def put(
+        self, plan: Plan, name: str, note: Callable[[int], Awaitable[None]] | None = None
+    ) -> int:
+        """Store an export under a name. Return the number of its lines. Raises Unavailable.
+
+        `note` is told from time to time how many are written.
+        """
+        passed = Passed()
+        noted = 0
+        with SpooledTemporaryFile(_IN_MEMORY) as file:
+            async with aclosing(self._chunks(plan, passed)) as chunks:
+                async for chunk in chunks:
+                    await self._run(file.write, chunk)
+                    if note is not None and passed.count >= noted + _NOTED_AFTER:
+                        noted = passed.count
+                        await note(noted)
+            file.seek(0)
+            await self._files.put(name, file)
+        return passed.count
+
+    def plan(self, request: ExportRequest) -> Plan:
         """Return what is asked for. Raises InvalidInput, naming the field."""
         start = self._days.read_instant(request.start, "from")
         end = self._days.read_instant(request.end, "to")
@@ -122,7 +137,7 @@ class ExportService:
             raise InvalidInput(
                 f"For these rows, it must be one of: {', '.join(times)}.", field="by"
             )
-        return _Plan(
+        return Plan(
             start,
             end,
             request.form,
@@ -134,26 +149,26 @@ class ExportService:
         )
 
     def _action(
-        self, actor: Principal, action: str, plan: _Plan
+        self, actor: Principal, action: str, plan: Plan
     ) -> AbstractAsyncContextManager[None]:
         return self._audit.action(actor, action, after=plan.as_audited())
 
-    async def _audited_chunks(self, actor: Principal, plan: _Plan) -> AsyncGenerator[bytes]:
+    async def _audited_chunks(self, actor: Principal, plan: Plan) -> AsyncGenerator[bytes]:
         async with (
             self._action(actor, "payments.export", plan),
-            aclosing(self._chunks(plan)) as chunks,
+            aclosing(self._chunks(plan, Passed())) as chunks,
         ):
             async for chunk in chunks:
                 yield chunk
 
-    async def _chunks(self, plan: _Plan) -> AsyncGenerator[bytes]:
+    async def _chunks(self, plan: Plan, passed: Passed) -> AsyncGenerator[bytes]:
         table = self._tables[plan.rows]
         writer, tally = _writer_for(plan, table), table.tally()
         try:
             yield await self._run(writer.begin, table.columns)
             async for lines in table.batches(plan.by or table.times[0], plan.start, plan.end):
                 counted = tally.over(lines) if plan.totals else lines
-                yield await self._run(writer.write, counted)
+                yield await self._run(writer.write, passed.over(counted))
             if plan.totals:
                 yield await self._run(writer.add_up, tally)
             pieces = writer.finish()
@@ -169,7 +184,7 @@ class ExportService:
             raise Unavailable("The file cannot be written now. Try again later.") from error
 
 
-def _writer_for(plan: _Plan, table: Table) -> Writer:
+def _writer_for(plan: Plan, table: Table) -> Writer:
     match plan.form:
         case FileFormat.CSV:
             return CsvWriter(plan.unit, has_mark=plan.bom, has_totals=plan.totals)
