@@ -27,7 +27,7 @@ from kernapay.deliveries.catalogue import messages
 from kernapay.deliveries.controller import DeliveryController, EndpointController
 from kernapay.deliveries.events.controller import EventController
 from kernapay.files.controller import FileController
-from kernapay.health.controller import HealthController, MetricsController
+from kernapay.health.controller import HealthController, HealthReportController, MetricsController
 from kernapay.live.controller import LiveController
 from kernapay.payments.checkout.controller import CheckoutPageController, page_files
 from kernapay.payments.claims.controller import ClaimController, GrantController
@@ -145,6 +145,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             ConsoleEnrolmentController,
             StoryController,
             HealthController,
+            HealthReportController,
             MetricsController,
             assets(),
             page_files(),

@@ -9,12 +9,21 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from msgspec import Meta, Struct
 
+from kernapay import __version__
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
 from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
 from kernapay.core.metrics import GaugeSource, Tally
-from kernapay.health.gauges import STORE_SECONDS, queue_depths, read_gauges, read_stores
+from kernapay.health.gauges import (
+    STORE_SECONDS,
+    queue_depths,
+    read_depths,
+    read_gauges,
+    read_stores,
+)
 from kernapay.security.authentication import PUBLIC
+from kernapay.security.guards import HasRole, IsUnscoped
+from kernapay.security.principal import Role
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue
@@ -36,6 +45,22 @@ class Readiness(Struct):
     redis: Annotated[str, Meta(examples=["up"])]
     reason: Annotated[str, Meta(examples=["not applied: 0011_indexes_that_serve"])] | None = None
     """Why requests cannot be served. Null while they can."""
+
+
+class QueueHealth(Struct, rename="camel"):
+    """The work of a queue. `due` and `parked` are counted up to 10,000. What is parked waits for a person."""
+
+    name: Annotated[str, Meta(examples=["inbox"])]
+    due: Annotated[int, Meta(examples=[0])]
+    oldest_seconds: Annotated[float, Meta(examples=[0.0])]
+    parked: Annotated[int, Meta(examples=[0])]
+
+
+class HealthReport(Readiness, rename="camel", kw_only=True):
+    """Whether the stores answer this process, and what waits in each queue that could be counted."""
+
+    version: Annotated[str, Meta(examples=[__version__])]
+    queues: list[QueueHealth]
 
 
 class HealthController(Controller):
@@ -66,22 +91,53 @@ class HealthController(Controller):
 
         It is 503 while the database cannot be reached, or lacks a migration or an index of this version.
         """
-        try:
-            async with asyncio.timeout(STORE_SECONDS):
-                database, reason = "up", await schema_watch.check()
-                if reason is None:
-                    await mongo.ping()
-        except (Unavailable, TimeoutError):
-            database, reason = "down", "the database cannot be reached"
-        return Response(
-            Readiness(
-                status="not ready" if reason else "ready",
-                mongodb=database,
-                redis="up" if cache.is_up else "down",
-                reason=reason,
-            ),
-            status_code=503 if reason else 200,
+        readiness = await _readiness(mongo, cache, schema_watch)
+        return Response(readiness, status_code=503 if readiness.reason else 200)
+
+
+class HealthReportController(Controller):
+    path = "/v1/api/admin/health"
+    tags = ["Administration"]
+    guards = [HasRole(Role.ADMIN), IsUnscoped()]
+
+    @get()
+    async def health_report(
+        self,
+        mongo: NamedDependency[Mongo],
+        cache: NamedDependency[Cache],
+        schema_watch: NamedDependency[SchemaWatch],
+        queues: NamedDependency[tuple[Queue[Any], ...]],
+    ) -> HealthReport:
+        """Return whether the stores answer, and how much work is due and parked in each queue."""
+        stores = await _readiness(mongo, cache, schema_watch)
+        waiting = [
+            QueueHealth(name, depth.due, round(depth.oldest_seconds, 3), depth.parked)
+            for name, depth in await read_depths(queues)
+        ]
+        return HealthReport(
+            status=stores.status,
+            mongodb=stores.mongodb,
+            redis=stores.redis,
+            reason=stores.reason,
+            version=__version__,
+            queues=waiting,
         )
+
+
+async def _readiness(mongo: Mongo, cache: Cache, schema_watch: SchemaWatch) -> Readiness:
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            database, reason = "up", await schema_watch.check()
+            if reason is None:
+                await mongo.ping()
+    except (Unavailable, TimeoutError):
+        database, reason = "down", "the database cannot be reached"
+    return Readiness(
+        status="not ready" if reason else "ready",
+        mongodb=database,
+        redis="up" if cache.is_up else "down",
+        reason=reason,
+    )
 
 
 class MetricsController(Controller):

@@ -12,6 +12,7 @@ from kernapay.core.metrics import GaugeMetricFamily, GaugeSource
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue
+from kernapay.storage.queue_rules import Depth
 
 _log = structlog.get_logger("kernapay.health")
 STORE_SECONDS: Final = 3
@@ -37,6 +38,20 @@ async def read_stores(mongo: Mongo, cache: Cache) -> list[GaugeMetricFamily]:
     ]
 
 
+async def read_depths(queues: Sequence[Queue[Any]]) -> list[tuple[str, Depth]]:
+    """Return the depth of each queue by its name. Stop if MongoDB does not answer."""
+    depths: list[tuple[str, Depth]] = []
+    for queue in queues:
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                depths.append((queue.name, await queue.depth()))
+        except (Unavailable, TimeoutError):
+            break  # without MongoDB, whoever asks still gets the rest
+        except Exception as error:
+            _log.error("queue_not_counted", queue=queue.name, exc_info=error)
+    return depths
+
+
 async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
     """Return how much work is due and parked in each queue. Stop if MongoDB does not answer."""
     due = GaugeMetricFamily(
@@ -50,18 +65,10 @@ async def queue_depths(queues: Sequence[Queue[Any]]) -> list[GaugeMetricFamily]:
         "Rows that were given up and wait for a person, counted up to 10,000",
         labels=("queue",),
     )
-    for queue in queues:
-        try:
-            async with asyncio.timeout(STORE_SECONDS):
-                depth = await queue.depth()
-        except (Unavailable, TimeoutError):
-            break  # without MongoDB, the scrape still returns the other metrics
-        except Exception as error:
-            _log.error("queue_not_counted", queue=queue.name, exc_info=error)
-            continue
-        due.add_metric((queue.name,), depth.due)
-        oldest.add_metric((queue.name,), depth.oldest_seconds)
-        parked.add_metric((queue.name,), depth.parked)
+    for name, depth in await read_depths(queues):
+        due.add_metric((name,), depth.due)
+        oldest.add_metric((name,), depth.oldest_seconds)
+        parked.add_metric((name,), depth.parked)
     return [due, oldest, parked]
 
 

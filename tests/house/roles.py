@@ -715,6 +715,7 @@ TABLE = [
         "401 403 403 403 404",
     ),
     Row("GET /v1/api/admin/audit", "", get(f"{ADMIN}/audit"), "401 403 403 403 200"),
+    Row("GET /v1/api/admin/health", "", get(f"{ADMIN}/health"), "401 403 403 403 200"),
     Row("GET /v1/api/webhooks/events", "", get(EVENTS), "401 403 403 403 200"),
     Row(
         "GET /v1/api/webhooks/events/{event_id}",

@@ -77,6 +77,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "GET /v1/api/admin/users": UNSCOPED,
     "GET /v1/api/admin/users/{user_id}": UNSCOPED,
     "GET /v1/api/admin/audit": UNSCOPED,
+    "GET /v1/api/admin/health": UNSCOPED,
     "GET /v1/api/webhooks/events": UNSCOPED,
     "GET /v1/api/webhooks/events/{event_id}": UNSCOPED,
     "POST /v1/api/webhooks/events/{event_id}/replay": UNSCOPED,
