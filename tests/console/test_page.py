@@ -1,9 +1,8 @@
 """The console in a real browser, under its own content security policy."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import httpx
@@ -13,81 +12,21 @@ from playwright.sync_api import Browser, Page, Route, expect
 from kernapay.security.console import CONSOLE_COOKIE
 from tests.actors import PAYMENTS, USERS, Actor, People
 from tests.aliases import Json
-from tests.browser import launched_browser
 from tests.console.desk import totp
+from tests.console.pages import (
+    DESKTOP,
+    HOSTILE,
+    PHONE,
+    OpenPage,
+    assert_fits,
+    axe_source,
+    complaints_of_axe,
+    sign_in,
+)
 from tests.factories import PASSWORD
 from tests.money.disputes import FIRST, invented, tell
-from tests.node import installed
 from tests.stack import Api, Sandbox
 from tests.threads import aside
-
-HOSTILE = '"><img src=x onerror=alert(1)> ‏שלום {{7*7}} ' + "W" * 120
-AXE = ("axe-core", "4.14.1")
-DESKTOP = {"width": 1440, "height": 900}
-PHONE = {"width": 390, "height": 844}
-NOTE_VIOLATIONS = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (event) =>
-  window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
-"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched_browser() as browser:
-        yield browser
-
-
-OpenPage = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser, api_server: Api) -> Iterator[OpenPage]:
-    """Open the console: `open_page("/console", PHONE, dark=True)`. No page may break its policy, or fail by itself."""
-    pages: list[Page] = []
-    errors: list[str] = []
-
-    def opened(path: str, size: Json = DESKTOP, *, dark: bool = False) -> Page:
-        page = browser.new_page(
-            base_url=api_server.url,
-            viewport={"width": size["width"], "height": size["height"]},
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-        )
-        page.set_default_timeout(60_000)
-        page.add_init_script(NOTE_VIOLATIONS)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        page.on("request", lambda request: _note_foreign(request.url, api_server.url, errors))
-        page.goto(path)
-        pages.append(page)
-        return page
-
-    yield opened
-    for page in pages:
-        assert page.evaluate("window.violations") == []
-        page.context.close()
-    # Chromium says so of every answer that is an error, and of what a test has cut off.
-    assert [each for each in errors if "Failed to load resource" not in each] == []
-
-
-def _note_foreign(url: str, own: str, errors: list[str]) -> None:
-    if not url.startswith((own, "blob:")):
-        errors.append(f"asked elsewhere: {url}")
-
-
-@pytest.fixture
-def admin(people: People) -> Actor:
-    """An administrator. The browser's driver has an event loop in this thread, and people are written to MongoDB."""
-    return aside(people.new)("ADMIN")
-
-
-def sign_in(page: Page, actor: Actor) -> None:
-    page.get_by_label("E-mail address").fill(actor.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    # Who goes on before the answer has no session.
-    expect(page.get_by_role("heading", name="Sign in")).to_have_count(0)
 
 
 def open_refund(page: Page, amount: str, reason: str) -> None:
@@ -117,28 +56,6 @@ def end_sessions(admin: Actor) -> None:
 def refunds_of(actor: Actor, payment: Json) -> list[Json]:
     refunds: list[Json] = actor.seen(payment["referenceId"])["refunds"]
     return refunds
-
-
-@cache
-def axe_source() -> str:
-    return (installed(*AXE) / AXE[0] / "axe.min.js").read_text()
-
-
-def complaints_of_axe(page: Page) -> list[str]:
-    """Return what axe finds serious about the page as it is."""
-    page.evaluate(axe_source())
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-    found = page.evaluate("(tags) => axe.run({runOnly: tags})", tags)
-    return [
-        f"{each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
-        for each in found["violations"]
-        for node in each["nodes"]
-    ]
-
-
-def assert_fits(page: Page) -> None:
-    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(wider) == 0
 
 
 def test_support_signs_in_finds_a_payment_and_reads_its_story(

@@ -4,15 +4,13 @@ import { html, render, useEffect, useRef, useState } from "./standalone.mjs";
 import { Foreign, configure, zoneName } from "./format.js";
 import { Problem, callOnce, lookAtSession, onSessionOver, use } from "./http.js";
 import { Icon, Mark } from "./icons.js";
-import { MePage } from "./me.js";
-import { Dialog, Failure, Loading } from "./parts.js";
-import { PaymentPage } from "./payment.js";
-import { PaymentsPage, search } from "./payments.js";
-import { Link, navigate, useRoute } from "./route.js";
+import { Dialog, Failure, Loading, ROLES } from "./parts.js";
+import { search } from "./payments.js";
+import { Page, Rail, Tabs, placeOfKey } from "./places.js";
+import { navigate, useRoute } from "./route.js";
 import { SessionOver, SignInPage } from "./signin.js";
 
 const SIGN_IN = "/console/sign-in";
-const ROLES = { ADMIN: "Administrator", LAB_ASSISTANT: "Lab assistant", PROVIDER: "Provider" };
 // A session may end while nobody does anything: look for that a little after it should have.
 const LOOK_EVERY = 15_000;
 const GRACE = 5_000;
@@ -72,7 +70,7 @@ function Shell({ who, route, onSession, onSignedOut }) {
     return () => onSessionOver(null);
   }, []);
   useEffect(() => watchSession(who, () => setOver(true)), [who]);
-  useEffect(() => listenToKeys(box, () => showKeys(true)), []);
+  useEffect(() => listenToKeys(box, who, () => showKeys(true)), [who]);
 
   const again = (data) => {
     // Somebody else: nothing of this page is theirs.
@@ -103,7 +101,7 @@ function Shell({ who, route, onSession, onSignedOut }) {
     <div class="shell">
       <nav class="side" aria-label="Console">
         <div class="brand"><${Mark} /><span>KernaPay <em>console</em></span></div>
-        <${Rail} route=${route} />
+        <${Rail} who=${who} route=${route} />
         <div class="who"><span class="face" aria-hidden="true">${initials(who.user.name)}</span>
           <span><span class="strong cutline"><${Foreign} text=${who.user.name} /></span><span class="soft small">${ROLES[who.user.type] || who.user.type}</span></span></div>
         <button type="button" class="btn small" onClick=${signOut}>Sign out</button>
@@ -117,14 +115,9 @@ function Shell({ who, route, onSession, onSignedOut }) {
         <main id="main" tabindex="-1"><${Page} who=${who} route=${route} /></main>
       </div>
     </div>
-    <nav class="tabs" aria-label="Console"><${Rail} route=${route} /><button type="button" onClick=${signOut}><${Icon} name="out" />Sign out</button></nav>
+    <nav class="tabs" aria-label="Console"><${Tabs} who=${who} route=${route} /><button type="button" onClick=${signOut}><${Icon} name="out" />Sign out</button></nav>
     ${isOver && html`<${SessionOver} email=${who.user.email} onDone=${again} onLeave=${leave} />`}
     ${areKeysShown && html`<${Keys} onClose=${() => showKeys(false)} />`}`;
-}
-
-function Rail({ route }) {
-  const link = (to, icon, word) => html`<${Link} to=${to} aria-current=${route.path.startsWith(to) ? "page" : undefined}><${Icon} name=${icon} />${word}<//>`;
-  return html`${link("/console/payments", "pay", "Payments")}${link("/console/me", "user", "Your account")}`;
 }
 
 function SearchBox({ who, box, route }) {
@@ -142,16 +135,8 @@ function SearchBox({ who, box, route }) {
   </form>`;
 }
 
-function Page({ who, route }) {
-  const [, , page, id] = route.path.split("/");
-  if (page === "payments" && id) return html`<${PaymentPage} key=${id} session=${who} reference=${decoded(id)} />`;
-  if (page === "payments") return html`<${PaymentsPage} session=${who} route=${route} />`;
-  if (page === "me") return html`<${MePage} session=${who} />`;
-  return html`<h1 tabindex="-1">Nothing is here</h1><p class="soft">The console has no page with this address. <${Link} to="/console/payments">Go to the payments<//></p>`;
-}
-
 function Keys({ onClose }) {
-  const keys = [["/", "search"], ["G P", "payments"], ["J, K", "next, previous row"], ["Enter", "open"], ["C", "ask the gateway, on a payment"], ["R", "refund, on a payment"], ["Esc", "close"], ["?", "this list"]];
+  const keys = [["/", "search"], ["G P", "payments; G and another first letter leads to that page"], ["J, K", "next, previous row"], ["Enter", "open"], ["C", "ask the gateway, on a payment"], ["R", "refund, on a payment"], ["Esc", "close"], ["?", "this list"]];
   return html`<${Dialog} title="Keys" onClose=${onClose}>
     <dl class="facts">${keys.map(([key, does]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${does}</dd></div>`)}</dl>
     <div class="row"><button type="button" class="btn primary" onClick=${onClose}>Close</button></div>
@@ -182,7 +167,7 @@ function watchSession(who, onOver) {
 }
 
 /** Single keys. None acts while somebody types, and none moves money. */
-function listenToKeys(box, onHelp) {
+function listenToKeys(box, who, onHelp) {
   let isAfterG = false;
   const rows = () => [...document.querySelectorAll("[data-row]")];
   const move = (step) => {
@@ -203,7 +188,8 @@ function listenToKeys(box, onHelp) {
     if (document.querySelector("dialog[open]")) return;
     const wasAfterG = isAfterG;
     isAfterG = event.key === "g";
-    const act = wasAfterG && event.key === "p" ? () => navigate("/console/payments") : keys[event.key];
+    const to = wasAfterG && placeOfKey(event.key, who);
+    const act = to ? () => navigate(to) : keys[event.key];
     if (act) {
       event.preventDefault();
       act();
@@ -226,14 +212,6 @@ function waiting() {
 
 function initials(name) {
   return name.split(/\s+/).slice(0, 2).map((word) => [...word][0] || "").join("").toUpperCase();
-}
-
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 const root = document.getElementById("app");

@@ -69,6 +69,21 @@ function yearOf(at) {
   return format("year", { year: "numeric" }).format(at);
 }
 
+/** The time at which a day of the business begins, such as `2026-11-30`; what is no day stays as it is, for the API to refuse. */
+export function startOfDay(day) {
+  const noon = new Date(`${day}T12:00:00Z`);
+  if (!day || Number.isNaN(noon.getTime())) return day;
+  const fields = { hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const midnight = Date.parse(`${day}T00:00:00Z`);
+  // What a clock there shows is off by the zone's offset; around a change of the clocks, the second look is the right one.
+  let at = midnight;
+  for (let look = 0; look < 2; look += 1) {
+    const parts = Object.fromEntries(format("fields", fields).formatToParts(new Date(at)).map((each) => [each.type, each.value]));
+    at += midnight - Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second);
+  }
+  return new Date(at).toISOString();
+}
+
 /** The name of the business's zone, such as IST. */
 export function zoneName() {
   const parts = new Intl.DateTimeFormat("en-IN", { timeZone: settings.zone, timeZoneName: "short" }).formatToParts(new Date());

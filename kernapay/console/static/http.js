@@ -1,7 +1,7 @@
 /** Calls of the API, with the session in a cookie that this page cannot read. */
 
 const BASE = "/v1/api";
-const CUT_OFF = "KernaPay does not answer. Check the connection, then try again.";
+export const CUT_OFF = "KernaPay does not answer. Check the connection, then try again.";
 
 /** What the API refused, or that it did not answer: `status` is 0 then. */
 export class Problem extends Error {

@@ -24,6 +24,9 @@ const PATHS = {
   lock: "M6 11h12v9H6zM8.500 11V8a3.500 3.500 0 0 1 7 0v3",
   arrow: "M5 12h14M13 6l6 6-6 6",
   key: "M8 16a5 5 0 1 0 0-.01M11.500 12.500L20 4M16 8l3 3",
+  pulse: "M3 12h4l3-8 4 16 3-8h4",
+  more: "M4 7h16M4 12h16M4 17h16",
+  home: "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
   up: "M12 19V5M6 11l6-6 6 6",
 };
 

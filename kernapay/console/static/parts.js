@@ -3,6 +3,8 @@
 import { html, useEffect, useRef, useState } from "./standalone.mjs";
 import { Icon } from "./icons.js";
 
+export const ROLES = { USER: "User", PROVIDER: "Provider", LAB_ASSISTANT: "Lab assistant", ADMIN: "Administrator" };
+
 const PILLS = {
   paid: ["good", "check", "Paid"],
   failed: ["bad", "x", "Failed"],
@@ -22,10 +24,15 @@ function pillOf(payment) {
   return payment.status;
 }
 
-/** The status of a payment: icon, word and colour. */
+/** A state: icon, word and colour, never colour alone. */
+export function Pill({ look, icon, word }) {
+  return html`<span class=${`pill ${look}`}><${Icon} name=${icon} />${word}</span>`;
+}
+
+/** The status of a payment. */
 export function StatusPill({ payment }) {
   const [look, icon, word] = PILLS[pillOf(payment)] || ["soft", "clock", payment.status];
-  return html`<span class=${`pill ${look}`}><${Icon} name=${icon} />${word}</span>`;
+  return html`<${Pill} look=${look} icon=${icon} word=${word} />`;
 }
 
 const METHODS = { upi: "UPI", card: "Card", netbanking: "Net banking", wallet: "Wallet", emandate: "eMandate" };

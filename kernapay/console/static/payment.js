@@ -20,7 +20,7 @@ const KINDS = {
   person: ["People", "user", "accent"],
 };
 
-export function PaymentPage({ session, reference }) {
+export function PaymentPage({ session, id: reference }) {
   useTitle(`Payment ${shortened(reference)}`);
   const path = `/payments/${encodeURIComponent(reference)}`;
   const { data, isLoading, problem, reload } = useLoaded(() => call("GET", `${path}/story`), [reference]);

@@ -132,7 +132,7 @@ function Rows({ data, route, session, isFound }) {
   older.set("cursor", next || "");
   const newest = new URLSearchParams(route.query);
   newest.delete("cursor");
-  return html`<table>
+  return html`<table class="pays">
       <thead><tr><th>Created</th><th>Status</th><th class="r">Amount</th><th class="wide">For</th><th>Method</th><th>Reference</th></tr></thead>
       <tbody>${payments.map((payment) => html`<${Row} key=${payment.referenceId} payment=${payment} />`)}</tbody>
     </table>

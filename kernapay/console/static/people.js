@@ -1,0 +1,98 @@
+/** Accounts, providers that wait for approval, and the customers of shops. */
+
+import { html } from "./standalone.mjs";
+import { Act } from "./act.js";
+import { Facts, OneHead, OnePage } from "./facts.js";
+import { Foreign, Time } from "./format.js";
+import { call, query } from "./http.js";
+import { COUNT, skipping } from "./list.js";
+import { Copied, Pill, ROLES, useLoaded } from "./parts.js";
+import { Link } from "./route.js";
+
+function Standing({ user }) {
+  if (user.status !== "ACTIVE") return html`<${Pill} look="soft" icon="x" word="Inactive" />`;
+  if (user.type === "PROVIDER" && !user.isApprovedProvider) return html`<${Pill} look="warn" icon="clock" word="Waits for approval" />`;
+  return html`<${Pill} look="good" icon="check" word=${user.type === "PROVIDER" ? "Approved" : "Active"} />`;
+}
+
+export const users = {
+  title: "Users",
+  path: "/console/users",
+  lead: "Accounts, newest first. A provider moves money only after an approval.",
+  filters: [
+    { name: "search", label: "Name or e-mail begins with" },
+    { name: "type", label: "Role", options: [["", "Any role"], ...Object.entries(ROLES)] },
+    { name: "status", label: "Status", options: [["", "Any status"], ["ACTIVE", "Active"], ["INACTIVE", "Inactive"]] },
+    { name: "approved" },
+  ],
+  views: [["All", {}], ["To approve", { approved: "false" }]],
+  load: async (filters, place) => {
+    const page = await call("GET", `/admin/users${query({ ...filters, skip: place.skip, count: COUNT })}`);
+    return { rows: page.users, total: page.total, next: skipping(page.users, place) };
+  },
+  key: (row) => row._id,
+  open: (row) => `/console/users/${row._id}`,
+  empty: "There is no account.",
+  columns: [
+    { label: "Name", look: "cut half", isLink: true, show: (row) => html`<${Foreign} text=${row.name} />` },
+    { label: "Standing", show: (row) => html`<${Standing} user=${row} />` },
+    { label: "Role", show: (row) => ROLES[row.type] || row.type },
+    { label: "E-mail", look: "cut wide", show: (row) => html`<${Foreign} text=${row.email} />` },
+    { label: "Verified", show: (row) => (row.isEmailVerified ? "yes" : "no") },
+    { label: "Since", look: "num soft", show: (row) => row.createdAt && html`<${Time} at=${row.createdAt} />` },
+  ],
+};
+
+const ACTS = {
+  approve: ["Approve", "From its next request on, the account sees and refunds what was paid to it."],
+  "revoke-approval": ["Revoke approval", "From its next request on, the account moves no money. Refunds that were accepted before are still finished."],
+  activate: ["Activate", "The account works again. Its owner has to sign in on every device."],
+  deactivate: ["Deactivate", "Its next request is refused, on every device, and its API keys end for good. The last active administrator cannot be deactivated."],
+};
+
+function actsOf(user) {
+  const isActive = user.status === "ACTIVE";
+  const approval = user.type !== "PROVIDER" || !isActive ? [] : [user.isApprovedProvider ? "revoke-approval" : "approve"];
+  return [...approval, isActive ? "deactivate" : "activate"];
+}
+
+export function UserPage({ id }) {
+  const path = `/admin/users/${encodeURIComponent(id)}`;
+  const state = useLoaded(() => call("GET", path), [id]);
+  const show = (user) => html`
+    <${OneHead} title=${html`<${Foreign} text=${user.name} />`} sub=${ROLES[user.type] || user.type}>
+      <${Standing} user=${user} />
+      ${actsOf(user).map((act) => html`<${Act} key=${act} word=${ACTS[act][0]} look=${act === "approve" ? "primary" : ""} onDone=${state.reload} run=${() => call("POST", `${path}/${act}`)}
+        said=${(after) => (after.status !== "ACTIVE" ? "The account is inactive." : act.includes("appro") ? (after.isApprovedProvider ? "Approved." : "The approval has ended.") : "The account is active.")}><p>${ACTS[act][1]}</p><//>`)}
+    <//>
+    <${Facts} title="What is known" facts=${[
+      ["E-mail", html`<${Foreign} text=${user.email} />`],
+      ["Verified", user.isEmailVerified ? "e-mail address" : "nothing yet"],
+      ["Mobile", user.mobileNumber && `${user.countryCode || ""} ${user.mobileNumber}${user.isMobileNumberVerified ? ", verified" : ""}`],
+      ["Since", user.createdAt && html`<${Time} at=${user.createdAt} />`],
+      ["Id", html`<${Copied} text=${user._id} label="the account's id" />`],
+      ["Payments", html`<${Link} to=${`/console/payments${query({ userId: user._id })}`}>made<//>${user.type === "PROVIDER" && html`, <${Link} to=${`/console/payments${query({ providerId: user._id })}`}>received<//>`}`],
+      ["Audit log", html`<${Link} to=${`/console/audit${query({ target: `user:${user._id}` })}`}>done to it<//>, <${Link} to=${`/console/audit${query({ actor: user._id })}`}>done by it<//>`],
+    ]} />`;
+  return html`<${OnePage} list=${users} title="Account" state=${state} show=${show} />`;
+}
+
+export const customers = {
+  title: "Customers",
+  path: "/console/customers",
+  lead: "The customers of shops, newest first. Open one for the payments.",
+  load: async (_, { cursor, count }) => {
+    const page = await call("GET", `/customers${query({ cursor, count })}`);
+    return { rows: page.customers, next: page.nextCursor && { cursor: page.nextCursor } };
+  },
+  key: (row) => row._id,
+  open: (row) => `/console/payments${query({ customer: row._id })}`,
+  empty: html`There is no customer. A payment with a <code>customer</code> makes one.`,
+  columns: [
+    { label: "Name", look: "cut half", isLink: true, show: (row) => html`<${Foreign} text=${row.name || (row.erasedAt ? "erased" : "no name")} />` },
+    { label: "Standing", show: (row) => (row.erasedAt ? html`<${Pill} look="soft" icon="x" word="Erased" />` : row.mergedInto ? html`<${Pill} look="soft" icon="x" word="Merged" />` : row.claim ? html`<${Pill} look="warn" icon="clock" word="Claimed" />` : "") },
+    { label: "Shop's own id", look: "cut half", show: (row) => html`<${Foreign} text=${row.reference || ""} />` },
+    { label: "E-mail", look: "cut wide", show: (row) => html`<${Foreign} text=${row.email || ""} />` },
+    { label: "Since", look: "num soft", show: (row) => html`<${Time} at=${row.createdAt} />` },
+  ],
+};
