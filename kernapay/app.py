@@ -18,6 +18,7 @@ from kernapay.bootstrap.tracing import traced
 from kernapay.config.addresses import checkout_sources
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
+from kernapay.console.attention.controller import AttentionController
 from kernapay.console.controller import console_pages
 from kernapay.console.session.controller import ConsoleEnrolmentController, ConsoleSessionController
 from kernapay.console.story.controller import StoryController
@@ -36,6 +37,7 @@ from kernapay.payments.disputes.controller import DisputeController
 from kernapay.payments.documents.controller import ReceiptPageController, StatementController
 from kernapay.payments.exports.controller import ExportController
 from kernapay.payments.exports.jobs.controller import ExportJobController
+from kernapay.payments.insights.controller import InsightController
 from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
 from kernapay.payments.merging.controller import CustomerMergeController
 from kernapay.reconciliation.controller import PaymentCheckController, ReconciliationController
@@ -144,6 +146,8 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             ConsoleSessionController,
             ConsoleEnrolmentController,
             StoryController,
+            AttentionController,
+            InsightController,
             HealthController,
             HealthReportController,
             MetricsController,

@@ -4,11 +4,26 @@ from functools import cached_property
 
 from kernapay.administration.payments.repository import PaymentSearchRepository
 from kernapay.bootstrap.live import Live
+from kernapay.console.attention.service import AttentionService, Sources
 from kernapay.console.session.service import ConsoleSessions, Terms
 from kernapay.console.story.service import PaymentStories
 
 
 class Console(Live):
+    @cached_property
+    def attention_service(self) -> AttentionService:
+        return AttentionService(
+            Sources(
+                self.open_mismatches,
+                self.finding_repository,
+                self.webhook_repository,
+                self.delivery_repository,
+                self.dispute_repository,
+                self.account_repository,
+                self.nights,
+            )
+        )
+
     @cached_property
     def payment_stories(self) -> PaymentStories:
         return PaymentStories(

@@ -17,6 +17,8 @@ from kernapay.payments.disputes.deadlines import DisputeDeadlines
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.disputes.service import DisputeService
 from kernapay.payments.gateway_account import GatewayAccount
+from kernapay.payments.insights.repository import InsightRepository
+from kernapay.payments.insights.service import InsightService
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.listing.repository import PaymentListRepository
@@ -51,9 +53,17 @@ class Payments(Accounts):
     @cached_property
     def payment_lists(self) -> PaymentLists:
         rows = PaymentListRepository(self.mongo, self.payment_repository, self._clock)
+        return PaymentLists(rows, self.business_days, self.totals_share)
+
+    @cached_property
+    def insight_service(self) -> InsightService:
+        rows = InsightRepository(self.mongo, self._clock)
+        return InsightService(rows, self.payees, self.business_days, self.totals_share)
+
+    @cached_property
+    def totals_share(self) -> FairShare:
         # What is added up reads much: let it leave most threads of the database to the others.
-        share = FairShare(per_subject=1, total=2, in_flight=4, patience=10)
-        return PaymentLists(rows, self.business_days, share)
+        return FairShare(per_subject=1, total=2, in_flight=4, patience=10)
 
     @cached_property
     def payment_ledger(self) -> PaymentLedger:

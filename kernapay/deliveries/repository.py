@@ -78,6 +78,10 @@ class DeliveryRepository(Repository[Delivery]):
             LimitOffset(_MOST_COUNTED), endpoint_id=endpoint_id, state=DeliveryState.PENDING
         )
 
+    async def count_failed(self) -> int:
+        """Count the deliveries to all endpoints that were given up, up to 10,000."""
+        return await self.count(LimitOffset(_MOST_COUNTED), state=DeliveryState.FAILED)
+
     async def failed_in(
         self, endpoint_id: str, start: datetime, end: datetime, count: int
     ) -> list[tuple[str, datetime]]:

@@ -20,11 +20,16 @@ class OpenMismatches:
     def __init__(self, payments: PaymentRepository) -> None:
         self._payments = payments
 
-    async def gauges(self) -> list[GaugeMetricFamily]:
+    async def count(self) -> Counter[str]:
         """Return the number of open mismatches by reason. Raises Unavailable."""
         counts: Counter[str] = Counter()
         for payment in await self._payments.list_mismatched():
             counts.update(_open_reasons(payment))
+        return counts
+
+    async def gauges(self) -> list[GaugeMetricFamily]:
+        """Return the number of open mismatches by reason. Raises Unavailable."""
+        counts = await self.count()
         family = GaugeMetricFamily(
             "kernapay_open_mismatches",
             "Mismatches that wait for a person, by reason, of up to 10,000 payments",

@@ -43,8 +43,11 @@ class Payees:
             )
         return payee_id
 
-    async def require_approved(self, actor: Principal) -> None:
-        """Raise NotApproved unless the caller is an active PROVIDER that an administrator has approved."""
+    async def require_approved(self, actor: Principal, before: str = "it can move money") -> None:
+        """Raise NotApproved unless the caller is an active PROVIDER that an administrator has approved.
+
+        `before` completes the sentence that says so.
+        """
         standing = await self._standing_of(actor.id)
         if (
             standing is None
@@ -52,7 +55,7 @@ class Payees:
             or not standing.is_approved_provider
         ):
             raise NotApproved(
-                "An administrator has to approve this provider account before it can move money."
+                f"An administrator has to approve this provider account before {before}."
             )
 
 

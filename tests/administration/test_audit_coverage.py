@@ -187,6 +187,8 @@ LOOKING = {
     "GET /v1/api/admin/api-keys",
     "GET /v1/api/admin/audit",
     "GET /v1/api/admin/health",
+    "GET /v1/api/admin/attention",
+    "GET /v1/api/insights",
     "GET /v1/api/webhooks/events",
     "GET /v1/api/webhooks/events/{event_id}",
     "GET /v1/api/exports",

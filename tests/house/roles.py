@@ -16,6 +16,7 @@ from tests.actors import (
     ENDPOINTS,
     EVENTS,
     EXPORTS,
+    INSIGHTS,
     OUTGOING_EVENTS,
     PAYMENTS,
     REPORTS,
@@ -715,6 +716,8 @@ TABLE = [
         "401 403 403 403 404",
     ),
     Row("GET /v1/api/admin/audit", "", get(f"{ADMIN}/audit"), "401 403 403 403 200"),
+    Row("GET /v1/api/admin/attention", "", get(f"{ADMIN}/attention"), "401 403 403 403 200"),
+    Row("GET /v1/api/insights", "", get(f"{INSIGHTS}?{MONTH}"), "401 403 200 403 200"),
     Row("GET /v1/api/admin/health", "", get(f"{ADMIN}/health"), "401 403 403 403 200"),
     Row("GET /v1/api/webhooks/events", "", get(EVENTS), "401 403 403 403 200"),
     Row(

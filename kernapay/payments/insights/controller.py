@@ -1,0 +1,58 @@
+"""The HTTP route for what payments add up to over time."""
+
+from typing import Annotated, Literal
+
+from litestar import Controller
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from kernapay.core.errors import TooManyRequests
+from kernapay.payments.insights.dtos import Breakdown, Insights, Unit
+from kernapay.payments.insights.service import InsightService
+from kernapay.payments.payees import NotApproved
+from kernapay.security.guards import HasRole, HasScope
+from kernapay.security.principal import Authenticated, Role, Scope
+from kernapay.web.handlers import get
+from kernapay.web.openapi.responses import problems
+
+
+class InsightController(Controller):
+    path = "/v1/api/insights"
+    tags = ["Payments"]
+    guards = [HasRole(Role.PROVIDER, Role.ADMIN), HasScope(Scope.REPORTS_READ)]
+
+    @get(responses=problems(TooManyRequests, NotApproved))
+    async def insights(
+        self,
+        request: Authenticated,
+        insight_service: NamedDependency[InsightService],
+        start: Annotated[
+            str,
+            QueryParameter(
+                name="from",
+                min_length=10,
+                max_length=40,
+                description="Created from then on: a day of the business, or a time as in RFC 3339.",
+            ),
+        ],
+        end: Annotated[
+            str,
+            QueryParameter(
+                name="to", min_length=10, max_length=40, description="Created before then."
+            ),
+        ],
+        unit: Annotated[
+            Literal["hour", "day"],
+            QueryParameter(description="The parts of `series`, in the zone of the business."),
+        ] = "day",
+        by: Annotated[
+            Breakdown | None, QueryParameter(description="What `groups` are made by.")
+        ] = None,
+    ) -> Insights:
+        """Add up the payments that were created in a period: in all, by hour or day, and by one kind.
+
+        Administrators see all, an approved provider the payments to the account. `from` and `to` are at most 31 days
+        apart. A 400 that names `from` also answers when these payments are too many to be added up in time: choose a
+        shorter period.
+        """
+        return await insight_service.show(request.user, start, end, Unit(unit), by)
