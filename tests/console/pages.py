@@ -12,6 +12,8 @@ from tests.node import installed
 HOSTILE = '"><img src=x onerror=alert(1)> ‏שלום {{7*7}} ' + "W" * 120
 AXE = ("axe-core", "4.14.1")
 DESKTOP = {"width": 1440, "height": 900}
+LAPTOP = {"width": 1280, "height": 800}
+SMALL_PHONE = {"width": 375, "height": 812}
 PHONE = {"width": 390, "height": 844}
 OpenPage = Callable[..., Page]
 

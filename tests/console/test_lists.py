@@ -10,9 +10,9 @@ from playwright.sync_api import Page, expect
 from tests.actors import ADMIN, ADMIN_USERS, API_KEYS, EVENTS, Actor, People, send_event
 from tests.aliases import Json, Store
 from tests.console.pages import (
-    DESKTOP,
     HOSTILE,
-    PHONE,
+    LAPTOP,
+    SMALL_PHONE,
     OpenPage,
     assert_fits,
     axe_source,
@@ -273,7 +273,7 @@ def test_a_list_has_pages_and_says_when_nothing_fits(
 
 
 @pytest.mark.parametrize(
-    ("size", "dark"), [(DESKTOP, False), (DESKTOP, True), (PHONE, False), (PHONE, True)]
+    ("size", "dark"), [(LAPTOP, False), (LAPTOP, True), (SMALL_PHONE, False), (SMALL_PHONE, True)]
 )
 def test_every_list_fits_and_axe_finds_nothing(
     open_page: OpenPage,

@@ -245,7 +245,7 @@ def test_a_wrong_code_or_password_is_shown_as_that_and_asks_nobody_to_sign_in_ag
 def test_a_page_that_is_left_open_looks_at_its_session_and_does_not_use_it(
     open_page: OpenPage, admin: Actor
 ) -> None:
-    page = open_page("/console")
+    page = open_page("/console/payments")
     page.clock.install()
     sign_in(page, admin)
     # The list has come: that was the last use.
@@ -341,7 +341,7 @@ def test_every_page_fits_and_axe_finds_nothing(
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert complaints_of_axe(page) == []
     sign_in(page, admin)
-    expect(page.locator("[data-row]").first).to_be_visible()
+    expect(page.locator(".tiles").first).to_be_visible()
     for path, ready in (
         ("/console/payments", "[data-row]"),
         (f"/console/payments/{payment['referenceId']}", ".line h3"),

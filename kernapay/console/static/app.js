@@ -6,11 +6,12 @@ import { Problem, callOnce, lookAtSession, onSessionOver, use } from "./http.js"
 import { Icon, Mark } from "./icons.js";
 import { Dialog, Failure, Loading, ROLES } from "./parts.js";
 import { search } from "./payments.js";
-import { Page, Rail, Tabs, placeOfKey } from "./places.js";
+import { Page, Rail, Tabs, hasOverview, placeOfKey } from "./places.js";
 import { navigate, useRoute } from "./route.js";
 import { SessionOver, SignInPage } from "./signin.js";
 
 const SIGN_IN = "/console/sign-in";
+const HOME = "/console";
 // A session may end while nobody does anything: look for that a little after it should have.
 const LOOK_EVERY = 15_000;
 const GRACE = 5_000;
@@ -40,7 +41,7 @@ function App() {
       const next = location.pathname + location.search;
       navigate(next === "/console" ? SIGN_IN : `${SIGN_IN}?next=${encodeURIComponent(next)}`, { replace: true });
     }
-    if (who && (route.path === SIGN_IN || route.path === "/console")) navigate(landing(route), { replace: true });
+    if (who && (route.path === SIGN_IN || (route.path === HOME && !hasOverview(who)))) navigate(landing(route, who), { replace: true });
   }, [who, route.path]);
 
   if (problem) return html`<main class="gate"><section class="card"><h1 tabindex="-1">KernaPay console</h1><${Failure} problem=${problem} onRetry=${look} /></section></main>`;
@@ -50,9 +51,11 @@ function App() {
 }
 
 /** Where to go after the sign-in: within the console only. */
-function landing(route) {
+function landing(route, who) {
   const next = route.query.get("next") || "";
-  return /^\/console\/(?!sign-in)/.test(next) ? next : "/console/payments";
+  if (/^\/console(\?|\/(?!sign-in))/.test(next) && hasOverview(who)) return next;
+  if (/^\/console\/(?!sign-in)/.test(next)) return next;
+  return hasOverview(who) ? HOME : "/console/payments";
 }
 
 function Shell({ who, route, onSession, onSignedOut }) {

@@ -16,8 +16,8 @@ export function timeLeft(dispute, now = Date.now()) {
   if (!dispute.respondBy || dispute.status !== "open") return null;
   const left = new Date(dispute.respondBy) - now;
   if (left <= 0) return { word: "too late", isUrgent: true };
-  const hours = Math.floor(left / 3600 / 1000);
-  return { word: left < 2 * DAY ? `${hours} h left` : `${Math.floor(left / DAY)} days left`, isUrgent: left < 2 * DAY };
+  if (left < DAY / 24) return { word: `${Math.floor(left / 60_000)} min left`, isUrgent: true };
+  return { word: left < 2 * DAY ? `${Math.floor(left / 3_600_000)} h left` : `${Math.floor(left / DAY)} days left`, isUrgent: left < 2 * DAY };
 }
 
 function Deadline({ dispute }) {

@@ -69,6 +69,22 @@ function yearOf(at) {
   return format("year", { year: "numeric" }).format(at);
 }
 
+/** The day of the business at a time, such as `2026-11-30`. */
+export function dayText(at) {
+  const parts = Object.fromEntries(format("day text", { year: "numeric", month: "2-digit", day: "2-digit" }).formatToParts(at).map((each) => [each.type, each.value]));
+  return `${parts.year}-${parts.month}-${parts.day}`;
+}
+
+/** The day so many days after a day. */
+export function dayAfter(day, days) {
+  return new Date(Date.parse(`${day}T00:00:00Z`) + days * 24 * 3600 * 1000).toISOString().slice(0, 10);
+}
+
+/** A day in few letters. */
+export function shortDay(day) {
+  return format("short day", { day: "numeric", month: "short" }).format(Date.parse(startOfDay(day)));
+}
+
 /** The time at which a day of the business begins, such as `2026-11-30`; what is no day stays as it is, for the API to refuse. */
 export function startOfDay(day) {
   const noon = new Date(`${day}T12:00:00Z`);

@@ -81,6 +81,11 @@ export async function call(method, path, body) {
   return read(await sendAsSomebody(method, path, body), "json");
 }
 
+/** Ask for what a page that is left open shows anew by itself: this does not keep the session alive. */
+export async function callQuietly(path) {
+  return read(await send("GET", path, undefined, { isBackground: true }), "json");
+}
+
 /** Read the body of an answer. The connection may end in the middle of it. */
 async function read(answer, form) {
   try {

@@ -35,7 +35,7 @@ export function StatusPill({ payment }) {
   return html`<${Pill} look=${look} icon=${icon} word=${word} />`;
 }
 
-const METHODS = { upi: "UPI", card: "Card", netbanking: "Net banking", wallet: "Wallet", emandate: "eMandate" };
+export const METHODS = { upi: "UPI", card: "Card", netbanking: "Net banking", wallet: "Wallet", emandate: "eMandate" };
 
 export function methodOf(payment) {
   return payment.paymentMethod ? METHODS[payment.paymentMethod] || payment.paymentMethod : "";
@@ -119,14 +119,14 @@ export function Field({ id, label, problem, hint, children }) {
   </div>`;
 }
 
-/** Load what a page shows, and again on demand. Earlier data stays until the new is there. */
+/** Load what a page shows, and again on demand. Earlier data stays until the new is there. `load` learns whether the page asks by itself. */
 export function useLoaded(load, keys) {
   const [state, setState] = useState({ isLoading: true });
-  const [round, setRound] = useState(0);
+  const [round, setRound] = useState({});
   useEffect(() => {
     let isCurrent = true;
     setState((before) => ({ ...before, isLoading: true, problem: undefined }));
-    load().then(
+    load(round.isByItself).then(
       (data) => isCurrent && setState({ data, isLoading: false, at: Date.now() }),
       (problem) => isCurrent && setState((before) => ({ ...before, isLoading: false, problem })),
     );
@@ -134,5 +134,5 @@ export function useLoaded(load, keys) {
       isCurrent = false;
     };
   }, [...keys, round]);
-  return { ...state, reload: () => setRound((before) => before + 1) };
+  return { ...state, reload: ({ isByItself = false } = {}) => setRound({ isByItself }) };
 }

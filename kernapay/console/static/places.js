@@ -6,6 +6,7 @@ import { Icon } from "./icons.js";
 import { ListPage } from "./list.js";
 import { MePage } from "./me.js";
 import { Failure, Loading, useLoaded } from "./parts.js";
+import { OverviewPage } from "./overview.js";
 import { PaymentPage } from "./payment.js";
 import { PaymentsPage } from "./payments.js";
 import { Link, useTitle } from "./route.js";
@@ -17,7 +18,7 @@ const ADMIN = ["ADMIN"];
  * A place has a `name` in the address, an icon, a word, and roles; and its page (`All`) and that of one thing in it (`One`).
  * What few people open comes with its module when it is opened: the first view stays small.
  */
-const place = (name, icon, word, roles, pages) => ({ name, icon, word, roles, to: `/console/${name}`, ...pages });
+const place = (name, icon, word, roles, pages) => ({ name, icon, word, roles, to: name ? `/console/${name}` : "/console", ...pages });
 const listed = (load, list, one) => ({ All: later(load, (module) => (props) => html`<${ListPage} list=${module[list]} ...${props} />`), One: one && later(load, (module) => module[one]) });
 
 const deliveries = () => import("./deliveries.js");
@@ -26,6 +27,7 @@ const operations = () => import("./operations.js");
 
 const GROUPS = [
   ["Money", [
+    place("", "home", "Overview", ["ADMIN", "PROVIDER"], { All: OverviewPage }),
     place("payments", "pay", "Payments", EVERYBODY, { All: PaymentsPage, One: PaymentPage }),
     place("disputes", "flag", "Disputes", EVERYBODY, listed(() => import("./disputes.js"), "disputes")),
     place("settlements", "bank", "Settlements", ADMIN, listed(() => import("./settlements.js"), "settlements", "SettlementPage")),
@@ -65,8 +67,10 @@ function groupsFor(session) {
 }
 
 function Place({ each, route }) {
-  return html`<${Link} to=${each.to} aria-current=${route.path === each.to || route.path.startsWith(`${each.to}/`) ? "page" : undefined}><${Icon} name=${each.icon} />${each.word}<//>`;
+  return html`<${Link} to=${each.to} aria-current=${isAt(route.path, each.to) ? "page" : undefined}><${Icon} name=${each.icon} />${each.word}<//>`;
 }
+
+const isAt = (path, to) => path === to || (to !== "/console" && path.startsWith(`${to}/`));
 
 const ACCOUNT = { to: "/console/me", icon: "user", word: "Your account" };
 
@@ -89,7 +93,7 @@ function MorePage({ who, route }) {
 }
 
 export function Page({ who, route }) {
-  const [, , name, id] = route.path.split("/");
+  const [, , name = "", id] = route.path.split("/");
   const found = GROUPS.flatMap(([, places]) => places).find((each) => each.name === name && each.roles.includes(who.user.type));
   if (found && id && found.One) return html`<${found.One} key=${id} session=${who} id=${decoded(id)} route=${route} />`;
   if (found?.All && !id) return html`<${found.All} key=${name} session=${who} route=${route} />`;
@@ -98,9 +102,12 @@ export function Page({ who, route }) {
   return html`<h1 tabindex="-1">Nothing is here</h1><p class="soft">The console has no page with this address that you may see. <${Link} to="/console/payments">Go to the payments<//></p>`;
 }
 
+/** Whether somebody sees what payments add up to. */
+export const hasOverview = (who) => groupsFor(who)[0][1][0].to === "/console";
+
 /** Where the keys `G` and a letter lead. */
 export function placeOfKey(key, who) {
-  return groupsFor(who).flatMap(([, places]) => places).find((each) => each.name[0] === key)?.to;
+  return groupsFor(who).flatMap(([, places]) => places).find((each) => each.word[0].toLowerCase() === key)?.to;
 }
 
 function decoded(text) {
