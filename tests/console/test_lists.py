@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.actors import ADMIN, ADMIN_USERS, API_KEYS, EVENTS, Actor, People, send_event
+from tests.actors import ADMIN, ADMIN_USERS, API_KEYS, EVENTS, REPORTS, Actor, People, send_event
 from tests.aliases import Json, Store
 from tests.console.pages import (
     HOSTILE,
@@ -181,6 +181,27 @@ def test_a_repair_says_what_it_would_do_before_it_does_it(
     assert user.seen(payment["referenceId"])["status"] == "success"
     dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_role("button", name="Repair…")).to_have_count(0)
+
+
+def test_some_days_are_compared_when_a_person_asks_for_it_and_not_without_an_end(
+    open_page: OpenPage, admin: Actor
+) -> None:
+    page = open_page("/console/reconciliation")
+    sign_in(page, admin)
+    page.get_by_role("button", name="Compare days…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("From the beginning of").fill("2020-01-03")
+    dialog.get_by_label("until the beginning of").fill("2020-01-03")
+    dialog.get_by_role("button", name="Compare").click()
+    expect(dialog.get_by_text("Must be after `from`, by at most 31 days.")).to_be_visible()
+    dialog.get_by_label("until the beginning of").fill("2020-01-04")
+    dialog.get_by_role("button", name="Compare").dblclick()
+    expect(dialog.get_by_text("Asked for.")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    # Days are those of the business: here, of India.
+    newest = admin.call("GET", REPORTS).json()[0]
+    assert (newest["from"], newest["to"]) == ("2020-01-02T18:30:00Z", "2020-01-03T18:30:00Z")
+    expect(page.get_by_role("link", name="asked for").first).to_be_visible()
 
 
 def test_disputes_say_how_long_evidence_is_taken_and_lead_to_the_payment(

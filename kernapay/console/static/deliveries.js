@@ -35,7 +35,7 @@ export const endpoints = {
   columns: [
     { label: "URL", look: "cut wide", isLink: true, show: (row) => html`<${Foreign} text=${row.url} />` },
     { label: "State", show: (row) => html`<${EndpointPill} endpoint=${row} />` },
-    { label: "For", look: "cut half", show: (row) => html`<${Foreign} text=${row.description || ""} />` },
+    { label: "For", look: "cut half", show: (row) => row.description && html`<${Foreign} text=${row.description} />` },
     { label: "Events", show: (row) => (row.types.length ? `${row.types.length} types` : "all") },
     { label: "Of", show: (row) => (row.owner ? "a shop" : "administrators") },
     { label: "Last success", look: "num soft", show: (row) => row.lastSuccessAt && html`<${Time} at=${row.lastSuccessAt} />` },
@@ -56,8 +56,8 @@ const deliveriesTo = (id) => ({
   columns: [
     { label: "Stored", look: "num soft", show: (row) => html`<${Time} at=${row.createdAt} />` },
     { label: "State", show: (row) => html`<${DeliveryPill} delivery=${row} />` },
-    { label: "Event", look: "wide", isLink: true, show: (row) => row.type },
-    { label: "About", look: "cut half", show: (row) => html`<${Foreign} text=${row.subject} />` },
+    { label: "Event", isLink: true, show: (row) => row.type },
+    { label: "About", look: "cut wide", show: (row) => html`<${Foreign} text=${row.subject} />` },
     { label: "Attempts", look: "r", show: (row) => row.attempts },
     { label: "Next", look: "num soft", show: (row) => row.state === "pending" && html`<${Time} at=${row.nextAt} />` },
   ],

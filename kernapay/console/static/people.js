@@ -91,8 +91,8 @@ export const customers = {
   columns: [
     { label: "Name", look: "cut half", isLink: true, show: (row) => html`<${Foreign} text=${row.name || (row.erasedAt ? "erased" : "no name")} />` },
     { label: "Standing", show: (row) => (row.erasedAt ? html`<${Pill} look="soft" icon="x" word="Erased" />` : row.mergedInto ? html`<${Pill} look="soft" icon="x" word="Merged" />` : row.claim ? html`<${Pill} look="warn" icon="clock" word="Claimed" />` : "") },
-    { label: "Shop's own id", look: "cut half", show: (row) => html`<${Foreign} text=${row.reference || ""} />` },
-    { label: "E-mail", look: "cut wide", show: (row) => html`<${Foreign} text=${row.email || ""} />` },
+    { label: "Shop's own id", look: "cut half", show: (row) => row.reference && html`<${Foreign} text=${row.reference} />` },
+    { label: "E-mail", look: "cut wide", show: (row) => row.email && html`<${Foreign} text=${row.email} />` },
     { label: "Since", look: "num soft", show: (row) => html`<${Time} at=${row.createdAt} />` },
   ],
 };

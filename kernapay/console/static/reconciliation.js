@@ -3,10 +3,11 @@
 import { html, useState } from "./standalone.mjs";
 import { Failed, Result, useAct } from "./act.js";
 import { Facts, OneHead, OnePage } from "./facts.js";
-import { Foreign, Time } from "./format.js";
+import { Foreign, Time, startOfDay } from "./format.js";
 import { call, query } from "./http.js";
+import { Icon } from "./icons.js";
 import { COUNT, Listed, skipping, useList } from "./list.js";
-import { Dialog, Pill } from "./parts.js";
+import { Dialog, Field, Pill } from "./parts.js";
 import { Link, paymentPath } from "./route.js";
 
 const STATES = { requested: ["warn", "clock", "Waits"], running: ["info", "half", "Runs"], done: ["good", "check", "Complete"], failed: ["bad", "x", "Failed"] };
@@ -23,10 +24,38 @@ function StatePill({ report }) {
   return html`<${Pill} look=${look} icon=${icon} word=${word} />`;
 }
 
+/** Ask for a comparison of some days, which a worker makes. */
+function Compare({ reload }) {
+  const [isOpen, open] = useState(false);
+  const [days, setDays] = useState({ from: "", to: "" });
+  const { done, problem, isBusy, act } = useAct(() => call("POST", "/reconciliation/reports", { from: startOfDay(days.from), to: startOfDay(days.to) }));
+  const close = () => {
+    open(false);
+    if (done || problem) reload();
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    if (days.from && days.to) act();
+  };
+  const day = (name, label) => html`<${Field} id=${`compare-${name}`} label=${label} problem=${problem?.of?.(name)}>
+    <input id=${`compare-${name}`} type="date" required value=${days[name]} onInput=${(event) => setDays({ ...days, [name]: event.target.value })} disabled=${isBusy} /><//>`;
+  return html`<button type="button" class="btn" onClick=${() => open(true)}><${Icon} name="shield" />Compare days…</button>
+    ${isOpen && html`<${Dialog} title="Compare days" onClose=${close} isBusy=${isBusy}>
+      ${done ? html`<${Result}>Asked for. A worker makes it: it is the first of the list.<//>` : html`<form class="form" onSubmit=${submit}>
+        <p class="soft">What was created in these days is compared with the gateway's records. That changes nothing. At most 31 days.</p>
+        ${day("from", "From the beginning of")} ${day("to", "until the beginning of")}
+        ${problem && !problem.errors?.length && html`<${Failed} problem=${problem} again="A second comparison of the same days is harmless." />`}
+        <div class="row"><button type="button" class="btn" onClick=${close} disabled=${isBusy}>Close</button>
+          <button type="submit" class="btn primary" disabled=${isBusy}>${isBusy ? "Asking …" : "Compare"}</button></div></form>`}
+      ${done && html`<div class="row"><button type="button" class="btn primary" onClick=${close}>Close</button></div>`}
+    <//>`}`;
+}
+
 export const reconciliation = {
   title: "Reconciliation",
   path: "/console/reconciliation",
   lead: "Our records against the gateway's, newest first. A night compares the day before it.",
+  Actions: Compare,
   load: async (_, place) => {
     const rows = await call("GET", `/reconciliation/reports${query({ skip: place.skip, count: COUNT })}`);
     return { rows, next: skipping(rows, place) };
