@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from kernapay.deliveries.addresses import Target, is_public, parse_address
+from kernapay.deliveries.connections import IDLE_SECONDS, LONGEST_SECONDS, Request, send_again
 
 _LOOKUP_THREADS: Final = 8
 # A name server that does not answer keeps its thread. More threads per host would leave none for other hosts.
@@ -103,7 +104,7 @@ def _open_public(info: AddressInfo) -> socket.socket:
 
 
 class Transport:
-    """Send requests. Closes each connection after one: an endpoint is a stranger, and may change its address."""
+    """Send requests. Keeps a connection for the next one to the same URL, for a moment."""
 
     def __init__(
         self,
@@ -112,11 +113,14 @@ class Transport:
         seconds: float,
         resolve: Resolve = _getaddrinfo,
         context: ssl.SSLContext | None = None,
+        longest: float = LONGEST_SECONDS,
     ) -> None:
+        """Keep no connection open for more than the `longest` time, in seconds."""
         self._connections = connections
         self._seconds = seconds
         self._resolver = Resolver(resolve)
         self._context = context
+        self._middlewares = (send_again(longest),)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -166,11 +170,13 @@ class Transport:
                 resolver=self._resolver,
                 socket_factory=None if is_allowed else _open_public,
                 use_dns_cache=False,
-                force_close=True,
+                keepalive_timeout=IDLE_SECONDS,
                 limit=self._connections,
                 ssl=self._context or ssl.create_default_context(),
             ),
             timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=_CONNECT_SECONDS),
+            request_class=Request,
+            middlewares=self._middlewares,
             cookie_jar=aiohttp.DummyCookieJar(),
             # What is read is bounded before it is unpacked, and never is.
             auto_decompress=False,
@@ -182,7 +188,7 @@ class Transport:
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Return the first kilobyte of an answer, and close its connection if there is more."""
+    """Return the first kilobyte of an answer, and close its connection if there is more to come."""
     found = b""
     try:
         async for chunk in response.content.iter_any():
@@ -191,7 +197,8 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
                 break
     except aiohttp.ClientError:
         pass  # it broke off, but the status has come
-    response.close()
+    if not response.content.at_eof():
+        response.close()
     return found[:EXCERPT_BYTES]
 
 

@@ -7,9 +7,11 @@ rate, as the relay stores them. The exit code is 0 if the others get theirs in s
 
 import asyncio
 import json
+import ssl
 import sys
 import tempfile
 from contextlib import ExitStack, suppress
+from datetime import timedelta
 from itertools import cycle
 from os import sysconf
 from pathlib import Path
@@ -25,6 +27,7 @@ from kernapay.devstack.ports import HOST
 from kernapay.devstack.process import Process
 from kernapay.devstack.servers import MongoServer
 from tests.aliases import Store
+from tests.certificates import certificate
 from tests.clusters.nodes import RedisNode
 from tests.databases import open_migrated_store
 from tests.deliveries.field import Field
@@ -36,6 +39,7 @@ _TURN_SECONDS: Final = 0.1
 _WARM_UP_SECONDS: Final = 3
 # After the last event was stored.
 _DRAIN_SECONDS: Final = 10.0
+_NAME: Final = "endpoints"
 _HANGING: Final = "/hanging"
 _REFUSING: Final = "/refusing"
 
@@ -101,11 +105,19 @@ def _cpu(process: Process) -> float:
 
 
 async def _measure(
-    store: Store, worker: Process, mongod: Process, rate: int, seconds: int, count: int
+    store: Store,
+    worker: Process,
+    mongod: Process,
+    context: ssl.SSLContext | None,
+    *,
+    rate: int,
+    seconds: int,
+    count: int,
 ) -> bool:
     endpoints = Endpoints()
-    server = await asyncio.start_server(endpoints.serve, HOST, 0, backlog=1000)
-    url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(endpoints.serve, HOST, 0, backlog=1000, ssl=context)
+    scheme = "https" if context else "http"
+    url = f"{scheme}://{HOST}:{server.sockets[0].getsockname()[1]}"
     field = Field(store, now)
     paths = [*(f"/{number}" for number in range(count - 2)), _HANGING, _REFUSING]
     ids = [field.endpoint(url + path) for path in paths]
@@ -154,7 +166,8 @@ async def _measure(
 @click.option("--rate", type=click.IntRange(10, 10_000), default=1000, show_default=True)
 @click.option("--seconds", type=click.IntRange(1, 600), default=20, show_default=True)
 @click.option("--endpoints", type=click.IntRange(3, 500), default=50, show_default=True)
-def main(rate: int, seconds: int, endpoints: int) -> None:
+@click.option("--tls", is_flag=True, help="Send by HTTPS, as to all endpoints on the Internet.")
+def main(rate: int, seconds: int, endpoints: int, *, tls: bool) -> None:
     """Measure deliveries."""
     raise_open_files()
     with tempfile.TemporaryDirectory(prefix="kernapay-deliveries-") as folder, ExitStack() as stack:
@@ -164,13 +177,18 @@ def main(rate: int, seconds: int, endpoints: int) -> None:
         gateway = stack.enter_context(SandboxServer(home))
         url = mongo.database_url("deliveries")
         store = stack.enter_context(open_migrated_store(url))
-        allowed: dict[str, Any] = {"DELIVERY_ALLOWED_HOSTS": HOST}
+        context = certificate(home, _NAME, timedelta(days=1), HOST) if tls else None
+        changes: dict[str, Any] = {"DELIVERY_ALLOWED_HOSTS": HOST}
+        if tls:
+            changes["SSL_CERT_FILE"] = str(home / f"{_NAME}.pem")
         worker = Worker(
-            home / "worker", api_environment(url, redis.url, gateway.url, home, **allowed)
+            home / "worker", api_environment(url, redis.url, gateway.url, home, **changes)
         )
         worker.start()
         stack.callback(worker.kill)
-        is_within = asyncio.run(_measure(store, worker, mongo, rate, seconds, endpoints))
+        is_within = asyncio.run(
+            _measure(store, worker, mongo, context, rate=rate, seconds=seconds, count=endpoints)
+        )
     sys.exit(0 if is_within else 1)
 
 

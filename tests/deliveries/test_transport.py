@@ -3,7 +3,6 @@
 import asyncio
 import datetime
 import gzip
-import ipaddress
 import socket
 import ssl
 import threading
@@ -14,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from kernapay.config.allowed_hosts import read_allowed_host
 from kernapay.deliveries.addresses import AddressRules, Target
-from kernapay.deliveries.transport import Answer, NoAnswer, Resolve, Transport
+from kernapay.deliveries.transport import Answer, NoAnswer, Transport
+from tests.certificates import certificate
+from tests.deliveries.names import resolving
 from tests.drip_server import DripServer
 from tests.http_server import HttpServer, Response
 
@@ -38,20 +35,6 @@ def target(url: str) -> Target:
 def stranger(name: str, port: int, scheme: str = "http") -> Target:
     """A target whose address is judged, on a port of the test."""
     return Target(f"{scheme}://{name}:{port}/hook", name, port, is_allowed=False)
-
-
-def resolving(*answers: str) -> tuple[Resolve, list[str]]:
-    """Return a resolver that gives these addresses, one set at each call, and the names that it is asked for."""
-    sets = [each.split() for each in answers]
-    asked: list[str] = []
-
-    def resolve(host: str, port: int) -> list[Any]:
-        asked.append(host)
-        found = sets.pop(0) if len(sets) > 1 else sets[0]
-        infos = (socket.getaddrinfo(each, port, type=socket.SOCK_STREAM) for each in found)
-        return [info for each in infos for info in each]
-
-    return resolve, asked
 
 
 @asynccontextmanager
@@ -295,40 +278,6 @@ async def test_a_proxy_of_the_environment_is_not_used(
         monkeypatch.setenv(variable, proxy.url)
         assert (await post(target(server.url))).code == 200
         assert proxy.requests == []
-
-
-def certificate(folder: Path, name: str, ends: datetime.timedelta) -> ssl.SSLContext:
-    """Return the server's side of TLS with a certificate of its own, which clients may be told to trust."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    at = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(at - datetime.timedelta(days=9))
-        .not_valid_after(at + ends)
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.2"))]
-            ),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / f"{name}.pem"
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context
 
 
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"

@@ -1,7 +1,6 @@
 """One endpoint in the memory of the worker that sends to it: what waits, what is on its way, and in which order."""
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -51,14 +50,12 @@ class Lane:
     """By subject: one at a time keeps their order."""
     finished: dict[str, Finished] = field(default_factory=dict)
     """By the delivery's id."""
-
-    @property
-    def held(self) -> int:
-        return len(self.in_flight) + sum(map(len, self.waiting.values()))
+    _held: set[str] = field(default_factory=set)
+    """The ids of what waits and what is on its way: each reading asks for hundreds."""
 
     @property
     def room(self) -> int:
-        return CAPACITY - self.held
+        return CAPACITY - len(self._held)
 
     @property
     def is_hungry(self) -> bool:
@@ -68,7 +65,7 @@ class Lane:
     @property
     def known(self) -> int:
         """How many deliveries a read may offer that are in memory, or were a moment ago."""
-        return self.held + len(self.finished)
+        return len(self._held) + len(self.finished)
 
     def signing_keys(self, at: datetime) -> list[bytes]:
         return [key for key, until in self.keys if until is None or until > at]
@@ -78,12 +75,7 @@ class Lane:
         return delivery_id in self.finished or self.holds(delivery_id)
 
     def holds(self, delivery_id: str) -> bool:
-        return any(each.row.id == delivery_id for each in self._in_memory())
-
-    def _in_memory(self) -> Iterable[Loaded]:
-        yield from self.in_flight.values()
-        for queue in self.waiting.values():
-            yield from queue
+        return delivery_id in self._held
 
     def forget_noted(self, before: float) -> None:
         """Forget the deliveries whose rows said before this time that they have ended."""
@@ -106,6 +98,7 @@ class Lane:
 
     def admit(self, loaded: Loaded) -> None:
         """Put a delivery into its place."""
+        self._held.add(loaded.row.id)
         queue = self.waiting.setdefault(loaded.row.subject, deque())
         queue.append(loaded)
         if len(queue) > 1:
@@ -128,17 +121,29 @@ class Lane:
     def end(self, loaded: Loaded, due: datetime | None, attempts: int) -> list[Loaded]:
         """Record the end of an attempt. Return the deliveries that have to wait for it, which leave the memory."""
         self.in_flight.pop(loaded.row.subject, None)
+        self._held.discard(loaded.row.id)
         self.finished[loaded.row.id] = Finished(due, attempts)
         if hold_until(due, attempts) is None:
             return []
-        return list(self.waiting.pop(loaded.row.subject, ()))
+        return self._release(loaded.row.subject)
 
     def drop(self, loaded: Loaded) -> None:
         """Let go of a delivery if its attempt was cut off, and of those behind it: the rows of all are still due."""
         subject = loaded.row.subject
         if self.in_flight.get(subject) is loaded:
             del self.in_flight[subject]
-            self.waiting.pop(subject, None)
+            self._held.discard(loaded.row.id)
+            self._release(subject)
+
+    def drop_waiting(self) -> None:
+        """Let go of all that is not on its way yet."""
+        for subject in list(self.waiting):
+            self._release(subject)
+
+    def _release(self, subject: str) -> list[Loaded]:
+        released = list(self.waiting.pop(subject, ()))
+        self._held.difference_update(each.row.id for each in released)
+        return released
 
 
 def hold_until(due: datetime | None, attempts: int) -> datetime | None:

@@ -99,7 +99,7 @@ class Lanes:
         if not (self._lanes or self._tasks):
             return
         for lane in self._lanes.values():
-            lane.waiting.clear()
+            lane.drop_waiting()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
         self._cut_off()
@@ -220,7 +220,7 @@ class Lanes:
 
     def _note(self, lane: Lane, loaded: Loaded, outcome: Outcome) -> None:
         if not self._notes.add_outcome(lane, loaded, outcome):
-            lane.waiting.clear()
+            lane.drop_waiting()
             self._lanes.pop(lane.endpoint.id, None)
 
     def _ended(self, lane: Lane, loaded: Loaded, task: asyncio.Task[None]) -> None:
