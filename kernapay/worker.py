@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -18,12 +19,15 @@ from kernapay.core.errors import KernaPayError, Unavailable
 from kernapay.core.heartbeat import Heartbeat, beat
 from kernapay.core.limits import raise_open_files
 from kernapay.core.log_stream import LogStream
+from kernapay.storage.signals import Alarm
 
 Sweep = Callable[[], Awaitable[bool]]
 """Do one piece of due work. Return False if none is due."""
 
 _log = structlog.get_logger("kernapay.worker")
 _IDLE_SECONDS: Final = 1.0
+# Under load, what comes in this time is worked on together.
+_ALARM_SECONDS: Final = 0.05
 
 
 def sweeps(services: Services) -> dict[str, Sweep]:
@@ -60,6 +64,14 @@ def sweeps(services: Services) -> dict[str, Sweep]:
     }
 
 
+def _listen(services: Services) -> dict[str, Alarm]:
+    """Let signals wake loops that otherwise look from time to time. Return what wakes which."""
+    relay = Alarm()
+    services.payment_signals.listen(relay)
+    services.delivery_signals.listen(services.lanes)
+    return {"events": relay}
+
+
 async def run(settings: Settings, heartbeat: Heartbeat) -> None:
     """Run every loop until SIGINT or SIGTERM. Raises NotMigrated."""
     log_lines = logs.configure(settings.log_level)
@@ -88,10 +100,12 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
                 gateway=settings.razorpay_base_url,
                 live=settings.is_live,
             )
+            alarms = _listen(services)
             async with asyncio.TaskGroup() as group:
                 loops = []
                 for name, sweep in sweeps(services).items():
-                    loop_of = repeat(name, partial(sweep_if_ready, services, sweep), stop)
+                    swept = partial(sweep_if_ready, services, sweep)
+                    loop_of = repeat(name, swept, stop, alarms.get(name))
                     loops.append(group.create_task(heartbeat.watch(name, loop_of), name=name))
                 await stop.wait()
                 await _end(loops, settings.razorpay_timeout.total_seconds())
@@ -145,10 +159,13 @@ async def sweep_if_ready(services: Services, sweep: Sweep) -> bool:
     return services.schema_watch.is_ready and await sweep()
 
 
-async def repeat(name: str, sweep: Sweep, stop: asyncio.Event) -> None:
-    """Sweep while there is work. Pause if there is none, or after an error."""
+async def repeat(name: str, sweep: Sweep, stop: asyncio.Event, alarm: Alarm | None = None) -> None:
+    """Sweep while there is work. Pause if there is none, or after an error, until the alarm rings."""
     while not stop.is_set():
         beat()
+        begin = monotonic()
+        if alarm is not None:
+            alarm.reset()
         try:
             has_worked = await sweep()
         except KernaPayError as error:
@@ -158,13 +175,17 @@ async def repeat(name: str, sweep: Sweep, stop: asyncio.Event) -> None:
             # A bug in one kind of work must not end the other loops. The work stays due.
             _log.error("sweep_broken", sweep=name, exc_info=error)
             has_worked = False
+        if alarm is not None:
+            await asyncio.sleep(begin + _ALARM_SECONDS - monotonic())
         if not has_worked:
-            await _pause(stop)
+            await _pause(stop, alarm)
 
 
-async def _pause(stop: asyncio.Event) -> None:
+async def _pause(stop: asyncio.Event, alarm: Alarm | None = None) -> None:
+    events = (stop,) if alarm is None else (stop, alarm)
+    waits = [asyncio.ensure_future(each.wait()) for each in events]
     try:
-        async with asyncio.timeout(_IDLE_SECONDS):
-            await stop.wait()
-    except TimeoutError:
-        return
+        await asyncio.wait(waits, timeout=_IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()

@@ -57,6 +57,7 @@ class Events(Exports):
             self.event_repository,
             ListenerRepository(self.mongo, self._clock),
             self._clock,
+            signaller=self.delivery_signals,
             turn=Turn(self.mongo, "relay", _TURN),
             always_stores=self.settings.deliveries_always_store,
         )

@@ -33,6 +33,7 @@ from kernapay.storage.signals import Signals
 
 # An operator may have to allow it to the service's Redis user.
 _CHANNEL: Final = "kernapay:payments"
+_DELIVERIES_CHANNEL: Final = "kernapay:deliveries"
 
 
 class Foundation:
@@ -93,6 +94,11 @@ class Foundation:
     def payment_signals(self) -> Signals:
         """The ids of payments whose history has grown."""
         return Signals(self.redis, _CHANNEL, lambda: self.cache.is_up)
+
+    @cached_property
+    def delivery_signals(self) -> Signals:
+        """That there are new deliveries."""
+        return Signals(self.redis, _DELIVERIES_CHANNEL, lambda: self.cache.is_up)
 
     @cached_property
     def file_store(self) -> FileStore:

@@ -26,6 +26,7 @@ _log = structlog.get_logger("kernapay.services")
 _CLOSING: Final = (
     ("watcher", "close"),
     ("payment_signals", "close"),
+    ("delivery_signals", "close"),
     ("process_metrics", "close"),
     ("lanes", "close"),
     ("delivery_transport", "close"),

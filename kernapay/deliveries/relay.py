@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -24,6 +25,7 @@ from kernapay.deliveries.matching import match
 from kernapay.deliveries.models import DeliveryState, EventType
 from kernapay.deliveries.sources import Change, Source
 from kernapay.storage.locks import Turn
+from kernapay.storage.signals import Signaller
 
 _log = structlog.get_logger("kernapay.events")
 _BATCH: Final = 200
@@ -31,6 +33,10 @@ _BATCH: Final = 200
 _MOST_ROWS: Final = 1000
 # Long enough for a person to see the alarm, and short for what a restart repairs.
 _UNRENDERABLE_PAUSE: Final = timedelta(minutes=10)
+# A little less than workers look by themselves: the relay that has the turn may die.
+_IDLE_SECONDS: Final = 0.9
+NEW_DELIVERIES: Final = "new"
+"""The only signal of the channel of deliveries."""
 Row = dict[str, Any]
 
 _STORED: Final = metrics.Counter(
@@ -52,20 +58,28 @@ class Relay:
         listeners: ListenerRepository,
         clock: Clock = now,
         *,
+        signaller: Signaller | None = None,
         turn: Turn | None = None,
         always_stores: bool = False,
     ) -> None:
-        """Without endpoints, it stores events only if it `always_stores`. With a `turn`, it works while it has that."""
+        """Without endpoints, it stores events only if it `always_stores`. With a `turn`, it works while it has that.
+
+        It signals that there are new deliveries, so that they are not found later only.
+        """
         self._sources = sources
         self._events = events
         self._listeners = listeners
         self._clock = clock
+        self._signaller = signaller
         self._turn = turn
+        self._idle_until = 0.0
         self._always_stores = always_stores
         start_at_zero(_UNRENDERABLE, [source.name for source in sources])
 
     async def sweep(self) -> bool:
         """Tell of changes that are due, some of each kind. Return False if none was. Raises Unavailable."""
+        if monotonic() < self._idle_until:
+            return False
         worked = [await self._sweep(source) for source in self._sources]
         return any(worked)
 
@@ -89,6 +103,8 @@ class Relay:
         broken = changes.unreadable
         found = changes.found
         if found and self._turn is not None and not await self._turn.is_ours():
+            # Each signal wakes the relays of all workers. Only one of them need read what has changed.
+            self._idle_until = monotonic() + _IDLE_SECONDS
             return False
         if found:
             # After the rows: an endpoint that was there before a change is in the list.
@@ -101,6 +117,8 @@ class Relay:
                     broken += part.broken
                     if part.events:
                         await self._events.store(part.events, part.deliveries)
+                    if part.deliveries and self._signaller is not None:
+                        self._signaller.signal(NEW_DELIVERIES)
                     _count(part.events)
             await source.end(found)
             crash_point("relay.cleared")

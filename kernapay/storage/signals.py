@@ -50,6 +50,27 @@ class Listener(Protocol):
         """Learn that signals may have been lost."""
 
 
+class Alarm:
+    """Wakes a loop that also looks by itself. It hears every signal as the same one."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def hear(self, _: str) -> None:
+        self._rung.set()
+
+    def doubt(self) -> None:
+        self._rung.set()
+
+    def reset(self) -> None:
+        """Forget the signals until now: the loop is about to look."""
+        self._rung.clear()
+
+    async def wait(self) -> None:
+        """Return at the first signal since the reset."""
+        await self._rung.wait()
+
+
 class Signals:
     """One channel of signals. A process subscribes once, whatever the number of its listeners."""
 

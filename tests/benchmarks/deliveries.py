@@ -13,7 +13,6 @@ import tempfile
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from itertools import cycle
-from os import sysconf
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -27,6 +26,7 @@ from kernapay.devstack.ports import HOST
 from kernapay.devstack.process import Process
 from kernapay.devstack.servers import MongoServer
 from tests.aliases import Store
+from tests.benchmarks.processes import cpu_seconds
 from tests.certificates import certificate
 from tests.clusters.nodes import RedisNode
 from tests.databases import open_migrated_store
@@ -98,12 +98,6 @@ def _store(store: Store, endpoint_ids: list[str]) -> None:
     store.deliveries.insert_many(deliveries)
 
 
-def _cpu(process: Process) -> float:
-    """Return the CPU seconds that a process has used."""
-    stat = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(stat[11]) + int(stat[12])) / sysconf("SC_CLK_TCK")
-
-
 async def _measure(
     store: Store,
     worker: Process,
@@ -127,7 +121,7 @@ async def _measure(
     for turn in range(int((seconds + _WARM_UP_SECONDS) / _TURN_SECONDS)):
         if turn == int(_WARM_UP_SECONDS / _TURN_SECONDS):
             endpoints.late.clear()
-            expected, began, cpu = 0, perf_counter(), [_cpu(worker), _cpu(mongod)]
+            expected, began, cpu = 0, perf_counter(), [cpu_seconds(worker), cpu_seconds(mongod)]
             endpoints.since = began
         batch = [next(turns) for _ in range(int(rate * _TURN_SECONDS))]
         expected += sum(each not in ids[-2:] for each in batch)
@@ -156,7 +150,9 @@ async def _measure(
     click.echo(
         f"from the database to the endpoint: p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms"
     )
-    used = [_cpu(process) - before for process, before in zip((worker, mongod), cpu, strict=True)]
+    used = [
+        cpu_seconds(process) - before for process, before in zip((worker, mongod), cpu, strict=True)
+    ]
     click.echo(f"CPU: worker {used[0]:.1f} s, mongod {used[1]:.1f} s with the storing;")
     click.echo(f"  {len(late) / used[0]:.0f} deliveries for a CPU second of the worker")
     return len(late) >= expected and p99 < _LIMIT_SECONDS

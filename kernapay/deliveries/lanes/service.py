@@ -94,6 +94,14 @@ class Lanes:
         await self._pause(begin, is_busy=is_busy)
         return True
 
+    def hear(self, _: str) -> None:
+        """Look at once for what is due: there are new deliveries."""
+        self._wake.set()
+
+    def doubt(self) -> None:
+        """Look at once: signals may have been lost."""
+        self._wake.set()
+
     async def close(self) -> None:
         """Let what is on its way end, note it, and leave the endpoints to other workers."""
         if not (self._lanes or self._tasks):
