@@ -15,6 +15,7 @@ from tests.aliases import Json, RecordProperty
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Mode
 from tests.clusters.topologies import MongoReplicaSet
+from tests.distributed.elections import primary_is_killed, primary_steps_down
 from tests.distributed.load import SHOPPERS, Load, assert_nothing_lost_or_doubled
 from tests.distributed.service import Service
 from tests.waiting import eventually
@@ -43,17 +44,6 @@ def service(
 @pytest.fixture(scope="module")
 def shoppers(service: Service) -> list[Actor]:
     return [service.people().new() for _ in range(SHOPPERS)]
-
-
-def primary_steps_down(replica_set: MongoReplicaSet, service: Service) -> None:
-    replica_set.step_down()
-
-
-def primary_is_killed(replica_set: MongoReplicaSet, service: Service) -> None:
-    old = replica_set.primary()
-    replica_set.kill(old)
-    replica_set.primary(other_than=old)
-    replica_set.restart(old)
 
 
 @contextmanager
