@@ -27,6 +27,7 @@ from kernapay.devstack.process import Process
 from kernapay.devstack.servers import MongoServer
 from tests.aliases import Store
 from tests.benchmarks.processes import cpu_seconds
+from tests.benchmarks.waiting import compare_payments
 from tests.certificates import certificate
 from tests.clusters.nodes import RedisNode
 from tests.databases import open_migrated_store
@@ -163,9 +164,17 @@ async def _measure(
 @click.option("--seconds", type=click.IntRange(1, 600), default=20, show_default=True)
 @click.option("--endpoints", type=click.IntRange(3, 500), default=50, show_default=True)
 @click.option("--tls", is_flag=True, help="Send by HTTPS, as to all endpoints on the Internet.")
-def main(rate: int, seconds: int, endpoints: int, *, tls: bool) -> None:
+@click.option(
+    "--waiting",
+    type=click.IntRange(1000, 10_000_000),
+    help="Let so many deliveries wait, and measure payments instead: see tests/benchmarks/waiting.py.",
+)
+def main(rate: int, seconds: int, endpoints: int, waiting: int | None, *, tls: bool) -> None:
     """Measure deliveries."""
     raise_open_files()
+    if waiting is not None:
+        with tempfile.TemporaryDirectory(prefix="kernapay-waiting-") as folder:
+            sys.exit(0 if compare_payments(Path(folder), waiting) else 1)
     with tempfile.TemporaryDirectory(prefix="kernapay-deliveries-") as folder, ExitStack() as stack:
         home = Path(folder)
         mongo = stack.enter_context(MongoServer(home / "mongo"))
