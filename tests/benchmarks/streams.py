@@ -1,13 +1,13 @@
 """What idle streams cost, and how soon a browser learns that it was paid: `python -m tests.benchmarks.streams`.
 
-One worker holds the streams. Then payments are settled by webhooks, with the idle streams still open. The exit code is
-0 when memory and times are within the limits.
+One worker holds the streams. With them open, people ask for the status of payments, and payments are settled by
+webhooks. The exit code is 0 when memory and times are within the limits.
 """
 
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from itertools import cycle, islice
 from pathlib import Path
@@ -29,6 +29,11 @@ from tests.stack import WEBHOOK_PATH, Api, SandboxServer
 
 _LIMIT_MB: Final = 100.0
 _LIMIT_MS: Final = 100.0
+_LIMIT_STATUS_MS: Final = 50.0
+_ASKING: Final = 8
+_ASKED: Final = 250
+"""By each of those who ask for a status."""
+_ASK_PAUSE: Final = 0.02
 # The idle streams watch so many payments, several each.
 _WATCHED: Final = 250
 _OPENING: Final = 64
@@ -96,6 +101,28 @@ async def _settle(port: int, payment: Json) -> tuple[float, float]:
     return (heard - began) * 1000, (heard - answered) * 1000
 
 
+async def _ask(port: int, payments: list[Json]) -> list[float]:
+    """Ask for the status of payments over a few connections. Return how long each answer took, in milliseconds."""
+    times: list[float] = []
+
+    async def ask(references: Iterable[str]) -> None:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for reference in references:
+            begin = perf_counter()
+            path = f"{PAYMENTS}/status/{reference}"
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert b" 200 " in head.split(b"\r\n")[0], head
+            await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+            times.append((perf_counter() - begin) * 1000)
+            await asyncio.sleep(_ASK_PAUSE)
+        writer.close()
+
+    references = cycle([payment["referenceId"] for payment in payments])
+    await asyncio.gather(*(ask(list(islice(references, _ASKED))) for _ in range(_ASKING)))
+    return times
+
+
 def _memory(api: Api) -> float:
     """Return the resident memory of the worker in megabytes (10^6 bytes)."""
     (worker,) = Path(f"/proc/{api.process.pid}/task/{api.process.pid}/children").read_text().split()
@@ -121,12 +148,14 @@ async def _measure(api: Api, user: Actor, count: int, settled: int, rate: float)
     async with _idle(api.port, watched, 50):
         await _settle(api.port, user.new_payment())
     await asyncio.sleep(2)
+    alone = await _ask(api.port, watched)
     before, threads = _memory(api), _threads(api)
     async with _idle(api.port, watched, count):
         await asyncio.sleep(20)  # each has had a heartbeat
         grown = _memory(api) - before
         click.echo(f"{count} idle streams: {grown:.1f} MB more, {grown / count * 1000:.1f} kB each")
         click.echo(f"threads: {threads} before, {_threads(api)} with them")
+        beside = await _ask(api.port, watched)
         tasks = []
         for payment in to_settle:
             tasks.append(asyncio.create_task(_settle(api.port, payment)))
@@ -136,7 +165,14 @@ async def _measure(api: Api, user: Actor, count: int, settled: int, rate: float)
     for what, found in (("sending of the webhook", from_begin), ("its answer", from_answer)):
         p50, p99 = _percentile(found, 0.5), _percentile(found, 0.99)
         click.echo(f"from the {what} to the browser: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    return grown <= _LIMIT_MB and _percentile(from_begin, 0.99) < _LIMIT_MS
+    for what, found in (("without streams", alone), ("with them", beside)):
+        p50, p99 = _percentile(found, 0.5), _percentile(found, 0.99)
+        click.echo(f"a status, {what}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    return (
+        grown <= _LIMIT_MB
+        and _percentile(from_begin, 0.99) < _LIMIT_MS
+        and _percentile(beside, 0.99) < _LIMIT_STATUS_MS
+    )
 
 
 @click.command()
