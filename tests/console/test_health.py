@@ -3,6 +3,7 @@
 from kernapay import __version__
 from tests.actors import ADMIN, Actor, send_event
 from tests.aliases import Store
+from tests.checkout import PACKAGE
 from tests.factories import unique
 from tests.threads import aside
 
@@ -30,3 +31,9 @@ def test_the_report_names_the_stores_and_counts_what_waits_in_each_queue(
     parked = {"$set": {"status": "parked"}, "$unset": {"processedAt": ""}}
     aside(store.webhook_events.update_one)({"eventId": event_id}, parked)
     assert read() == {**before, "inbox": before["inbox"] + 1}
+
+
+def test_the_page_has_a_name_for_each_queue(admin: Actor) -> None:
+    script = (PACKAGE / "console" / "static" / "health.js").read_text()
+    queues = admin.call("GET", f"{ADMIN}/health").json()["queues"]
+    assert [each["name"] for each in queues if f'{each["name"]}: "' not in script] == []

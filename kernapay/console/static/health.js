@@ -10,6 +10,7 @@ const WORDS = {
   inbox: "Events of the gateway", outbox: "Messages to people", unpaid_payments: "Payments that are open", late_payments: "Money after the end",
   ending_sales: "Sales that end", surplus_payments: "Money that goes back", open_refunds: "Refunds without an answer", reports: "Comparisons",
   settlement_days: "Days of settlements", customers: "Customers to erase or merge",
+  exports: "Exports to write",
 };
 
 function Part({ name, state, reason }) {
