@@ -2,6 +2,7 @@
 
 import random
 import time
+from typing import Any, Final
 from zlib import crc32
 
 import pytest
@@ -16,6 +17,8 @@ from tests.stack import WORKER_BUGS, StartWorker
 from tests.waiting import eventually
 
 ALLOWED = {"DELIVERY_ALLOWED_HOSTS": "127.0.0.1"}
+# What these workers find out about the payments of other tests is not for the endpoints here.
+DEAF: Final[dict[str, Any]] = {"providers": ["nobody"]}
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def test_two_workers_that_are_killed_at_any_moment_lose_nothing(
 
     receiver.answer = answer
     secret = new_secret()
-    endpoints = [field.endpoint(f"{receiver.url}/{number}", secret) for number in range(4)]
+    endpoints = [field.endpoint(f"{receiver.url}/{number}", secret, **DEAF) for number in range(4)]
     workers = [start_worker(**ALLOWED) for _ in range(2)]
     sent: dict[str, list[list[str]]] = {each: [] for each in endpoints}
     for round_number in range(6):
@@ -86,7 +89,7 @@ def test_two_workers_that_are_killed_at_any_moment_lose_nothing(
 def test_a_worker_that_is_stopped_leaves_its_endpoints_to_the_others_at_once(
     field: Field, receiver: Receiver, start_worker: StartWorker
 ) -> None:
-    endpoint = field.endpoint(receiver.url)
+    endpoint = field.endpoint(receiver.url, **DEAF)
     first = start_worker(**ALLOWED)
     field.send(endpoint)
     eventually(lambda: field.states(endpoint) == {"done": 1})
@@ -104,7 +107,7 @@ def test_what_is_on_its_way_ends_before_a_worker_stops(
     field: Field, receiver: Receiver, start_worker: StartWorker
 ) -> None:
     receiver.answer = lambda _: Reply(delay=0.8)
-    endpoint = field.endpoint(receiver.url)
+    endpoint = field.endpoint(receiver.url, **DEAF)
     worker = start_worker(**ALLOWED)
     (event,) = field.send(endpoint)
     eventually(lambda: receiver.received)
@@ -123,7 +126,7 @@ def test_an_outage_of_the_database_delays_and_loses_nothing(
     store: Store,
 ) -> None:
     receiver.answer = lambda _: Reply(delay=0.02)
-    endpoint = field.endpoint(receiver.url)
+    endpoint = field.endpoint(receiver.url, **DEAF)
     start_worker(**ALLOWED, MONGODB_URL=mongo_proxy.mongodb_url(store.name))
     events = [field.send(endpoint, 3) for _ in range(40)]
     eventually(lambda: len(receiver.received) > 10)

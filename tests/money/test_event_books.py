@@ -73,6 +73,8 @@ def books_of_events(receiver: Receiver) -> dict[str, Json]:
     latest: dict[tuple[str, str, str], Json] = {}
     for event in {each.event_id: json.loads(each.body) for each in receiver.received}.values():
         kind, data = event["type"].split(".")[0], event["data"]
+        if kind not in ("payment", "refund", "dispute"):
+            continue
         name = data.get("refundId") or data.get("disputeId") or ""
         place = (data["referenceId"], kind, str(data.get("_id") or name))
         if place not in latest or latest[place]["sequence"] < data["sequence"]:
