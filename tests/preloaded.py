@@ -151,19 +151,24 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
         if not data:
             sys.exit()
         *outputs, exits = descriptors
+        has_session, session = os.pipe()
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for opened in (requests, ended, wakeup):
                 opened.close()
+            os.close(has_session)
             for number, output in enumerate(outputs, start=1):
                 os.dup2(output, number)
             for descriptor in (*descriptors, *children.values()):
                 os.close(descriptor)
-            return {**json.loads(data), "parent": parent}
-        for output in outputs:
-            os.close(output)
+            return {**json.loads(data), "parent": parent, "session": session}
+        for descriptor in (*outputs, session):
+            os.close(descriptor)
+        # Until its end is closed: who kills its process group at once must find one.
+        os.read(has_session, 1)
+        os.close(has_session)
         children[pid] = exits
         requests.send(str(pid).encode())
 
@@ -184,6 +189,7 @@ def _become(request: dict[str, Any]) -> None:
     if os.getppid() != request["parent"]:
         sys.exit("The parent ended before the signal was set.")
     os.setsid()
+    os.close(request["session"])
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])

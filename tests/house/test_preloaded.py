@@ -76,6 +76,15 @@ def test_a_signal_is_told_from_a_code(tmp_path: Path) -> None:
     assert child.wait(20) == -signal.SIGTERM
 
 
+def test_who_is_killed_at_once_with_its_group_ends(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text("import time; time.sleep(60)")
+    with (tmp_path / "out").open("wb") as out:
+        for _ in range(20):
+            child = preloaded().start([*PYTHON, "sleeper"], bare_environment(), out, out, tmp_path)
+            os.killpg(child.pid, signal.SIGKILL)
+            assert child.wait(20) == -signal.SIGKILL
+
+
 def test_forked_commands_end_with_the_tests_that_started_them(tmp_path: Path) -> None:
     (tmp_path / "sleeper.py").write_text("import time; time.sleep(60)")
     owner = subprocess.Popen(
