@@ -812,14 +812,16 @@ def test_what_changed_is_told_of(
             given_up["referenceId"]: ["payment.created", "payment.cancelled"],
         }
         eventually(lambda: field.states(endpoint) == {"done": 6})
+        # The lanes are told of new deliveries before the relay has ended the markers.
+        waiting = {"announce": {"$exists": True}}
+        eventually(lambda: shop.store.payments.count_documents(waiting) == 0)
         arrived = receiver.ids()
         for received in receiver.received:
             received.verify(secret)
     events = list(shop.store.events.find().sort("seq"))
-    marked = shop.store.payments.count_documents({"announce": {"$exists": True}})
     field.clear()
     told = {subject: [e["type"] for e in events if e["subject"] == subject] for subject in types}
-    assert (told, len(events), marked) == (types, 6, 0)
+    assert (told, len(events)) == (types, 6)
     # The relay died, and not the lane that sends: nothing came twice but what that lane had on its way.
     assert set(arrived) == {each["_id"] for each in events}
     record_property(
