@@ -1,6 +1,5 @@
 """The queries on customers. With a `shop_id`, only those of that account: others are as if they were not there."""
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -75,18 +74,16 @@ class CustomerRepository(Repository[Customer]):
 
     async def erased_among(self, customer_ids: Collection[str]) -> set[str]:
         """Return those of these customers who were erased, be it as a part of another one. Raises Unavailable."""
-        erased: set[str] = set()
-        # By the id to look at: of whom it is, or who became a part of it.
-        wanted = {each: {each} for each in customer_ids if ObjectId.is_valid(each)}
-        while wanted:
-            following: dict[str, set[str]] = defaultdict(set)
-            for row in await self.select(_Remains, id__in=list(wanted)):
-                if row.erased_at is not None:
-                    erased |= wanted[row.id]
-                elif row.merged_into is not None:
-                    following[row.merged_into] |= wanted[row.id]
-            wanted = following
-        return erased
+        following: Collection[str] = customer_ids
+        remains: dict[str, _Remains] = {}
+        asked: set[str] = set()
+        # A row written by hand may lead back to one that was asked for: each is read once.
+        while wanted := {each for each in following if ObjectId.is_valid(each)} - asked:
+            asked |= wanted
+            found = await self.select(_Remains, id__in=list(wanted))
+            remains |= {row.id: row for row in found}
+            following = {row.merged_into for row in found if row.merged_into is not None}
+        return {each for each in customer_ids if _is_erased(each, remains)}
 
     async def prefill(self, customer_id: str) -> Prefill | None:
         """Return what Checkout need not ask the customer for. Raises Unavailable."""
@@ -213,6 +210,18 @@ class _Remains(Struct, rename="camel"):
     id: str = field(name="_id")
     erased_at: datetime | None = None
     merged_into: str | None = None
+
+
+def _is_erased(customer_id: str, remains: Mapping[str, _Remains]) -> bool:
+    """Return whether a customer was erased, or whoever it became a part of."""
+    passed: set[str] = set()
+    row = remains.get(customer_id)
+    while row is not None and row.id not in passed:
+        if row.erased_at is not None:
+            return True
+        passed.add(row.id)
+        row = remains.get(row.merged_into or "")
+    return False
 
 
 def _is_of(shop_id: str | None, owner: object) -> bool:

@@ -61,9 +61,6 @@ class Recorder:
     def post(self, url: str, **options: Any) -> _Taken:
         return _take("POST", url, **options)
 
-    def patch(self, url: str, **options: Any) -> _Taken:
-        return _take("PATCH", url, **options)
-
 
 def _take(
     method: str,

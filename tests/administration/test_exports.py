@@ -258,6 +258,12 @@ class TestUnits:
         assert (first["a"].data_type, first["a"].value) == ("n", 999_999_999_999_999)
         assert (second["a"].data_type, second["a"].value) == ("s", "1000000000000001")
 
+    def test_a_text_that_no_cell_holds_is_cut_and_marked(self) -> None:
+        longest, longer = "₹" * 16_383, "😀" * 40_000
+        first, second = sheets(written([[longest], [longer]]))["a sheet"]
+        assert first["a"].value == longest
+        assert second["a"].value == "😀" * 16_382 + "…"
+
 
 def written(lines: Lines, unit: Unit = Unit.MINOR, **options: Any) -> bytes:
     """Return a workbook of one column."""

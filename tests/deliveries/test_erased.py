@@ -1,5 +1,6 @@
 """What is told of payments of people who were erased, also if that comes while the relay works on them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -142,3 +143,22 @@ async def test_ids_of_other_systems_are_nobodys(desk: Desk, buyers: ErasedBuyers
     source = PaymentSource(desk.ledger, desk.notes.events_since, erased_buyers=buyers)
     await desk.tell(desk.relay(source))
     assert await texts_told(desk, payment) == [TEXTS]
+
+
+async def test_who_became_a_part_of_an_erased_customer_is_erased(mongo: Mongo, desk: Desk) -> None:
+    """Also if rows that were written by hand lead round in a circle."""
+    customers = CustomerRepository(mongo, desk.clock)
+    first, second, erased, *circle = [ObjectId() for _ in range(5)]
+    at = desk.clock()
+    rows: list[Json] = [
+        {"_id": first, "mergedInto": second},
+        {"_id": second, "mergedInto": erased},
+        {"_id": erased, "erasedAt": at},
+        {"_id": circle[0], "mergedInto": circle[1]},
+        {"_id": circle[1], "mergedInto": circle[0]},
+    ]
+    await desk.do(lambda store: store.customers.insert_many(rows))
+    asked = {str(row["_id"]) for row in rows}
+    async with asyncio.timeout(20):
+        found = await customers.erased_among({*asked, "of-another-system"})
+    assert found == {str(first), str(second), str(erased)}

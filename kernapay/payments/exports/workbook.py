@@ -23,6 +23,8 @@ MOST_LINES: Final = 1_048_575
 _MOST: Final = 10**15
 # Excel: days are counted from 1900. An earlier one is written as text.
 _FIRST_YEAR: Final = 1901
+# Excel: a cell holds 32,767 units of UTF-16, and a character has up to two. The library leaves out what is longer.
+_LONGEST: Final = 16_383
 _PIECE_BYTES: Final = 65_536
 _WIDTH: Final = 16
 
@@ -172,5 +174,7 @@ class WorkbookWriter:
             text = json_text(value) if value else ""
         else:
             text = show_controls(str(value))
+        if len(text) > _LONGEST:
+            text = text[: _LONGEST - 1] + "…"
         if text:
             self._sheet.write_string(self._row, place, text)
