@@ -212,7 +212,8 @@ class Worker(PythonProcess):
             home,
             (sys.executable, "-m", "kernapay", "worker", *options),
             {**bare_environment(), **env},
-            lambda: "worker_started" in self.log.read_text(),
+            # Not what an earlier launch wrote to the same log.
+            lambda: any("worker_started" in line for line in self.log_lines()),
         )
 
 
