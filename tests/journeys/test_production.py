@@ -3,6 +3,7 @@
 import json
 import secrets
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ from kernapay.devstack.process import ServerError
 from kernapay.storage.migrations import Migrator
 from tests.actors import USERS, assert_problem, log_in
 from tests.aliases import Store
+from tests.databases import forget_payments
 from tests.factories import payment_body, sign_up_body, unique
 from tests.stack import (
     STRONG_KEY_ID,
@@ -35,7 +37,15 @@ PRODUCTION = {
 }
 
 
+@pytest.fixture
+def other_account(store: Store) -> Iterator[None]:
+    """Payments are made with the keys of another account than that of the other tests, and taken away again."""
+    yield
+    forget_payments(store)
+
+
 @pytest.mark.owasp(line="API9")
+@pytest.mark.usefixtures("other_account")
 def test_production_takes_payments_and_ignores_crash_points(
     sandbox: Sandbox, start_api: StartApi
 ) -> None:

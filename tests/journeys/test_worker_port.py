@@ -16,7 +16,9 @@ from kernapay.devstack.ports import HOST, free_port
 from kernapay.health.worker_port import create_worker_app
 from kernapay.worker import sweeps
 from tests.actors import Actor, assert_problem
+from tests.aliases import Store
 from tests.command_line import RunKernapay
+from tests.databases import forget_payments
 from tests.environment import settings_from
 from tests.exposition import METRICS, Exposition
 from tests.in_process import InProcessClient
@@ -99,8 +101,10 @@ def test_a_port_that_is_taken_is_named(
 
 
 def test_a_worker_with_a_port_ends_when_it_is_told_to(
-    start_worker: StartWorker, client: httpx.Client, port: int
+    start_worker: StartWorker, client: httpx.Client, port: int, store: Store
 ) -> None:
+    # Else it may rightly report that those which other tests left are of another account.
+    forget_payments(store)
     worker = start_worker(METRICS_TOKEN=METRICS_TOKEN, WORKER_METRICS_PORT=str(port))
     eventually(lambda: _answers(client))
     worker.stop()
