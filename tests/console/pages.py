@@ -1,9 +1,12 @@
 """Pages of the console in a browser: signing in, and what every page must be."""
 
+import re
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.actors import Actor
 from tests.factories import PASSWORD
@@ -11,11 +14,14 @@ from tests.node import installed
 
 HOSTILE = '"><img src=x onerror=alert(1)> ‏שלום {{7*7}} ' + "W" * 120
 AXE = ("axe-core", "4.14.1")
-DESKTOP = {"width": 1440, "height": 900}
-LAPTOP = {"width": 1280, "height": 800}
-SMALL_PHONE = {"width": 375, "height": 812}
-PHONE = {"width": 390, "height": 844}
-OpenPage = Callable[..., Page]
+DESKTOP: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 375, "height": 812}
+_LOOKS: tuple[tuple[ViewportSize, Literal["dark", "light"]], ...] = (
+    (PHONE, "dark"),
+    (DESKTOP, "light"),
+)
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+OpenPage = Callable[[str], Page]
 
 
 def sign_in(page: Page, actor: Actor) -> None:
@@ -27,15 +33,20 @@ def sign_in(page: Page, actor: Actor) -> None:
 
 
 @cache
-def axe_source() -> str:
+def _axe_source() -> str:
     return (installed(*AXE) / AXE[0] / "axe.min.js").read_text()
+
+
+def need_axe() -> None:
+    """Skip the test where axe cannot be had, before it has done anything."""
+    _axe_source()
 
 
 def complaints_of_axe(page: Page) -> list[str]:
     """Return what axe finds serious about the page as it is."""
-    page.evaluate(axe_source())
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-    found = page.evaluate("(tags) => axe.run({runOnly: tags})", tags)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_axe_source())
+    found = page.evaluate("(tags) => axe.run({runOnly: tags})", _TAGS)
     return [
         f"{each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
         for each in found["violations"]
@@ -46,3 +57,17 @@ def complaints_of_axe(page: Page) -> list[str]:
 def assert_fits(page: Page) -> None:
     wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wider) == 0
+
+
+def assert_flawless(page: Page, pictures: Path) -> None:
+    """Fail when the page is wider than its window or axe finds something serious, light and wide or dark and narrow.
+
+    What a person should look at is left in `pictures`.
+    """
+    name = re.sub(r"\W+", "-", page.url.partition("/console")[2]).strip("-") or "home"
+    for size, theme in _LOOKS:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=theme)
+        page.screenshot(path=pictures / f"{name}-{theme}.png")
+        assert_fits(page)
+        assert complaints_of_axe(page) == [], (page.url, theme)

@@ -14,13 +14,10 @@ from tests.actors import PAYMENTS, USERS, Actor, People
 from tests.aliases import Json
 from tests.console.desk import totp
 from tests.console.pages import (
-    DESKTOP,
     HOSTILE,
-    PHONE,
     OpenPage,
-    assert_fits,
-    axe_source,
-    complaints_of_axe,
+    assert_flawless,
+    need_axe,
     sign_in,
 )
 from tests.factories import PASSWORD
@@ -325,21 +322,18 @@ def test_each_role_sees_what_it_may_do(
     expect(page.get_by_role("alert")).to_be_visible()
 
 
-@pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (DESKTOP, True), (PHONE, False)])
 def test_every_page_fits_and_axe_finds_nothing(
     open_page: OpenPage,
     admin: Actor,
     user: Actor,
     sandbox: Sandbox,
     tmp_path: Path,
-    size: Json,
-    dark: bool,
 ) -> None:
-    axe_source()
+    need_axe()
     payment, _ = user.buy(sandbox, description=HOSTILE[:256])
-    page = open_page("/console", size, dark=dark)
+    page = open_page("/console")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    assert complaints_of_axe(page) == []
+    assert_flawless(page, tmp_path)
     sign_in(page, admin)
     expect(page.locator(".tiles").first).to_be_visible()
     for path, ready in (
@@ -351,13 +345,11 @@ def test_every_page_fits_and_axe_finds_nothing(
     ):
         page.goto(path)
         expect(page.locator(ready).first).to_be_visible()
-        page.screenshot(path=tmp_path / f"{path.count('/')}-{ready.strip('.[]')}.png")
-        assert_fits(page)
-        assert complaints_of_axe(page) == [], path
+        assert_flawless(page, tmp_path)
     page.goto(f"/console/payments/{payment['referenceId']}")
     page.get_by_role("button", name="Refund…").click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    assert complaints_of_axe(page) == []
+    assert_flawless(page, tmp_path)
 
 
 def test_without_javascript_a_sentence_says_so(browser: Browser, api_server: Api) -> None:
