@@ -48,6 +48,7 @@ from kernapay.settlements.controller import SettlementController
 from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
 from kernapay.web.access_log import AccessLog
+from kernapay.web.handlers import parameter_names
 from kernapay.web.headers import DOCS_PATH, SecurityHeaders
 from kernapay.web.json_body import JSONRequest
 from kernapay.web.long_answers import LongAnswers
@@ -64,6 +65,50 @@ from kernapay.web.trusted_hosts import LOCAL_HOSTS, LOCAL_ORIGIN, TrustedHosts
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
 
+_CONTROLLERS: Final = (
+    SignUpController,
+    LoginController,
+    UserController,
+    SessionController,
+    SecondFactorController,
+    VerificationController,
+    PasswordController,
+    StatementController,
+    ExportController,
+    ExportJobController,
+    ReceiptPageController,
+    PaymentListController,
+    PaymentController,
+    CheckoutController,
+    CheckoutPageController,
+    LiveController,
+    DisputeController,
+    CustomerController,
+    CustomerPaymentsController,
+    CustomerMergeController,
+    ClaimController,
+    GrantController,
+    InboxController,
+    ReconciliationController,
+    PaymentCheckController,
+    SettlementController,
+    EndpointController,
+    DeliveryController,
+    EventController,
+    FileController,
+    AdministrationController,
+    PaymentSearchController,
+    ApiKeyController,
+    AuditController,
+    ConsoleSessionController,
+    ConsoleEnrolmentController,
+    StoryController,
+    AttentionController,
+    InsightController,
+    HealthController,
+    HealthReportController,
+    MetricsController,
+)
 # What works with the database. Health, metrics and documentation answer in any case.
 _NEEDS_SCHEMA: Final = "/v1/api/"
 # These answers are always small. A compressor would be created before the size of an answer is known.
@@ -107,54 +152,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
 
     cors = _cors(settings)
     app = Litestar(
-        route_handlers=[
-            SignUpController,
-            LoginController,
-            UserController,
-            SessionController,
-            SecondFactorController,
-            VerificationController,
-            PasswordController,
-            StatementController,
-            ExportController,
-            ExportJobController,
-            ReceiptPageController,
-            PaymentListController,
-            PaymentController,
-            CheckoutController,
-            CheckoutPageController,
-            LiveController,
-            DisputeController,
-            CustomerController,
-            CustomerPaymentsController,
-            CustomerMergeController,
-            ClaimController,
-            GrantController,
-            webhooks,
-            InboxController,
-            ReconciliationController,
-            PaymentCheckController,
-            SettlementController,
-            EndpointController,
-            DeliveryController,
-            EventController,
-            FileController,
-            AdministrationController,
-            PaymentSearchController,
-            ApiKeyController,
-            AuditController,
-            ConsoleSessionController,
-            ConsoleEnrolmentController,
-            StoryController,
-            AttentionController,
-            InsightController,
-            HealthController,
-            HealthReportController,
-            MetricsController,
-            assets(),
-            page_files(),
-            console_pages(),
-        ],
+        route_handlers=[*_CONTROLLERS, webhooks, assets(), page_files(), console_pages()],
         # Authenticates every request. A public route must opt out.
         middleware=[
             DefineMiddleware(
@@ -166,7 +164,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
                 NegotiatedCompression, small=_SMALL, streams=_STREAMS, minimum_size=1000, level=5
             ),
         ],
-        dependencies=services.dependencies(),
+        dependencies=services.dependencies(parameter_names([*_CONTROLLERS, WebhookController])),
         lifespan=[lifespan],
         state=State(
             {

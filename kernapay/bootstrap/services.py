@@ -1,7 +1,7 @@
 """The object graph. Each object is built by a cached property when it is first used."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 from inspect import isawaitable
@@ -46,10 +46,10 @@ _CLOSING: Final = (
 class Services(Console):
     """All objects of the application. The name of a property is also its injection key."""
 
-    def dependencies(self) -> dict[str, Provide]:
-        """Return every object by its injection key."""
-        objects = {"settings": self.settings, **{name: getattr(self, name) for name in _names()}}
-        return {name: _constant(value) for name, value in objects.items()}
+    def dependencies(self, names: Collection[str]) -> dict[str, Provide]:
+        """Return those of these objects that exist, by their injection keys."""
+        # Litestar looks at every one of them for every route: all would make half of the time that a start takes.
+        return {name: _constant(getattr(self, name)) for name in _names() if name in names}
 
     def metrics_dependencies(self, sources: tuple[GaugeSource, ...]) -> dict[str, Provide]:
         """Return what `/metrics` needs, with these sources of gauges."""
@@ -110,6 +110,7 @@ class Services(Console):
 
 
 def _names() -> Iterator[str]:
+    yield "settings"
     for name in dir(Services):
         if isinstance(getattr(Services, name), cached_property):
             yield name

@@ -1,8 +1,10 @@
 """Decorators for handlers: Litestar's, without a copy of the handler for every guard of every request."""
 
+from collections.abc import Iterable
+from inspect import getmembers, signature
 from typing import Any
 
-from litestar import HttpMethod
+from litestar import Controller, HttpMethod
 from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 
@@ -17,6 +19,18 @@ class RouteHandler(HTTPRouteHandler):
         """
         for guard in self.resolve_guards():
             await guard(connection, self)  # type: ignore[misc]
+
+
+def parameter_names(controllers: Iterable[type[Controller]]) -> set[str]:
+    """Return what the handlers of these controllers call what they are given."""
+    return {
+        name
+        for controller in controllers
+        for _, handler in getmembers(
+            controller, lambda member: isinstance(member, HTTPRouteHandler)
+        )
+        for name in signature(handler.fn).parameters
+    }
 
 
 def get(path: str | None = None, **options: Any) -> RouteHandler:
