@@ -77,7 +77,7 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
     log_lines = logs.configure(settings.log_level)
     logs.catch_unhandled()
     raise_open_files()
-    services = Services(settings)
+    services = Services(settings, process="worker")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -37,6 +37,7 @@ _CLOSING: Final = (
     ("cache", "close"),
     ("redis", "close"),
     ("payment_gateway", "close"),
+    ("call_journal", "close"),
     ("hashing_pool", "close"),
     ("file_pool", "close"),
     ("mongo", "close"),
@@ -134,7 +135,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     Raises NotMigrated, Unavailable.
     """
     logs.configure("WARNING", sys.stderr)
-    services = Services(settings)
+    services = Services(settings, process="command")
     await services.open()
     try:
         await services.schema_watch.check_before_start()

@@ -19,6 +19,10 @@ NOT_MADE: Final = Counter(
     "kernapay_gateway_calls_not_made_total",
     "Calls to the gateway that waited too long for a free slot and were given up before they began",
 )
+NOT_KEPT: Final = Counter(
+    "kernapay_gateway_calls_not_kept_total",
+    "Calls to the gateway that are not in the collection gateway_calls: too many waited, or MongoDB was away",
+)
 _ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements", "disputes"})
 _UNANSWERED: Final = "unanswered"
 _TOO_MANY_REQUESTS: Final = 429
@@ -33,11 +37,12 @@ def count_call(method: str, url: str, status: int | None, seconds: float) -> Non
     """Count a call and its time, and add it to the trace. `status` is None without an answer."""
     call = f"{method} {_entity_of(url)}"
     SECONDS.labels(call, "unknown" if status is None else str(status)).observe(seconds)
-    CALLS.labels(call, _outcome_of(status)).inc()
+    CALLS.labels(call, outcome_of(status)).inc()
     record_call(call, seconds, status)
 
 
-def _outcome_of(status: int | None) -> str:
+def outcome_of(status: int | None) -> str:
+    """Return what a status is to the metrics; None is no answer."""
     if status is None:
         return _UNANSWERED
     if status == _TOO_MANY_REQUESTS:

@@ -9,7 +9,7 @@ reason, which the SDK's own errors lack.
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -38,6 +38,13 @@ class Request(NamedTuple):
     url: str
     headers: Mapping[str, str]
     body: str | None
+
+
+Keep = Callable[[Request, int | None, bytes, float], None]
+"""Keeps a call: its request, the status and the body of its answer, and the seconds it took.
+
+Without an answer, the status is None. It must neither wait nor raise.
+"""
 
 
 class _Taken:
@@ -84,8 +91,9 @@ def _take(
 class Transport:
     """A pool of connections to the gateway."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, keep: Keep | None = None) -> None:
         self._connections = connections
+        self._keep = keep
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request, seconds: float) -> Any:
@@ -95,7 +103,8 @@ class Transport:
         """
         start = perf_counter()
         status: int | None = None
-        call = _template_of(request)
+        body = b""
+        call = template_of(request)
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -119,7 +128,10 @@ class Transport:
             )
             raise GatewayUnknown("The payment gateway did not answer. Try again.") from error
         finally:
-            count_call(request.method, request.url, status, perf_counter() - start)
+            seconds = perf_counter() - start
+            count_call(request.method, request.url, status, seconds)
+            if self._keep is not None:
+                self._keep(request, status, body, seconds)
         return _read(call, status, body, is_change=request.method != "GET")
 
     async def close(self) -> None:
@@ -142,8 +154,8 @@ class Transport:
         return self._session
 
 
-def _template_of(request: Request) -> str:
-    """Return a call for the log, without ids: `POST payments/{id}/capture`."""
+def template_of(request: Request) -> str:
+    """Return a call without ids: `POST payments/{id}/capture`."""
     parts = urlsplit(request.url).path.strip("/").split("/")[1:]
     return f"{request.method} {'/'.join('{id}' if '_' in part else part for part in parts)}"
 

@@ -181,6 +181,7 @@ AUDITED = {
 # Pages of what an administrator looks at. An export takes everything along, so it stands above.
 LOOKING = {
     "GET /v1/api/payments/{reference_id}/story",
+    "GET /v1/api/payments/{reference_id}/gateway-calls",
     "GET /v1/api/payments/received",
     "GET /v1/api/admin/users",
     "GET /v1/api/admin/users/{user_id}",

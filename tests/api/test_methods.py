@@ -23,6 +23,7 @@ from tests.attacks.wire import Wire
 from tests.house.routes import routes
 from tests.in_process import InProcess
 from tests.stack import Api, Sandbox, SandboxServer
+from tests.waiting import eventually
 
 METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 # What differs between two answers to the same request.
@@ -33,7 +34,12 @@ OF_THE_MOMENT = {"date", "x-request-id", "content-length", "transfer-encoding"}
 def pair(api_server: Api, store: Store, sandbox_server: SandboxServer) -> Iterator[Pair]:
     """Two administrators, and what belongs to the first of them."""
     with Sandbox(sandbox_server.url) as sandbox:
-        yield set_up(Role.ADMIN, People(api_server.client, store), store, sandbox)
+        pair = set_up(Role.ADMIN, People(api_server.client, store), store, sandbox)
+        # Calls to the gateway are written a moment later: let those be there that were made before the last payment.
+        last = store.payments.find_one(sort=[("_id", -1)])
+        assert last is not None
+        eventually(lambda: store.gateway_calls.find_one({"subjects": last["receipt"]}))
+        yield pair
 
 
 @pytest.fixture(scope="module")

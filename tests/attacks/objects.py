@@ -101,6 +101,12 @@ TABLE = [
         "403 404 200 200",
     ),
     Row(
+        "GET /v1/api/payments/{reference_id}/gateway-calls",
+        "reference_id",
+        ask("GET", f"{PAYMENTS}/{{reference_id}}/gateway-calls"),
+        "403 403 403 200",
+    ),
+    Row(
         "GET /v1/api/payments",
         "userId",
         ask("GET", PAYMENTS, params=lambda p: {"userId": p.user_id}),

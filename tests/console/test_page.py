@@ -24,6 +24,7 @@ from tests.factories import PASSWORD
 from tests.money.disputes import FIRST, invented, tell
 from tests.stack import Api, Sandbox
 from tests.threads import aside
+from tests.waiting import eventually
 
 
 def open_refund(page: Page, amount: str, reason: str) -> None:
@@ -43,6 +44,15 @@ def cut_off(route: Route) -> None:
     """Let the API do what it is asked, and lose the end of the answer."""
     answer = route.fetch()
     route.fulfill(response=answer, body=answer.text()[:20])
+
+
+def open_first_call(page: Page) -> None:
+    """Open what the gateway was asked first about a payment."""
+    page.get_by_role("button", name="Gateway calls").click()
+    page.get_by_text("What was sent and answered").last.click()
+    expect(page.get_by_text("POST orders")).to_be_visible()
+    expect(page.locator(".call pre").last).to_contain_text('"status": "created"')
+    page.get_by_role("button", name="Everything").click()
 
 
 def end_sessions(admin: Actor) -> None:
@@ -331,6 +341,8 @@ def test_every_page_fits_and_axe_finds_nothing(
 ) -> None:
     need_axe()
     payment, _ = user.buy(sandbox, description=HOSTILE[:256])
+    calls = f"{PAYMENTS}/{payment['referenceId']}/gateway-calls"
+    eventually(lambda: admin.call("GET", calls).json())
     page = open_page("/console")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert_flawless(page, tmp_path)
@@ -345,6 +357,8 @@ def test_every_page_fits_and_axe_finds_nothing(
     ):
         page.goto(path)
         expect(page.locator(ready).first).to_be_visible()
+        if ready == ".line h3":
+            open_first_call(page)
         assert_flawless(page, tmp_path)
     page.goto(f"/console/payments/{payment['referenceId']}")
     page.get_by_role("button", name="Refund…").click()

@@ -396,6 +396,12 @@ TABLE = [
         "401 403 404 200 200",
     ),
     Row(
+        "GET /v1/api/payments/{reference_id}/gateway-calls",
+        "paid to the calling provider",
+        show(lambda world, role: f"{world.paid_to_caller}/gateway-calls"),
+        "401 403 403 403 200",
+    ),
+    Row(
         "POST /v1/api/payments/{reference_id}/refunds",
         "paid to the calling provider",
         refund(lambda world: world.paid_to_caller),

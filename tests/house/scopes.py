@@ -74,6 +74,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "GET /v1/api/users/profile": UNSCOPED,
     "GET /v1/api/admin/payments/search": UNSCOPED,
     "GET /v1/api/payments/{reference_id}/story": UNSCOPED,
+    "GET /v1/api/payments/{reference_id}/gateway-calls": UNSCOPED,
     "POST /v1/api/payments/{reference_id}/check": UNSCOPED,
     "GET /v1/api/admin/users": UNSCOPED,
     "GET /v1/api/admin/users/{user_id}": UNSCOPED,
