@@ -40,6 +40,7 @@ from kernapay.payments.exports.jobs.controller import ExportJobController
 from kernapay.payments.insights.controller import InsightController
 from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
 from kernapay.payments.merging.controller import CustomerMergeController
+from kernapay.payments.statements.controller import ProviderStatementController
 from kernapay.reconciliation.controller import PaymentCheckController, ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
 from kernapay.sessions.controller import LoginController, SessionController
@@ -74,6 +75,7 @@ _CONTROLLERS: Final = (
     VerificationController,
     PasswordController,
     StatementController,
+    ProviderStatementController,
     ExportController,
     ExportJobController,
     ReceiptPageController,

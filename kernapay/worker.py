@@ -58,6 +58,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "events": services.relay.sweep,
         "untold_steps": services.untold_steps.sweep,
         "exports": services.export_jobs.sweep,
+        "statements": services.statement_mails.sweep,
         "paper_mails": services.paper_mails.sweep,
         "deliveries": services.lanes.sweep,
         "endpoint_chores": services.endpoint_chores.sweep,

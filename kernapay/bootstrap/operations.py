@@ -11,6 +11,7 @@ from kernapay.core.metrics import GaugeSource, Measurement
 from kernapay.gateway.base import FEED_ZONE
 from kernapay.payments.exports.jobs.repository import ExportJobRepository
 from kernapay.payments.open_mismatches import OpenMismatches
+from kernapay.payments.statements.mails.repository import StatementMailRepository
 from kernapay.reconciliation.checks import PaymentChecks
 from kernapay.reconciliation.lost_payments import LostPayments
 from kernapay.reconciliation.nights import Nights
@@ -244,6 +245,10 @@ class Operations(PaperWork):
         return ExportJobRepository(self.mongo, self._clock)
 
     @cached_property
+    def statement_mail_repository(self) -> StatementMailRepository:
+        return StatementMailRepository(self.mongo, self._clock)
+
+    @cached_property
     def queues(self) -> tuple[Queue[Any], ...]:
         return (
             self.webhook_repository.queue,
@@ -257,4 +262,5 @@ class Operations(PaperWork):
             self.settlement_day_repository.queue,
             self.customer_repository.queue,
             self.export_job_repository.queue,
+            self.statement_mail_repository.queue,
         )

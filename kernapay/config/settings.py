@@ -155,6 +155,7 @@ class Settings(BaseModel):
     receipt_address: AddressLines = ()
     receipt_gstin: Gstin | None = None
     receipt_mail: bool = False
+    statement_day: int | None = Field(None, ge=1, le=28)
     fast_2_sms_key: SecretStr | None = None
     fast_2_sms_url: str = "https://www.fast2sms.com/dev/bulkV2"
     email_api_key: SecretStr | None = None

@@ -106,6 +106,15 @@ TABLE = [
         ask("GET", f"{PAYMENTS}/{{reference_id}}/gateway-calls"),
         "403 403 403 200",
     ),
+    *(
+        Row(
+            f"GET /v1/api/statements/{{provider_id}}/{{month}}{more}",
+            "provider_id month",
+            ask("GET", f"/v1/api/statements/{{user_id}}/2026-04{more}"),
+            "403 403 403 200",
+        )
+        for more in ("", "/file")
+    ),
     Row(
         "GET /v1/api/payments",
         "userId",

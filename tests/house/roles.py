@@ -149,6 +149,13 @@ def history(of: Callable[[World, Caller], str]) -> Ask:
     return lambda world, caller: caller.call("GET", f"{PAYMENTS}/history/{of(world, caller)}")
 
 
+def statement(of: Callable[[World, Caller], str], more: str) -> Ask:
+    def ask(world: World, caller: Caller) -> httpx.Response:
+        return caller.call("GET", f"/v1/api/statements/{of(world, caller)}/2026-04{more}")
+
+    return ask
+
+
 def show(which: Callable[[World, str], str]) -> Ask:
     def ask(world: World, caller: Caller) -> httpx.Response:
         role = next(name for name, known in world.callers.items() if known is caller)
@@ -724,6 +731,24 @@ TABLE = [
     Row("GET /v1/api/admin/audit", "", get(f"{ADMIN}/audit"), "401 403 403 403 200"),
     Row("GET /v1/api/admin/attention", "", get(f"{ADMIN}/attention"), "401 403 403 403 200"),
     Row("GET /v1/api/insights", "", get(f"{INSIGHTS}?{MONTH}"), "401 403 200 403 200"),
+    *(
+        row
+        for more in ("", "/file")
+        for row in (
+            Row(
+                f"GET /v1/api/statements/{{provider_id}}/{{month}}{more}",
+                "own",
+                statement(lambda world, caller: caller.id or world.owner.id, more),
+                "401 403 200 403 200",
+            ),
+            Row(
+                f"GET /v1/api/statements/{{provider_id}}/{{month}}{more}",
+                "another's",
+                statement(lambda world, caller: world.owner.id, more),
+                "401 403 403 403 200",
+            ),
+        )
+    ),
     Row("GET /v1/api/admin/health", "", get(f"{ADMIN}/health"), "401 403 403 403 200"),
     Row("GET /v1/api/webhooks/events", "", get(EVENTS), "401 403 403 403 200"),
     Row(

@@ -47,6 +47,8 @@ NEEDS: Final[Mapping[str, str]] = {
     "POST /v1/api/exports": Scope.REPORTS_READ,
     "GET /v1/api/exports/{export_id}": Scope.REPORTS_READ,
     "POST /v1/api/exports/{export_id}/link": Scope.REPORTS_READ,
+    "GET /v1/api/statements/{provider_id}/{month}": Scope.REPORTS_READ,
+    "GET /v1/api/statements/{provider_id}/{month}/file": Scope.REPORTS_READ,
     "GET /v1/api/insights": Scope.REPORTS_READ,
     "GET /v1/api/settlements": Scope.REPORTS_READ,
     "GET /v1/api/settlements/ledger": Scope.REPORTS_READ,

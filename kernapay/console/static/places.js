@@ -31,6 +31,7 @@ const GROUPS = [
     place("payments", "pay", "Payments", EVERYBODY, { All: PaymentsPage, One: PaymentPage }),
     place("disputes", "flag", "Disputes", EVERYBODY, listed(() => import("./disputes.js"), "disputes")),
     place("settlements", "bank", "Settlements", ADMIN, listed(() => import("./settlements.js"), "settlements", "SettlementPage")),
+    place("statements", "file", "Statements", ["ADMIN", "PROVIDER"], { All: later(() => import("./statements.js"), (module) => module.StatementsPage) }),
   ]],
   ["Trust", [
     place("reconciliation", "shield", "Reconciliation", ADMIN, listed(() => import("./reconciliation.js"), "reconciliation", "ReportPage")),
