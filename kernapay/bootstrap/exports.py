@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from kernapay.bootstrap.operations import Operations
+from kernapay.payments.exports.credit_notes import CreditNoteTable
 from kernapay.payments.exports.disputes import DisputeTable
 from kernapay.payments.exports.jobs.service import ExportJobs
 from kernapay.payments.exports.payments import PaymentTable
@@ -31,6 +32,9 @@ class Exports(Operations):
                 RowKind.PAYMENTS: PaymentTable(payments, days),
                 RowKind.REFUNDS: RefundTable(payments, days),
                 RowKind.DISPUTES: DisputeTable(payments, days),
+                RowKind.CREDIT_NOTES: CreditNoteTable(
+                    self.paper_repository, self.paid_payment_repository, days
+                ),
                 RowKind.SETTLEMENTS: SettlementTable(
                     self.settlement_repository, self.settlement_row_repository, days
                 ),
