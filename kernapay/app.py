@@ -10,7 +10,10 @@ from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 
 from kernapay.administration.controller import AdministrationController
-from kernapay.administration.payments.controller import PaymentSearchController
+from kernapay.administration.payments.controller import (
+    MismatchController,
+    PaymentSearchController,
+)
 from kernapay.apikeys.controller import ApiKeyController
 from kernapay.audit.controller import AuditController
 from kernapay.bootstrap.services import Services
@@ -100,6 +103,7 @@ _CONTROLLERS: Final = (
     FileController,
     AdministrationController,
     PaymentSearchController,
+    MismatchController,
     ApiKeyController,
     AuditController,
     ConsoleSessionController,

@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import Any
 
+from kernapay.administration.payments.mismatches import Mismatches
 from kernapay.administration.payments.repository import PaymentSearchRepository
 from kernapay.administration.payments.service import PaymentSearch
 from kernapay.bootstrap.papers import PaperWork
@@ -166,6 +167,10 @@ class Operations(PaperWork):
             self.user_repository,
             production=self.settings.is_production,
         )
+
+    @cached_property
+    def mismatches(self) -> Mismatches:
+        return Mismatches(self.payment_repository)
 
     @cached_property
     def gauge_sources(self) -> tuple[GaugeSource, ...]:

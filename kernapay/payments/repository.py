@@ -26,6 +26,7 @@ from kernapay.storage.cached import cached
 from kernapay.storage.codecs import VIEW_CODEC
 from kernapay.storage.filters import BeforeAfter, Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
+from kernapay.storage.reading import ViewT
 from kernapay.storage.repository import ReadOnlyRepository, Row, Where
 
 # An account may ask for any page, and would fill Redis with them. So only pages of its newest payments are cached,
@@ -277,10 +278,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         """Return the payments that have one of the values in a field."""
         return await self.list(**{f"{field}__in": values})
 
-    async def list_mismatched(self) -> list[MismatchedPayment]:
+    async def list_mismatched(self, view: type[ViewT]) -> list[ViewT]:
         """Return what is known of payments with a mismatch, up to 10,000 of them."""
         has_one = {"mismatches.paymentId": {"$exists": True}}
-        return await self.select(MismatchedPayment, LimitOffset(_MOST_MISMATCHED), __raw__=has_one)
+        return await self.select(view, LimitOffset(_MOST_MISMATCHED), __raw__=has_one)
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

@@ -202,6 +202,7 @@ LOOKING = {
     "GET /v1/api/reconciliation/reports",
     "GET /v1/api/reconciliation/reports/{report_id}",
     "GET /v1/api/admin/payments/search",
+    "GET /v1/api/admin/mismatches",
     "GET /v1/api/disputes",
     "GET /v1/api/disputes/{dispute_id}",
     "GET /v1/api/settlements",

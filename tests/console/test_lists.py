@@ -21,7 +21,7 @@ from tests.stack import Sandbox
 from tests.threads import aside
 
 LISTS = (
-    *("disputes", "settlements", "reconciliation", "inbox", "endpoints"),
+    *("disputes", "settlements", "reconciliation", "mismatches", "inbox", "endpoints"),
     *("users", "customers", "keys", "audit", "health", "more"),
 )
 
@@ -303,6 +303,8 @@ def test_every_list_fits_and_axe_finds_nothing(
     dispute = invented(checkout["razorpay_payment_id"], amount=100, reason_description=HOSTILE)
     tell(user.client, "created", dispute)
     user.new_customer(admin)
+    other = {**sandbox.payment(checkout["razorpay_payment_id"]), "currency": "USD"}
+    send_event(user.client, "payment.captured", payment={**other, "id": unique("pay_")[:18]})
     endpoint = admin.new_endpoint(description=HOSTILE[:100])
     provider = aside(people.new)("PROVIDER", name=HOSTILE[:100])
     details = (
@@ -320,6 +322,8 @@ def test_every_list_fits_and_axe_finds_nothing(
         page.goto(f"/console/{path}")
         expect(page.locator("h1").first).to_be_visible()
         expect(page.locator("[aria-busy=true]")).to_have_count(0)
+        if path == "mismatches":
+            expect(page.locator("[data-row]").first).to_be_visible()
         no_markup(page)
         assert_flawless(page, tmp_path)
     page.goto(f"/console/users/{provider.id}")

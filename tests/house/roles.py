@@ -729,6 +729,7 @@ TABLE = [
         "401 403 403 403 404",
     ),
     Row("GET /v1/api/admin/audit", "", get(f"{ADMIN}/audit"), "401 403 403 403 200"),
+    Row("GET /v1/api/admin/mismatches", "", get(f"{ADMIN}/mismatches"), "401 403 403 403 200"),
     Row("GET /v1/api/admin/attention", "", get(f"{ADMIN}/attention"), "401 403 403 403 200"),
     Row("GET /v1/api/insights", "", get(f"{INSIGHTS}?{MONTH}"), "401 403 200 403 200"),
     *(

@@ -75,6 +75,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "POST /v1/api/reconciliation/reports/{report_id}/findings/{finding_id}/repair": UNSCOPED,
     "GET /v1/api/users/profile": UNSCOPED,
     "GET /v1/api/admin/payments/search": UNSCOPED,
+    "GET /v1/api/admin/mismatches": UNSCOPED,
     "GET /v1/api/payments/{reference_id}/story": UNSCOPED,
     "GET /v1/api/payments/{reference_id}/gateway-calls": UNSCOPED,
     "POST /v1/api/payments/{reference_id}/check": UNSCOPED,

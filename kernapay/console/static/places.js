@@ -35,6 +35,7 @@ const GROUPS = [
   ]],
   ["Trust", [
     place("reconciliation", "shield", "Reconciliation", ADMIN, listed(() => import("./reconciliation.js"), "reconciliation", "ReportPage")),
+    place("mismatches", "alert", "Mismatches", ADMIN, listed(() => import("./mismatches.js"), "mismatches")),
     place("inbox", "in", "Inbox", ADMIN, listed(() => import("./inbox.js"), "inbox", "EventPage")),
     place("endpoints", "out", "Endpoints", ADMIN, listed(deliveries, "endpoints", "EndpointPage")),
     // Reached from an endpoint.
