@@ -214,6 +214,7 @@ def test_a_wrong_code_or_password_is_shown_as_that_and_asks_nobody_to_sign_in_ag
     open_page: OpenPage, admin: Actor
 ) -> None:
     page = open_page("/console/me")
+    page.emulate_media(color_scheme="dark")
     sign_in(page, admin)
     again = page.get_by_role("dialog", name="Sign in again")
     password, code = page.get_by_label("Your password"), page.get_by_label("Code", exact=True)
@@ -224,6 +225,13 @@ def test_a_wrong_code_or_password_is_shown_as_that_and_asks_nobody_to_sign_in_ag
     password.fill(PASSWORD)
     page.get_by_role("button", name="Set up").click()
     secret = page.locator(".key code").inner_text()
+    # Dark on light and with a margin, as authenticators want it, also on a dark page.
+    picture = page.get_by_role("img", name="The key as a QR code")
+    expect(picture).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(picture.locator("path")).to_have_css("fill", "rgb(0, 0, 0)")
+    box = picture.get_attribute("viewBox")
+    assert box is not None
+    assert box.startswith("-4 -4 ")
     code.fill(totp(secret, datetime.now(UTC)))
     page.get_by_role("button", name="Confirm").click()
     remove = page.get_by_role("button", name="Remove")
