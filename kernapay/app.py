@@ -49,6 +49,7 @@ from kernapay.security.authentication import BearerAuthentication
 from kernapay.sessions.controller import LoginController, SessionController
 from kernapay.sessions.second_factor.controller import SecondFactorController
 from kernapay.settlements.controller import SettlementController
+from kernapay.shop.controller import shop_pages
 from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
 from kernapay.web.access_log import AccessLog
@@ -158,7 +159,14 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
 
     cors = _cors(settings)
     app = Litestar(
-        route_handlers=[*_CONTROLLERS, webhooks, assets(), page_files(), console_pages()],
+        route_handlers=[
+            *_CONTROLLERS,
+            webhooks,
+            assets(),
+            page_files(),
+            console_pages(),
+            *shop_pages(settings),
+        ],
         # Authenticates every request. A public route must opt out.
         middleware=[
             DefineMiddleware(

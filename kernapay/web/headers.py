@@ -47,6 +47,7 @@ CONSOLE_HEADERS: Final = (*_COMMON, _ALONE, (POLICY, _CONSOLE_POLICY.encode()))
 DOCS_PATH: Final = "/docs"
 CHECKOUT_PATH: Final = "/checkout"
 CONSOLE_PATH: Final = "/console"
+SHOP_PATH: Final = "/shop"
 
 
 class SecurityHeaders:
@@ -64,4 +65,4 @@ class SecurityHeaders:
             return DOCS_HEADERS
         if path == CONSOLE_PATH or path.startswith(f"{CONSOLE_PATH}/"):
             return CONSOLE_HEADERS
-        return self._checkout if path.startswith(CHECKOUT_PATH) else API_HEADERS
+        return self._checkout if path.startswith((CHECKOUT_PATH, SHOP_PATH)) else API_HEADERS

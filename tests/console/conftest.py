@@ -7,7 +7,8 @@ from playwright.sync_api import Browser, Page
 
 from tests.actors import Actor, People
 from tests.browser import launched_browser
-from tests.console.pages import DESKTOP, OpenPage
+from tests.console.pages import OpenPage
+from tests.flawless import DESKTOP
 from tests.stack import Api
 from tests.threads import aside
 

@@ -13,11 +13,10 @@ from tests.aliases import Json, Store
 from tests.console.pages import (
     HOSTILE,
     OpenPage,
-    assert_flawless,
-    need_axe,
     sign_in,
 )
 from tests.factories import unique
+from tests.flawless import assert_flawless, need_axe
 from tests.stack import Sandbox
 from tests.threads import aside
 

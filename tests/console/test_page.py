@@ -16,11 +16,10 @@ from tests.console.desk import totp
 from tests.console.pages import (
     HOSTILE,
     OpenPage,
-    assert_flawless,
-    need_axe,
     sign_in,
 )
 from tests.factories import PASSWORD
+from tests.flawless import assert_flawless, need_axe
 from tests.money.disputes import FIRST, invented, tell
 from tests.stack import Api, Sandbox
 from tests.threads import aside
