@@ -5,7 +5,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.actors import Actor, People, request_refund
-from tests.console.pages import HOSTILE, OpenPage, assert_flawless, sign_in
+from tests.console.pages import HOSTILE, OpenPage, sign_in
+from tests.flawless import assert_flawless
 from tests.stack import Sandbox
 from tests.threads import aside
 
