@@ -127,3 +127,15 @@ def test_a_link_that_is_not_ours_says_so(browser: Browser, api_server: Api) -> N
     expect(page.get_by_text("This link is not valid. Ask the shop for a new one.")).to_be_visible()
     expect(page.get_by_role("button")).to_have_count(0)
     page.close()
+
+
+@desktop
+def test_the_page_speaks_the_language_of_the_payer(
+    page: Page, api_server: Api, admin: Actor, user: Actor, shop_server: ShopServer
+) -> None:
+    payment = _sell(admin, user, shop_server)
+    token = payment["checkoutUrl"].rpartition("/")[2]
+    page.goto(f"{api_server.url}/checkout/{token}?lang=hi")
+    expect(page.get_by_role("button", name="₹500.00 का भुगतान करें")).to_be_visible()
+    expect(page.get_by_text("परीक्षण: असली पैसे नहीं लगते")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "hi"

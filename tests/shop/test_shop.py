@@ -16,7 +16,8 @@ from tests.environment import PRODUCTION, REQUIRED, settings_from
 from tests.flawless import assert_flawless, need_axe
 from tests.stack import Sandbox, StartApi
 
-STATIC = ROOT / "kernapay" / "shop" / "static"
+SHOP = ROOT / "kernapay" / "shop" / "static"
+CHECKOUT = ROOT / "kernapay" / "payments" / "checkout" / "static"
 Book = Callable[[], str]
 
 
@@ -171,9 +172,10 @@ def test_the_shop_speaks_hindi(page: Page, tmp_path: Path) -> None:
     assert_flawless(page, tmp_path)
 
 
-def test_each_language_has_every_word() -> None:
+@pytest.mark.parametrize("folder", [SHOP, CHECKOUT], ids=["shop", "checkout"])
+def test_each_language_has_every_word(folder: Path) -> None:
     def names(language: str) -> list[str]:
-        return re.findall(r"^  (\w+):", (STATIC / f"{language}.js").read_text("utf-8"), re.M)
+        return re.findall(r"^  (\w+):", (folder / f"{language}.js").read_text("utf-8"), re.M)
 
     assert names("en") == names("hi") != []
 
