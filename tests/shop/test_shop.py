@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ from tests.checkout import ROOT
 from tests.checkout_window import checkout_window, pay_by_upi
 from tests.environment import PRODUCTION, REQUIRED, settings_from
 from tests.flawless import assert_flawless, need_axe
-from tests.stack import Sandbox, StartApi
+from tests.stack import Api, Sandbox, StartApi
 
 SHOP = ROOT / "kernapay" / "shop" / "static"
 CHECKOUT = ROOT / "kernapay" / "payments" / "checkout" / "static"
@@ -70,6 +71,24 @@ def test_a_new_customer_books_pays_once_and_finds_the_receipt(
     expect(page.locator(".payments .pill")).to_have_text("Paid")
     assert_flawless(page, tmp_path)
     assert len(orders_of(page, sandbox)) == 1
+
+
+def test_what_checkout_says_late_takes_back_nothing_that_the_stream_has_shown(
+    page: Page, book: Book, sandbox: Sandbox, api_server: Api
+) -> None:
+    sandbox.deliver_to(api_server.url)
+    page.clock.install()
+    book()
+    page.get_by_role("button", name="Pay ₹499.00").click()
+    checkout_window(page).get_by_role("tab", name="UPI").wait_for()
+    # The window waits a moment before it tells the page; events of the stream need no timer.
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+    pay_by_upi(page, "success@razorpay")
+    expect(page.locator("main h1")).to_have_text("Paid", timeout=15_000)
+    with page.expect_response("**/payments/verify"):
+        page.clock.run_for(10_000)
+    expect(page.locator("iframe")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Paid")).to_be_visible()
 
 
 def test_who_was_declined_pays_the_same_order_at_the_second_try(

@@ -221,10 +221,11 @@ function loadCheckout() {
 async function confirm(payment, proof) {
   light("verify");
   const begin = Date.now();
-  state(payment, "confirming");
-  const answer = await confirmPayment(call, payment.referenceId, proof, () => {
-    if (!payment.isSettled) state(payment, Date.now() - begin > STILL_CONFIRMING ? "still" : "confirming");
-  });
+  // The stream may have told more already.
+  const display = (name) => payment.isSettled || state(payment, name);
+  display("confirming");
+  const answer = await confirmPayment(call, payment.referenceId, proof, () =>
+    display(Date.now() - begin > STILL_CONFIRMING ? "still" : "confirming"));
   if (payment.isSettled) return;
   payment.isSettled = true;
   settled(payment, answer.ok ? "paid" : answer.body.code === "payment_returned" ? "refunded" : "review");
