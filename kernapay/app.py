@@ -128,7 +128,7 @@ _STREAMS: Final = r"^/v1/api/payments/[^/]+/events$"
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:
     """Return the application. Without arguments, the settings come from the environment."""
     settings = settings or load_settings()
-    log_lines = logs.configure(settings.log_level)
+    access_log = AccessLog(settings.log_level, logs.configure(settings.log_level))
     services = services or Services(settings)
     webhooks = Router(
         path="/",
@@ -148,6 +148,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             try:
                 yield
             finally:
+                access_log.flush()
                 await services.close()
 
     query_check = QueryCheck()
@@ -205,7 +206,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         app.asgi_handler = TrustedHosts(app.asgi_handler, settings.allowed_hosts)
     app.asgi_handler = RequestLayer(
         app,
-        AccessLog(settings.log_level, log_lines),
+        access_log,
         SecurityHeaders(checkout_sources(settings)),
         body_seconds=settings.body_timeout.total_seconds(),
         send_seconds=settings.send_timeout.total_seconds(),

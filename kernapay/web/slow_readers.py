@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Final
 
 import structlog
@@ -36,10 +36,12 @@ class TimedSend:
         self._has_begun = False
         self.is_too_late = False
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] != "http.response.body" or self._is_small(message):
-            await self._send(message)
-            return
+            return self._send(message)
+        return self._send_pieces(message)
+
+    async def _send_pieces(self, message: HTTPResponseBodyEvent) -> None:
         self._has_begun = True
         for piece in _split(message):
             try:

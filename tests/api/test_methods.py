@@ -183,7 +183,9 @@ def test_the_log_and_the_metrics_know_head_from_get(api_server: Api) -> None:
         answer = wire.ask("HEAD", f"{USERS}/profile", [("X-Request-ID", "head-in-the-log")])
         assert answer.status == 401
         assert wire.ask("GET", "/health/live").status == 200, "the connection goes on"
-    (line,) = api_server.log_entries("request", request_id="head-in-the-log")
+    named = {"request_id": "head-in-the-log"}
+    eventually(lambda: api_server.log_entries("request", **named))
+    (line,) = api_server.log_entries("request", **named)
     assert line["method"] == "HEAD"
 
 
