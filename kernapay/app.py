@@ -173,7 +173,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             DefineMiddleware(
                 BearerAuthentication,
                 authenticate=services.authenticator,
-                exclude=f"^{DOCS_PATH}",
+                exclude=DOCS_PATH,
             ),
             DefineMiddleware(
                 NegotiatedCompression, small=_SMALL, streams=_STREAMS, minimum_size=1000, level=5

@@ -19,6 +19,7 @@ from kernapay.gateway.base import GatewayError
 from kernapay.payments.gateway_account import ADVICE
 from kernapay.storage.cached import cached
 from kernapay.storage.redis import RedisFailure
+from kernapay.web.handlers import Constant
 from kernapay.webhooks.service import MARKS
 
 _log = structlog.get_logger("kernapay.services")
@@ -50,7 +51,7 @@ class Services(Console):
     def dependencies(self, names: Collection[str]) -> dict[str, Provide]:
         """Return those of these objects that exist, by their injection keys."""
         # Litestar looks at every one of them for every route: all would make half of the time that a start takes.
-        return {name: _constant(getattr(self, name)) for name in _names() if name in names}
+        return {name: Constant(getattr(self, name)) for name in _names() if name in names}
 
     def metrics_dependencies(self, sources: tuple[GaugeSource, ...]) -> dict[str, Provide]:
         """Return what `/metrics` needs, with these sources of gauges."""
@@ -61,7 +62,7 @@ class Services(Console):
             "queues": self.queues,
             "gauge_sources": sources,
         }
-        return {name: _constant(value) for name, value in objects.items()}
+        return {name: Constant(value) for name, value in objects.items()}
 
     async def open(self) -> None:
         """Connect. If a server is down, start anyway: `/health/ready` reports it."""
@@ -115,17 +116,6 @@ def _names() -> Iterator[str]:
     for name in dir(Services):
         if isinstance(getattr(Services, name), cached_property):
             yield name
-
-
-class _Constant(Provide):
-    """An object that is there already. Litestar compares all providers of each route, which by identity is quick."""
-
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-
-def _constant(value: object) -> Provide:
-    return _Constant(lambda: value, sync_to_thread=False)
 
 
 @asynccontextmanager

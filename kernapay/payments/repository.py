@@ -22,7 +22,7 @@ from kernapay.payments.references import (
 from kernapay.payments.states import PAID, UNDECIDED, RefundState, Status
 from kernapay.storage.batching import Batcher
 from kernapay.storage.cache import Cache, Room
-from kernapay.storage.cached import cached
+from kernapay.storage.cached import NO_ENTRIES, Entries, cached
 from kernapay.storage.codecs import VIEW_CODEC
 from kernapay.storage.filters import BeforeAfter, Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
@@ -122,11 +122,13 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         """Return a page of the payments that a user created, newest first."""
         return await self._select_history(user_id, skip, count)
 
-    async def history_page(self, user_id: str, skip: int, count: int) -> bytes:
-        """Return a page as JSON, from the cache if it is one of the first."""
+    async def history_page(
+        self, user_id: str, skip: int, count: int, entries: Entries = NO_ENTRIES
+    ) -> bytes:
+        """Return a page as JSON, from the cache if it is one of the first. `entries` were read from it already."""
         if skip + count > _CACHED_PAYMENTS:
             return msgspec.json.encode(await self._select_history(user_id, skip, count))
-        page = await self.history.encoded(user_id=user_id, skip=skip, count=count)
+        page = await self.history.encoded(entries, user_id=user_id, skip=skip, count=count)
         return page or b"[]"
 
     async def _select_history(self, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
