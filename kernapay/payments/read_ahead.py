@@ -12,7 +12,7 @@ from kernapay.storage.redis import Address
 PAGE_SIZE: Final = 10
 """How many payments a page has unless the request says another number."""
 # Longer ones are not kept in memory.
-_USUAL_LENGTH: Final = 64
+_USUAL_LENGTH: Final = 100
 
 
 def page_address(scope: Scope) -> Address | None:
@@ -20,22 +20,17 @@ def page_address(scope: Scope) -> Address | None:
 
     The request is not checked yet: it may be one that the handler refuses, or for a page that is never cached.
     """
-    query = scope["query_string"]
-    bounds = _bounds_of(query) if len(query) <= _USUAL_LENGTH else None
-    if bounds is None:
-        return None
-    skip, count = bounds
-    user_id = scope["path_params"]["user_id"]
-    return PaymentRepository.history.address(user_id=user_id, skip=skip, count=count)
+    user_id, query = scope["path_params"]["user_id"], scope["query_string"]
+    return _address_of(user_id, query) if len(user_id) + len(query) <= _USUAL_LENGTH else None
 
 
-@lru_cache(1024)
-def _bounds_of(query: bytes) -> tuple[int, int] | None:
-    """Return how many payments to skip and how many to return."""
+@lru_cache(4096)
+def _address_of(user_id: str, query: bytes) -> Address | None:
     given = dict(parse_qsl(query.decode("latin-1")))
     if "cursor" in given:
         return None
     try:
-        return int(given.get("skip", 0)), int(given.get("count", PAGE_SIZE))
+        skip, count = int(given.get("skip", 0)), int(given.get("count", PAGE_SIZE))
     except ValueError:
         return None
+    return PaymentRepository.history.address(user_id=user_id, skip=skip, count=count)

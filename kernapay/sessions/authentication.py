@@ -1,6 +1,7 @@
 """Find out who holds a token, from the present state of the session and of the account."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ _log = structlog.get_logger("kernapay.sessions")
 _USE_INTERVAL: Final = timedelta(hours=1)
 # Of the console, whose sessions end when they are not used.
 _CONSOLE_USE_INTERVAL: Final = timedelta(minutes=1)
+_KNOWN_SESSIONS: Final = 10_000
 _OTHER_DOOR: Final = "This token is of another kind of session. Sign in again."
 
 
@@ -68,6 +70,7 @@ class SessionAuthentication:
         self._background = background
         self._console_idle = console_idle
         self._clock = clock
+        self._addresses_of = lru_cache(_KNOWN_SESSIONS)(self._find_addresses)
 
     async def authenticate(
         self, claims: Claims, address: Address | None = None
@@ -98,15 +101,14 @@ class SessionAuthentication:
         is_use: bool = True,
     ) -> tuple[Principal, bool, Entries]:
         """Return the caller, whether it is an approved provider, and what else the one round trip has read."""
-        key = {"user_id": claims.sub, "session_id": claims.sid}
-        session_at = self._sessions.session.address(**key)
-        others = [self._users.profile.address(user_id=claims.sub)]
-        if address is not None:
-            others.append(address)
+        session_at, profile_at = self._addresses_of(claims.sub, claims.sid)
+        others = (profile_at,) if address is None else (profile_at, address)
         session, *found = await self._sessions.cache.peek(session_at, *others)
         profile = found[0]
         if session is None:
-            session = await self._sessions.session.encoded(**key)
+            session = await self._sessions.session.encoded(
+                user_id=claims.sub, session_id=claims.sid
+            )
         validity = None if session is None else _decode_validity(session)
         at = self._clock()
         if validity is None or validity.expires_at <= at:
@@ -134,6 +136,13 @@ class SessionAuthentication:
             is_mobile_verified=account.is_mobile_number_verified,
         )
         return principal, account.is_approved_provider, dict(zip(others, found, strict=True))
+
+    def _find_addresses(self, user_id: str, session_id: str) -> tuple[Address, Address]:
+        """Return where the session and the profile are cached."""
+        return (
+            self._sessions.session.address(user_id=user_id, session_id=session_id),
+            self._users.profile.address(user_id=user_id),
+        )
 
     async def _record_use(self, claims: Claims) -> None:
         try:

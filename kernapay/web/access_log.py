@@ -36,17 +36,14 @@ class AccessLog:
         self._enabled = getattr(logging, level) <= logging.INFO
         self._lines = lines
         self._encode = msgspec.json.Encoder().encode
-        self._waiting = b""
+        self._waiting: list[AccessLine] = []
         self._flush: asyncio.TimerHandle | None = None
 
     def write(self, line: AccessLine) -> None:
         """Write a line, soon. Call this on the event loop."""
         if not self._enabled:
             return
-        encoded = self._encode(line) + b"\n"
-        if len(self._waiting) + len(encoded) > _MOST_BYTES:
-            self.flush()
-        self._waiting += encoded
+        self._waiting.append(line)
         if self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(_SECONDS, self.flush)
 
@@ -55,6 +52,13 @@ class AccessLog:
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
-        lines, self._waiting = self._waiting, b""
-        if lines:
-            self._lines.write(lines)
+        waiting, self._waiting = self._waiting, []
+        together = b""
+        for line in waiting:
+            encoded = self._encode(line) + b"\n"
+            if len(together) + len(encoded) > _MOST_BYTES:
+                self._lines.write(together)
+                together = b""
+            together += encoded
+        if together:
+            self._lines.write(together)

@@ -66,7 +66,7 @@ class RequestLayer:
         logs.request_ids.set(ids)
         security = self._security_headers.of(scope["path"])
         status = 0
-        send = TimedSend(send, self._send_seconds)
+        server_send, send = send, TimedSend(send, self._send_seconds)
 
         # No coroutine of its own: it returns what the server's `send` does.
         def answer(message: Message) -> Awaitable[None]:
@@ -81,6 +81,7 @@ class RequestLayer:
                     more = (*more, CLOSE)
                 ours = _besides(headers, security)
                 message["headers"] = [*headers, *ours, (b"x-request-id", ids.shown.encode()), *more]
+                return server_send(message)
             return send(message)
 
         answer_with: Send = answer

@@ -37,7 +37,12 @@ class TimedSend:
         self.is_too_late = False
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] != "http.response.body" or self._is_small(message):
+        # Every answer comes here twice.
+        if message["type"] != "http.response.body" or (
+            not self._has_begun
+            and not message.get("more_body", False)
+            and len(message.get("body", b"")) <= _PIECE
+        ):
             return self._send(message)
         return self._send_pieces(message)
 
@@ -51,10 +56,6 @@ class TimedSend:
                 self.is_too_late = True
                 _log.info("reader_too_slow", seconds=self._seconds)
                 raise ReaderTooSlow from None
-
-    def _is_small(self, message: HTTPResponseBodyEvent) -> bool:
-        is_whole = not self._has_begun and not message.get("more_body", False)
-        return is_whole and len(message.get("body", b"")) <= _PIECE
 
 
 def _split(message: HTTPResponseBodyEvent) -> Iterator[HTTPResponseBodyEvent]:
