@@ -156,7 +156,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     async def check(request: Request[Any, Any, Any]) -> None:
         if request.scope["path"].startswith(_NEEDS_SCHEMA):
             services.schema_watch.require()
-        await query_check(request)
+        query_check(request)
 
     cors = _cors(settings)
     app = Litestar(
