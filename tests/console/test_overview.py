@@ -16,7 +16,7 @@ from tests.console.pages import (
     sign_in,
 )
 from tests.factories import unique
-from tests.flawless import assert_flawless, need_axe
+from tests.flawless import PHONE, assert_flawless, need_axe
 from tests.stack import Sandbox
 from tests.threads import aside
 
@@ -127,9 +127,23 @@ def test_the_overview_fits_and_axe_finds_nothing(
     payment, _ = user.buy(sandbox)
     written_elsewhere(store, payment, HOSTILE[:60])
     a_week_ago(store, payment, amountPaid=100_000)
+    large = {"$set": {"amount": 1_234_567_800, "amountPaid": 1_234_567_800}}
+    aside(store.payments.update_one)({"referenceId": payment["referenceId"]}, large)
     page = open_page("/console")
     sign_in(page, admin)
     for path in ("", "?days=7&by=serviceType", "?days=28&by=provider"):
         page.goto(f"/console{path}")
         expect(page.locator(".tiles")).to_be_visible()
         assert_flawless(page, tmp_path)
+    # Crores in one line, also on a phone.
+    page.set_viewport_size(PHONE)
+    page.goto("/console?days=7")
+    assert "₹1,23,4" in tile(page, "Collected")
+    lines = page.locator(".tile b").evaluate_all(
+        """found => found.map((each) => {
+          const range = document.createRange();
+          range.selectNodeContents(each);
+          return range.getClientRects().length;
+        })"""
+    )
+    assert set(lines) == {1}

@@ -106,8 +106,14 @@ function Figures({ data, route, by, kinds, to }) {
     </section>`;
 }
 
+/** Lakhs and crores in one line, also on a phone. */
+function sizeOf(value) {
+  const { length } = String(value);
+  return length > 14 ? "longest" : length > 11 ? "long" : "";
+}
+
 function Tile({ title, value, change: said, detail, to }) {
-  return html`<${Link} class="card tile" to=${to}><span class="soft">${title}</span><b>${value}</b><span class="small">${said}</span><span class="soft small">${detail}</span><//>`;
+  return html`<${Link} class="card tile" to=${to}><span class="soft">${title}</span><b class=${sizeOf(value)}>${value}</b><span class="small">${said}</span><span class="soft small">${detail}</span><//>`;
 }
 
 function Groups({ groups, by, say, others, mayList }) {
