@@ -4,6 +4,7 @@ Those cost more than all else that a create does with its payment. What is read,
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping as Keywords
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
 from mongoengine import (
@@ -38,6 +39,26 @@ class _Column(NamedTuple):
     validate: Convert
 
 
+class _Shape(NamedTuple):
+    """The columns of a class of documents, by what finds them."""
+
+    columns: tuple[_Column, ...]
+    by_name: dict[str, _Column]
+    by_key: dict[str, _Column]
+    required: tuple[str, ...]
+    constants: dict[str, Any]
+    """What a document without values has."""
+    factories: tuple[tuple[str, Callable[[], Any]], ...]
+    """What makes the values of which each document has its own."""
+
+    def blank(self) -> dict[str, Any]:
+        """Return the values of a document that was given none."""
+        data = self.constants.copy()
+        for name, make in self.factories:
+            data[name] = make()
+        return data
+
+
 class _Lean:
     """The methods of a document that every read and every insert goes through."""
 
@@ -57,30 +78,33 @@ class _Lean:
         """Raise FieldDoesNotExist for a name that is not a field's."""
         if _PRIMARY_KEY in values:
             values[self._meta["id_field"]] = values.pop(_PRIMARY_KEY)
-        if unknown := values.keys() - self._fields.keys():
+        shape = _shape(type(self))
+        if unknown := values.keys() - shape.by_name.keys():
             raise FieldDoesNotExist(f"{self._class_name} has no fields {sorted(unknown)}")
-        self._data = {
-            column.name: _value_of(column, values.get(column.name))
-            for column in _columns(type(self))
-        }
+        self._data = shape.blank()
+        for name, value in values.items():
+            if value is not None:
+                self._data[name] = _read(shape.by_name[name], value)
 
     @classmethod
     def _from_son(cls, row: dict[str, Any], *_: Any, **__: Any) -> Self:
         """Return the document of a row. Raises MongoEngineException, ValueError, TypeError, AttributeError."""
-        columns = _columns(cls)
-        if cls._meta.get("strict", True) and (
-            unknown := row.keys() - {column.key for column in columns}
-        ):
+        shape = _shape(cls)
+        if cls._meta.get("strict", True) and (unknown := row.keys() - shape.by_key.keys()):
             raise FieldDoesNotExist(f"{cls._class_name} has no columns {sorted(unknown)}")
         document = cls.__new__(cls)
-        document._data = {column.name: _value_of(column, row.get(column.key)) for column in columns}
+        data = document._data = shape.blank()
+        for key, value in row.items():
+            column = shape.by_key.get(key)
+            if column is not None and value is not None:
+                data[column.name] = _read(column, value)
         return document
 
     def to_mongo(self, *_: Any, **__: Any) -> dict[str, Any]:
         """Return the document as a row, without what it does not know."""
         data = self._data
         row = {}
-        for column in _columns(type(self)):
+        for column in _shape(type(self)).columns:
             value = data[column.name]
             if value is not None and column.write is not None:
                 value = column.write(value)
@@ -88,20 +112,42 @@ class _Lean:
                 row[column.key] = value
         return row
 
+    def with_change(self, change: Keywords[str, Any]) -> Self:
+        """Return the document as an update leaves it that only sets, unsets and pushes values of its fields."""
+        changed = type(self).__new__(type(self))
+        data = changed._data = self._data.copy()
+        blank = _shape(type(self)).blank()
+        for keyword, value in change.items():
+            operator, _, name = keyword.partition("__")
+            match operator:
+                case "set":
+                    data[name] = blank[name] if value is None else value
+                case "unset":
+                    data[name] = blank[name]
+                case "push":
+                    data[name] = [*data[name], value]
+                case "push_all":
+                    data[name] = [*data[name], *value]
+                case _:
+                    raise ValueError(f"{keyword} neither sets, unsets nor pushes")
+        return changed
+
     def validate(self, clean: bool = True) -> None:
         """Raise ValidationError for values that their fields refuse, and for required ones that are missing."""
         errors: dict[str, Exception] = {}
-        for column in _columns(type(self)):
-            value = self._data[column.name]
-            if value is not None:
-                try:
-                    column.validate(value)
-                except ValidationError as error:
-                    errors[column.name] = error.errors or error
-                except (ValueError, AttributeError, AssertionError) as error:
-                    errors[column.name] = error
-            elif column.is_required:
-                errors[column.name] = ValidationError("Field is required", field_name=column.name)
+        shape = _shape(type(self))
+        for name, value in self._data.items():
+            if value is None:
+                continue
+            try:
+                shape.by_name[name].validate(value)
+            except ValidationError as error:
+                errors[name] = error.errors or error
+            except (ValueError, AttributeError, AssertionError) as error:
+                errors[name] = error
+        for name in shape.required:
+            if self._data[name] is None:
+                errors[name] = ValidationError("Field is required", field_name=name)
         if errors:
             raise ValidationError(f"ValidationError ({self._class_name})", errors=errors)
 
@@ -178,26 +224,38 @@ def _require(kind: type, value: Any) -> Any:
     return value
 
 
-_found_columns: Final[dict[Any, tuple[_Column, ...]]] = {}
+_found_shapes: Final[dict[Any, _Shape]] = {}
 
 
-def _columns(document: Any) -> tuple[_Column, ...]:
-    columns = _found_columns.get(document)
-    if columns is None:
-        columns = _found_columns[document] = tuple(
-            _Column(
-                name,
-                field.db_field,
-                _reader_of(field),
-                _writer_of(field),
-                None if field.null else field.default,
-                field.null,
-                field.required,
-                field._validate,
-            )
-            for name, field in document._fields.items()
+def _shape(document: Any) -> _Shape:
+    shape = _found_shapes.get(document)
+    if shape is None:
+        shape = _found_shapes[document] = _find_shape(document)
+    return shape
+
+
+def _find_shape(document: Any) -> _Shape:
+    columns = tuple(
+        _Column(
+            name,
+            field.db_field,
+            _reader_of(field),
+            _writer_of(field),
+            None if field.null else field.default,
+            field.null,
+            field.required,
+            _validator_of(field),
         )
-    return columns
+        for name, field in document._fields.items()
+    )
+    return _Shape(
+        columns,
+        {column.name: column for column in columns},
+        {column.key: column for column in columns},
+        tuple(column.name for column in columns if column.is_required),
+        {c.name: None if callable(c.default) else c.default for c in columns},
+        tuple((c.name, c.default) for c in columns if callable(c.default)),
+    )
 
 
 def _reader_of(field: BaseField) -> Convert | None:
@@ -217,8 +275,12 @@ def _overrides(field: BaseField, name: str) -> bool:
     return getattr(type(field), name) is not getattr(BaseField, name)
 
 
-def _value_of(column: _Column, value: Any) -> Any:
-    if value is None:
-        default = column.default
-        return default() if callable(default) else default
+def _read(column: _Column, value: Any) -> Any:
     return value if column.read is None else column.read(value)
+
+
+def _validator_of(field: BaseField) -> Convert:
+    # MongoEngine's `_validate` looks for choices and for a function of the field's own, and then does this.
+    has_more = field.choices or field.validation is not None
+    validate: Convert = field._validate if has_more else field.validate
+    return validate
