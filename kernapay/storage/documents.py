@@ -3,9 +3,8 @@
 Those cost more than all else that a create does with its payment. What is read, validated and written stays the same.
 """
 
-from collections.abc import Callable
 from collections.abc import Mapping as Keywords
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from typing import Any, ClassVar, Final, Self
 
 from mongoengine import (
     DictField,
@@ -14,49 +13,13 @@ from mongoengine import (
     EmbeddedDocumentField,
     EmbeddedDocumentListField,
     ListField,
-    StringField,
 )
 from mongoengine.base import BaseField
 from mongoengine.errors import FieldDoesNotExist, ValidationError
 
-Convert = Callable[[Any], Any]
+from kernapay.storage.columns import shape_of
 
 _PRIMARY_KEY: Final = "pk"
-
-
-class _Column(NamedTuple):
-    """A field with what its document needs of it, found once for each class."""
-
-    name: str
-    key: str
-    """Its name in the database."""
-    read: Convert | None
-    """Makes the value that the document has from the one of the database or of the caller."""
-    write: Convert | None
-    default: Any
-    is_null_stored: bool
-    is_required: bool
-    validate: Convert
-
-
-class _Shape(NamedTuple):
-    """The columns of a class of documents, by what finds them."""
-
-    columns: tuple[_Column, ...]
-    by_name: dict[str, _Column]
-    by_key: dict[str, _Column]
-    required: tuple[str, ...]
-    constants: dict[str, Any]
-    """What a document without values has."""
-    factories: tuple[tuple[str, Callable[[], Any]], ...]
-    """What makes the values of which each document has its own."""
-
-    def blank(self) -> dict[str, Any]:
-        """Return the values of a document that was given none."""
-        data = self.constants.copy()
-        for name, make in self.factories:
-            data[name] = make()
-        return data
 
 
 class _Lean:
@@ -78,18 +41,18 @@ class _Lean:
         """Raise FieldDoesNotExist for a name that is not a field's."""
         if _PRIMARY_KEY in values:
             values[self._meta["id_field"]] = values.pop(_PRIMARY_KEY)
-        shape = _shape(type(self))
+        shape = shape_of(type(self))
         if unknown := values.keys() - shape.by_name.keys():
             raise FieldDoesNotExist(f"{self._class_name} has no fields {sorted(unknown)}")
         self._data = shape.blank()
         for name, value in values.items():
             if value is not None:
-                self._data[name] = _read(shape.by_name[name], value)
+                self._data[name] = shape.by_name[name].convert(value)
 
     @classmethod
     def _from_son(cls, row: dict[str, Any], *_: Any, **__: Any) -> Self:
         """Return the document of a row. Raises MongoEngineException, ValueError, TypeError, AttributeError."""
-        shape = _shape(cls)
+        shape = shape_of(cls)
         if cls._meta.get("strict", True) and (unknown := row.keys() - shape.by_key.keys()):
             raise FieldDoesNotExist(f"{cls._class_name} has no columns {sorted(unknown)}")
         document = cls.__new__(cls)
@@ -97,14 +60,14 @@ class _Lean:
         for key, value in row.items():
             column = shape.by_key.get(key)
             if column is not None and value is not None:
-                data[column.name] = _read(column, value)
+                data[column.name] = column.convert(value)
         return document
 
     def to_mongo(self, *_: Any, **__: Any) -> dict[str, Any]:
         """Return the document as a row, without what it does not know."""
         data = self._data
         row = {}
-        for column in _shape(type(self)).columns:
+        for column in shape_of(type(self)).columns:
             value = data[column.name]
             if value is not None and column.write is not None:
                 value = column.write(value)
@@ -116,7 +79,7 @@ class _Lean:
         """Return the document as an update leaves it that only sets, unsets and pushes values of its fields."""
         changed = type(self).__new__(type(self))
         data = changed._data = self._data.copy()
-        blank = _shape(type(self)).blank()
+        blank = shape_of(type(self)).blank()
         for keyword, value in change.items():
             operator, _, name = keyword.partition("__")
             match operator:
@@ -135,12 +98,13 @@ class _Lean:
     def validate(self, clean: bool = True) -> None:
         """Raise ValidationError for values that their fields refuse, and for required ones that are missing."""
         errors: dict[str, Exception] = {}
-        shape = _shape(type(self))
+        shape = shape_of(type(self))
         for name, value in self._data.items():
-            if value is None:
+            column = shape.by_name[name]
+            if value is None or type(value) is column.valid:
                 continue
             try:
-                shape.by_name[name].validate(value)
+                column.validate(value)
             except ValidationError as error:
                 errors[name] = error.errors or error
             except (ValueError, AttributeError, AssertionError) as error:
@@ -179,6 +143,10 @@ class Items(_AsStored, ListField):  # type: ignore[misc]
     def to_python(self, value: Any) -> Any:
         return [self.field.to_python(each) for each in _require(list, value)]
 
+    def validate(self, value: Any) -> None:
+        if value != [] or self.required:
+            super().validate(value)
+
     def to_mongo(self, value: Any, *_: Any, **__: Any) -> Any:
         return [self.field.to_mongo(each) for each in value]
 
@@ -214,6 +182,10 @@ class Parts(_AsStored, EmbeddedDocumentListField):  # type: ignore[misc]
             for each in _require(list, value)
         ]
 
+    def validate(self, value: Any) -> None:
+        if value != [] or self.required:
+            super().validate(value)
+
     def to_mongo(self, value: Any, *_: Any, **__: Any) -> Any:
         return [each.to_mongo() for each in value]
 
@@ -222,65 +194,3 @@ def _require(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{type(value).__name__} where {kind.__name__} was expected")
     return value
-
-
-_found_shapes: Final[dict[Any, _Shape]] = {}
-
-
-def _shape(document: Any) -> _Shape:
-    shape = _found_shapes.get(document)
-    if shape is None:
-        shape = _found_shapes[document] = _find_shape(document)
-    return shape
-
-
-def _find_shape(document: Any) -> _Shape:
-    columns = tuple(
-        _Column(
-            name,
-            field.db_field,
-            _reader_of(field),
-            _writer_of(field),
-            None if field.null else field.default,
-            field.null,
-            field.required,
-            _validator_of(field),
-        )
-        for name, field in document._fields.items()
-    )
-    return _Shape(
-        columns,
-        {column.name: column for column in columns},
-        {column.key: column for column in columns},
-        tuple(column.name for column in columns if column.is_required),
-        {c.name: None if callable(c.default) else c.default for c in columns},
-        tuple((c.name, c.default) for c in columns if callable(c.default)),
-    )
-
-
-def _reader_of(field: BaseField) -> Convert | None:
-    return field.to_python if _overrides(field, "to_python") else None
-
-
-def _writer_of(field: BaseField) -> Convert | None:
-    # MongoEngine's base class writes what it would read. A text is that already: it was validated.
-    if _overrides(field, "to_mongo"):
-        write: Convert = field.to_mongo
-        return write
-    is_as_read = isinstance(field, StringField) or not _overrides(field, "to_python")
-    return None if is_as_read else field.to_python
-
-
-def _overrides(field: BaseField, name: str) -> bool:
-    return getattr(type(field), name) is not getattr(BaseField, name)
-
-
-def _read(column: _Column, value: Any) -> Any:
-    return value if column.read is None else column.read(value)
-
-
-def _validator_of(field: BaseField) -> Convert:
-    # MongoEngine's `_validate` looks for choices and for a function of the field's own, and then does this.
-    has_more = field.choices or field.validation is not None
-    validate: Convert = field._validate if has_more else field.validate
-    return validate

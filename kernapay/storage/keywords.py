@@ -12,6 +12,8 @@ from mongoengine.base import BaseField
 from mongoengine.errors import InvalidQueryError
 from mongoengine.queryset import transform
 
+from kernapay.storage.columns import plain_type_of
+
 Row = dict[str, Any]
 Prepare = Callable[[str | None, Any], Any]
 
@@ -24,12 +26,15 @@ class _Condition(NamedTuple):
     column: str
     operator: str | None
     prepare: Prepare
+    plain: type | None
+    """The type whose values need no preparation."""
 
 
 class _Change(NamedTuple):
     column: str
     operator: str
     prepare: Prepare
+    plain: type | None
     is_null_prepared: bool
 
 
@@ -42,11 +47,11 @@ def query_of(model: Any, where: Mapping[str, Any]) -> Row:
         condition = _condition_of(model, name)
         if condition is None or condition.column in query:
             return dict(transform.query(model, **where))
-        column, operator, prepare = condition
+        column, operator, prepare, plain = condition
         if operator in _LISTS:
             query[column] = {f"${operator}": [prepare(operator, each) for each in value]}
         else:
-            prepared = prepare(operator, value)
+            prepared = value if type(value) is plain else prepare(operator, value)
             query[column] = prepared if operator is None else {f"${operator}": prepared}
     return query
 
@@ -54,14 +59,15 @@ def query_of(model: Any, where: Mapping[str, Any]) -> Row:
 def update_of(model: Any, change: Mapping[str, Any]) -> Row:
     """Return the change as the database takes it. Raises InvalidQueryError for a name that is no field's."""
     update: Row = {}
+    prepared: Any
     for name, value in change.items():
         target = _change_of(model, name)
         if target is None or isinstance(value, list | tuple | set):
             return dict(transform.update(model, **change))
         if target.operator == "unset":
             prepared = 1
-        elif value is None and not target.is_null_prepared:
-            prepared = None
+        elif type(value) is target.plain or (value is None and not target.is_null_prepared):
+            prepared = value
         else:
             prepared = target.prepare(target.operator, value)
         update.setdefault(f"${target.operator}", {})[target.column] = prepared
@@ -78,7 +84,8 @@ def _condition_of(model: Any, name: str) -> _Condition | None:
     path = _path_of(model, parts)
     if path is None:
         return None
-    return _Condition(_column_of(path), operator, path[-1].prepare_query_value)
+    field = path[-1]
+    return _Condition(_column_of(path), operator, field.prepare_query_value, plain_type_of(field))
 
 
 @cache
@@ -90,7 +97,8 @@ def _change_of(model: Any, name: str) -> _Change | None:
     if path is None:
         return None
     field = path[-1]
-    return _Change(_column_of(path), operator, field.prepare_query_value, field.required)
+    prepare, plain = field.prepare_query_value, plain_type_of(field)
+    return _Change(_column_of(path), operator, prepare, plain, field.required)
 
 
 def _path_of(model: Any, parts: list[str]) -> list[BaseField] | None:
