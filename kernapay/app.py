@@ -10,7 +10,10 @@ from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 
 from kernapay.administration.controller import AdministrationController
-from kernapay.administration.payments.controller import PaymentSearchController
+from kernapay.administration.payments.controller import (
+    MismatchController,
+    PaymentSearchController,
+)
 from kernapay.apikeys.controller import ApiKeyController
 from kernapay.audit.controller import AuditController
 from kernapay.bootstrap.services import Services
@@ -40,14 +43,17 @@ from kernapay.payments.exports.jobs.controller import ExportJobController
 from kernapay.payments.insights.controller import InsightController
 from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
 from kernapay.payments.merging.controller import CustomerMergeController
+from kernapay.payments.statements.controller import ProviderStatementController
 from kernapay.reconciliation.controller import PaymentCheckController, ReconciliationController
 from kernapay.security.authentication import BearerAuthentication
 from kernapay.sessions.controller import LoginController, SessionController
 from kernapay.sessions.second_factor.controller import SecondFactorController
 from kernapay.settlements.controller import SettlementController
+from kernapay.shop.controller import shop_pages
 from kernapay.users.controller import SignUpController, UserController
 from kernapay.verification.controller import PasswordController, VerificationController
 from kernapay.web.access_log import AccessLog
+from kernapay.web.handlers import parameter_names
 from kernapay.web.headers import DOCS_PATH, SecurityHeaders
 from kernapay.web.json_body import JSONRequest
 from kernapay.web.long_answers import LongAnswers
@@ -64,6 +70,52 @@ from kernapay.web.trusted_hosts import LOCAL_HOSTS, LOCAL_ORIGIN, TrustedHosts
 from kernapay.webhooks.controller import InboxController, WebhookController
 from kernapay.webhooks.guards import HasWebhookSignature
 
+_CONTROLLERS: Final = (
+    SignUpController,
+    LoginController,
+    UserController,
+    SessionController,
+    SecondFactorController,
+    VerificationController,
+    PasswordController,
+    StatementController,
+    ProviderStatementController,
+    ExportController,
+    ExportJobController,
+    ReceiptPageController,
+    PaymentListController,
+    PaymentController,
+    CheckoutController,
+    CheckoutPageController,
+    LiveController,
+    DisputeController,
+    CustomerController,
+    CustomerPaymentsController,
+    CustomerMergeController,
+    ClaimController,
+    GrantController,
+    InboxController,
+    ReconciliationController,
+    PaymentCheckController,
+    SettlementController,
+    EndpointController,
+    DeliveryController,
+    EventController,
+    FileController,
+    AdministrationController,
+    PaymentSearchController,
+    MismatchController,
+    ApiKeyController,
+    AuditController,
+    ConsoleSessionController,
+    ConsoleEnrolmentController,
+    StoryController,
+    AttentionController,
+    InsightController,
+    HealthController,
+    HealthReportController,
+    MetricsController,
+)
 # What works with the database. Health, metrics and documentation answer in any case.
 _NEEDS_SCHEMA: Final = "/v1/api/"
 # These answers are always small. A compressor would be created before the size of an answer is known.
@@ -76,7 +128,7 @@ _STREAMS: Final = r"^/v1/api/payments/[^/]+/events$"
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:
     """Return the application. Without arguments, the settings come from the environment."""
     settings = settings or load_settings()
-    log_lines = logs.configure(settings.log_level)
+    access_log = AccessLog(settings.log_level, logs.configure(settings.log_level))
     services = services or Services(settings)
     webhooks = Router(
         path="/",
@@ -96,6 +148,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             try:
                 yield
             finally:
+                access_log.flush()
                 await services.close()
 
     query_check = QueryCheck()
@@ -103,70 +156,30 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     async def check(request: Request[Any, Any, Any]) -> None:
         if request.scope["path"].startswith(_NEEDS_SCHEMA):
             services.schema_watch.require()
-        await query_check(request)
+        query_check(request)
 
     cors = _cors(settings)
     app = Litestar(
         route_handlers=[
-            SignUpController,
-            LoginController,
-            UserController,
-            SessionController,
-            SecondFactorController,
-            VerificationController,
-            PasswordController,
-            StatementController,
-            ExportController,
-            ExportJobController,
-            ReceiptPageController,
-            PaymentListController,
-            PaymentController,
-            CheckoutController,
-            CheckoutPageController,
-            LiveController,
-            DisputeController,
-            CustomerController,
-            CustomerPaymentsController,
-            CustomerMergeController,
-            ClaimController,
-            GrantController,
+            *_CONTROLLERS,
             webhooks,
-            InboxController,
-            ReconciliationController,
-            PaymentCheckController,
-            SettlementController,
-            EndpointController,
-            DeliveryController,
-            EventController,
-            FileController,
-            AdministrationController,
-            PaymentSearchController,
-            ApiKeyController,
-            AuditController,
-            ConsoleSessionController,
-            ConsoleEnrolmentController,
-            StoryController,
-            AttentionController,
-            InsightController,
-            HealthController,
-            HealthReportController,
-            MetricsController,
             assets(),
             page_files(),
             console_pages(),
+            *shop_pages(settings),
         ],
         # Authenticates every request. A public route must opt out.
         middleware=[
             DefineMiddleware(
                 BearerAuthentication,
                 authenticate=services.authenticator,
-                exclude=f"^{DOCS_PATH}",
+                exclude=DOCS_PATH,
             ),
             DefineMiddleware(
                 NegotiatedCompression, small=_SMALL, streams=_STREAMS, minimum_size=1000, level=5
             ),
         ],
-        dependencies=services.dependencies(),
+        dependencies=services.dependencies(parameter_names([*_CONTROLLERS, WebhookController])),
         lifespan=[lifespan],
         state=State(
             {
@@ -193,7 +206,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         app.asgi_handler = TrustedHosts(app.asgi_handler, settings.allowed_hosts)
     app.asgi_handler = RequestLayer(
         app,
-        AccessLog(settings.log_level, log_lines),
+        access_log,
         SecurityHeaders(checkout_sources(settings)),
         body_seconds=settings.body_timeout.total_seconds(),
         send_seconds=settings.send_timeout.total_seconds(),

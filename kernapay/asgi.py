@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -54,12 +54,13 @@ class _Guarded:
         self._end_streams = end_streams
         self._search: asyncio.Task[None] | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # No coroutine of its own: it returns the application's.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._search is None:
             # The first scope is that of the lifespan.
             self._search = asyncio.get_running_loop().create_task(self._limit_listeners())
             call_before_stop(self._end_streams, _STREAMS_END_AFTER)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _limit_listeners(self) -> None:
         for _ in range(_SEARCHES):

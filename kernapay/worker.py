@@ -58,6 +58,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "events": services.relay.sweep,
         "untold_steps": services.untold_steps.sweep,
         "exports": services.export_jobs.sweep,
+        "statements": services.statement_mails.sweep,
         "paper_mails": services.paper_mails.sweep,
         "deliveries": services.lanes.sweep,
         "endpoint_chores": services.endpoint_chores.sweep,
@@ -77,7 +78,7 @@ async def run(settings: Settings, heartbeat: Heartbeat) -> None:
     log_lines = logs.configure(settings.log_level)
     logs.catch_unhandled()
     raise_open_files()
-    services = Services(settings)
+    services = Services(settings, process="worker")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,9 +15,6 @@ METRICS: Final = "/metrics"
 class Exposition:
     def __init__(self, text: str) -> None:
         self.text = text
-        self.samples: list[Sample] = [
-            sample for family in text_string_to_metric_families(text) for sample in family.samples
-        ]
 
     @classmethod
     def of(cls, client: httpx.Client) -> Self:
@@ -27,9 +24,14 @@ class Exposition:
         return cls(answer.text)
 
     def matching(self, name: str, **labels: str) -> Iterator[Sample]:
-        for sample in self.samples:
+        lines = [line for line in self.text.splitlines() if line.startswith(name)]
+        for sample in _samples("\n".join(lines)):
             if sample.name == name and labels.items() <= sample.labels.items():
                 yield sample
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield all of them, which takes a second."""
+        yield from _samples(self.text)
 
     def sum(self, name: str, **labels: str) -> float:
         """Return the sum of the samples with these labels. There must be one."""
@@ -40,6 +42,11 @@ class Exposition:
     def labels(self) -> dict[str, set[str]]:
         """Return the names of labels of each sample by its name."""
         found: dict[str, set[str]] = {}
-        for sample in self.samples:
+        for sample in self.samples():
             found.setdefault(sample.name, set()).update(sample.labels)
         return found
+
+
+def _samples(text: str) -> Iterator[Sample]:
+    for family in text_string_to_metric_families(text):
+        yield from family.samples

@@ -105,6 +105,7 @@ class Accounts(Foundation):
             Sealer(self.settings.jwt_secrets, "second-factor"),
             Sealer(self.settings.jwt_secrets, "second-factor-challenge"),
             self.audit_log,
+            self.hashing_pool,
             self.settings.merchant_name,
             self._clock,
         )

@@ -34,6 +34,7 @@ class Console(Live):
             self.endpoint_repository,
             self.audit_log,
             self.user_repository,
+            self.gateway_call_repository,
         )
 
     @cached_property

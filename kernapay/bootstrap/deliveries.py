@@ -79,7 +79,9 @@ class Deliveries(Events):
     @cached_property
     def _copies(self) -> Copies:
         references = ReferenceRepository(self.mongo, self._clock)
-        return Copies(references, self.event_copies, self.receipt_service)
+        return Copies(
+            references, self.event_copies, self.receipt_service, self.gateway_call_repository
+        )
 
     @cached_property
     def customer_follow_ups(self) -> CustomerFollowUps:

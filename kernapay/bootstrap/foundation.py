@@ -18,6 +18,8 @@ from kernapay.files.base import FileStore
 from kernapay.files.local import LocalFiles
 from kernapay.files.s3 import S3Files
 from kernapay.gateway.base import PaymentGateway
+from kernapay.gateway.calls.journal import CallJournal
+from kernapay.gateway.calls.repository import GatewayCallRepository
 from kernapay.gateway.razorpay import RazorpayGateway
 from kernapay.security.addresses import ClientAddresses
 from kernapay.security.attempts import PasswordAttempts
@@ -38,13 +40,20 @@ _DELIVERIES_CHANNEL: Final = "kernapay:deliveries"
 
 class Foundation:
     def __init__(
-        self, settings: Settings, *, clock: Clock = now, gateway: PaymentGateway | None = None
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = now,
+        gateway: PaymentGateway | None = None,
+        process: str = "api",
     ) -> None:
+        """`process` is the kind of process: `api`, `worker` or `command`."""
         if settings.is_production:
             crash_points.disarm()
         self.settings = settings
         self._clock = clock
         self._gateway = gateway
+        self._process = process
 
     @cached_property
     def hashing_pool(self) -> Bulkhead:
@@ -125,7 +134,16 @@ class Foundation:
             base_url=self.settings.razorpay_base_url,
             timeout=self.settings.razorpay_timeout.total_seconds(),
             slots=self.gateway_slots,
+            keep=self.call_journal.note,
         )
+
+    @cached_property
+    def gateway_call_repository(self) -> GatewayCallRepository:
+        return GatewayCallRepository(self.mongo, self._clock)
+
+    @cached_property
+    def call_journal(self) -> CallJournal:
+        return CallJournal(self.gateway_call_repository, self._process, self._clock)
 
     @cached_property
     def password_hasher(self) -> PasswordHasher:

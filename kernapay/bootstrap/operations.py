@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import Any
 
+from kernapay.administration.payments.mismatches import Mismatches
 from kernapay.administration.payments.repository import PaymentSearchRepository
 from kernapay.administration.payments.service import PaymentSearch
 from kernapay.bootstrap.papers import PaperWork
@@ -11,6 +12,7 @@ from kernapay.core.metrics import GaugeSource, Measurement
 from kernapay.gateway.base import FEED_ZONE
 from kernapay.payments.exports.jobs.repository import ExportJobRepository
 from kernapay.payments.open_mismatches import OpenMismatches
+from kernapay.payments.statements.mails.repository import StatementMailRepository
 from kernapay.reconciliation.checks import PaymentChecks
 from kernapay.reconciliation.lost_payments import LostPayments
 from kernapay.reconciliation.nights import Nights
@@ -167,6 +169,10 @@ class Operations(PaperWork):
         )
 
     @cached_property
+    def mismatches(self) -> Mismatches:
+        return Mismatches(self.payment_repository)
+
+    @cached_property
     def gauge_sources(self) -> tuple[GaugeSource, ...]:
         """What `/metrics` reads from the database at each call, beside the queues."""
         return (
@@ -244,6 +250,10 @@ class Operations(PaperWork):
         return ExportJobRepository(self.mongo, self._clock)
 
     @cached_property
+    def statement_mail_repository(self) -> StatementMailRepository:
+        return StatementMailRepository(self.mongo, self._clock)
+
+    @cached_property
     def queues(self) -> tuple[Queue[Any], ...]:
         return (
             self.webhook_repository.queue,
@@ -257,4 +267,5 @@ class Operations(PaperWork):
             self.settlement_day_repository.queue,
             self.customer_repository.queue,
             self.export_job_repository.queue,
+            self.statement_mail_repository.queue,
         )

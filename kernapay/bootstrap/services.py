@@ -1,7 +1,7 @@
 """The object graph. Each object is built by a cached property when it is first used."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 from inspect import isawaitable
@@ -19,6 +19,7 @@ from kernapay.gateway.base import GatewayError
 from kernapay.payments.gateway_account import ADVICE
 from kernapay.storage.cached import cached
 from kernapay.storage.redis import RedisFailure
+from kernapay.web.handlers import Constant
 from kernapay.webhooks.service import MARKS
 
 _log = structlog.get_logger("kernapay.services")
@@ -37,6 +38,7 @@ _CLOSING: Final = (
     ("cache", "close"),
     ("redis", "close"),
     ("payment_gateway", "close"),
+    ("call_journal", "close"),
     ("hashing_pool", "close"),
     ("file_pool", "close"),
     ("mongo", "close"),
@@ -46,10 +48,10 @@ _CLOSING: Final = (
 class Services(Console):
     """All objects of the application. The name of a property is also its injection key."""
 
-    def dependencies(self) -> dict[str, Provide]:
-        """Return every object by its injection key."""
-        objects = {"settings": self.settings, **{name: getattr(self, name) for name in _names()}}
-        return {name: _constant(value) for name, value in objects.items()}
+    def dependencies(self, names: Collection[str]) -> dict[str, Provide]:
+        """Return those of these objects that exist, by their injection keys."""
+        # Litestar looks at every one of them for every route: all would make half of the time that a start takes.
+        return {name: Constant(getattr(self, name)) for name in _names() if name in names}
 
     def metrics_dependencies(self, sources: tuple[GaugeSource, ...]) -> dict[str, Provide]:
         """Return what `/metrics` needs, with these sources of gauges."""
@@ -60,7 +62,7 @@ class Services(Console):
             "queues": self.queues,
             "gauge_sources": sources,
         }
-        return {name: _constant(value) for name, value in objects.items()}
+        return {name: Constant(value) for name, value in objects.items()}
 
     async def open(self) -> None:
         """Connect. If a server is down, start anyway: `/health/ready` reports it."""
@@ -110,20 +112,10 @@ class Services(Console):
 
 
 def _names() -> Iterator[str]:
+    yield "settings"
     for name in dir(Services):
         if isinstance(getattr(Services, name), cached_property):
             yield name
-
-
-class _Constant(Provide):
-    """An object that is there already. Litestar compares all providers of each route, which by identity is quick."""
-
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-
-def _constant(value: object) -> Provide:
-    return _Constant(lambda: value, sync_to_thread=False)
 
 
 @asynccontextmanager
@@ -133,7 +125,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     Raises NotMigrated, Unavailable.
     """
     logs.configure("WARNING", sys.stderr)
-    services = Services(settings)
+    services = Services(settings, process="command")
     await services.open()
     try:
         await services.schema_watch.check_before_start()

@@ -126,6 +126,8 @@ def _addresses(state: StackState, home: Path) -> list[str]:
         "Swagger UI": f"{state.api}/docs",
         "Console": f"{state.api}/console",
     }
+    if not state.key_id.startswith("rzp_live_"):
+        rows["Shop"] = f"{state.api}/shop  (a demo to copy)"
     if state.sandbox:
         rows["Sandbox"] = f"{state.sandbox}  (stands in for Razorpay; shows its webhooks and mails)"
         rows["Checkout"] = f"{state.sandbox}/v1/checkout.js  with the key {state.key_id}"

@@ -80,6 +80,9 @@ def _others(settings: Settings) -> Iterator[Flaw]:
         text = "lets the pages of this machine call the API"
         fix = "unset DEV_STACK. `kernapay dev` is for test keys, under APP_ENV=development."
         yield Flaw("DEV_STACK", text, fix)
+    if settings.demo_shop and settings.is_live:
+        text = "opens a shop that sells nothing, but the key moves real money"
+        yield Flaw("DEMO_SHOP", text, "unset DEMO_SHOP, or use a key that begins with rzp_test_.")
     if settings.salt_rounds < _SALT_ROUNDS:
         text = "makes password hashes too easy to guess"
         yield Flaw("SALT_ROUNDS", text, f"set SALT_ROUNDS to at least {_SALT_ROUNDS}.")

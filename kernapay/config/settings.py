@@ -118,6 +118,7 @@ class Settings(BaseModel):
     console_session: Duration = Field(timedelta(hours=12), le=timedelta(days=7))
     console_idle: Duration = Field(timedelta(minutes=30), ge=timedelta(minutes=2))
     console_second_factor: bool = True
+    demo_shop: bool | None = None
     live_streams: int = Field(5000, ge=1, le=30_000)
     live_streams_per_client: int = Field(100, ge=1, le=30_000)
 
@@ -155,6 +156,7 @@ class Settings(BaseModel):
     receipt_address: AddressLines = ()
     receipt_gstin: Gstin | None = None
     receipt_mail: bool = False
+    statement_day: int | None = Field(None, ge=1, le=28)
     fast_2_sms_key: SecretStr | None = None
     fast_2_sms_url: str = "https://www.fast2sms.com/dev/bulkV2"
     email_api_key: SecretStr | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import time_ns
 from typing import Annotated, Final, overload
 
 from msgspec import Meta
@@ -16,8 +17,8 @@ Instant = Annotated[datetime, Meta(tz=True, examples=[INSTANT_EXAMPLE])]
 
 def now() -> datetime:
     """Return the time in UTC, truncated to milliseconds: MongoDB stores no more."""
-    time = datetime.now(UTC)
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    # A third of what `replace` takes. The nearest microsecond to such a number is always a whole millisecond.
+    return datetime.fromtimestamp(time_ns() // 1_000_000 / 1000, UTC)
 
 
 @overload

@@ -28,35 +28,37 @@ class LogStream:
         self._is_torn = False
         os.register_at_fork(after_in_child=self._renew_lock)
 
-    def write(self, line: bytes) -> int:
-        """Write one line, which ends with a newline."""
+    def write(self, lines: bytes) -> int:
+        """Write one line or several, each of which ends with a newline."""
         with self._lock:
             if self._lost or self._is_torn:
                 lead = b"\n" if self._is_torn else b""
-                if not self._write(lead + _describe_loss(self._lost)):
-                    self._lost += 1
-                    return len(line)
+                if self._write(lead + _describe_loss(self._lost)):
+                    self._lost += lines.count(b"\n")
+                    return len(lines)
                 self._lost = 0
-            if not self._write(line):
-                self._lost += 1
-        return len(line)
+            self._lost += self._write(lines)
+        return len(lines)
 
     def flush(self) -> None:
         """Do nothing: no line waits in a buffer."""
 
-    def _write(self, line: bytes) -> bool:
-        rest = memoryview(line)
+    def _write(self, lines: bytes) -> int:
+        """Return how many lines are missing or cut."""
+        rest = memoryview(lines)
         while rest:
             try:
                 written = self._raw.write(rest)  # type: ignore[arg-type]
             except (OSError, ValueError):  # full, broken, or closed
                 written = None
             if not written:
-                self._is_torn |= len(rest) < len(line)
-                return False
+                done = len(lines) - len(rest)
+                if done:
+                    self._is_torn = not lines[:done].endswith(b"\n")
+                return bytes(rest).count(b"\n")
             rest = rest[written:]
         self._is_torn = False
-        return True
+        return 0
 
     def _renew_lock(self) -> None:
         self._lock = Lock()

@@ -20,6 +20,10 @@ NOT_MADE: Final = Counter(
     "kernapay_gateway_calls_not_made_total",
     "Calls to the gateway that waited too long for a free slot and were given up before they began",
 )
+NOT_KEPT: Final = Counter(
+    "kernapay_gateway_calls_not_kept_total",
+    "Calls to the gateway that are not in the collection gateway_calls: too many waited, or MongoDB was away",
+)
 _ENTITIES: Final = frozenset({"orders", "payments", "refunds", "settlements", "disputes"})
 _UNANSWERED: Final = "unanswered"
 _TOO_MANY_REQUESTS: Final = 429
@@ -42,10 +46,11 @@ def count_call(method: str, url: str, status: int | None, seconds: float) -> Non
 @cache
 def _series_of(call: str, status: int | None) -> tuple[Histogram, Counter]:
     known = "unknown" if status is None else str(status)
-    return SECONDS.labels(call, known), CALLS.labels(call, _outcome_of(status))
+    return SECONDS.labels(call, known), CALLS.labels(call, outcome_of(status))
 
 
-def _outcome_of(status: int | None) -> str:
+def outcome_of(status: int | None) -> str:
+    """Return what a status is to the metrics; None is no answer."""
     if status is None:
         return _UNANSWERED
     if status == _TOO_MANY_REQUESTS:

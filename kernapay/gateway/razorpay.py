@@ -27,7 +27,7 @@ from kernapay.gateway.base import (
 from kernapay.gateway.connections import Request
 from kernapay.gateway.decoding import Unreadable, read_entity
 from kernapay.gateway.metrics import NOT_MADE
-from kernapay.gateway.transport import Recorder, Transport
+from kernapay.gateway.transport import Keep, Recorder, Transport
 
 _log = structlog.get_logger("kernapay.gateway")
 # The SDK puts ids into the path without escaping them.
@@ -51,10 +51,11 @@ class RazorpayGateway:
         base_url: str,
         timeout: float,
         slots: Slots,
+        keep: Keep | None = None,
     ) -> None:
-        """Give each call `timeout` seconds, which include its wait for a free slot."""
+        """Give each call `timeout` seconds, which include its wait for a free slot. `keep` is told of each."""
         self._client = _Client(session=Recorder(), auth=(key_id, key_secret), base_url=base_url)
-        self._transport = Transport(slots.size)
+        self._transport = Transport(slots.size, keep)
         self._slots = slots
         self._timeout = timeout
 

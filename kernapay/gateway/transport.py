@@ -9,7 +9,7 @@ which the SDK's own errors lack.
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -26,6 +26,13 @@ from kernapay.gateway.refusals import judge, read_refusal
 _log = structlog.get_logger("kernapay.gateway")
 _PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d -]{8,}\d|\b\w+_[A-Za-z0-9]{14,}")
 _LONGEST_LOGGED: Final = 1_000
+
+
+Keep = Callable[[Request, int | None, bytes, float], None]
+"""Keeps a call: its request, the status and the body of its answer, and the seconds it took.
+
+Without an answer, the status is None. It must neither wait nor raise.
+"""
 
 
 class _Taken:
@@ -72,8 +79,9 @@ def _take(
 class Transport:
     """A pool of connections to the gateway."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, keep: Keep | None = None) -> None:
         self._limit = connections
+        self._keep = keep
         self._connections: Connections | None = None
 
     async def send(self, request: Request, seconds: float) -> Any:
@@ -83,20 +91,24 @@ class Transport:
             self._connections = Connections(self._limit)
         start = perf_counter()
         status: int | None = None
+        body = b""
         try:
             async with asyncio.timeout(seconds):
                 status, body = await self._connections.exchange(request)
         except (aiohttp.ClientError, ValueError, OSError) as error:
             _log.warning(
                 "gateway_unanswered",
-                call=_template_of(request),
+                call=template_of(request),
                 error=type(error).__name__,
                 detail=_for_log(str(error)),
                 seconds=round(perf_counter() - start, 2),
             )
             raise GatewayUnknown("The payment gateway did not answer. Try again.") from error
         finally:
-            count_call(request.method, request.url, status, perf_counter() - start)
+            seconds = perf_counter() - start
+            count_call(request.method, request.url, status, seconds)
+            if self._keep is not None:
+                self._keep(request, status, body, seconds)
         return _read(request, status, body)
 
     async def close(self) -> None:
@@ -105,8 +117,8 @@ class Transport:
             await connections.close()
 
 
-def _template_of(request: Request) -> str:
-    """Return a call for the log, without ids: `POST payments/{id}/capture`."""
+def template_of(request: Request) -> str:
+    """Return a call without ids: `POST payments/{id}/capture`."""
     parts = urlsplit(request.url).path.strip("/").split("/")[1:]
     return f"{request.method} {'/'.join('{id}' if '_' in part else part for part in parts)}"
 
@@ -123,7 +135,7 @@ def _read(request: Request, status: int, body: bytes) -> Any:
     try:
         return read_json(body)
     except Unreadable as error:
-        call = _template_of(request)
+        call = template_of(request)
         _log.warning("gateway_unreadable", call=call, status=status, bytes=len(body))
         raise GatewayUnknown(
             "The payment gateway's answer is not valid JSON.", http_status=status
@@ -135,7 +147,7 @@ def _read_error(request: Request, status: int, body: bytes) -> GatewayError:
     error = judge(refusal, is_change=request.is_change)
     _log.warning(
         "gateway_refused",
-        call=_template_of(request),
+        call=template_of(request),
         status=status,
         code=refusal.code,
         field=refusal.field,

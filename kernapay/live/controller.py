@@ -76,6 +76,6 @@ class LiveController(Controller):
         A change arrives within milliseconds, at the latest after ten seconds. Without a stream (429, a proxy that holds
         it back), ask `GET /v1/api/payments/status/{referenceId}` every three seconds instead, until `final`.
         """
-        token, address = read_token(request), client_addresses.of(request.scope)
+        token, address = read_token(request.scope), client_addresses.of(request.scope)
         row, viewer = await live_service.open(request.user, token, address, reference_id)
         return EventStream(live_service, row, viewer, last_event_id)

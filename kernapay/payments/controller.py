@@ -1,15 +1,12 @@
 """The HTTP routes for payments."""
 
-from typing import Annotated
-
 import msgspec
 from litestar import Controller, Response
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody
 
 from kernapay.core.errors import NotFound
-from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.customers.service import CustomerErased
 from kernapay.gateway.base import (
     BalanceTooLow,
@@ -38,8 +35,9 @@ from kernapay.payments.outcomes import (
     NotCapturedYet,
     NotPaid,
 )
-from kernapay.payments.parameters import Count, Cursor, IdempotencyHeader, Reference, Skip
+from kernapay.payments.parameters import Count, Cursor, IdempotencyHeader, Payer, Reference, Skip
 from kernapay.payments.payees import NotApproved
+from kernapay.payments.read_ahead import PAGE_SIZE, page_address
 from kernapay.payments.refund_checks import (
     NotRefundable,
     PaymentDisputed,
@@ -57,7 +55,7 @@ from kernapay.payments.service import (
     NotCancellable,
     PaymentService,
 )
-from kernapay.security.authentication import PUBLIC
+from kernapay.security.authentication import PUBLIC, READ_AHEAD
 from kernapay.security.guards import (
     AnyRole,
     HasRole,
@@ -71,7 +69,7 @@ from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.security.rate_limits import RateLimited
 from kernapay.web.handlers import get, post
 from kernapay.web.openapi.responses import problems
-from kernapay.web.responses import StoredJSON, Success
+from kernapay.web.responses import EncodedJSON, Success
 
 
 class PaymentController(Controller):
@@ -124,25 +122,29 @@ class PaymentController(Controller):
         payment, is_new = await payment_service.create(request.user, data, idempotency_key)
         return Response(Success(payment), status_code=201 if is_new else 200)
 
-    @get("/history/{user_id:str}", guards=[HasScope(Scope.PAYMENTS_READ), IsSelfOr(Role.ADMIN)])
+    @get(
+        "/history/{user_id:str}",
+        guards=[HasScope(Scope.PAYMENTS_READ), IsSelfOr(Role.ADMIN)],
+        opt={READ_AHEAD: page_address},
+    )
     async def history(
         self,
-        user_id: Annotated[
-            str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The payer's `_id`.")
-        ],
+        request: Authenticated,
+        user_id: Payer,
         payment_repository: NamedDependency[PaymentRepository],
-        count: Count = 10,
+        count: Count = PAGE_SIZE,
         skip: Skip = 0,
         cursor: Cursor = None,
-    ) -> StoredJSON[list[PaymentSummary]]:
+    ) -> EncodedJSON[list[PaymentSummary]]:
         """List a user's payments, newest first.
 
         Page with `skip`, or with `cursor`: the `referenceId` of the last payment on the previous page.
         """
         if cursor is not None:
             next_page = await payment_repository.history_after(user_id, cursor, count)
-            return StoredJSON(msgspec.json.encode(next_page))
-        return StoredJSON(await payment_repository.history_page(user_id, skip, count))
+            return EncodedJSON(msgspec.json.encode(next_page))
+        page = await payment_repository.history_page(user_id, skip, count, request.auth)
+        return EncodedJSON(page)
 
     @get("/{reference_id:str}", guards=[AnyRole(), HasScope(Scope.PAYMENTS_READ)])
     async def show(

@@ -1,7 +1,8 @@
 """The mismatches that still wait for a person, as a metric."""
 
 from collections import Counter
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from kernapay.core.metrics import GaugeMetricFamily
 from kernapay.payments.matching import MISMATCH_REASONS
@@ -14,6 +15,32 @@ _NEVER_SETTLED: Final = frozenset(
 )
 
 
+class Mismatch(Protocol):
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def payment_id(self) -> str | None: ...
+
+
+class Surplus(Protocol):
+    @property
+    def payment_id(self) -> str | None: ...
+
+
+class Mismatched(Protocol):
+    """A payment, as far as it decides which of its mismatches are open."""
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def razorpay_payment_id(self) -> str | None: ...
+
+    @property
+    def surplus_payments(self) -> Sequence[Surplus]: ...
+
+
 class OpenMismatches:
     """Counts mismatches whose money has no place yet: it is neither what paid the payment nor entered as surplus."""
 
@@ -23,8 +50,8 @@ class OpenMismatches:
     async def count(self) -> Counter[str]:
         """Return the number of open mismatches by reason. Raises Unavailable."""
         counts: Counter[str] = Counter()
-        for payment in await self._payments.list_mismatched():
-            counts.update(_open_reasons(payment))
+        for payment in await self._payments.list_mismatched(MismatchedPayment):
+            counts.update(each.reason for each in payment.mismatches if is_open(each, payment))
         return counts
 
     async def gauges(self) -> list[GaugeMetricFamily]:
@@ -40,12 +67,9 @@ class OpenMismatches:
         return [family]
 
 
-def _open_reasons(payment: MismatchedPayment) -> list[str]:
+def is_open(mismatch: Mismatch, payment: Mismatched) -> bool:
+    """Return whether a mismatch of a payment still waits for a person."""
     placed = {each.payment_id for each in payment.surplus_payments}
     if payment.status in PAID:
         placed.add(payment.razorpay_payment_id)
-    return [
-        mismatch.reason
-        for mismatch in payment.mismatches
-        if mismatch.reason in _NEVER_SETTLED or mismatch.payment_id not in placed
-    ]
+    return mismatch.reason in _NEVER_SETTLED or mismatch.payment_id not in placed

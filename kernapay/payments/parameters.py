@@ -4,6 +4,7 @@ from typing import Annotated
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
+from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.payments.fields import KEY_PATTERN
 from kernapay.payments.references import REFERENCE_PATTERN
 
@@ -15,6 +16,7 @@ Reference = Annotated[
         description="The `referenceId` from the answer of `create`.",
     ),
 ]
+Payer = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The payer's `_id`.")]
 Count = Annotated[
     int, QueryParameter(ge=1, le=100, description="The largest number of payments to return.")
 ]

@@ -47,6 +47,20 @@ def receipt_of(payment: Payment) -> str:
     return payment.receipt or make_receipt(payment.pk)
 
 
+def gateway_names_of(payment: Payment) -> list[str]:
+    """Return the receipt and all ids of orders and payments by which the gateway is asked about a payment."""
+    names = [
+        receipt_of(payment),
+        payment.razorpay_order_id,
+        *payment.surplus_orders,
+        payment.razorpay_payment_id,
+        *(step.razorpay_payment_id for step in payment.history),
+        *(each.payment_id for each in payment.surplus_payments),
+        *(each.payment_id for each in payment.disputes),
+    ]
+    return list(dict.fromkeys(name for name in names if name))
+
+
 def make_refund_receipt(payment_id: ObjectId, key: str) -> str:
     """Return the receipt of the refund with this idempotency key, which is also its key at the gateway.
 

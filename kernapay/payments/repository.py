@@ -22,10 +22,11 @@ from kernapay.payments.references import (
 from kernapay.payments.states import PAID, UNDECIDED, RefundState, Status
 from kernapay.storage.batching import Batcher
 from kernapay.storage.cache import Cache, Room
-from kernapay.storage.cached import cached
+from kernapay.storage.cached import NO_ENTRIES, Entries, cached
 from kernapay.storage.codecs import VIEW_CODEC
 from kernapay.storage.filters import BeforeAfter, Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
+from kernapay.storage.reading import ViewT
 from kernapay.storage.repository import ReadOnlyRepository, Row, Where
 
 # An account may ask for any page, and would fill Redis with them. So only pages of its newest payments are cached,
@@ -121,11 +122,13 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         """Return a page of the payments that a user created, newest first."""
         return await self._select_history(user_id, skip, count)
 
-    async def history_page(self, user_id: str, skip: int, count: int) -> bytes:
-        """Return a page as JSON, from the cache if it is one of the first."""
+    async def history_page(
+        self, user_id: str, skip: int, count: int, entries: Entries = NO_ENTRIES
+    ) -> bytes:
+        """Return a page as JSON, from the cache if it is one of the first. `entries` were read from it already."""
         if skip + count > _CACHED_PAYMENTS:
             return msgspec.json.encode(await self._select_history(user_id, skip, count))
-        page = await self.history.encoded(user_id=user_id, skip=skip, count=count)
+        page = await self.history.encoded(entries, user_id=user_id, skip=skip, count=count)
         return page or b"[]"
 
     async def _select_history(self, user_id: str, skip: int, count: int) -> list[PaymentSummary]:
@@ -277,10 +280,10 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
         """Return the payments that have one of the values in a field."""
         return await self.list(**{f"{field}__in": values})
 
-    async def list_mismatched(self) -> list[MismatchedPayment]:
+    async def list_mismatched(self, view: type[ViewT]) -> list[ViewT]:
         """Return what is known of payments with a mismatch, up to 10,000 of them."""
         has_one = {"mismatches.paymentId": {"$exists": True}}
-        return await self.select(MismatchedPayment, LimitOffset(_MOST_MISMATCHED), __raw__=has_one)
+        return await self.select(view, LimitOffset(_MOST_MISMATCHED), __raw__=has_one)
 
     async def first_created_at(self) -> datetime | None:
         """Return the creation time of the oldest payment, or None without payments."""

@@ -1,6 +1,7 @@
 """The client's network address, from the connection or from the proxies we trust."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ Network = IPv4Network | IPv6Network
 UNKNOWN: Final = "unknown"
 # A client with one IPv6 address can usually use all 2^64 addresses of its /64 network.
 _IPV6_HOST_BITS: Final = 64
+# With a zone and a port. Anybody may write longer texts into a header, and they are not kept in memory.
+_LONGEST: Final = 80
 
 
 class ClientAddresses:
@@ -70,6 +73,11 @@ def _hops_from_the_right(scope: Mapping[str, Any]) -> list[str]:
 def _parse(text: str) -> Address | None:
     """Parse `192.0.2.1`, `192.0.2.1:8080`, `2001:db8::1` or `[2001:db8::1]:8080`."""
     text = text.strip()
+    return _parse_short(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(4096)
+def _parse_short(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

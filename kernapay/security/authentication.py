@@ -1,16 +1,17 @@
 """Authentication for every route that is not marked public: by a bearer's token, or by the console's cookie."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from litestar.connection import ASGIConnection
-from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from kernapay.core.errors import Unauthenticated
 from kernapay.security.console import is_background, read_console_cookie
 from kernapay.security.principal import Principal
 from kernapay.security.tokens import Claims, TokenIssuer
+from kernapay.storage.cached import NO_ENTRIES, Entries
+from kernapay.storage.redis import Address
 
 PUBLIC: Final = "public"
 """The key in a handler's `opt` that marks it public."""
@@ -23,7 +24,13 @@ KEY_PREFIX: Final = "kp_"
 
 _SEND_ONE: Final = "Send one header Authorization: Bearer <token or API key>."
 
-PrincipalLoader = Callable[[Claims], Awaitable[Principal]]
+READ_AHEAD: Final = "read_ahead"
+"""The key in a handler's `opt` for an AddressOf: the cached value that its answer is, read with the session."""
+
+AddressOf = Callable[[Scope], Address | None]
+"""Returns the place of the value that a request asks for, or None. The request is not checked yet."""
+
+PrincipalLoader = Callable[[Claims, Address | None], Awaitable[tuple[Principal, Entries]]]
 KeyLoader = Callable[[str], Awaitable[Principal]]
 
 
@@ -50,18 +57,25 @@ class Authenticator:
 
     async def __call__(self, token: str) -> Principal:
         """Return the holder. Raises Unauthenticated, Unavailable."""
+        return (await self.with_entry(token, None))[0]
+
+    async def with_entry(self, token: str, address: Address | None) -> tuple[Principal, Entries]:
+        """Return the holder, and what of the cache was read with the session, at best what is at the address.
+
+        Raises Unauthenticated, Unavailable.
+        """
         if token.startswith(KEY_PREFIX):
-            return await self._load_key(token)
-        return await self._load(self._tokens.read(token))
+            return await self._load_key(token), NO_ENTRIES
+        return await self._load(self._tokens.read(token), address)
 
     async def of_console(self, token: str, *, is_use: bool) -> Principal:
         """Return the holder of the console's cookie. Raises Unauthenticated, Unavailable."""
         return await self._load_console(self._tokens.read(token), is_use=is_use)
 
 
-def read_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+def read_token(scope: Scope) -> str | None:
     """Return the token or key of a request, None if it has no `Authorization`. Raises Unauthenticated."""
-    given = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
     if not given:
         return None
     # Refuse two headers: a proxy in front may have checked the other one.
@@ -71,32 +85,37 @@ def read_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
     return token.strip()
 
 
-class BearerAuthentication(AbstractAuthenticationMiddleware):
-    """Authenticate a request by its access token or API key, or by the console's cookie."""
+class BearerAuthentication:
+    """Middleware that authenticates a request by its access token or API key, or by the console's cookie.
+
+    Litestar's own makes an object of the connection and another of the result, and searches the path of each request.
+    """
 
     def __init__(self, app: ASGIApp, authenticate: Authenticator, exclude: str) -> None:
-        super().__init__(
-            app,
-            exclude=exclude,
-            exclude_from_auth_key=PUBLIC,
-            # Litestar's default excludes OPTIONS, and the guards would then find no caller.
-            # A browser's preflight is answered before it gets here.
-            exclude_http_methods=(),
-        )
+        """Paths that begin with `exclude` are public, as are handlers that are marked so."""
+        self.app = app
         self._authenticate = authenticate
+        self._exclude = exclude
 
-    async def authenticate_request(
-        self, connection: ASGIConnection[Any, Any, Any, Any]
-    ) -> AuthenticationResult:
-        token = read_token(connection)
-        if token is None:
-            # A stream asks again and again whether its token still counts. The cookie has no place there.
-            if connection.scope["route_handler"].opt.get(OPTIONAL):
-                return AuthenticationResult(user=None, auth=None)
-            cookie = read_console_cookie(connection)
-            if cookie is not None:
-                is_use = not is_background(connection)
-                caller = await self._authenticate.of_console(cookie, is_use=is_use)
-                return AuthenticationResult(user=caller, auth=None)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = scope["route_handler"]
+        if not handler.opt.get(PUBLIC) and not scope["path"].startswith(self._exclude):
+            scope["user"], scope["auth"] = await self._find_caller(scope, handler.opt)
+        await self.app(scope, receive, send)
+
+    async def _find_caller(
+        self, scope: Scope, opt: Mapping[str, Any]
+    ) -> tuple[Principal | None, Entries]:
+        token = read_token(scope)
+        if token is not None:
+            address_of: AddressOf | None = opt.get(READ_AHEAD)
+            return await self._authenticate.with_entry(token, address_of and address_of(scope))
+        # A stream asks again and again whether its token still counts. The cookie has no place there.
+        if opt.get(OPTIONAL):
+            return None, NO_ENTRIES
+        connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
+        cookie = read_console_cookie(connection)
+        if cookie is None:
             raise Unauthenticated(_SEND_ONE)
-        return AuthenticationResult(user=await self._authenticate(token), auth=None)
+        is_use = not is_background(connection)
+        return await self._authenticate.of_console(cookie, is_use=is_use), NO_ENTRIES

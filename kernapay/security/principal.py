@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 from litestar import Request
 from litestar.datastructures import State
+
+from kernapay.storage.cached import Entries
 
 
 class Role(StrEnum):
@@ -44,8 +47,7 @@ def may_use_console(role: Role, *, is_approved_provider: bool) -> bool:
     return role in STAFF or (role is Role.PROVIDER and is_approved_provider)
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """The caller of a request, with the role the account has now, not the one it had when the token was issued."""
 
     id: str
@@ -93,6 +95,7 @@ class Operator:
         return "cli"
 
 
-Authenticated = Request[Principal, Any, State]
+Authenticated = Request[Principal, Entries, State]
+"""A request of a caller, with what of the cache was read together with the session."""
 
 Actor = Principal | Operator

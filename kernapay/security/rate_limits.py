@@ -6,6 +6,7 @@ While Redis is away, each process counts for itself.
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import ceil
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -27,18 +28,27 @@ _log = structlog.get_logger("kernapay.rate_limits")
 # After a failure of Redis: how long to count in the process before trying Redis again.
 _PAUSE_SECONDS: Final = 1.0
 _PREFIX: Final = "rate"
-# `limits` has one script that counts and one that reads the window. This runs both in one round trip.
+# `limits` has one script that counts and one that reads the window. This runs both for every window of a limit, in one
+# round trip, and none after a refusal: what a minute refuses must not use up the day.
 _TAKE: Final = f"""
-local function take()
+local function take(KEYS, ARGV)
 {RedisBridge.SCRIPT_ACQUIRE_SLIDING_WINDOW.decode()}
 end
-local function window(ARGV)
+local function window(KEYS, ARGV)
 {RedisBridge.SCRIPT_SLIDING_WINDOW.decode()}
 end
-local admitted = take()
-local counts = window({{ARGV[2]}})
-return {{admitted and 1 or 0, counts[1], counts[2], counts[3], counts[4]}}
+local states = {{}}
+for i = 1, #KEYS, 2 do
+  local keys, amount, expiry = {{KEYS[i], KEYS[i + 1]}}, ARGV[i], ARGV[i + 1]
+  local admitted = take(keys, {{amount, expiry, 1}})
+  local counts = window(keys, {{expiry}})
+  states[#states + 1] = {{admitted and 1 or 0, counts[1], counts[2], counts[3], counts[4]}}
+  if not admitted then break end
+end
+return states
 """
+# How many subjects the process keeps the keys of.
+_KNOWN_SUBJECTS: Final = 4096
 
 
 class Window(NamedTuple):
@@ -68,20 +78,30 @@ class Verdict(NamedTuple):
         ]
 
 
+class _Counted(NamedTuple):
+    """A window of a subject: the key of its counts, and the rate that it admits."""
+
+    key: str
+    item: RateLimitItem
+
+
 class _SharedWindows:
-    """Windows in Redis, with the scripts and keys of `limits` but through our own client."""
+    """Windows in Redis, with the scripts of `limits` but through our own client."""
 
     def __init__(self, redis: RedisStore) -> None:
         self._redis = redis
         self._take = redis.script(_TAKE)
         self._look = redis.script(RedisBridge.SCRIPT_SLIDING_WINDOW.decode())
 
-    async def take(self, key: str, item: RateLimitItem) -> tuple[bool, Window]:
-        """Count one action if the limit admits it. Return whether it does, and the window."""
-        admitted, *counts = await self._take(
-            keys=_window_keys(key), args=[item.amount, item.get_expiry(), 1]
-        )
-        return bool(admitted), _window(counts)
+    async def take(self, windows: Sequence[_Counted]) -> list[tuple[bool, Window]]:
+        """Count one action in each window up to the first that does not admit it.
+
+        Return whether each of them does, and its counts.
+        """
+        keys = [key for window in windows for key in _window_keys(window.key)]
+        args = [arg for _, item in windows for arg in (item.amount, item.get_expiry())]
+        states = await self._take(keys=keys, args=args)
+        return [(bool(admitted), _window(counts)) for admitted, *counts in states]
 
     async def look(self, key: str, item: RateLimitItem) -> Window:
         return _window(await self._look(keys=_window_keys(key), args=[item.get_expiry()]))
@@ -90,9 +110,9 @@ class _SharedWindows:
         await self._redis.delete_all(_window_keys(key))
 
 
-def _window_keys(key: str) -> list[str]:
-    """Return the keys of the previous and the current window. The braces put both into one slot of a cluster."""
-    return [f"{_PREFIX}:{{{key}}}/-1", f"{_PREFIX}:{{{key}}}"]
+def _window_keys(key: str) -> tuple[str, str]:
+    """Return the keys of the previous and the current window."""
+    return f"{key}/-1", key
 
 
 def _window(counts: Sequence[Any]) -> Window:
@@ -103,9 +123,15 @@ def _window(counts: Sequence[Any]) -> Window:
 class _LocalWindows(MemoryStorage):
     """Windows in the memory of this process."""
 
-    async def take(self, key: str, item: RateLimitItem) -> tuple[bool, Window]:
-        admitted = await self.acquire_sliding_window_entry(key, item.amount, item.get_expiry())
-        return admitted, await self.look(key, item)
+    async def take(self, windows: Sequence[_Counted]) -> list[tuple[bool, Window]]:
+        """Do as in Redis."""
+        taken = []
+        for key, item in windows:
+            admitted = await self.acquire_sliding_window_entry(key, item.amount, item.get_expiry())
+            taken.append((admitted, await self.look(key, item)))
+            if not admitted:
+                break
+        return taken
 
     async def look(self, key: str, item: RateLimitItem) -> Window:
         return Window(*await self.get_sliding_window(key, item.get_expiry()))
@@ -126,8 +152,13 @@ class RateLimiter:
         addresses: ClientAddresses,
     ) -> None:
         self._cache = cache
-        self._limits = limits
+        # The shortest window first.
+        self._limits = {
+            name: sorted(items, key=lambda item: item.get_expiry())
+            for name, items in limits.items()
+        }
         self._key = key
+        self._windows = lru_cache(_KNOWN_SUBJECTS)(self._find_windows)
         self._shared = _SharedWindows(redis)
         self._local = _LocalWindows()
         self._pause_ends = 0.0
@@ -139,13 +170,13 @@ class RateLimiter:
 
     async def hit(self, name: str, subject: str) -> Verdict | None:
         """Count one action if the limit admits it. Return the strictest verdict, or None if there is no such limit."""
-        verdicts: list[Verdict] = []
-        # The shortest window first, and none after a refusal: what a minute refuses must not use up the day.
-        for window in sorted(self._windows(name, subject), key=lambda each: each[1].get_expiry()):
-            verdicts.append(await self._hit(*window))
-            if not verdicts[-1].admitted:
-                break
-        return _strictest(verdicts)
+        windows = self._windows(name, subject)
+        if not windows:
+            return None
+        taken = await self._take(windows)
+        # There are fewer after a refusal.
+        pairs = zip(windows, taken, strict=False)
+        return _strictest([_verdict(window.item, *state) for window, state in pairs])
 
     async def look(self, name: str, subject: str) -> Verdict | None:
         """Return the verdict on one more action, without counting it."""
@@ -170,17 +201,21 @@ class RateLimiter:
                 except RedisFailure as error:
                     self._pause(error)
 
-    def _windows(self, name: str, subject: str) -> list[tuple[str, RateLimitItem]]:
+    def _find_windows(self, name: str, subject: str) -> tuple[_Counted, ...]:
         digest = hashlib.blake2b(subject.encode(), key=self._key, digest_size=16).hexdigest()
-        return [(item.key_for(name, digest), item) for item in self._limits.get(name, ())]
+        return tuple(
+            # The braces put all windows of a subject into one slot of a cluster.
+            _Counted(f"{_PREFIX}:{{{name}/{digest}}}/{item.amount}/{item.get_expiry()}", item)
+            for item in self._limits.get(name, ())
+        )
 
-    async def _hit(self, key: str, item: RateLimitItem) -> Verdict:
+    async def _take(self, windows: Sequence[_Counted]) -> list[tuple[bool, Window]]:
         if self._is_shared_up:
             try:
-                return _verdict(item, *await self._shared.take(key, item))
+                return await self._shared.take(windows)
             except RedisFailure as error:
                 self._pause(error)
-        return _verdict(item, *await self._local.take(key, item))
+        return await self._local.take(windows)
 
     async def _look(self, key: str, item: RateLimitItem) -> Verdict:
         if self._is_shared_up:
@@ -243,8 +278,9 @@ class RateLimited:
     ) -> None:
         limiter: RateLimiter = connection.app.state.rate_limiter
         caller = connection.scope.get("user")
-        subject = limiter.addresses.of(connection.scope)
-        if caller is not None:
+        if caller is None:
+            subject = limiter.addresses.of(connection.scope)
+        else:
             # Each key by itself: a busy or leaked one must not stop its owner, nor another back end.
             subject = caller.key_id or caller.id
         verdict = await limiter.hit(self.name, subject)

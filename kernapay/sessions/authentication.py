@@ -1,6 +1,7 @@
 """Find out who holds a token, from the present state of the session and of the account."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -13,6 +14,8 @@ from kernapay.security.principal import Principal, Role, may_use_console
 from kernapay.security.tokens import Claims
 from kernapay.sessions.opening import ACCOUNT_INACTIVE, SESSION_ENDED
 from kernapay.sessions.repository import SessionRepository
+from kernapay.storage.cached import Entries
+from kernapay.storage.redis import Address
 from kernapay.users.models import UserStatus
 from kernapay.users.repository import UserRepository
 
@@ -21,6 +24,7 @@ _log = structlog.get_logger("kernapay.sessions")
 _USE_INTERVAL: Final = timedelta(hours=1)
 # Of the console, whose sessions end when they are not used.
 _CONSOLE_USE_INTERVAL: Final = timedelta(minutes=1)
+_KNOWN_SESSIONS: Final = 10_000
 _OTHER_DOOR: Final = "This token is of another kind of session. Sign in again."
 
 
@@ -66,37 +70,52 @@ class SessionAuthentication:
         self._background = background
         self._console_idle = console_idle
         self._clock = clock
+        self._addresses_of = lru_cache(_KNOWN_SESSIONS)(self._find_addresses)
 
-    async def authenticate(self, claims: Claims) -> Principal:
-        """Return the caller that a token stands for. Raises Unauthenticated."""
-        return (await self._look_up(claims, is_console=False))[0]
+    async def authenticate(
+        self, claims: Claims, address: Address | None = None
+    ) -> tuple[Principal, Entries]:
+        """Return the caller that a token stands for, and what was read of the cache in the same round trip.
+
+        That is the caller's profile, and the value at the address. Raises Unauthenticated.
+        """
+        principal, _, entries = await self._look_up(claims, address, is_console=False)
+        return principal, entries
 
     async def authenticate_console(self, claims: Claims, *, is_use: bool) -> Principal:
         """Return the caller that the console's cookie stands for. Raises Unauthenticated.
 
         What is no use, such as a page that looks by itself, leaves the end of an unused session where it is.
         """
-        principal, is_approved = await self._look_up(claims, is_console=True, is_use=is_use)
+        principal, is_approved, _ = await self._look_up(claims, is_console=True, is_use=is_use)
         if not may_use_console(principal.role, is_approved_provider=is_approved):
             raise Unauthenticated("Your role may not use the console any more.")
         return principal
 
     async def _look_up(
-        self, claims: Claims, *, is_console: bool, is_use: bool = True
-    ) -> tuple[Principal, bool]:
-        """Return the caller, in one round trip to the cache, and whether it is an approved provider."""
-        key = {"user_id": claims.sub, "session_id": claims.sid}
-        session, profile = await self._sessions.cache.peek(
-            self._sessions.session.address(**key), self._users.profile.address(user_id=claims.sub)
-        )
+        self,
+        claims: Claims,
+        address: Address | None = None,
+        *,
+        is_console: bool,
+        is_use: bool = True,
+    ) -> tuple[Principal, bool, Entries]:
+        """Return the caller, whether it is an approved provider, and what else the one round trip has read."""
+        session_at, profile_at = self._addresses_of(claims.sub, claims.sid)
+        others = (profile_at,) if address is None else (profile_at, address)
+        session, *found = await self._sessions.cache.peek(session_at, *others)
+        profile = found[0]
         if session is None:
-            session = await self._sessions.session.encoded(**key)
+            session = await self._sessions.session.encoded(
+                user_id=claims.sub, session_id=claims.sid
+            )
         validity = None if session is None else _decode_validity(session)
-        if validity is None or validity.expires_at <= self._clock():
+        at = self._clock()
+        if validity is None or validity.expires_at <= at:
             raise Unauthenticated(SESSION_ENDED)
         if bool(validity.is_console) is not is_console:
             raise Unauthenticated(_OTHER_DOOR)
-        if is_console and self._clock() - validity.used_at >= self._console_idle:
+        if is_console and at - validity.used_at >= self._console_idle:
             self._background.start(claims.sid, lambda: self._end(claims))
             raise Unauthenticated(SESSION_ENDED)
         if profile is None:
@@ -107,7 +126,7 @@ class SessionAuthentication:
         if account.status is not UserStatus.ACTIVE:
             raise Unauthenticated(ACCOUNT_INACTIVE)
         interval = _CONSOLE_USE_INTERVAL if is_console else _USE_INTERVAL
-        if is_use and self._clock() - validity.used_at >= interval:
+        if is_use and at - validity.used_at >= interval:
             self._background.start(claims.sid, lambda: self._record_use(claims))
         principal = Principal(
             id=claims.sub,
@@ -116,7 +135,14 @@ class SessionAuthentication:
             is_email_verified=account.is_email_verified,
             is_mobile_verified=account.is_mobile_number_verified,
         )
-        return principal, account.is_approved_provider
+        return principal, account.is_approved_provider, dict(zip(others, found, strict=True))
+
+    def _find_addresses(self, user_id: str, session_id: str) -> tuple[Address, Address]:
+        """Return where the session and the profile are cached."""
+        return (
+            self._sessions.session.address(user_id=user_id, session_id=session_id),
+            self._users.profile.address(user_id=user_id),
+        )
 
     async def _record_use(self, claims: Claims) -> None:
         try:

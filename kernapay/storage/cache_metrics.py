@@ -32,7 +32,7 @@ def count_reads(addresses: Sequence[Address], values: list[bytes | None]) -> lis
     """Count a hit for each address with a value, and a miss for each without. Return the values."""
     counts = _reads.counts
     for (key, _), value in zip(addresses, values, strict=True):
-        counts[_entry_of(key), "miss" if value is None else "hit"] += 1
+        counts[key.partition(":")[0], "miss" if value is None else "hit"] += 1
     return values
 
 

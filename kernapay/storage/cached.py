@@ -1,9 +1,11 @@
 """The `cached` decorator: it puts a repository's query behind the cache."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints, overload
+from string import Formatter
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, get_type_hints, overload
 
 import msgspec
 
@@ -13,6 +15,33 @@ from kernapay.storage.redis import Address
 
 T = TypeVar("T")
 
+Entries = Mapping[Address, bytes | None]
+"""Values as they are in the cache, None for each that is missing."""
+NO_ENTRIES: Final[Entries] = MappingProxyType({})
+
+Template = Callable[[Mapping[str, object]], str]
+
+
+class _Place:
+    """Where the values of a query are cached: a key and a field, which its arguments complete."""
+
+    def __init__(self, key: str, field: str) -> None:
+        self.key = _template(key)
+        self._field = _template(field)
+
+    def address(self, arguments: Mapping[str, object]) -> Address:
+        return Address(self.key(arguments), self._field(arguments))
+
+
+def _template(text: str) -> Template:
+    """Return a function that formats a text, which is quick for `value` and for `user:{user_id}`."""
+    (before, name, form, conversion), *rest = Formatter().parse(text)
+    if name is None:
+        return lambda _: before
+    if rest or form or conversion:
+        return text.format_map
+    return lambda arguments: f"{before}{arguments[name]}"
+
 
 class CachedQuery(Generic[T]):
     """A repository's query behind its cache. Call it for the value, or `encoded` for the value as JSON bytes."""
@@ -21,33 +50,35 @@ class CachedQuery(Generic[T]):
         self,
         owner: "HasCache",
         compute: Callable[..., Awaitable[T]],
-        key: str,
-        field: str,
+        place: _Place,
         ttl: int,
         room: Room,
         decoder: msgspec.json.Decoder[T],
     ) -> None:
         self._owner = owner
         self._compute = compute
-        self._key = key
-        self._field = field
+        self._place = place
         self._ttl = ttl
         self._room = room
         self.decoder = decoder
 
     def address(self, **arguments: object) -> Address:
-        return Address(self._key.format_map(arguments), self._field.format_map(arguments))
+        return self._place.address(arguments)
 
-    async def encoded(self, **arguments: Any) -> bytes | None:
-        """Return the value as JSON bytes, None without a value. A hit returns the stored bytes without decoding."""
+    async def encoded(self, entries: Entries = NO_ENTRIES, /, **arguments: Any) -> bytes | None:
+        """Return the value as JSON bytes, None without a value. A hit returns the stored bytes without decoding.
+
+        `entries` were read from the cache a moment ago.
+        """
+        address = self._place.address(arguments)
+        if (value := entries.get(address)) is not None:
+            return value
 
         async def compute() -> bytes | None:
             value = await self._compute(self._owner, **arguments)
             return None if value is None else msgspec.json.encode(value)
 
-        return await self._owner.cache.fetch(
-            self.address(**arguments), self._ttl, compute, self._room
-        )
+        return await self._owner.cache.fetch(address, self._ttl, compute, self._room)
 
     async def __call__(self, **arguments: Any) -> T:
         stored = await self.encoded(**arguments)
@@ -55,7 +86,7 @@ class CachedQuery(Generic[T]):
 
     async def evict(self, **arguments: Any) -> None:
         """Evict the whole entry with all its fields."""
-        await self._owner.cache.evict(self._key.format_map(arguments))
+        await self._owner.cache.evict(self._place.key(arguments))
 
     @asynccontextmanager
     async def changing(self, **arguments: Any) -> AsyncIterator[None]:
@@ -91,25 +122,27 @@ class cached:
         prefix = key.partition("{")[0]
         self.prefixes.add(prefix)
         start_counting(prefix)
-        self._key = key
-        self._field = field
+        self._place = _Place(key, field)
         self._ttl = int(ttl.total_seconds())
         self._room = room
 
     def __call__(self, query: Callable[..., Awaitable[T]]) -> "_CachedMethod[T]":
-        return _CachedMethod(query, self._key, self._field, self._ttl, self._room)
+        return _CachedMethod(query, self._place, self._ttl, self._room)
 
 
 class _CachedMethod(Generic[T]):
     def __init__(
-        self, query: Callable[..., Awaitable[T]], key: str, field: str, ttl: int, room: Room
+        self, query: Callable[..., Awaitable[T]], place: _Place, ttl: int, room: Room
     ) -> None:
         self._query = query
-        self._key = key
-        self._field = field
+        self._place = place
         self._ttl = ttl
         self._room = room
         self.__doc__ = query.__doc__
+
+    def address(self, **arguments: object) -> Address:
+        """Return where the value for these arguments is cached, whoever asks for it."""
+        return self._place.address(arguments)
 
     def __set_name__(self, _: type, name: str) -> None:
         self._name = name
@@ -126,9 +159,7 @@ class _CachedMethod(Generic[T]):
         bound: CachedQuery[T] | None = instance.__dict__.get(self._name)
         if bound is None:
             decoder = msgspec.json.Decoder(get_type_hints(self._query)["return"])
-            bound = CachedQuery(
-                instance, self._query, self._key, self._field, self._ttl, self._room, decoder
-            )
+            bound = CachedQuery(instance, self._query, self._place, self._ttl, self._room, decoder)
             # This is a non-data descriptor: from now on the instance's own attribute is used.
             instance.__dict__[self._name] = bound
         return bound

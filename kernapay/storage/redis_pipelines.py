@@ -1,15 +1,15 @@
 """Send several Redis commands in one round trip, and give each its own reply or error."""
 
 import asyncio
-import math
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, cast
 
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from kernapay.storage.redis_clients import TIMEOUT, AnyRedis, connect
 
@@ -40,39 +40,84 @@ def sender_of(client: AnyRedis, url: str) -> Sender:
 
 
 class _ServerSender:
-    """Uses redis-py's connections, but reads the replies itself: its own pipeline sets a timeout for each of them."""
+    """Uses a connection of redis-py for as long as it is good.
+
+    Of the pool, each batch would take one with two locks and several measurements. redis-py's own pipeline sets a
+    timeout for each reply.
+    """
 
     def __init__(self, client: Redis) -> None:
         self._client = client
+        self._pool = client.connection_pool
+        self._pool.connection_class = _exchanging(self._pool.connection_class)
+        self._connection: Any = None
 
     async def send(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        packed = b"".join(map(pack_command, commands))
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 async with asyncio.timeout(TIMEOUT):
-                    return await self._exchange(commands)
+                    connection = await self._connect()
+                    return await connection.exchange(packed, len(commands))
             except RedisConnectionError:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError
 
     async def close(self) -> None:
+        await self._release()
         await self._client.aclose()
 
-    async def _exchange(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        pool = self._client.connection_pool
-        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+    async def _connect(self) -> "_Exchanging":
+        connection = self._connection
+        # What can be read before anything was sent is the end of the connection, or is of an earlier batch.
+        if (
+            connection is None
+            or not connection.is_connected
+            or connection.should_reconnect()
+            or await connection.can_read()
+        ):
+            await self._release()
+            self._connection = connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        return connection  # type: ignore[no-any-return]
+
+    async def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
+
+
+class _Exchanging(AbstractConnection):
+    """A connection that reads the replies of a batch together.
+
+    redis-py's `read_response` watches the time and looks for errors around each reply.
+    """
+
+    __slots__ = ()
+
+    async def exchange(self, packed: bytes, count: int) -> list[Reply]:
+        """Send so many packed commands and return their replies. Raises what redis-py raises."""
+        await self.send_packed_command(packed)
+        parser: Any = self._parser
+        read = parser.read_response
         try:
-            await connection.send_packed_command(b"".join(map(pack_command, commands)))
-            replies: list[Reply] = []
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response(timeout=math.inf))
-                except ResponseError as error:
-                    replies.append(error)
-            return replies
-        finally:
-            # redis-py has closed a connection that was left in the middle: no reply can reach another caller.
-            await pool.release(connection)
+            replies = [await read() for _ in range(count)]
+        except BaseException as error:
+            # No reply may reach another caller.
+            await self.disconnect(nowait=True)
+            if isinstance(error, OSError):
+                raise RedisConnectionError(f"The connection broke: {error}") from error
+            raise
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            # The server is a replica now. A new connection goes to the new master.
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError("The server accepts no writes any more.")
+        return replies
+
+
+def _exchanging(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Return a class of redis-py's connections, TCP, TLS or of a Sentinel, with `exchange`."""
+    return type("ExchangingConnection", (_Exchanging, kind), {})
 
 
 class _ClusterSender:

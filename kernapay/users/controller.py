@@ -17,7 +17,7 @@ from kernapay.users.repository import UserRepository
 from kernapay.users.service import EmailTaken, UserService
 from kernapay.web.handlers import get, post, put
 from kernapay.web.openapi.responses import problems
-from kernapay.web.responses import StoredJSON
+from kernapay.web.responses import EncodedJSON
 
 
 class SignUpController(Controller):
@@ -56,12 +56,12 @@ class UserController(Controller):
     @get("/profile", guards=[IsUnscoped()], responses=problems(NotFound))
     async def profile(
         self, request: Authenticated, user_repository: NamedDependency[UserRepository]
-    ) -> StoredJSON[UserView]:
+    ) -> EncodedJSON[UserView]:
         """Return the caller's profile."""
-        profile = await user_repository.profile.encoded(user_id=request.user.id)
+        profile = await user_repository.profile.encoded(request.auth, user_id=request.user.id)
         if profile is None:
             raise NotFound("This account no longer exists.")
-        return StoredJSON(profile)
+        return EncodedJSON(profile)
 
     @put("/update", guards=[IsPerson()], responses=problems(NotFound))
     async def update(

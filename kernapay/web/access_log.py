@@ -1,10 +1,17 @@
 """The HTTP access log: one JSON line per request."""
 
+import asyncio
 import logging
+from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from kernapay.core.log_stream import LogStream
+
+_SECONDS: Final = 0.01
+# Workers may write to one pipe, into which a longer write may not go as one.
+_MOST_BYTES: Final = 4096
 
 
 class AccessLine(msgspec.Struct, omit_defaults=False):
@@ -15,7 +22,7 @@ class AccessLine(msgspec.Struct, omit_defaults=False):
     status: int
     ms: float
     request_id: str
-    time: str
+    time: datetime
     level: str = "info"
     event: str = "request"
     own_request_id: str | msgspec.UnsetType = msgspec.UNSET
@@ -23,11 +30,35 @@ class AccessLine(msgspec.Struct, omit_defaults=False):
 
 
 class AccessLog:
+    """Writes the lines of 10 ms together: writing one takes a sixth of a request that is answered from the cache."""
+
     def __init__(self, level: str, lines: LogStream) -> None:
         self._enabled = getattr(logging, level) <= logging.INFO
         self._lines = lines
         self._encode = msgspec.json.Encoder().encode
+        self._waiting: list[AccessLine] = []
+        self._flush: asyncio.TimerHandle | None = None
 
     def write(self, line: AccessLine) -> None:
-        if self._enabled:
-            self._lines.write(self._encode(line) + b"\n")
+        """Write a line, soon. Call this on the event loop."""
+        if not self._enabled:
+            return
+        self._waiting.append(line)
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        waiting, self._waiting = self._waiting, []
+        together = b""
+        for line in waiting:
+            encoded = self._encode(line) + b"\n"
+            if len(together) + len(encoded) > _MOST_BYTES:
+                self._lines.write(together)
+                together = b""
+            together += encoded
+        if together:
+            self._lines.write(together)

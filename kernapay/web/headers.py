@@ -44,9 +44,11 @@ API_HEADERS: Final = (
 )
 DOCS_HEADERS: Final = (*_COMMON, _ALONE, (POLICY, _DOCS_POLICY.encode()))
 CONSOLE_HEADERS: Final = (*_COMMON, _ALONE, (POLICY, _CONSOLE_POLICY.encode()))
+_API_PATH: Final = "/v1/"
 DOCS_PATH: Final = "/docs"
 CHECKOUT_PATH: Final = "/checkout"
 CONSOLE_PATH: Final = "/console"
+SHOP_PATH: Final = "/shop"
 
 
 class SecurityHeaders:
@@ -60,8 +62,10 @@ class SecurityHeaders:
         )
 
     def of(self, path: str) -> Headers:
+        if path.startswith(_API_PATH):
+            return API_HEADERS
         if path.startswith(DOCS_PATH):
             return DOCS_HEADERS
         if path == CONSOLE_PATH or path.startswith(f"{CONSOLE_PATH}/"):
             return CONSOLE_HEADERS
-        return self._checkout if path.startswith(CHECKOUT_PATH) else API_HEADERS
+        return self._checkout if path.startswith((CHECKOUT_PATH, SHOP_PATH)) else API_HEADERS

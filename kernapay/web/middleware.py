@@ -1,7 +1,8 @@
 """The outermost middleware: request id, HEAD and OPTIONS, security headers, access log and timing."""
 
+import random
 import re
-import secrets
+from collections.abc import Awaitable, Iterable
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
@@ -16,7 +17,7 @@ from kernapay.core.errors import InvalidInput, KernaPayError
 from kernapay.core.metrics import Histogram
 from kernapay.web.access_log import AccessLine, AccessLog
 from kernapay.web.body_limits import CLOSE, UNREAD, WITH_BODY, TimedBody
-from kernapay.web.headers import POLICY, SecurityHeaders
+from kernapay.web.headers import POLICY, Headers, SecurityHeaders
 from kernapay.web.methods import AllowedMethods, head_only
 from kernapay.web.parameters import single_headers
 from kernapay.web.problems import on_kernapay_error
@@ -63,11 +64,12 @@ class RequestLayer:
         state = scope.setdefault("state", {})
         state["request_id"] = ids.shown
         logs.request_ids.set(ids)
-        extra = [*self._security_headers.of(scope["path"]), (b"x-request-id", ids.shown.encode())]
+        security = self._security_headers.of(scope["path"])
         status = 0
-        send = TimedSend(send, self._send_seconds)
+        server_send, send = send, TimedSend(send, self._send_seconds)
 
-        async def answer(message: Message) -> None:
+        # No coroutine of its own: it returns what the server's `send` does.
+        def answer(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -77,8 +79,10 @@ class RequestLayer:
                 more = state.get("headers", ())
                 if status in UNREAD:
                     more = (*more, CLOSE)
-                message["headers"] = [*headers, *_besides(headers, extra), *more]
-            await send(message)
+                ours = _besides(headers, security)
+                message["headers"] = [*headers, *ours, (b"x-request-id", ids.shown.encode()), *more]
+                return server_send(message)
+            return send(message)
 
         answer_with: Send = answer
         if method == "HEAD":
@@ -130,7 +134,7 @@ class RequestLayer:
                 ms=round(seconds * 1000, 2),
                 request_id=ids.shown,
                 own_request_id=UNSET if ids.client is None else ids.own,
-                time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                time=datetime.now(UTC),
             )
         )
         timing = self._timings.get((counted, route, status))
@@ -140,17 +144,19 @@ class RequestLayer:
         timing.observe(seconds)
 
 
-def _besides(headers: Any, extra: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _besides(headers: Iterable[tuple[bytes, bytes]], security: Headers) -> Headers:
     """Return our headers for an answer. A page may have a policy of its own: with two, only what both allow works."""
-    if all(name != POLICY for name, _ in headers):
-        return extra
-    return [each for each in extra if each[0] != POLICY]
+    if POLICY in dict(headers):
+        return tuple(each for each in security if each[0] != POLICY)
+    return security
 
 
 def _request_ids(given: list[bytes]) -> logs.RequestIds:
     """Return our id of the request and the client's, unless it sent none, several, or one of another form."""
+    # No secret, so it need not be hard to guess. A forked process starts with another seed.
+    own = f"{random.getrandbits(64):016x}"
     is_usable = len(given) == 1 and _REQUEST_ID.fullmatch(given[0])
-    return logs.RequestIds(secrets.token_hex(8), given[0].decode() if is_usable else None)
+    return logs.RequestIds(own, given[0].decode() if is_usable else None)
 
 
 def _doubled(name: bytes) -> InvalidInput:

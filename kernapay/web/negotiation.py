@@ -1,6 +1,7 @@
 """Compress answers for clients that prefer it, by the rules of RFC 9110, section 12.5.3."""
 
 import re
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -76,7 +77,8 @@ class NegotiatedCompression:
             for size in (minimum_size, 1)
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # No coroutine of its own: it returns the application's.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         values = [
             value.decode("latin-1")
             for name, value in scope["headers"]
@@ -84,7 +86,7 @@ class NegotiatedCompression:
         ]
         if values:
             send = self._negotiate(", ".join(values), scope, send)
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
     def _negotiate(self, accept_encoding: str, scope: Any, send: Send) -> Send:
         judge = _usual_preference if len(accept_encoding) <= _USUAL_LENGTH else preference

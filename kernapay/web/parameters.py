@@ -42,10 +42,12 @@ class QueryCheck:
         """Read the handlers' parameters, once, at the start."""
         self._names = {handler: frozenset(names) for handler, names, _ in declared(app) if names}
 
-    async def __call__(self, request: Request[Any, Any, Any]) -> None:
+    def __call__(self, request: Request[Any, Any, Any]) -> None:
         query = request.scope["query_string"]
+        if not query:
+            return
         names = self._names.get(request.route_handler)
-        if not query or not names or (request.route_handler, query) in self._found_right:
+        if not names or (request.route_handler, query) in self._found_right:
             return
         if len(query) > _LONGEST:
             raise _too_long(query, names)

@@ -1,6 +1,6 @@
-"""The envelopes of answers, and answers whose JSON is stored already."""
+"""The envelopes of answers, and answers whose JSON is there already."""
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 from litestar import Response
@@ -9,6 +9,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from kernapay.core.text import show_controls_in_json
 
 T = TypeVar("T")
+_JSON: Final = (b"content-type", b"application/json")
 
 
 class Success(msgspec.Struct, Generic[T], frozen=True):
@@ -25,24 +26,25 @@ class Message(msgspec.Struct, frozen=True):
     success: bool = True
 
 
-class StoredJSON(Response[T]):
-    """An answer 200 of stored JSON bytes. The type parameter is their type, for the schema.
+class EncodedJSON(Response[T]):
+    """An answer of JSON bytes. The type parameter is their type, for the schema.
 
     It answers by itself: Litestar's own answers look for headers, cookies and a background task, of which it has none.
     """
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, status_code: int = 200) -> None:
         self.content = None  # type: ignore[assignment]
+        self._status = status_code
         self._body = show_controls_in_json(body)
 
     def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]
-        return self._answer
+        return self
 
-    async def _answer(self, _: Scope, __: Receive, send: Send) -> None:
-        length = str(len(self._body)).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        body = self._body
+        headers = [_JSON, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def show_controls_in(response: Any) -> Any:

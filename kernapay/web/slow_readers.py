@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Final
 
 import structlog
@@ -36,10 +36,17 @@ class TimedSend:
         self._has_begun = False
         self.is_too_late = False
 
-    async def __call__(self, message: Message) -> None:
-        if message["type"] != "http.response.body" or self._is_small(message):
-            await self._send(message)
-            return
+    def __call__(self, message: Message) -> Awaitable[None]:
+        # Every answer comes here twice.
+        if message["type"] != "http.response.body" or (
+            not self._has_begun
+            and not message.get("more_body", False)
+            and len(message.get("body", b"")) <= _PIECE
+        ):
+            return self._send(message)
+        return self._send_pieces(message)
+
+    async def _send_pieces(self, message: HTTPResponseBodyEvent) -> None:
         self._has_begun = True
         for piece in _split(message):
             try:
@@ -49,10 +56,6 @@ class TimedSend:
                 self.is_too_late = True
                 _log.info("reader_too_slow", seconds=self._seconds)
                 raise ReaderTooSlow from None
-
-    def _is_small(self, message: HTTPResponseBodyEvent) -> bool:
-        is_whole = not self._has_begun and not message.get("more_body", False)
-        return is_whole and len(message.get("body", b"")) <= _PIECE
 
 
 def _split(message: HTTPResponseBodyEvent) -> Iterator[HTTPResponseBodyEvent]:

@@ -129,6 +129,10 @@ AUDITED = {
     "POST /v1/api/payments/exports": Entry(
         "payments.export_file", lambda s: Call(f"{PAYMENTS}/exports", PERIOD)
     ),
+    "GET /v1/api/statements/{provider_id}/{month}/file": Entry(
+        "statement.export",
+        lambda s: Call(f"/v1/api/statements/{s.user.id}/2026-04/file?format=csv"),
+    ),
     "POST /v1/api/exports": Entry("export.request", lambda s: Call(EXPORTS, PERIOD)),
     "POST /v1/api/exports/{export_id}/link": Entry(
         "export.link", lambda s: Call(f"{EXPORTS}/{s.export()}/link")
@@ -181,6 +185,8 @@ AUDITED = {
 # Pages of what an administrator looks at. An export takes everything along, so it stands above.
 LOOKING = {
     "GET /v1/api/payments/{reference_id}/story",
+    "GET /v1/api/payments/{reference_id}/gateway-calls",
+    "GET /v1/api/statements/{provider_id}/{month}",
     "GET /v1/api/payments/received",
     "GET /v1/api/admin/users",
     "GET /v1/api/admin/users/{user_id}",
@@ -196,6 +202,7 @@ LOOKING = {
     "GET /v1/api/reconciliation/reports",
     "GET /v1/api/reconciliation/reports/{report_id}",
     "GET /v1/api/admin/payments/search",
+    "GET /v1/api/admin/mismatches",
     "GET /v1/api/disputes",
     "GET /v1/api/disputes/{dispute_id}",
     "GET /v1/api/settlements",

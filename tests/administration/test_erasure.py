@@ -34,6 +34,7 @@ from tests.house.scopes import new_holder
 from tests.in_process import InProcess
 from tests.money.disputes import DISPUTES, invented, tell
 from tests.stack import Sandbox
+from tests.waiting import eventually
 
 
 def places_of(store: Store, text: str) -> set[str]:
@@ -127,6 +128,9 @@ def test_an_erased_customer_is_nowhere_and_the_books_are_whole(
     assert places_of(store, person["name"]) == {"customers", "deliveries"}
     assert places_of(store, words) == {"payments", "events"}
     books = row_of(store.payments, referenceId=reference)
+    names = [books["receipt"], payment["orderId"], paid]
+    eventually(lambda: store.gateway_calls.count_documents({"subjects": paid}))
+    calls = [row["_id"] for row in store.gateway_calls.find({"subjects": {"$in": names}})]
 
     erased = shop.call("DELETE", f"{CUSTOMERS}/{customer_id}")
 
@@ -143,6 +147,7 @@ def test_an_erased_customer_is_nowhere_and_the_books_are_whole(
         assert places_of(store, secret) == set()
     assert places_of(store, words) == {"payments"}
     assert not file.exists()
+    assert store.gateway_calls.count_documents({"_id": {"$in": calls}}) == 0
     assert row_of(store.payments, referenceId=reference) == books
     # The dispute goes on, and so do the money and the events.
     tell(people.client, "lost", {**dispute, "status": "lost", "amount_deducted": 49_900})

@@ -1,6 +1,7 @@
 """One call finds a payment by whatever an administrator holds."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -249,3 +250,39 @@ def test_of_many_payments_with_the_same_note_the_newest_twenty_are_found(
 @pytest.mark.owasp(line="API5")
 def test_only_administrators_search(user: Actor) -> None:
     assert_problem(user.call("GET", SEARCH, params={"q": "order_Unknown0000001"}), 403)
+
+
+def test_mismatches_are_listed_until_their_money_has_its_place(
+    user: Actor, admin: Actor, sandbox: Sandbox, store: Store
+) -> None:
+    payment, checkout = user.buy(sandbox)
+    other = sandbox.payment(checkout["razorpay_payment_id"])
+    other |= {"id": f"pay_{user.id[-14:]}", "currency": "USD"}
+    send_event(user.client, "payment.captured", payment=other, event_id=unique("evt_"))
+
+    def listed(**query: Any) -> list[Json]:
+        answer = admin.call("GET", f"{ADMIN}/mismatches", params={"count": 100, **query})
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        times = [datetime.fromisoformat(each["at"]) for each in found]
+        assert times == sorted(times, reverse=True)
+        return [each for each in found if each["referenceId"] == payment["referenceId"]]
+
+    (mismatch,) = listed()
+    names = ("reason", "isOpen", "paymentStatus", "paymentId", "amount", "currency")
+    assert [mismatch[name] for name in names] == [
+        *("currency", True, "success", other["id"], other["amount"], "USD"),
+    ]
+    # The newest is the first.
+    assert listed(count=1) == [mismatch]
+    assert listed(skip=1) == []
+    gone = {
+        "paymentId": other["id"],
+        "amount": 1,
+        "reason": "second_payment",
+        "status": "processed",
+    }
+    change = {"$push": {"surplusPayments": {**gone, "at": datetime.now(UTC)}}}
+    store.payments.update_one({"referenceId": payment["referenceId"]}, change)
+    assert listed() == []
+    assert listed(open=False) == [{**mismatch, "isOpen": False}]

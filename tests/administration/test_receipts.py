@@ -1,12 +1,14 @@
 """Receipts and credit notes: what stands on them, who gets them, and their numbers."""
 
 import asyncio
+import csv
 import html
 import io
 import random
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +338,21 @@ async def test_the_link_ends_and_the_tax_is_that_of_the_settings_when_it_was_pai
     assert {"IGST 18%", "\u20b915.26", "Maharashtra (27)"} <= set(other)
     partial = await show(note, **taxed)
     assert {"In this refund: CGST 9%", "\u20b92.54"} <= set(partial)
+    async with in_process(**taxed) as client:
+        query = {"rows": "credit_notes", "from": "2020-01-01", "to": "2099-01-01", "unit": "major"}
+        by = {"Authorization": f"Bearer {admin.token}"}
+        exported = await client.get(f"{PAYMENTS}/export", params=query, headers=by)
+        rows = csv.DictReader(io.StringIO(exported.text))
+        (row,) = (each for each in rows if each["referenceId"] == payment["referenceId"])
+    assert [row[name] for name in ("amount", "cgst", "sgst", "igst")] == [
+        "33.33",
+        "2.54",
+        "2.54",
+        "",
+    ]
+    parts = ("value", "cgst", "sgst", "rounding")
+    assert sum(Decimal(row[name]) for name in parts) == Decimal("33.33")
+    assert (row["taxRate"], row["sac"], row["placeOfSupply"]) == ("18", "999312", "29")
     changed = {**taxed, "service_types": "CONSULTATION", "receipt_address": "Elsewhere"}
     assert await show(receipt_of(payment), **changed) == first
     async with in_process(**changed) as client:

@@ -101,6 +101,21 @@ TABLE = [
         "403 404 200 200",
     ),
     Row(
+        "GET /v1/api/payments/{reference_id}/gateway-calls",
+        "reference_id",
+        ask("GET", f"{PAYMENTS}/{{reference_id}}/gateway-calls"),
+        "403 403 403 200",
+    ),
+    *(
+        Row(
+            f"GET /v1/api/statements/{{provider_id}}/{{month}}{more}",
+            "provider_id month",
+            ask("GET", f"/v1/api/statements/{{user_id}}/2026-04{more}"),
+            "403 403 403 200",
+        )
+        for more in ("", "/file")
+    ),
+    Row(
         "GET /v1/api/payments",
         "userId",
         ask("GET", PAYMENTS, params=lambda p: {"userId": p.user_id}),

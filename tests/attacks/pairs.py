@@ -169,7 +169,7 @@ def rows_of(owned: OwnedObjects, store: Store) -> Mapping[str, Any]:
 def fingerprints(store: Store) -> dict[str, str]:
     """Return a digest of each collection that a request could change.
 
-    Outgoing messages and pending evictions change in the background.
+    Outgoing messages, pending evictions and calls to the gateway are written in the background.
     """
-    names = set(store.list_collection_names()) - {"messages", "cache_drops"}
+    names = set(store.list_collection_names()) - {"messages", "cache_drops", "gateway_calls"}
     return dict(store.command("dbHash", collections=sorted(names))["collections"])

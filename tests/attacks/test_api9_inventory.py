@@ -30,6 +30,8 @@ PAGES = {
     "/console/{rest}",
     "/console/assets/{version}",
 }
+SHOP = {"/shop", "/shop/{rest}", "/shop/config", "/shop/assets"}
+"""Pages of a shop that sells nothing, outside production."""
 
 FORGOTTEN = [
     "/.env",
@@ -149,11 +151,13 @@ def paths_of(application: Litestar) -> set[str]:
 
 def test_beside_them_there_are_the_pages_and_their_files(application: Litestar) -> None:
     others = paths_of(application) - {found.name.partition(" ")[2] for found in routes(application)}
-    assert {path.removesuffix("/{name}") for path in others} <= PAGES
+    assert {path.removesuffix("/{name}") for path in others} == PAGES | SHOP
     assert all(isinstance(route, HTTPRoute) for route in application.routes)
 
 
-def test_production_has_the_same_routes_and_no_debugging(application: Litestar) -> None:
+def test_production_has_the_same_routes_without_the_shop_and_no_debugging(
+    application: Litestar,
+) -> None:
     settings = load_settings(
         None,
         app_env="production",
@@ -164,7 +168,8 @@ def test_production_has_the_same_routes_and_no_debugging(application: Litestar) 
         razorpay_webhook_secret="kP3v9Qx7Lm2Zt8Ws4Yb6Nc1Rd5Hf0Jg",
     )
     production = create_app(settings)
-    assert paths_of(production) == paths_of(application)
+    shop = {path for path in paths_of(application) if path.removesuffix("/{name}") in SHOP}
+    assert paths_of(production) == paths_of(application) - shop != paths_of(application)
     assert production.debug is False
     assert production.pdb_on_exception is False
 

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.actors import Actor, People
-from tests.aliases import Json
 from tests.browser import launched_browser
-from tests.console.pages import DESKTOP, OpenPage
+from tests.console.pages import OpenPage
+from tests.flawless import DESKTOP
 from tests.stack import Api
 from tests.threads import aside
 
@@ -27,15 +27,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, api_server: Api) -> Iterator[OpenPage]:
-    """Open the console: `open_page("/console", PHONE, dark=True)`. No page may break its policy, or fail by itself."""
+    """Open the console: `open_page("/console")`. No page may break its policy, or fail by itself."""
     pages: list[Page] = []
     errors: list[str] = []
 
-    def opened(path: str, size: Json = DESKTOP, *, dark: bool = False) -> Page:
+    def opened(path: str) -> Page:
         page = browser.new_page(
             base_url=api_server.url,
-            viewport={"width": size["width"], "height": size["height"]},
-            color_scheme="dark" if dark else "light",
+            viewport=DESKTOP,
+            color_scheme="light",
             reduced_motion="reduce",
         )
         page.set_default_timeout(60_000)

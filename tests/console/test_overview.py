@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from bson import ObjectId
 from playwright.sync_api import Page, expect
 
@@ -13,15 +12,11 @@ from tests.actors import ADMIN, Actor, People, request_refund
 from tests.aliases import Json, Store
 from tests.console.pages import (
     HOSTILE,
-    LAPTOP,
-    SMALL_PHONE,
     OpenPage,
-    assert_fits,
-    axe_source,
-    complaints_of_axe,
     sign_in,
 )
 from tests.factories import unique
+from tests.flawless import assert_flawless, need_axe
 from tests.stack import Sandbox
 from tests.threads import aside
 
@@ -120,9 +115,6 @@ def test_an_overview_that_is_left_open_shows_itself_anew_and_does_not_use_the_se
     expect(page.locator(".tiles")).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("size", "dark"), [(LAPTOP, False), (LAPTOP, True), (SMALL_PHONE, False), (SMALL_PHONE, True)]
-)
 def test_the_overview_fits_and_axe_finds_nothing(
     open_page: OpenPage,
     admin: Actor,
@@ -130,18 +122,14 @@ def test_the_overview_fits_and_axe_finds_nothing(
     sandbox: Sandbox,
     store: Store,
     tmp_path: Path,
-    size: Json,
-    dark: bool,
 ) -> None:
-    axe_source()
+    need_axe()
     payment, _ = user.buy(sandbox)
     written_elsewhere(store, payment, HOSTILE[:60])
     a_week_ago(store, payment, amountPaid=100_000)
-    page = open_page("/console", size, dark=dark)
+    page = open_page("/console")
     sign_in(page, admin)
     for path in ("", "?days=7&by=serviceType", "?days=28&by=provider"):
         page.goto(f"/console{path}")
         expect(page.locator(".tiles")).to_be_visible()
-        page.screenshot(path=tmp_path / f"overview{len(path)}.png", full_page=True)
-        assert_fits(page)
-        assert complaints_of_axe(page) == [], path
+        assert_flawless(page, tmp_path)

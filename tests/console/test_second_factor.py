@@ -1,10 +1,12 @@
 """The second factor: codes of an authenticator and recovery codes, each of which works once."""
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
 import pytest
+import segno
 from bson import ObjectId
 
 from kernapay.security.principal import Operator, Role
@@ -76,6 +78,25 @@ class Person:
         assert done.status_code == 201, done.text
         self.recovery_codes = done.json()["recoveryCodes"]
         self._clock.advance(seconds=30)
+
+
+async def test_the_key_is_drawn_as_the_code_that_an_authenticator_scans(
+    in_process: InProcess, user: Actor, clock: FrozenClock
+) -> None:
+    async with in_process(clock=clock) as client:
+        person = Person(client, user, clock)
+        await person.log_in()
+        begun = (await person.post(FACTOR, currentPassword=user.password)).json()
+    assert begun["uri"].startswith("otpauth://totp/")
+    assert begun["secret"] in begun["uri"]
+    runs = re.findall(r"M(\d+) (\d+)h(\d+)v1h-(\d+)z", begun["qr"]["path"])
+    assert "".join(f"M{x} {y}h{n}v1h-{back}z" for x, y, n, back in runs) == begun["qr"]["path"]
+    dark = {(int(x) + each, int(y)) for x, y, n, _ in runs for each in range(int(n))}
+    matrix = segno.make_qr(begun["uri"], error="m").matrix
+    assert begun["qr"]["size"] == len(matrix)
+    assert dark == {
+        (x, y) for y, row in enumerate(matrix) for x, module in enumerate(row) if module & 1
+    }
 
 
 async def test_who_has_enrolled_signs_in_with_a_code_that_works_once(

@@ -11,6 +11,7 @@ from tests.databases import row_of
 from tests.factories import failed_payment, gateway_payment, unique
 from tests.money.disputes import FIRST, invented, tell
 from tests.stack import Sandbox
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.owasp(line="API3")
 
@@ -70,7 +71,7 @@ def test_an_administrator_reads_who_did_what_and_what_came_and_went(
         store, str(row_of(store.payments, referenceId=other["referenceId"])["_id"]), endpoint
     )
     story = story_of(admin, payment)
-    times = [entry["at"] for entry in story["entries"]]
+    times = [datetime.fromisoformat(entry["at"]) for entry in story["entries"]]
     assert times == sorted(times)
     assert titles(story, "status") == ["Payment created", "Attempt failed", "Paid"]
     assert titles(story, "refund")[0] == "Refund of INR 200.00 requested"
@@ -101,6 +102,41 @@ def test_an_administrator_reads_who_did_what_and_what_came_and_went(
         "refundable": 20000,
     }
     assert story["isCut"] is False
+
+
+def test_the_story_has_the_calls_to_the_gateway_each_with_what_was_sent_and_answered(
+    admin: Actor, user: Actor, sandbox: Sandbox
+) -> None:
+    payment, _ = user.buy(sandbox, description="For Asha Rao", notes={"for": "Asha Rao"})
+    made = request_refund(admin, payment, 20000, reason="Late")
+    assert made.status_code == 201
+    order, refund = payment["orderId"], made.json()["data"]["refundId"]
+
+    def calls() -> list[Json] | None:
+        found = [each for each in story_of(admin, payment)["entries"] if each["kind"] == "gateway"]
+        return found if any("refund" in each["title"] for each in found) else None
+
+    entries = eventually(calls)
+    titles = {entry["title"]: entry for entry in entries}
+    asked = titles["Asked the gateway for an order"]
+    assert (asked["outcome"], asked["isFailure"], asked["amount"]) == ("ok", False, 50000)
+    assert asked["detail"].startswith("answered (200) in ")
+    assert {"Looked at the payment at the gateway", "Asked the gateway for a refund"} <= {*titles}
+    answer = admin.call("GET", f"{PAYMENTS}/{payment['referenceId']}/gateway-calls")
+    assert answer.status_code == 200, answer.text
+    kept = {each["_id"]: each for each in answer.json()}
+    assert {entry["evidenceId"] for entry in entries} == {*kept}
+    opened = kept[asked["evidenceId"]]
+    assert (opened["call"], opened["path"]) == ("POST orders", "orders")
+    assert (opened["sent"]["amount"], opened["answered"]["id"]) == (50000, order)
+    assert opened["process"].startswith("api ")
+    assert len(opened["requestId"]) == 16
+    returned = kept[titles["Asked the gateway for a refund"]["evidenceId"]]
+    assert (returned["sent"]["amount"], returned["answered"]["id"]) == (20000, refund)
+    assert "Asha" not in answer.text
+    assert "kernapay_payment" not in answer.text
+    other = admin.call("GET", f"{PAYMENTS}/{user.new_payment()['referenceId']}/gateway-calls")
+    assert {*kept} & {each["_id"] for each in other.json()} == set()
 
 
 def test_a_provider_and_an_assistant_read_no_more_than_they_may(

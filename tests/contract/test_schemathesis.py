@@ -17,7 +17,7 @@ from tests.stack import WEBHOOK_SECRET, Api, Sandbox, StartApi, bare_environment
 # Whose answers depend on the role; the rest is tried as a user.
 FOR_ADMINISTRATORS = (
     "administration_|reconciliation_|settlements_|disputes_|webhooks_.*_"
-    "|payments_(capture|export|insights|refund)"
+    "|payments_(capture|export|insights|refund|statement)"
 )
 
 

@@ -149,6 +149,13 @@ def history(of: Callable[[World, Caller], str]) -> Ask:
     return lambda world, caller: caller.call("GET", f"{PAYMENTS}/history/{of(world, caller)}")
 
 
+def statement(of: Callable[[World, Caller], str], more: str) -> Ask:
+    def ask(world: World, caller: Caller) -> httpx.Response:
+        return caller.call("GET", f"/v1/api/statements/{of(world, caller)}/2026-04{more}")
+
+    return ask
+
+
 def show(which: Callable[[World, str], str]) -> Ask:
     def ask(world: World, caller: Caller) -> httpx.Response:
         role = next(name for name, known in world.callers.items() if known is caller)
@@ -394,6 +401,12 @@ TABLE = [
         "of strangers",
         show(lambda world, role: f"{world.of_strangers}/story"),
         "401 403 404 200 200",
+    ),
+    Row(
+        "GET /v1/api/payments/{reference_id}/gateway-calls",
+        "paid to the calling provider",
+        show(lambda world, role: f"{world.paid_to_caller}/gateway-calls"),
+        "401 403 403 403 200",
     ),
     Row(
         "POST /v1/api/payments/{reference_id}/refunds",
@@ -716,8 +729,27 @@ TABLE = [
         "401 403 403 403 404",
     ),
     Row("GET /v1/api/admin/audit", "", get(f"{ADMIN}/audit"), "401 403 403 403 200"),
+    Row("GET /v1/api/admin/mismatches", "", get(f"{ADMIN}/mismatches"), "401 403 403 403 200"),
     Row("GET /v1/api/admin/attention", "", get(f"{ADMIN}/attention"), "401 403 403 403 200"),
     Row("GET /v1/api/insights", "", get(f"{INSIGHTS}?{MONTH}"), "401 403 200 403 200"),
+    *(
+        row
+        for more in ("", "/file")
+        for row in (
+            Row(
+                f"GET /v1/api/statements/{{provider_id}}/{{month}}{more}",
+                "own",
+                statement(lambda world, caller: caller.id or world.owner.id, more),
+                "401 403 200 403 200",
+            ),
+            Row(
+                f"GET /v1/api/statements/{{provider_id}}/{{month}}{more}",
+                "another's",
+                statement(lambda world, caller: world.owner.id, more),
+                "401 403 403 403 200",
+            ),
+        )
+    ),
     Row("GET /v1/api/admin/health", "", get(f"{ADMIN}/health"), "401 403 403 403 200"),
     Row("GET /v1/api/webhooks/events", "", get(EVENTS), "401 403 403 403 200"),
     Row(

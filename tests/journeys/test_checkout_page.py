@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.actors import PAYMENTS, Actor, People
 from tests.administration.machines import Machine, make
 from tests.aliases import Json
 from tests.browser import launched_browser
+from tests.checkout_window import checkout_window, pay_by_upi
 from tests.factories import payment_body
 from tests.sandbox.shop import ShopServer
 from tests.stack import Api
@@ -74,17 +75,6 @@ def _open(page: Page, api: Api, payment: Json) -> None:
     page.goto(f"{api.url}/checkout/{payment['checkoutUrl'].rpartition('/')[2]}")
 
 
-def _window(page: Page) -> FrameLocator:
-    return page.frame_locator("iframe[title=Payment]")
-
-
-def _pay_by_upi(page: Page, vpa: str) -> None:
-    window = _window(page)
-    window.get_by_role("tab", name="UPI").click()
-    window.get_by_label("UPI address").fill(vpa)
-    window.get_by_role("button", name=re.compile("^Pay")).click()
-
-
 def test_a_payer_pays_and_is_led_back_to_the_shop(
     page: Page, api_server: Api, admin: Actor, user: Actor, shop_server: ShopServer, tmp_path: Path
 ) -> None:
@@ -95,7 +85,7 @@ def test_a_payer_pays_and_is_led_back_to_the_shop(
     page.get_by_role("button", name="Pay ₹500.00").click()
     # What the API has confirmed needs no other look, which may fail.
     page.route(LOOK, lambda route: route.abort())
-    _pay_by_upi(page, "success@razorpay")
+    pay_by_upi(page, "success@razorpay")
     page.wait_for_url(re.compile("/thanks"))
     assert f"cart=4&referenceId={payment['referenceId']}" in page.url
     page.unroute(LOOK)
@@ -119,7 +109,7 @@ def test_who_closed_the_window_may_go_on_until_the_sale_has_ended(
     expect(page.get_by_text(hostile)).to_be_visible()
     page.get_by_role("button", name="Pay ₹500.00").click()
     page.route(LOOK, lambda route: route.abort())
-    _window(page).get_by_role("button", name="Close").click()
+    checkout_window(page).get_by_role("button", name="Close").click()
     # Unknown is not no.
     expect(page.get_by_text("It is not known yet whether you have paid.")).to_be_visible()
     expect(page.get_by_role("button")).to_have_count(0)
@@ -137,3 +127,15 @@ def test_a_link_that_is_not_ours_says_so(browser: Browser, api_server: Api) -> N
     expect(page.get_by_text("This link is not valid. Ask the shop for a new one.")).to_be_visible()
     expect(page.get_by_role("button")).to_have_count(0)
     page.close()
+
+
+@desktop
+def test_the_page_speaks_the_language_of_the_payer(
+    page: Page, api_server: Api, admin: Actor, user: Actor, shop_server: ShopServer
+) -> None:
+    payment = _sell(admin, user, shop_server)
+    token = payment["checkoutUrl"].rpartition("/")[2]
+    page.goto(f"{api_server.url}/checkout/{token}?lang=hi")
+    expect(page.get_by_role("button", name="₹500.00 का भुगतान करें")).to_be_visible()
+    expect(page.get_by_text("परीक्षण: असली पैसे नहीं लगते")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "hi"

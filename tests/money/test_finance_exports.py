@@ -46,6 +46,12 @@ def make_refund_and_dispute(shop: Shop, user: Actor, admin: Actor) -> tuple[Json
     return payment, made, dispute
 
 
+def give_papers(user: Actor, payment: Json) -> None:
+    """Let a payment have its receipt and its credit notes: whoever asks for one gets all of them numbered."""
+    path = f"{PAYMENTS}/{payment['referenceId']}/receipt"
+    assert user.call("GET", path).status_code == 200
+
+
 class TestRows:
     def test_a_payment_has_what_remains_of_it_after_the_fee(
         self, shop: Shop, user: Actor, admin: Actor
@@ -97,6 +103,33 @@ class TestRows:
         (in_rupees,) = lines(admin, rows="disputes", unit="major")
         assert (in_rupees["amount"], in_rupees["amountDeducted"]) == ("100.00", "0.00")
 
+    def test_a_credit_note_is_a_line_with_its_receipt_also_when_it_is_void(
+        self, shop: Shop, user: Actor, admin: Actor
+    ) -> None:
+        shop.store.papers.delete_many({})
+        payment, made, _ = make_refund_and_dispute(shop, user, admin)
+        refund(admin, payment, 5_000)
+        give_papers(user, payment)
+        shop.edit(payment, **{"refunds.1.status": "failed"})
+        user.buy(shop.sandbox)
+        given, void = lines(admin, rows="credit_notes")
+        assert (given["number"], void["number"]) == (
+            f"{given['series']}-000001",
+            f"{given['series']}-000002",
+        )
+        assert (given["status"], given["amount"], given["currency"]) == ("given", "20000", "INR")
+        assert (void["status"], void["amount"]) == ("void", "")
+        assert (given["refundId"], given["referenceId"]) == (
+            made["refundId"],
+            payment["referenceId"],
+        )
+        assert given["receiptNumber"] == given["series"].replace("-C", "-R") + "-000001"
+        # Without a GSTIN there is no tax.
+        assert [given[name] for name in ("value", "cgst", "sgst", "igst", "taxRate")] == [""] * 5
+        shop.store.payments.delete_many({})
+        lost, _ = lines(admin, rows="credit_notes", unit="major")
+        assert (lost["number"], lost["status"]) == (given["number"], "unknown")
+
     def test_the_rows_of_settlements_are_those_of_processed_ones(
         self, shop: Shop, user: Actor, admin: Actor
     ) -> None:
@@ -129,13 +162,16 @@ class TestRows:
         assert found(APRIL) == [("200", "2026-04-01")]
         assert found({"from": "2026-05-01", "to": "2026-06-01"}) == []
 
-    @pytest.mark.parametrize("kind", ["payments", "refunds", "disputes", "settlements"])
+    @pytest.mark.parametrize(
+        "kind", ["payments", "refunds", "disputes", "settlements", "credit_notes"]
+    )
     def test_each_kind_fits_into_each_form(
         self, shop: Shop, user: Actor, admin: Actor, kind: str
     ) -> None:
-        make_refund_and_dispute(shop, user, admin)
+        payment, *_ = make_refund_and_dispute(shop, user, admin)
         settle(shop)
         read(shop)
+        give_papers(user, payment)
         found = lines(admin, rows=kind)
         assert found
         query = {**EVER, "rows": kind}

@@ -1107,6 +1107,7 @@ UNCONDITIONAL: dict[str, str] = {
     "deliveries.events.repository.EventRepository.replace_bodies": "stores the same again, without texts",
     "deliveries.repository.DeliveryRepository.delete_some": "deletes what a removed endpoint had",
     "payments.exports.jobs.repository.ExportJobRepository.note_progress": "only shows how far it is",
+    "gateway.calls.repository.GatewayCallRepository.forget": "deletes whatever is there about them",
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
     f"{_FACTORS}remove": "whoever may remove it means whatever is there",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",

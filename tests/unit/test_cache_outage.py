@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kernapay.storage.cache import Cache
+from kernapay.storage.mongo import Mongo
 from kernapay.storage.redis import RedisStore
 from tests.aliases import Store
 from tests.clusters.nodes import RedisNode
@@ -30,6 +31,20 @@ def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisNode]:
         yield server.start()
     finally:
         server.kill()
+
+
+@pytest.fixture
+def store(empty_database: Store) -> Store:
+    """A database of each test's own: in the shared one, an API that runs would make the evictions, in its own Redis."""
+    return empty_database
+
+
+@pytest.fixture
+def mongo(empty_database_url: str) -> Iterator[Mongo]:
+    mongo = Mongo(empty_database_url, threads=4)
+    mongo.connect()
+    yield mongo
+    mongo.close()
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ def test_the_leases_outlast_what_they_cover(services: Services) -> None:
         "settlement_days": (timedelta(minutes=10),),
         "customers": (timedelta(minutes=2),),
         "exports": (timedelta(minutes=5),),
+        "statements": (timedelta(minutes=5),),
     }
     assert services.settings.webhook_deadline < min(leases["inbox"])
     assert timedelta(days=3) < LATE_AUTHORIZATION

@@ -186,7 +186,7 @@ def test_connections_to_every_listener_of_the_process_are_limited_and_nothing_st
 
 
 LOG = """
-import logging, structlog
+import asyncio, logging, structlog
 from datetime import UTC, datetime
 from kernapay.core import logs
 from kernapay.web.access_log import AccessLine, AccessLog
@@ -196,7 +196,10 @@ def write():
     log.info("one", broken="\\ud83d", large=2**80)
     logging.getLogger("driver").warning("two %s", 2)
     logging.getLogger("driver").warning("three %s %s", 3)
-    access.write(AccessLine("GET", "/", 200, 1.0, "id", "now"))
+    async def answer():
+        access.write(AccessLine("GET", "/", 200, 1.0, "id", datetime.now(UTC)))
+        access.flush()
+    asyncio.run(answer())
 write()
 """
 

@@ -18,9 +18,9 @@ from fontTools.ttLib import TTFont
 from msgspec.structs import replace
 
 from kernapay.config.loading import ConfigurationError
+from kernapay.core.qr_codes import rows_of
 from kernapay.payments.currencies import format_amount, write_amount
 from kernapay.payments.documents import font_files, page
-from kernapay.payments.documents.codes import rows_of
 from kernapay.payments.documents.papers import financial_year
 from kernapay.payments.documents.pdf import draw
 from kernapay.payments.documents.pen import MissingGlyph, Pen

@@ -15,6 +15,7 @@ from kernapay.customers.repository import CustomerRepository
 from kernapay.customers.service import CustomerService
 from kernapay.deliveries.copies import EventCopies
 from kernapay.deliveries.endpoints.repository import EndpointRepository
+from kernapay.gateway.calls.repository import GatewayCallRepository
 from kernapay.payments.claims.repository import ClaimRepository
 from kernapay.payments.documents.receipts import ReceiptService
 from kernapay.payments.merging.service import CustomerMerging
@@ -37,9 +38,14 @@ class Copies:
     """What is copied of the payer of a payment, or written about them, beside the books."""
 
     def __init__(
-        self, references: ReferenceRepository, events: EventCopies, receipts: ReceiptService
+        self,
+        references: ReferenceRepository,
+        events: EventCopies,
+        receipts: ReceiptService,
+        calls: GatewayCallRepository,
     ) -> None:
         self._references = references
+        self._calls = calls
         self._events = events
         self._receipts = receipts
 
@@ -56,6 +62,7 @@ class Copies:
             batch = references[start : start + _BATCH]
             await self._events.forget(batch)
             await self._receipts.forget(batch)
+            await self._calls.forget(await self._references.gateway_names(batch))
 
 
 class CustomerFollowUps:

@@ -6,7 +6,8 @@ from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from kernapay.administration.payments.dtos import PaymentsFound
+from kernapay.administration.payments.dtos import MismatchOfPayment, PaymentsFound
+from kernapay.administration.payments.mismatches import Mismatches
 from kernapay.administration.payments.service import PaymentSearch
 from kernapay.core.patterns import NOT_BLANK
 from kernapay.security.guards import HasRole, IsUnscoped
@@ -44,3 +45,26 @@ class PaymentSearchController(Controller):
         that names a payment in another way finds only that.
         """
         return PaymentsFound(await payment_search.find(text))
+
+
+class MismatchController(Controller):
+    path = "/v1/api/admin/mismatches"
+    tags = ["Administration"]
+    guards = [HasRole(Role.ADMIN), IsUnscoped()]
+
+    @get()
+    async def list_mismatches(
+        self,
+        mismatches: NamedDependency[Mismatches],
+        only_open: Annotated[
+            bool,
+            QueryParameter(name="open", description="Only those that still wait for a person."),
+        ] = True,
+        count: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
+        skip: Annotated[int, QueryParameter(ge=0, le=10_000)] = 0,
+    ) -> list[MismatchOfPayment]:
+        """List evidence that did not match its payment, newest first, of 10,000 payments at most.
+
+        The runbook `new-mismatch.md` says for each reason what to do.
+        """
+        return await mismatches.page(count, skip, only_open=only_open)

@@ -7,7 +7,13 @@ from msgspec import Meta, Struct, field
 from kernapay.core.clock import Instant
 from kernapay.payments.disputes.dtos import DISPUTE_EXAMPLE
 from kernapay.payments.dtos import PaymentView, RefundView, StepView
-from kernapay.payments.fields import GatewayOrderId, GatewayPaymentId, MinorUnits
+from kernapay.payments.fields import (
+    GatewayOrderId,
+    GatewayPaymentId,
+    MinorUnits,
+    ReferenceText,
+    StatusValue,
+)
 from kernapay.payments.states import Source
 
 
@@ -28,6 +34,17 @@ class MismatchView(Struct, rename="camel"):
     dispute_id: Annotated[str, Meta(examples=[DISPUTE_EXAMPLE])] | None = None
     amount: MinorUnits | None = None
     currency: str | None = None
+
+
+class MismatchOfPayment(MismatchView, rename="camel", kw_only=True):
+    """A mismatch with its payment. It is open until its money has a place: it has paid, or goes back as surplus.
+
+    Of some reasons nothing that is stored says that somebody decided, so they stay open.
+    """
+
+    reference_id: ReferenceText
+    payment_status: StatusValue
+    is_open: bool
 
 
 class AdminStepView(StepView, rename="camel"):

@@ -11,6 +11,7 @@ const WORDS = {
   ending_sales: "Sales that end", surplus_payments: "Money that goes back", open_refunds: "Refunds without an answer", reports: "Comparisons",
   settlement_days: "Days of settlements", customers: "Customers to erase or merge",
   exports: "Exports to write",
+  statements: "Statements to mail",
 };
 
 function Part({ name, state, reason }) {

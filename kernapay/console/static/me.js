@@ -3,7 +3,7 @@
 import { html, useRef, useState } from "./standalone.mjs";
 import { Foreign, Time } from "./format.js";
 import { call } from "./http.js";
-import { Copied, Failure, Field, Loading, useLoaded } from "./parts.js";
+import { Copied, Failure, Field, Loading, QrCode, useLoaded } from "./parts.js";
 import { useTitle } from "./route.js";
 
 const FACTOR = "/users/second-factor";
@@ -78,7 +78,8 @@ function SecondFactor() {
         <p class="soft">With a second factor, a stolen password alone opens nothing: every sign-in asks for a code of your authenticator app.</p>
         ${password}<div class="row"><button class="btn primary">Set up</button></div></form>`}
       ${challenge && html`<form class="form" ref=${form} onSubmit=${confirm}>
-        <p>Put this key into your authenticator, then type the code that it shows.</p>
+        <p>Scan this with your authenticator, or type the key into it. Then type the code that it shows.</p>
+        <${QrCode} code=${challenge.qr} label="The key as a QR code" />
         <p class="key"><${Copied} text=${challenge.secret} label="the key" /></p>
         <p><a href=${challenge.uri}>Open in an authenticator on this device</a></p>
         ${code}<div class="row"><button type="button" class="btn" onClick=${() => setChallenge(null)}>Cancel</button><button class="btn primary">Confirm</button></div></form>`}

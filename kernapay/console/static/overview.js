@@ -68,7 +68,7 @@ function Needs({ attention }) {
   const some = (count, one, many) => `${count >= 10_000 ? "10,000 or more" : count} ${count === 1 ? one : many}`;
   const works = [
     [attention.openDisputes, "flag", some(attention.openDisputes, "open dispute", "open disputes"), left ? `next deadline: ${left.word}` : "without a deadline", "/console/disputes?status=open", "bad"],
-    [attention.mismatches, "alert", some(attention.mismatches, "mismatch", "mismatches"), "evidence whose money has no place yet", "/console/reconciliation", "bad"],
+    [attention.mismatches, "alert", some(attention.mismatches, "mismatch", "mismatches"), "evidence whose money has no place yet", "/console/mismatches", "bad"],
     [attention.findings, "shield", some(attention.findings, "finding", "findings"), "differences to the gateway's records", "/console/reconciliation", "warn"],
     [attention.nightsMissing, "clock", some(attention.nightsMissing, "night", "nights"), "without a complete comparison", "/console/reconciliation", "warn"],
     [attention.parkedEvents, "in", some(attention.parkedEvents, "parked event", "parked events"), "of the gateway, given up", "/console/inbox?status=parked", "warn"],

@@ -67,6 +67,11 @@ export function Copied({ text, label }) {
   </span>`;
 }
 
+/** A QR code of the API: dark on light, also where the page is dark. */
+export function QrCode({ code, label }) {
+  return html`<svg class="qr" viewBox=${`-4 -4 ${code.size + 8} ${code.size + 8}`} role="img" aria-label=${label}><path d=${code.path} /></svg>`;
+}
+
 /** What went wrong, in the place of the part that failed. */
 export function Failure({ problem, onRetry }) {
   return html`<div class="failure" role="alert">

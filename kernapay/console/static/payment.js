@@ -1,24 +1,13 @@
 /** One payment: where its money is, what happened, and what can be done about it. */
 
-import { html, useMemo, useState } from "./standalone.mjs";
-import { Foreign, Time, clockOf, dayOf, money, offset } from "./format.js";
+import { html, useState } from "./standalone.mjs";
+import { Foreign, Time, money } from "./format.js";
 import { call, download, query } from "./http.js";
 import { Icon } from "./icons.js";
 import { Copied, Failure, Loading, StatusPill, methodOf, shortened, useLoaded } from "./parts.js";
 import { CaptureDialog, RefundDialog, hasOpenRefund } from "./actions.js";
 import { Link, useTitle } from "./route.js";
-
-const KINDS = {
-  status: ["Status", "check", "good"],
-  refund: ["Refunds", "refund", "back"],
-  dispute: ["Disputes", "flag", "bad"],
-  surplus: ["Surplus", "alert", "warn"],
-  mismatch: ["Mismatches", "alert", "bad"],
-  webhook: ["Events in", "in", "info"],
-  delivery: ["Events out", "out", "info"],
-  settlement: ["Settlement", "bank", "good"],
-  person: ["People", "user", "accent"],
-};
+import { Timeline } from "./timeline.js";
 
 export function PaymentPage({ session, id: reference }) {
   useTitle(`Payment ${shortened(reference)}`);
@@ -35,7 +24,7 @@ export function PaymentPage({ session, id: reference }) {
     <${Head} story=${data} path=${path} reload=${reload} isLoading=${isLoading} />
     ${isAdmin && data.payment.amountPaid != null && html`<${Money} payment=${data.payment} lost=${data.amountLost ?? 0} />`}
     <div class="cols">
-      <${Timeline} story=${data} />
+      <${Timeline} story=${data} path=${path} isAdmin=${isAdmin} />
       <div class="stack">
         <${Books} payment=${data.payment} isAdmin=${isAdmin} />
         <${Refunds} payment=${data.payment} />
@@ -137,55 +126,6 @@ function Money({ payment, lost }) {
       <div><dt>Settlement</dt><dd>${payment.settledAt ? html`<${Time} at=${payment.settledAt} />` : "not settled yet"}</dd></div>
     </dl>
   </section>`;
-}
-
-function Timeline({ story }) {
-  const [kind, setKind] = useState("");
-  const start = story.entries[0]?.at;
-  const counts = useMemo(() => {
-    const found = {};
-    for (const entry of story.entries) found[entry.kind] = (found[entry.kind] || 0) + 1;
-    return found;
-  }, [story]);
-  const shown = story.entries.filter((entry) => !kind || entry.kind === kind).reverse();
-  const chip = (key, word, count) =>
-    html`<button type="button" key=${key} aria-pressed=${kind === key} onClick=${() => setKind(key)}>${word} <b>${count}</b></button>`;
-  let day = "";
-  return html`<section class="card">
-    <header><h2>What happened</h2><span class="right soft small">newest first</span></header>
-    <div class="chips" role="group" aria-label="Kinds">
-      ${chip("", "Everything", story.entries.length)}
-      ${Object.entries(KINDS).filter(([key]) => counts[key]).map(([key, [word]]) => chip(key, word, counts[key]))}
-    </div>
-    ${story.isCut && html`<p class="warn small pad">There is more than is shown here.</p>`}
-    <ol class="line">
-      ${shown.flatMap((entry) => {
-        const own = dayOf(new Date(entry.at));
-        const head = own === day ? [] : [html`<li class="day" key=${own}><span>${own}</span></li>`];
-        day = own;
-        return [...head, html`<${Entry} key=${entry.id} entry=${entry} start=${start} payment=${story.payment} />`];
-      })}
-    </ol>
-  </section>`;
-}
-
-function Entry({ entry, start, payment }) {
-  const [, icon, look] = KINDS[entry.kind] || ["", "clock", "soft"];
-  const time = new Date(entry.at);
-  const mark = entry.kind !== "status" ? icon : entry.isFailure ? "x" : entry.status === "pending" ? "clock" : icon;
-  const actor = entry.actor;
-  return html`<li>
-    <time datetime=${time.toISOString()} title=${`${time.toISOString()} (UTC)`}><b>${clockOf(time)}</b>${offset(start, entry.at)}</time>
-    <span class=${`node ${entry.isFailure ? "bad" : entry.status === "pending" && entry.kind === "status" ? "warn" : look}`}><${Icon} name=${mark} /></span>
-    <div class="ev">
-      <h3>${entry.kind === "person" && actor ? html`<${Foreign} text=${actor.name || actor.id} /> ` : ""}<${Foreign} text=${entry.title} />
-        ${entry.evidenceId && html`<span class="right" title=${entry.evidenceId}>${shortened(entry.evidenceId, 12, 6)}</span>`}</h3>
-      ${entry.detail && html`<p><${Foreign} text=${entry.detail} /></p>`}
-      ${entry.kind === "person" && entry.amount != null && html`<p>${money(entry.amount, payment.currency)}${actor?.role ? `, as ${actor.role}` : ""}${actor?.keyId ? `, with API key ${actor.keyId}` : ""}</p>`}
-      ${entry.outcome && html`<p>Outcome: <${Foreign} text=${entry.outcome} /></p>`}
-      ${entry.kind !== "person" && actor && html`<p>By <${Foreign} text=${actor.name || actor.id} /></p>`}
-    </div>
-  </li>`;
 }
 
 function Books({ payment, isAdmin }) {

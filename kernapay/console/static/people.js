@@ -71,7 +71,7 @@ export function UserPage({ id }) {
       ["Mobile", user.mobileNumber && `${user.countryCode || ""} ${user.mobileNumber}${user.isMobileNumberVerified ? ", verified" : ""}`],
       ["Since", user.createdAt && html`<${Time} at=${user.createdAt} />`],
       ["Id", html`<${Copied} text=${user._id} label="the account's id" />`],
-      ["Payments", html`<${Link} to=${`/console/payments${query({ userId: user._id })}`}>made<//>${user.type === "PROVIDER" && html`, <${Link} to=${`/console/payments${query({ providerId: user._id })}`}>received<//>`}`],
+      ["Payments", html`<${Link} to=${`/console/payments${query({ userId: user._id })}`}>made<//>${user.type === "PROVIDER" && html`, <${Link} to=${`/console/payments${query({ providerId: user._id })}`}>received<//>, <${Link} to=${`/console/statements${query({ provider: user._id })}`}>statements<//>`}`],
       ["Audit log", html`<${Link} to=${`/console/audit${query({ target: `user:${user._id}` })}`}>done to it<//>, <${Link} to=${`/console/audit${query({ actor: user._id })}`}>done by it<//>`],
     ]} />`;
   return html`<${OnePage} list=${users} title="Account" state=${state} show=${show} />`;

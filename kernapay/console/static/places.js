@@ -31,9 +31,11 @@ const GROUPS = [
     place("payments", "pay", "Payments", EVERYBODY, { All: PaymentsPage, One: PaymentPage }),
     place("disputes", "flag", "Disputes", EVERYBODY, listed(() => import("./disputes.js"), "disputes")),
     place("settlements", "bank", "Settlements", ADMIN, listed(() => import("./settlements.js"), "settlements", "SettlementPage")),
+    place("statements", "file", "Statements", ["ADMIN", "PROVIDER"], { All: later(() => import("./statements.js"), (module) => module.StatementsPage) }),
   ]],
   ["Trust", [
     place("reconciliation", "shield", "Reconciliation", ADMIN, listed(() => import("./reconciliation.js"), "reconciliation", "ReportPage")),
+    place("mismatches", "alert", "Mismatches", ADMIN, listed(() => import("./mismatches.js"), "mismatches")),
     place("inbox", "in", "Inbox", ADMIN, listed(() => import("./inbox.js"), "inbox", "EventPage")),
     place("endpoints", "out", "Endpoints", ADMIN, listed(deliveries, "endpoints", "EndpointPage")),
     // Reached from an endpoint.

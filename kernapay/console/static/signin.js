@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "./standalone.mjs";
 import { callOnce } from "./http.js";
 import { Mark } from "./icons.js";
-import { Copied, Dialog, Field } from "./parts.js";
+import { Copied, Dialog, Field, QrCode } from "./parts.js";
 
 /** Ask for what the API demands, step by step, until there is a session. */
 export function SignInForm({ email = "", onDone, onLeave, leave }) {
@@ -63,7 +63,8 @@ export function SignInForm({ email = "", onDone, onLeave, leave }) {
         <input id="password" name="password" type="password" autocomplete="current-password" required />
       <//>`}
     ${step.name === "enrol" &&
-    html`<p>Administrators need a second factor. Put this key into an authenticator app, then type the code that it shows.</p>
+    html`<p>Administrators need a second factor. Scan this with an authenticator app, or type the key into it. Then type the code that it shows.</p>
+      <${QrCode} code=${step.challenge.qr} label="The key as a QR code" />
       <p class="key"><${Copied} text=${step.challenge.secret} label="the key" /></p>
       <p><a href=${step.challenge.uri}>Open in an authenticator on this device</a></p>`}
     ${step.name !== "password" &&

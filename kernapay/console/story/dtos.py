@@ -20,6 +20,7 @@ class EntryKind(StrEnum):
     MISMATCH = "mismatch"
     WEBHOOK = "webhook"
     DELIVERY = "delivery"
+    GATEWAY = "gateway"
     SETTLEMENT = "settlement"
     PERSON = "person"
 
@@ -36,8 +37,8 @@ class StoryActor(Struct, rename="camel"):
 class StoryEntry(Struct, rename="camel", kw_only=True):
     """One thing that happened.
 
-    `title` and `detail` are sentences. `evidenceId` is the id of the event, delivery, audit entry, dispute or
-    settlement that shows it. `outcome` is what became of an event or a delivery.
+    `title` and `detail` are sentences. `evidenceId` is the id of the event, delivery, call to the gateway, audit entry,
+    dispute or settlement that shows it. `outcome` is what became of an event, a delivery or a call.
     """
 
     id: Annotated[str, Meta(description="Of this entry, in this answer.", examples=["status-0"])]
@@ -76,9 +77,9 @@ class AllowedActions(Struct, rename="camel"):
 class PaymentStory(Struct, rename="camel"):
     """A payment, and what became of it, oldest first.
 
-    Fees, mismatches, settlements, events, deliveries and who acted are shown to administrators only; the payer to
-    administrators and lab assistants. `amountLost` is what the payer's bank has taken back for good, for those who see
-    disputes. With `isCut`, there are more entries than an answer has.
+    Fees, mismatches, settlements, events, deliveries, calls to the gateway (of the last 90 days) and who acted are
+    shown to administrators only; the payer to administrators and lab assistants. `amountLost` is what the payer's bank
+    has taken back for good, for those who see disputes. With `isCut`, there are more entries than an answer has.
     """
 
     payment: AdminPaymentView

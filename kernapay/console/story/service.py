@@ -1,6 +1,7 @@
 """Tell what became of one payment, from all that is stored of it."""
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from kernapay.administration.payments.dtos import AdminPaymentView
 from kernapay.administration.payments.repository import PaymentSearchRepository
 from kernapay.audit.dtos import AuditView
 from kernapay.audit.repository import AuditLog
+from kernapay.console.story.calls import entry_of_call
 from kernapay.console.story.dtos import (
     AllowedActions,
     EntryKind,
@@ -24,7 +26,10 @@ from kernapay.deliveries.dtos import DeliveryDetail
 from kernapay.deliveries.endpoints.repository import EndpointRepository
 from kernapay.deliveries.models import DeliveryState
 from kernapay.deliveries.repository import DeliveryRepository
+from kernapay.gateway.calls.dtos import GatewayCallView
+from kernapay.gateway.calls.repository import GatewayCallRepository
 from kernapay.payments.models import Payment
+from kernapay.payments.references import gateway_names_of
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import sum_lost, sum_remaining
 from kernapay.payments.states import Status
@@ -54,6 +59,7 @@ class PaymentStories:
         endpoints: EndpointRepository,
         audit: AuditLog,
         users: UserRepository,
+        calls: GatewayCallRepository,
     ) -> None:
         self._payments = payments
         self._views = views
@@ -62,6 +68,7 @@ class PaymentStories:
         self._endpoints = endpoints
         self._audit = audit
         self._users = users
+        self._calls = calls
 
     async def tell(self, caller: Principal, reference_id: str) -> PaymentStory:
         """Return the story of a payment. Raises NotFound, also when the caller may not see it."""
@@ -73,9 +80,9 @@ class PaymentStories:
         entries = list(entries_of(payment))
         is_cut = False
         if caller.is_admin:
-            more = await self._rows_about(payment, entries)
-            is_cut = len(more) >= _MOST
-            entries += more
+            kinds = await self._rows_about(payment)
+            is_cut = any(len(rows) >= _MOST for rows in kinds)
+            entries += chain.from_iterable(kinds)
             await self._name_actors(entries)
         else:
             view, entries = _for_others(caller, view, entries)
@@ -88,18 +95,27 @@ class PaymentStories:
             is_cut=is_cut,
         )
 
-    async def _rows_about(self, payment: Payment, known: list[StoryEntry]) -> list[StoryEntry]:
-        """Return what other collections have about a payment: events, deliveries, acts of people."""
+    async def gateway_calls(self, reference_id: str) -> list[GatewayCallView]:
+        """Return the calls to the gateway about a payment, the newest first. Raises NotFound."""
+        payment = await self._payments.by_reference(reference_id)
+        if payment is None:
+            raise NotFound("No payment has this reference.")
+        return await self._calls.about(gateway_names_of(payment), _MOST)
+
+    async def _rows_about(self, payment: Payment) -> list[list[StoryEntry]]:
+        """Return what other collections have about a payment: calls, events, deliveries and acts of people."""
         event_ids = {step.event_id for step in payment.history if step.event_id}
         event_ids |= {each.event_id for each in payment.mismatches if each.event_id}
         events = await self._events.list_of(sorted(event_ids)[:_MOST]) if event_ids else []
         deliveries = await self._deliveries.list_of_row(str(payment.pk), _MOST)
         acts, _ = await self._audit.search(count=_MOST, target=f"payment:{payment.reference_id}")
         urls = await self._urls_of({each.endpoint for each in deliveries})
+        calls = await self._calls.about(gateway_names_of(payment), _MOST)
         return [
-            *map(_entry_of_event, events),
-            *(_entry_of_delivery(each, urls.get(each.endpoint)) for each in deliveries),
-            *map(_entry_of_act, acts),
+            [*map(entry_of_call, calls)],
+            [*map(_entry_of_event, events)],
+            [_entry_of_delivery(each, urls.get(each.endpoint)) for each in deliveries],
+            [*map(_entry_of_act, acts)],
         ]
 
     async def _urls_of(self, endpoint_ids: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from kernapay.payments.documents.codes import rows_of
+from kernapay.core import qr_codes
 from kernapay.payments.documents.font_files import LATIN, cut, fonts_for, range_of
 from kernapay.payments.documents.sheet import Fact, Line, Sheet
 
@@ -100,13 +100,7 @@ def _check(url: str | None) -> str:
     if url is None:
         return "</div>"
     link = escape(url)
-    rows = rows_of(url)
-    path = "".join(
-        f"M{first} {row}h{length}v1h-{length}z"
-        for row, runs in enumerate(rows)
-        for first, length in runs
-    )
-    size = len(rows)
+    size, path = qr_codes.draw(url)
     return (
         f'<p>Check this paper: <a href="{link}">{link}</a></p></div>'
         f'<svg role="img" aria-label="The same link as a QR code" viewBox="0 0 {size} {size}">'

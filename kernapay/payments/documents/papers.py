@@ -71,12 +71,20 @@ def find_refund(payment: Payment, refund_id: str | None) -> Refund | None:
     )
 
 
-def _in_order(notes: Iterable[Paper]) -> list[Paper]:
-    """Return notes in the order in which they got their numbers, also where the series has changed between them.
+def arranged(papers: Iterable[Paper]) -> PapersOfPayment | None:
+    """Return the papers of one payment in their order, None without a receipt. Notes have one."""
+    known = list(papers)
+    receipt = next((each for each in known if each.kind is PaperKind.RECEIPT), None)
+    return None if receipt is None else PapersOfPayment(receipt, _notes_in_order(known))
+
+
+def _notes_in_order(papers: Iterable[Paper]) -> list[Paper]:
+    """Return the notes among papers in the order in which they got their numbers, also where the series has changed.
 
     Each says what was refunded before it: that must not change with a later one. Within a series the number tells,
     because the clocks of two machines may differ.
     """
+    notes = [each for each in papers if each.kind is PaperKind.CREDIT_NOTE]
     by_number = sorted(notes, key=lambda note: (note.series, note.number))
     series = [list(group) for _, group in groupby(by_number, key=lambda note: note.series)]
     return list(merge(*series, key=lambda note: note.created_at))
@@ -138,8 +146,7 @@ class Papers:
         drafts = [each for each in self._draft_notes(payment, receipt) if each.pk not in papers]
         for paper in await asyncio.gather(*(self._papers.issue(draft) for draft in drafts)):
             papers[paper.pk] = paper
-        notes = [each for each in papers.values() if each.kind is PaperKind.CREDIT_NOTE]
-        return PapersOfPayment(receipt, _in_order(notes))
+        return PapersOfPayment(receipt, _notes_in_order(papers.values()))
 
     async def _draft_receipt(self, payment: Payment) -> Paper:
         """Return the receipt, without a number."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from fpdf import FPDF
 
-from kernapay.payments.documents.codes import rows_of
+from kernapay.core.qr_codes import rows_of
 from kernapay.payments.documents.font_files import BASE, FOLDER, UNKNOWN, fonts_for, is_invisible
 
 Colour = tuple[int, int, int]

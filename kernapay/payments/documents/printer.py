@@ -3,7 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from kernapay.payments.models import Payment
 _REMEMBERED: Final = 128
 
 Form = Literal["pdf", "html"]
+SheetT = TypeVar("SheetT", bound=msgspec.Struct)
 
 
 class Printer:
@@ -32,11 +33,14 @@ class Printer:
 
     async def produce(self, sheet: Sheet, form: Form) -> bytes:
         """Return the sheet as a document: the same bytes for the same texts. Raises Unavailable."""
-        key = hashlib.sha256(form.encode() + msgspec.msgpack.encode(sheet)).digest()
+        return await self.draw(form, sheet, _draw_pdf if form == "pdf" else page.write)
+
+    async def draw(self, kind: str, sheet: SheetT, draw: Callable[[SheetT], bytes]) -> bytes:
+        """Return what `draw` makes of a sheet, in the pool. `kind` names what it makes. Raises Unavailable."""
+        key = hashlib.sha256(kind.encode() + msgspec.msgpack.encode(sheet)).digest()
         if key in self._last:
             self._last.move_to_end(key)
             return self._last[key]
-        draw: Callable[[Sheet], bytes] = _draw_pdf if form == "pdf" else page.write
         document = await self._pool.run(draw, sheet)
         self._last[key] = document
         if len(self._last) > _REMEMBERED:

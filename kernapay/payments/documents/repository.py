@@ -1,6 +1,6 @@
 """Every query on papers, and what is read of payments for them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 from bson import ObjectId
@@ -8,11 +8,11 @@ from bson import ObjectId
 from kernapay.core.clock import Clock, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import NotFound, Unavailable
-from kernapay.payments.documents.models import Paper
+from kernapay.payments.documents.models import Paper, PaperKind
 from kernapay.payments.models import Payment
 from kernapay.payments.states import PAID
 from kernapay.storage.batching import Batcher
-from kernapay.storage.filters import LimitOffset, OrderBy
+from kernapay.storage.filters import BeforeAfter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.numbering import insert_numbered
 from kernapay.storage.reading import MAX_TIME_MS
@@ -20,6 +20,7 @@ from kernapay.storage.repository import ReadOnlyRepository, Repository, Row
 from kernapay.storage.unreadable import UnreadableRow
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_BATCH = 500
 _UNCONFIRMED = (
     "An earlier request for this paper is not stored safely yet. Repeat the call in a second."
 )
@@ -44,6 +45,20 @@ class PaperRepository(Repository[Paper]):
         """Return the papers of payments, in the order of their series and numbers."""
         papers = await self.list(payment_id__in=list(payment_ids))
         return sorted(papers, key=lambda paper: (paper.series, paper.number))
+
+    async def notes_between(self, start: datetime, end: datetime) -> AsyncIterator[list[Paper]]:
+        """Yield the credit notes of refunds that were processed between two times, oldest first, in batches."""
+        period = BeforeAfter("at", before=end, after=start)
+        batch: list[Paper] = []
+        async for paper in self.stream(
+            period, OrderBy("at"), OrderBy("id"), kind=PaperKind.CREDIT_NOTE
+        ):
+            batch.append(paper)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
     async def with_code(self, code: str) -> Paper | None:
         """Return the paper with this code. Raises Unavailable if it is not known whether there is one."""

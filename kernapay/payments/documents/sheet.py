@@ -11,8 +11,9 @@ from kernapay.core.text import show_controls
 from kernapay.payments.currencies import write_amount
 from kernapay.payments.documents.buyers import Buyer
 from kernapay.payments.documents.models import Paper
+from kernapay.payments.documents.notes import figures_of, split_of, sum_before
 from kernapay.payments.documents.papers import PapersOfPayment, find_refund
-from kernapay.payments.documents.taxes import STATES, Split, part_of, split
+from kernapay.payments.documents.taxes import STATES, Split
 from kernapay.payments.documents.words import spell_amount
 from kernapay.payments.models import Payment, Refund
 from kernapay.payments.returns import sum_lost
@@ -87,7 +88,7 @@ def receipt_sheet(
     captured = payment.amount_captured
     returned = list(_returned(payment, papers, days))
     gone = sum(amount for _, amount in returned)
-    lines = [*_tax_lines(_split_of(payment, paper), payment.currency)]
+    lines = [*_tax_lines(split_of(payment, paper), payment.currency)]
     lines.append(Line("Paid", write_amount(captured, payment.currency), "strong"))
     lines += (
         Line(label, write_amount(-amount, payment.currency), "back") for label, amount in returned
@@ -122,7 +123,7 @@ def note_sheet(
     currency, captured = payment.currency, payment.amount_captured
     refund = find_refund(payment, note.refund_id)
     given = refund or next(each for each in payment.refunds if each.refund_id == note.refund_id)
-    before = _sum_before(payment, papers, note)
+    before = sum_before(payment, papers, note)
     remains = captured - before - (given.amount if refund else 0)
     lines = [Line("Paid", write_amount(captured, currency), "strong")]
     if before:
@@ -132,10 +133,7 @@ def note_sheet(
             Line("Refunded with this note", write_amount(-refund.amount, currency), "back")
         )
     lines.append(Line("Remains paid", write_amount(remains, currency), "total"))
-    if refund and (whole := _split_of(payment, note)):
-        room = max(0, whole.total - before)
-        part = part_of(whole, min(before, whole.total), min(refund.amount, room))
-        lines += _tax_lines(part, currency, "In this refund: ")
+    lines += _tax_lines(figures_of(payment, papers, note).split, currency, "In this refund: ")
     return _sheet(
         payment,
         note,
@@ -238,23 +236,6 @@ def _returned(
             yield f"Refunded on {at.day} {at:%b %Y}, credit note {note.title}", refund.amount
     if lost := sum_lost(payment):
         yield "Taken back by the payer\N{RIGHT SINGLE QUOTATION MARK}s bank", lost
-
-
-def _sum_before(payment: Payment, papers: PapersOfPayment, note: Paper) -> int:
-    """Return what was refunded by the notes before this one."""
-    total = 0
-    for each in papers.notes:
-        if each.pk == note.pk:
-            break
-        if refund := find_refund(payment, each.refund_id):
-            total += refund.amount
-    return total
-
-
-def _split_of(payment: Payment, paper: Paper) -> Split | None:
-    if paper.tax_rate is None or paper.gstin is None or paper.place is None:
-        return None
-    return split(payment.amount, paper.tax_rate, paper.gstin[:2], paper.place)
 
 
 def _tax_lines(parts: Split | None, currency: str, prefix: str = "") -> Iterator[Line]:

@@ -59,8 +59,8 @@ Rows = Annotated[
     RowKind | None,
     QueryParameter(
         name="rows",
-        description="What the lines are: `payments`, `refunds`, `disputes`, or `settlements` for the rows of the "
-        "transfers to the bank account. Without it, they are payments, without the column `net`.",
+        description="What the lines are: `payments`, `refunds`, `disputes`, `credit_notes`, or `settlements` for the "
+        "rows of the transfers to the bank account. Without it, they are payments, without the column `net`.",
     ),
 ]
 TimeThatCounts = Annotated[
@@ -68,7 +68,8 @@ TimeThatCounts = Annotated[
     QueryParameter(
         name="by",
         description="Which time of a line counts. Payments: `created`, `paid` or `settled`. Refunds: `created` or "
-        "`settled`. Disputes: `created`. Settlements: `settled`, or `paid` for when what they pay out was made.",
+        "`settled`. Disputes and credit notes: `created`. Settlements: `settled`, or `paid` for when what they pay out "
+        "was made.",
     ),
 ]
 Totals = Annotated[

@@ -88,10 +88,21 @@ class ExportService:
     async def stream(self, actor: Principal, request: ExportRequest) -> AsyncIterator[bytes]:
         """Return an export as chunks of bytes, oldest rows first.
 
-        Raises InvalidInput and Unavailable when called, before the first chunk is read. An export that breaks off
-        later has a second audit entry.
+        Raises InvalidInput and Unavailable when called, before the first chunk is read.
         """
-        chunks = self._audited_chunks(actor, self.plan(request))
+        plan = self.plan(request)
+        return await self.stream_table(
+            self._tables[plan.rows], plan, self._action(actor, "payments.export", plan)
+        )
+
+    async def stream_table(
+        self, table: Table, plan: Plan, action: AbstractAsyncContextManager[None]
+    ) -> AsyncIterator[bytes]:
+        """Return the lines of a table as chunks of bytes. `action` writes the audit entry. Raises Unavailable.
+
+        An export that breaks off later has a second audit entry.
+        """
+        chunks = self._audited_chunks(table, plan, action)
         # The answer has begun once a chunk is asked for. So let the audit entry be written before.
         head = await anext(chunks)
         return _chain(head, chunks)
@@ -114,7 +125,8 @@ class ExportService:
         passed = Passed()
         noted = 0
         with SpooledTemporaryFile(_IN_MEMORY) as file:
-            async with aclosing(self._chunks(plan, passed)) as chunks:
+            table = self._tables[plan.rows]
+            async with aclosing(self._chunks(table, plan, passed)) as chunks:
                 async for chunk in chunks:
                     await self._run(file.write, chunk)
                     if note is not None and passed.count >= noted + _NOTED_AFTER:
@@ -153,16 +165,14 @@ class ExportService:
     ) -> AbstractAsyncContextManager[None]:
         return self._audit.action(actor, action, after=plan.as_audited())
 
-    async def _audited_chunks(self, actor: Principal, plan: Plan) -> AsyncGenerator[bytes]:
-        async with (
-            self._action(actor, "payments.export", plan),
-            aclosing(self._chunks(plan, Passed())) as chunks,
-        ):
+    async def _audited_chunks(
+        self, table: Table, plan: Plan, action: AbstractAsyncContextManager[None]
+    ) -> AsyncGenerator[bytes]:
+        async with action, aclosing(self._chunks(table, plan, Passed())) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def _chunks(self, plan: Plan, passed: Passed) -> AsyncGenerator[bytes]:
-        table = self._tables[plan.rows]
+    async def _chunks(self, table: Table, plan: Plan, passed: Passed) -> AsyncGenerator[bytes]:
         writer, tally = _writer_for(plan, table), table.tally()
         try:
             yield await self._run(writer.begin, table.columns)

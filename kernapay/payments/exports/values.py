@@ -28,6 +28,7 @@ class RowKind(StrEnum):
     REFUNDS = "refunds"
     DISPUTES = "disputes"
     SETTLEMENTS = "settlements"
+    CREDIT_NOTES = "credit_notes"
 
 
 class By(StrEnum):

@@ -34,8 +34,18 @@ class SecondFactorEnrol(Struct, rename="camel", forbid_unknown_fields=True):
     current_password: _CurrentPassword
 
 
+class QrCode(Struct):
+    """A QR code: `path` is the `d` of a path of SVG, whose area is dark, in a square of `size` by `size`.
+
+    It needs four light modules on each side: `viewBox="-4 -4 49 49"` for a size of 41.
+    """
+
+    size: Annotated[int, Meta(examples=[41])]
+    path: Annotated[str, Meta(examples=["M0 0h7v1h-7z"])]
+
+
 class SecondFactorChallenge(Struct, rename="camel"):
-    """The key of a new authenticator. Show `uri` as a QR code, or let people type `secret`.
+    """The key of a new authenticator. Show `qr`, which is `uri` as a QR code, or let people type `secret`.
 
     Then send a code of it together with `challenge` before `expiresAt`. Until then nothing has changed.
     """
@@ -46,6 +56,7 @@ class SecondFactorChallenge(Struct, rename="camel"):
         str,
         Meta(examples=["otpauth://totp/KernaPay%3Aasha%40example.com?secret=JBSWY3DPEHPK3PXP"]),
     ]
+    qr: QrCode
     expires_at: Instant
 
 

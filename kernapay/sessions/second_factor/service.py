@@ -9,6 +9,8 @@ import structlog
 from bson import ObjectId
 
 from kernapay.audit.repository import AuditLog
+from kernapay.core import qr_codes
+from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from kernapay.core.keys import BrokenSeal, Sealer
@@ -25,6 +27,7 @@ from kernapay.sessions.second_factor.codes import (
     new_recovery_codes,
 )
 from kernapay.sessions.second_factor.dtos import (
+    QrCode,
     SecondFactorChallenge,
     SecondFactorConfirm,
     SecondFactorState,
@@ -79,16 +82,18 @@ class SecondFactors:
         keys: Sealer,
         challenges: Sealer,
         audit: AuditLog,
+        pool: Bulkhead,
         issuer: str,
         clock: Clock = now,
     ) -> None:
-        """`issuer` is the name that an authenticator shows beside the account."""
+        """QR codes are drawn in `pool`. `issuer` is the name that an authenticator shows beside the account."""
         self._factors = factors
         self._users = users
         self._attempts = attempts
         self._keys = keys
         self._challenges = challenges
         self._audit = audit
+        self._pool = pool
         self._issuer = issuer
         self._clock = clock
 
@@ -117,15 +122,18 @@ class SecondFactors:
         return True
 
     async def challenge(self, user: User) -> SecondFactorChallenge:
-        """Return a key to enrol, for whoever has just proved the password. Raises AlreadyEnrolled."""
+        """Return a key to enrol, for whoever has just proved the password. Raises AlreadyEnrolled, Unavailable."""
         if await self._factors.of_account(str(user.pk)) is not None:
             raise _already_enrolled()
         key, until = new_key(), self._clock() + _CHALLENGE_LIFETIME
+        uri = make_uri(key, user.email, self._issuer)
+        drawing = await self._pool.run(qr_codes.draw, uri)
         sealed = _Challenge(str(user.pk), key, _mark_of(user), until)
         return SecondFactorChallenge(
             challenge=self._challenges.seal(msgspec.json.encode(sealed).decode()).decode(),
             secret=key,
-            uri=make_uri(key, user.email, self._issuer),
+            uri=uri,
+            qr=QrCode(drawing.size, drawing.path),
             expires_at=until,
         )
 

@@ -1,6 +1,8 @@
-"use strict";
-
 // The page of one payment. What the server says is shown as text only.
+
+import { speak } from "./words.js";
+
+const { language, say } = await speak((code) => import(`./${code}.js`));
 const token = location.pathname.split("/").pop();
 const at = (id) => document.getElementById(id);
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
@@ -26,7 +28,7 @@ function fill(id, text) {
 function amountOf(page) {
   const places = { minimumFractionDigits: page.decimals, maximumFractionDigits: page.decimals };
   const format = { style: "currency", currency: page.currency, ...places };
-  return new Intl.NumberFormat("en-IN", format).format(page.amount / 10 ** page.decimals);
+  return new Intl.NumberFormat(`${language}-IN`, format).format(page.amount / 10 ** page.decimals);
 }
 
 function lead(url, text, page) {
@@ -48,19 +50,15 @@ async function ask(path, body) {
   return { status: answer.status, ok: answer.ok, body: isJson ? await answer.json() : {} };
 }
 
-const SENTENCES = {
-  confirming: ["Your payment is being confirmed. Do not pay again: this page goes on looking.", ""],
-  paid: ["Paid. Thank you.", "good"],
-  refunded: ["This payment was refunded.", "warn"],
-  ended: ["This payment has ended: it was cancelled, or its time is over. Nothing can be paid here any more.", "warn"],
-};
+const KINDS = { confirming: "", paid: "good", refunded: "warn", ended: "warn" };
 
 function render(page) {
-  document.title = `${page.name}: payment`;
+  document.title = `${page.name}: ${say("payment")}`;
   fill("merchant", page.name);
   fill("description", page.description ?? "");
   fill("amount", amountOf(page));
-  at("test").hidden = page.livemode !== false;
+  fill("test", page.livemode === false ? say("test") : "");
+  at("reference").querySelector("span").textContent = say("reference");
   at("reference").querySelector("code").textContent = page.referenceId;
   at("reference").hidden = false;
   at("back").hidden = true;
@@ -68,12 +66,12 @@ function render(page) {
   at("pay").disabled = false;
   at("pay").onclick = () => openCheckout(page);
   if (page.state === "open") {
-    at("pay").textContent = opened ? "Go on" : `Pay ${amountOf(page)}`;
-    show(opened ? "You have not paid yet. If you have just paid in an app, wait: this page goes on looking." : "");
-    lead(page.cancelUrl, "Go back without paying", page);
+    at("pay").textContent = opened ? say("goOn") : say("pay", { amount: amountOf(page) });
+    show(opened ? say("closed") : "");
+    lead(page.cancelUrl, say("backUnpaid"), page);
   } else {
-    show(...SENTENCES[page.state]);
-    lead(page.state === "paid" ? page.successUrl : page.cancelUrl, `Back to ${page.name}`, page);
+    show(say(page.state), KINDS[page.state]);
+    lead(page.state === "paid" ? page.successUrl : page.cancelUrl, say("back", { name: page.name }), page);
   }
 }
 
@@ -99,7 +97,7 @@ async function openCheckout(page) {
     await loadScript(page.script);
   } catch {
     at("pay").disabled = false;
-    show("The gateway's window cannot be loaded. Try again in a moment.", "bad");
+    show(say("noWindow"), "bad");
     return;
   }
   opened = true;
@@ -128,7 +126,7 @@ async function watch(first) {
       render(seen.body);
     } else {
       at("pay").hidden = true;
-      show("It is not known yet whether you have paid. Do not pay again: this page goes on looking.", "warn");
+      show(say("unknown"), "warn");
     }
   }
 }
@@ -146,11 +144,7 @@ async function confirm(page, paid) {
   const begin = Date.now();
   for (let seconds = 2; ; seconds = Math.min(seconds * 2, LONGEST_PAUSE)) {
     const isLong = Date.now() - begin > STILL_CONFIRMING * 1000;
-    show(
-      isLong
-        ? "The gateway has not said yes or no yet. Do not pay again: this page goes on looking."
-        : "Confirming your payment … You may close this page: you are not charged twice.",
-    );
+    show(say(isLong ? "stillVerifying" : "verifying"));
     try {
       const answer = await ask("/v1/api/payments/verify", proof);
       if (answer.ok) return finish({ ...page, state: "paid" });
@@ -167,12 +161,7 @@ async function confirm(page, paid) {
 }
 
 function refuse(code) {
-  show(
-    code === "payment_returned"
-      ? "The money of this payment is on its way back to you."
-      : "The shop has to look at this payment, and will tell you. Do not pay again.",
-    "warn",
-  );
+  show(say(code === "payment_returned" ? "returned" : "review"), "warn");
 }
 
 async function finish(page) {
@@ -189,12 +178,7 @@ async function start() {
     render(answer.body);
     return answer.body.state === "confirming" ? watch(3) : undefined;
   }
-  show(
-    answer.status === 404 || answer.status === 400
-      ? "This link is not valid. Ask the shop for a new one."
-      : "This page cannot be loaded now. Try again in a moment.",
-    "bad",
-  );
+  show(say(answer.status === 404 || answer.status === 400 ? "noLink" : "offline"), "bad");
 }
 
 start();
