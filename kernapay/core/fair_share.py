@@ -45,11 +45,10 @@ class FairShare:
         Raises TooManyRequests if too many calls of the part are in flight, or if no turn came in time.
         """
         with self._flight((subject, part)):
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._wait(subject)
-            except TimeoutError as error:
-                raise _too_many() from error
+            if not self._waiting and self._is_free(subject):
+                self._running[subject] += 1
+            else:
+                await self._wait_patiently(subject)
             try:
                 yield
             finally:
@@ -61,6 +60,13 @@ class FairShare:
 
     def _count(self, subject: str) -> int:
         return self._running[subject] + len(self._waiting.get(subject, ()))
+
+    async def _wait_patiently(self, subject: str) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._wait(subject)
+        except TimeoutError as error:
+            raise _too_many() from error
 
     async def _wait(self, subject: str) -> None:
         # Even if there is room: whoever waits already comes first.
@@ -87,9 +93,11 @@ class FairShare:
                 mine.set_result(None)
 
     def _find_next(self) -> str | None:
-        if self._total is not None and self._running.total() >= self._total:
-            return None
-        return next((s for s in self._waiting if self._running[s] < self._per_subject), None)
+        return next((s for s in self._waiting if self._is_free(s)), None)
+
+    def _is_free(self, subject: str) -> bool:
+        has_room = self._total is None or self._running.total() < self._total
+        return has_room and self._running[subject] < self._per_subject
 
     @contextmanager
     def _flight(self, of: tuple[str, str | None]) -> Iterator[None]:

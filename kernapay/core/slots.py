@@ -8,6 +8,10 @@ from time import perf_counter
 from kernapay.core.errors import Unavailable
 
 
+class NoFreeSlot(Exception):
+    """No slot came in time."""
+
+
 class Slots:
     """A named number of slots with a bounded queue."""
 
@@ -23,8 +27,11 @@ class Slots:
         self._idle = asyncio.Event()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Wait for a slot and keep it during the block. Raises Unavailable if the queue is full."""
+    async def slot(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """Wait for a slot, so many seconds at most, and keep it during the block.
+
+        Raises NoFreeSlot, and Unavailable if the queue is full.
+        """
         if self.pending >= self._limit:
             raise Unavailable(
                 f"Too many {self.name} calls are waiting. Repeat the call in a second.",
@@ -33,13 +40,26 @@ class Slots:
         self.pending += 1
         begin = perf_counter()
         try:
-            async with self._free:
+            await self._acquire(seconds)
+            try:
                 self.observe_wait(perf_counter() - begin)
                 yield
+            finally:
+                self._free.release()
         finally:
             self.pending -= 1
             if not self.pending:
                 self._idle.set()
+
+    async def _acquire(self, seconds: float | None) -> None:
+        if not self._free.locked():
+            await self._free.acquire()  # at once
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise NoFreeSlot from error
 
     async def wait_until_idle(self) -> None:
         """Wait until no call runs or waits."""

@@ -5,7 +5,9 @@ texts with half of an emoji. What is certain is taken. An amount is never guesse
 """
 
 import json
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,7 +24,7 @@ _UNKNOWN_TIME: Final = 0
 _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False, "": False}
 _LONGEST_NUMBER: Final = 18  # digits, which fit into 64 bits
 _LARGEST_AMOUNT: Final = 2**53  # up to here a decimal point loses nothing
-_types: dict[type, inspect.Type] = {}
+Fit = Callable[[Any], Any]
 
 
 class Unreadable(ValueError):
@@ -50,59 +52,90 @@ def read_entity(document: Any, kind: type[T]) -> T:
     an amount.
     """
     try:
-        return msgspec.convert(_fit(document, _type_of(kind), ""), kind)
+        return msgspec.convert(_fitter_of(kind)(document), kind)
     except (msgspec.ValidationError, RecursionError) as error:
         raise Unreadable(str(error)) from error
 
 
-def _type_of(kind: type) -> inspect.Type:
-    known = _types.get(kind)
-    if known is None:
-        known = _types[kind] = inspect.type_info(kind)
-    return known
+def _fitter(kind: inspect.Type, name: str = "") -> Fit:
+    """Return what brings a value into the form of its type. What is not certain stays as it is, and is refused later.
+
+    `name` is that of the field.
+    """
+    match kind:
+        case inspect.Metadata():
+            return _fitter(kind.type, name)
+        case inspect.UnionType():
+            return _fitter_of_optional(kind, name)
+        case inspect.StructType():
+            return _fitter_of_struct(kind)
+        case inspect.BoolType():
+            return _fit_flag
+        case inspect.IntType():
+            return _fit_time if name.endswith(("_at", "_by")) else _fit_amount
+    return _leave
 
 
-def _fit(value: Any, kind: inspect.Type, name: str) -> Any:
-    """Return the value in the form of its type. What is not certain stays as it is, and is refused afterwards."""
-    if isinstance(kind, inspect.Metadata):
-        return _fit(value, kind.type, name)
-    if isinstance(kind, inspect.UnionType):
-        return _fit_optional(value, kind, name)
-    if isinstance(kind, inspect.StructType):
-        return _fit_struct(value, kind)
-    if isinstance(kind, inspect.BoolType):
-        return _FLAGS.get(str(value).lower(), value) if isinstance(value, str | int) else value
-    if isinstance(kind, inspect.IntType):
-        return _fit_time(value) if name.endswith(("_at", "_by")) else _fit_amount(value)
-    return value
+_fitter_of: Final[Callable[[Any], Fit]] = cache(lambda kind: _fitter(inspect.type_info(kind)))
 
 
-def _fit_optional(value: Any, kind: inspect.UnionType, name: str) -> Any:
+def _fitter_of_optional(kind: inspect.UnionType, name: str) -> Fit:
     others = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
-    if value is None or len(others) != 1 or len(others) == len(kind.types):
-        return value
-    if isinstance(others[0], inspect.StrType) and not isinstance(value, str):
+    if len(others) != 1 or len(others) == len(kind.types):
+        return _leave
+    if isinstance(others[0], inspect.StrType):
         # An id decides whose the money is, so only what stands for "none" is taken: PHP's encoder writes these.
         is_telling = name.endswith("_id") or name == "receipt"
-        return value if is_telling and value not in ([], False) else None
-    return _fit(value, others[0], name)
+        return _fit_telling_text if is_telling else _fit_text
+    fit = _fitter(others[0], name)
+    return lambda value: None if value is None else fit(value)
 
 
-def _fit_struct(value: Any, kind: inspect.StructType) -> Any:
-    if not isinstance(value, dict):
-        return value
-    fitted = {}
-    for field in kind.fields:
-        name = field.encode_name
-        if name in value:
-            fitted[name] = _fit(value[name], field.type, name)
-            if fitted[name] is None and not field.required and not _may_be_none(field.type):
-                del fitted[name]  # null stands for the default
-    return fitted
+def _fitter_of_struct(kind: inspect.StructType) -> Fit:
+    fields = [
+        (
+            field.encode_name,
+            _fitter(field.type, field.encode_name),
+            # For these, null stands for the default.
+            not field.required and not _may_be_none(field.type),
+        )
+        for field in kind.fields
+    ]
+
+    def fit_struct(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        fitted = {}
+        for name, fit, has_default in fields:
+            if name in value:
+                each = fit(value[name])
+                if each is not None or not has_default:
+                    fitted[name] = each
+        return fitted
+
+    return fit_struct
 
 
 def _may_be_none(kind: inspect.Type) -> bool:
     return isinstance(kind, inspect.UnionType) and kind.includes_none
+
+
+def _leave(value: Any) -> Any:
+    return value
+
+
+def _fit_text(value: Any) -> Any:
+    return value if isinstance(value, str) else None
+
+
+def _fit_telling_text(value: Any) -> Any:
+    return None if value in ([], False) else value
+
+
+def _fit_flag(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    return _FLAGS.get(str(value).lower(), value) if isinstance(value, str | int) else value
 
 
 def _fit_amount(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The metrics of calls to the gateway. A call is named by its method and entity, never by an id."""
 
+from functools import cache
 from typing import Final
 
 from kernapay.core.metrics import Counter, Histogram, start_at_zero
@@ -36,9 +37,16 @@ start_at_zero(
 def count_call(method: str, url: str, status: int | None, seconds: float) -> None:
     """Count a call and its time, and add it to the trace. `status` is None without an answer."""
     call = f"{method} {_entity_of(url)}"
-    SECONDS.labels(call, "unknown" if status is None else str(status)).observe(seconds)
-    CALLS.labels(call, outcome_of(status)).inc()
+    took, count = _series_of(call, status)
+    took.observe(seconds)
+    count.inc()
     record_call(call, seconds, status)
+
+
+@cache
+def _series_of(call: str, status: int | None) -> tuple[Histogram, Counter]:
+    known = "unknown" if status is None else str(status)
+    return SECONDS.labels(call, known), CALLS.labels(call, outcome_of(status))
 
 
 def outcome_of(status: int | None) -> str:

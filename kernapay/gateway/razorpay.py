@@ -1,9 +1,7 @@
 """The Razorpay gateway. The official SDK says what is sent; it is sent on the event loop, a bounded number at once."""
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final
@@ -13,7 +11,7 @@ import razorpay
 import structlog
 
 from kernapay.core.deadlines import Deadline
-from kernapay.core.slots import Slots
+from kernapay.core.slots import NoFreeSlot, Slots
 from kernapay.gateway.base import (
     EntityT,
     GatewayBusy,
@@ -26,9 +24,10 @@ from kernapay.gateway.base import (
     OddEntity,
     Order,
 )
+from kernapay.gateway.connections import Request
 from kernapay.gateway.decoding import Unreadable, read_entity
 from kernapay.gateway.metrics import NOT_MADE
-from kernapay.gateway.transport import Keep, Recorder, Request, Transport
+from kernapay.gateway.transport import Keep, Recorder, Transport
 
 _log = structlog.get_logger("kernapay.gateway")
 # The SDK puts ids into the path without escaping them.
@@ -189,17 +188,15 @@ class RazorpayGateway:
     ) -> Any:
         request = call(*args, **kwargs)
         deadline = deadline or Deadline(self._timeout)
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(deadline.remaining):
-                    await stack.enter_async_context(self._slots.slot())
-            except TimeoutError as error:
-                NOT_MADE.inc()
-                _log.warning("gateway_queue_full", waiting=self._slots.pending)
-                raise GatewayBusy(
-                    "Too many calls to the payment gateway are waiting. Try again."
-                ) from error
-            return await self._transport.send(request, deadline.remaining)
+        try:
+            async with self._slots.slot(deadline.remaining):
+                return await self._transport.send(request, deadline.remaining)
+        except NoFreeSlot as error:
+            NOT_MADE.inc()
+            _log.warning("gateway_queue_full", waiting=self._slots.pending)
+            raise GatewayBusy(
+                "Too many calls to the payment gateway are waiting. Try again."
+            ) from error
 
     async def _one(
         self, entity: type[EntityT], call: Callable[..., Request], *args: Any, **kwargs: Any

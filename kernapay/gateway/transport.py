@@ -1,9 +1,9 @@
 """What the Razorpay SDK asks for, sent without its threads, and the answers read with typed errors.
 
 The SDK accepts any object with the interface of requests.Session. The one here only takes the request down: the SDK
-then answers with it, and it is sent by aiohttp on the event loop. That costs a quarter of the CPU, and a call ends at
-its deadline whatever part of it is slow. Redirects are not followed. The errors have the status, code, field and
-reason, which the SDK's own errors lack.
+then answers with it, and it is sent on the event loop. That costs a fraction of the CPU, and a call ends at its
+deadline whatever part of it is slow. Redirects are not followed. The errors have the status, code, field and reason,
+which the SDK's own errors lack.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import structlog
-from yarl import URL
 
 from kernapay.gateway.base import GatewayError, GatewayUnknown
+from kernapay.gateway.connections import Connections, Request
 from kernapay.gateway.decoding import Unreadable, read_json
 from kernapay.gateway.metrics import count_call
 from kernapay.gateway.refusals import judge, read_refusal
@@ -26,18 +26,6 @@ from kernapay.gateway.refusals import judge, read_refusal
 _log = structlog.get_logger("kernapay.gateway")
 _PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d -]{8,}\d|\b\w+_[A-Za-z0-9]{14,}")
 _LONGEST_LOGGED: Final = 1_000
-_CONNECT_SECONDS: Final = 3.0
-# Shorter than those of common load balancers, which would close a connection while a request is on its way.
-_KEEP_SECONDS: Final = 30.0
-
-
-class Request(NamedTuple):
-    """What the SDK would send."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: str | None
 
 
 Keep = Callable[[Request, int | None, bytes, float], None]
@@ -92,36 +80,25 @@ class Transport:
     """A pool of connections to the gateway."""
 
     def __init__(self, connections: int, keep: Keep | None = None) -> None:
-        self._connections = connections
+        self._limit = connections
         self._keep = keep
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
 
     async def send(self, request: Request, seconds: float) -> Any:
-        """Send a request and return the document of the answer, which comes whole in time. Raises GatewayError.
-
-        A change is sent once. What only asks is sent again if a connection that was kept proves to be closed.
-        """
+        """Send a request and return the document of the answer, which comes whole in time. Raises GatewayError."""
+        if self._connections is None:
+            # Only now: it can only be made on the event loop that it is for.
+            self._connections = Connections(self._limit)
         start = perf_counter()
         status: int | None = None
         body = b""
-        call = template_of(request)
         try:
-            async with (
-                asyncio.timeout(seconds),
-                self._open_session().request(
-                    request.method,
-                    URL(request.url, encoded=True),
-                    data=request.body and request.body.encode(),
-                    headers=request.headers,
-                    allow_redirects=False,
-                ) as response,
-            ):
-                body = await response.read()
-            status = response.status
+            async with asyncio.timeout(seconds):
+                status, body = await self._connections.exchange(request)
         except (aiohttp.ClientError, ValueError, OSError) as error:
             _log.warning(
                 "gateway_unanswered",
-                call=call,
+                call=template_of(request),
                 error=type(error).__name__,
                 detail=_for_log(str(error)),
                 seconds=round(perf_counter() - start, 2),
@@ -132,26 +109,12 @@ class Transport:
             count_call(request.method, request.url, status, seconds)
             if self._keep is not None:
                 self._keep(request, status, body, seconds)
-        return _read(call, status, body, is_change=request.method != "GET")
+        return _read(request, status, body)
 
     async def close(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        """Return the session, which can only be made on the event loop that it is for."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._connections, keepalive_timeout=_KEEP_SECONDS
-                ),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._session
+        if self._connections is not None:
+            connections, self._connections = self._connections, None
+            await connections.close()
 
 
 def template_of(request: Request) -> str:
@@ -166,24 +129,25 @@ def _for_log(text: str) -> str:
     return _PERSONAL.sub("[redacted]", text[:_LONGEST_LOGGED])[:300]
 
 
-def _read(call: str, status: int, body: bytes, *, is_change: bool) -> Any:
+def _read(request: Request, status: int, body: bytes) -> Any:
     if not 200 <= status < 300:
-        raise _read_error(call, status, body, is_change=is_change)
+        raise _read_error(request, status, body)
     try:
         return read_json(body)
     except Unreadable as error:
+        call = template_of(request)
         _log.warning("gateway_unreadable", call=call, status=status, bytes=len(body))
         raise GatewayUnknown(
             "The payment gateway's answer is not valid JSON.", http_status=status
         ) from error
 
 
-def _read_error(call: str, status: int, body: bytes, *, is_change: bool) -> GatewayError:
+def _read_error(request: Request, status: int, body: bytes) -> GatewayError:
     refusal = read_refusal(status, body)
-    error = judge(refusal, is_change=is_change)
+    error = judge(refusal, is_change=request.is_change)
     _log.warning(
         "gateway_refused",
-        call=call,
+        call=template_of(request),
         status=status,
         code=refusal.code,
         field=refusal.field,

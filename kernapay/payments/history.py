@@ -53,6 +53,11 @@ def push_step(step: Step) -> dict[str, Any]:
     return {"push__history": step, "set__announce": step.at}
 
 
+def has_steps(count: int) -> dict[str, Any]:
+    """Return the condition that a payment has so many steps."""
+    return {"__raw__": {"history": {"$size": count}}}
+
+
 def append_step(step: Stage, computed: Stage, unless: Any = False) -> Stage:
     """Return the stage of a pipeline that adds a step and moves `updatedAt`, unless a condition holds.
 

@@ -3,22 +3,14 @@
 Each method makes one conditional update, and evicts the cached history when the update makes it stale.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from kernapay.core.crash_points import crash_point
-from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments.changes import (
-    build_changes,
-    end_sale,
-    enter_mismatch,
-    enter_refunds,
-    find_reason,
-    replace_dispute,
-)
+from kernapay.gateway.base import GatewayPayment
+from kernapay.payments.changes import enter_mismatch, replace_dispute
 from kernapay.payments.customer_ledger import CustomerLedger
 from kernapay.payments.evidence import Origin
 from kernapay.payments.history import begin_history, make_step, push_step
@@ -26,6 +18,7 @@ from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.metadata import hash_metadata
 from kernapay.payments.metrics import count_payment
 from kernapay.payments.models import Dispute, Mismatch, Payment
+from kernapay.payments.move_ledger import MoveLedger
 from kernapay.payments.note_hashes import hash_notes
 from kernapay.payments.order_notes import hash_key
 from kernapay.payments.payout_ledger import PayoutLedger
@@ -36,19 +29,18 @@ from kernapay.payments.repository import (
     is_late_payment_possible,
     is_unpaid,
 )
-from kernapay.payments.returns import find_surplus
-from kernapay.payments.states import MOVES, Event, RefundStatus, Status
-from kernapay.payments.surplus_ledger import SurplusLedger, is_not_surplus
+from kernapay.payments.states import MOVES, Event, Status
+from kernapay.payments.surplus_ledger import SurplusLedger
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.queue import Queue, Rules
 from kernapay.storage.repository import DuplicateRow
 from kernapay.storage.signals import Signaller
-from kernapay.storage.updates import Changed, RowChanged
+from kernapay.storage.updates import Changed
 
 _log = structlog.get_logger("kernapay.payments")
 
 
-class PaymentLedger(PayoutLedger, SurplusLedger, CustomerLedger):
+class PaymentLedger(MoveLedger, PayoutLedger, SurplusLedger, CustomerLedger):
     model = Payment
 
     def __init__(
@@ -140,61 +132,6 @@ class PaymentLedger(PayoutLedger, SurplusLedger, CustomerLedger):
         # The history has not grown: nobody is told.
         await self._history.evict(user_id=str(payment.user_id))
         return row
-
-    async def move(
-        self,
-        event: Event,
-        payment: Payment,
-        origin: Origin,
-        gateway_payment: GatewayPayment | None = None,
-        signature: str | None = None,
-        refunds: Sequence[GatewayRefund] = (),
-        *,
-        late: bool = False,
-    ) -> Payment | None:
-        """Make the event's move and store the gateway's data.
-
-        Return None when the payment does not allow the move: it was made before, never may be, the gateway's payment
-        goes back as surplus, or the sale has ended or, with `late`, has not or was cancelled. Raises RowChanged if it
-        allows the move but order, amount or currency are no longer those of `payment`, and RowGone.
-
-        `refunds` are entered as requested: `record_refund` brings each to its state, and if the process dies before
-        that, they are open refunds, which the worker checks.
-        """
-        sources, target, is_final = MOVES[event]
-        is_open = {"final": True, "cancelled_at": None} if late else {"final__ne": True}
-        at = self.clock()
-        reason = find_reason(event, gateway_payment)
-        step = make_step(target, at, origin, gateway_payment, reason, final=is_final, late=late)
-        if open_refunds := enter_refunds(refunds, origin, at):
-            step.refund_status = RefundStatus.REQUESTED
-        async with self.changing_history(payment):
-            moved = await self.update_if(
-                key_of(payment),
-                {
-                    **is_open,
-                    **(is_not_surplus(gateway_payment) if gateway_payment else {}),
-                    "status__in": sources,
-                    "razorpay_order_id": payment.razorpay_order_id,
-                    "amount": payment.amount,
-                    "currency": payment.currency,
-                },
-                set__status=target,
-                **push_step(step),
-                **build_changes(event, gateway_payment, signature, at),
-                **end_sale(event, at, late=late),
-                **open_refunds,
-            )
-            crash_point("settle.written")
-        if isinstance(moved, Changed):
-            return moved.row
-        current = moved.current
-        allows = bool(current.final and not current.cancelled_at) if late else not current.final
-        if gateway_payment and find_surplus(current, gateway_payment.id):
-            allows = False
-        if allows and current.status in sources:
-            raise RowChanged
-        return None
 
     async def record_authorization(
         self, payment: Payment, origin: Origin, gateway_payment: GatewayPayment

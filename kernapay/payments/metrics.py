@@ -1,5 +1,6 @@
 """The counters of payments. No label has a value that a client may choose."""
 
+from functools import cache
 from typing import Final
 
 from kernapay.core.metrics import Counter, start_at_zero
@@ -31,15 +32,19 @@ start_at_zero(MISMATCHES, _SOURCES)
 start_at_zero(PAYMENTS, [Status.PENDING.value], [_NONE], [Source.API.value])
 start_at_zero(PAYMENTS, _DECIDED, _METHODS, _SOURCES)
 
+# The library looks a series up under a lock.
+_payments_series: Final = cache(PAYMENTS.labels)
+_moves_series: Final = cache(MOVES.labels)
+
 
 def count_payment(payment: Payment, source: Source) -> None:
     """Count that a payment came into its present status."""
-    PAYMENTS.labels(payment.status.value, _method_of(payment), source.value).inc()
+    _payments_series(payment.status.value, _method_of(payment), source.value).inc()
 
 
 def count_move(payment: Payment, source: Source) -> None:
     """Count that a payment was moved into its present status by evidence or the end of its sale."""
-    MOVES.labels(payment.status.value, source.value).inc()
+    _moves_series(payment.status.value, source.value).inc()
     count_payment(payment, source)
 
 

@@ -34,12 +34,15 @@ class RefundLedger(Repository[Payment]):
 
     @asynccontextmanager
     async def changing_history(self, payment: Payment) -> AsyncIterator[None]:
-        async with self._history.changing(user_id=str(payment.user_id)):
-            try:
-                yield
-            finally:
-                # The eviction that follows takes it along.
-                self.signal(payment)
+        """Evict the cached history before and after a change, as `CachedQuery.changing` does, and tell of it."""
+        user_id = str(payment.user_id)
+        await self._history.evict(user_id=user_id)
+        try:
+            yield
+        finally:
+            # The eviction takes it along.
+            self.signal(payment)
+            await self._history.evict(user_id=user_id)
 
     def signal(self, payment: Payment) -> None:
         """Tell whoever watches the payment that its history may have grown."""

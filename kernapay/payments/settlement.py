@@ -213,6 +213,10 @@ class Settlement:
     async def _move(self, payment: Payment, event: Event, evidence: Evidence) -> Settled:
         gateway_payment = evidence.payment
         crash_point("settle.checked")
+        if event is Event.CAPTURED and is_counted(payment, gateway_payment.id):
+            # The process that stored it may have died before its own eviction.
+            await self._ledger.evict_history(payment)
+            return Settled(payment, Outcome.UNCHANGED)
         row = await self._write(event, payment, evidence)
         crash_point("settle.moved")
         if row is not None:

@@ -1,8 +1,9 @@
-"""Several assignments at once: updates that only set or unset fields of one row."""
+"""Several assignments at once: updates of one row each that bear to be repeated."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from bson import ObjectId
 from bson.errors import BSONError
 from mongoengine.errors import MongoEngineException
 from pymongo import UpdateOne
@@ -18,7 +19,7 @@ _UNSENT: Final = (BSONError, MongoEngineException, OverflowError, TypeError, Val
 
 
 class Assignment(NamedTuple):
-    """The conditions that one row fits, and its change: only `$set` and `$unset`, which bear to be repeated."""
+    """The conditions that one row fits, and its change: `$set` and `$unset`, or any that ends the conditions."""
 
     where: Row
     change: Row
@@ -26,23 +27,42 @@ class Assignment(NamedTuple):
 
 def assign_all(
     collection: Collection[Row], makers: Sequence[Callable[[], Assignment]]
-) -> list[bool | Exception]:
-    """Make the assignments. Return for each its error, or whether its row is known to have the values. It blocks.
+) -> list[bool | Exception | None]:
+    """Make the assignments. Return for each its error, or whether it was made, None if that is not known. It blocks.
 
-    False means unknown: MongoDB only says how many rows of a batch fitted. See GroupCommit.
+    MongoDB only says how many of a batch were made. See GroupCommit.
     """
     try:
-        fitted = _write(collection, [make() for make in makers])
+        assignments = [make() for make in makers]
+        if not _has_rivals(assignments):
+            return _assign_together(collection, assignments)
+    except _UNSENT as error:
+        # One of them cannot be made or encoded. Nothing was sent, and the others do not fail with it.
+        if len(makers) == 1:
+            return [error]
+    return [assign_all(collection, [make])[0] for make in makers]
+
+
+def _assign_together(
+    collection: Collection[Row], assignments: Sequence[Assignment]
+) -> list[bool | Exception | None]:
+    try:
+        made = _write(collection, assignments)
     except DuplicateKeyError as error:
         return [duplicate(error.details or {})]
     except BulkWriteError as error:
-        refused = refusals_of(error, len(makers))
-        return [refused.get(place, False) for place in range(len(makers))]
-    except _UNSENT as error:
-        # One of them cannot be made or encoded. Nothing was sent, and the others do not fail with it.
-        return [error] if len(makers) == 1 else [assign_all(collection, [m])[0] for m in makers]
+        refused = refusals_of(error, len(assignments))
+        return [refused.get(place) for place in range(len(assignments))]
     crash_point("batch.assigned")
-    return [fitted == len(makers)] * len(makers)
+    is_certain = made in (0, len(assignments))
+    return [made > 0 if is_certain else None] * len(assignments)
+
+
+def _has_rivals(assignments: Sequence[Assignment]) -> bool:
+    """Return whether two are of one row: which of those was made must be known."""
+    keys = [each.where.get("_id") for each in assignments]
+    rows = [key for key in keys if isinstance(key, ObjectId | str)]
+    return len(set(rows)) < len(rows)
 
 
 def _write(collection: Collection[Row], assignments: Sequence[Assignment]) -> int:

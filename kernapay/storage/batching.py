@@ -38,13 +38,17 @@ class Batcher(Generic[RequestT, ReplyT]):
         send: Callable[[Sequence[RequestT]], Awaitable[Sequence[ReplyT | Exception]]],
         kind: str = "other",
         largest: int = _LARGEST_BATCH,
+        pause: float = 0.0,
     ) -> None:
         """`send` returns one reply per request, in the same order.
 
         An error among the replies goes to its own request, and one that it raises to all of them. `kind` is what the
-        metrics call these batches, and `largest` how many requests one has at most.
+        metrics call these batches, and `largest` how many requests one has at most. A batch waits for `pause` seconds
+        if the one before it had several requests: then there will soon be more.
         """
         self._largest = largest
+        self._pause = pause
+        self._last_size = 0
         self._labels = (kind,)
         _BATCHES.start_at_zero(kind)
         _REQUESTS.start_at_zero(kind)
@@ -82,6 +86,8 @@ class Batcher(Generic[RequestT, ReplyT]):
     async def _send_all(self) -> None:
         try:
             while self._waiting:
+                if self._pause and self._last_size > 1:
+                    await asyncio.sleep(self._pause)
                 batch = self._waiting[: self._largest]
                 self._waiting = self._waiting[self._largest :]
                 await self._send_batch(batch)
@@ -89,6 +95,7 @@ class Batcher(Generic[RequestT, ReplyT]):
             self._is_scheduled = False
 
     async def _send_batch(self, batch: list[_Waiting[RequestT, ReplyT]]) -> None:
+        self._last_size = len(batch)
         _BATCHES.counts[self._labels] += 1
         _REQUESTS.counts[self._labels] += len(batch)
         try:

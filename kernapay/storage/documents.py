@@ -3,8 +3,8 @@
 Those cost more than all else that a create does with its payment. What is read, validated and written stays the same.
 """
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from collections.abc import Mapping as Keywords
+from typing import Any, ClassVar, Final, Self
 
 from mongoengine import (
     DictField,
@@ -13,29 +13,13 @@ from mongoengine import (
     EmbeddedDocumentField,
     EmbeddedDocumentListField,
     ListField,
-    StringField,
 )
 from mongoengine.base import BaseField
 from mongoengine.errors import FieldDoesNotExist, ValidationError
 
-Convert = Callable[[Any], Any]
+from kernapay.storage.columns import shape_of
 
 _PRIMARY_KEY: Final = "pk"
-
-
-class _Column(NamedTuple):
-    """A field with what its document needs of it, found once for each class."""
-
-    name: str
-    key: str
-    """Its name in the database."""
-    read: Convert | None
-    """Makes the value that the document has from the one of the database or of the caller."""
-    write: Convert | None
-    default: Any
-    is_null_stored: bool
-    is_required: bool
-    validate: Convert
 
 
 class _Lean:
@@ -57,30 +41,33 @@ class _Lean:
         """Raise FieldDoesNotExist for a name that is not a field's."""
         if _PRIMARY_KEY in values:
             values[self._meta["id_field"]] = values.pop(_PRIMARY_KEY)
-        if unknown := values.keys() - self._fields.keys():
+        shape = shape_of(type(self))
+        if unknown := values.keys() - shape.by_name.keys():
             raise FieldDoesNotExist(f"{self._class_name} has no fields {sorted(unknown)}")
-        self._data = {
-            column.name: _value_of(column, values.get(column.name))
-            for column in _columns(type(self))
-        }
+        self._data = shape.blank()
+        for name, value in values.items():
+            if value is not None:
+                self._data[name] = shape.by_name[name].convert(value)
 
     @classmethod
     def _from_son(cls, row: dict[str, Any], *_: Any, **__: Any) -> Self:
         """Return the document of a row. Raises MongoEngineException, ValueError, TypeError, AttributeError."""
-        columns = _columns(cls)
-        if cls._meta.get("strict", True) and (
-            unknown := row.keys() - {column.key for column in columns}
-        ):
+        shape = shape_of(cls)
+        if cls._meta.get("strict", True) and (unknown := row.keys() - shape.by_key.keys()):
             raise FieldDoesNotExist(f"{cls._class_name} has no columns {sorted(unknown)}")
         document = cls.__new__(cls)
-        document._data = {column.name: _value_of(column, row.get(column.key)) for column in columns}
+        data = document._data = shape.blank()
+        for key, value in row.items():
+            column = shape.by_key.get(key)
+            if column is not None and value is not None:
+                data[column.name] = column.convert(value)
         return document
 
     def to_mongo(self, *_: Any, **__: Any) -> dict[str, Any]:
         """Return the document as a row, without what it does not know."""
         data = self._data
         row = {}
-        for column in _columns(type(self)):
+        for column in shape_of(type(self)).columns:
             value = data[column.name]
             if value is not None and column.write is not None:
                 value = column.write(value)
@@ -88,20 +75,43 @@ class _Lean:
                 row[column.key] = value
         return row
 
+    def with_change(self, change: Keywords[str, Any]) -> Self:
+        """Return the document as an update leaves it that only sets, unsets and pushes values of its fields."""
+        changed = type(self).__new__(type(self))
+        data = changed._data = self._data.copy()
+        blank = shape_of(type(self)).blank()
+        for keyword, value in change.items():
+            operator, _, name = keyword.partition("__")
+            match operator:
+                case "set":
+                    data[name] = blank[name] if value is None else value
+                case "unset":
+                    data[name] = blank[name]
+                case "push":
+                    data[name] = [*data[name], value]
+                case "push_all":
+                    data[name] = [*data[name], *value]
+                case _:
+                    raise ValueError(f"{keyword} neither sets, unsets nor pushes")
+        return changed
+
     def validate(self, clean: bool = True) -> None:
         """Raise ValidationError for values that their fields refuse, and for required ones that are missing."""
         errors: dict[str, Exception] = {}
-        for column in _columns(type(self)):
-            value = self._data[column.name]
-            if value is not None:
-                try:
-                    column.validate(value)
-                except ValidationError as error:
-                    errors[column.name] = error.errors or error
-                except (ValueError, AttributeError, AssertionError) as error:
-                    errors[column.name] = error
-            elif column.is_required:
-                errors[column.name] = ValidationError("Field is required", field_name=column.name)
+        shape = shape_of(type(self))
+        for name, value in self._data.items():
+            column = shape.by_name[name]
+            if value is None or type(value) is column.valid:
+                continue
+            try:
+                column.validate(value)
+            except ValidationError as error:
+                errors[name] = error.errors or error
+            except (ValueError, AttributeError, AssertionError) as error:
+                errors[name] = error
+        for name in shape.required:
+            if self._data[name] is None:
+                errors[name] = ValidationError("Field is required", field_name=name)
         if errors:
             raise ValidationError(f"ValidationError ({self._class_name})", errors=errors)
 
@@ -132,6 +142,10 @@ class Items(_AsStored, ListField):  # type: ignore[misc]
 
     def to_python(self, value: Any) -> Any:
         return [self.field.to_python(each) for each in _require(list, value)]
+
+    def validate(self, value: Any) -> None:
+        if value != [] or self.required:
+            super().validate(value)
 
     def to_mongo(self, value: Any, *_: Any, **__: Any) -> Any:
         return [self.field.to_mongo(each) for each in value]
@@ -168,6 +182,10 @@ class Parts(_AsStored, EmbeddedDocumentListField):  # type: ignore[misc]
             for each in _require(list, value)
         ]
 
+    def validate(self, value: Any) -> None:
+        if value != [] or self.required:
+            super().validate(value)
+
     def to_mongo(self, value: Any, *_: Any, **__: Any) -> Any:
         return [each.to_mongo() for each in value]
 
@@ -176,49 +194,3 @@ def _require(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{type(value).__name__} where {kind.__name__} was expected")
     return value
-
-
-_found_columns: Final[dict[Any, tuple[_Column, ...]]] = {}
-
-
-def _columns(document: Any) -> tuple[_Column, ...]:
-    columns = _found_columns.get(document)
-    if columns is None:
-        columns = _found_columns[document] = tuple(
-            _Column(
-                name,
-                field.db_field,
-                _reader_of(field),
-                _writer_of(field),
-                None if field.null else field.default,
-                field.null,
-                field.required,
-                field._validate,
-            )
-            for name, field in document._fields.items()
-        )
-    return columns
-
-
-def _reader_of(field: BaseField) -> Convert | None:
-    return field.to_python if _overrides(field, "to_python") else None
-
-
-def _writer_of(field: BaseField) -> Convert | None:
-    # MongoEngine's base class writes what it would read. A text is that already: it was validated.
-    if _overrides(field, "to_mongo"):
-        write: Convert = field.to_mongo
-        return write
-    is_as_read = isinstance(field, StringField) or not _overrides(field, "to_python")
-    return None if is_as_read else field.to_python
-
-
-def _overrides(field: BaseField, name: str) -> bool:
-    return getattr(type(field), name) is not getattr(BaseField, name)
-
-
-def _value_of(column: _Column, value: Any) -> Any:
-    if value is None:
-        default = column.default
-        return default() if callable(default) else default
-    return value if column.read is None else column.read(value)

@@ -1,7 +1,7 @@
 """Group commit: writes to one collection that are under way together are one write, journaled once."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pymongo.collection import Collection
 
@@ -10,6 +10,9 @@ from kernapay.storage.batching import Batcher
 WriteT = TypeVar("WriteT")
 ResultT = TypeVar("ResultT")
 Row = dict[str, Any]
+
+# About as long as a journaled write takes. PostgreSQL's commit_delay does the same.
+_PAUSE: Final = 0.002  # seconds
 
 
 class GroupCommit(Generic[WriteT, ResultT]):
@@ -35,7 +38,7 @@ class GroupCommit(Generic[WriteT, ResultT]):
             )
             return results
 
-        self._batcher: Batcher[Callable[[], WriteT], ResultT] = Batcher(send, kind)
+        self._batcher: Batcher[Callable[[], WriteT], ResultT] = Batcher(send, kind, pause=_PAUSE)
 
     async def commit(self, make: Callable[[], WriteT]) -> ResultT:
         """Make the write that `make` returns in the pool.

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import msgspec
 from bson.codec_options import CodecOptions
 from mongoengine.errors import MongoEngineException
-from mongoengine.queryset import transform
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
@@ -15,6 +14,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.errors import NotFound, Unavailable
 from kernapay.storage.codecs import VIEW_CODEC
 from kernapay.storage.filters import Filter, LimitOffset, Query
+from kernapay.storage.keywords import query_of
 from kernapay.storage.lookups import Condition, Lookups, Reader, condition_of
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.unreadable import UNREADABLE, Misfit, UnreadableRow, report_unreadable
@@ -234,8 +234,7 @@ class ReadOnlyRepository(Generic[DocumentT]):
         # MongoEngine would run a mapping as an operator: {"$ne": ""} would match every row.
         if any(isinstance(value, Mapping) for name, value in where.items() if name != "__raw__"):
             raise TypeError("The value of a condition must not be a mapping.")
-        condition: Row = transform.query(self.model, **where)
-        return condition
+        return query_of(self.model, where)
 
     def _document(self, row: Row | None) -> DocumentT | None:
         return None if row is None else self._hydrate(row)

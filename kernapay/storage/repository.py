@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mongoengine.queryset import transform
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
@@ -13,6 +12,7 @@ from kernapay.core.errors import Unavailable
 from kernapay.storage.assignments import Assignment, assign_all
 from kernapay.storage.group_commit import GroupCommit
 from kernapay.storage.inserts import DuplicateRow, insert_all
+from kernapay.storage.keywords import update_of
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.reading import (
     MAX_TIME_MS,
@@ -107,11 +107,11 @@ class Repository(ReadOnlyRepository[DocumentT]):
 
         return await self._run(update)
 
-    async def assign(self, where: Where, *, is_visible: bool = True, **change: Any) -> bool:
-        """UPDATE one ... SET ... WHERE ..., in one write with others under way. Return True if it was made.
+    async def assign(self, where: Where, *, is_visible: bool = True, **change: Any) -> bool | None:
+        """UPDATE one ... SET ... WHERE ..., in one write with others under way. Return whether it was made.
 
-        False means unknown: look at the row, or use another verb. The change may only set and unset fields. Raises
-        DuplicateRow, Unavailable.
+        None means unknown: look at the row, or use another verb. The change only sets and unsets fields, or leaves a
+        row that no longer fits. Raises DuplicateRow, Unavailable.
         """
 
         def make() -> Assignment:
@@ -148,5 +148,4 @@ class Repository(ReadOnlyRepository[DocumentT]):
 
     def _change(self, change: Mapping[str, Any], *, is_visible: bool) -> Row:
         moved = {"set__updated_at": self.clock()} if is_visible else {}
-        changes: Row = transform.update(self.model, **moved, **change)
-        return changes
+        return update_of(self.model, {**moved, **change})

@@ -6,6 +6,7 @@ erased leaves nothing here, also not with the events that the gateway sends late
 
 import json
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from kernapay.gateway.decoding import Unreadable, read_json
@@ -49,13 +50,18 @@ def _clear(value: Any) -> bool:
     for name, each in value.items():
         if each in (None, "", [], {}):
             continue
-        lowered = name.lower()
-        if lowered == _NOTES:
-            value[name] = own_notes(each) or None
+        if _is_cleared(name):
+            value[name] = (own_notes(each) or None) if name.lower() == _NOTES else None
             has_any |= value[name] != each
-        elif _PERSONAL.search(lowered) or (_TEXT.search(lowered) and lowered not in _NO_TEXT):
-            value[name] = None
-            has_any = True
-        else:
+        elif isinstance(each, dict | list):
             has_any |= _clear(each)
     return has_any
+
+
+# The gateway has few hundred names of fields.
+@lru_cache(2048)
+def _is_cleared(name: str) -> bool:
+    """Return whether a field of this name is personal or a text of the business."""
+    lowered = name.lower()
+    is_text = _TEXT.search(lowered) and lowered not in _NO_TEXT
+    return bool(_PERSONAL.search(lowered) or is_text)

@@ -44,7 +44,7 @@ CREATE = (
 )
 CUSTOMER = ("batch.inserted", "create.customer", "create.inserted")
 MERGE = ("merge.marked", "merge.moved")
-SETTLE = ("settle.checked", "settle.written", "settle.moved")
+SETTLE = ("settle.checked", "batch.assigned", "settle.written", "settle.moved")
 VERIFY = ("verify.signed", "verify.asked", *SETTLE)
 WEBHOOK = (
     "webhook.received",
@@ -52,7 +52,6 @@ WEBHOOK = (
     "webhook.stored",
     *SETTLE,
     "webhook.handled",
-    "batch.assigned",
     "webhook.processed",
 )
 CAPTURE = ("capture.checked", "capture.captured", *SETTLE)

@@ -38,6 +38,7 @@ ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/test_stale_updates.py",
         "tests/unit/test_durability.py",
     ),
+    "payments/move_ledger.py": (*_LEDGER, *_SETTLING, "tests/unit/test_stale_updates.py"),
     "payments/changes.py": ("tests/unit/test_changes.py",),
     "payments/states.py": ("tests/unit/test_states.py",),
     "payments/returns.py": ("tests/unit/test_returns.py",),

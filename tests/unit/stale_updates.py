@@ -1012,7 +1012,12 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
     f"{_LEDGER}attach_order": (order_attached,),
-    f"{_LEDGER}move": (moved, sale_ended, paid_late, late_payment_returned_or_sold),
+    "payments.move_ledger.MoveLedger._add_step": (
+        moved,
+        sale_ended,
+        paid_late,
+        late_payment_returned_or_sold,
+    ),
     f"{_SURPLUS}approve": (late_payment_approved,),
     f"{_LEDGER}record_authorization": (authorization_recorded, authorization_of_a_paid_one),
     f"{_REFUNDS}reserve_refund": (refund_reserved,),

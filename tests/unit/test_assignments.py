@@ -52,7 +52,7 @@ async def owners_of(room: Store) -> list[str | None]:
     return [row.get("owner") for row in rows]
 
 
-async def take(desks: Desks, number: int, owner: str) -> bool:
+async def take(desks: Desks, number: int, owner: str) -> bool | None:
     return await desks.assign({"number": number, "owner": None}, set__owner=owner)
 
 
@@ -74,7 +74,19 @@ async def test_a_condition_that_does_not_hold_changes_nothing_and_nobody_is_told
     made = await asyncio.gather(take(desks, 0, "second"), take(desks, 1, "third"))
     assert not made[0]
     assert (await owners_of(room))[:2] == ["first", "third"]
-    assert not await take(desks, 0, "second")
+    assert await take(desks, 0, "second") is False, "alone, it is known"
+
+
+async def test_of_two_for_one_row_it_is_known_which_was_made(desks: Desks, room: Store) -> None:
+    rows = await desks.list()
+    first, other = (row.pk for row in rows[:2])
+
+    async def claim(row_id: object, owner: str) -> bool | None:
+        return await desks.assign({"id": row_id, "owner": None}, set__owner=owner)
+
+    made = tuple(await asyncio.gather(claim(first, "a"), claim(other, "b"), claim(first, "c")))
+    assert made == (True, True, False)
+    assert (await owners_of(room))[:2] == ["a", "b"]
 
 
 async def test_a_value_that_is_taken_fails_its_own_caller(desks: Desks, room: Store) -> None:
@@ -85,7 +97,7 @@ async def test_a_value_that_is_taken_fails_its_own_caller(desks: Desks, room: St
         return_exceptions=True,
     )
     assert isinstance(made[0], DuplicateRow)
-    assert made[1] is False  # made, but MongoDB only says how many
+    assert made[1] is None  # made, but MongoDB only says how many
     assert await desks.exists(number=2, badge="c")
     with pytest.raises(DuplicateRow):
         await desks.assign({"number": 1}, set__badge="b")
@@ -113,7 +125,7 @@ async def test_what_no_majority_confirms_is_unknown(mongo: Mongo, room: Store) -
     lonely = room.unit_desks.with_options(write_concern=WriteConcern(w=2, wtimeout=100))
     assignments = GroupCommit(mongo.run, lambda: lonely, assign_all, "assignments")
 
-    async def assign(number: int) -> bool:
+    async def assign(number: int) -> bool | None:
         change = {"$set": {"owner": "x"}}
         return await assignments.commit(lambda: Assignment({"number": number}, change))
 

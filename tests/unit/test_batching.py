@@ -53,6 +53,19 @@ async def test_requests_made_during_a_batch_make_the_next_one() -> None:
     assert server.batches == [[1], [2, 3]]
 
 
+async def test_after_a_batch_of_several_the_next_one_waits_for_more() -> None:
+    server = Server()
+    batcher = Batcher(server, pause=0.05)
+    alone = await batcher.request(1)
+    several = sum(await asyncio.gather(batcher.request(2), batcher.request(3)))
+    first = batcher.request(4)
+    for _ in range(10):  # turns of the event loop, in which a batch without a pause is sent
+        await asyncio.sleep(0)
+    assert sum(await asyncio.gather(first, batcher.request(5))) == 18
+    assert (alone, several) == (2, 10)
+    assert server.batches == [[1], [2, 3], [4, 5]]
+
+
 async def test_a_failure_is_everybodys_and_the_next_batch_goes_out() -> None:
     server = Server()
     batcher = Batcher(server)

@@ -27,6 +27,8 @@ from mongoengine import (
 from mongoengine.base import BaseDocument, BaseField, ComplexBaseField
 from mongoengine.errors import MongoEngineException, ValidationError
 
+from kernapay.payments.models import Payment, Step
+from kernapay.payments.states import Status
 from kernapay.storage.documents import Items, Mapping, OnePart, Part, Parts
 from kernapay.storage.mongo import Record
 from tests.aliases import Json
@@ -36,6 +38,7 @@ _REFUSALS = (MongoEngineException, ValidationError, ValueError, TypeError, Attri
 _TIMES = st.integers(0, 2**32).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 _IDS = st.binary(min_size=12, max_size=12).map(ObjectId)
 _ODD = st.one_of(st.booleans(), st.integers(-5, 5), st.text(max_size=3), _TIMES, _IDS)
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 _twins: dict[type[BaseDocument], type[BaseDocument]] = {}
 
 
@@ -169,6 +172,26 @@ def test_a_new_document_is_checked_and_written_as_by_mongoengine(
         return kind(**copy.deepcopy(values))
 
     assert told(model, make) == told(twin_of(model), make)
+
+
+def test_a_document_after_an_update_is_another_one() -> None:
+    before = Payment(status=Status.PENDING, ends_at=NOON, surplus_orders=["a"], checks=2)
+    after = before.with_change(
+        {
+            "set__status": Status.SUCCESS,
+            "set__checks": None,
+            "set__fee": None,
+            "unset__ends_at": True,
+            "push__history": Step(status=Status.SUCCESS, at=NOON),
+            "push_all__surplus_orders": ["b", "c"],
+        }
+    )
+    assert (after.status, after.checks, after.fee, after.ends_at) == (Status.SUCCESS, 0, None, None)
+    assert ([step.at for step in after.history], after.surplus_orders) == ([NOON], ["a", "b", "c"])
+    assert (before.status, before.checks, before.ends_at) == (Status.PENDING, 2, NOON)
+    assert (before.history, before.surplus_orders) == ([], ["a"])
+    with pytest.raises(ValueError, match="min__check_at"):
+        before.with_change({"min__check_at": NOON})
 
 
 def test_what_a_later_version_adds_makes_no_row_unreadable() -> None:

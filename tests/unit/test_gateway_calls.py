@@ -14,7 +14,7 @@ from kernapay.core.errors import Unavailable
 from kernapay.gateway.calls.journal import CallJournal
 from kernapay.gateway.calls.repository import GatewayCallRepository
 from kernapay.gateway.calls.rows import Call, row_of
-from kernapay.gateway.transport import Request
+from kernapay.gateway.connections import Request
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Row
 from tests.aliases import Store

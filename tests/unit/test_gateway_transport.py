@@ -6,7 +6,7 @@ import json
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from kernapay.core.slots import Slots
 from kernapay.devstack.ports import HOST
 from kernapay.gateway.base import GatewayError, GatewayUnknown, Order
+from kernapay.gateway.connections import Connections, Request
 from kernapay.gateway.razorpay import RazorpayGateway
 from tests.certificates import certificate
 from tests.http_server import HttpServer, Response
@@ -134,3 +135,107 @@ async def test_a_certificate_that_nobody_vouches_for_gets_no_request(tmp_path: P
         with pytest.raises(GatewayError):
             await look(gateway)
     assert listener.requests == 0
+
+
+@asynccontextmanager
+async def answering(*answers: bytes) -> AsyncIterator[int]:
+    """Serve connections that answer their requests with these bytes in turn, and end after the last."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):  # the client has gone
+            for answer in answers:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+LENGTH = b"Content-Length: %d\r\n\r\n%s" % (len(ANSWER.body), ANSWER.body)
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n5\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (
+    *(ANSWER.body[:5], len(ANSWER.body) - 5, ANSWER.body[5:]),
+)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n" + LENGTH,
+        b"HTTP/1.1 200 OK\r\n" + CHUNKS,
+        b"HTTP/1.1 200 OK\r\n\r\n" + ANSWER.body,
+        b"HTTP/1.0 200 OK\r\n\r\n" + ANSWER.body,
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\n" + LENGTH,
+    ],
+    ids=["by its length", "in pieces", "to the end", "of HTTP/1.0", "after others"],
+)
+async def test_an_answer_is_read_whole(answer: bytes) -> None:
+    async with answering(answer) as port, gateway_at(f"http://{HOST}:{port}") as gateway:
+        assert (await look(gateway)).id == "order_1"
+        assert (await look(gateway)).id == "order_1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + ANSWER.body,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" + ANSWER.body[:5],
+        b"HTTP/1.1 two hundred\r\n\r\n",
+        b"220 mail.example ESMTP\r\n",
+        b"",
+    ],
+    ids=["cut off", "cut off in pieces", "without a status", "of another protocol", "none"],
+)
+@pytest.mark.parametrize("ask", [look, buy])
+async def test_what_is_no_whole_answer_is_unknown(ask: Ask, answer: bytes) -> None:
+    async with answering(answer) as port, gateway_at(f"http://{HOST}:{port}") as gateway:
+        with pytest.raises(GatewayUnknown):
+            await ask(gateway)
+
+
+async def test_what_comes_unasked_is_not_the_answer_to_the_next_request(
+    server: HttpServer,
+) -> None:
+    other = json.dumps({**ORDER, "id": "order_2"}).encode()
+    unasked = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(other), other)
+    is_idle, is_sent = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):  # the client has gone
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\n" + LENGTH)
+                await is_idle.wait()
+                writer.write(unasked)
+                is_sent.set()
+        writer.close()
+
+    listener = await asyncio.start_server(serve, HOST, 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with (
+        listener,
+        gateway_at(f"http://{HOST}:{port}") as gateway,
+        gateway_at(server.url) as elsewhere,
+    ):
+        await look(gateway)
+        is_idle.set()
+        await is_sent.wait()
+        await look(elsewhere)  # until then, the event loop has read what was sent
+        assert (await buy(gateway)).id == "order_1"
+
+
+async def test_a_host_may_have_a_path_and_its_port_is_named(server: HttpServer) -> None:
+    async with gateway_at(f"{server.url}/razorpay") as gateway:
+        await look(gateway)
+    (sent,) = server.requests
+    assert sent.path == "/razorpay/v1/orders/order_1"
+    assert sent.headers["host"] == server.url.removeprefix("http://")
+
+
+async def test_a_line_break_in_the_head_sends_nothing(server: HttpServer) -> None:
+    connections = Connections(1)
+    headers = {"X-Refund-Idempotency": "a\r\nX-Other: b"}
+    with pytest.raises(ValueError, match="line break"):
+        await connections.exchange(Request("POST", f"{server.url}/v1/orders", headers, "{}"))
+    await connections.close()
+    assert server.requests == []

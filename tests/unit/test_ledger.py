@@ -1,7 +1,7 @@
 """Refunds on a real mongod: whatever the gateway tells, in whatever order and however often, the sums are right."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +13,21 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from kernapay.core.clock import now
-from kernapay.gateway.base import GatewayRefund
+from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import Origin
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.models import Dispute, Payment, Refund, Step
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.states import DisputeStatus, RefundState, RefundStatus, Source, Status
+from kernapay.payments.states import (
+    MOVES,
+    DisputeStatus,
+    Event,
+    RefundState,
+    RefundStatus,
+    Source,
+    Status,
+)
 from kernapay.storage.cache import Cache
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.pending_evictions import MongoPendingEvictions
@@ -189,6 +197,65 @@ def reservation(amount: int, key: str | None = None, **changes: Any) -> Refund:
             **changes,
         }
     )
+
+
+def for_sale(ledger: PaymentLedger) -> Awaitable[Payment]:
+    order = f"order_{ObjectId()}"
+    return paid(ledger, status=Status.PENDING, order_id=order, razorpay_order_id=order)
+
+
+def capture_of(payment: Payment) -> GatewayPayment:
+    return GatewayPayment(
+        id=f"pay_{payment.pk}",
+        amount=AMOUNT,
+        currency="INR",
+        status="captured",
+        order_id=payment.razorpay_order_id,
+        method="upi",
+        captured=True,
+        fee=20,
+        created_at=1,
+    )
+
+
+@pytest.mark.parametrize("event", list(MOVES))
+async def test_a_move_returns_the_payment_as_it_is_stored(
+    ledger: PaymentLedger, event: Event
+) -> None:
+    payment = await for_sale(ledger)
+    facts = (capture_of(payment), "signature", [gateway_refund(0, "processed")])
+    moved = await ledger.move(event, payment, ORIGIN, *facts)
+    assert moved is not None
+    assert moved.to_mongo() == (await ledger.get(id=payment.pk)).to_mongo()
+
+
+async def test_of_moves_at_once_each_learns_its_own_outcome(ledger: PaymentLedger) -> None:
+    """MongoDB only says how many of them it made."""
+    payments = [await for_sale(ledger) for _ in range(6)]
+    await ledger.move(Event.CAPTURED, payments[3], ORIGIN, capture_of(payments[3]))
+
+    async def move(payment: Payment, event_id: str) -> bool:
+        origin = Origin(Source.WEBHOOK, "payment.captured", event_id=event_id)
+        moved = await ledger.move(Event.CAPTURED, payment, origin, capture_of(payment))
+        return moved is not None and moved.status is Status.SUCCESS
+
+    calls = [*((payment, "evt_2") for payment in payments), (payments[0], "evt_3")]
+    made = await asyncio.gather(*(move(*call) for call in calls))
+    assert made[1:6] == [True, True, False, True, True]
+    assert made[0] is not made[6]
+    rows = [await ledger.get(id=payment.pk) for payment in payments]
+    assert {(row.status, len(row.history)) for row in rows} == {(Status.SUCCESS, 2)}
+
+
+async def test_a_move_returns_also_what_was_stored_since_the_payment_was_read(
+    ledger: PaymentLedger,
+) -> None:
+    payment = await for_sale(ledger)
+    await ledger.record_authorization(payment, ORIGIN, capture_of(payment))
+    moved = await ledger.move(Event.CAPTURED, payment, ORIGIN, capture_of(payment))
+    assert moved is not None
+    assert moved.authorized_at is not None
+    assert len(moved.history) == 3
 
 
 MAX_REFUNDS = 30

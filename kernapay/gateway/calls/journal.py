@@ -15,8 +15,8 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Unavailable
 from kernapay.gateway.calls.repository import GatewayCallRepository
 from kernapay.gateway.calls.rows import Call, Row, row_of
+from kernapay.gateway.connections import Request
 from kernapay.gateway.metrics import NOT_KEPT
-from kernapay.gateway.transport import Request
 
 _log = structlog.get_logger("kernapay.gateway")
 # What comes in this time is one write.

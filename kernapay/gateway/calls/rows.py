@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from kernapay.gateway.connections import Request
 from kernapay.gateway.decoding import Unreadable, read_json
 from kernapay.gateway.metrics import outcome_of
 from kernapay.gateway.refusals import judge, read_refusal
-from kernapay.gateway.transport import Request, template_of
+from kernapay.gateway.transport import template_of
 
 Row = dict[str, Any]
 

@@ -49,7 +49,7 @@ class ExportJobRepository(Repository[Export]):
 
     async def note_progress(self, export: Export, lines: int) -> bool:
         """Store how many lines are written so far. Return False if that is unknown: the next note says more."""
-        return await self.assign({"id": export.pk}, set__lines=lines)
+        return bool(await self.assign({"id": export.pk}, set__lines=lines))
 
     async def finish(self, export: Export, lines: int) -> None:
         """Store that the file is there. It is kept for a day from now."""
