@@ -91,4 +91,5 @@ def _rules_of_checks(due: str, attempts: str, pauses: tuple[timedelta, ...]) -> 
         counts_claims=False,
         is_visible=False,
         owner="user_id",
+        reference="reference_id",
     )

@@ -259,7 +259,7 @@ class Queue(Generic[DocumentT]):
         # Write nothing: the row is due again when its lease ends. The other rows of the claim must not wait.
         self._count(outcome)
         log = _log.error if "exc_info" in facts else _log.warning
-        log(f"work_{outcome}", queue=self.name, row=str(row.pk), **facts)
+        log(f"work_{outcome}", queue=self.name, **self._rules.name(row), **facts)
 
     async def pause(self, row: DocumentT) -> None:
         """Let a row wait for its next attempt, unless its work has set its due time, or another worker holds it."""

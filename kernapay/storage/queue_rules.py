@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from kernapay.storage.repository import Where
 
@@ -52,6 +53,13 @@ class Rules:
     """Whether the lease is extended while the work on a row goes on."""
     owner: str | None = None
     """The field with a row's owner, if owners take turns. Else the longest due row is the next one."""
+    reference: str | None = None
+    """The field by which people know a row, for the log. Else the log has its id."""
+
+    def name(self, row: Any) -> dict[str, str]:
+        """Return the name of a row for the log."""
+        known = None if self.reference is None else getattr(row, self.reference)
+        return {"reference": known} if known else {"row": str(row.pk)}
 
 
 def step_of(steps: Sequence[timedelta], attempt: int) -> timedelta:

@@ -272,6 +272,22 @@ async def test_work_that_hangs_ends_with_its_lease(jobs: Jobs, clock: FrozenCloc
     assert (await jobs.get(name="hanging")).state == "waiting"
 
 
+async def test_the_log_has_the_name_by_which_people_know_a_row(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    async def fail(job: Job) -> None:
+        raise Unavailable("MongoDB is away.")
+
+    await add(jobs, "PAY_1", "PAY_2")
+    clock.advance(timedelta(minutes=1))
+    with structlog.testing.capture_logs() as logs:
+        await queue_of(jobs, reference="name").sweep(fail)
+        await queue_of(jobs).sweep(fail)
+    ids = {job.name: str(job.pk) for job in await jobs.list()}
+    names = [(entry["event"], entry.get("reference"), entry.get("row")) for entry in logs]
+    assert names == [("work_interrupted", "PAY_1", None), ("work_interrupted", None, ids["PAY_2"])]
+
+
 async def test_a_queue_that_renews_lets_long_work_end(jobs: Jobs, clock: FrozenClock) -> None:
     lease = timedelta(milliseconds=600)
     await add(jobs, "long")

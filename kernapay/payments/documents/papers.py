@@ -136,7 +136,7 @@ class Papers:
             if isinstance(outcome, Unavailable):
                 raise outcome
             if isinstance(outcome, BaseException):
-                _log.error("papers_not_issued", payment=str(payment.pk), exc_info=outcome)
+                _log.error("papers_not_issued", reference=payment.reference_id, exc_info=outcome)
 
     async def _complete(self, payment: Payment, known: Sequence[Paper]) -> PapersOfPayment:
         papers = {paper.pk: paper for paper in known}
