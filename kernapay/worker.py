@@ -73,12 +73,12 @@ def _listen(services: Services) -> dict[str, Alarm]:
     return {"events": relay}
 
 
-async def run(settings: Settings, heartbeat: Heartbeat) -> None:
+async def run(settings: Settings, heartbeat: Heartbeat, services: Services | None = None) -> None:
     """Run every loop until SIGINT or SIGTERM. Raises NotMigrated."""
     log_lines = logs.configure(settings.log_level)
     logs.catch_unhandled()
     raise_open_files()
-    services = Services(settings, process="worker")
+    services = services or Services(settings, process="worker")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

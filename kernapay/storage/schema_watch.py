@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, timedelta
 from functools import cached_property
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -29,7 +30,8 @@ class SchemaWatch:
     """Compares the database with this version's migrations, at the start and every few seconds.
 
     Without its unique indexes, one idempotency key could buy many orders. So it could if the clocks of two machines
-    differed by more than a lease, so this machine's is compared with MongoDB's as well. A database that cannot be
+    differed by more than a lease, so this machine's is compared with MongoDB's as well, and nothing runs between two
+    comparisons if it was moved. A database that cannot be
     reached later changes nothing: the errors of its own calls say so.
     """
 
@@ -39,6 +41,7 @@ class SchemaWatch:
         self.max_skew = max_skew
         self._clock = clock
         self._is_clock_wrong = False
+        self._compared_at = (clock(), monotonic())
         self._checking = asyncio.Lock()
         self._checked_at = _LONG_AGO
         self._watch: asyncio.Task[None] | None = None
@@ -51,12 +54,19 @@ class SchemaWatch:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the last check found nothing wrong."""
-        return self._is_known and self._problem is None
+        """Whether the last check found nothing wrong, and the clock was not moved since."""
+        return self._is_known and self._problem is None and not self._has_jumped
 
     @property
     def _is_known(self) -> bool:
         return self._checked_at != _LONG_AGO
+
+    @property
+    def _has_jumped(self) -> bool:
+        """Whether somebody has set the clock since it was compared, or the machine has slept."""
+        compared_at, steady_at = self._compared_at
+        passed = timedelta(seconds=monotonic() - steady_at)
+        return abs(self._clock() - compared_at - passed) > self.max_skew
 
     async def check(self) -> str | None:
         """Return what the database lacks and the fix, None if it lacks nothing. Raises Unavailable.
@@ -88,7 +98,7 @@ class SchemaWatch:
             raise Unavailable(
                 "The database has not been reached yet. Repeat the call in a few seconds."
             )
-        if self._is_clock_wrong:
+        if self._is_clock_wrong or self._has_jumped:
             raise Unavailable("A clock of the service is wrong. Repeat the call later.")
         if self._problem is not None:
             # The caller is a client: the operator finds the reason in the log and at `/health/ready`.
@@ -122,6 +132,7 @@ class SchemaWatch:
                 _log.error("schema_check_broken", exc_info=error)
 
     async def _ask(self) -> str | None:
+        self._compared_at = (self._clock(), monotonic())
         try:
             skew = await self._mongo.run(lambda: find_skew(self._clock, self.max_skew))
             self._is_clock_wrong = skew is not None

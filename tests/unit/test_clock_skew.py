@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import chain, repeat
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.environment import settings_from
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("store")]
 LIMIT = timedelta(seconds=10)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])
@@ -36,7 +38,7 @@ async def test_a_clock_within_the_limit_is_accepted(mongo: Mongo, seconds: int) 
 
 async def test_a_slow_answer_is_no_difference(mongo: Mongo) -> None:
     """MongoDB read its clock at some moment while we waited."""
-    readings = iter((now() - timedelta(minutes=5), now() + timedelta(minutes=5)))
+    readings = chain((now(), now(), now() - timedelta(minutes=5)), repeat(now() + 5 * MINUTE))
     watch = SchemaWatch(mongo, LIMIT, lambda: next(readings))
     assert await watch.check() is None
 
@@ -50,6 +52,23 @@ async def test_work_goes_on_when_the_clock_is_right_again(mongo: Mongo) -> None:
         if await watch.check() is None:
             break
         await asyncio.sleep(0.05)
+    watch.require()
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_nothing_runs_between_two_comparisons_once_the_clock_was_moved(
+    mongo: Mongo, minutes: int
+) -> None:
+    off = timedelta(0)
+    watch = SchemaWatch(mongo, LIMIT, lambda: now() + off)
+    assert await watch.check() is None
+    assert watch.is_ready
+    off = timedelta(minutes=minutes)
+    assert not watch.is_ready, "a worker waits"
+    with pytest.raises(Unavailable, match="clock"):
+        watch.require()
+    off = timedelta(seconds=9)
+    assert watch.is_ready
     watch.require()
 
 
