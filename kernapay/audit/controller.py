@@ -31,7 +31,7 @@ class AuditController(Controller):
             QueryParameter(
                 pattern=NAME,
                 max_length=64,
-                description="Only actions of this actor: a user's id, or `cli`.",
+                description="Only actions of this actor: a user's id, `cli`, or `nightly`.",
             ),
         ] = None,
         action: Annotated[

@@ -11,10 +11,10 @@ from kernapay.core.clock import Instant
 class AuditView(Struct, rename="camel"):
     """A privileged action.
 
-    `actor` is a user's id, or `cli` for the command line, where `osUser` is the user of the operating system. `keyId`
-    is the API key that the request was sent with. `requestId` is our id of the request, `clientRequestId` the
-    `X-Request-ID` that the client sent. An entry is written before its action. If the action fails, a second entry
-    with the same `operation` has a `failure`.
+    `actor` is a user's id, `nightly` for what a nightly report repairs by itself, or `cli` for the command line, where
+    `osUser` is the user of the operating system. `keyId` is the API key that the request was sent with. `requestId` is
+    our id of the request, `clientRequestId` the `X-Request-ID` that the client sent. An entry is written before its
+    action. If the action fails, a second entry with the same `operation` has a `failure`.
     """
 
     id: str = field(name="_id")

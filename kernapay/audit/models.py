@@ -14,6 +14,7 @@ class Door(StrEnum):
 
     HTTP = "http"
     COMMAND_LINE = "command_line"
+    WORKER = "worker"
 
 
 class AuditEntry(Record):

@@ -12,7 +12,7 @@ from kernapay.audit.models import AuditEntry, Door
 from kernapay.core import logs
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, Unavailable
-from kernapay.security.principal import Actor, Operator
+from kernapay.security.principal import Actor, BackgroundWork, Operator, Principal
 from kernapay.security.rate_limits import RateLimiter
 from kernapay.storage.filters import Filter, LimitOffset, OrderBy
 from kernapay.storage.mongo import Mongo
@@ -53,7 +53,7 @@ class AuditLog:
 
         Entries are kept for good. So refuse what can be refused cheaply before, or refusals would flood the log.
         """
-        if not isinstance(actor, Operator):
+        if isinstance(actor, Principal):
             # Each key by itself: whoever has a leaked one must not keep its owner from revoking it.
             subject = actor.key_id or actor.id
             await self._limiter.require("audited", subject, "Too many privileged actions.")
@@ -94,6 +94,8 @@ class AuditLog:
 def _facts_of(actor: Actor) -> dict[str, Any]:
     if isinstance(actor, Operator):
         return {"actor": actor.id, "door": Door.COMMAND_LINE, "os_user": actor.os_user}
+    if isinstance(actor, BackgroundWork):
+        return {"actor": actor.id, "door": Door.WORKER}
     ids = logs.request_ids.get()
     return {
         "actor": actor.id,

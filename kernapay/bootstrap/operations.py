@@ -15,6 +15,7 @@ from kernapay.payments.open_mismatches import OpenMismatches
 from kernapay.payments.statements.mails.repository import StatementMailRepository
 from kernapay.reconciliation.checks import PaymentChecks
 from kernapay.reconciliation.lost_payments import LostPayments
+from kernapay.reconciliation.night_repairs import NightRepairs
 from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.open_findings import OpenFindings
 from kernapay.reconciliation.pacing import Pace
@@ -110,7 +111,14 @@ class Operations(PaperWork):
             self.settlement_books,
             self.audit_log,
             self.nights,
+            self.night_repairs,
             self._clock,
+        )
+
+    @cached_property
+    def night_repairs(self) -> NightRepairs:
+        return NightRepairs(
+            self.report_repository, self.finding_repository, self.repair_service, self._clock
         )
 
     @cached_property

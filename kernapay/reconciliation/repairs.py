@@ -1,6 +1,6 @@
 """Repair a finding: ask the gateway what is true now, take one audited step, and look again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from kernapay.audit.repository import AuditLog
@@ -104,14 +104,26 @@ class RepairService:
         ):
             if step.act is not None:
                 await step.act()
-            payment = await self._find_payment(finding)
-            if payment is None:
-                raise NotFound("The payment is gone.")
-            rest = await self._find_rest(finding, payment)
-            outcome = f"payment is {payment.status}" + (f"; {rest}" if rest else "")
-            await self._findings.record_repair(finding, actor.id, outcome, is_repaired=not rest)
+            done, payment = await self._conclude(actor, finding)
             is_rebuilt = step.text == _REBUILD
-            return Repair(outcome, not rest, str(payment.user_id) if is_rebuilt else None)
+            return replace(done, rebuilt_for=str(payment.user_id)) if is_rebuilt else done
+
+    async def look_again(self, actor: Actor, finding: Finding) -> Repair:
+        """Look whether the difference is still there, and store that with the finding. Change nothing else.
+
+        Raises NotFound, GatewayError, Unavailable.
+        """
+        done, _ = await self._conclude(actor, finding)
+        return done
+
+    async def _conclude(self, actor: Actor, finding: Finding) -> tuple[Repair, Payment]:
+        payment = await self._find_payment(finding)
+        if payment is None:
+            raise NotFound("The payment is gone.")
+        rest = await self._find_rest(finding, payment)
+        outcome = f"payment is {payment.status}" + (f"; {rest}" if rest else "")
+        await self._findings.record_repair(finding, actor.id, outcome, is_repaired=not rest)
+        return Repair(outcome, is_repaired=not rest), payment
 
     async def _plan(self, finding: Finding, payment: Payment) -> Step:
         """Ask the gateway, and return the step that its answer calls for."""

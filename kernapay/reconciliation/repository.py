@@ -206,6 +206,12 @@ class FindingRepository(Repository[Finding]):
         rows = await self._summaries(ObjectId(report_id))
         return [row.id for row in rows if row.repaired_at is None]
 
+    async def open_of(self, report_id: str, kinds: Collection[Kind]) -> list[Finding]:
+        """Return a report's findings of some kinds that are not repaired."""
+        order = (OrderBy("kind"), OrderBy("id"))
+        found = await self.list(*order, report_id=report_id, kind__in=list(kinds))
+        return [each for each in found if each.repaired_at is None]
+
     async def count_open(self) -> Counter[Kind]:
         """Count the findings of all reports that are not repaired, by kind, up to 10,000 in all."""
         rows = await self.select(_KindOnly, LimitOffset(_MOST_COUNTED), repaired_at=None)

@@ -18,6 +18,7 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.reconciliation.comparison import Comparison
 from kernapay.reconciliation.differences import Difference
 from kernapay.reconciliation.models import Finding, Report
+from kernapay.reconciliation.night_repairs import NightRepairs
 from kernapay.reconciliation.nights import Nights
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
@@ -42,6 +43,7 @@ class ReconciliationService:
         books: SettlementBooks,
         audit: AuditLog,
         nights: Nights,
+        night_repairs: NightRepairs,
         clock: Clock = now,
     ) -> None:
         self._reports = reports
@@ -54,6 +56,7 @@ class ReconciliationService:
         self._audit = audit
         self._clock = clock
         self._nights = nights
+        self._night_repairs = night_repairs
 
     async def check_due(self, queue: Queue[Payment]) -> bool:
         """Check one due payment at the gateway. Return False when none is due."""
@@ -132,6 +135,9 @@ class ReconciliationService:
         crash_point("report.compared")
         # What a worker that died half-way had found, and this one did not.
         await self._findings.drop_others(report.pk, found)
+        if report.night is not None:
+            # Before it is done: should this process die, the report is made again, and so are the repairs.
+            await self._night_repairs.run(report)
         report.unchecked = comparison.unchecked
         await self._reports.finish(
             report,

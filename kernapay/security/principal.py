@@ -95,7 +95,15 @@ class Operator:
         return "cli"
 
 
+@dataclass(frozen=True, slots=True)
+class BackgroundWork:
+    """Work that KernaPay starts by itself."""
+
+    id: str
+    """What the audit log has as the actor, in place of an account."""
+
+
 Authenticated = Request[Principal, Entries, State]
 """A request of a caller, with what of the cache was read together with the session."""
 
-Actor = Principal | Operator
+Actor = Principal | Operator | BackgroundWork

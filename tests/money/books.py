@@ -57,6 +57,22 @@ def window(
     return at - back, at if length is None else at - back + length
 
 
+def until_noon() -> timedelta:
+    """Return how long it is until noon in India. What takes hours from then on meets no other night."""
+    at = now()
+    noon = at.replace(hour=6, minute=30, second=0, microsecond=0)
+    return noon - at if noon > at else noon + DAY - at
+
+
+async def make_nights(services: Services) -> int:
+    """Request and make the report of every night that is due. Return how many were made."""
+    await services.reconciliation_service.request_nightly()
+    count = 0
+    while await services.reconciliation_service.sweep_reports():
+        count += 1
+    return count
+
+
 def compare(shop: Shop, after: datetime, before: datetime) -> tuple[Json, list[Json]]:
     """Make a report of a window. Return it and its findings, by kind."""
 

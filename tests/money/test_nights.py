@@ -14,7 +14,7 @@ from kernapay.core.metrics import exposition
 from kernapay.health.gauges import read_gauges
 from tests.actors import Actor
 from tests.aliases import Json
-from tests.money.books import DAY, age
+from tests.money.books import DAY, age, make_nights, until_noon
 from tests.money.shop import Shop
 
 INDIA = timedelta(hours=5, minutes=30)
@@ -26,27 +26,12 @@ def yesterday(at: datetime) -> date:
     return (at + INDIA - timedelta(hours=1)).date() - DAY
 
 
-def until_noon() -> timedelta:
-    """Return how long it is until noon in India. What takes hours from then on meets no other night."""
-    at = now()
-    noon = at.replace(hour=6, minute=30, second=0, microsecond=0)
-    return noon - at if noon > at else noon + DAY - at
-
-
 async def request(services: Services) -> bool:
     return await services.reconciliation_service.request_nightly()
 
 
 async def make_one(services: Services) -> bool:
     return await services.reconciliation_service.sweep_reports()
-
-
-async def make_all(services: Services) -> int:
-    await request(services)
-    count = 0
-    while await services.reconciliation_service.sweep_reports():
-        count += 1
-    return count
 
 
 async def missing(services: Services) -> list[date]:
@@ -73,7 +58,7 @@ def test_missed_nights_are_made_up_the_oldest_first(shop: Shop, user: Actor) -> 
     states = [row["state"] for row in nights(shop).values()]
     assert states == ["done", *["requested"] * (len(expected) - 1)]
     assert shop.work(missing) == expected[1:]
-    assert shop.work(make_all) == len(expected) - 1
+    assert shop.work(make_nights) == len(expected) - 1
     assert shop.work(missing) == []
     assert shop.work(request) is False
     # Business days: from midnight to midnight in India, without a gap.
@@ -107,14 +92,14 @@ def test_a_night_that_failed_is_made_up_once_the_keys_are_right(shop: Shop, user
 def test_a_night_that_is_not_complete_is_not_good_and_made_again(shop: Shop, user: Actor) -> None:
     fault = shop.sandbox.fault("refused", times=None, route="/v1/refunds")
     noon = until_noon()
-    assert shop.work(make_all, noon) == 1
+    assert shop.work(make_nights, noon) == 1
     (night,) = nights(shop).values()
     assert (night["state"], night["isComplete"], len(night["unchecked"])) == ("done", False, 1)
     assert len(shop.work(missing, noon)) == 1
     shop.sandbox.call("DELETE", f"/_sandbox/faults/{fault['id']}")
 
     assert shop.work(request, noon + timedelta(hours=2)) is False
-    shop.work(make_all, noon + DAY + timedelta(hours=1))
+    shop.work(make_nights, noon + DAY + timedelta(hours=1))
 
     assert all(row["isComplete"] for row in nights(shop).values())
 
@@ -135,7 +120,7 @@ def test_a_night_of_an_earlier_version_which_compared_less_is_made_again(shop: S
             "updatedAt": at,
         }
     )
-    assert shop.work(make_all) == 1
+    assert shop.work(make_nights) == 1
     assert nights(shop)[last]["isComplete"] is True
 
 
@@ -165,7 +150,7 @@ def test_the_age_of_the_last_good_night_is_a_metric(shop: Shop, user: Actor) -> 
     before = metrics()
     assert before["kernapay_last_good_night_age_seconds"] == inf
     assert before["kernapay_nights_missing"] >= 2
-    shop.work(make_all)
+    shop.work(make_nights)
     after = metrics()
     assert 3600 <= after["kernapay_last_good_night_age_seconds"] < 25 * 3600
     assert after["kernapay_nights_missing"] == 0
@@ -182,7 +167,7 @@ def test_doctor_names_the_nights_that_are_missing(shop: Shop, user: Actor) -> No
     assert found.level is Level.WARN
     assert "no day has a complete report yet" in found.detail
     assert str(yesterday(now())) in found.detail
-    shop.work(make_all)
+    shop.work(make_nights)
     (found,) = shop.work(examine)
     assert found.level is Level.OK
     assert found.detail.startswith("the last day with a complete report ended ")

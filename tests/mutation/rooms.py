@@ -75,6 +75,7 @@ ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
     "reconciliation/listing.py": _NIGHTS,
     "reconciliation/lost_payments.py": (*_NIGHTS, "tests/money/test_surplus.py"),
     "reconciliation/nights.py": _NIGHTS,
+    "reconciliation/night_repairs.py": ("tests/money/test_night_repairs.py",),
     "reconciliation/open_findings.py": _NIGHTS,
     "reconciliation/pacing.py": _NIGHTS,
     "reconciliation/repair_runs.py": (*_REPAIRS, "tests/money/test_repairs.py"),

@@ -26,7 +26,7 @@ class EntryKind(StrEnum):
 
 
 class StoryActor(Struct, rename="camel"):
-    """Who acted: an account, or `cli` for the command line. `keyId` is the API key that was used."""
+    """Who acted: an account, `cli` for the command line, or `nightly`. `keyId` is the API key that was used."""
 
     id: Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
     name: str | None = None
