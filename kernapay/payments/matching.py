@@ -7,6 +7,7 @@ from typing import Final
 from kernapay.gateway.base import (
     GatewayMissing,
     GatewayPayment,
+    GatewayRefund,
     GatewayTooOld,
     GatewayUnknown,
     Order,
@@ -110,6 +111,14 @@ def is_order_of(payment: Payment, order: Order) -> bool:
         payment.currency,
         receipt_of(payment),
     )
+
+
+def is_refund_of(gateway_payment: GatewayPayment, refund: GatewayRefund) -> bool:
+    """Return whether a refund can be one of a payment: nobody returns more than came in."""
+    return (refund.payment_id, refund.currency) == (
+        gateway_payment.id,
+        gateway_payment.currency,
+    ) and 0 < refund.amount <= gateway_payment.amount
 
 
 def explain_mismatch(reason: str) -> str:

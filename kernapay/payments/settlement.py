@@ -22,6 +22,7 @@ from kernapay.payments.matching import (
     build_mismatch,
     confirm_unpaid,
     find_mismatch,
+    is_refund_of,
 )
 from kernapay.payments.metrics import MISMATCHES, count_move
 from kernapay.payments.models import Payment
@@ -267,7 +268,7 @@ class Settlement:
         if not gateway_payment.is_captured:
             # The gateway refunded a payment that it never captured, so nothing was paid.
             return await self._move(payment, Event.DECLINED, evidence)
-        if refund.payment_id != gateway_payment.id or refund.currency != payment.currency:
+        if not is_refund_of(gateway_payment, refund):
             return await self._record_mismatch(payment, evidence, "refund_of_another_payment")
         if not payment.status.is_paid and not find_surplus(payment, gateway_payment.id):
             # The refund event overtook the capture event: a refund proves the capture.

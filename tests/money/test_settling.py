@@ -536,7 +536,9 @@ class TestRefunds:
         assert (result.payment.status, result.payment.refunds) == (Status.FAILED, [])
         assert result.payment.final is None
 
-    @pytest.mark.parametrize("changes", [{"payment_id": "pay_2"}, {"currency": "USD"}])
+    @pytest.mark.parametrize(
+        "changes", [{"payment_id": "pay_2"}, {"currency": "USD"}, {"amount": AMOUNT + 1}]
+    )
     async def test_a_refund_of_something_else_does_not_fit(
         self, desk: Desk, changes: dict[str, Any]
     ) -> None:

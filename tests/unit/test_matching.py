@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from kernapay.core.clock import now
-from kernapay.gateway.base import GatewayPayment, GatewayUnknown, Order
+from kernapay.gateway.base import GatewayPayment, GatewayRefund, GatewayUnknown, Order
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.matching import (
     MISMATCH_REASONS,
@@ -18,6 +18,7 @@ from kernapay.payments.matching import (
     explain_mismatch,
     find_mismatch,
     is_order_of,
+    is_refund_of,
 )
 from kernapay.payments.models import Payment
 from kernapay.payments.states import Event, Source, Status
@@ -269,3 +270,20 @@ async def test_of_attempts_with_one_status_the_newest_decides_then_the_smallest_
     assert best_attempt([older, newer]) == best_attempt([newer, older]) == newer
     twin = attempt("c", "failed", at=2)
     assert best_attempt([newer, twin]) == best_attempt([twin, newer]) == newer
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"amount": 1}, True),
+        ({"amount": 0}, False),
+        ({"amount": 50_001}, False),
+        ({"currency": "USD"}, False),
+        ({"payment_id": "pay_2"}, False),
+    ],
+)
+def test_nobody_returns_more_than_came_in(changes: dict[str, Any], expected: bool) -> None:
+    paid = GatewayPayment(id="pay_1", amount=50_000, currency="INR", **CAPTURED)
+    facts = {"payment_id": "pay_1", "amount": 50_000, "currency": "INR", **changes}
+    assert is_refund_of(paid, GatewayRefund(id="rfnd_1", status="processed", **facts)) is expected
