@@ -92,6 +92,8 @@ class CustomerRepository(Repository[Customer]):
 
     async def kept_view(self, customer_id: str) -> CustomerView | None:
         """Return what is shown of whom the customer became a part of. Payments follow a merge a moment later."""
+        if not ObjectId.is_valid(customer_id):
+            return None  # of a payment that was written by hand
         view = await self.select_one(CustomerView, id=customer_id)
         while view is not None and view.merged_into is not None:
             view = await self.select_one(CustomerView, id=view.merged_into)

@@ -30,8 +30,12 @@ def in_shape(row: Row) -> Row:
             raise Misfit(f"{name}: not a list")
     shaped = repair(row)
     _require_money(shaped)
-    if isinstance(row.get("userId"), str):
-        shaped["userId"] = TextId(row["userId"])
+    user_id = row.get("userId")
+    if isinstance(user_id, str):
+        shaped["userId"] = TextId(user_id)
+    elif not isinstance(user_id, ObjectId | None):
+        # Conditions name it, and nobody guesses whose payment it is.
+        raise Misfit("userId: not an id")
     return shaped
 
 
@@ -153,6 +157,8 @@ _REPAIRS: Final[Mapping[str, Callable[[Any], Any]]] = {
         value if value in _REFUND_STATUSES else RefundStatus.NOT_REQUESTED.value
     ),
     "livemode": lambda value: value if isinstance(value, bool) else None,
+    # Not of another system: they know no customers.
+    "customerId": lambda value: value if isinstance(value, ObjectId) else None,
     "checks": lambda value: int(value) if isinstance(value, int | float) else 0,
     "checkAt": _time,
 }

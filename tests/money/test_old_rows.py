@@ -16,7 +16,7 @@ from kernapay.payments.evidence import Origin
 from kernapay.payments.states import Event, Source
 from kernapay.storage.migration_files import read_migrations
 from kernapay.storage.updates import RowChanged, RowGone
-from tests.actors import ADMIN, PAYMENTS, Actor, assert_problem, send_event, status, verify
+from tests.actors import ADMIN, PAYMENTS, Actor, assert_problem, data_of, send_event, status, verify
 from tests.aliases import Json
 from tests.databases import row_of
 from tests.factories import gateway_payment, unique
@@ -79,6 +79,7 @@ FORMS = {
     "no service type": Form(without("serviceType", "notes", "providerId")),
     "numbers in the notes": Form(lambda row: {**row, "notes": {"cart": 42, "empty": None}}),
     "a payer who is no id": Form(lambda row: {**row, "userId": "guest"}, payer=None),
+    "a customer who is no id": Form(lambda row: {**row, "customerId": 12}),
     "no payer": Form(without("userId"), payer=None),
     "a later version's source": Form(
         lambda row: {**row, "history": [{**step, "source": "moon"} for step in row["history"]]}
@@ -120,6 +121,14 @@ def test_a_row_of_another_system_is_read_settled_and_refunded(
     assert {"webhook", "admin"} <= {step["source"] for step in after["history"]}
 
 
+def test_a_customer_who_is_no_id_is_nobody(shop: Shop, user: Actor) -> None:
+    key = unique("key-")
+    made = user.new_payment(idempotencyKey=key)
+    shop.edit(made, customerId="a text")
+    again = user.create(idempotencyKey=key)
+    assert (again.status_code, data_of(again).get("prefill")) == (200, None), again.text
+
+
 def found_by_admin(admin: Actor, payment: Json) -> Json:
     answer = admin.call("GET", f"{ADMIN}/payments/search", params={"q": payment["referenceId"]})
     assert answer.status_code == 200, answer.text
@@ -149,6 +158,7 @@ def broken(row: Json) -> list[Json]:
         {**row, "_id": "a text"},
         {**row, "history": [{"status": "who knows"}]},
         {**row, "refunds": None},
+        {**row, "userId": 12},
     ]
 
 
