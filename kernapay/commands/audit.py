@@ -80,6 +80,7 @@ async def audit(
     Raises InvalidInput if the window is empty or ends in the future, GatewayError, Unavailable.
     """
     from kernapay.bootstrap.services import open_services
+    from kernapay.gateway.base import EARLIEST
 
     async with open_services(settings) as services:
         reconciliation = services.reconciliation_service
@@ -87,7 +88,8 @@ async def audit(
         audited = Audited()
         done: set[str] = set()
         while start < end:
-            until = min(end, start + _CHUNK)
+            # Of the time before that, the gateway has nothing.
+            until = min(end, max(start + _CHUNK, EARLIEST))
             comparison = reconciliation.compare(start, until, progress, done)
             async for difference in comparison.run(settlements=False):
                 show(difference)

@@ -1,7 +1,7 @@
 """The protocol of a payment gateway: its calls, its entities and its errors."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,8 @@ from kernapay.core.errors import RetryLater, UpstreamError
 
 # Razorpay: a day of the settlement feed is a day in India.
 FEED_ZONE: Final = ZoneInfo("Asia/Kolkata")
+# Razorpay: the earliest time that its lists take.
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class GatewayError(UpstreamError):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final, Generic
 
-from kernapay.gateway.base import EntityT, OddEntity, PaymentGateway
+from kernapay.gateway.base import EARLIEST, EntityT, OddEntity, PaymentGateway
 from kernapay.reconciliation.pacing import Pace
 
 # Razorpay: the largest page.
@@ -31,7 +31,10 @@ class Listing(Generic[EntityT]):
 
         Razorpay does not say whether `from` and `to` belong to the window, so neighbours overlap. Raises GatewayError.
         """
-        windows = [(int(after.timestamp()) - 1, int(before.timestamp()) + 1)]
+        first = max(int(after.timestamp()) - 1, int(EARLIEST.timestamp()))
+        last = int(before.timestamp()) + 1
+        # Before that, there are only rows of ours whose time is wrong.
+        windows = [(first, last)] if first < last else []
         while windows:
             start, end = windows.pop()
             page = await self._page(start, end, 0)

@@ -8,6 +8,7 @@ from typing import Final
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import InvalidInput
+from kernapay.gateway.base import EARLIEST
 from kernapay.reconciliation.models import Report
 from kernapay.reconciliation.repair_runs import repair_each
 from kernapay.reconciliation.repairs import RepairService
@@ -62,6 +63,8 @@ class Restoring:
         """
         if since >= self._clock():
             raise InvalidInput("Must be in the past.", field="since")
+        if since < EARLIEST:
+            raise InvalidInput(f"Must be {EARLIEST.year} or later.", field="since")
         result = Rebuilt()
         for _ in range(_MOST_ROUNDS):
             repaired_before = result.repaired

@@ -1,5 +1,7 @@
 """`kernapay audit` says what it compared, what differs, and what it could not find out."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from kernapay.core.clock import now
@@ -26,6 +28,15 @@ def test_a_window_without_an_answer_is_refused(
     assert done.returncode == 2
     assert words in done.stderr
     assert "agree" not in done.stdout
+
+
+def test_a_row_from_before_the_gateways_time_holds_up_nothing(shop: Shop, user: Actor) -> None:
+    payment = user.new_payment()
+    shop.sandbox.pay(payment["orderId"])
+    shop.edit(payment, createdAt=datetime(1970, 1, 1, tzinfo=UTC))
+    done = shop.kernapay("audit", "--from", "1969-12-31", "--to", "1970-01-02")
+    assert done.returncode == 1, done.stderr
+    assert f"status            {payment['referenceId']}" in done.stdout
 
 
 def test_every_order_that_differs_is_told(shop: Shop, user: Actor) -> None:
