@@ -122,7 +122,7 @@ class PaymentLedger(MoveLedger, PayoutLedger, SurplusLedger, CustomerLedger):
         """
         ids: dict[str, Any] = {"set__order_id": order_id, "set__razorpay_order_id": order_id}
         has_none = {"razorpay_order_id": None}
-        if await self.assign({**key_of(payment), **has_none}, **ids):
+        if await self.assign({**key_of(payment), **has_none, "final__ne": True}, **ids):
             payment.order_id = payment.razorpay_order_id = order_id
             row = payment
         else:

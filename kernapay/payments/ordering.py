@@ -24,6 +24,7 @@ from kernapay.payments.references import receipt_of
 _log = structlog.get_logger("kernapay.payments")
 _FIRST_POLL_SECONDS: Final = 0.03
 _LONGEST_POLL_SECONDS: Final = 0.5
+_ENDED: Final = "This payment has ended {}. Create another one with another idempotencyKey."
 
 
 class InProgress(RetryLater):
@@ -34,7 +35,7 @@ class InProgress(RetryLater):
 
 
 class SaleEnded(Conflict):
-    """The payment was cancelled or expired before it had an order, so nobody can pay it. Use another key."""
+    """The payment was cancelled or expired before its order was answered, so nobody can pay it. Use another key."""
 
     code = "sale_ended"
 
@@ -151,9 +152,7 @@ class Ordering:
             if payment.razorpay_order_id:
                 return payment
             if payment.final:
-                raise SaleEnded(
-                    "This payment has ended without an order. Create another one with another idempotencyKey."
-                )
+                raise SaleEnded(_ENDED.format("without an order"))
             if monotonic() > deadline:
                 raise InProgress(
                     "Another request with this idempotencyKey is still running. Repeat the call.",
@@ -176,6 +175,8 @@ class Ordering:
         crash_point("create.attached")
         if payment.razorpay_order_id != order.id:
             await self.record_surplus(payment, [order.id])
+        if payment.final and not payment.status.is_paid:
+            raise SaleEnded(_ENDED.format("while its order was made"))
         return payment
 
     async def _create(self, payment: Payment) -> Order:

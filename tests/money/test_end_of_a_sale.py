@@ -1,5 +1,6 @@
 """A sale ends once, and says so. Money that comes later is never lost, and never brings the sale back silently."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -464,3 +465,20 @@ class TestCancel:
         assert_problem(user.create(idempotencyKey="one-key"), 409, code="sale_ended")
 
         assert shop.sandbox.order_count() == 0
+
+    def test_who_waits_for_its_order_meanwhile_hears_that_it_has_ended(
+        self, user: Actor, shop: Shop
+    ) -> None:
+        """Else a page would ask a customer for money that goes back."""
+        slow = {"seconds": 1}
+        shop.sandbox.fault("delay", route="/v1/orders", method="POST", options=slow)
+        with ThreadPoolExecutor(1) as pool:
+            made = pool.submit(user.create, idempotencyKey="one-key")
+            row = eventually(shop.store.payments.find_one)
+            assert cancel(user, {"referenceId": row["referenceId"]}).status_code == 200
+            assert_problem(made.result(), 409, code="sale_ended")
+
+        paid = shop.sandbox.pay(shop.row(row)["razorpayOrderId"])["razorpay_payment_id"]
+        shop.settle_later()
+        assert shop.surplus_states(row) == ["processed"]
+        assert shop.sandbox.payment(paid)["amount_refunded"] == 50000
