@@ -69,7 +69,7 @@ class Restoring:
         for _ in range(_MOST_ROUNDS):
             repaired_before = result.repaired
             result.open, result.unchecked = [], []
-            start, end = since - _MARGIN, self._clock()
+            start, end = max(since - _MARGIN, EARLIEST), self._clock()
             while start < end:
                 until = min(end, start + _CHUNK)
                 report, _ = await self._reconciliation.make_now(actor, start, until, progress)

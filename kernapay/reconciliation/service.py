@@ -12,7 +12,7 @@ from kernapay.audit.repository import AuditLog
 from kernapay.core.clock import Clock, in_utc, now
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import InvalidInput, KernaPayError, Unavailable
-from kernapay.gateway.base import PaymentGateway
+from kernapay.gateway.base import EARLIEST, PaymentGateway
 from kernapay.payments.models import Payment
 from kernapay.payments.repository import PaymentRepository
 from kernapay.reconciliation.comparison import Comparison
@@ -178,6 +178,8 @@ class ReconciliationService:
         if after.tzinfo is None or before.tzinfo is None:
             raise InvalidInput("Must have a time zone: 2026-01-31T00:00:00Z.", field="from")
         after, before = in_utc(after, "from"), in_utc(before, "to")
+        if after < EARLIEST:
+            raise InvalidInput(f"Must be {EARLIEST.year} or later.", field="from")
         if not timedelta(0) < before - after <= _LONGEST_WINDOW:
             raise InvalidInput("Must be after `from`, by at most 31 days.", field="to")
         if before > self._clock():

@@ -406,3 +406,10 @@ def test_each_order_carries_the_note_beside_fourteen_of_the_client(shop: Shop, u
     read = unpack(order["notes"])
     assert read is not None
     assert (str(read.user_id), read.reference_id) == (user.id, payment["referenceId"])
+
+
+@pytest.mark.parametrize("since", ["1999-12-31", "2126-01-01"])
+def test_a_copy_of_an_impossible_time_is_refused(shop: Shop, since: str) -> None:
+    done = shop.kernapay("reconcile", "--since", since)
+    assert (done.returncode, "Must be" in done.stderr) == (2, True), done.stderr
+    assert shop.store.reconciliation_reports.count_documents({}) == 0
