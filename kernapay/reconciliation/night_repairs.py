@@ -34,35 +34,40 @@ class NightRepairs:
         self._clock = clock
 
     async def run(self, report: Report) -> None:
-        """Repair the findings of a nightly report, and those of the last nights that are still open.
+        """Repair the findings of a nightly report, and look after those that an earlier night could not close.
 
         One that cannot be repaired now does not hold up the others: the next night tries it again. What a person has
         worked on is left to them. Raises Unavailable.
         """
+        for finding in await self._findings.open_of(str(report.pk), _KINDS):
+            if finding.repaired_by in (None, NIGHTLY.id):
+                await self._repair(finding)
         first = (self._clock() - _LOOKED_AFTER_FOR).date().isoformat()
-        nights = await self._reports.nights(first)
-        for report_id in {str(report.pk), *(night.id for night in nights.values())}:
-            for finding in await self._findings.open_of(report_id, _KINDS):
-                if finding.kind is Kind.SECOND_PAYMENT or finding.theirs == "paid":
-                    await self._repair_safely(finding)
+        for night in (await self._reports.nights(first)).values():
+            if night.id == str(report.pk):
+                continue
+            for finding in await self._findings.open_of(night.id, _KINDS):
+                if finding.repaired_by == NIGHTLY.id:
+                    await self._repair(finding)
 
-    async def _repair_safely(self, finding: Finding) -> None:
+    async def _repair(self, finding: Finding) -> None:
+        if finding.kind is Kind.STATUS and finding.theirs != "paid":
+            return
+        finding_id = str(finding.pk)
         try:
-            await self._repair(finding)
+            done = await self._repairs.repair(
+                NIGHTLY, str(finding.report_id), finding_id, is_look_audited=False
+            )
         except Unavailable:
             raise
         except KernaPayError as error:
-            _log.warning("night_repair_waits", finding=str(finding.pk), code=error.code)
+            _log.warning("night_repair_waits", finding=finding_id, code=error.code)
+            reason = error.detail
         except Exception as error:
-            _log.error("night_repair_broken", finding=str(finding.pk), exc_info=error)
-
-    async def _repair(self, finding: Finding) -> None:
-        if finding.repaired_by is None:
-            ids = (str(finding.report_id), str(finding.pk))
-            done = await self._repairs.repair(NIGHTLY, *ids)
-        elif finding.repaired_by == NIGHTLY.id:
-            # Its step was taken. The worker sees to the refund.
-            done = await self._repairs.look_again(NIGHTLY, finding)
+            _log.error("night_repair_broken", finding=finding_id, exc_info=error)
+            reason = "the log of the worker has the error"
         else:
+            _log.info("night_repair", finding=finding_id, repaired=done.is_repaired)
             return
-        _log.info("night_repair", finding=str(finding.pk), repaired=done.is_repaired)
+        outcome = f"not repaired yet: {reason}"
+        await self._findings.record_repair(finding, NIGHTLY.id, outcome, is_repaired=False)

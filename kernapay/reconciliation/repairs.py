@@ -81,11 +81,18 @@ class RepairService:
         self._each = OrderComparison(payments, gateway, pace)
 
     async def repair(
-        self, actor: Actor, report_id: str, finding_id: str, *, is_dry_run: bool = False
+        self,
+        actor: Actor,
+        report_id: str,
+        finding_id: str,
+        *,
+        is_dry_run: bool = False,
+        is_look_audited: bool = True,
     ) -> Repair:
         """Repair a finding. A dry run asks the gateway, and says which step a repair would take now.
 
-        Raises NotFound, NotRepairable, GatewayError, Unavailable. A repeat asks again, so it is harmless.
+        Unless `is_look_audited`, only a step that does something is. Raises NotFound, NotRepairable, GatewayError,
+        Unavailable. A repeat asks again, so it is harmless.
         """
         finding = await self._findings.get(id=finding_id, report_id=report_id)
         try:
@@ -99,6 +106,8 @@ class RepairService:
             ) from error
         if is_dry_run:
             return Repair(f"would {step.text}", is_repaired=False)
+        if step.act is None and not is_look_audited:
+            return (await self._conclude(actor, finding))[0]
         async with self._audit.action(
             actor, "reconciliation.repair", f"finding:{finding_id}", after={"step": step.text}
         ):
@@ -107,14 +116,6 @@ class RepairService:
             done, payment = await self._conclude(actor, finding)
             is_rebuilt = step.text == _REBUILD
             return replace(done, rebuilt_for=str(payment.user_id)) if is_rebuilt else done
-
-    async def look_again(self, actor: Actor, finding: Finding) -> Repair:
-        """Look whether the difference is still there, and store that with the finding. Change nothing else.
-
-        Raises NotFound, GatewayError, Unavailable.
-        """
-        done, _ = await self._conclude(actor, finding)
-        return done
 
     async def _conclude(self, actor: Actor, finding: Finding) -> tuple[Repair, Payment]:
         payment = await self._find_payment(finding)

@@ -104,7 +104,7 @@ async def test_if_the_first_was_returned_meanwhile_a_person_decides(
     assert refunds(desk, second) == []
     finding = next(each for each in findings if each.kind is Kind.SECOND_PAYMENT)
     assert (finding.repaired_at, "needs a decision" in str(finding.outcome)) == (None, True)
-    assert len(await audited(store, finding)) == 1
+    assert await audited(store, finding) == [], "to look is no step"
 
 
 async def test_what_a_person_has_worked_on_is_left_to_them(desk: Desk) -> None:
@@ -152,6 +152,13 @@ async def test_one_that_cannot_be_repaired_now_holds_up_no_other_and_is_tried_ag
     }
     await repairs.run(report)
     assert [refunds(desk, each) for each in seconds] == [[], [], [AMOUNT]]
+    found = await services.finding_repository.list(report_id=report.pk)
+    assert {str(each.outcome) for each in found} == {
+        "payment is success",
+        "not repaired yet: no answer",
+        "not repaired yet: the log of the worker has the error",
+    }
+    assert {each.repaired_by for each in found} == {"nightly"}
 
     stumbling.errors = {seconds[0].id: Unavailable("MongoDB is away.")}
     with pytest.raises(Unavailable):
@@ -160,6 +167,22 @@ async def test_one_that_cannot_be_repaired_now_holds_up_no_other_and_is_tried_ag
     stumbling.errors = {}
     await repairs.run(report)
     assert [refunds(desk, each) for each in seconds] == [[AMOUNT]] * 3
+
+
+async def test_what_earlier_nights_left_open_before_there_were_repairs_is_left_to_people(
+    desk: Desk,
+) -> None:
+    _, _, second = await paid_twice(desk)
+    report = await report_of_today(desk)
+    await desk.services.report_repository.update_where(
+        {"id": report.pk}, set__night=desk.clock().date().isoformat()
+    )
+    desk.clock.advance(seconds=1)
+    later = await report_of_today(desk)
+    (finding,) = await desk.services.finding_repository.list(report_id=later.pk)
+    await desk.services.finding_repository.record_repair(finding, "asha", "no", is_repaired=False)
+    await desk.services.night_repairs.run(later)
+    assert refunds(desk, second) == []
 
 
 class TestMoneyOfWhichNobodyHeard:

@@ -1,6 +1,7 @@
 """The queue of due rows, on a real mongod: whoever claims, fails, dies or hangs."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -13,7 +14,8 @@ from kernapay.core.errors import NotFound, Unavailable
 from kernapay.health.gauges import queue_depths
 from kernapay.reconciliation.repository import ReportRepository
 from kernapay.storage.mongo import Mongo, Record
-from kernapay.storage.queue import Queue, Rules
+from kernapay.storage.queue import Depth, Queue, Rules
+from kernapay.storage.queue_metrics import OUTCOMES
 from kernapay.storage.repository import Repository
 from kernapay.storage.unreadable import Misfit
 from kernapay.webhooks.models import WebhookEvent
@@ -284,8 +286,11 @@ async def test_the_log_has_the_name_by_which_people_know_a_row(
         await queue_of(jobs, reference="name").sweep(fail)
         await queue_of(jobs).sweep(fail)
     ids = {job.name: str(job.pk) for job in await jobs.list()}
-    names = [(entry["event"], entry.get("reference"), entry.get("row")) for entry in logs]
-    assert names == [("work_interrupted", "PAY_1", None), ("work_interrupted", None, ids["PAY_2"])]
+    said = {"event": "work_interrupted", "queue": "jobs", "code": "unavailable"}
+    assert [{**entry, "log_level": None} for entry in logs] == [
+        {**said, "log_level": None, "reference": "PAY_1"},
+        {**said, "log_level": None, "row": ids["PAY_2"]},
+    ]
 
 
 async def test_a_queue_that_renews_lets_long_work_end(jobs: Jobs, clock: FrozenClock) -> None:
@@ -302,6 +307,73 @@ async def test_a_queue_that_renews_lets_long_work_end(jobs: Jobs, clock: FrozenC
 
     assert await queue.sweep(work)
     assert (await jobs.get(name="long")).state == "done"
+
+
+async def test_a_renewal_holds_for_one_lease(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "long")
+    queue = queue_of(jobs, leases=(timedelta(milliseconds=300),), renews=True)
+
+    async def work(job: Job) -> None:
+        clock.advance(timedelta(milliseconds=100))
+        await until(lambda: job.due_at == clock.now + timedelta(milliseconds=300))
+        await jobs.update_where({"id": job.pk}, set__due_at=clock.now)  # somebody else holds it now
+        await asyncio.Event().wait()
+
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(30):
+            assert await queue.sweep(work)
+    assert [entry["event"] for entry in logs] == ["work_expired"]
+
+
+def counted() -> Counter[str]:
+    """Return how often each outcome was counted."""
+    return Counter(
+        {
+            sample.labels["outcome"]: int(sample.value)
+            for metric in OUTCOMES.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total") and sample.labels["queue"] == "jobs"
+        }
+    )
+
+
+async def test_each_outcome_is_counted(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "lost", "retried", "parked", "replayed", "finished")
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(jobs)
+    before = counted()
+    lost, retried, parked, replayed, finished = await queue.claim(5)
+    await jobs.update_where({"id": lost.pk}, set__due_at=START)
+    assert await queue.fail(lost, "somebody else holds it")
+    await queue.park(lost, "somebody else holds it")
+    await queue.fail(retried, "once more")
+    await queue.park(parked, "hopeless")
+    await queue.replay({"id": replayed.pk})
+    await queue.finish(finished, set__state="done")
+    assert counted() - before == {
+        **{"claimed": 5, "lost": 2, "retried": 1, "parked": 1, "replayed": 1, "finished": 1}
+    }
+
+
+async def test_one_that_was_deleted_is_lost_and_the_others_of_its_batch_are_finished(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, *map(str, range(6)))
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(jobs)
+    claimed = await queue.claim(6)
+    assert await jobs.delete_where(name="4")
+    before = counted()
+    await asyncio.gather(*(queue.finish(job, set__state="done") for job in claimed))
+    assert counted() - before == {"finished": 5, "lost": 1}
+
+
+async def test_without_a_back_off_a_failed_row_is_due_at_once(jobs: Jobs) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs, backoff=())
+    (job,) = await queue.claim()
+    await queue.fail(job, "once more")
+    assert await names(queue) == ["job"]
 
 
 async def test_a_failure_during_a_renewal_is_recorded(jobs: Jobs, clock: FrozenClock) -> None:
@@ -348,6 +420,7 @@ async def test_a_replay_begins_from_the_first_attempt(jobs: Jobs, clock: FrozenC
     assert replayed is not None
     assert queue.attempt_of(replayed) == 1
     assert await names(queue) == [], "whoever replays it holds it"
+    assert (await jobs.get(name="job")).attempts == 0, "one that never ends is not counted"
     await queue.fail(replayed, "once more")
     assert (await jobs.get(name="job")).attempts == 1
     clock.advance(BACKOFF[0])
@@ -366,7 +439,20 @@ async def test_the_depth_counts_what_is_due_and_how_long_it_has_been(
     depth = await queue.depth()
     assert (depth.due, depth.oldest_seconds) == (2, 600)
     await queue.claim(10)
-    assert (await queue.depth()).due == 0
+    assert await queue.depth() == Depth(0, 0.0)
+
+
+async def test_the_depth_is_told_beside_rows_that_cannot_be_read(
+    jobs: Jobs, clock: FrozenClock, store: Store
+) -> None:
+    bad = [{"name": f"bad{n}", "state": "waiting", "dueAt": START, "marks": 7} for n in range(3)]
+    await asyncio.to_thread(store.unit_jobs.insert_many, bad)
+    await add(jobs, "later", due=timedelta(minutes=5))
+    await add(jobs, "first", "parked")
+    await jobs.update_where({"name": "parked"}, set__state="parked")
+    clock.advance(timedelta(minutes=10))
+    depth = await queue_of(jobs, is_parked={"state": "parked"}).depth()
+    assert (depth.oldest_seconds, depth.parked) == (600, 1)
 
 
 async def test_a_queue_that_cannot_be_counted_hides_no_other(jobs: Jobs) -> None:
@@ -546,6 +632,10 @@ async def test_changes_of_a_queue_move_updated_at_only_if_clients_see_them(
     await add(jobs, "job")
     clock.advance(timedelta(minutes=1))
     await queue_of(jobs, is_visible=False).claim()
+    assert (await jobs.get(name="job")).updated_at == START
+    clock.advance(LEASE)
+    (job,) = await queue_of(jobs, is_visible=False).claim()
+    await queue_of(jobs, is_visible=False).finish(job, set__error="none of the clients' concern")
     assert (await jobs.get(name="job")).updated_at == START
     clock.advance(LEASE)
     await queue_of(jobs).claim()
