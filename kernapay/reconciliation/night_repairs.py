@@ -18,6 +18,8 @@ NIGHTLY: Final = BackgroundWork("nightly")
 _KINDS: Final = (Kind.SECOND_PAYMENT, Kind.STATUS)
 # Longer than a refund is on its way. What is open then, a person ends.
 _LOOKED_AFTER_FOR: Final = timedelta(days=14)
+# The last night looks after the earlier ones, and not each that is made up with it.
+_NEWEST: Final = timedelta(days=2)
 
 
 class NightRepairs:
@@ -42,7 +44,10 @@ class NightRepairs:
         for finding in await self._findings.open_of(str(report.pk), _KINDS):
             if finding.repaired_by in (None, NIGHTLY.id):
                 await self._repair(finding)
-        first = (self._clock() - _LOOKED_AFTER_FOR).date().isoformat()
+        at = self._clock()
+        if at - report.window_to > _NEWEST:
+            return
+        first = (at - _LOOKED_AFTER_FOR).date().isoformat()
         for night in (await self._reports.nights(first)).values():
             if night.id == str(report.pk):
                 continue
@@ -67,7 +72,7 @@ class NightRepairs:
             _log.error("night_repair_broken", finding=finding_id, exc_info=error)
             reason = "the log of the worker has the error"
         else:
-            _log.info("night_repair", finding=finding_id, repaired=done.is_repaired)
+            _log.info("night_repair", finding=finding_id, outcome=done.outcome)
             return
         outcome = f"not repaired yet: {reason}"
         await self._findings.record_repair(finding, NIGHTLY.id, outcome, is_repaired=False)

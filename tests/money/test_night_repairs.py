@@ -1,8 +1,10 @@
 """A night repairs what an event would have settled: a second payment goes back, and money that came in is entered."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
+from bson import ObjectId
 from msgspec.structs import replace
 
 from kernapay.core.errors import Unavailable
@@ -30,6 +32,11 @@ async def night(desk: Desk) -> list[Finding]:
     await service.request_nightly()
     while await service.sweep_reports():
         pass
+    return await findings_of(desk)
+
+
+async def findings_of(desk: Desk) -> list[Finding]:
+    """Return the findings of all nights, oldest first."""
     reports = (await desk.services.report_repository.nights("2000-01-01")).values()
     assert {each.state for each in reports} == {ReportState.DONE}
     find = desk.services.finding_repository.list
@@ -87,6 +94,9 @@ async def test_a_refund_on_its_way_is_looked_at_until_it_has_arrived(
 
     for refund in list(desk.gateway.refunds):
         desk.gateway.end_refund(refund, "processed")
+    made_up = Report(id=ObjectId(), window_to=desk.clock() - timedelta(days=2, seconds=1))
+    await desk.services.night_repairs.run(made_up)
+    assert [each.repaired_at for each in await findings_of(desk)] == [None]
     findings = await night(desk)
 
     assert all(each.repaired_at is not None for each in findings)
