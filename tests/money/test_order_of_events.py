@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 from kernapay.core.errors import KernaPayError
 from kernapay.payments.dtos import PaymentCreate, PaymentVerify, RefundCreate
 from kernapay.payments.states import PHASES
+from kernapay.reconciliation.nights import Nights
 from kernapay.security.principal import Principal, Role
 from tests.aliases import Json, Store
 from tests.money.fake_gateway import LIES
@@ -263,6 +264,29 @@ class Model(ServiceModel):
     def work(self) -> None:
         self.do(self.services.webhook_inbox.sweep)
         self.do(lambda: check_payments(self.services))
+
+    @rule()
+    @only_if(lambda self: timedelta(hours=12) < self.clock.ahead < timedelta(days=12))
+    def night(self) -> None:
+        """Make up every night that was missed."""
+        reconciliation, services = self.services.reconciliation_service, self.services
+        nights = Nights(
+            *(services.report_repository, services.payment_repository, services.business_days),
+            # It looks once a minute, and its clock must not go back with ours.
+            clock=self.clock,
+        )
+        self.do(nights.request_due)
+        while self.do(reconciliation.sweep_reports):
+            pass
+
+    @rule(which=pick)
+    @only_if(lambda self: self.rows())
+    def write_by_hand(self, which: int) -> None:
+        """Bring a row to the form of an earlier system."""
+        rows = self.rows()
+        row = rows[which % len(rows)]
+        changes = {"userId": str(row["userId"]), "amount": float(row["amount"]), "notes": "by hand"}
+        self.stores[0].payments.update_one({"_id": row["_id"]}, {"$set": changes})
 
     # What always holds.
 
