@@ -622,8 +622,28 @@ async def test_a_due_time_that_the_work_itself_sets_is_kept(jobs: Jobs, clock: F
     async def work(job: Job) -> None:
         await jobs.update_where({"id": job.pk}, set__due_at=at_once)
 
+    before = counted()
     assert await queue.sweep(work)
     assert (await jobs.get(name="job")).due_at == at_once
+    assert counted() - before == {"claimed": 1, "moved": 1}
+
+
+async def test_how_work_ended_is_counted(jobs: Jobs, clock: FrozenClock) -> None:
+    queue = await pausing(jobs)
+    await add(jobs, "outage", "bug", "hanging")
+    clock.advance(timedelta(minutes=1))
+    errors = {"outage": Unavailable("MongoDB is away."), "bug": ZeroDivisionError()}
+
+    async def work(job: Job) -> None:
+        if job.name in errors:
+            raise errors[job.name]
+        if job.name == "hanging":
+            raise TimeoutError
+
+    before = counted()
+    assert await queue.sweep(work, 4)
+    ended = {"claimed": 4, "interrupted": 1, "broken": 1, "expired": 1}
+    assert counted() - before == {**ended, "paused": 2}, "what ended, and the bug"
 
 
 async def test_changes_of_a_queue_move_updated_at_only_if_clients_see_them(
