@@ -138,6 +138,7 @@ class ReconciliationService:
         if report.night is not None:
             # Before it is done: should this process die, the report is made again, and so are the repairs.
             await self._night_repairs.run(report)
+            crash_point("report.repaired")
         report.unchecked = comparison.unchecked
         await self._reports.finish(
             report,

@@ -28,6 +28,7 @@ from tests.deliveries.field import Field
 from tests.deliveries.receiver import Receiver
 from tests.factories import payment_body, unique
 from tests.house.scopes import new_holder
+from tests.money.books import DAY, age, pay_twice, refunds_of
 from tests.money.disputes import raise_dispute, resolve, tell
 from tests.money.shop import LONG_AGO, Shop
 from tests.stack import WORKER_BUGS, Api, Sandbox
@@ -67,6 +68,7 @@ REFUNDED = (*SETTLE, "settle.refund_written", "settle.refund_recorded")
 RECONCILE = ("reconcile.claimed", "reconcile.asked", *SETTLE, "reconcile.settled")
 SURPLUS = ("surplus.entered", "surplus.made")
 REPORT = ("report.found", "report.compared")
+NIGHT = ("report.repaired",)
 SETTLEMENT = (
     "settlement.rows_stored",
     "settlement.summed",
@@ -689,6 +691,33 @@ def test_reports_survive(
     record_property("table: crash matrix", [f"{'report':<17}{point:<24}{'done':<9}", "findings 1"])
 
 
+@pytest.mark.parametrize("point", NIGHT)
+def test_what_a_night_gives_back_survives(
+    point: str,
+    worker_crash: Crash,
+    shop: Shop,
+    user: Actor,
+    record_property: RecordProperty,
+) -> None:
+    payment, _ = user.buy(shop.sandbox)
+    age(shop, payment, 2 * DAY)
+    # Of a day that is over, so that only its night tells of it.
+    second = pay_twice(shop, payment, created_at=int((now() - 2 * DAY).timestamp()))
+    worker_crash.arm(point)
+    shop.work(lambda services: services.reconciliation_service.request_nightly())
+    worker_crash.restart()
+    make_all_due(shop)
+
+    reports = shop.store.reconciliation_reports
+    eventually(lambda: not reports.count_documents({"state": {"$ne": "done"}}))
+
+    assert refunds_of(shop, second) == [(50_000, "processed")]
+    (finding,) = shop.store.reconciliation_findings.find()
+    assert (finding["kind"], finding["repairedBy"]) == ("second_payment", "nightly")
+    assert finding["repairedAt"] is not None
+    record_property("table: crash matrix", [f"{'report':<17}{point:<24}{'done':<9}", "findings 1"])
+
+
 @pytest.mark.parametrize("point", SETTLEMENT)
 def test_reading_settlements_survives(
     point: str,
@@ -842,7 +871,7 @@ def test_every_crash_point_is_in_the_matrix() -> None:
     }
     tried = {
         *(*CREATE, *CUSTOMER, *MERGE, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
-        *(*REFUND, *RECONCILE, *SURPLUS, *REPORT, *SETTLEMENT, *WITHDRAWAL, *LANE, *RELAY),
+        *(*REFUND, *RECONCILE, *SURPLUS, *REPORT, *NIGHT, *SETTLEMENT, *WITHDRAWAL, *LANE, *RELAY),
     }
 
     assert named == tried | {"refund.rejected", "reconcile.adopted"}
