@@ -1,8 +1,8 @@
 """The services over a real database, with a gateway in memory and a clock of the test's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -11,6 +11,8 @@ from prometheus_client import REGISTRY
 
 from kernapay.bootstrap.services import Services
 from kernapay.gateway.base import (
+    FEED_ZONE,
+    GatewayMissing,
     GatewayPayment,
     GatewayRefund,
     GatewayRejected,
@@ -49,6 +51,9 @@ class Gateway(FakeGateway):
         self.is_raced = False
         self.too_old: set[str] = set()
         self.listed_attempts = 0
+        # The rows of today's settlements, and what is told of a settlement that somebody asks for by its id.
+        self.feed: list[dict[str, Any]] = []
+        self.settlements: dict[str, dict[str, Any]] = {}
 
     async def fetch_order(self, order_id: str) -> Order:
         if order_id in self.too_old:
@@ -66,6 +71,17 @@ class Gateway(FakeGateway):
             raise GatewayRejected("This payment has already been captured.", http_status=400)
         return await super().capture(payment_id, amount, currency)
 
+    async def settlement_rows(
+        self, year: int, month: int, day: int, *, skip: int, count: int
+    ) -> Sequence[Mapping[str, Any]]:
+        today = self._clock().astimezone(FEED_ZONE).date()
+        return self.feed[skip : skip + count] if (year, month, day) == _parts(today) else []
+
+    async def fetch_settlement(self, settlement_id: str) -> Mapping[str, Any]:
+        if settlement_id not in self.settlements:
+            raise GatewayMissing("The id provided does not exist.", http_status=400)
+        return self.settlements[settlement_id]
+
     async def fetch_payment(self, payment_id: str) -> GatewayPayment:
         self.fetched += 1
         return await super().fetch_payment(payment_id)
@@ -78,6 +94,10 @@ class Gateway(FakeGateway):
     async def refunds_of(self, payment_id: str) -> Sequence[GatewayRefund]:
         self.asked_for_refunds += 1
         return await super().refunds_of(payment_id)
+
+
+def _parts(day: date) -> tuple[int, int, int]:
+    return day.year, day.month, day.day
 
 
 def counted(name: str, **labels: str) -> float:

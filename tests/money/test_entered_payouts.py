@@ -1,7 +1,7 @@
 """How rows of bank settlements find their payments, and what they leave there, case by case."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from kernapay.settlements.feed import read_row
 from kernapay.settlements.models import BankSettlement, SettlementProblem, SettlementRow
 from kernapay.settlements.rows import Sums
 from tests.aliases import Json, Store
-from tests.money.desk import Desk
+from tests.money.desk import AMOUNT, Desk
 
 pytestmark = pytest.mark.anyio
 
@@ -375,3 +375,46 @@ class TestRows:
         await entering.withdraw("setl_1")
         assert (await self.keep(desk, rows[0]))[0].entered_in_payment_at is None
         assert (await desk.row(payment)).settlements == []
+
+
+class TestSettlementsThatOnlyRowsName:
+    """The list of a day's settlements may lack one, or come before it."""
+
+    async def read(self, desk: Desk, **told: Any) -> tuple[Payment, BankSettlement]:
+        payment, paid = await desk.sold()
+        at = int(desk.clock().timestamp())
+        desk.gateway.feed = [
+            {
+                **{"entity_id": paid.id, "type": "payment", "credit": 48_820, "debit": 0},
+                **{"amount": AMOUNT, "fee": 1_180, "tax": 180, "currency": "INR"},
+                **{"settlement_id": "setl_1", "settled_at": at, "order_id": paid.order_id},
+            }
+        ]
+        if told:
+            settlement = {"id": "setl_1", "amount": 48_820, "created_at": at, **told}
+            desk.gateway.settlements = {"setl_1": settlement}
+        while await desk.services.settlement_reader.sweep():
+            pass
+        found = await desk.services.settlement_repository.by_id("setl_1")
+        assert found is not None
+        assert found.settled_at == datetime.fromtimestamp(at, UTC)
+        return await desk.row(payment), found
+
+    async def test_they_are_asked_for(self, desk: Desk) -> None:
+        payment, found = await self.read(desk, status="processed", utr="1568176960vxp0rj")
+        assert (found.status, found.amount, found.utr, found.problems) == (
+            *("processed", 48_820, "1568176960vxp0rj"),
+            [],
+        )
+        assert payment.settled_at == found.settled_at
+
+    async def test_those_of_which_nothing_is_told_settle_nothing(self, desk: Desk) -> None:
+        payment, found = await self.read(desk)
+        assert (found.status, found.amount) == ("unknown", None)
+        assert found.problems == [SettlementProblem.AMOUNT_UNKNOWN]
+        assert payment.settled_at is None
+
+    async def test_the_answer_about_another_one_is_not_taken_for_it(self, desk: Desk) -> None:
+        payment, found = await self.read(desk, id="setl_2", status="processed")
+        assert (found.status, found.amount, payment.settled_at) == ("unknown", None, None)
+        assert await desk.services.settlement_repository.by_id("setl_2") is None
