@@ -418,3 +418,49 @@ class TestSettlementsThatOnlyRowsName:
         payment, found = await self.read(desk, id="setl_2", status="processed")
         assert (found.status, found.amount, payment.settled_at) == ("unknown", None, None)
         assert await desk.services.settlement_repository.by_id("setl_2") is None
+
+
+class TestEntering:
+    async def rows(self, desk: Desk, *columns: Json) -> list[SettlementRow]:
+        """Store rows of the feed, and return them."""
+        least = {"credit": 0, "debit": 100, "settlement_id": "setl_1", "settled_at": 1_767_312_000}
+        raws = [{**least, **each} for each in columns]
+        return await desk.services.settlement_row_repository.keep([read_row(raw) for raw in raws])
+
+    @pytest.mark.parametrize(
+        "columns",
+        [
+            {"type": "payment", "entity_id": "own"},
+            {"type": "payment", "entity_id": "own", "payment_id": "pay_of_nobody"},
+            {"type": "refund", "entity_id": "rfnd_1", "payment_id": "own"},
+            {"type": "adjustment", "entity_id": "adj_1", "dispute_id": "disp_1"},
+        ],
+    )
+    async def test_a_row_is_entered_in_the_payment_that_it_names_in_its_way(
+        self, desk: Desk, columns: Json
+    ) -> None:
+        (payment, paid), (other, _) = [await desk.sold() for _ in range(2)]
+        if "dispute_id" in columns:
+            entry = dispute(desk, paid.id)
+            await desk.services.payment_ledger.update_where(
+                {"id": payment.pk}, push__disputes=entry
+            )
+        named = {name: paid.id if value == "own" else value for name, value in columns.items()}
+        rows = await self.rows(
+            desk, named, {"type": "payment", "entity_id": "pay_of_another_application"}
+        )
+
+        await desk.services.payout_entering.enter(rows)
+
+        row, untouched = await desk.row(payment), await desk.row(other)
+        (entered,) = row.settlements
+        assert (entered.entity_id, entered.type) == (named["entity_id"], columns["type"])
+        assert entered.settled_at == datetime.fromtimestamp(1_767_312_000, UTC)
+        assert (row.settled_at is not None) is (columns["type"] == "payment")
+        assert untouched.settlements == []
+        stored = {each.entity_id: each for each in await self.rows(desk, named)}
+        noted = stored[named["entity_id"]]
+        assert (noted.reference_id, noted.entered_in_payment_at) == (
+            payment.reference_id,
+            desk.clock(),
+        )

@@ -101,6 +101,10 @@ def test_a_row_that_cannot_be_read_says_why_and_stands_for_itself(raw: Any, flaw
     assert row.utr == known.get("settlement_utr")
 
 
+def test_no_two_rows_that_cannot_be_read_are_taken_for_one() -> None:
+    assert read_row([1]).entity_id != read_row([2]).entity_id
+
+
 @pytest.mark.parametrize(
     ("column", "value", "name", "expected"),
     [
