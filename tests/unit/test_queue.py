@@ -16,7 +16,7 @@ from kernapay.reconciliation.repository import ReportRepository
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.queue import Depth, Queue, Rules
 from kernapay.storage.queue_metrics import OUTCOMES
-from kernapay.storage.repository import Repository
+from kernapay.storage.repository import Repository, Where
 from kernapay.storage.unreadable import Misfit
 from kernapay.webhooks.models import WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
@@ -182,7 +182,43 @@ async def test_a_row_that_kills_its_workers_is_parked_in_the_end(
         assert await names(queue) == ["job"]
         clock.advance(LEASE)  # the worker was killed: nobody noted anything
     assert await names(queue) == []
-    assert (await jobs.get(name="job")).state == "parked"
+    stored = await jobs.get(name="job")
+    assert (stored.state, str(stored.error)[:20]) == ("parked", "no attempt ended: th")
+
+
+async def test_what_is_parked_unheard_keeps_its_last_error(jobs: Jobs, clock: FrozenClock) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs, limit=2)
+    (job,) = await queue.claim()
+    await queue.fail(job, "the gateway is down")
+    for _ in range(2):
+        clock.advance(LEASE)
+        await queue.claim()
+    stored = await jobs.get(name="job")
+    assert (stored.state, stored.error) == ("parked", "the gateway is down")
+
+
+class Contested(Jobs):
+    """A collection of which another worker is always the first to take the row `theirs`."""
+
+    async def update_where(
+        self, where: Where, *, is_visible: bool = True, **change: Any
+    ) -> Job | None:
+        row = await self.get(id=where["id"])
+        if row.name == "theirs":
+            return None
+        return await super().update_where(where, is_visible=is_visible, **change)
+
+
+async def test_who_comes_second_takes_the_next_row_and_one_row_unless_asked_for_more(
+    mongo: Mongo, jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "last", due=timedelta(seconds=9))
+    await add(jobs, "theirs", "mine", "later")
+    clock.advance(timedelta(minutes=1))
+    queue = queue_of(Contested(mongo, clock))
+    assert [job.name for job in await queue.claim()] == ["mine"]
+    assert [job.name for job in await queue.claim(3)] == ["later", "last"]
 
 
 async def test_where_only_failures_count_lost_claims_park_nothing(
@@ -567,7 +603,9 @@ async def test_rows_that_cannot_be_read_do_not_fill_the_head_of_the_queue(
     unreadable = [entry for entry in logs if entry["event"] == "row_unreadable"]
     assert len(unreadable) == 20, "each is named once, and then rests"
     clock.advance(timedelta(hours=1))
-    assert await names(queue) == ["sound"]
+    with structlog.testing.capture_logs() as logs:
+        assert await names(queue) == ["sound"]
+    assert "row_unreadable" in {entry["event"] for entry in logs}, "they are tried again"
 
 
 PAUSES = (timedelta(minutes=15), timedelta(hours=1))
