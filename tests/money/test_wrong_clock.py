@@ -53,12 +53,13 @@ class Machine:
         return process
 
 
-@pytest.fixture(params=[-10, 10], ids=["slow", "fast"])
+@pytest.fixture
 def machine(request: pytest.FixtureRequest, shop: Shop, tmp_path: Path) -> Iterator[Machine]:
     with ExitStack() as closing:
         yield Machine(shop, tmp_path, request.param, closing)
 
 
+@pytest.mark.parametrize("machine", [-10, 10], ids=["slow", "fast"], indirect=True)
 def test_one_key_makes_one_order(machine: Machine, shop: Shop, user: Actor) -> None:
     off = machine.api()
     there = user.at(off.client)
@@ -82,6 +83,7 @@ def test_one_key_makes_one_order(machine: Machine, shop: Shop, user: Actor) -> N
     assert off.client.get("/health/ready").status_code == 503
 
 
+@pytest.mark.parametrize("machine", [10], ids=["fast"], indirect=True)
 def test_a_worker_takes_no_row_be_it_held_or_due(machine: Machine, shop: Shop, user: Actor) -> None:
     process = machine.worker().start()
     machine.drift()
