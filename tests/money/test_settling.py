@@ -251,6 +251,7 @@ class TestCapture:
         row = result.payment
         assert (row.status, row.approved_payment_id) == (Status.SUCCESS, attempt.id)
         assert [step.reason for step in row.history][-2:] == ["late payment approved", None]
+        assert [step.razorpay_payment_id for step in row.history][-2:] == [attempt.id] * 2
         assert [step.late for step in row.history][-2:] == [None, True]
         assert await desk.surplus(payment) == []
 
