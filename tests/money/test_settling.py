@@ -528,6 +528,7 @@ class TestRefunds:
         row = await desk.row(payment)
         assert row.status is Status.SUCCESS
         assert [(r.refund_id, r.status.value) for r in row.refunds] == [(refund.id, "requested")]
+        assert row.history[-1].refund_status == row.refund_status == "requested"
 
     async def test_of_what_was_never_captured_nothing_was_paid(self, desk: Desk) -> None:
         payment = await desk.payment()
