@@ -464,3 +464,41 @@ class TestEntering:
             payment.reference_id,
             desk.clock(),
         )
+
+    @pytest.mark.parametrize(
+        ("status", "later", "age", "is_entered_again"),
+        [
+            ("processed", timedelta(0), timedelta(0), True),
+            ("processed", timedelta(hours=1), timedelta(0), True),
+            ("processed", timedelta(hours=1, seconds=1), timedelta(0), False),
+            ("processed", timedelta(0), timedelta(days=31), True),
+            ("processed", timedelta(0), timedelta(days=31, seconds=1), False),
+            ("failed", timedelta(0), timedelta(0), False),
+        ],
+    )
+    async def test_what_was_entered_while_a_copy_was_made_is_entered_again(
+        self, desk: Desk, status: str, later: timedelta, age: timedelta, is_entered_again: bool
+    ) -> None:
+        payment, paid = await desk.sold()
+        entering, settlements = desk.services.payout_entering, desk.services.settlement_repository
+        for settlement_id in ("setl_1", "setl_2"):
+            settled_at = desk.clock() - age
+            told = BankSettlement(
+                settlement_id=settlement_id, status=status, settled_at=settled_at, amount=1
+            )
+            await settlements.keep(told, is_current=True)
+        rows = await self.rows(
+            desk,
+            {"type": "payment", "entity_id": paid.id},
+            # One that was not entered before is left to the reader of its day.
+            {"type": "refund", "entity_id": "rfnd_1", "payment_id": paid.id},
+        )
+        await entering.enter([row for row in rows if row.type == "payment"])
+        await desk.services.payment_ledger.update_where({"id": payment.pk}, set__settlements=[])
+        started = desk.clock()
+        desk.clock.advance(later)
+
+        await entering.enter_again(started + later)
+
+        entered = [each.entity_id for each in (await desk.row(payment)).settlements]
+        assert entered == ([paid.id] if is_entered_again else [])
