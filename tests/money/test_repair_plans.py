@@ -116,6 +116,21 @@ async def test_another_fee_is_taken_over(desk: Desk) -> None:
     row = await desk.row(payment)
     assert (row.fee, row.tax) == (77, 7)
     assert "do nothing: the fee is that of the gateway's payment" in await plan(desk, finding)
+    unpaid = await desk.payment()
+    finding.reference_id = unpaid.reference_id
+    await desk.services.finding_repository.put(finding)
+    assert await plan(desk, finding) == "would do nothing: nobody has paid"
+
+
+@pytest.mark.parametrize("late_payments", ["hold"])
+async def test_money_that_waits_for_a_person_is_not_called_repaired(desk: Desk) -> None:
+    payment = await desk.ended()
+    desk.clock.advance(TOO_LATE)
+    paid = desk.pay(payment)
+    finding = await find(desk, "status")
+    outcome, is_repaired = await repair(desk, finding)
+    assert (is_repaired, "needs a decision" in outcome) == (False, True)
+    assert refunds(desk, paid) == []
 
 
 async def test_an_order_that_is_not_attached_is_attached(desk: Desk) -> None:
@@ -171,6 +186,14 @@ class TestSecondPayments:
         )
         outcome, is_repaired = await repair(desk, finding)
         assert (is_repaired, "needs a decision" in outcome) == (False, True)
+        assert refunds(desk, second) == []
+
+    async def test_it_stays_while_the_first_is_on_its_way_back(self, desk: Desk) -> None:
+        payment, first, second, finding = await self.second(desk)
+        desk.gateway.refund_in_the_dashboard(first.id, AMOUNT, waits=True)
+        assert (await desk.row(payment)).refunds == []
+        assert "the first payment was returned" in await plan(desk, finding)
+        await repair(desk, finding)
         assert refunds(desk, second) == []
 
     async def test_it_stays_if_our_record_has_the_first_returned(self, desk: Desk) -> None:
@@ -258,6 +281,9 @@ class TestOrders:
         assert await plan(desk, finding) == (
             f"would do nothing: another order of this payment was paid: {other.id}"
         )
+        third = await desk.order(payment)
+        desk.gateway.orders[third.id] = replace(third, **changes)
+        assert (await plan(desk, finding)).endswith(f"was paid: {other.id}, {third.id}")
         await repair(desk, finding)
         assert (await desk.row(payment)).status is Status.PENDING
 
