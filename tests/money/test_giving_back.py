@@ -422,6 +422,22 @@ class TestEntering:
         assert (step.status, step.reason) == ("success", f"second_payment, goes back: {AMOUNT}")
         assert (step.event_id, step.razorpay_payment_id) == ("evt_1", second.id)
 
+    @pytest.mark.parametrize(
+        ("reason", "late"),
+        [
+            (SurplusReason.SECOND, None),
+            (SurplusReason.LATE, True),
+            (SurplusReason.CANCELLED, True),
+        ],
+    )
+    async def test_what_comes_after_the_end_of_a_sale_is_late(
+        self, desk: Desk, reason: SurplusReason, late: bool | None
+    ) -> None:
+        payment = await desk.ended()
+        paid = desk.pay(payment)
+        await desk.services.payment_ledger.add_surplus(payment, paid, reason, WEBHOOK)
+        assert (await desk.row(payment)).late is late
+
     async def test_what_counts_is_not_entered(self, desk: Desk) -> None:
         payment, paid = await desk.sold()
         enter = desk.services.surplus_payments.enter
