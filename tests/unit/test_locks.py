@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
@@ -29,6 +29,17 @@ def test_one_of_many_gets_the_lock(make_lock: MakeLock) -> None:
     with ThreadPoolExecutor(8) as threads:
         taken = list(threads.map(lambda _: make_lock(LONG).take(), range(8)))
     assert len([until for until in taken if until is not None]) == 1
+
+
+def test_its_holder_hears_until_when_it_holds(make_lock: MakeLock, store: Store) -> None:
+    lock = make_lock(LONG)
+    for hold_it in (lock.take, lock.extend):
+        until = hold_it()
+        (row,) = store.locks.find({"_id": "unit"})
+        assert until is not None
+        assert until == row["until"]
+        server = store.client.admin.command("hello")["localTime"].replace(tzinfo=UTC)
+        assert until - server > LONG / 2
 
 
 def test_a_released_lock_is_free(make_lock: MakeLock) -> None:
