@@ -48,7 +48,7 @@ def main(kind: str, *options: str) -> None:
     """Serve or work until a signal."""
     if kind == "worker":
         settings = load_settings()
-        services = _Services(settings, clock=machine_clock)
+        services = _Services(settings, clock=machine_clock, process="worker")
         asyncio.run(worker.run(settings, Heartbeat(None), services))
         return
     logs.configure()
