@@ -42,14 +42,10 @@ def pair(api_server: Api, store: Store, sandbox_server: SandboxServer) -> Iterat
         yield pair
 
 
-def ids_of(pair: Pair) -> dict[str, str]:
-    return {**vars(pair.owned), "provider_id": pair.owned.user_id, "month": "2026-04"}
-
-
 @pytest.fixture(scope="module")
 def targets(application: Litestar, pair: Pair) -> dict[str, set[str]]:
     """Every registered path, with real ids, and its methods."""
-    ids = ids_of(pair)
+    ids = pair.owned.ids
     found: dict[str, set[str]] = {}
     for route in application.routes:
         assert isinstance(route, HTTPRoute)
@@ -119,7 +115,7 @@ def test_head_and_options_keep_the_guards_of_every_path(
 ) -> None:
     somebody = people.new("USER")
     closed = 0
-    ids = ids_of(pair)
+    ids = pair.owned.ids
     for found in routes(application):
         roles = [guard.roles for guard in found.handler.resolve_guards() if hasattr(guard, "roles")]
         if (

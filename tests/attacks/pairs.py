@@ -42,6 +42,12 @@ class OwnedObjects:
     token: str
     """Of the link to the payment."""
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """Return them by the names that the paths have for them."""
+        others = {"provider_id": self.user_id, "month": "2026-04", "name": self.file_name}
+        return {**vars(self), **others}
+
     def nothing(self) -> "OwnedObjects":
         """Return ids that look the same, down to what can be read from them, and name nothing."""
         return OwnedObjects(

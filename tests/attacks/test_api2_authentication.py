@@ -184,7 +184,7 @@ def test_no_guarded_route_takes_anything_but_the_token(
                 continue
             role = operation.role or Role.USER
             pair = pairs[role]
-            path = operation.path.format(**vars(pair.owned))
+            path = operation.path.format(**pair.owned.ids)
             body = json.dumps(operation.body).encode() if operation.body is not None else b""
             headers = [("Content-Type", "application/json")] if body else []
             for each in sweep.share(tries[role]):

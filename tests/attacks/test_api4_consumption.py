@@ -32,8 +32,11 @@ NUMBERS = [
     *("0." + "3" * 10_000, "1e308", "9223372036854775808", "18446744073709551616"),
     *("NaN", "Infinity", "-Infinity", "0x10", "1_000", "01", "+1", "1e99999999999999999999"),
 ]
-UNPAGED = {"GET /v1/api/users/sessions"}
-"""Lists that are bounded by themselves: nobody has more than so many living sessions shown."""
+UNPAGED = {
+    "GET /v1/api/users/sessions",
+    "GET /v1/api/payments/{reference_id}/gateway-calls",
+}
+"""Lists that are bounded by themselves: only so many living sessions, or calls about a payment, are shown."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def targets(
         for operation in surface:
             pair = pairs[operation.role or Role.USER]
             wire = wires.enter_context(Wire(api_server.port, pair.owner.token))
-            path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
+            path = operation.path.format(**pair.owned.ids)
             found.append((operation, wire, path))
         yield found
 

@@ -95,7 +95,7 @@ def test_no_spelling_of_a_path_gets_past_its_guard(
     for token in (pairs[Role.USER].attacker.token, None):
         with Wire(api_server.port, token) as wire:
             for operation in closed:
-                path = operation.path.format(**vars(victim))
+                path = operation.path.format(**victim.ids)
                 body = json.dumps(operation.body).encode() if operation.body is not None else b""
                 # An id called like what is open to all must not open anything.
                 docs = re.sub(r"{\w+}", "docs", operation.path)
@@ -118,7 +118,7 @@ def test_no_header_speaks_for_somebody_else(
     sweep = Sweep()
     with Wire(api_server.port, pairs[Role.USER].attacker.token) as wire:
         for operation in closed:
-            path = operation.path.format(**vars(victim))
+            path = operation.path.format(**victim.ids)
             body = json.dumps(operation.body).encode() if operation.body is not None else b""
             for header in sweep.share(SPEAKING_FOR_OTHERS):
                 for query in ("", "?role=ADMIN&type=ADMIN&admin=true&_method=GET"):
@@ -142,7 +142,7 @@ def test_no_method_but_those_of_the_document_does_anything(
     before = fingerprints(store)
     for path, allowed in known.items():
         pair = pairs[Role.ADMIN]
-        target = path.format(**vars(pair.owned), name=pair.owned.file_name)
+        target = path.format(**pair.owned.ids)
         with Wire(api_server.port, pair.owner.token) as wire:
             for method in methods:
                 if method in allowed or (method == "HEAD" and "GET" in allowed):

@@ -62,7 +62,7 @@ def test_no_field_parameter_or_header_makes_the_service_call_an_address(
     sweep = Sweep()
     for operation in surface:
         pair = pairs[operation.role or Role.USER]
-        path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
+        path = operation.path.format(**pair.owned.ids)
         with Wire(api_server.port, pair.owner.token) as wire:
             for address in sweep.share(addresses_of(attackers_server)):
                 for field in operation.fields if operation.name != WEBHOOK else ():

@@ -98,7 +98,7 @@ def test_no_refusal_of_any_route_shows_the_inside(
     broken = [b"", b"{", b"[]", b'"x"', b"null", b"\xff\xfe", b'{"a": }', b"<xml/>", b"a=b"]
     for operation in surface:
         pair = pairs[operation.role or Role.USER]
-        path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
+        path = operation.path.format(**pair.owned.ids)
         with Wire(api_server.port, pair.owner.token) as wire:
             for content in broken if operation.body is not None else ():
                 headers = [("Content-Type", "application/json")]

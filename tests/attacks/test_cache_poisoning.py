@@ -207,7 +207,7 @@ def test_no_answer_may_be_kept_on_the_way(
     stated = set()
     for operation in surface:
         pair = pairs[operation.role or Role.USER]
-        path = operation.path.format(**vars(pair.owned), name=pair.owned.file_name)
+        path = operation.path.format(**pair.owned.ids)
         method = operation.method if operation.method == "GET" else "OPTIONS"
         for headers in ({}, bearer(pair.owner.token)):
             answer = api_server.client.request(method, path, headers=headers)

@@ -76,7 +76,7 @@ class Attack:
         self._foreign = foreign_words(pairs, role)
 
     def target(self, query: str = "", **changed: str) -> str:
-        owned = {**vars(self.pair.owned), "name": self.pair.owned.file_name, **changed}
+        owned = {**self.pair.owned.ids, **changed}
         path = self.operation.path.format(**owned)
         return f"{path}?{query}" if query else path
 
