@@ -59,9 +59,11 @@ class MoveLedger(RefundLedger):
             **build_changes(event, gateway_payment, signature, at),
             **end_sale(event, at, late=late),
             **open_refunds,
+            **push_step(step),
+            "set__updated_at": at,
         }
         async with self.changing_history(payment):
-            moved = await self._add_step(payment, step, only_if, change)
+            moved = await self._write(payment, step, only_if, change)
             crash_point("settle.written")
         if isinstance(moved, Changed):
             return moved.row
@@ -73,12 +75,11 @@ class MoveLedger(RefundLedger):
             raise RowChanged
         return None
 
-    async def _add_step(
+    async def _write(
         self, payment: Payment, step: Step, only_if: Where, change: Where
     ) -> Changed[Payment] | Refused[Payment]:
-        """Make a change with its step, in one write with others under way. Raises RowGone."""
+        """Make a change that adds the step, in one write with others under way. Raises RowGone."""
         key = key_of(payment)
-        change = {**change, **push_step(step), "set__updated_at": step.at}
         # Whatever the payment as it was read does not show has added a step. So without one, it is known what it
         # becomes, and nobody has to read it.
         as_read = has_steps(len(payment.history))

@@ -73,8 +73,7 @@ class Settlement:
     async def settle(self, event: Event | None, evidence: Evidence) -> Settled:
         """Settle evidence of an event or, without an event, of a refund.
 
-        Raises EvidenceMismatch, UnknownOrder, RecordMissing, Unavailable, and GatewayError if the order had to be
-        looked up.
+        Raises EvidenceMismatch, UnknownOrder, RecordMissing, Unavailable, and GatewayError by a look-up of the order.
         """
         payment = await self.find(evidence.payment)
         with tracing.resume(evidence.origin.event, payment.traceparent):

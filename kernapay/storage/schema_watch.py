@@ -31,8 +31,8 @@ class SchemaWatch:
 
     Without its unique indexes, one idempotency key could buy many orders. So it could if the clocks of two machines
     differed by more than a lease, so this machine's is compared with MongoDB's as well, and nothing runs between two
-    comparisons if it was moved. A database that cannot be
-    reached later changes nothing: the errors of its own calls say so.
+    comparisons if it was moved. A database that cannot be reached later changes nothing: the errors of its own calls
+    say so.
     """
 
     def __init__(self, mongo: Mongo, max_skew: timedelta, clock: Clock = now) -> None:
@@ -132,10 +132,11 @@ class SchemaWatch:
                 _log.error("schema_check_broken", exc_info=error)
 
     async def _ask(self) -> str | None:
-        self._compared_at = (self._clock(), monotonic())
+        at = (self._clock(), monotonic())
         try:
             skew = await self._mongo.run(lambda: find_skew(self._clock, self.max_skew))
-            self._is_clock_wrong = skew is not None
+            # Only now: until the answer, a clock that was moved is told by the one before.
+            self._is_clock_wrong, self._compared_at = skew is not None, at
             return skew or await self._mongo.run(lambda: find_problem(self._schema))
         except OperationFailure as error:  # outages are Unavailable
             name = (error.details or {}).get("codeName", error.code)

@@ -88,10 +88,12 @@ def test_every_change_of_a_payment_names_the_user_by_whom_payments_are_sharded(
         assert answer.is_success, answer.text
     finally:
         store.command("profile", 0)
-    changes = [
-        seen["command"]["query"]
-        for seen in store["system.profile"].find({"command.findAndModify": "payments"})
-    ]
+    profile = store["system.profile"]
+    together = profile.find({"op": "update", "ns": f"{store.name}.payments"})
+    alone = profile.find({"command.findAndModify": "payments"})
+    changes = [seen["command"]["q"] for seen in together]
+    assert len(changes) >= 2
+    changes += [seen["command"]["query"] for seen in alone]
     assert len(changes) >= 6
     for query in changes:
         assert "userId" in query, query

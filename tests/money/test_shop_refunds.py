@@ -1,9 +1,9 @@
 """Refunds and disputes by a shop's key: of its own payments that have a customer, and of no others."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from kernapay.core.errors import NotFound
 from kernapay.security.principal import Principal, Role

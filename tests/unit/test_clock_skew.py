@@ -1,8 +1,10 @@
 """A machine whose clock is wrong does no work: leases would not hold between it and the others."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import chain, repeat
+from typing import ParamSpec, TypeVar
 
 import pytest
 
@@ -12,9 +14,12 @@ from kernapay.core.errors import NotMigrated, Unavailable
 from kernapay.storage.mongo import Mongo
 from kernapay.storage.schema_watch import SchemaWatch
 from tests.environment import settings_from
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("store")]
 LIMIT = timedelta(seconds=10)
+P = ParamSpec("P")
+R = TypeVar("R")
 MINUTE = timedelta(minutes=1)
 
 
@@ -70,6 +75,39 @@ async def test_nothing_runs_between_two_comparisons_once_the_clock_was_moved(
     off = timedelta(seconds=9)
     assert watch.is_ready
     watch.require()
+
+
+class SlowMongo(Mongo):
+    """Answers when it is let."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, threads=2)
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return await super().run(call, *args, **kwargs)
+
+
+async def test_nothing_runs_while_a_clock_that_was_moved_is_compared(mongo_url: str) -> None:
+    mongo, off = SlowMongo(mongo_url), timedelta(0)
+    mongo.connect()
+    try:
+        watch = SchemaWatch(mongo, LIMIT, lambda: now() + off)
+        mongo.may_answer.set()
+        assert await watch.check() is None
+        mongo.may_answer.clear()
+        mongo.is_asked.clear()
+        off = 10 * MINUTE
+        comparison = asyncio.create_task(until(watch.check))
+        await mongo.is_asked.wait()
+        assert not watch.is_ready
+        mongo.may_answer.set()
+        await comparison
+        assert not watch.is_ready
+    finally:
+        mongo.close()
 
 
 @pytest.mark.parametrize(("gateway", "limit"), [("2s", 2), ("10s", 10), ("30s", 10)])
