@@ -1012,7 +1012,7 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
     f"{_LEDGER}attach_order": (order_attached,),
-    "payments.move_ledger.MoveLedger._add_step": (
+    "payments.move_ledger.MoveLedger._write": (
         moved,
         sale_ended,
         paid_late,
