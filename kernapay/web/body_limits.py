@@ -7,12 +7,13 @@ from litestar.types import Receive
 
 from kernapay.core.errors import InvalidInput, KernaPayError
 
-WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 UNREAD: Final = frozenset({408, 413})
 """Statuses sent before the whole body arrived. The connection closes, or its rest would be read as a request."""
 
-
 CLOSE: Final = (b"connection", b"close")
+_REST_SECONDS: Final = 0.1
+_REST_BYTES: Final = 64 * 1024
 
 
 class BodyTooSlow(KernaPayError):
@@ -47,10 +48,10 @@ class TimedBody:
         self._receive = receive
         self._seconds = seconds
         self._deadline: float | None = None
-        self._complete = False
+        self.is_complete = not _announces_body(self._headers)
 
     async def __call__(self) -> Any:
-        if self._complete:
+        if self.is_complete:
             return await self._receive()
         if self._deadline is None:
             self._refuse_compression()
@@ -69,8 +70,26 @@ class TimedBody:
             raise BrokenBody(
                 "The body ended before it was complete, or is not chunked correctly. Send all of it."
             )
-        self._complete = not message.get("more_body", False)
+        self.is_complete = not message.get("more_body", False)
         return message
+
+    async def read_rest(self) -> None:
+        """Read what nobody read, if it is small and comes at once.
+
+        Many clients send the head first. A server that answers between the two closes the connection, often too late
+        to say so, and the client's next request fails on it.
+        """
+        left = _REST_BYTES
+        try:
+            async with asyncio.timeout(_REST_SECONDS):
+                while not self.is_complete and left > 0:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    left -= len(message.get("body", b""))
+                    self.is_complete = not message.get("more_body", False)
+        except TimeoutError:
+            return
 
     def _refuse_compression(self) -> None:
         # A small compressed body could become a very large one.
@@ -79,3 +98,11 @@ class TimedBody:
                 raise UnsupportedMediaType(
                     "The body is compressed. Send it uncompressed, without Content-Encoding."
                 )
+
+
+def _announces_body(headers: Any) -> bool:
+    """Tell whether a body follows: RFC 9112, section 6.3."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in headers
+    )

@@ -66,6 +66,7 @@ class RequestLayer:
         logs.request_ids.set(ids)
         security = self._security_headers.of(scope["path"])
         status = 0
+        body = None
         server_send, send = send, TimedSend(send, self._send_seconds)
 
         # No coroutine of its own: it returns what the server's `send` does.
@@ -77,11 +78,11 @@ class RequestLayer:
                 if status == _METHOD_NOT_ALLOWED or method == "OPTIONS":
                     headers = self._allowed.add_to(headers, scope.get("path_template"))
                 more = state.get("headers", ())
-                if status in UNREAD:
-                    more = (*more, CLOSE)
                 ours = _besides(headers, security)
                 message["headers"] = [*headers, *ours, (b"x-request-id", ids.shown.encode()), *more]
-                return server_send(message)
+                if body is None or body.is_complete:
+                    return server_send(message)
+                return _send_early(message, body, server_send)
             return send(message)
 
         answer_with: Send = answer
@@ -90,7 +91,7 @@ class RequestLayer:
             scope["method"] = "GET"
             receive, answer_with = head_only(answer)
         elif method in WITH_BODY:
-            receive = TimedBody(scope, receive, self._body_seconds)
+            receive = body = TimedBody(scope, receive, self._body_seconds)
         try:
             if error is None:
                 await self.app(scope, receive, answer_with)
@@ -162,6 +163,15 @@ def _request_ids(given: list[bytes]) -> logs.RequestIds:
 def _doubled(name: bytes) -> InvalidInput:
     title = "-".join(part.capitalize() for part in name.decode().split("-"))
     return InvalidInput(f"Send the header {title} once.", field=title)
+
+
+async def _send_early(message: Message, body: TimedBody, send: Send) -> None:
+    """Begin an answer to a request whose body has not been read to its end."""
+    if message["status"] not in UNREAD:
+        await body.read_rest()
+    if not body.is_complete and CLOSE not in message["headers"]:
+        message["headers"] = [*message["headers"], CLOSE]
+    await send(message)
 
 
 async def _refuse(error: KernaPayError, scope: Any, receive: Receive, send: Send) -> None:
