@@ -83,7 +83,7 @@ class TimedBody:
         try:
             async with asyncio.timeout(_REST_SECONDS):
                 while not self.is_complete and left > 0:
-                    message = await self._receive()
+                    message: Any = await self._receive()
                     if message["type"] == "http.disconnect":
                         return
                     left -= len(message.get("body", b""))

@@ -165,7 +165,7 @@ def _doubled(name: bytes) -> InvalidInput:
     return InvalidInput(f"Send the header {title} once.", field=title)
 
 
-async def _send_early(message: Message, body: TimedBody, send: Send) -> None:
+async def _send_early(message: Any, body: TimedBody, send: Send) -> None:
     """Begin an answer to a request whose body has not been read to its end."""
     if message["status"] not in UNREAD:
         await body.read_rest()
