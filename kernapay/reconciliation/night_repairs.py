@@ -39,12 +39,16 @@ class NightRepairs:
         """Repair the findings of a nightly report, and look after those that an earlier night could not close.
 
         One that cannot be repaired now does not hold up the others: the next night tries it again. What a person has
-        worked on is left to them. Raises Unavailable.
+        worked on is left to them, and so is what a night made up after more than 14 days finds: nobody expects that
+        money to move by itself any more. Raises Unavailable.
         """
+        at = self._clock()
+        if at - report.window_to > _LOOKED_AFTER_FOR:
+            _log.info("night_too_old_to_repair", report=str(report.pk))
+            return
         for finding in await self._findings.open_of(str(report.pk), _KINDS):
             if finding.repaired_by in (None, NIGHTLY.id):
                 await self._repair(finding)
-        at = self._clock()
         if at - report.window_to > _NEWEST:
             return
         first = (at - _LOOKED_AFTER_FOR).date().isoformat()

@@ -195,6 +195,20 @@ async def test_what_earlier_nights_left_open_before_there_were_repairs_is_left_t
     assert refunds(desk, second) == []
 
 
+async def test_a_night_made_up_long_afterwards_leaves_its_findings_to_people(desk: Desk) -> None:
+    _, _, second = await paid_twice(desk)
+    report = await report_of_today(desk)
+    desk.clock.advance(timedelta(days=14))
+    await desk.services.night_repairs.run(report)
+    assert refunds(desk, second) == [AMOUNT], "as old as the oldest that is looked after"
+
+    _, _, second = await paid_twice(desk)
+    report = await report_of_today(desk)
+    desk.clock.advance(timedelta(days=14, seconds=1))
+    await desk.services.night_repairs.run(report)
+    assert refunds(desk, second) == []
+
+
 class TestMoneyOfWhichNobodyHeard:
     async def late(self, desk: Desk) -> tuple[Payment, GatewayPayment]:
         payment = await desk.ended()
@@ -203,9 +217,12 @@ class TestMoneyOfWhichNobodyHeard:
 
     async def test_it_is_given_back_after_the_end_of_its_sale(self, desk: Desk) -> None:
         payment, paid = await self.late(desk)
-        findings = await night(desk)
-        assert all(each.repaired_at for each in findings)
-        assert {each.kind for each in findings} == {Kind.STATUS, Kind.SECOND_PAYMENT}
+        old, found = await night(desk)
+        # By the day of its order, which nobody compared at the time, and by that of its payment.
+        assert (old.kind, old.repaired_at) == (Kind.STATUS, None)
+        assert (found.kind, found.repaired_at is not None) == (Kind.STATUS, True)
+        surplus = desk.services.surplus_payments
+        await surplus.due.sweep(surplus.give_back)
         assert refunds(desk, paid) == [AMOUNT]
         assert await desk.surplus(payment) == [(paid.id, "late_payment")]
         assert (await desk.row(payment)).status is Status.FAILED
