@@ -31,6 +31,7 @@ from kernapay.deliveries.catalogue import messages
 from kernapay.deliveries.controller import DeliveryController, EndpointController
 from kernapay.deliveries.events.controller import EventController
 from kernapay.files.controller import FileController
+from kernapay.guide.controller import guide_pages
 from kernapay.health.controller import HealthController, HealthReportController, MetricsController
 from kernapay.live.controller import LiveController
 from kernapay.payments.checkout.controller import CheckoutPageController, page_files
@@ -167,6 +168,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             page_files(),
             console_pages(),
             *shop_pages(settings),
+            *guide_pages(),
         ],
         # Authenticates every request. A public route must opt out.
         middleware=[

@@ -49,6 +49,10 @@ DOCS_PATH: Final = "/docs"
 CHECKOUT_PATH: Final = "/checkout"
 CONSOLE_PATH: Final = "/console"
 SHOP_PATH: Final = "/shop"
+GUIDE_PATH: Final = "/guide"
+
+_OWN_PAGES: Final = frozenset({CONSOLE_PATH, GUIDE_PATH})
+_BELOW_OWN_PAGES: Final = tuple(f"{path}/" for path in _OWN_PAGES)
 
 
 class SecurityHeaders:
@@ -66,6 +70,6 @@ class SecurityHeaders:
             return API_HEADERS
         if path.startswith(DOCS_PATH):
             return DOCS_HEADERS
-        if path == CONSOLE_PATH or path.startswith(f"{CONSOLE_PATH}/"):
+        if path in _OWN_PAGES or path.startswith(_BELOW_OWN_PAGES):
             return CONSOLE_HEADERS
         return self._checkout if path.startswith((CHECKOUT_PATH, SHOP_PATH)) else API_HEADERS

@@ -29,6 +29,12 @@ PAGES = {
     "/console",
     "/console/{rest}",
     "/console/assets/{version}",
+    "/guide",
+    "/guide/search",
+    "/guide/{page}",
+    "/guide/runbooks/{runbook}",
+    "/guide/pictures",
+    "/guide/assets",
 }
 SHOP = {"/shop", "/shop/{rest}", "/shop/config", "/shop/assets"}
 """Pages of a shop that sells nothing, outside production."""

@@ -1,4 +1,4 @@
-"""The README is true: its commands run as written, its outputs and its table are the real ones."""
+"""README and the guide are true: commands run as written, and what is shown and listed is real."""
 
 import json
 import os
@@ -18,6 +18,8 @@ from tests.contract.running import DevStack
 from tests.environment import REQUIRED, settings_from
 
 README = (ROOT / "README.md").read_text()
+DOCS = ROOT / "kernapay" / "docs"
+CONFIGURATION = (DOCS / "configuration.md").read_text()
 # What differs from one run to the next, each under a name of its own.
 CHANGING = {
     "order": r"order_\w{14}",
@@ -34,8 +36,8 @@ CHANGING = {
 }
 
 
-def section(title: str) -> str:
-    return re.split(r"^## ", README.partition(f"## {title}\n")[2], flags=re.MULTILINE)[0]
+def section(text: str, title: str) -> str:
+    return re.split(r"^## ", text.partition(f"## {title}\n")[2], flags=re.MULTILINE)[0]
 
 
 def steady(text: str) -> Any:
@@ -51,8 +53,10 @@ def steady(text: str) -> Any:
 def test_the_flow_runs_as_written_and_prints_what_is_shown(
     dev_stack: DevStack, tmp_path: Path
 ) -> None:
-    # The second goes on in the shell of the first.
-    text = section("A payment in five minutes") + section("Sell to your own customers")
+    # The others go on in the shell of the first.
+    text = section(README, "A payment in five minutes")
+    text += section((DOCS / "integrate.md").read_text(), "Repeat safely")
+    text += (DOCS / "customers.md").read_text()
     assert "http://127.0.0.1:3000" in text
     assert "http://127.0.0.1:3100" in text
     text = text.replace("http://127.0.0.1:3000", dev_stack.api)
@@ -78,12 +82,12 @@ def test_the_flow_runs_as_written_and_prints_what_is_shown(
 
 
 def table() -> dict[str, str]:
-    rows = re.findall(r"^\| `([A-Z0-9_]+)` \|([^|]*)\|", section("Configuration"), re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \|([^|]*)\|", CONFIGURATION, re.MULTILINE)
     return {name: default.strip().strip("`") for name, default in rows}
 
 
 def test_the_table_names_every_variable_once() -> None:
-    named = re.findall(r"^\| `([A-Z0-9_]+)` \|", section("Configuration"), re.MULTILINE)
+    named = re.findall(r"^\| `([A-Z0-9_]+)` \|", CONFIGURATION, re.MULTILINE)
     assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
 
 
@@ -106,8 +110,7 @@ def test_the_table_says_which_variables_are_required_and_which_are_unset() -> No
             assert (defaults[name.upper()] == "") is (default is None or default == ()), name
 
 
-def test_links_and_files_that_are_named_exist() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("http") or (ROOT / target).exists(), target
-    for path in re.findall(r"`((?:kernapay|tests|migrations|\.ci)/[\w./-]+)`", README):
-        assert (ROOT / path).exists(), path
+def test_files_that_are_named_exist() -> None:
+    for text in (README, *(path.read_text() for path in DOCS.rglob("*.md"))):
+        for path in re.findall(r"`((?:kernapay|tests|migrations|\.ci)/[\w./-]+)`", text):
+            assert (ROOT / path).exists(), path

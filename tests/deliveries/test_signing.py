@@ -77,7 +77,7 @@ def test_an_old_request_cannot_be_sent_again() -> None:
 def test_the_script_of_the_readme_verifies_and_reads_an_event(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = (ROOT / "README.md").read_text().partition("### Events for your systems\n")[2]
+    text = (ROOT / "kernapay" / "docs" / "events.md").read_text()
     script = text.partition("```python\n")[2].partition("```")[0]
     secret = new_secret()
     body = msgspec.json.encode(example_of(EventType.PAYMENT_SUCCEEDED))

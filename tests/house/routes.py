@@ -8,9 +8,9 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from kernapay.web.headers import CHECKOUT_PATH, CONSOLE_PATH, DOCS_PATH, SHOP_PATH
+from kernapay.web.headers import CHECKOUT_PATH, CONSOLE_PATH, DOCS_PATH, GUIDE_PATH, SHOP_PATH
 
-PAGES: Final = (DOCS_PATH, CHECKOUT_PATH, CONSOLE_PATH, SHOP_PATH)
+PAGES: Final = (DOCS_PATH, CHECKOUT_PATH, CONSOLE_PATH, SHOP_PATH, GUIDE_PATH)
 """The beginnings of the paths of pages and their files, which are the same for everybody."""
 
 

@@ -1,4 +1,4 @@
-"""No line of the OWASP API Security Top 10 (2023) is without attacks, and the README says truly where they are."""
+"""No line of the OWASP API Security Top 10 (2023) is without attacks, and the guide says truly where they are."""
 
 import ast
 import re
@@ -69,11 +69,11 @@ def test_every_module_of_attacks_belongs_to_a_line(marked: dict[str, set[str]]) 
         assert own <= marked[line], line
 
 
-def test_the_readme_names_for_each_line_files_with_its_attacks(
+def test_the_guide_names_for_each_line_files_with_its_attacks(
     marked: dict[str, set[str]], repository: Path
 ) -> None:
-    readme = (repository / "README.md").read_text()
-    rows = re.findall(r"^\| (API\d+) [^|]*\|[^|]*\|([^|]*)\|$", readme, re.MULTILINE)
+    page = (repository / "kernapay" / "docs" / "security.md").read_text()
+    rows = re.findall(r"^\| (API\d+) [^|]*\|[^|]*\|([^|]*)\|$", page, re.MULTILINE)
     assert [line for line, _ in rows] == LINES
     for line, where in rows:
         named = {f"tests/{path}" for path in re.findall(r"`([\w/]+\.py)`", where)}

@@ -112,13 +112,13 @@ def test_everything_that_keeps_running_has_a_health_check(services: dict[str, An
 
 
 def test_what_ends_is_started_again(services: dict[str, Any], repository: Path) -> None:
-    """`serve` ends when none of its workers stays alive. So does README's unit of systemd."""
+    """`serve` ends when none of its workers stays alive. So does the guide's unit of systemd."""
     running = [service for name, service in services.items() if name != "migrate"]
     assert {service["restart"] for service in running} <= {"unless-stopped", "always"}
-    readme = (repository / "README.md").read_text()
+    page = (repository / "kernapay" / "docs" / "operations.md").read_text()
     unit = configparser.ConfigParser()
     unit.optionxform = str  # type: ignore[assignment, method-assign]
-    unit.read_string(readme.partition("```ini\n")[2].partition("```")[0])
+    unit.read_string(page.partition("```ini\n")[2].partition("```")[0])
     assert unit["Service"]["Restart"] == "always"
     program, command, *options = unit["Service"]["ExecStart"].split()
     assert Path(program).name == "kernapay"

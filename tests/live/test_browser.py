@@ -16,7 +16,7 @@ FOLLOW = """reference => {
     source.addEventListener(name, event => seen.push([name, event.lastEventId, JSON.parse(event.data)]));
 }"""
 CLOSED = 2
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "kernapay" / "docs" / "integrate.md").read_text()
 
 
 def opened(page: Page, api: Api, script: str, reference: str) -> None:
@@ -50,7 +50,7 @@ def test_a_browser_sees_every_change_once_and_stops_after_the_last(
 
 
 def test_the_script_of_the_readme_shows_every_state_and_stops(user: Actor, api_server: Api) -> None:
-    script = README.partition("### Live status\n")[2].partition("```js\n")[2].partition("```")[0]
+    script = PAGE.partition("## Live status\n")[2].partition("```js\n")[2].partition("```")[0]
     payment = user.new_payment()
     with launched_browser() as browser:
         page: Page = browser.new_page()

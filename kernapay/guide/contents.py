@@ -1,0 +1,18 @@
+"""The order of the guide's pages. Each is a file in `kernapay/docs`, and stands in README's list too."""
+
+from typing import Final
+
+START: Final = "start"
+"""The page that shows README."""
+
+CONTENTS: Final = {
+    "Sell": (START, "integrate", "customers", "events", "accounts", "receipts"),
+    "Try it": ("development", "sandbox"),
+    "Money": ("payments", "refunds", "settlements", "reconciliation", "proof", "finance"),
+    "Run it": (
+        *("operations", "configuration", "administration", "monitoring"),
+        *("upgrading", "scaling", "security"),
+    ),
+    "Work on it": ("contributing", "benchmarks"),
+}
+"""The names of the pages by the title of their group."""
