@@ -340,6 +340,7 @@ def folders() -> list[Path]:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("form", FileFormat)
+@pytest.mark.long
 async def test_fifty_thousand_rows_take_no_more_memory_than_five_thousand(
     in_process: InProcess, form: FileFormat
 ) -> None:

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.actors import ADMIN, ADMIN_USERS, API_KEYS, EVENTS, REPORTS, Actor, People, send_event
@@ -288,6 +289,7 @@ def test_a_list_has_pages_and_says_when_nothing_fits(
     expect(page.get_by_role("alert").get_by_text("from", exact=True)).to_be_visible()
 
 
+@pytest.mark.long
 def test_every_list_fits_and_axe_finds_nothing(
     open_page: OpenPage,
     admin: Actor,

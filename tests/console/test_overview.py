@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from bson import ObjectId
 from playwright.sync_api import Page, expect
 
@@ -115,6 +116,7 @@ def test_an_overview_that_is_left_open_shows_itself_anew_and_does_not_use_the_se
     expect(page.locator(".tiles")).to_be_visible()
 
 
+@pytest.mark.long
 def test_the_overview_fits_and_axe_finds_nothing(
     open_page: OpenPage,
     admin: Actor,

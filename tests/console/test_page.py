@@ -339,6 +339,7 @@ def test_each_role_sees_what_it_may_do(
     expect(page.get_by_role("alert")).to_be_visible()
 
 
+@pytest.mark.long
 def test_every_page_fits_and_axe_finds_nothing(
     open_page: OpenPage,
     admin: Actor,

@@ -14,6 +14,8 @@ from tests.aliases import Json
 from tests.checkout import ROOT
 from tests.stack import WEBHOOK_SECRET, Api, Sandbox, StartApi, bare_environment
 
+pytestmark = pytest.mark.long
+
 # Whose answers depend on the role; the rest is tried as a user.
 FOR_ADMINISTRATORS = (
     "administration_|reconciliation_|settlements_|disputes_|webhooks_.*_"

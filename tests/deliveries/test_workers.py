@@ -16,6 +16,8 @@ from tests.deliveries.receiver import Received, Receiver, Reply
 from tests.stack import WORKER_BUGS, StartWorker
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 ALLOWED = {"DELIVERY_ALLOWED_HOSTS": "127.0.0.1"}
 # What these workers find out about the payments of other tests is not for the endpoints here.
 DEAF: Final[dict[str, Any]] = {"providers": ["nobody"]}

@@ -28,6 +28,8 @@ from tests.distributed.service import Service
 from tests.stack import WORKER_BUGS, Worker
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 DATABASE = "elections"
 
 

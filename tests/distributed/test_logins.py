@@ -12,7 +12,7 @@ from kernapay.storage.redis import RedisFailure, RedisStore
 from kernapay.storage.redis_clients import connect
 from tests.clusters.topologies import RedisCluster, RedisSentinel
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.long, pytest.mark.anyio]
 SECRET, WRITTEN = "p@ss/word", "p%40ss%2Fword"
 
 

@@ -20,6 +20,8 @@ from tests.distributed.load import SHOPPERS, Load, assert_nothing_lost_or_double
 from tests.distributed.service import Service
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 Outage = Callable[[MongoReplicaSet, Service], None]
 
 

@@ -17,6 +17,8 @@ from tests.distributed.service import Service
 from tests.factories import payment_body, unique
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 LIMITED = {"RATE_LIMITS": "true", "RATE_LIMIT_STATUS": "20/hour"}
 
 

@@ -14,6 +14,8 @@ from tests.factories import payment_body
 from tests.stack import Api, Sandbox, StartApi, StartWorker
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 TIMEOUT = 2.0
 SLACK = 2.5  # for a busy machine
 DRIP = {"seconds": 0.5}  # an answer of some hundred bytes would take minutes

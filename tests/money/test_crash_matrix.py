@@ -34,6 +34,8 @@ from tests.money.shop import LONG_AGO, Shop
 from tests.stack import WORKER_BUGS, Api, Sandbox
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 CREATE = (
     "batch.inserted",
     "create.inserted",

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import pytest
+
 from kernapay.core.clock import now
 from kernapay.deliveries.signing import new_secret
 from tests.actors import PAYMENTS, Actor
@@ -17,6 +19,8 @@ from tests.money.disputes import raise_dispute, request_refund, resolve
 from tests.money.shop import Shop
 from tests.stack import WORKER_BUGS, Api, StartWorker, Worker
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.long
 
 SALES = 40
 

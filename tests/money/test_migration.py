@@ -10,6 +10,8 @@ from bson import ObjectId
 from kernapay.storage.migrations import Migrator
 from tests.aliases import Json, Store
 
+pytestmark = pytest.mark.long
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 NAME = "0015_what_was_paid"
 
