@@ -20,6 +20,7 @@ DOCS: Final = Path(__file__).parents[1] / "docs"
 RUNBOOKS: Final = "runbooks"
 PICTURES: Final = "pictures"
 _NOT_IN_SLUGS: Final = re.compile(r"[^\w\- ]")
+_ANCHOR: Final = re.compile(r"\w+")
 _IN_DOCS: Final = PurePosixPath("kernapay/docs")
 _SCROLLS: Final = '<div class="wide" role="region" aria-label="Table" tabindex="0">'
 
@@ -65,6 +66,7 @@ def make_page(name: str, place: PurePosixPath, source: str) -> Page:
     markdown.add_render_rule("fence", _show_code)
     markdown.add_render_rule("code_block", _show_code)
     tokens = markdown.parse(source)
+    _name_rows(tokens)
     sections = list(_split(tokens))
     for token in _all(tokens):
         _lead_to_the_guide(token, place)
@@ -129,6 +131,18 @@ def _split(tokens: Sequence[Token]) -> Iterator[Section]:
         elif token.type in ("fence", "code_block"):
             texts.append(token.content)
     yield Section(title, anchor, "\n".join(texts))
+
+
+def _name_rows(tokens: Sequence[Token]) -> None:
+    """Give each row of a table that begins with a code its anchor, such as the code of an error."""
+    named = set()
+    for row, _, cell in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if row.type != "tr_open" or not cell.children or cell.children[0].type != "code_inline":
+            continue
+        anchor = cell.children[0].content
+        if _ANCHOR.fullmatch(anchor) and anchor not in named:
+            named.add(anchor)
+            row.attrSet("id", anchor)
 
 
 def _text(inline: Token) -> str:

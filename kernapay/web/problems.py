@@ -27,6 +27,7 @@ from kernapay.core.errors import (
 from kernapay.core.text import show_controls_in_json
 from kernapay.web.body_limits import BodyTooSlow, UnsupportedMediaType
 from kernapay.web.field_errors import FieldError, field_error
+from kernapay.web.headers import GUIDE_PATH
 from kernapay.web.negotiation import NotAcceptable
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -63,6 +64,8 @@ class Problem(msgspec.Struct, frozen=True, rename="camel"):
     code: Annotated[str, msgspec.Meta(examples=["invalid_input"])]
     errors: list[FieldError] = []
     request_id: Annotated[str, msgspec.Meta(examples=["9f86d081884c7d65"])] | None = None
+    help: Annotated[str, msgspec.Meta(examples=["/guide/errors#invalid_input"])] | None = None
+    """The place in the guide that says what to do, relative to the address of the service."""
 
 
 def status_of(error: type[KernaPayError]) -> int:
@@ -72,6 +75,11 @@ def status_of(error: type[KernaPayError]) -> int:
 
 def type_of(code: str) -> str:
     return f"urn:kernapay:problem:{code}"
+
+
+def help_of(code: str) -> str:
+    """Return where the guide says what to do about an error."""
+    return f"{GUIDE_PATH}/errors#{code}"
 
 
 def response(
@@ -92,6 +100,7 @@ def response(
         code=code,
         errors=list(errors),
         request_id=request.scope.get("state", {}).get("request_id"),
+        help=help_of(code),
     )
     return Response(
         show_controls_in_json(msgspec.json.encode(problem)),

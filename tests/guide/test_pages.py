@@ -1,14 +1,18 @@
 """The guide's pages: every link leads somewhere, every page is found, and what stands in them reads in both places."""
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import httpx
 import pytest
+from litestar import Litestar
 
+from kernapay.core.errors import KernaPayError
 from kernapay.guide.contents import CONTENTS, START
 from kernapay.guide.pages import Page, make_page, names, read_page, slug
 from kernapay.guide.search import LONGEST, search
+from kernapay.web.problems import status_of
 from tests.actors import assert_problem
 from tests.checkout import ROOT
 
@@ -122,3 +126,29 @@ def test_hostile_questions_are_shown_as_text_or_refused(api: httpx.Client) -> No
         assert api.get("/guide/search", params={"q": odd}).status_code == 200
     for path in ("/guide/nothing", "/guide/runbooks/nothing", "/guide/..%2f..%2fLICENSE"):
         assert_problem(api.get(path), 404)
+
+
+def errors_of(kind: type[KernaPayError]) -> Iterator[type[KernaPayError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from errors_of(each)
+
+
+def test_every_code_of_an_error_is_listed_with_its_status(application: Litestar) -> None:
+    text = (DOCS / "errors.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", text, re.MULTILINE)
+    ours = {
+        (kind.code, str(status_of(kind)))
+        for kind in errors_of(KernaPayError)
+        if "code" in vars(kind)
+    }
+    # Litestar's own.
+    ours.add(("method_not_allowed", "405"))
+    assert sorted(listed) == sorted(ours)
+    html = read_page("errors").html
+    assert all(f'<tr id="{code}">' in html for code, _ in ours)
+
+
+def test_each_error_leads_to_its_place_in_the_guide(api: httpx.Client) -> None:
+    problem = api.post("/v1/api/payments/verify", json={}).json()
+    assert problem["help"] == f"/guide/errors#{problem['code']}"

@@ -8,7 +8,7 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example
 
 from kernapay.core.errors import KernaPayError
-from kernapay.web.problems import MEDIA_TYPE, Problem, status_of, type_of
+from kernapay.web.problems import MEDIA_TYPE, Problem, help_of, status_of, type_of
 
 RAW_BODY: Final = "documented_body"
 """The key in a handler's `opt` for the type of a body that the handler reads as bytes."""
@@ -55,4 +55,5 @@ def _example(error: type[KernaPayError]) -> dict[str, Any]:
         if error.code == "invalid_input"
         else [],
         "requestId": "9f86d081884c7d65",
+        "help": help_of(error.code),
     }
