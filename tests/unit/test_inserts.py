@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+from bson import ObjectId
 from bson.errors import InvalidDocument
 from mongoengine import StringField
 from mongoengine.errors import ValidationError
 from pymongo import WriteConcern
+from pymongo.errors import WriteError
 
 from kernapay.core.errors import Unavailable
 from kernapay.storage.documents import Mapping
@@ -72,6 +74,39 @@ async def test_a_conflict_is_its_own_callers(tickets: Tickets, box: Store) -> No
     assert isinstance(added[2], DuplicateRow)
     assert added[2].index_fields == ("seat",)
     assert await rows_of(box) == ["a", "b", "c"]
+
+
+async def test_a_row_alone_is_written_under_its_own_id_and_refused_like_others(
+    tickets: Tickets, box: Store
+) -> None:
+    own = ObjectId()
+    ticket = await tickets.add(Ticket(id=own, seat="a", notes={"a.b": {"c": 1}}))
+    assert ticket.pk == own
+    rows = await asyncio.to_thread(lambda: list(box.unit_tickets.find()))
+    assert [(row["_id"], row["notes"]) for row in rows] == [(own, {"a.b": {"c": 1}})]
+    with pytest.raises(DuplicateRow) as refused:
+        await tickets.add(Ticket(seat="a"))
+    assert refused.value.index_fields == ("seat",)
+    assert refused.value.detail == "A record with the same key exists already."
+
+
+async def test_a_refusal_that_is_no_conflict_has_the_servers_words(
+    mongo: Mongo, box: Store
+) -> None:
+    rule = {"collMod": "unit_tickets", "validator": {"seat": {"$ne": "broken"}}}
+    await asyncio.to_thread(lambda: box.command(rule))
+    inserts = GroupCommit(mongo.run, lambda: box.unit_tickets, insert_all, "inserts")
+    seats = ["a", "broken"]
+
+    async def insert(seat: str) -> Any:
+        return await inserts.commit(lambda: {"seat": seat})
+
+    _, refused = await asyncio.gather(*map(insert, seats), return_exceptions=True)
+    assert isinstance(refused, WriteError)
+    assert refused.code == 121, "MongoDB: DocumentValidationFailure"
+    assert "failed validation" in str(refused)
+    assert refused.details is not None
+    assert refused.details["index"] == 1
 
 
 async def test_a_row_that_cannot_be_stored_fails_alone(tickets: Tickets, box: Store) -> None:

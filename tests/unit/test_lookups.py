@@ -10,6 +10,7 @@ from bson import ObjectId
 from mongoengine import LongField, StringField
 
 from kernapay.storage.documents import Mapping
+from kernapay.storage.lookups import Condition, condition_of
 from kernapay.storage.mongo import Mongo, Record
 from kernapay.storage.reading import ReadOnlyRepository
 from kernapay.storage.unreadable import UnreadableRow
@@ -49,7 +50,7 @@ def shelf(store: Store) -> Iterator[Store]:
     books.delete_many({})
     books.create_index("isbn", name="isbn", partialFilterExpression={"isbn": {"$gt": ""}})
     rows = [{"isbn": f"isbn-{n}", "title": f"Title {n}", "pages": n} for n in range(COUNT)]
-    books.insert_many([{"_id": ObjectId(), "marks": {"n": 0}, **row} for row in rows])
+    books.insert_many([{"_id": ObjectId(), "marks": {"n": {"deep": 0}}, **row} for row in rows])
     yield store
     books.drop()
 
@@ -76,6 +77,37 @@ async def test_a_missing_row_is_none_for_its_caller_only(books: Books) -> None:
     assert [book and book.pages for book in found] == [1, None, 2]
 
 
+async def test_those_that_are_missing_are_not_asked_for_again(books: Books, shelf: Store) -> None:
+    before = await asyncio.to_thread(queries, shelf)
+    found = await asyncio.gather(*(books.get_one_or_none(isbn=f"no-{n}") for n in range(COUNT)))
+    assert set(found) == {None}
+    assert await asyncio.to_thread(queries, shelf) - before < COUNT / 2
+
+
+class Column:
+    """What a look-up knows of a field. One may look for several values at once."""
+
+    def __init__(self, db_field: str, *, several: bool = False) -> None:
+        self.db_field = db_field
+        self._several = several
+
+    def prepare_query_value(self, _: object, value: str) -> object:
+        return [value] if self._several else value
+
+
+def test_only_one_value_of_one_unique_field_shares_a_query() -> None:
+    fields = {"place": Column("spot"), "room": Column("room", several=True), "title": Column("t")}
+
+    def condition(**where: object) -> Condition | None:
+        return condition_of(fields, frozenset({"place", "room"}), where)
+
+    assert condition(place="a1") == Condition("spot", "a1")
+    assert condition(title="a1") is None, "others may have it too"
+    assert condition(place=5) is None
+    assert condition(place="a1", title="x") is None
+    assert condition(room="a") is None
+
+
 async def test_an_unreadable_row_is_its_own_callers_error(books: Books, shelf: Store) -> None:
     odd = {"$set": {"pages": {"of": "another system"}}}
     await asyncio.to_thread(shelf.unit_books.update_one, {"isbn": "isbn-3"}, odd)
@@ -88,8 +120,8 @@ async def test_callers_of_the_same_row_do_not_share_a_document(books: Books) -> 
     one, other, _ = await asyncio.gather(
         *(books.get(isbn=isbn) for isbn in ("isbn-5", "isbn-5", "isbn-6"))
     )
-    one.marks["n"] = 1
-    assert other.marks == {"n": 0}
+    one.marks["n"]["deep"] = 1
+    assert other.marks == {"n": {"deep": 0}}
 
 
 async def test_ids_are_found_as_text_and_as_objects(books: Books, shelf: Store) -> None:
