@@ -11,6 +11,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
+from kernapay.web.openapi.glossary import read_glossary
 from tests.aliases import Json
 from tests.in_process import InProcess
 
@@ -187,3 +188,25 @@ def test_options_without_a_token_is_no_server_error(document: Json, api: httpx.C
         answer = api.options(re.sub("{[^}]*}", "0" * 24, path))
         allowed = {204, 400, 401} if "{" in path or not public else {204}
         assert answer.status_code in allowed, f"{path}: {answer.text}"
+
+
+def test_every_property_is_described_and_no_description_is_left_over(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    properties = [
+        (name, key, value)
+        for name, schema in schemas.items()
+        for key, value in schema.get("properties", {}).items()
+    ]
+    assert [
+        f"{name}.{key}" for name, key, value in properties if not value.get("description")
+    ] == []
+    glossary = read_glossary()
+    shown = {(key, value["description"]) for _, key, value in properties}
+    assert glossary["all"].items() - shown == set()
+    for kind, sentences in glossary["types"].items():
+        for key, sentence in sentences.items():
+            assert schemas[kind]["properties"][key]["description"] == sentence, f"{kind}.{key}"
+
+
+def test_the_servers_are_those_that_a_reader_can_use(document: Json) -> None:
+    assert [each["url"] for each in document["servers"]] == ["/", "http://127.0.0.1:3000"]

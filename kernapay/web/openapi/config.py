@@ -32,6 +32,13 @@ header that means one value comes twice, and with 406 when `Accept-Encoding` all
 """
 
 
+# The document is the same everywhere, so it knows no address of an installation.
+_SERVERS: Final = (
+    Server(url="/", description="The service that this document is from"),
+    Server(url="http://127.0.0.1:3000", description="`kernapay dev` on your machine"),
+)
+
+
 def openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="KernaPay",
@@ -39,7 +46,7 @@ def openapi_config() -> OpenAPIConfig:
         description=_DESCRIPTION,
         license=License(name="MIT", identifier="MIT"),
         contact=Contact(name="KernaPay"),
-        servers=[Server(url="/")],
+        servers=list(_SERVERS),
         openapi_router=Router(
             DOCS_PATH, route_handlers=[], include_in_schema=False, before_request=_write_first
         ),

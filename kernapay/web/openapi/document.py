@@ -24,6 +24,7 @@ from litestar.openapi.spec import (
 )
 
 from kernapay.web.openapi.access import access_of
+from kernapay.web.openapi.glossary import describe_properties
 from kernapay.web.openapi.responses import OTHER_FORMS
 from kernapay.web.openapi.routes import DocumentedRoute, documented_routes
 from kernapay.web.openapi.schemas import (
@@ -80,6 +81,7 @@ def _complete(app: Litestar) -> None:
         if "properties" in schemas_by_name[name]:
             # An answer contains every field, also those that have a default.
             schemas_by_name[name]["required"] = list(schemas_by_name[name]["properties"])
+    describe_properties(schemas_by_name)
     document: Any = app.openapi_schema
     writer = _Writer(schema_of, schemas_by_name, document.components.schemas)
     for route in routes:
