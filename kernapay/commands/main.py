@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import click
 
-from kernapay import __version__
 from kernapay.config.loading import ConfigurationError
+from kernapay.core.build import version
 from kernapay.core.errors import NotMigrated, Unavailable
 
 
@@ -80,7 +80,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.version_option(version(), prog_name="kernapay")
 def cli() -> None:
     """KernaPay: payments through Razorpay that are never lost, doubled or misreported.
 

@@ -13,6 +13,6 @@ CONTENTS: Final = {
         *("operations", "configuration", "administration", "monitoring"),
         *("upgrading", "scaling", "security"),
     ),
-    "Work on it": ("contributing", "benchmarks"),
+    "Work on it": ("contributing", "benchmarks", "changelog"),
 }
 """The names of the pages by the title of their group."""

@@ -24,7 +24,7 @@ def test_help_names_every_command(run_kernapay: RunKernapay) -> None:
     assert result.returncode == 0
     for command in ("serve", "dev", "migrate", "worker", "sandbox", "create-admin", "openapi"):
         assert f"\n  {command}" in result.stdout
-    assert run_kernapay("--version").stdout.strip().endswith(__version__)
+    assert run_kernapay("--version").stdout.startswith(f"kernapay, version {__version__}")
 
 
 @pytest.mark.parametrize("command", [("serve",), ("migrate", "up")])
