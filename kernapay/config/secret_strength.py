@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from kernapay.config.flaws import Flaw
 from kernapay.config.settings import Settings
+from kernapay.core import zxcvbn_parts
 
 
 class _Rule(NamedTuple):
@@ -48,6 +49,7 @@ def find_weak_secrets(settings: Settings) -> Iterator[Flaw]:
         secret = _value(settings, field)
         if secret is not None and (text := _weakness(secret, rule)):
             yield Flaw(field.upper(), text, _fix(field, rule))
+    zxcvbn_parts.forget()
     yield from _repeated(settings)
 
 
@@ -62,9 +64,7 @@ def _weakness(secret: str, rule: _Rule) -> str | None:
 
 
 def _is_hard_to_guess(secret: str, guesses: int) -> bool:
-    from zxcvbn import zxcvbn  # imported here because it takes long, and development does without
-
-    return any(zxcvbn(secret[:count])["guesses_log10"] >= guesses for count in _LOOKED_AT)
+    return any(zxcvbn_parts.guesses_log10(secret[:count]) >= guesses for count in _LOOKED_AT)
 
 
 def _repeated(settings: Settings) -> Iterator[Flaw]:

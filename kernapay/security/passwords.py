@@ -5,16 +5,16 @@ import unicodedata
 from typing import Final
 
 from passlib.context import CryptContext
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import InvalidInput
 from kernapay.core.fair_share import FairShare
+from kernapay.core.zxcvbn_parts import read_frequency_list
 
 MAX_LENGTH: Final = 128
 MIN_LENGTH: Final = 8
 # The list has the most used first. Its tail contains words that are not common passwords.
-_COMMON: Final = frozenset(FREQUENCY_LISTS["passwords"][:10_000])
+_COMMON: Final = frozenset(read_frequency_list("passwords")[:10_000])
 # Shorter parts of a name occur in any password by chance.
 _MIN_NAME_LENGTH: Final = 3
 _MIN_OTHER_CHARACTERS: Final = 4
