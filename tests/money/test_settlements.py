@@ -734,7 +734,10 @@ class TestRoutes:
             ("", {"from": "2026-01-02", "to": "2026-01-02"}, "to"),
             ("", {"cursor": "setl_nobody"}, "cursor"),
             ("", {"count": 101}, "count"),
+            ("", {"to": "tomorrow!"}, "to"),
             ("/ledger", {"from": "2026-01-02", "to": "2026-01-01"}, "to"),
+            ("/ledger", {"from": "2026-01-01", "to": "2026-01-01"}, "to"),
+            ("/ledger", {"from": "2026-01-01", "to": "2026-04-04"}, "to"),
             ("/ledger", {"from": "2026-01-01", "to": "2026-12-01"}, "to"),
             ("/ledger", {"from": "2026-13-01", "to": "2026-12-01"}, "from"),
             ("/ledger", {"from": "0001-01-01", "to": "0001-01-02"}, "from"),
@@ -755,9 +758,12 @@ class TestRoutes:
         shop.store.settlements.update_many({}, {"$set": {"settledAt": settled_at}})
         assert ask(admin, **{"from": "2026-03-31", "to": "2026-04-01"}) == []
         assert len(ask(admin, **{"from": "2026-04-01", "to": "2026-04-02"})) == 1
+        assert ask(admin, **{"from": "2026-04-02"}) == []
         found = ask(admin, "/ledger", **{"from": "2026-04-01", "to": "2026-04-02"})
         assert [day["day"] for day in found["bySettledDay"]] == ["2026-04-01"]
         assert found["timezone"] == "Asia/Kolkata"
+        longest = ask(admin, "/ledger", **{"from": "2026-03-01", "to": "2026-06-01"})
+        assert longest["bySettledDay"] == found["bySettledDay"], "92 days"
 
 
 def gauge(api: httpx.Client, name: str) -> float:
