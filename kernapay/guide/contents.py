@@ -6,7 +6,16 @@ START: Final = "start"
 """The page that shows README."""
 
 CONTENTS: Final = {
-    "Sell": (START, "integrate", "errors", "customers", "events", "accounts", "receipts"),
+    "Sell": (
+        START,
+        "integrate",
+        "examples",
+        "errors",
+        "customers",
+        "events",
+        "accounts",
+        "receipts",
+    ),
     "Try it": ("development", "sandbox"),
     "Money": ("payments", "refunds", "settlements", "reconciliation", "proof", "finance"),
     "Run it": (
