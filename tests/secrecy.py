@@ -79,7 +79,9 @@ def learn(body: Any) -> None:
         for name, value in body.items():
             if name in _SECRETS | _STORED and not str(value).startswith(_PUBLIC_KEYS):
                 learn_word(str(value))
-            if name == "recoveryCodes":
+            if name == "recoveryCodes" and isinstance(
+                value, list
+            ):  # in the API document, it is a schema
                 for code in value:
                     learn_word(code)
             if name in _STORED:
