@@ -19,6 +19,7 @@ from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.control.clock import ClockController
 from kernapay.sandbox.control.faults import FaultController
 from kernapay.sandbox.control.mailbox import MailboxController, ProviderController
+from kernapay.sandbox.control.offers import OfferController
 from kernapay.sandbox.control.settlements import SettlingController
 from kernapay.sandbox.control.simulation import SimulationController
 from kernapay.sandbox.control.state import StateController
@@ -27,17 +28,22 @@ from kernapay.sandbox.errors import (
     ControlError,
     RazorpayError,
     bad_request,
+    not_played,
     server_error,
     unknown_route,
 )
 from kernapay.sandbox.fault_injection import FaultInjectionMiddleware
 from kernapay.sandbox.json_http import AnyRequest, json_response
+from kernapay.sandbox.not_played import find_route
 from kernapay.sandbox.rest.api_call import provide_api_call
+from kernapay.sandbox.rest.customers import CustomerController
 from kernapay.sandbox.rest.disputes import DisputeController
 from kernapay.sandbox.rest.orders import OrderController
 from kernapay.sandbox.rest.payments import PaymentController
+from kernapay.sandbox.rest.plugins import PluginController, PublicController
 from kernapay.sandbox.rest.refunds import RefundController
 from kernapay.sandbox.rest.settlements import SettlementController
+from kernapay.sandbox.rest.webhooks import WebhookApiController
 from kernapay.sandbox.trusted_hosts import OnlyTrustedHosts
 
 log = logging.getLogger("kernapay.sandbox")
@@ -70,11 +76,16 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             OrderController,
             PaymentController,
             RefundController,
+            CustomerController,
+            WebhookApiController,
+            PublicController,
+            PluginController,
             SettlementController,
             DisputeController,
             AssetController,
             CheckoutController,
             SimulationController,
+            OfferController,
             SettlingController,
             WebhookController,
             FaultController,
@@ -93,6 +104,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             HTTPException: handle_http_error,
             Exception: handle_failure,
         },
+        before_request=refuse_unplayed,
         guards=[OnlyTrustedHosts(config.allowed_hosts)],
         lifespan=[lifespan],
         middleware=[fault_injection],
@@ -104,6 +116,12 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
     return app
 
 
+async def refuse_unplayed(request: AnyRequest) -> None:
+    """Raise RazorpayError if a route that takes any id also matches a path of Razorpay's that is not played."""
+    if (what := find_route(request.url.path)) is not None:
+        raise not_played(what)
+
+
 def handle_error(_: AnyRequest, error: RazorpayError | ControlError) -> Response[bytes]:
     return json_response(error.body, error.status)
 
@@ -111,9 +129,12 @@ def handle_error(_: AnyRequest, error: RazorpayError | ControlError) -> Response
 def handle_http_error(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     if error.status_code not in {404, 405}:
         return handle_error(request, bad_request(error.detail))
-    if request.url.path.startswith("/v1"):
+    path = request.url.path
+    if (what := find_route(path)) is not None:
+        return handle_error(request, not_played(what))
+    if path.startswith(("/v1", "/v2")):
         return handle_error(request, unknown_route())
-    message = f"There is no {request.method} {request.url.path[:200]}."
+    message = f"There is no {request.method} {path[:200]}."
     return handle_error(request, ControlError(message, error.status_code))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.customer_simulator import CustomerSimulator
+from kernapay.sandbox.customers import Customers
 from kernapay.sandbox.database import Database
 from kernapay.sandbox.deliveries import DeliveryQueue
 from kernapay.sandbox.disputes import Disputes
@@ -38,6 +39,7 @@ class Sandbox:
     faults: Faults
     deliveries: DeliveryQueue
     orders: Orders
+    customers: Customers
     payments: Payments
     refunds: Refunds
     settlements: Settlements
@@ -136,6 +138,7 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
         faults=faults,
         deliveries=deliveries,
         orders=Orders(config, store, clock),
+        customers=Customers(store, clock),
         payments=payments,
         refunds=refunds,
         settlements=Settlements(config, store, clock, scheduler, events),

@@ -154,13 +154,14 @@ class DeliveryQueue:
 
     def _disable(self, endpoint: Endpoint) -> None:
         endpoint.active = False
+        endpoint.disabled_at = self._clock.timestamp()
         endpoint.disabled_reason = "No delivery succeeded for 24 hours."
         self._store.endpoints.save(endpoint)
         self._store.messages.add(
             Message(
                 id=new_id("msg"),
                 channel="email",
-                to="webhook-alerts@sandbox.invalid",
+                to=endpoint.alert_email or "webhook-alerts@sandbox.invalid",
                 subject="Webhook disabled",
                 text=f"{endpoint.url} has not answered with 2xx for 24 hours and is now disabled.",
                 at=self._clock.timestamp(),

@@ -19,6 +19,19 @@ class OwnedRow(Row, kw_only=True):
     created_at: int
 
 
+class Transfer(Struct, kw_only=True):
+    """A part of an order's money for another account. The sandbox tells of it, and moves nothing."""
+
+    id: str
+    recipient: str
+    amount: int
+    currency: str
+    notes: dict[str, str] = field(default_factory=dict)
+    linked_account_notes: list[str] = field(default_factory=list)
+    on_hold: bool = False
+    on_hold_until: int | None = None
+
+
 class Order(OwnedRow, kw_only=True):
     """Amounts are in minor units, expiries in minutes from the payment's creation."""
 
@@ -35,6 +48,14 @@ class Order(OwnedRow, kw_only=True):
     refund_speed: str = "normal"
     partial_payment: bool = False
     first_payment_min_amount: int | None = None
+    customer_id: str | None = None
+    method: str | None = None
+    """The only method that may pay the order. None: any."""
+    offers: list[str] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+    line_items_total: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    """Further fields as the client sent them, such as `line_items`. They change nothing."""
 
     @property
     def amount_due(self) -> int:
@@ -94,6 +115,7 @@ class Payment(OwnedRow, kw_only=True):
     order_amount_paid: str = "order"
     fee_bearer: str | None = None
     offer_id: str | None = None
+    customer_id: str | None = None
 
 
 class Refund(OwnedRow, kw_only=True):
@@ -169,6 +191,9 @@ class Endpoint(OwnedRow, kw_only=True):
     disabled_reason: str | None = None
     configured: bool = False
     """SANDBOX_WEBHOOKS names it. It is removed once the variable no longer does."""
+    alert_email: str = ""
+    """Who is told when the webhook is disabled. Empty: the account's address."""
+    disabled_at: int = 0
 
 
 class Attempt(Struct, kw_only=True):

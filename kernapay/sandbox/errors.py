@@ -60,6 +60,18 @@ def unknown_route() -> RazorpayError:
     return not_applicable("The requested URL was not found on the server.")
 
 
+def not_played(what: str, field: str | None = None) -> RazorpayError:
+    """Return the sandbox's own refusal of what Razorpay has and the sandbox has not."""
+    return RazorpayError(
+        f"The sandbox does not play {what}.",
+        code="SANDBOX_ERROR",
+        source="NA",
+        step="NA",
+        reason="NA",
+        field=field,
+    )
+
+
 def server_error() -> RazorpayError:
     return not_applicable(
         "The server encountered an error. The incident has been reported to admins.",

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from kernapay.sandbox.errors import RazorpayError, bad_request
+from kernapay.sandbox.form_names import parse_names
 
 T = TypeVar("T")
 
@@ -141,9 +142,40 @@ class Fields:
             raise bad_request(f"The {name} must be an object.", name)
         return Fields(value)
 
+    def objects(self, name: str) -> "list[Fields] | None":
+        """Return the objects of a list. PHP writes a list with gaps as an object with numbers as names."""
+        value = self.value(name)
+        if value is None or value == "":
+            return None
+        items = list(value.values()) if isinstance(value, dict) else value
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise bad_request(f"The {name} must be an array.", name)
+        return [Fields(item) for item in items]
+
+    def texts(self, name: str) -> list[str] | None:
+        value = self.value(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise bad_request(f"The {name} must be an array.", name)
+        return value
+
+    def whole_number(self, name: str) -> int | None:
+        """Return an integer that may be written with a point, as PHP writes the product of two numbers: 50000.0."""
+        value = self.value(name)
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        return self.integer(name)
+
+    def rest(self) -> dict[str, Any]:
+        """Return every field that no other method read, as it is, and count it as read."""
+        rest = {name: value for name, value in self._raw.items() if name not in self._names_read}
+        self._names_read.update(rest)
+        return rest
+
     def expand(self, *allowed: str) -> frozenset[str]:
-        value = self.value("expand")
-        names = [] if value is None else value if isinstance(value, list) else [value]
+        """Return what to expand: `expand[]=a`, `expand[0]=a`, `expand[expand]=a` and `expand=a` name the same."""
+        names = leaves(self.value("expand"))
         for name in names:
             if name not in allowed:
                 raise bad_request(f"{str(name)[:100]} is not a valid expand value", "expand")
@@ -180,27 +212,18 @@ class Page(msgspec.Struct, frozen=True):
         return cls(start or 0, end or MAX_TIME, count or default_count, skip)
 
 
+def leaves(value: Any) -> list[Any]:
+    """Return the values of nested objects and lists, without those."""
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value]
+
+
 def note_text(note: Any) -> str:
     if isinstance(note, str):
         return note
     return "" if note is None else msgspec.json.encode(note).decode()
-
-
-def parse_names(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """Parse names in PHP's style: `notes[a]=1` is an object, `expand[]=a` and `expand[0]=a` a list."""
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        head, bracket, rest = name.partition("[")
-        if not bracket or not rest.endswith("]"):
-            fields[name] = value
-            continue
-        key = rest[:-1]
-        if not key or key.isdecimal():
-            values = fields.setdefault(head, [])
-            if isinstance(values, list):
-                values.append(value)
-        else:
-            values = fields.setdefault(head, {})
-            if isinstance(values, dict):
-                values[key] = value
-    return fields

@@ -1,18 +1,27 @@
 """Payments, from the attempt to captured, failed or refunded."""
 
-import random
 from typing import Final
 
+from kernapay.sandbox.account_entities import Offer
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.config import SandboxConfig
+from kernapay.sandbox.contacts import normalize_contact
 from kernapay.sandbox.entities import Failure, Order, Payment
-from kernapay.sandbox.errors import RazorpayError, bad_request
+from kernapay.sandbox.errors import bad_request
 from kernapay.sandbox.events import EventPublisher
 from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.ids import new_id
 from kernapay.sandbox.instruments import FAILURES, Instrument, PaymentAttempt
 from kernapay.sandbox.money import base_amount, check_amount, check_currency, fee_and_tax
+from kernapay.sandbox.payment_rules import (
+    ALREADY_PAID,
+    acquirer_data,
+    check_method,
+    counts,
+    offer_price,
+    order_declined,
+)
 from kernapay.sandbox.refunds import Refunds
 from kernapay.sandbox.resources import EditableResource
 from kernapay.sandbox.scheduler import Scheduler
@@ -20,10 +29,6 @@ from kernapay.sandbox.store import Store
 
 # Razorpay: an attempt times out after 3 to 15 minutes, depending on the method.
 ATTEMPT_TIMEOUT: Final = 12 * 60
-ALREADY_PAID: Final = (
-    "Your payment has been declined as the order is already paid. "
-    "Please initiate the payment with a new order."
-)
 
 
 class Payments(EditableResource[Payment]):
@@ -69,6 +74,7 @@ class Payments(EditableResource[Payment]):
             amount = self.require_amount(attempt.amount, currency)
         else:
             currency = order.currency
+            check_method(order, instrument.method)
             amount = self._payable_amount(order, attempt.amount)
             order.attempts += 1
             order.status = "attempted"
@@ -88,31 +94,44 @@ class Payments(EditableResource[Payment]):
                 wallet=instrument.wallet,
                 vpa=instrument.vpa,
                 email=attempt.email or "customer@example.com",
-                contact=attempt.contact or "+919000090000",
-                notes=notes or {},
+                contact=normalize_contact(attempt.contact or "+919000090000"),
+                # Razorpay: payments inherit their order's notes. Which wins, Checkout's or the order's, is not said.
+                notes={**(order.notes if order else {}), **(notes or {})},
+                customer_id=order.customer_id if order else None,
                 simulated_failure=instrument.simulated_failure,
                 card=instrument.card,
                 acquirer_data=acquirer_data(instrument.method, is_authorized=False),
             )
         )
         if order is not None and amount == order.amount:
-            self._reprice(payment)
+            self._reprice(payment, order)
         return payment
 
-    def _reprice(self, payment: Payment) -> None:
+    def _reprice(self, payment: Payment, order: Order) -> None:
         """Apply a fee that the customer bears, or an offer, to what the customer pays."""
         amount = payment.amount
+        counted_as = "order"
         if fault := self._faults.take("customer_fee"):
             payment.amount += fee_and_tax(amount)[0]
             payment.fee_bearer = "customer"
         elif fault := self._faults.take("offer"):
             payment.amount = max(1, amount - int(fault.options["discount"]))
             payment.offer_id = new_id("offer")
+        elif offer := self._find_offer(payment, order):
+            payment.amount = offer_price(offer, amount)
+            payment.offer_id = offer.id
         else:
             return
+        if fault:
+            counted_as = str(fault.options["order_amount_paid"])
         payment.order_amount = amount
-        payment.order_amount_paid = str(fault.options["order_amount_paid"])
+        payment.order_amount_paid = counted_as
         self._store.payments.save(payment)
+
+    def _find_offer(self, payment: Payment, order: Order) -> Offer | None:
+        """Return the first of the order's offers that applies to the payment's method."""
+        offers = (self._store.offers.get(offer_id) for offer_id in order.offers)
+        return next((o for o in offers if o and o.method in (None, payment.method)), None)
 
     def require_amount(self, amount: int | None, currency: str) -> int:
         """Return the amount of a payment without an order. Raise RazorpayError if it is invalid."""
@@ -139,7 +158,7 @@ class Payments(EditableResource[Payment]):
         self._store.payments.save(payment)
         self._events.publish_payment("payment.authorized", payment)
         is_surplus = order is not None and (
-            order.status == "paid" or _counts(payment) > order.amount_due
+            order.status == "paid" or counts(payment) > order.amount_due
         )
         if is_surplus and not self._faults.take("paid_twice"):
             self._refunds.refund_uncaptured(payment)
@@ -201,10 +220,10 @@ class Payments(EditableResource[Payment]):
         payment.status = "captured"
         payment.captured = True
         # Razorpay: fee and tax are in the base currency.
-        payment.fee, payment.tax = fee_and_tax(base_amount(_counts(payment), payment.currency))
-        is_full = _counts(payment) >= order.amount_due
+        payment.fee, payment.tax = fee_and_tax(base_amount(counts(payment), payment.currency))
+        is_full = counts(payment) >= order.amount_due
         order.amount_paid += (
-            payment.amount if payment.order_amount_paid == "payment" else _counts(payment)
+            payment.amount if payment.order_amount_paid == "payment" else counts(payment)
         )
         if is_full:
             order.status = "paid"
@@ -252,35 +271,3 @@ class Payments(EditableResource[Payment]):
     def _authorize_late(self, payment_id: str) -> None:
         if payment := self._find_with_status(payment_id, "failed"):
             self.authorize_late(payment)
-
-
-def _counts(payment: Payment) -> int:
-    """Return how much of its order the payment pays."""
-    return payment.amount if payment.order_amount is None else payment.order_amount
-
-
-def order_declined(description: str, order: Order) -> RazorpayError:
-    return RazorpayError(
-        description,
-        source="customer",
-        reason="order_already_paid",
-        metadata={"order_id": order.id},
-    )
-
-
-def acquirer_data(method: str, *, is_authorized: bool) -> dict[str, str | None]:
-    """Return the bank's references for a payment: null until the bank has authorised it."""
-
-    def reference(digits: int) -> str | None:
-        if not is_authorized:
-            return None
-        return str(random.randrange(10 ** (digits - 1), 10**digits))  # noqa: S311
-
-    if method == "card":
-        return {"auth_code": reference(6)}
-    if method == "upi":
-        upi_transaction_id = f"SBX{reference(30)}" if is_authorized else None
-        return {"rrn": reference(12), "upi_transaction_id": upi_transaction_id}
-    if method == "netbanking":
-        return {"bank_transaction_id": reference(7)}
-    return {"transaction_id": reference(9)}

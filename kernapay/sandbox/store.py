@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from kernapay.sandbox import entities
+from kernapay.sandbox import account_entities, entities
 from kernapay.sandbox.database import Database
 
 RowT = TypeVar("RowT", bound=entities.Row)
@@ -78,6 +78,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.orders = Table("order", entities.Order, database, "owner", "receipt")
         self.payments = Table("payment", entities.Payment, database, "owner", "order_id")
+        self.customers = Table("customer", account_entities.Customer, database, "owner")
+        self.offers = Table("offer", account_entities.Offer, database, "owner")
         self.refunds = Table("refund", entities.Refund, database, "owner", "payment_id")
         self.refund_keys = Table("refund_key", entities.RefundKey, database)
         self.settlements = Table("settlement", entities.Settlement, database, "owner")

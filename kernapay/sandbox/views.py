@@ -3,10 +3,21 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kernapay.sandbox.entities import Card, Dispute, Order, Payment, Refund, Settlement
+from kernapay.sandbox.account_entities import Customer
+from kernapay.sandbox.entities import (
+    Card,
+    Dispute,
+    Order,
+    Payment,
+    Refund,
+    Settlement,
+    Transfer,
+)
 from kernapay.sandbox.money import base_amount
 
 View = dict[str, Any]
+# Razorpay: its samples of orders show these details, and no others.
+SHOWN_DETAILS = ("customer_details", "promotions", "shipping_fee", "cod_fee")
 
 
 def collection(items: Iterable[View]) -> View:
@@ -19,8 +30,35 @@ def notes_view(notes: dict[str, str]) -> dict[str, str] | list[str]:
     return notes or []  # Razorpay: PHP writes an empty map as an empty list
 
 
-def order_view(order: Order) -> View:
+def transfer_view(transfer: Transfer, order: Order) -> View:
     return {
+        "id": transfer.id,
+        "entity": "transfer",
+        "status": "created",
+        "source": order.id,
+        "recipient": transfer.recipient,
+        "amount": transfer.amount,
+        "currency": transfer.currency,
+        "amount_reversed": 0,
+        "notes": notes_view(transfer.notes),
+        "linked_account_notes": transfer.linked_account_notes,
+        "on_hold": transfer.on_hold,
+        "on_hold_until": transfer.on_hold_until,
+        "recipient_settlement_id": None,
+        "created_at": order.created_at,
+        "processed_at": None,
+        "error": {
+            **dict.fromkeys(("code", "description", "reason", "field", "step")),
+            "id": transfer.id,
+            "source": None,
+            "metadata": None,
+        },
+    }
+
+
+def order_view(order: Order, *, is_new: bool = False) -> View:
+    """Return the order. Razorpay: only the answer to its creation has its transfers without `expand`."""
+    view: View = {
         "id": order.id,
         "entity": "order",
         "amount": order.amount,
@@ -28,12 +66,22 @@ def order_view(order: Order) -> View:
         "amount_due": order.amount_due,
         "currency": order.currency,
         "receipt": order.receipt,
-        "offer_id": None,
+        "offer_id": order.offers[0] if order.offers else None,
         "status": order.status,
         "attempts": order.attempts,
         "notes": notes_view(order.notes),
         "created_at": order.created_at,
     }
+    if order.offers:
+        view["offers"] = order.offers
+    if order.line_items_total is not None:
+        view["line_items_total"] = order.line_items_total
+    for name in SHOWN_DETAILS:
+        if name in order.details:
+            view[name] = order.details[name]
+    if is_new and order.transfers:
+        view["transfers"] = [transfer_view(transfer, order) for transfer in order.transfers]
+    return view
 
 
 def card_view(card: Card) -> View:
@@ -74,7 +122,7 @@ def payment_view(payment: Payment, *, with_card: bool = False) -> View:
         "vpa": payment.vpa,
         "email": payment.email,
         "contact": payment.contact,
-        "customer_id": None,
+        "customer_id": payment.customer_id,
         "token_id": None,
         "notes": notes_view(payment.notes),
         "fee": payment.fee,
@@ -123,6 +171,19 @@ def refund_view(refund: Refund) -> View:
         "status": refund.status,
         "speed_processed": refund.speed_processed,
         "speed_requested": refund.speed_requested,
+    }
+
+
+def customer_view(customer: Customer) -> View:
+    return {
+        "id": customer.id,
+        "entity": "customer",
+        "name": customer.name,
+        "email": customer.email,
+        "contact": customer.contact,
+        "gstin": customer.gstin,
+        "notes": notes_view(customer.notes),
+        "created_at": customer.created_at,
     }
 
 

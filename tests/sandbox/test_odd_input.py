@@ -24,7 +24,8 @@ def body_of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 ORDER = ("amount", "currency", "receipt", "notes", "payment", "payment_capture", "partial_payment",
-         "first_payment_min_amount", "unique_receipt")  # fmt: skip
+         "first_payment_min_amount", "unique_receipt", "app_offer", "customer_details", "customer_id", "method",
+         "bank_account", "token", "offer_id", "offers", "line_items", "line_items_total", "transfers")  # fmt: skip
 SIMULATED_PAYMENT = (
     "order_id",
     "method",

@@ -21,7 +21,7 @@ from kernapay.sandbox.instruments import (
 )
 from kernapay.sandbox.json_http import AnyRequest, json_response, read_json
 from kernapay.sandbox.money import format_amount
-from kernapay.sandbox.payments import ALREADY_PAID, order_declined
+from kernapay.sandbox.payment_rules import ALREADY_PAID, order_declined
 from kernapay.sandbox.trusted_hosts import OPEN
 
 # Razorpay: a one-time password of 4 to 10 digits succeeds in tests, a shorter one fails.

@@ -8,7 +8,7 @@ from kernapay.sandbox.fields import Page
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.trusted_hosts import OPEN
-from kernapay.sandbox.views import View, collection, order_view, payment_view
+from kernapay.sandbox.views import View, collection, order_view, payment_view, transfer_view
 
 EXPANDABLE = ("payments", "payments.card", "transfers", "virtual_account")
 
@@ -20,7 +20,7 @@ class OrderController(Controller):
     @post("/", status_code=200)
     async def create(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
         order = api_call.sandbox.orders.create(api_call.owner, api_call.body())
-        return json_response(order_view(order))
+        return json_response(order_view(order, is_new=True))
 
     @get("/")
     async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
@@ -66,7 +66,7 @@ def expanded_view(sandbox: Sandbox, order: Order, expand: frozenset[str]) -> Vie
     if expand & {"payments", "payments.card"}:
         view["payments"] = payments_view(sandbox, order, with_card="payments.card" in expand)
     if "transfers" in expand:
-        view["transfers"] = collection(())
+        view["transfers"] = collection(transfer_view(t, order) for t in order.transfers)
     if "virtual_account" in expand:
         view["virtual_account"] = None
     return view

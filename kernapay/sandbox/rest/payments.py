@@ -17,7 +17,10 @@ from kernapay.sandbox.views import (
     settlement_view,
 )
 
-EXPANDABLE = ("card", "emi", "offers", "refunds", "token", "transaction", "transaction.settlement")
+EXPANDABLE = (
+    *("card", "emi", "offers", "refunds", "token", "upi"),
+    *("transaction", "transaction.settlement"),
+)
 
 
 class PaymentController(Controller):
@@ -102,7 +105,7 @@ def expanded_view(sandbox: Sandbox, payment: Payment, expand: frozenset[str]) ->
         refunds = sandbox.store.refunds.find_by("payment_id", payment.id)
         view["refunds"] = collection(refund_view(refund) for refund in reversed(refunds))
     if "offers" in expand:
-        view["offers"] = collection(())
+        view["offers"] = collection([{"id": payment.offer_id}] if payment.offer_id else ())
     for name in expand & {"emi", "token"}:
         view[name] = None
     if expand & {"transaction", "transaction.settlement"}:
