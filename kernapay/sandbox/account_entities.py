@@ -3,9 +3,9 @@
 Field names are the format of the SQLite file and of snapshots, as those of `entities` are.
 """
 
-from msgspec import field
+from msgspec import Struct, field
 
-from kernapay.sandbox.entities import OwnedRow
+from kernapay.sandbox.entities import OwnedRow, Row
 
 
 class Customer(OwnedRow, kw_only=True):
@@ -23,3 +23,70 @@ class Offer(OwnedRow, kw_only=True):
     amount: int | None = None
     percent: int | None = None
     method: str | None = None
+
+
+class LinkPayment(Struct, kw_only=True):
+    """A captured payment of a payment link."""
+
+    payment_id: str
+    amount: int
+    method: str
+    created_at: int
+
+
+class PaymentLink(OwnedRow, kw_only=True):
+    """A page for one order. Amounts are in minor units, moments Unix seconds; 0 means never."""
+
+    amount: int
+    currency: str
+    order_id: str
+    short_url: str
+    reference_id: str = ""
+    description: str = ""
+    status: str = "created"
+    amount_paid: int = 0
+    accept_partial: bool = False
+    first_min_partial_amount: int = 0
+    customer: dict[str, str] = field(default_factory=dict)
+    notify: dict[str, bool] = field(default_factory=dict)
+    reminder_enable: bool = False
+    callback_url: str = ""
+    callback_method: str = ""
+    expire_by: int = 0
+    expired_at: int = 0
+    cancelled_at: int = 0
+    updated_at: int = 0
+    upi_link: bool = False
+    notes: dict[str, str] = field(default_factory=dict)
+    payments: list[LinkPayment] = field(default_factory=list)
+
+
+class Downtime(Row, kw_only=True):
+    """A bank's, a network's or an app's outage. It is the same for all keys. Moments are Unix seconds."""
+
+    method: str
+    instrument: dict[str, str]
+    begin: int
+    end: int | None = None
+    status: str = "started"
+    is_scheduled: bool = False
+    severity: str = "high"
+    created_at: int
+    updated_at: int
+    fails_payments: bool = False
+
+
+class InstantSettlement(OwnedRow, kw_only=True):
+    """Money paid out on request. Amounts, fees and tax are in paise; the tax is part of the fees."""
+
+    payout_id: str
+    amount: int
+    fees: int
+    tax: int
+    settle_full_balance: bool
+    description: str = ""
+    notes: dict[str, str] = field(default_factory=dict)
+    status: str = "initiated"
+    initiated_at: int | None = None
+    processed_at: int | None = None
+    utr: str | None = None

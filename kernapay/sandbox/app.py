@@ -15,8 +15,10 @@ from kernapay.sandbox.bootstrap import build_sandbox
 from kernapay.sandbox.checkout.assets import AssetController
 from kernapay.sandbox.checkout.controller import CheckoutController
 from kernapay.sandbox.checkout.cors import OpenToPages
+from kernapay.sandbox.checkout.hosted import HostedController
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.control.clock import ClockController
+from kernapay.sandbox.control.downtimes import DowntimeController
 from kernapay.sandbox.control.faults import FaultController
 from kernapay.sandbox.control.mailbox import MailboxController, ProviderController
 from kernapay.sandbox.control.offers import OfferController
@@ -38,7 +40,9 @@ from kernapay.sandbox.not_played import find_route
 from kernapay.sandbox.rest.api_call import provide_api_call
 from kernapay.sandbox.rest.customers import CustomerController
 from kernapay.sandbox.rest.disputes import DisputeController
+from kernapay.sandbox.rest.downtimes import DowntimeApiController
 from kernapay.sandbox.rest.orders import OrderController
+from kernapay.sandbox.rest.payment_links import PaymentLinkController
 from kernapay.sandbox.rest.payments import PaymentController
 from kernapay.sandbox.rest.plugins import PluginController, PublicController
 from kernapay.sandbox.rest.refunds import RefundController
@@ -77,6 +81,8 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             PaymentController,
             RefundController,
             CustomerController,
+            PaymentLinkController,
+            DowntimeApiController,
             WebhookApiController,
             PublicController,
             PluginController,
@@ -84,8 +90,10 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             DisputeController,
             AssetController,
             CheckoutController,
+            HostedController,
             SimulationController,
             OfferController,
+            DowntimeController,
             SettlingController,
             WebhookController,
             FaultController,

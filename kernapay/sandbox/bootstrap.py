@@ -13,11 +13,14 @@ from kernapay.sandbox.customers import Customers
 from kernapay.sandbox.database import Database
 from kernapay.sandbox.deliveries import DeliveryQueue
 from kernapay.sandbox.disputes import Disputes
+from kernapay.sandbox.downtimes import Downtimes
 from kernapay.sandbox.entities import Endpoint
 from kernapay.sandbox.events import EventPublisher
 from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.ids import new_id
+from kernapay.sandbox.instant_settlements import InstantSettlements
 from kernapay.sandbox.orders import Orders
+from kernapay.sandbox.payment_links import PaymentLinks
 from kernapay.sandbox.payments import Payments
 from kernapay.sandbox.refunds import Refunds
 from kernapay.sandbox.scheduler import Scheduler
@@ -40,9 +43,12 @@ class Sandbox:
     deliveries: DeliveryQueue
     orders: Orders
     customers: Customers
+    payment_links: PaymentLinks
     payments: Payments
     refunds: Refunds
     settlements: Settlements
+    instant_settlements: InstantSettlements
+    downtimes: Downtimes
     disputes: Disputes
     customer_simulator: CustomerSimulator
 
@@ -128,7 +134,12 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
     deliveries = DeliveryQueue(config, store, database, clock, scheduler)
     events = EventPublisher(store, clock, scheduler, faults, deliveries)
     refunds = Refunds(config, store, clock, scheduler, faults, events)
-    payments = Payments(config, store, clock, scheduler, faults, events, refunds)
+    downtimes = Downtimes(store, clock, scheduler, events, config.keys)
+    payments = Payments(config, store, clock, scheduler, faults, events, refunds, downtimes)
+    settlements = Settlements(config, store, clock, scheduler, events)
+    orders = Orders(config, store, clock)
+    payment_links = PaymentLinks(config, store, clock, scheduler, events, orders)
+    payments.on_capture(payment_links.on_capture)
     return Sandbox(
         config=config,
         database=database,
@@ -137,11 +148,14 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
         scheduler=scheduler,
         faults=faults,
         deliveries=deliveries,
-        orders=Orders(config, store, clock),
+        orders=orders,
         customers=Customers(store, clock),
+        payment_links=payment_links,
         payments=payments,
         refunds=refunds,
-        settlements=Settlements(config, store, clock, scheduler, events),
+        settlements=settlements,
+        instant_settlements=InstantSettlements(store, clock, scheduler, settlements),
+        downtimes=downtimes,
         disputes=Disputes(store, clock, scheduler, events),
-        customer_simulator=CustomerSimulator(config, store, payments),
+        customer_simulator=CustomerSimulator(config, store, payments, payment_links),
     )

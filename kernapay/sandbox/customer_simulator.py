@@ -2,10 +2,12 @@
 
 from typing import Any, Final
 
+from kernapay.sandbox.account_entities import PaymentLink
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.entities import Failure, Payment
 from kernapay.sandbox.errors import ControlError, RazorpayError, check_choice, unknown_id
 from kernapay.sandbox.instruments import FAILURES, PaymentAttempt, build_instrument
+from kernapay.sandbox.payment_links import PAYABLE, PaymentLinks
 from kernapay.sandbox.payments import Payments
 from kernapay.sandbox.signing import sign_checkout
 from kernapay.sandbox.store import Store
@@ -14,16 +16,20 @@ OUTCOMES: Final = ("success", "failure", "authorized", "pending", "dismiss")
 
 
 class SimulatedPayment(PaymentAttempt, forbid_unknown_fields=True, kw_only=True):
-    """A customer's visit to Checkout and its outcome. `reason` is that of a failure."""
+    """A customer's visit to Checkout, for an order or a payment link, and its outcome. A failure has a `reason`."""
 
-    order_id: str
+    order_id: str | None = None
+    payment_link_id: str | None = None
     method: str = "card"
     outcome: str = "success"
     reason: str | None = None
 
 
 class CustomerSimulator:
-    def __init__(self, config: SandboxConfig, store: Store, payments: Payments) -> None:
+    def __init__(
+        self, config: SandboxConfig, store: Store, payments: Payments, payment_links: PaymentLinks
+    ) -> None:
+        self._payment_links = payment_links
         self._config = config
         self._store = store
         self._payments = payments
@@ -34,7 +40,8 @@ class CustomerSimulator:
         Raise ControlError or RazorpayError if the order takes no such payment.
         """
         check_choice("outcome", payment.outcome, OUTCOMES)
-        order = self._store.orders.get(payment.order_id)
+        link = self._find_link(payment)
+        order = self._store.orders.get(payment.order_id or (link.order_id if link else ""))
         if order is None:
             raise unknown_id()
         if order.owner not in self._config.keys:
@@ -50,10 +57,25 @@ class CustomerSimulator:
         if payment.outcome == "pending":
             self._payments.schedule_timeout(started)
             return {"razorpay_payment_id": started.id, "razorpay_order_id": order.id}
-        failure = FAILURES[payment.reason] if payment.reason else instrument.simulated_failure
-        if payment.outcome == "failure" or instrument.simulated_failure:
+        failure = FAILURES[payment.reason] if payment.reason else started.simulated_failure
+        if payment.outcome == "failure" or started.simulated_failure:
             return self.decline(started, failure)
-        return self.approve(started, capture=payment.outcome == "success")
+        response = self.approve(started, capture=payment.outcome == "success")
+        if link is not None and started.captured:
+            secret = self._config.keys[link.owner]
+            return self._payment_links.callback_fields(link, started.id, secret)
+        return response
+
+    def _find_link(self, payment: SimulatedPayment) -> PaymentLink | None:
+        """Return the payment's link. Raise ControlError if it takes no payments."""
+        if payment.payment_link_id is None:
+            return None
+        link = self._store.payment_links.get(payment.payment_link_id)
+        if link is None:
+            raise unknown_id()
+        if link.status not in PAYABLE:
+            raise ControlError(f"The payment link is {link.status}.", 409)
+        return link
 
     def approve(self, payment: Payment, *, capture: bool = True) -> dict[str, Any]:
         """Authorise the payment and return the fields that Checkout hands to the page."""

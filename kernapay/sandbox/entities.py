@@ -56,6 +56,7 @@ class Order(OwnedRow, kw_only=True):
     line_items_total: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
     """Further fields as the client sent them, such as `line_items`. They change nothing."""
+    payment_link_id: str | None = None
 
     @property
     def amount_due(self) -> int:

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from kernapay.sandbox.account_entities import Downtime, PaymentLink
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.deliveries import DeliveryQueue
 from kernapay.sandbox.entities import (
@@ -18,12 +19,14 @@ from kernapay.sandbox.entities import (
 )
 from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.ids import derive_id, new_id
+from kernapay.sandbox.link_views import link_order_view, link_view
 from kernapay.sandbox.odd_values import make_odd
 from kernapay.sandbox.scheduler import Scheduler
 from kernapay.sandbox.store import Store
 from kernapay.sandbox.views import (
     View,
     dispute_view,
+    downtime_view,
     order_view,
     payment_view,
     refund_view,
@@ -46,6 +49,13 @@ EVENTS: Final = (
     "payment.dispute.lost",
     "payment.dispute.closed",
     "settlement.processed",
+    "payment_link.paid",
+    "payment_link.partially_paid",
+    "payment_link.cancelled",
+    "payment_link.expired",
+    "payment.downtime.started",
+    "payment.downtime.updated",
+    "payment.downtime.resolved",
 )
 
 
@@ -69,15 +79,15 @@ class EventPublisher:
 
     def publish_payment(self, event: str, payment: Payment) -> None:
         payload = {"payment": payment_view(payment, with_card=True)}
-        self._publish(event, payment, payment.order_id or payment.id, payload)
+        self._publish(event, payment.owner, payment.order_id or payment.id, payload)
 
     def publish_order(self, event: str, order: Order, payment: Payment) -> None:
         payload = {"payment": payment_view(payment, with_card=True), "order": order_view(order)}
-        self._publish(event, order, order.id, payload)
+        self._publish(event, order.owner, order.id, payload)
 
     def publish_refund(self, event: str, refund: Refund, payment: Payment) -> None:
         payload = {"refund": refund_view(refund), "payment": payment_view(payment, with_card=True)}
-        self._publish(event, refund, payment.order_id or payment.id, payload)
+        self._publish(event, refund.owner, payment.order_id or payment.id, payload)
 
     def publish_dispute(self, event: str, dispute: Dispute, payment: Payment) -> None:
         shown = payment_view(payment, with_card=True)
@@ -85,29 +95,47 @@ class EventPublisher:
             # Razorpay: its samples of these two show the payment so, although only a captured one is disputed.
             shown |= {"status": "authorized", "captured": False}
         payload = {"payment": shown, "dispute": dispute_view(dispute)}
-        self._publish(event, dispute, payment.order_id or payment.id, payload)
+        self._publish(event, dispute.owner, payment.order_id or payment.id, payload)
+
+    def publish_link(
+        self,
+        event: str,
+        link: PaymentLink,
+        order: Order | None = None,
+        payment: Payment | None = None,
+    ) -> None:
+        payload = {"payment_link": link_view(link, with_payments=False)}
+        if order is not None and payment is not None:
+            payload["order"] = link_order_view(link, order, payment)
+            payload["payment"] = payment_view(payment, with_card=True)
+        self._publish(event, link.owner, link.order_id, payload)
+
+    def publish_downtime(self, event: str, downtime: Downtime, owner: str) -> None:
+        # Razorpay: the name of this part has a point.
+        payload = {"payment.downtime": downtime_view(downtime, for_event=True)}
+        self._publish(event, owner, downtime.id, payload)
 
     def publish_settlement(self, event: str, settlement: Settlement) -> None:
         payload = {"settlement": settlement_view(settlement)}
-        self._publish(event, settlement, settlement.id, payload)
+        self._publish(event, settlement.owner, settlement.id, payload)
 
     def _publish(
         self,
         event: str,
-        row: Payment | Order | Refund | Dispute | Settlement,
+        owner: str,
         subject: str,
         payload: dict[str, View],
     ) -> None:
         endpoints = [
             endpoint
-            for endpoint in self._store.endpoints.find_by("owner", row.owner)
+            for endpoint in self._store.endpoints.find_by("owner", owner)
             if endpoint.active and (not endpoint.events or event in endpoint.events)
         ]
         if not endpoints:
             return
         envelope = {
             "entity": "event",
-            "account_id": derive_id("acc", row.owner),
+            "account_id": derive_id("acc", owner),
             "event": event,
             "contains": list(payload),
             "payload": {name: {"entity": view} for name, view in payload.items()},

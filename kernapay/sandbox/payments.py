@@ -1,11 +1,13 @@
 """Payments, from the attempt to captured, failed or refunded."""
 
+from collections.abc import Callable
 from typing import Final
 
 from kernapay.sandbox.account_entities import Offer
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.contacts import normalize_contact
+from kernapay.sandbox.downtimes import Downtimes
 from kernapay.sandbox.entities import Failure, Order, Payment
 from kernapay.sandbox.errors import bad_request
 from kernapay.sandbox.events import EventPublisher
@@ -31,6 +33,9 @@ from kernapay.sandbox.store import Store
 ATTEMPT_TIMEOUT: Final = 12 * 60
 
 
+CaptureListener = Callable[[Payment, Order], None]
+
+
 class Payments(EditableResource[Payment]):
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Payments(EditableResource[Payment]):
         faults: Faults,
         events: EventPublisher,
         refunds: Refunds,
+        downtimes: Downtimes,
     ) -> None:
         super().__init__("pay", store.payments)
         self._config = config
@@ -50,9 +56,15 @@ class Payments(EditableResource[Payment]):
         self._faults = faults
         self._events = events
         self._refunds = refunds
+        self._downtimes = downtimes
+        self._capture_listeners: list[CaptureListener] = []
         scheduler.register("payment.time_out", self._time_out)
         scheduler.register("payment.expire", self._expire)
         scheduler.register("payment.authorize_late", self._authorize_late)
+
+    def on_capture(self, listener: CaptureListener) -> None:
+        """Call the listener after each capture that belongs to an order, after the events of both."""
+        self._capture_listeners.append(listener)
 
     def start(
         self,
@@ -98,7 +110,8 @@ class Payments(EditableResource[Payment]):
                 # Razorpay: payments inherit their order's notes. Which wins, Checkout's or the order's, is not said.
                 notes={**(order.notes if order else {}), **(notes or {})},
                 customer_id=order.customer_id if order else None,
-                simulated_failure=instrument.simulated_failure,
+                simulated_failure=instrument.simulated_failure
+                or self._downtimes.find_failure(instrument),
                 card=instrument.card,
                 acquirer_data=acquirer_data(instrument.method, is_authorized=False),
             )
@@ -232,6 +245,8 @@ class Payments(EditableResource[Payment]):
         self._events.publish_payment("payment.captured", payment)
         if order.status == "paid":
             self._events.publish_order("order.paid", order, payment)
+        for listener in self._capture_listeners:
+            listener(payment, order)
         dispute = self._faults.take("dispute")
         if dispute:
             self._scheduler.schedule(dispute.seconds, "dispute.open", payment.id)

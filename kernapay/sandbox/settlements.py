@@ -105,6 +105,11 @@ class Settlements(Resource[Settlement]):
                 self._store.disputes.save(row)
         return settlement if status == "created" else self.process(settlement, status)
 
+    def balance(self, owner: str) -> int:
+        """Return what is owed and not settled yet, in paise."""
+        rows = (row for row in self._transactions(owner) if row.settlement_id is None)
+        return sum(credit(row) - debit(row) for row in rows)
+
     def process(self, settlement: Settlement, status: str) -> Settlement:
         """Let the bank carry out a created settlement, or refuse it. Raise ControlError if it is decided."""
         if settlement.status != "created":

@@ -79,6 +79,11 @@ class Store:
         self.orders = Table("order", entities.Order, database, "owner", "receipt")
         self.payments = Table("payment", entities.Payment, database, "owner", "order_id")
         self.customers = Table("customer", account_entities.Customer, database, "owner")
+        self.payment_links = Table("payment_link", account_entities.PaymentLink, database, "owner")
+        self.downtimes = Table("downtime", account_entities.Downtime, database)
+        self.instant_settlements = Table(
+            "instant_settlement", account_entities.InstantSettlement, database, "owner"
+        )
         self.offers = Table("offer", account_entities.Offer, database, "owner")
         self.refunds = Table("refund", entities.Refund, database, "owner", "payment_id")
         self.refund_keys = Table("refund_key", entities.RefundKey, database)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kernapay.sandbox.account_entities import Customer
+from kernapay.sandbox.account_entities import Customer, Downtime, InstantSettlement
 from kernapay.sandbox.entities import (
     Card,
     Dispute,
@@ -185,6 +185,64 @@ def customer_view(customer: Customer) -> View:
         "notes": notes_view(customer.notes),
         "created_at": customer.created_at,
     }
+
+
+def downtime_view(downtime: Downtime, *, for_event: bool = False) -> View:
+    """Return the downtime. Razorpay: in events the kind of a card is `type`, in answers `card_type`."""
+    names = {"card_type": "type"} if for_event else {}
+    instrument = {names.get(name, name): value for name, value in downtime.instrument.items()}
+    view: View = {
+        "id": downtime.id,
+        "entity": "payment.downtime",
+        "method": downtime.method,
+        "begin": downtime.begin,
+        "end": downtime.end,
+        "status": downtime.status,
+        "scheduled": downtime.is_scheduled,
+        "severity": downtime.severity,
+        "instrument": instrument,
+        "created_at": downtime.created_at,
+        "updated_at": downtime.updated_at,
+    }
+    return {**view, "instrument_schema": list(instrument)} if for_event else view
+
+
+def instant_settlement_view(instant: InstantSettlement, *, with_payouts: bool) -> View:
+    is_processed = instant.status == "processed"
+    net = instant.amount - instant.fees
+    view: View = {
+        "id": instant.id,
+        "entity": "settlement.ondemand",
+        "amount_requested": instant.amount,
+        "amount_settled": net if is_processed else 0,
+        "amount_pending": 0 if is_processed else net,
+        "amount_reversed": 0,
+        "fees": instant.fees,
+        "tax": instant.tax,
+        "currency": "INR",
+        "settle_full_balance": instant.settle_full_balance,
+        "status": instant.status,
+        "description": instant.description,
+        "notes": notes_view(instant.notes),
+        "created_at": instant.created_at,
+    }
+    if with_payouts:
+        payout = {
+            "id": instant.payout_id,
+            "entity": "settlement.ondemand_payout",
+            "initiated_at": instant.initiated_at,
+            "processed_at": instant.processed_at,
+            "reversed_at": None,
+            "amount": instant.amount,
+            "amount_settled": net if is_processed else None,
+            "fees": instant.fees,
+            "tax": instant.tax,
+            "utr": instant.utr,
+            "status": "processed" if is_processed else "created",
+            "created_at": instant.created_at,
+        }
+        view["ondemand_payouts"] = collection([payout])
+    return view
 
 
 def settlement_view(settlement: Settlement) -> View:

@@ -39,6 +39,13 @@ SIMULATED_PAYMENT = (
 )
 CALLS = {
     "/v1/orders": body_of(*ORDER),
+    "/v1/customers": body_of("name", "email", "contact", "fail_existing", "notes", "gstin"),
+    "/v1/payment_links": body_of(
+        *("amount", "customer", "notify", "expire_by", "reference_id", "callback_url", "upi_link")
+    ),
+    "/v1/webhooks": body_of("url", "secret", "events", "active", "alert_email"),
+    "/v1/settlements/ondemand": body_of("amount", "settle_full_balance", "description"),
+    "/v1/checkout/embedded": body_of("key_id", "order_id", "callback_url", "prefill", "notes"),
     "/v1/payments/{payment}/capture": body_of("amount", "currency"),
     "/v1/payments/{payment}/refund": body_of("amount", "speed", "notes", "receipt"),
     "/v1/disputes/{dispute}/contest": body_of("amount", "summary", "action", "shipping_proof"),
@@ -48,6 +55,8 @@ CALLS = {
         *("payment_id", "amount", "phase", "reason_code", "respond_by", "deduct_at_onset")
     ),
     "/_sandbox/disputes/{dispute}/move": body_of("event", "phase"),
+    "/_sandbox/offers": body_of("kind", "amount", "percent", "method", "key_id"),
+    "/_sandbox/downtimes": body_of("method", "instrument", "severity", "begin", "end"),
     "/_sandbox/webhooks": body_of("url", "secret", "events", "active", "key_id"),
     "/_sandbox/clock": body_of("now", "advance", "frozen"),
     "/_sandbox/mailbox": body_of("channel", "to", "subject", "text"),
@@ -112,7 +121,8 @@ def test_no_query_makes_a_500(sandbox: SandboxProcess) -> None:
     sandbox.pay(sandbox.create_order())
     paths = ("/v1/orders", "/v1/payments", "/v1/refunds", "/v1/settlements", "/v1/disputes",
              "/v1/settlements/recon/combined", "/_sandbox/deliveries", "/_sandbox/mailbox",
-             "/checkout/session")  # fmt: skip
+             "/checkout/session", "/v1/customers", "/v1/payment_links", "/v1/preferences", "/v1/webhooks",
+             "/v1/settlements/ondemand", "/v1/payments/downtimes")  # fmt: skip
 
     @relaxed
     @given(
@@ -130,7 +140,8 @@ def test_no_query_makes_a_500(sandbox: SandboxProcess) -> None:
 
 def test_no_id_makes_a_500(sandbox: SandboxProcess) -> None:
     paths = ("/v1/orders/{}", "/v1/payments/{}/refunds", "/v1/refunds/{}", "/v1/disputes/{}/accept",
-             "/_sandbox/webhooks/{}", "/_sandbox/deliveries/{}/resend", "/_sandbox/assets/{}")  # fmt: skip
+             "/_sandbox/webhooks/{}", "/l/{}", "/v1/customers/{}", "/v1/payments/downtimes/{}",
+             "/_sandbox/deliveries/{}/resend", "/_sandbox/assets/{}")  # fmt: skip
 
     @relaxed
     @given(

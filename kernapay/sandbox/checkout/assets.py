@@ -18,7 +18,7 @@ ASSETS = {
 }
 # Any shop may frame the payment window, and its logo may come from any server.
 WINDOW_POLICY = "default-src 'self'; img-src * data:; frame-ancestors *"
-WINDOW_ASSETS = ("window", "window.css", "window.js", "instruments.js")
+WINDOW_ASSETS = ("window", "window.css", "window.js", "instruments.js", "hosted.css", "hosted.js")
 # In a frame of another site, clicks of its visitors could be led to the buttons of the page.
 PAGE_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
