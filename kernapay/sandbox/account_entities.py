@@ -90,3 +90,13 @@ class InstantSettlement(OwnedRow, kw_only=True):
     initiated_at: int | None = None
     processed_at: int | None = None
     utr: str | None = None
+
+
+class ApiKey(Row, kw_only=True):
+    """A key pair that came from a rotation, or one that a rotation ends. The id is the key id."""
+
+    owner: str
+    secret: str
+    created_at: int
+    expires_at: int | None = None
+    """When it stops working, in Unix seconds. None: it is the account's current key."""

@@ -20,6 +20,7 @@ from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.control.clock import ClockController
 from kernapay.sandbox.control.downtimes import DowntimeController
 from kernapay.sandbox.control.faults import FaultController
+from kernapay.sandbox.control.keys import KeyController
 from kernapay.sandbox.control.mailbox import MailboxController, ProviderController
 from kernapay.sandbox.control.offers import OfferController
 from kernapay.sandbox.control.settlements import SettlingController
@@ -93,6 +94,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             HostedController,
             SimulationController,
             OfferController,
+            KeyController,
             DowntimeController,
             SettlingController,
             WebhookController,

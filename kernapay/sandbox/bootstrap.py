@@ -19,6 +19,7 @@ from kernapay.sandbox.events import EventPublisher
 from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.ids import new_id
 from kernapay.sandbox.instant_settlements import InstantSettlements
+from kernapay.sandbox.keyring import Keyring
 from kernapay.sandbox.orders import Orders
 from kernapay.sandbox.payment_links import PaymentLinks
 from kernapay.sandbox.payments import Payments
@@ -39,6 +40,7 @@ class Sandbox:
     store: Store
     clock: Clock
     scheduler: Scheduler
+    keyring: Keyring
     faults: Faults
     deliveries: DeliveryQueue
     orders: Orders
@@ -131,6 +133,7 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
     clock = Clock(store)
     scheduler = Scheduler(store, clock)
     faults = Faults(store)
+    keyring = Keyring(config, store, clock)
     deliveries = DeliveryQueue(config, store, database, clock, scheduler)
     events = EventPublisher(store, clock, scheduler, faults, deliveries)
     refunds = Refunds(config, store, clock, scheduler, faults, events)
@@ -146,6 +149,7 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
         store=store,
         clock=clock,
         scheduler=scheduler,
+        keyring=keyring,
         faults=faults,
         deliveries=deliveries,
         orders=orders,
@@ -157,5 +161,5 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
         instant_settlements=InstantSettlements(store, clock, scheduler, settlements),
         downtimes=downtimes,
         disputes=Disputes(store, clock, scheduler, events),
-        customer_simulator=CustomerSimulator(config, store, payments, payment_links),
+        customer_simulator=CustomerSimulator(config, store, keyring, payments, payment_links),
     )

@@ -2,11 +2,12 @@
 
 from typing import Any, Final
 
-from kernapay.sandbox.account_entities import PaymentLink
+from kernapay.sandbox.account_entities import ApiKey, PaymentLink
 from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.entities import Failure, Payment
 from kernapay.sandbox.errors import ControlError, RazorpayError, check_choice, unknown_id
 from kernapay.sandbox.instruments import FAILURES, PaymentAttempt, build_instrument
+from kernapay.sandbox.keyring import Keyring
 from kernapay.sandbox.payment_links import PAYABLE, PaymentLinks
 from kernapay.sandbox.payments import Payments
 from kernapay.sandbox.signing import sign_checkout
@@ -27,8 +28,14 @@ class SimulatedPayment(PaymentAttempt, forbid_unknown_fields=True, kw_only=True)
 
 class CustomerSimulator:
     def __init__(
-        self, config: SandboxConfig, store: Store, payments: Payments, payment_links: PaymentLinks
+        self,
+        config: SandboxConfig,
+        store: Store,
+        keyring: Keyring,
+        payments: Payments,
+        payment_links: PaymentLinks,
     ) -> None:
+        self._keyring = keyring
         self._payment_links = payment_links
         self._config = config
         self._store = store
@@ -62,7 +69,7 @@ class CustomerSimulator:
             return self.decline(started, failure)
         response = self.approve(started, capture=payment.outcome == "success")
         if link is not None and started.captured:
-            secret = self._config.keys[link.owner]
+            secret = self._keyring.current(link.owner).secret
             return self._payment_links.callback_fields(link, started.id, secret)
         return response
 
@@ -77,12 +84,17 @@ class CustomerSimulator:
             raise ControlError(f"The payment link is {link.status}.", 409)
         return link
 
-    def approve(self, payment: Payment, *, capture: bool = True) -> dict[str, Any]:
-        """Authorise the payment and return the fields that Checkout hands to the page."""
+    def approve(
+        self, payment: Payment, *, capture: bool = True, key: ApiKey | None = None
+    ) -> dict[str, Any]:
+        """Authorise the payment and return the fields that Checkout hands to the page.
+
+        They are signed with the key with which Checkout was opened, or with the account's current one.
+        """
         self._payments.authorize(payment, capture=capture)
         if payment.order_id is None:
             return {"razorpay_payment_id": payment.id}
-        secret = self._config.keys[payment.owner]
+        secret = (key or self._keyring.current(payment.owner)).secret
         return {
             "razorpay_payment_id": payment.id,
             "razorpay_order_id": payment.order_id,

@@ -84,6 +84,7 @@ class Store:
         self.instant_settlements = Table(
             "instant_settlement", account_entities.InstantSettlement, database, "owner"
         )
+        self.api_keys = Table("api_key", account_entities.ApiKey, database)
         self.offers = Table("offer", account_entities.Offer, database, "owner")
         self.refunds = Table("refund", entities.Refund, database, "owner", "payment_id")
         self.refund_keys = Table("refund_key", entities.RefundKey, database)

@@ -5,6 +5,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
+from kernapay.sandbox.account_entities import ApiKey
 from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.entities import Order, Payment
 from kernapay.sandbox.errors import bad_request, not_applicable
@@ -53,7 +54,7 @@ class CheckoutController(Controller):
     ) -> Response[bytes]:
         """Return what to pay and how. Raise RazorpayError if the order is already paid."""
         query = Fields.from_query(request.scope["query_string"])
-        owner = require_key(sandbox, query.text("key_id"))
+        owner = require_key(sandbox, query.text("key_id")).owner
         order_id, requested = query.text("order_id"), query.integer("amount")
         currency = query.text("currency") or "INR"
         query.reject_unread()
@@ -81,7 +82,7 @@ class CheckoutController(Controller):
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
         attempt = await read_json(request, CheckoutAttempt)
-        owner = require_key(sandbox, attempt.key_id)
+        owner = require_key(sandbox, attempt.key_id).owner
         order = require_unpaid_order(sandbox, owner, attempt.order_id) if attempt.order_id else None
         payment = sandbox.payments.start(
             owner,
@@ -100,8 +101,8 @@ class CheckoutController(Controller):
     ) -> Response[bytes]:
         """Return what Checkout hands to the page: the three fields, or the error."""
         confirmation = await read_json(request, Confirmation)
-        owner = require_key(sandbox, confirmation.key_id)
-        payment = sandbox.payments.get(owner, payment_id)
+        key = require_key(sandbox, confirmation.key_id)
+        payment = sandbox.payments.get(key.owner, payment_id)
         simulator = sandbox.customer_simulator
         order = sandbox.store.orders.get(payment.order_id) if payment.order_id else None
         if payment.status != "created":
@@ -114,13 +115,14 @@ class CheckoutController(Controller):
             return json_response(simulator.decline(payment))
         if next_step(payment) == "otp" and not is_valid_otp(confirmation.otp):
             return json_response(simulator.decline(payment, FAILURES["incorrect_otp"]))
-        return json_response(simulator.approve(payment))
+        return json_response(simulator.approve(payment, key=key))
 
 
-def require_key(sandbox: Sandbox, key_id: str | None) -> str:
-    if key_id not in sandbox.config.keys:
+def require_key(sandbox: Sandbox, key_id: str | None) -> ApiKey:
+    key = sandbox.keyring.find(key_id)
+    if key is None:
         raise not_applicable("The api key provided is invalid", sandbox.config.bad_key_status)
-    return key_id or ""
+    return key
 
 
 def require_unpaid_order(sandbox: Sandbox, owner: str, order_id: str) -> Order:

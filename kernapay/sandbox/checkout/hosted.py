@@ -43,13 +43,13 @@ class HostedController(Controller):
         """Open Checkout with the options of a shop's form. It posts the result to `callback_url`."""
         content_type = request.headers.get("content-type", "")
         fields = Fields.from_body(await request.body(), content_type)
-        key_id = require_key(sandbox, fields.text("key_id"))
-        order = require_unpaid_order(sandbox, key_id, fields.require_text("order_id"))
+        key = require_key(sandbox, fields.text("key_id"))
+        order = require_unpaid_order(sandbox, key.owner, fields.require_text("order_id"))
         callback_url, cancel_url = read_url(fields, "callback_url"), read_url(fields, "cancel_url")
         if callback_url is None:
             raise bad_request("The callback_url field is required.", "callback_url")
         options = {
-            "key": key_id,
+            "key": key.id,
             "order_id": order.id,
             "name": fields.text("name") or "Sandbox shop",
             "description": fields.text("description"),
@@ -77,7 +77,7 @@ class HostedController(Controller):
     ) -> Response[bytes]:
         link = require_link(sandbox, link_id)
         options = {
-            "key": link.owner,
+            "key": sandbox.keyring.current(link.owner).id,
             "order_id": link.order_id,
             "name": "Sandbox shop",
             "description": link.description,
@@ -110,7 +110,7 @@ class HostedController(Controller):
 def callback_address(sandbox: Sandbox, link: PaymentLink, payment_id: str) -> str | None:
     if not link.callback_url:
         return None
-    secret = sandbox.config.keys[link.owner]
+    secret = sandbox.keyring.current(link.owner).secret
     parts = urlsplit(link.callback_url)
     fields = sandbox.payment_links.callback_fields(link, payment_id, secret)
     query = [*parse_qsl(parts.query, keep_blank_values=True), *fields.items()]

@@ -60,10 +60,10 @@ class StateController(Controller):
             {
                 "now": sandbox.clock.now(),
                 "frozen": sandbox.clock.frozen,
-                "key_id": sandbox.config.first_key,
+                "key_id": sandbox.keyring.current(sandbox.config.first_key).id,
                 "counts": {table.kind: len(table) for table in store.tables},
                 "orders": [
-                    {**order_view(order), "key_id": order.owner}
+                    {**order_view(order), "key_id": key_id_of(sandbox, order.owner)}
                     for order in store.orders.newest(MAX_ROWS_SHOWN)
                 ],
                 "payments": [payment_view(p) for p in store.payments.newest(MAX_ROWS_SHOWN)],
@@ -79,3 +79,8 @@ class StateController(Controller):
                 "faults": [fault_view(f) for f in store.faults],
             }
         )
+
+
+def key_id_of(sandbox: Sandbox, owner: str) -> str:
+    """Return the key id with which Checkout opens the account's orders now."""
+    return sandbox.keyring.current(owner).id if owner in sandbox.config.keys else owner

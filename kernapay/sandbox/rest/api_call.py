@@ -10,7 +10,7 @@ from kernapay.sandbox.rest.authentication import authenticate
 
 
 class ApiCall(msgspec.Struct, frozen=True):
-    """A request with a valid key pair. `owner` is the key id."""
+    """A request with a valid key pair. `owner` is the account: its first key id."""
 
     sandbox: Sandbox
     owner: str
@@ -51,7 +51,9 @@ async def provide_api_call(sandbox: NamedDependency[Sandbox], request: AnyReques
     headers = request.headers
     return ApiCall(
         sandbox=sandbox,
-        owner=authenticate(sandbox.config, headers.get("authorization", "")),
+        owner=authenticate(
+            sandbox.keyring, headers.get("authorization", ""), sandbox.config.bad_key_status
+        ),
         raw_query=request.scope["query_string"],
         raw_body=await request.body(),
         content_type=headers.get("content-type", ""),

@@ -4,22 +4,22 @@ import base64
 import binascii
 import hmac
 
-from kernapay.sandbox.config import SandboxConfig
 from kernapay.sandbox.errors import not_applicable
+from kernapay.sandbox.keyring import Keyring
 
 
-def authenticate(config: SandboxConfig, header: str) -> str:
-    """Return the key id. Raise RazorpayError unless the header has a configured key pair."""
+def authenticate(keyring: Keyring, header: str, bad_key_status: int) -> str:
+    """Return the account. Raise RazorpayError unless the header has one of its key pairs."""
     scheme, key_id, secret = read_credentials(header)
-    expected = config.keys.get(key_id)
+    key = keyring.find(key_id)
     # Razorpay: the scheme is case-sensitive.
     if (
         scheme != "Basic"
-        or expected is None
-        or not hmac.compare_digest(secret.encode(), expected.encode())
+        or key is None
+        or not hmac.compare_digest(secret.encode(), key.secret.encode())
     ):
-        raise not_applicable("Authentication failed", config.bad_key_status)
-    return key_id
+        raise not_applicable("Authentication failed", bad_key_status)
+    return key.owner
 
 
 def read_credentials(header: str) -> tuple[str, str, str]:

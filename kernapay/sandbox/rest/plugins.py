@@ -3,6 +3,7 @@
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 
+from kernapay.sandbox.account_entities import ApiKey
 from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.errors import not_applicable
 from kernapay.sandbox.fields import Fields
@@ -22,7 +23,7 @@ class PublicController(Controller):
     async def list_methods(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
-        require_key_id(request, sandbox)
+        require_key(request, sandbox)
         return json_response(methods_view())
 
     @get("/preferences")
@@ -30,10 +31,10 @@ class PublicController(Controller):
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
         """Return the preferences of the key. Checkout sends many names more, of which only the order counts."""
-        key_id = require_key_id(request, sandbox)
+        key = require_key(request, sandbox)
         order_id = Fields.from_query(request.scope["query_string"]).text("order_id")
-        order = order_view(sandbox.orders.get(key_id, order_id)) if order_id else None
-        return json_response(preferences_view(key_id, order))
+        order = order_view(sandbox.orders.get(key.owner, order_id)) if order_id else None
+        return json_response(preferences_view(key.id, order))
 
 
 class PluginController(Controller):
@@ -61,10 +62,11 @@ class PluginController(Controller):
         return json_response({"status": "success"})
 
 
-def require_key_id(request: AnyRequest, sandbox: Sandbox) -> str:
-    """Return the key id of Basic authentication or of the query. Raise RazorpayError unless it is configured."""
+def require_key(request: AnyRequest, sandbox: Sandbox) -> ApiKey:
+    """Return the key of Basic authentication or of the query. Raise RazorpayError unless it works."""
     query = Fields.from_query(request.scope["query_string"])
     key_id = query.text("key_id") or read_key_id(request.headers.get("authorization", ""))
-    if key_id not in sandbox.config.keys:
+    key = sandbox.keyring.find(key_id)
+    if key is None:
         raise not_applicable("The api key provided is invalid", sandbox.config.bad_key_status)
-    return key_id
+    return key
