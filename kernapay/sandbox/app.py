@@ -23,6 +23,9 @@ from kernapay.sandbox.control.faults import FaultController
 from kernapay.sandbox.control.keys import KeyController
 from kernapay.sandbox.control.mailbox import MailboxController, ProviderController
 from kernapay.sandbox.control.offers import OfferController
+from kernapay.sandbox.control.overview import OverviewController
+from kernapay.sandbox.control.requests import RequestLogController
+from kernapay.sandbox.control.scenarios import ScenarioController
 from kernapay.sandbox.control.settlements import SettlingController
 from kernapay.sandbox.control.simulation import SimulationController
 from kernapay.sandbox.control.state import StateController
@@ -38,6 +41,7 @@ from kernapay.sandbox.errors import (
 from kernapay.sandbox.fault_injection import FaultInjectionMiddleware
 from kernapay.sandbox.json_http import AnyRequest, json_response
 from kernapay.sandbox.not_played import find_route
+from kernapay.sandbox.request_log import RequestLogMiddleware
 from kernapay.sandbox.rest.api_call import provide_api_call
 from kernapay.sandbox.rest.customers import CustomerController
 from kernapay.sandbox.rest.disputes import DisputeController
@@ -67,6 +71,9 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with sandbox.run():
             yield
+
+    def request_log(app: ASGIApp) -> ASGIApp:
+        return RequestLogMiddleware(app, sandbox.request_log)
 
     def fault_injection(app: ASGIApp) -> ASGIApp:
         return FaultInjectionMiddleware(app, sandbox.faults)
@@ -103,6 +110,9 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             MailboxController,
             ProviderController,
             StateController,
+            OverviewController,
+            RequestLogController,
+            ScenarioController,
         ],
         dependencies={
             "sandbox": Provide(lambda: sandbox, sync_to_thread=False),
@@ -117,7 +127,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
         before_request=refuse_unplayed,
         guards=[OnlyTrustedHosts(config.allowed_hosts)],
         lifespan=[lifespan],
-        middleware=[fault_injection],
+        middleware=[request_log, fault_injection],
         after_request=flush_first,
         openapi_config=None,
         logging_config=None,

@@ -24,6 +24,7 @@ from kernapay.sandbox.orders import Orders
 from kernapay.sandbox.payment_links import PaymentLinks
 from kernapay.sandbox.payments import Payments
 from kernapay.sandbox.refunds import Refunds
+from kernapay.sandbox.request_log import RequestLog
 from kernapay.sandbox.scheduler import Scheduler
 from kernapay.sandbox.settlements import Settlements
 from kernapay.sandbox.store import Store
@@ -41,6 +42,7 @@ class Sandbox:
     clock: Clock
     scheduler: Scheduler
     keyring: Keyring
+    request_log: RequestLog
     faults: Faults
     deliveries: DeliveryQueue
     orders: Orders
@@ -117,6 +119,7 @@ class Sandbox:
     def reset(self) -> None:
         """Remove everything except the keys and webhooks of the configuration."""
         self.store.clear()
+        self.request_log.clear()
         self.clock.reset()
         self.resume()
 
@@ -150,6 +153,7 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
         clock=clock,
         scheduler=scheduler,
         keyring=keyring,
+        request_log=RequestLog(clock),
         faults=faults,
         deliveries=deliveries,
         orders=orders,

@@ -39,6 +39,9 @@ class Table(Generic[RowT]):
     def newest(self, limit: int) -> list[RowT]:
         return list(islice(reversed(self._rows.values()), limit))
 
+    def newest_first(self) -> Iterator[RowT]:
+        return reversed(self._rows.values())
+
     def add(self, row: RowT) -> RowT:
         self.insert(row)
         self.save(row)

@@ -1,9 +1,11 @@
-"use strict";
+import { element, LiveTable } from "./table.js";
+import { sections, toCurl } from "./sections.js";
 
 const REFRESH_MILLISECONDS = 1000;
 const $ = (selector, root = document) => root.querySelector(selector);
-let state = null;
-let drawnRows = {};
+const page = { state: null, run, show, search, checkout, refund, showCall, copyCall };
+const tables = {};
+const skips = {};
 
 async function call(path, body, method) {
   const options = { method: method || (body ? "POST" : "GET") };
@@ -15,13 +17,15 @@ async function call(path, body, method) {
 }
 
 async function run(path, body, method) {
+  let data = null;
   try {
-    const data = await call(path, body, method);
+    data = await call(path, body, method);
     if (data?.error) notify(data.error.description);
   } catch (error) {
     notify(error.message);
   }
   await refresh();
+  return data;
 }
 
 function notify(text) {
@@ -32,117 +36,34 @@ function notify(text) {
   notify.timer = setTimeout(() => (notice.hidden = true), 5000);
 }
 
+function show(text) {
+  $("#details pre").textContent = text;
+  $("#details").showModal();
+}
+
 /* ---- drawing ---- */
 
-function element(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
+function drawTotals(name, section) {
+  const { state } = page;
+  const shown = state[name].length;
+  const total = state.totals[name] ?? shown;
+  const skip = skips[name] || 0;
+  const isPart = total > shown;
+  $("h2 small", section).textContent = isPart ? `${skip + 1}–${skip + shown} of ${total}` : total || "";
+  const pager = $(".pager", section);
+  if (!pager) return;
+  pager.hidden = !isPart;
+  const [newer, older] = pager.children;
+  newer.disabled = skip === 0;
+  older.disabled = skip + shown >= total;
 }
 
-const pill = (status) => element("span", { className: `pill ${status}`, textContent: status });
-const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString();
-const button = (text, onclick, className = "") =>
-  element("button", { type: "button", textContent: text, onclick, className });
-
-function money(row) {
-  const format = new Intl.NumberFormat("en-IN", { style: "currency", currency: row.currency });
-  return format.format(row.amount / 10 ** format.resolvedOptions().maximumFractionDigits);
-}
-
-function idCell(row, label = row.id) {
-  const open = () => {
-    $("#details pre").textContent = JSON.stringify(row, null, 2);
-    $("#details").showModal();
-  };
-  return element("td", { className: "id" }, button(label, open));
-}
-
-function draw(name, rows, headings, cells) {
-  const section = document.getElementById(name);
-  const text = JSON.stringify(rows);
-  if (drawnRows[name] === text) return;
-  drawnRows[name] = text;
-  const kind = { deliveries: "delivery", webhooks: "endpoint" }[name] || name.slice(0, -1);
-  const total = state.counts[kind] ?? rows.length;
-  $("h2 small", section).textContent = total > rows.length ? `${rows.length} newest of ${total}` : total || "";
-  if (!rows.length) {
-    return $(".table", section).replaceChildren(element("p", { className: "empty", textContent: "Nothing yet." }));
+function draw() {
+  const { state } = page;
+  for (const [name, table] of Object.entries(tables)) {
+    table.draw(state[name]);
+    drawTotals(name, document.getElementById(name));
   }
-  const head = element("tr", {}, ...headings.map((heading) => element("th", { textContent: heading })));
-  const body = rows.map((row) =>
-    element("tr", {}, ...cells(row).map((cell) =>
-      cell instanceof HTMLTableCellElement ? cell : element("td", {}, cell ?? "–"))));
-  $(".table", section).replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
-}
-
-const actions = (...buttons) => element("td", { className: "actions" }, ...buttons.filter(Boolean));
-const wide = (text) => element("td", { className: "text", textContent: text });
-
-function drawAll() {
-  draw("orders", state.orders, ["Order", "Amount", "Status", "Attempts", "Receipt", "At", ""], (o) => {
-    const pay = (outcome, method = "upi") => run("/pay", { order_id: o.id, outcome, method });
-    return [
-      idCell(o), money(o), pill(o.status), String(o.attempts), o.receipt, time(o.created_at),
-      actions(...(o.status === "paid" ? [] : [
-        button("Open Checkout", () => checkout(o)),
-        button("Pay", () => pay("success"), "good"),
-        button("Authorise only", () => pay("authorized", "card")),
-        button("Fail", () => pay("failure"), "bad"),
-      ])),
-    ];
-  });
-  draw("payments", state.payments, ["Payment", "Amount", "Status", "Method", "Refunded", "At", ""], (p) => [
-    idCell(p), money(p), pill(p.status), p.method, p.amount_refunded ? money({ ...p, amount: p.amount_refunded }) : "–",
-    time(p.created_at),
-    actions(
-      p.status === "authorized" && button("Capture", () => run(`/payments/${p.id}/capture`, {}), "good"),
-      p.status === "captured" && button("Refund", () => refund(p)),
-      p.captured && button("Dispute", () => run("/disputes", { payment_id: p.id }), "bad"),
-      p.status === "failed" && button("Authorise late", () => run(`/payments/${p.id}/authorize`, {})),
-    ),
-  ]);
-  draw("refunds", state.refunds, ["Refund", "Amount", "Status", "Speed", "At"], (r) => [
-    idCell(r), money(r), pill(r.status), r.speed_processed, time(r.created_at),
-  ]);
-  draw("disputes", state.disputes, ["Dispute", "Amount", "Phase", "Status", ""], (d) => {
-    const resolve = (status) => run(`/disputes/${d.id}/resolve`, { status });
-    const move = (event) => run(`/disputes/${d.id}/move`, { event });
-    const isOpen = d.status === "open" || d.status === "under_review";
-    return [idCell(d), money(d), d.phase, pill(d.status),
-      actions(d.status === "open" && button("Review", () => move("under_review")),
-        d.status === "under_review" && button("Ask for more", () => move("action_required")),
-        isOpen && button("Won", () => resolve("won"), "good"), isOpen && button("Lost", () => resolve("lost"), "bad"))];
-  });
-  draw("settlements", state.settlements, ["Settlement", "Amount", "Status", "UTR", "At", ""], (s) => {
-    const process = (status) => run(`/settlements/${s.id}/process`, { status });
-    return [idCell(s), money(s), pill(s.status), s.utr ?? "–", time(s.created_at),
-      actions(...(s.status === "created" ? [
-        button("Process", () => process("processed"), "good"), button("Fail", () => process("failed"), "bad"),
-      ] : []))];
-  });
-  draw("deliveries", state.deliveries, ["Event", "To", "Status", "Tries", "Last response", "At", ""], (d) => {
-    const last = d.attempts.at(-1);
-    return [
-      idCell(d, d.event), wide(d.url), pill(d.status), String(d.tries),
-      wide(last ? `${last.error || last.status} · ${last.milliseconds} ms` : "–"), time(d.created_at),
-      actions(button("Resend", () => run(`/deliveries/${d.id}/resend`, {}))),
-    ];
-  });
-  draw("webhooks", state.webhooks, ["Address", "State", ""], (w) => [
-    Object.assign(idCell(w, w.url), { className: "id text" }), pill(w.active ? "active" : "disabled"),
-    actions(
-      button(w.active ? "Disable" : "Enable", () => run(`/webhooks/${w.id}`, { active: !w.active }, "PATCH")),
-      button("Remove", () => run(`/webhooks/${w.id}`, null, "DELETE"), "bad"),
-    ),
-  ]);
-  draw("faults", state.faults, ["Fault", "Times left", "Route or event", "Hits", ""], (f) => [
-    idCell(f, f.name), f.times == null ? "∞" : String(f.times), f.route || "anywhere", String(f.hits),
-    actions(button("Switch off", () => run(`/faults/${f.id}`, null, "DELETE"), "bad")),
-  ]);
-  draw("messages", state.messages, ["To", "Subject", "Text", "At"], (m) => [
-    idCell(m, m.to), wide(m.subject), wide(m.text), time(m.at),
-  ]);
   $("#key").textContent = `key ${state.key_id} · ${location.origin}/v1`;
   const clock = $("#clock");
   clock.textContent = new Date(state.now * 1000).toLocaleString();
@@ -150,7 +71,24 @@ function drawAll() {
   $("#freeze").textContent = state.frozen ? "Unfreeze" : "Freeze";
 }
 
+function addPager(section, name) {
+  const turn = (pages) => () => {
+    skips[name] = Math.max(0, (skips[name] || 0) + pages * page.state.page_size);
+    refresh();
+  };
+  const pager = element("p", { className: "pager", hidden: true },
+    element("button", { type: "button", textContent: "Newer", onclick: turn(-1) }),
+    element("button", { type: "button", textContent: "Older", onclick: turn(1) }));
+  section.append(pager);
+}
+
 /* ---- actions ---- */
+
+function search(words) {
+  $("#search input").value = words;
+  for (const name of Object.keys(skips)) delete skips[name];
+  return refresh();
+}
 
 function checkout(order) {
   new Razorpay({
@@ -171,6 +109,38 @@ function refund(payment) {
   if (text !== null) run(`/payments/${payment.id}/refund`, { amount: Number(text) });
 }
 
+function pretty(body) {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 2);
+  } catch {
+    return body;
+  }
+}
+
+async function showCall({ id }) {
+  try {
+    const full = await call(`/requests/${id}`);
+    const sent = `${full.method} ${full.path}${full.query && `?${full.query}`}\n\n${pretty(full.request_body)}`;
+    show(`${sent}\n\n${full.status ?? "no answer"}\n\n${pretty(full.response_body)}\n\n${toCurl(full, full.request_body)}`);
+  } catch (error) {
+    notify(error.message);
+  }
+}
+
+async function copyCall({ id }) {
+  let command = "";
+  try {
+    const full = await call(`/requests/${id}`);
+    command = toCurl(full, full.request_body);
+    await navigator.clipboard.writeText(command);
+    notify("Copied. Set RAZORPAY_KEY_SECRET in your shell first.");
+  } catch (error) {
+    /* Without HTTPS, browsers give no clipboard to pages of other names than localhost. */
+    if (command) show(command);
+    else notify(error.message);
+  }
+}
+
 function formValues(form) {
   return Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
 }
@@ -182,12 +152,16 @@ function onSubmit(selector, onValues) {
   });
 }
 
+onSubmit("#search", ({ q }) => search(q || ""));
+$("#search input").addEventListener("input", (event) => search(event.target.value));
 onSubmit("#new-order", ({ capture, ...order }) =>
   run("/orders", { ...order, amount: Number(order.amount), ...(capture && { payment: { capture } }) }));
 onSubmit("#new-adjustment", ({ credit, debit, ...row }) =>
   run("/adjustments", { ...row, credit: Number(credit ?? 0), debit: Number(debit ?? 0) }));
 $("#settle").addEventListener("click", () => run("/settle", {}));
 onSubmit("#new-webhook", (webhook) => run("/webhooks", webhook));
+onSubmit("#new-downtime", ({ fails_payments, ...downtime }) =>
+  run("/downtimes", { ...downtime, fails_payments: fails_payments === "on" }));
 onSubmit("#new-fault", ({ name, route, times, probability, seed, ...options }) => {
   for (const input of document.querySelectorAll("#options input[type=number]")) {
     options[input.name] = Number(input.value);
@@ -195,37 +169,63 @@ onSubmit("#new-fault", ({ name, route, times, probability, seed, ...options }) =
   const number = (text) => (text ? Number(text) : null);
   run("/faults", { name, route, times: number(times), probability: number(probability) ?? 1, seed: number(seed), options });
 });
+onSubmit("#play", async ({ name }) => {
+  const played = await run(`/scenarios/${name}`, {});
+  const order = played?.ids.find((id) => id.startsWith("order_"));
+  if (order && name !== "settlement_day") search(order);
+});
 for (const clockButton of document.querySelectorAll("[data-clock]")) {
   clockButton.addEventListener("click", () => run("/clock", JSON.parse(clockButton.dataset.clock)));
 }
-$("#freeze").addEventListener("click", () => run("/clock", { frozen: !state.frozen }));
+$("#freeze").addEventListener("click", () => run("/clock", { frozen: !page.state.frozen }));
 $("#reset").addEventListener("click", () => {
   if (confirm("Remove all orders, payments, deliveries, faults and messages?")) run("/reset", {});
 });
 
 async function refresh() {
+  const query = new URLSearchParams({ q: $("#search input").value });
+  for (const [name, skip] of Object.entries(skips)) query.set(`${name}_skip`, skip);
+  const text = query.toString();
+  refresh.latest = text;
   try {
-    state = await call("/overview");
-    drawAll();
+    const state = await call(`/overview?${text}`);
+    /* An older answer must not replace that of a newer search. */
+    if (refresh.latest !== text) return;
+    page.state = state;
+    draw();
   } catch (error) {
     notify(`The sandbox does not answer: ${error.message}`);
   }
 }
 
-async function start() {
-  const catalogue = await call("/faults/catalogue");
-  const select = $("#new-fault [name=name]");
-  select.append(...catalogue.map(({ name }) => element("option", { textContent: name })));
-  const describe = () => {
-    const { says, options } = catalogue.find(({ name }) => name === select.value);
-    $("#says").textContent = says;
-    $("#options").replaceChildren(...Object.entries(options).map(([name, value]) => {
-      const type = typeof value === "number" ? "number" : "text";
-      return element("label", {}, `${name} `, element("input", { name, type, value, step: "any" }));
-    }));
+/* A select with a sentence about what is chosen. */
+async function describe(select, says, path, onChoice = () => {}) {
+  const choices = await call(path);
+  select.append(...choices.map(({ name }) => element("option", { textContent: name })));
+  const tell = () => {
+    const choice = choices.find(({ name }) => name === select.value);
+    says.textContent = choice.says;
+    onChoice(choice);
   };
-  select.addEventListener("change", describe);
-  describe();
+  select.addEventListener("change", tell);
+  tell();
+}
+
+function showOptions({ options }) {
+  $("#options").replaceChildren(...Object.entries(options).map(([name, value]) => {
+    const type = typeof value === "number" ? "number" : "text";
+    return element("label", {}, `${name} `, element("input", { name, type, value, step: "any" }));
+  }));
+}
+
+async function start() {
+  for (const [name, [headings, cells]] of Object.entries(sections(page))) {
+    const section = document.getElementById(name);
+    tables[name] = new LiveTable(section, headings, cells);
+    if (!["webhooks", "faults", "downtimes"].includes(name)) addPager(section, name);
+  }
+  await describe($("#new-fault [name=name]"), $("#says"), "/faults/catalogue", showOptions);
+  await describe($("#play [name=name]"), $("#scenario"), "/scenarios");
   await refresh();
   setInterval(() => document.hidden || refresh(), REFRESH_MILLISECONDS);
 }
