@@ -32,7 +32,9 @@ NETWORKS: Final = (
     (("51", "52", "53", "54", "55", "2"), "MasterCard"),
     (("4",), "Visa"),
 )
-INTERNATIONAL_CARDS: Final = frozenset({"5555555555554444", "4012888888881881"})
+INTERNATIONAL_CARDS: Final = frozenset(
+    {"5555555555554444", "5105105105105100", "5104060000000008", "4012888888881881"}
+)
 
 
 def failure(
@@ -46,44 +48,58 @@ def failure(
     return Failure(code=code, description=description, source=source, step=step, reason=reason)
 
 
+# Razorpay's words where its page of test cards has them. Code and reason stand there too; source and step do not.
 FAILURES: Final[Mapping[str, Failure]] = {
     item.reason: item
     for item in (
         failure("payment_failed", "Payment failed"),
         failure(
             "payment_timed_out",
-            "The payment was not completed in time. Try again.",
+            "Your payment could not be completed due to a temporary issue. Try again later.",
             source="customer",
             step="payment_authentication",
         ),
         failure(
             "payment_cancelled",
-            "The payment was cancelled by the customer.",
+            "Your payment has been cancelled. Try again or complete the payment later.",
             source="customer",
             step="payment_authentication",
         ),
-        failure("insufficient_fund", "The account does not have enough money.", source="customer"),
-        failure("card_declined", "The card was declined by its bank.", source="issuer"),
+        failure(
+            "insufficient_fund",
+            "Your payment could not be completed due to insufficient account balance. "
+            "Try another card or payment method.",
+            source="customer",
+        ),
+        failure(
+            "card_declined",
+            "Your payment did not go through as it was declined by the bank. "
+            "Try another payment method or contact your bank.",
+            source="issuer",
+        ),
         failure(
             "card_disabled_for_online_payments",
-            "The card is not enabled for online payments.",
+            "Your card is disabled for online payments. "
+            "Please reach to your bank or try with another card.",
             source="customer",
         ),
         failure(
             "card_number_invalid",
-            "The card number is not valid.",
+            "You have entered an incorrect card number. Try again.",
             source="customer",
             step="payment_initiation",
         ),
         failure(
             "gateway_technical_error",
-            "Payment processing failed due to error at bank/wallet gateway",
+            "Your payment did not go through due to a temporary issue. "
+            "Any debited amount will be refunded in 4-5 business days.",
             code="GATEWAY_ERROR",
             source="gateway",
         ),
         failure(
             "authentication_failed",
-            "The customer could not be authenticated by the bank.",
+            "Your payment could not be completed due to incorrect OTP or verification details. "
+            "Try another payment method or contact your bank for details.",
             code="GATEWAY_ERROR",
             source="gateway",
             step="payment_authentication",
@@ -97,6 +113,7 @@ FAILURES: Final[Mapping[str, Failure]] = {
     )
 }
 FAILING_CARDS: Final[Mapping[str, str]] = {
+    # Visa
     "4100280000090000": "payment_timed_out",
     "4100280000080001": "insufficient_fund",
     "4100280000070002": "payment_cancelled",
@@ -107,6 +124,17 @@ FAILING_CARDS: Final[Mapping[str, str]] = {
     "4100280000010008": "card_number_invalid",
     "4100280000020007": "gateway_technical_error",
     "4100280000000009": "authentication_failed",
+    # Mastercard
+    "5305620000060000": "payment_timed_out",
+    "5305620000050001": "insufficient_fund",
+    "5305620000040002": "payment_cancelled",
+    "5305620000030003": "card_declined",
+    "5305620000020004": "card_declined",
+    "5305620000010005": "card_declined",
+    "5305620000000006": "card_disabled_for_online_payments",
+    "5305620000080008": "card_number_invalid",
+    "5305620000090007": "gateway_technical_error",
+    "5305620000070009": "authentication_failed",
 }
 SUCCESS_CARD: Final = "4100280000001007"
 SUCCESS_VPA, FAILURE_VPA = "success@razorpay", "failure@razorpay"

@@ -90,13 +90,13 @@ def to_markdown() -> str:
     return "\n".join([*lines, *(f"| {name} | {what} |" for name, what in rows)]) + "\n"
 
 
-def main(path: str) -> None:
-    """Write the table into the page between its two marks."""
-    page = Path(path)
-    before, begin, rest = page.read_text().partition("<!-- not played: begin -->\n")
-    _, end, after = rest.partition("<!-- not played: end -->")
-    page.write_text(before + begin + to_markdown() + end + after)
+def replace_table(page: str) -> str:
+    """Return the page with the table of today in its section. Raise ValueError if it has no such section."""
+    start = page.index("| Razorpay has |")
+    _, end, rest = page[start:].partition("\n\n")
+    return page[:start] + to_markdown() + end[1:] + rest
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    guide = Path(sys.argv[1])
+    guide.write_text(replace_table(guide.read_text()))

@@ -36,6 +36,9 @@ class Table(Generic[RowT]):
         """
         return self._indexes[index].get(value, [])
 
+    def has_index(self, name: str) -> bool:
+        return name in self._indexes
+
     def newest(self, limit: int) -> list[RowT]:
         return list(islice(reversed(self._rows.values()), limit))
 

@@ -190,3 +190,25 @@ def test_a_scenario_makes_what_it_says(sandbox: SandboxProcess, name: str) -> No
     if name == "paid_twice":
         assert sandbox.fetch_payment(played["ids"][-1])["status"] == "refunded"
     assert sandbox.inspect("/faults")["count"] == 0, "no fault stays armed"
+
+
+def test_a_search_finds_what_belongs_together(sandbox: SandboxProcess) -> None:
+    sandbox.control("/webhooks", url="http://127.0.0.1:1/", secret=WEBHOOK_SECRET)
+    order = sandbox.create_order(receipt="r-1", notes={"visit": "forty-two"})
+    sandbox.pay(order, outcome="failure")
+    payment_id = sandbox.pay(order, email="asha@example.com")["razorpay_payment_id"]
+    refund = sandbox.call("POST", f"/v1/payments/{payment_id}/refund", {"amount": 100})
+    dispute = sandbox.control("/disputes", payment_id=payment_id, amount=100)
+    sandbox.create_payment()
+    for words in (order["id"], payment_id, refund["id"], dispute["id"], "r-1"):
+        found = sandbox.inspect(f"/overview?q={words}")
+        assert [row["id"] for row in found["orders"]] == [order["id"]], words
+        assert [row["status"] for row in found["payments"]] == ["captured", "failed"]
+        assert [row["id"] for row in found["refunds"]] == [refund["id"]]
+        assert [row["id"] for row in found["disputes"]] == [dispute["id"]]
+        assert found["totals"]["deliveries"] == len(found["deliveries"]) == 7
+    assert sandbox.inspect("/overview?q=Forty-two")["totals"]["orders"] == 1
+    assert sandbox.inspect("/overview?q=asha@example.com")["totals"]["payments"] == 1
+    assert sandbox.inspect("/overview?q=nothing-like-it")["totals"]["orders"] == 0
+    assert sandbox.inspect("/overview")["totals"]["orders"] == 2
+    assert sandbox.inspect("/overview?orders_skip=1")["orders"] == [found["orders"][0]]

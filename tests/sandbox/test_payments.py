@@ -73,6 +73,8 @@ def test_a_failed_attempt_leaves_the_order_open_for_another(sandbox: SandboxProc
 @pytest.mark.parametrize(
     ("number", "code", "reason"),
     [
+        ("5305620000060000", "BAD_REQUEST_ERROR", "payment_timed_out"),
+        ("5305620000090007", "GATEWAY_ERROR", "gateway_technical_error"),
         ("4100280000090000", "BAD_REQUEST_ERROR", "payment_timed_out"),
         ("4100280000080001", "BAD_REQUEST_ERROR", "insufficient_fund"),
         ("4100280000070002", "BAD_REQUEST_ERROR", "payment_cancelled"),
@@ -88,6 +90,13 @@ def test_each_of_the_vendors_error_cards_has_its_own_reason(
 ) -> None:
     error = sandbox.pay(sandbox.create_order(), method="card", card_number=number)["error"]
     assert (error["code"], error["reason"]) == (code, reason)
+    # Checkout, the payment and its event say the same.
+    path = f"/v1/payments/{error['metadata']['payment_id']}"
+    payment = sandbox.call("GET", path, params={"expand[]": "card"})
+    told = {name: payment[f"error_{name}"] for name in ("code", "source", "step", "reason")}
+    assert told == {name: error[name] for name in told}
+    assert payment["error_description"] == error["description"]
+    assert payment["card"]["network"] == ("Visa" if number.startswith("4") else "MasterCard")
 
 
 def test_a_paid_order_takes_no_further_payment(sandbox: SandboxProcess) -> None:

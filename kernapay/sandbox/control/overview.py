@@ -40,12 +40,17 @@ class OverviewController(Controller):
         rows: dict[str, list[View]] = {}
         totals: dict[str, int] = {}
         for name, (table, view) in tables_of(sandbox).items():
-            skip = max(0, query.integer(f"{name}_skip") or 0)
-            rows[name], totals[name] = page_of(table.newest_first(), len(table), search, skip, view)
-        log, skip = sandbox.request_log, max(0, query.integer("requests_skip") or 0)
-        calls = (call for call in log if not search or search.finds_call(call))
-        everything = Search(sandbox.store, "")
-        rows["requests"], totals["requests"] = page_of(calls, len(log), everything, skip, call_view)
+            found = search.rows(table) if search else None
+            rows[name], totals[name] = page_of(
+                table.newest_first() if found is None else found,
+                len(table) if found is None else len(found),
+                skip_of(query, name),
+                view,
+            )
+        calls = [call for call in sandbox.request_log if not search or search.finds_call(call)]
+        rows["requests"], totals["requests"] = page_of(
+            calls, len(calls), skip_of(query, "requests"), call_view
+        )
         query.reject_unread()
         store = sandbox.store
         return json_response(
@@ -63,6 +68,10 @@ class OverviewController(Controller):
                 "downtimes": [downtime_view(d) for d in sandbox.downtimes.current()],
             }
         )
+
+
+def skip_of(query: Fields, name: str) -> int:
+    return max(0, query.integer(f"{name}_skip") or 0)
 
 
 def tables_of(sandbox: Sandbox) -> dict[str, tuple[Table[Any], Callable[[Any], View]]]:
