@@ -77,6 +77,20 @@ async function expectError(request) {
   const proof = { billing_proof: ["doc_KpSandbox00001"], action: "submit" };
   assert.equal((await call("disputes", "contest", second.id, proof)).status, "under_review");
 
+  const customer = await call("customers", "create", { name: "Asha Rao", email: "asha@example.com", fail_existing: 0 });
+  assert.deepEqual(await call("customers", "fetch", customer.id), customer);
+  assert.equal((await call("customers", "edit", customer.id, { name: "Asha R" })).name, "Asha R");
+  assert.equal((await call("customers", "all", { count: 1 })).count, 1);
+  const link = await call("paymentLink", "create", { amount: 500, currency: "INR", reference_id: "node" });
+  assert.deepEqual(await call("paymentLink", "fetch", link.id), link);
+  assert.equal((await call("paymentLink", "all", {})).payment_links.length, 1);
+  assert.equal((await call("paymentLink", "cancel", link.id)).status, "cancelled");
+  await control("/downtimes", { method: "upi" });
+  const downtime = (await call("payments", "fetchPaymentDowntime")).items[0];
+  assert.deepEqual(await call("payments", "fetchPaymentDowntimeById", downtime.id), downtime);
+  const expanded = await call("payments", "fetch", id, { "expand[]": "card" });
+  assert.equal(expanded.card.last4, "1007");
+
   await expectError(() => razorpay.orders.create({ amount: 1, currency: "INR" }));
   await expectError(() => client(KEY_ID, "wrong").orders.all());
   await control("/faults", { name: "rate_limit" });

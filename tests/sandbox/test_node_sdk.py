@@ -38,7 +38,10 @@ def test_the_node_sdk_makes_every_call(
     assert json.loads(result.stdout) == {
         "orders": ["create", "fetch", "all", "edit", "fetchPayments"],
         "payments": ["fetch", "all", "edit", "capture", "fetchCardDetails", "refund",
-                     "fetchMultipleRefund", "fetchRefund"],
+                     "fetchMultipleRefund", "fetchRefund", "fetchPaymentDowntime", "fetchPaymentDowntimeById",
+                     "fetch"],
+        "customers": ["create", "fetch", "edit", "all"],
+        "paymentLink": ["create", "fetch", "all", "cancel"],
         "refunds": ["fetch", "all", "edit"],
         "settlements": ["all", "fetch", "reports"],
         "disputes": ["all", "fetch", "accept", "contest"],
