@@ -7,16 +7,10 @@ START: Final = "start"
 
 CONTENTS: Final = {
     "Sell": (
-        START,
-        "integrate",
-        "examples",
-        "errors",
-        "customers",
-        "events",
-        "accounts",
-        "receipts",
+        *(START, "integrate", "examples", "errors"),
+        *("customers", "events", "accounts", "receipts"),
     ),
-    "Try it": ("development", "sandbox"),
+    "Try it": ("development", "sandbox", "differences"),
     "Money": ("payments", "refunds", "settlements", "reconciliation", "proof", "finance"),
     "Run it": (
         *("operations", "configuration", "administration", "monitoring"),

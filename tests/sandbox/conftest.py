@@ -2,10 +2,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import razorpay
+import requests
 from playwright.sync_api import Browser
 
 from tests.browser import launched_browser
-from tests.sandbox.sandbox_process import WEBHOOK_SECRET, SandboxProcess
+from tests.sandbox.sandbox_process import KEY, WEBHOOK_SECRET, SandboxProcess
 from tests.sandbox.webhook_receiver import WebhookReceiver
 
 
@@ -40,6 +42,14 @@ def receiver() -> Iterator[WebhookReceiver]:
 def webhook(sandbox: SandboxProcess, receiver: WebhookReceiver) -> dict[str, Any]:
     """Register the receiver for every event."""
     return dict(sandbox.control("/webhooks", url=receiver.url, secret=WEBHOOK_SECRET))
+
+
+@pytest.fixture
+def client(sandbox: SandboxProcess) -> Iterator[Any]:
+    """The vendor's Python SDK. Only its base address is changed."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield razorpay.Client(session=session, auth=KEY, base_url=sandbox.url)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import pytest
 import razorpay
 
 from tests.sandbox.sandbox_process import SandboxProcess
-from tests.sandbox.test_python_sdk import client as client  # the fixture
-from tests.sandbox.test_shapes import check_shape
+from tests.sandbox.shapes import check_shape
 
 ASHA = {"name": "Asha Rao", "email": "asha@example.com", "contact": 9_000_000_001}
 

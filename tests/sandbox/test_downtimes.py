@@ -7,8 +7,7 @@ import pytest
 import razorpay
 
 from tests.sandbox.sandbox_process import NEW_YEAR, SandboxProcess, wait_for
-from tests.sandbox.test_python_sdk import client as client  # the fixture
-from tests.sandbox.test_shapes import check_shape
+from tests.sandbox.shapes import check_shape
 from tests.sandbox.webhook_receiver import WebhookReceiver
 
 

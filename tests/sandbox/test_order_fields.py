@@ -7,11 +7,11 @@ import pytest
 
 from kernapay.sandbox import not_played
 from tests.sandbox.sandbox_process import SandboxProcess
-from tests.sandbox.test_shapes import check_shape
+from tests.sandbox.shapes import check_shape
 
 # The bodies that the vendor's plugins build, as PHP encodes them.
 PLUGINS = json.loads(Path(__file__).with_name("plugin_orders.json").read_text())
-GUIDE = Path(not_played.__file__).parents[1] / "docs" / "sandbox.md"
+GUIDE = Path(not_played.__file__).parents[1] / "docs" / "differences.md"
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
@@ -152,7 +152,7 @@ def test_what_is_not_played_is_the_sandboxs_own_refusal(sandbox: SandboxProcess)
 def test_the_guide_lists_what_is_not_played() -> None:
     page = GUIDE.read_text()
     assert not_played.replace_table(page) == page, (
-        "Run: python -m kernapay.sandbox.not_played kernapay/docs/sandbox.md"
+        "Run: python -m kernapay.sandbox.not_played kernapay/docs/differences.md"
     )
     stale = page.replace("| `/v1/invoices` | invoices |\n", "")
     assert not_played.replace_table(stale) == page

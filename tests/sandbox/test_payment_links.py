@@ -9,9 +9,8 @@ import razorpay
 from playwright.sync_api import Browser, expect
 
 from tests.sandbox.sandbox_process import DAY, KEY, NEW_YEAR, SandboxProcess, wait_for
+from tests.sandbox.shapes import check_shape
 from tests.sandbox.shop import ShopServer
-from tests.sandbox.test_python_sdk import client as client  # the fixture
-from tests.sandbox.test_shapes import check_shape
 from tests.sandbox.webhook_receiver import WebhookReceiver
 
 ASHA = {"name": "Asha Rao", "email": "asha@example.com", "contact": "9000000001"}

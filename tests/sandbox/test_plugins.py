@@ -3,8 +3,7 @@
 from typing import Any
 
 from tests.sandbox.sandbox_process import KEY, WEBHOOK_SECRET, SandboxProcess
-from tests.sandbox.test_python_sdk import client as client  # the fixture
-from tests.sandbox.test_shapes import check_shape
+from tests.sandbox.shapes import check_shape
 from tests.sandbox.webhook_receiver import WebhookReceiver
 
 

@@ -1,20 +1,12 @@
 """The vendor's Python SDK makes every call that the sandbox has. Only its base address is changed."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import razorpay
 import requests
 
-from tests.sandbox.sandbox_process import KEY, SandboxProcess
-
-
-@pytest.fixture
-def client(sandbox: SandboxProcess) -> Iterator[Any]:
-    with requests.Session() as session:
-        session.trust_env = False
-        yield razorpay.Client(session=session, auth=KEY, base_url=sandbox.url)
+from tests.sandbox.sandbox_process import SandboxProcess
 
 
 def test_the_sdk_creates_finds_and_edits_orders(sandbox: SandboxProcess, client: Any) -> None:

@@ -1,51 +1,13 @@
-"""The sandbox's entities have the fields of the vendor's samples and of its SDK's fixtures.
-
-vendor_shapes.json says which fields each entity has in all samples, which in some, and their types.
-It was made from the vendor's published documentation.
-"""
+"""The sandbox's entities have the fields of the vendor's samples and of its SDK's fixtures."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.sandbox.sandbox_process import SandboxProcess, wait_for
+from tests.sandbox.shapes import SHAPES, check_shape
 from tests.sandbox.webhook_receiver import WebhookReceiver
-
-SHAPES = json.loads(Path(__file__).with_name("vendor_shapes.json").read_text())
-# Null in the real API, but never in the samples.
-NULLABLE = {"customer_id", "token_id", "email", "contact"}
-# In the text of the documentation, but not in the samples.
-DOCUMENTED_ONLY = {
-    "late_authorized",
-    "refunds",
-    "token",
-    "transaction",
-    "virtual_account",
-    "transfers",
-}
-TYPES = {
-    type(None): "null",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    str: "string",
-    list: "list",
-    dict: "object",
-}
-
-
-def check_shape(kind: str, entity: dict[str, Any], without: frozenset[str] = frozenset()) -> None:
-    shape = SHAPES[kind]
-    known = {**shape["always"], **shape["sometimes"]}
-    missing = set(shape["always"]) - set(entity) - without
-    assert not missing, f"{kind} lacks {missing}"
-    unknown = set(entity) - set(known) - DOCUMENTED_ONLY
-    assert not unknown, f"{kind} has {unknown}, which no sample has"
-    for name, value in entity.items():
-        if name in known and not (value is None and name in NULLABLE):
-            assert TYPES[type(value)] in known[name], f"{kind}.{name} is {value!r}"
 
 
 def test_there_are_enough_samples_to_compare_with() -> None:
