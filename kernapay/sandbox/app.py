@@ -138,7 +138,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
 
 async def refuse_unplayed(request: AnyRequest) -> None:
     """Raise RazorpayError if a route that takes any id also matches a path of Razorpay's that is not played."""
-    if (what := find_route(request.url.path)) is not None:
+    if (what := find_route(request.scope["path"])) is not None:
         raise not_played(what)
 
 

@@ -36,6 +36,7 @@ Try:
   curl http://127.0.0.1:3100/_sandbox/pay -d '{"order_id": "order_...", "method": "upi"}'
   curl http://127.0.0.1:3100/_sandbox/faults -d '{"name": "answer_lost", "times": 1}'
   curl http://127.0.0.1:3100/_sandbox/clock -d '{"advance": 86400}'
+  curl -X POST http://127.0.0.1:3100/_sandbox/scenarios/dispute_lost
 """
 
 

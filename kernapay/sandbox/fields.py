@@ -1,6 +1,6 @@
 """Read the fields of bodies and queries, with Razorpay's error messages."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -56,6 +56,9 @@ class Fields:
     def value(self, name: str) -> Any:
         self._names_read.add(name)
         return self._raw.get(name)
+
+    def has_any(self, names: Collection[str]) -> bool:
+        return not self._raw.keys().isdisjoint(names)
 
     def reject_unread(self) -> None:
         """Raise RazorpayError if the request has a field that no other method read."""

@@ -25,20 +25,39 @@ LEFT_OUT: Final = "[not kept: it has a secret]"
 
 
 class LoggedCall(Struct, kw_only=True):
-    """One call. `status` None: it got no whole answer."""
+    """One call as it came, decoded only when somebody looks. `status` None: it got no whole answer."""
 
     id: str
     at: float
     method: str
     path: str
-    query: str
-    key_id: str
-    content_type: str
-    idempotency_key: str
-    request_body: str = ""
+    raw_query: bytes
+    headers: dict[bytes, bytes]
+    raw_request: bytes = b""
     status: int | None = None
-    response_body: str = ""
+    raw_response: bytes = b""
     milliseconds: float = 0.0
+
+    @property
+    def query(self) -> str:
+        return self.raw_query.decode("latin-1")
+
+    @property
+    def key_id(self) -> str:
+        return read_key_id(self.header(b"authorization"))
+
+    @property
+    def request_body(self) -> str:
+        if self.path.startswith(SECRET_PATHS) and self.raw_request:
+            return LEFT_OUT
+        return text(self.raw_request)
+
+    @property
+    def response_body(self) -> str:
+        return text(self.raw_response)
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
 
 
 class RequestLog:
@@ -63,16 +82,13 @@ class RequestLog:
         self._calls.clear()
 
     def begin(self, scope: Any) -> LoggedCall:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         call = LoggedCall(
             id=f"req_{next(self._numbers)}",
             at=self._clock.now(),
             method=scope["method"],
             path=scope["path"],
-            query=scope["query_string"].decode("latin-1"),
-            key_id=read_key_id(headers.get(b"authorization", "")),
-            content_type=headers.get(b"content-type", ""),
-            idempotency_key=headers.get(b"x-refund-idempotency", ""),
+            raw_query=scope["query_string"],
+            headers=dict(scope["headers"]),
         )
         self._calls.append(call)
         return call
@@ -96,14 +112,14 @@ class RequestLogMiddleware:
 
         async def read() -> Any:
             message = await receive()
-            if message["type"] == "http.request" and len(request) < MAX_BODY:
+            if message["type"] == "http.request" and len(request) <= MAX_BODY:
                 request.extend(message.get("body", b""))
             return message
 
         async def write(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
-            elif message["type"] == "http.response.body" and len(response) < MAX_BODY:
+            elif message["type"] == "http.response.body" and len(response) <= MAX_BODY:
                 response.extend(message["body"])
             await send(message)
 
@@ -111,11 +127,9 @@ class RequestLogMiddleware:
             await self._app(scope, read, write)
         finally:
             call.milliseconds = round((time.perf_counter() - start) * 1000, 1)
-            call.request_body, call.response_body = text(request), text(response)
-            if path.startswith(SECRET_PATHS) and call.method in ("POST", "PUT", "PATCH"):
-                call.request_body = LEFT_OUT
+            call.raw_request, call.raw_response = bytes(request), bytes(response)
 
 
-def text(body: bytearray) -> str:
-    cut = bytes(body[:MAX_BODY]).decode(errors="replace")
+def text(body: bytes) -> str:
+    cut = body[:MAX_BODY].decode(errors="replace")
     return f"{cut}…" if len(body) > MAX_BODY else cut

@@ -1,5 +1,6 @@
 """The sandbox's page, as a person uses it."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,15 @@ def check_calls(sandbox: SandboxProcess, page: Page) -> None:
     call.get_by_role("button", name="POST /v1/orders").click()
     expect(page.locator("dialog pre")).to_contain_text('"receipt": "it\'s"')
     page.get_by_role("button", name="Close").click()
+    hostile = {"method": "A`B", "key_id": "$(reboot)", "path": "/v1/'$(x)", "query": ""}
+    quoted = page.evaluate(
+        """async (call) => (await import("/_sandbox/assets/sections.js")).toCurl(call, "'; x")""",
+        hostile,
+    )
+    # A shell runs nothing of what a client sent.
+    parts = ["-X", "A`B", "-u", "KEY_ID:$RAZORPAY_KEY_SECRET", f"{sandbox.url}/v1/'$(x)"]
+    assert shlex.split(quoted) == ["curl", *parts, "--data-binary", "'; x"]
+    assert quoted.partition('"')[2].partition('"')[0] == "KEY_ID:$RAZORPAY_KEY_SECRET"
     calls = sandbox.inspect("/requests")["items"]
     assert WEBHOOK_SECRET not in str([sandbox.inspect(f"/requests/{c['id']}") for c in calls])
 

@@ -53,8 +53,8 @@ def call_view(call: LoggedCall) -> dict[str, Any]:
         "path": call.path,
         "query": call.query,
         "key_id": call.key_id,
-        "content_type": call.content_type,
-        "idempotency_key": call.idempotency_key,
+        "content_type": call.header(b"content-type"),
+        "idempotency_key": call.header(b"x-refund-idempotency"),
         "status": call.status,
         "milliseconds": call.milliseconds,
     }

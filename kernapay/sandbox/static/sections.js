@@ -15,11 +15,13 @@ export function money(amount, currency, decimals) {
   return format.format(amount / 10 ** digits);
 }
 
-/* As much as a shell needs to send the same call. The secret is not known here. */
+/* As much as a shell needs to send the same call. The secret is not known here. All that a client sent is quoted, for
+   nobody looks closely at a command before pasting it. */
 export function toCurl(call, body) {
   const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
   const url = `${location.origin}${call.path}${call.query && `?${call.query}`}`;
-  const parts = ["curl", "-X", call.method, "-u", `"${call.key_id || "KEY_ID"}:$RAZORPAY_KEY_SECRET"`, quote(url)];
+  const key = /^\w+$/.test(call.key_id) ? call.key_id : "KEY_ID";
+  const parts = ["curl", "-X", quote(call.method), "-u", `"${key}:$RAZORPAY_KEY_SECRET"`, quote(url)];
   if (call.content_type) parts.push("-H", quote(`Content-Type: ${call.content_type}`));
   if (call.idempotency_key) parts.push("-H", quote(`X-Refund-Idempotency: ${call.idempotency_key}`));
   if (body) parts.push("--data-binary", quote(body));
