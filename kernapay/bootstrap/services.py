@@ -13,6 +13,7 @@ from litestar.di import Provide
 from kernapay.bootstrap.console import Console
 from kernapay.config.settings import Settings
 from kernapay.core import logs
+from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Unavailable
 from kernapay.core.metrics import GaugeSource
 from kernapay.gateway.base import GatewayError
@@ -119,13 +120,13 @@ def _names() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, *, clock: Clock = now) -> AsyncIterator[Services]:
     """Build and open everything for a command. Only warnings are logged, to standard error.
 
     Raises NotMigrated, Unavailable.
     """
     logs.configure("WARNING", sys.stderr)
-    services = Services(settings, process="command")
+    services = Services(settings, clock=clock, process="command")
     await services.open()
     try:
         await services.schema_watch.check_before_start()

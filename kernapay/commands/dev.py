@@ -19,6 +19,7 @@ from kernapay.devstack.stack import DevStack, Interrupted
 from kernapay.devstack.state import ENVIRONMENT, HOME, StackState
 
 PORT = click.IntRange(1, 65535)
+EXAMPLE_PAYMENTS = 400
 
 
 @click.command()
@@ -49,7 +50,28 @@ PORT = click.IntRange(1, 65535)
 @click.option(
     "--redis-port", type=PORT, default=Ports.redis, show_default=True, help="Port of Redis."
 )
-def command(data: Path, port: int, sandbox_port: int, mongo_port: int, redis_port: int) -> None:
+@click.option(
+    "--example-data",
+    "has_example_data",
+    is_flag=True,
+    help="Begin with two weeks of a small clinic: payments, refunds, disputes, settlements. Made once.",
+)
+@click.option(
+    "--example-payments",
+    type=click.IntRange(1, 5000),
+    default=EXAMPLE_PAYMENTS,
+    show_default=True,
+    help="How many payments the example data has.",
+)
+def command(
+    data: Path,
+    port: int,
+    sandbox_port: int,
+    mongo_port: int,
+    redis_port: int,
+    has_example_data: bool,
+    example_payments: int,
+) -> None:
     """Run KernaPay with its databases and a Razorpay sandbox. Ctrl-C ends everything.
 
     If a port is taken, the next free one is used. To use your own servers, set MONGODB_URL,
@@ -57,7 +79,9 @@ def command(data: Path, port: int, sandbox_port: int, mongo_port: int, redis_por
     """
     console = Console()
     ports = Ports(port, sandbox_port, mongo_port, redis_port)
-    sys.exit(run(DevStack(data, read_environment(), console, ports), console))
+    count = example_payments if has_example_data else None
+    stack = DevStack(data, read_environment(), console, ports, example_payments=count)
+    sys.exit(run(stack, console))
 
 
 def run(stack: DevStack, console: Console) -> int:

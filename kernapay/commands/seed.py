@@ -2,16 +2,23 @@
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
+from kernapay.core.clock import Clock, now
 from kernapay.devstack.accounts import DEMO_ACCOUNTS, DEMO_PASSWORD, PUBLIC_PASSWORD
 
 if TYPE_CHECKING:
     from kernapay.bootstrap.services import Services
+
+_SHOW_SECONDS: Final = 0.5
+# The accounts are older than the first day of the example data.
+_BEFORE_EXAMPLES: Final = timedelta(days=15)
 
 
 @click.command()
@@ -21,7 +28,14 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Password of the accounts. Default: a new one, which is printed.",
 )
-def command(password: str | None) -> None:
+@click.option(
+    "--example-payments",
+    "count",
+    type=click.IntRange(1, 5000),
+    hidden=True,
+    help="Make so many payments of the last two weeks too, as `kernapay dev --example-data` does.",
+)
+def command(password: str | None, count: int | None) -> None:
     """Create a demo account for each role, for development only. The provider is approved."""
     settings = load_settings()
     if settings.is_production:
@@ -30,7 +44,9 @@ def command(password: str | None) -> None:
             "Fix: kernapay create-admin --email …"
         )
     new_password = password or secrets.token_hex(12)
-    opened = asyncio.run(open_demo_accounts(settings, new_password))
+    # Whoever acts in the example data was there before.
+    since = now if count is None else _two_weeks_ago
+    opened = asyncio.run(open_demo_accounts(settings, new_password, since))
     if not opened:
         click.echo("The demo accounts exist already. Their passwords were not changed.")
     elif password is not None:
@@ -40,9 +56,36 @@ def command(password: str | None) -> None:
         for email in opened:
             click.echo(email)
         click.echo(f"Sign in with this password, which is shown only now: {new_password}")
+    if count is not None:
+        click.echo(asyncio.run(add_example_data(settings, count)))
 
 
-async def open_demo_accounts(settings: Settings, password: str) -> list[str]:
+def _two_weeks_ago() -> datetime:
+    return now() - _BEFORE_EXAMPLES
+
+
+async def add_example_data(settings: Settings, count: int) -> str:
+    """Make example data in an empty system, and return what was done. Neither an API nor a worker may run."""
+    from kernapay.bootstrap.services import open_services
+    from kernapay.commands.example_data.making import make_example_data
+
+    if settings.mailbox_url is None or settings.mailbox_url != settings.razorpay_base_url:
+        raise click.ClickException("Example data needs the sandbox in place of Razorpay.")
+    async with open_services(settings) as services:
+        if await services.payment_repository.first_created_at() is not None:
+            return "There are payments already, so no example data was added."
+    shown = [0.0]
+
+    def show(at: datetime) -> None:
+        if monotonic() - shown[0] > _SHOW_SECONDS:
+            shown[0] = monotonic()
+            click.echo(f"example data of {at.astimezone(settings.business_timezone):%A, %H:%M}")
+
+    await make_example_data(settings, count, show)
+    return f"{count} payments of the last two weeks were made as example data."
+
+
+async def open_demo_accounts(settings: Settings, password: str, clock: Clock = now) -> list[str]:
     """Create an account per role, and return the addresses of those that have the password now.
 
     An existing account keeps its password, unless that is the public one of earlier versions. Raises ClickException.
@@ -55,7 +98,7 @@ async def open_demo_accounts(settings: Settings, password: str) -> list[str]:
     from kernapay.users.service import EmailTaken
 
     opened = []
-    async with open_services(settings) as services:
+    async with open_services(settings, clock=clock) as services:
         administration = services.administration_service
         for role, email in DEMO_ACCOUNTS.items():
             fields = {

@@ -38,8 +38,10 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
-    """Choose servers, ports and secrets.
+def make_plan(
+    home: Path, environ: Mapping[str, str], ports: Ports, defaults: Mapping[str, str] | None = None
+) -> Plan:
+    """Choose servers, ports and secrets. `defaults` are settings for what the environment leaves open.
 
     Raises MissingBinary if a server is not installed, ServerError for keys that do not belong here.
     """
@@ -95,6 +97,8 @@ def make_plan(home: Path, environ: Mapping[str, str], ports: Ports) -> Plan:
     env.setdefault("DELIVERY_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
     # `kernapay listen` hears of what happens without an endpoint.
     env.setdefault("DELIVERIES_ALWAYS_STORE", "true")
+    for name, value in (defaults or {}).items():
+        env.setdefault(name, value)
     if mongo:
         env[DEMO_PASSWORD] = stored[DEMO_PASSWORD]
     chosen = {name: value for name, value in env.items() if environ.get(name) != value}

@@ -1,11 +1,12 @@
 """The development stack: its processes are started in order and stopped in reverse order."""
 
 import os
+import shlex
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from kernapay.devstack.accounts import DEMO_PASSWORD
+from kernapay.devstack.example_data import EXAMPLE_SETTINGS, ExampleData
 from kernapay.devstack.pidfile import InUse, PidFile
 from kernapay.devstack.plan import DATABASE, Plan, Ports, make_plan
 from kernapay.devstack.process import Process, ServerError
@@ -29,6 +31,8 @@ from kernapay.devstack.state import (
 
 # Seconds for one step on a slow machine.
 PATIENCE: Final = 60.0
+# Several hundred payments take less than a minute, a few thousand some more.
+EXAMPLE_PATIENCE: Final = 1800.0
 PORTS: Final = Ports()
 PROGRAM: Final = (sys.executable, "-m", "kernapay")
 
@@ -47,7 +51,9 @@ class DevStack:
         console: Console,
         ports: Ports = PORTS,
         program: Sequence[str] = PROGRAM,
+        example_payments: int | None = None,
     ) -> None:
+        """With `example_payments`, make so many in a database that has none yet, and what belongs to them."""
         self.home = home.resolve()
         self._environ = environ
         self._console = console
@@ -55,6 +61,8 @@ class DevStack:
         self._program = program
         self._processes: list[Process] = []
         self._lock = PidFile(self.home / LOCK)
+        self._example_payments = example_payments
+        self._example_data = ExampleData(self.home)
         self._ending = threading.Event()
         self.demo_password: str | None = None
         """The password of the demo accounts, once the stack has started with a database of its own."""
@@ -66,7 +74,7 @@ class DevStack:
         after `interrupt()`.
         """
         self._lock_home()
-        plan = make_plan(self.home, self._environ, self._ports)
+        plan = self._plan()
         for note in plan.notes:
             self._say(note)
         databases = [self._launch(server) for server in (plan.mongo, plan.redis) if server]
@@ -74,8 +82,11 @@ class DevStack:
         sandbox = [self._launch(self._sandbox(plan, plan.sandbox))] if plan.sandbox else []
         self._wait(databases)
         self._run(plan, "migrate", "up")
+        if self._example_payments is not None:
+            self._wait(sandbox)
+            self._make_example_data(plan, self._example_payments)
         services = [self._launch(service) for service in self._services(plan)]
-        if plan.mongo:
+        if plan.mongo and self._example_payments is None:
             self._run(plan, "seed")
         self._wait(sandbox + services)
         write_environment(self.home, plan.chosen)
@@ -83,6 +94,41 @@ class DevStack:
         state = self._state(plan)
         state.write(self.home)
         return state
+
+    def _plan(self) -> Plan:
+        """Return the plan. Raises as `start` does."""
+        if self._example_data.is_incomplete:
+            raise ServerError(
+                f"An earlier start ended while it made the example data, so what is in {self.home} is incomplete. "
+                f"Fix: rm -r {shlex.quote(str(self.home))}, then start again."
+            )
+        has_example_data = self._example_payments is not None or self._example_data.is_there
+        defaults = EXAMPLE_SETTINGS if has_example_data else {}
+        plan = make_plan(self.home, self._environ, self._ports, defaults)
+        if self._example_payments is not None and not (plan.mongo and plan.sandbox):
+            raise ServerError(
+                "Example data needs the stack's own MongoDB and sandbox. "
+                "Fix: unset MONGODB_URL, RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET."
+            )
+        return plan
+
+    def _make_example_data(self, plan: Plan, count: int) -> None:
+        """Let a process play two weeks, in place of the API. Raises ServerError, Interrupted."""
+        if self._example_data.is_there:
+            self._say("The example data is there already.")
+            self._run(plan, "seed")
+            return
+        self._example_data.begin()
+        seed = self._python(plan, "seed", ["seed", "--example-payments", str(count)])
+        with self._step("example data") as show:
+
+            def check() -> None:
+                self._check()
+                show(seed.tail(1))
+
+            seed.run(EXAMPLE_PATIENCE, check)
+        self._say(seed.tail(1))
+        self._example_data.end()
 
     def watch(self) -> NoReturn:
         """Wait until a process ends or `interrupt()` is called: raise ServerError or Interrupted."""
@@ -155,10 +201,11 @@ class DevStack:
                 raise ServerError(process.explain(code))
 
     @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
+    def _step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Say that a step runs and when it is done. Yield what shows how far it is."""
         started_at = time.monotonic()
-        with self._console.status(f"Waiting for {name}"):
-            yield
+        with self._console.status(f"Waiting for {name}") as status:
+            yield lambda text: status.update(text or f"Waiting for {name}")
         self._say(f"{name:<8} done after {time.monotonic() - started_at:.1f} s")
 
     def _say(self, text: str) -> None:

@@ -24,6 +24,7 @@ from kernapay.sandbox.control.keys import KeyController
 from kernapay.sandbox.control.mailbox import MailboxController, ProviderController
 from kernapay.sandbox.control.offers import OfferController
 from kernapay.sandbox.control.overview import OverviewController
+from kernapay.sandbox.control.receiver import ReceiverController
 from kernapay.sandbox.control.requests import RequestLogController
 from kernapay.sandbox.control.scenarios import ScenarioController
 from kernapay.sandbox.control.settlements import SettlingController
@@ -109,6 +110,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             ClockController,
             MailboxController,
             ProviderController,
+            ReceiverController,
             StateController,
             OverviewController,
             RequestLogController,

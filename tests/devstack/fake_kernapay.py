@@ -20,7 +20,7 @@ from kernapay.core.parent_watch import watch_parent
 SEEN = (
     *("APP_ENV", "HOST", "MONGODB_URL", "REDIS_URL"),
     *("JWT_SECRET", "RAZORPAY_BASE_URL", "FILES_DIR"),
-    *("DEV_STACK", "KERNAPAY_DEMO_PASSWORD"),
+    *("DEV_STACK", "KERNAPAY_DEMO_PASSWORD", "MERCHANT_NAME"),
 )
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,7 +38,10 @@ from kernapay.devstack.stack import DevStack
 home, fake, *ports = sys.argv[1:]
 console = Console()
 program = (sys.executable, fake)
-stack = DevStack(Path(home), os.environ, console, Ports(*map(int, ports)), program)
+count = os.environ.get("EXAMPLE_PAYMENTS")
+stack = DevStack(
+    Path(home), os.environ, console, Ports(*map(int, ports)), program, count and int(count)
+)
 sys.exit(run(stack, console))
 """
 # What a shell of macOS allows.
@@ -309,6 +313,30 @@ def test_a_step_that_fails_ends_the_start_and_shows_why(dev: Dev, command: str) 
     assert run.returncode == 1
     assert f"{command} fails as asked" in output
     assert not any(is_listening(port) for port in dev.ports)
+
+
+def test_example_data_is_made_once_and_never_left_half_made(dev: Dev) -> None:
+    """A start that ended while it made the data leaves the sandbox's clock in the past: the next one says so."""
+    wanted = {"EXAMPLE_PAYMENTS": "7"}
+    failed = dev.start(FAKE_FAILS="seed", **wanted)
+    assert "seed fails as asked" in failed.communicate(timeout=30)[0]
+    # Also a start without the option must not go on with that.
+    refused = dev.start()
+    output = refused.communicate(timeout=30)[0]
+    assert (failed.returncode, refused.returncode) == (1, 1)
+    assert f"rm -r {dev.home}" in output
+    shutil.rmtree(dev.home)
+
+    for options in (["--example-payments", "7"], []):
+        run = dev.start(**wanted)
+        dev.wait_ready()
+        assert dev.note("seed")["options"] == options
+        assert dev.note("serve")["env"]["MERCHANT_NAME"] == "Sunrise Clinic"
+        run.terminate()
+        run.communicate(timeout=20)
+
+    own = dev.start(MONGODB_URL="mongodb://127.0.0.1:1/mine", **wanted)
+    assert "unset MONGODB_URL" in own.communicate(timeout=30)[0]
 
 
 def test_ctrl_c_while_it_starts_leaves_nothing_behind(dev: Dev) -> None:

@@ -103,3 +103,11 @@ def test_a_fault_with_a_providers_route_applies_to_the_provider(sandbox: Sandbox
     assert sandbox.anonymous.post("/v3/mail/send", json=MAIL, headers=BEARER).status_code == 202
     sandbox.arm_fault("rate_limit", route="/v3/*")
     assert sandbox.anonymous.post("/v3/mail/send", json=MAIL, headers=BEARER).status_code == 429
+
+
+def test_a_receiver_takes_any_body_with_the_answer_that_its_url_names(
+    sandbox: SandboxProcess,
+) -> None:
+    for query, status in (("", 200), ("?answer=503", 503), ("?answer=99", 400)):
+        answer = sandbox.anonymous.post(f"/_sandbox/receiver/till{query}", content=b"\x00 not JSON")
+        assert answer.status_code == status, query
