@@ -16,6 +16,9 @@ from kernapay.web.static_files import Asset
 
 _FILES: Final = Path(__file__).parent / "static"
 _SERVED: Final = frozenset({".js", ".mjs", ".css", ".svg", ".woff2"})
+# Set by the page itself. What is not chosen, or not known, is as the browser's system.
+_THEME_COOKIE: Final = "kp_theme"
+_THEMES: Final = ("", "light", "dark")
 # Its name has the hash of all files, so what it holds never changes.
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"
 
@@ -27,19 +30,21 @@ def console_pages() -> Router:
     template = (_FILES / "index.html").read_text("utf-8")
     tags = "".join(f"{name} {file.etag}\n" for name, file in files.items()) + template
     current = hashlib.sha256(tags.encode()).hexdigest()[:16]
-    page = template.replace("{assets}", f"{CONSOLE_PATH}/assets/{current}").encode()
+    template = template.replace("{assets}", f"{CONSOLE_PATH}/assets/{current}")
+    pages = {theme: template.replace("{theme}", theme).encode() for theme in _THEMES}
 
-    def show() -> Response[bytes]:
+    def show(request: Request[Any, Any, Any]) -> Response[bytes]:
+        page = pages.get(request.cookies.get(_THEME_COOKIE, ""), pages[""])
         return Response(page, media_type=MediaType.HTML, headers={"Cache-Control": "no-store"})
 
     @get("/")
-    async def home() -> Response[bytes]:
-        return show()
+    async def home(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return show(request)
 
     # The page itself says so where it has nothing at an address.
     @get("/{rest:path}")
-    async def place(rest: FromPath[str]) -> Response[bytes]:
-        return show()
+    async def place(request: Request[Any, Any, Any], rest: FromPath[str]) -> Response[bytes]:
+        return show(request)
 
     @get("/assets/{version:str}/{name:str}")
     async def asset(

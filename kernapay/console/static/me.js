@@ -5,13 +5,25 @@ import { Foreign, Time } from "./format.js";
 import { call } from "./http.js";
 import { Copied, Failure, Field, Loading, QrCode, useLoaded } from "./parts.js";
 import { useTitle } from "./route.js";
+import { THEMES, chooseTheme, chosenTheme } from "./theme.js";
 
 const FACTOR = "/users/second-factor";
 
 export function MePage({ session }) {
   useTitle("Your account");
   return html`<div class="head"><div><h1 tabindex="-1">Your account</h1><p class="soft"><${Foreign} text=${session.user.email} /></p></div></div>
-    <div class="cols"><${Devices} /><div class="stack"><${SecondFactor} /></div></div>`;
+    <div class="cols"><${Devices} /><div class="stack"><${SecondFactor} /><${Theme} /></div></div>`;
+}
+
+function Theme() {
+  const [chosen, choose] = useState(chosenTheme);
+  const pick = (theme) => () => {
+    chooseTheme(theme);
+    choose(theme);
+  };
+  return html`<section class="card"><header><h2 id="theme">Light or dark</h2></header>
+    <div class="pad"><fieldset aria-labelledby="theme">${Object.entries(THEMES).map(([theme, word]) => html`<label key=${theme}><input type="radio" name="theme" checked=${chosen === theme} onChange=${pick(theme)} />${word}</label>`)}</fieldset>
+    <p class="soft small">For this browser, until you choose again.</p></div></section>`;
 }
 
 function Devices() {

@@ -1,10 +1,9 @@
 /** The pages of the console, and who may see each. */
 
-import { html } from "./standalone.mjs";
+import { html, useState } from "./standalone.mjs";
 import { CUT_OFF, Problem } from "./http.js";
 import { Icon } from "./icons.js";
 import { ListPage } from "./list.js";
-import { MePage } from "./me.js";
 import { Failure, Loading, useLoaded } from "./parts.js";
 import { OverviewPage } from "./overview.js";
 import { PaymentPage } from "./payment.js";
@@ -32,6 +31,8 @@ const GROUPS = [
     place("disputes", "flag", "Disputes", EVERYBODY, listed(() => import("./disputes.js"), "disputes")),
     place("settlements", "bank", "Settlements", ADMIN, listed(() => import("./settlements.js"), "settlements", "SettlementPage")),
     place("statements", "file", "Statements", ["ADMIN", "PROVIDER"], { All: later(() => import("./statements.js"), (module) => module.StatementsPage) }),
+    // `E` leads to the endpoints.
+    place("exports", "in", "Exports", ADMIN, { key: "x", All: later(() => import("./exports.js"), (module) => module.ExportsPage) }),
   ]],
   ["Trust", [
     place("reconciliation", "shield", "Reconciliation", ADMIN, listed(() => import("./reconciliation.js"), "reconciliation", "ReportPage")),
@@ -50,11 +51,17 @@ const GROUPS = [
   ]],
 ];
 
+const MePage = later(() => import("./me.js"), (module) => module.MePage);
+
 /** A page whose module is loaded when it is opened. */
 function later(load, pick) {
   let Shown = null;
   const begin = () => load().then((module) => (Shown ||= pick(module)), () => Promise.reject(new Problem(0, { detail: CUT_OFF })));
-  return (props) => (Shown ? html`<${Shown} ...${props} />` : html`<${Coming} begin=${begin} show=${props} />`);
+  return (props) => {
+    // As it was at first: to change it later would make the page anew, and what was typed would be lost.
+    const [wasThere] = useState(Shown !== null);
+    return wasThere ? html`<${Shown} ...${props} />` : html`<${Coming} begin=${begin} show=${props} />`;
+  };
 }
 
 function Coming({ begin, show }) {
@@ -109,7 +116,7 @@ export const hasOverview = (who) => groupsFor(who)[0][1][0].to === "/console";
 
 /** Where the keys `G` and a letter lead. */
 export function placeOfKey(key, who) {
-  return groupsFor(who).flatMap(([, places]) => places).find((each) => each.word[0].toLowerCase() === key)?.to;
+  return groupsFor(who).flatMap(([, places]) => places).find((each) => (each.key || each.word[0].toLowerCase()) === key)?.to;
 }
 
 function decoded(text) {
