@@ -25,6 +25,11 @@ def payers_address(settings: Settings) -> str | None:
     return settings.public_url
 
 
+def has_sandbox(settings: Settings) -> bool:
+    """Return whether something else stands in for Razorpay. With live keys, nothing does."""
+    return not _is_razorpay(settings)
+
+
 def _is_razorpay(settings: Settings) -> bool:
     # With a live key, another address is a proxy of the operator's, before the API alone.
     return settings.is_live or settings.razorpay_base_url == _RAZORPAY

@@ -6,12 +6,14 @@ from typing import Final
 from litestar import Response, Router
 from litestar.enums import MediaType
 from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
 from kernapay.config.addresses import checkout_script
 from kernapay.config.settings import Settings
 from kernapay.payments.currencies import exponent
 from kernapay.security.authentication import PUBLIC
+from kernapay.shop.troubles import can_fail, troubles_of
 from kernapay.web.handlers import get
 from kernapay.web.headers import SHOP_PATH
 from kernapay.web.static_files import static_files
@@ -22,7 +24,7 @@ _PRICES: Final = (49_900, 125_000, 999_900)
 
 
 class ShopConfig(Struct, rename="camel"):
-    """What a page has to know. `prices` are in minor units."""
+    """What a page has to know. `prices` are in minor units. With `canFail`, it offers to let things go wrong."""
 
     key: str
     script: str
@@ -32,6 +34,7 @@ class ShopConfig(Struct, rename="camel"):
     currency: str
     decimals: int
     prices: list[int]
+    can_fail: bool
 
 
 def _configure(settings: Settings) -> ShopConfig:
@@ -49,6 +52,7 @@ def _configure(settings: Settings) -> ShopConfig:
         currency=currency,
         decimals=exponent(currency),
         prices=[sold.amount or min(max(price, lowest), highest) for price in _PRICES],
+        can_fail=can_fail(settings),
     )
 
 
@@ -58,7 +62,7 @@ def is_open(settings: Settings) -> bool:
     return not settings.is_live and (not settings.is_production if wanted is None else wanted)
 
 
-def shop_pages(settings: Settings) -> list[Router]:
+def shop_pages(settings: Settings) -> list[ControllerRouterHandler]:
     """Return public routers for the pages, their files and what they have to know; none where the shop is closed."""
     if not is_open(settings):
         return []
@@ -87,4 +91,5 @@ def shop_pages(settings: Settings) -> list[Router]:
         include_in_schema=False,
         opt={PUBLIC: True},
     )
-    return [pages, static_files(f"{SHOP_PATH}/assets", _FILES)]
+    troubles = [troubles_of(settings)] if can_fail(settings) else []
+    return [pages, static_files(f"{SHOP_PATH}/assets", _FILES), *troubles]

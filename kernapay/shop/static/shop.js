@@ -4,11 +4,13 @@ import { call, session, tell } from "./api.js";
 import { at, fill, h } from "./dom.js";
 import { light, startPanel } from "./panel.js";
 import { confirmPayment, createOrder, openCheckout, watchPayment } from "./pay.js";
+import { troubleMenu } from "./trouble.js";
 import { others, language, say } from "./words.js";
 
 const STILL_CONFIRMING = 60_000;
 const PAGE = 5;
 const config = await (await fetch("/shop/config")).json();
+const menu = config.canFail ? troubleMenu() : null;
 let stopWatching = null;
 let isPaying = false;
 
@@ -42,6 +44,7 @@ function head() {
     h("strong", {}, say("shop")),
     h("nav", {}, link("/shop", "buy"), link("/shop/payments", "payments")),
     h("span", { class: "pill" }, say("demo")),
+    menu,
     others.map(([code, name]) => h("a", { href: `?lang=${code}`, lang: code, hreflang: code }, name)),
     session.get() && button("signOut", signOut, {}, "small"),
     h("button", { type: "button", class: "small code-button", onclick: () => document.body.classList.toggle("coding") }, say("code")));
