@@ -36,7 +36,7 @@ PAGES = {
     "/guide/pictures",
     "/guide/assets",
 }
-SHOP = {"/shop", "/shop/{rest}", "/shop/config", "/shop/assets", "/shop/troubles"}
+SHOP = {"/shop", "/shop/{rest}", "/shop/config", "/shop/assets"}
 """Pages of a shop that sells nothing, outside production."""
 
 FORGOTTEN = [
