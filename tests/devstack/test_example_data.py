@@ -71,6 +71,7 @@ async def waiting(services: Services) -> dict[str, int]:
     }
 
 
+@pytest.mark.long
 def test_it_shows_a_living_system_whose_books_agree_and_is_not_made_twice(
     env: dict[str, str], empty_database_url: str
 ) -> None:

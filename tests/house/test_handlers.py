@@ -49,7 +49,7 @@ def test_a_route_that_forgets_its_guard_would_be_seen() -> None:
     @get("/guarded", guards=[SignedIn()])
     async def guarded() -> None: ...
 
-    app = Litestar([forgotten, public, guarded], openapi_config=None)
+    app = Litestar([forgotten, public, guarded], openapi_config=None, logging_config=None)
     assert [found.name for found in routes(app) if _unguarded(found)] == ["GET /forgotten"]
 
 
@@ -144,7 +144,7 @@ def test_an_injection_key_that_hides_what_it_is_would_be_seen() -> None:
 
     names = inspect.signature(things.fn).parameters
     dependencies = {name: Provide(lambda: None, sync_to_thread=False) for name in names}
-    app = Litestar([things], dependencies=dependencies, openapi_config=None)
+    app = Litestar([things], dependencies=dependencies, openapi_config=None, logging_config=None)
     (found,) = routes(app)
     assert [name.partition(": ")[2] for name in _misnamed(found)] == [
         "things",
@@ -189,7 +189,7 @@ def test_an_envelope_is_found_inside_a_response() -> None:
     async def sums() -> Sum:
         return Sum(0)
 
-    found = routes(Litestar([pages, sums], openapi_config=None))
+    found = routes(Litestar([pages, sums], openapi_config=None, logging_config=None))
     assert {each.name: _envelope(each) for each in found} == {
         "GET /pages": "Page",
         "GET /sums": None,

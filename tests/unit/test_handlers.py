@@ -54,6 +54,7 @@ def app() -> Litestar:
         dependencies={"number": Constant(7), "doubled": Provide(double)},
         after_request=show_controls_in,
         openapi_config=None,
+        logging_config=None,
     )
 
 
