@@ -1,7 +1,7 @@
 """HTTP for managing accounts."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from litestar import Controller
 from litestar.di import NamedDependency
@@ -23,7 +23,7 @@ from kernapay.core.clock import in_utc
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.patterns import PRINTABLE
-from kernapay.security.guards import HasRole, IsPerson, IsUnscoped
+from kernapay.security.guards import HasFreshProof, HasRole, IsPerson, IsUnscoped
 from kernapay.security.principal import Authenticated, Role
 from kernapay.users.dtos import UserView
 from kernapay.users.models import UserStatus
@@ -34,6 +34,9 @@ from kernapay.web.openapi.responses import problems
 UserId = Annotated[
     str, PathParameter(pattern=OBJECT_ID_PATTERN, description="The account's `_id`.")
 ]
+
+# They say who may do what, or erase.
+_PROVEN: Final = [IsPerson(), HasFreshProof()]
 
 
 class AdministrationController(Controller):
@@ -85,7 +88,7 @@ class AdministrationController(Controller):
         users, total = await account_repository.search(criteria, count, skip)
         return UserPage(total, list(users))
 
-    @post(guards=[IsPerson()], responses=problems(EmailTaken))
+    @post(guards=_PROVEN, responses=problems(EmailTaken))
     async def create_user(
         self,
         request: Authenticated,
@@ -107,7 +110,7 @@ class AdministrationController(Controller):
 
     @post(
         "/{user_id:str}/activate",
-        guards=[IsPerson()],
+        guards=_PROVEN,
         status_code=200,
         responses=problems(ChangedMeanwhile, AddressNotVerified, AccountIsErased),
     )
@@ -122,7 +125,7 @@ class AdministrationController(Controller):
 
     @post(
         "/{user_id:str}/deactivate",
-        guards=[IsPerson()],
+        guards=_PROVEN,
         status_code=200,
         responses=problems(LastAdmin, ChangedMeanwhile, AccountIsErased),
     )
@@ -141,7 +144,7 @@ class AdministrationController(Controller):
 
     @post(
         "/{user_id:str}/approve",
-        guards=[IsPerson()],
+        guards=_PROVEN,
         status_code=200,
         responses=problems(NotAProvider, ChangedMeanwhile),
     )
@@ -159,7 +162,7 @@ class AdministrationController(Controller):
 
     @post(
         "/{user_id:str}/revoke-approval",
-        guards=[IsPerson()],
+        guards=_PROVEN,
         status_code=200,
         responses=problems(ChangedMeanwhile),
     )
@@ -177,7 +180,7 @@ class AdministrationController(Controller):
 
     @post(
         "/{user_id:str}/erase",
-        guards=[IsPerson()],
+        guards=_PROVEN,
         status_code=200,
         responses=problems(StillActive),
     )
@@ -196,7 +199,7 @@ class AdministrationController(Controller):
 
     @put(
         "/{user_id:str}/role",
-        guards=[IsPerson()],
+        guards=_PROVEN,
         responses=problems(LastAdmin, ChangedMeanwhile, AddressNotVerified, AccountIsErased),
     )
     async def change_role(

@@ -10,7 +10,7 @@ from kernapay.apikeys.dtos import ApiKeyCreate, ApiKeyCreated, ApiKeyPage, ApiKe
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.apikeys.service import ApiKeyService, KeyEnded
 from kernapay.core.ids import OBJECT_ID_PATTERN
-from kernapay.security.guards import HasRole, IsPerson
+from kernapay.security.guards import HasFreshProof, HasRole, IsPerson
 from kernapay.security.principal import Authenticated, Role
 from kernapay.web.handlers import delete, get, post
 from kernapay.web.openapi.responses import problems
@@ -25,7 +25,7 @@ class ApiKeyController(Controller):
     tags = ["Administration"]
     guards = [HasRole(Role.ADMIN), IsPerson()]
 
-    @post(responses=problems(KeyEnded))
+    @post(guards=[HasFreshProof()], responses=problems(KeyEnded))
     async def create_key(
         self,
         request: Authenticated,
@@ -49,7 +49,12 @@ class ApiKeyController(Controller):
         keys, total = await api_key_repository.page(count, skip)
         return ApiKeyPage(total, list(keys))
 
-    @post("/{key_id:str}/adopt", status_code=200, responses=problems(KeyEnded))
+    @post(
+        "/{key_id:str}/adopt",
+        guards=[HasFreshProof()],
+        status_code=200,
+        responses=problems(KeyEnded),
+    )
     async def adopt_key(
         self,
         request: Authenticated,

@@ -89,6 +89,7 @@ class Accounts(Foundation):
             self.user_repository,
             self.background,
             self.settings.console_idle,
+            self.settings.console_proof,
             self._clock,
         )
 

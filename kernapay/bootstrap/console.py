@@ -46,6 +46,7 @@ class Console(Live):
             livemode=settings.is_live,
             idle_seconds=int(settings.console_idle.total_seconds()),
             demands_second_factor=settings.is_production and settings.console_second_factor,
+            proof_lifetime=settings.console_proof,
         )
         return ConsoleSessions(
             self.session_service,

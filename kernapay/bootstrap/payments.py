@@ -198,6 +198,7 @@ class Payments(Accounts):
             self.gateway_share,
             self.settings.razorpay_timeout,
             self.settings.refunds_per_payment,
+            self.settings.console_refund_limit,
             self._clock,
         )
 

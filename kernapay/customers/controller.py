@@ -15,7 +15,7 @@ from kernapay.customers.service import (
     CustomerService,
     ReferenceTaken,
 )
-from kernapay.security.guards import HasRole, HasScope
+from kernapay.security.guards import HasFreshProof, HasRole, HasScope
 from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.web.handlers import delete, get, patch
 from kernapay.web.openapi.responses import problems
@@ -76,7 +76,11 @@ class CustomerController(Controller):
         """Change a customer. What was paid before stays as it was."""
         return await customer_service.change(request.user, customer_id, data)
 
-    @delete("/{customer_id:str}", guards=[HasScope(Scope.CUSTOMERS_WRITE)], status_code=200)
+    @delete(
+        "/{customer_id:str}",
+        guards=[HasScope(Scope.CUSTOMERS_WRITE), HasFreshProof()],
+        status_code=200,
+    )
     async def erase_customer(
         self,
         request: Authenticated,

@@ -1,7 +1,7 @@
 """The HTTP routes for endpoints and deliveries."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from litestar import Controller
 from litestar.di import NamedDependency
@@ -36,7 +36,7 @@ from kernapay.deliveries.endpoints.service import (
 from kernapay.deliveries.models import DeliveryState
 from kernapay.deliveries.repository import DeliveryRepository
 from kernapay.deliveries.service import DeliveryService, EndpointIsOff
-from kernapay.security.guards import HasRole, HasScope
+from kernapay.security.guards import HasFreshProof, HasRole, HasScope
 from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.web.handlers import delete, get, post, put
 from kernapay.web.openapi.responses import problems
@@ -44,6 +44,8 @@ from kernapay.web.openapi.responses import problems
 EndpointId = Annotated[str, PathParameter(pattern=OBJECT_ID_PATTERN)]
 DeliveryId = Annotated[str, PathParameter(pattern=DELIVERY_ID_PATTERN, max_length=100)]
 Count = Annotated[int, QueryParameter(ge=1, le=100)]
+# They show a secret, or decide where the payments' data goes.
+_PROVEN: Final = [HasScope(Scope.DELIVERIES_WRITE), HasFreshProof()]
 
 
 class EndpointController(Controller):
@@ -53,7 +55,7 @@ class EndpointController(Controller):
     tags = ["Deliveries"]
     guards = [HasRole(Role.USER, Role.ADMIN)]
 
-    @post(guards=[HasScope(Scope.DELIVERIES_WRITE)], responses=problems(TooManyEndpoints))
+    @post(guards=_PROVEN, responses=problems(TooManyEndpoints))
     async def create_endpoint(
         self,
         request: Authenticated,
@@ -98,11 +100,7 @@ class EndpointController(Controller):
         pending = await delivery_repository.count_pending(endpoint_id)
         return EndpointDetail(endpoint=view, pending=pending)
 
-    @put(
-        "/{endpoint_id:str}",
-        guards=[HasScope(Scope.DELIVERIES_WRITE)],
-        responses=problems(EndpointChanged),
-    )
+    @put("/{endpoint_id:str}", guards=_PROVEN, responses=problems(EndpointChanged))
     async def change_endpoint(
         self,
         request: Authenticated,
@@ -113,7 +111,7 @@ class EndpointController(Controller):
         """Change an endpoint. Deliveries that wait go to the new URL."""
         return await endpoint_service.change(request.user, endpoint_id, data)
 
-    @delete("/{endpoint_id:str}", guards=[HasScope(Scope.DELIVERIES_WRITE)], status_code=200)
+    @delete("/{endpoint_id:str}", guards=_PROVEN, status_code=200)
     async def remove_endpoint(
         self,
         request: Authenticated,
@@ -125,7 +123,7 @@ class EndpointController(Controller):
 
     @post(
         "/{endpoint_id:str}/rotate",
-        guards=[HasScope(Scope.DELIVERIES_WRITE)],
+        guards=_PROVEN,
         status_code=200,
         responses=problems(EndpointChanged, TooManySecrets),
     )

@@ -64,6 +64,7 @@ from kernapay.security.guards import (
     IsSelfOr,
     IsVerified,
     NotVerified,
+    ProofRequired,
 )
 from kernapay.security.principal import Authenticated, Role, Scope
 from kernapay.security.rate_limits import RateLimited
@@ -171,6 +172,7 @@ class PaymentController(Controller):
             ),
             **problems(
                 NotApproved,
+                ProofRequired,
                 NotRefundable,
                 PaymentDisputed,
                 TooManyRefunds,
@@ -200,7 +202,8 @@ class PaymentController(Controller):
         When the approval ends, refunds that were accepted before are still finished. Without an `amount`, all that
         remains is refunded. Repeat the call with the same `idempotencyKey` as often as you like: it makes one refund.
         The first call is answered with 201, a repeat with 200 and the present state of the refund. What a dispute
-        holds (open, under review or lost, from the chargeback on) is refused with 409 `payment_disputed`.
+        holds (open, under review or lost, from the chargeback on) is refused with 409 `payment_disputed`. At the
+        console, more than `CONSOLE_REFUND_LIMIT` of a payment needs a fresh proof: 403 `proof_required`.
         """
         payment = await refund_service.payment_of(request.user, reference_id)
         refund, is_new = await refund_service.refund(request.user, payment, data, idempotency_key)

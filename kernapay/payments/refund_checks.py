@@ -7,6 +7,8 @@ from kernapay.payments.idempotency import fingerprint
 from kernapay.payments.models import Payment, Refund
 from kernapay.payments.returns import disputes_of_money, sum_held, sum_remaining, sum_reserved
 from kernapay.payments.states import ENQUIRIES, Status
+from kernapay.security.guards import require_fresh_proof
+from kernapay.security.principal import Principal
 
 
 class NotRefundable(Conflict):
@@ -63,6 +65,15 @@ def check_amount(payment: Payment, data: RefundCreate, max_refunds: int) -> int:
     if count >= max_refunds - 1 and not (is_rest and count < 2 * max_refunds):
         raise too_many(payment, max_refunds)
     return amount
+
+
+def check_proof(actor: Principal, payment: Payment, amount: int, limit: int) -> None:
+    """Raise ProofRequired if this refund, together with those before, is over the limit and the proof is old.
+
+    Together, or many small refunds would pass where a large one does not. `limit` is in minor units.
+    """
+    if sum_reserved(payment) + amount > limit:
+        require_fresh_proof(actor)
 
 
 def too_many(payment: Payment, max_refunds: int) -> TooManyRefunds:

@@ -33,6 +33,7 @@ from kernapay.payments.refund_checks import (
     PaymentDisputed,
     RefundInProgress,
     check_amount,
+    check_proof,
     check_same_content,
     explain_refusal,
     too_many,
@@ -60,11 +61,16 @@ class RefundService:
         share: FairShare,
         gateway_timeout: timedelta,
         max_refunds: int,
+        proof_limit: int,
         clock: Clock = now,
     ) -> None:
-        """`share` bounds how many refunds one account requests at once."""
+        """`share` bounds how many refunds one account requests at once.
+
+        What people at the console refund of a payment beyond `proof_limit`, in minor units, needs a fresh proof.
+        """
         self._share = share
         self._max_refunds = max_refunds
+        self._proof_limit = proof_limit
         self._payments = payments
         self._ledger = ledger
         self._settlement = settlement
@@ -96,13 +102,14 @@ class RefundService:
         What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
 
         Raises InvalidInput, NotRefundable, PaymentDisputed, TooManyRefunds, TooManyRequests, RefundKeyReused,
-        RefundRejected, RefundInProgress, Unavailable, and GatewayError: an amount that is reserved then stays so, and a
-        call with the same key resumes it.
+        ProofRequired, RefundRejected, RefundInProgress, Unavailable, and GatewayError: an amount that is reserved then
+        stays so, and a call with the same key resumes it.
         """
         key = resolve_key(data.idempotency_key, header_key)
         refund = _find_by_key(payment, key)
         if refund is None:
             amount = check_amount(payment, data, self._max_refunds)
+            check_proof(actor, payment, amount, self._proof_limit)
         else:
             check_same_content(refund, data)
             if _is_finished(refund):

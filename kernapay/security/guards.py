@@ -25,6 +25,13 @@ class ScopeMissing(Forbidden):
     title = "Scope missing"
 
 
+class ProofRequired(Forbidden):
+    """At the console: prove once more who you are with `POST /v1/api/console/session/proof`, then repeat the call."""
+
+    code = "proof_required"
+    title = "Prove who you are"
+
+
 _EMAIL_FIRST: Final = "confirm your e-mail address: POST /v1/api/verification/email/request"
 _MOBILE_FIRST: Final = "confirm your mobile number: POST /v1/api/verification/mobile/request"
 
@@ -104,6 +111,25 @@ class IsUnscoped:
             raise Forbidden(
                 "API keys with scopes may not do this. Sign in and send the token of a session."
             )
+
+
+class HasFreshProof:
+    """Refuse sessions of the console whose owner proved too long ago who they are.
+
+    For what moves money, gives power or shows a secret: somebody else may have come to an unlocked screen. Tokens and
+    API keys are no screens, and pass.
+    """
+
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+        require_fresh_proof(connection.user)
+
+
+def require_fresh_proof(caller: Principal) -> None:
+    """Raise ProofRequired if the caller has to prove first who they are. Nothing must have been done before."""
+    if caller.needs_proof:
+        raise ProofRequired(
+            "Nothing was done. Prove once more who you are, with your password, then repeat it."
+        )
 
 
 class IsSelfOr:

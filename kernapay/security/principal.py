@@ -61,6 +61,8 @@ class Principal(msgspec.Struct, frozen=True):
     """The role of the account, where the caller's is that of an API key and may be a lower one."""
     scopes: frozenset[str] | None = None
     """The scopes of the API key. None for a session, and for a key without scopes: it may do all that its role may."""
+    needs_proof: bool = False
+    """Whether the caller is at the console, and proved too long ago who they are: see HasFreshProof."""
 
     @property
     def is_admin(self) -> bool:

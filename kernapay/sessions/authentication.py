@@ -45,10 +45,15 @@ class _Validity(msgspec.Struct, rename="camel"):
     created_at: datetime
     last_used_at: datetime | None = None
     is_console: bool | None = None
+    proven_at: datetime | None = None
 
     @property
     def used_at(self) -> datetime:
         return self.last_used_at or self.created_at
+
+    @property
+    def newest_proof(self) -> datetime:
+        return self.proven_at or self.created_at
 
 
 _decode_account = msgspec.json.Decoder(_Account).decode
@@ -62,13 +67,15 @@ class SessionAuthentication:
         users: UserRepository,
         background: Background,
         console_idle: timedelta,
+        console_proof: timedelta,
         clock: Clock = now,
     ) -> None:
-        """`console_idle` is how long a session of the console may stay unused."""
+        """At the console, a session may stay unused for `console_idle`, and a proof counts for `console_proof`."""
         self._sessions = sessions
         self._users = users
         self._background = background
         self._console_idle = console_idle
+        self._console_proof = console_proof
         self._clock = clock
         self._addresses_of = lru_cache(_KNOWN_SESSIONS)(self._find_addresses)
 
@@ -134,6 +141,7 @@ class SessionAuthentication:
             session_id=claims.sid,
             is_email_verified=account.is_email_verified,
             is_mobile_verified=account.is_mobile_number_verified,
+            needs_proof=is_console and at - validity.newest_proof >= self._console_proof,
         )
         return principal, account.is_approved_provider, dict(zip(others, found, strict=True))
 

@@ -44,6 +44,7 @@ class SessionView(Struct, rename="camel"):
     user_agent: str | None = None
     last_used_at: Instant | None = None
     is_console: bool | None = None
+    proven_at: Instant | None = None
 
 
 class Device(Struct, rename="camel"):

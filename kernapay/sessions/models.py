@@ -31,6 +31,8 @@ class Session(Record):
     rotated_at: datetime | None = DateTimeField(db_field="rotatedAt")
     # Whether it is one of the console's: in a cookie, without a refresh token, and it ends when it is not used.
     is_console: bool | None = BooleanField(db_field="isConsole")
+    # When its owner last proved who they are, if that was after the sign-in.
+    proven_at: datetime | None = DateTimeField(db_field="provenAt")
 
 
 class SecondFactor(Record):

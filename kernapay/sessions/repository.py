@@ -61,6 +61,15 @@ class SessionRepository(Repository[Session]):
         await self.session.evict(user_id=user_id)
         return row is not None
 
+    async def prove(self, user_id: str, session_id: str) -> datetime | None:
+        """Record that the owner has just proved who they are. Return when, or None if the session has ended."""
+        at = self.clock()
+        async with self.session.changing(user_id=user_id):
+            row = await self.update_where(
+                {"id": session_id, "user_id": user_id}, set__proven_at=at, set__last_used_at=at
+            )
+        return None if row is None else at
+
     async def end(
         self, user_id: str, session_id: str | None = None, *, keep: str | None = None
     ) -> int:

@@ -41,6 +41,7 @@ COMPARED_ONLY = {
     *("EndpointCreate.url", "EndpointChange.url"),
     *("PasswordChange.confirmPassword", "PasswordChange.currentPassword", "Login.password"),
     *("SecondFactorEnrol.currentPassword", "SecondFactorDisable.currentPassword"),
+    "ConsoleProof.currentPassword",
     *(
         f"{name}.email"
         for name in ("SignUp", "NewUser", "Login", "PasswordForgot", "PasswordReset")

@@ -349,6 +349,12 @@ TABLE = [
         "401 200 200 200 200",
     ),
     Row(
+        "POST /v1/api/console/session/proof",
+        "without the present password",
+        post(f"{CONSOLE_SESSION}/proof", lambda: {"currentPassword": "x"}),
+        "401 400 400 400 400",
+    ),
+    Row(
         "POST /v1/api/payments/create",
         "",
         post(f"{PAYMENTS}/create", payment_body),

@@ -100,6 +100,7 @@ NEEDS: Final[Mapping[str, str]] = {
     "POST /v1/api/users/second-factor/disable": PEOPLE,
     "GET /v1/api/console/session": PEOPLE,
     "DELETE /v1/api/console/session": PEOPLE,
+    "POST /v1/api/console/session/proof": PEOPLE,
     "POST /v1/api/verification/email/request": PEOPLE,
     "POST /v1/api/verification/email/confirm": PEOPLE,
     "POST /v1/api/verification/mobile/request": PEOPLE,

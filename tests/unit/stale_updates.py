@@ -682,7 +682,8 @@ async def session_ended(world: World) -> Steps:
     stale = await world.session()
     end = lambda: world.sessions.end(str(stale.user_id), stale.pk)  # noqa: E731
     touch = lambda: world.sessions.touch(str(stale.user_id), stale.pk)  # noqa: E731
-    return once(end, end, touch)
+    prove = lambda: world.sessions.prove(str(stale.user_id), stale.pk)  # noqa: E731
+    return once(end, end, touch, prove)
 
 
 async def second_factor_used(world: World) -> Steps:
@@ -1060,6 +1061,7 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "apikeys.repository.ApiKeyRepository.record_use": (key_used,),
     "sessions.repository.SessionRepository.rotate": (session_rotated,),
     "sessions.repository.SessionRepository.touch": (session_ended,),
+    "sessions.repository.SessionRepository.prove": (session_ended,),
     "sessions.repository.SessionRepository.end": (session_ended,),
     f"{_FACTORS}use_step": (second_factor_used,),
     f"{_FACTORS}use_recovery_code": (second_factor_used,),

@@ -8,7 +8,12 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody
 
-from kernapay.console.session.dtos import ConsoleEnrolled, ConsoleSession
+from kernapay.console.session.dtos import (
+    ConsoleEnrolled,
+    ConsoleProof,
+    ConsoleProven,
+    ConsoleSession,
+)
 from kernapay.console.session.service import ConsoleSessions, Opened
 from kernapay.core.errors import Conflict, Forbidden, Unauthenticated
 from kernapay.security.addresses import ClientAddresses
@@ -93,6 +98,27 @@ class ConsoleSessionController(Controller):
         """Sign out of the console. The session ends at once, in every tab."""
         await session_service.log_out(request.user)
         return Response(Message("Signed out."), cookies=[_cookie(None)])
+
+    @post(
+        "/proof",
+        status_code=200,
+        guards=[*_SIGNED_IN, RateLimited("codes")],
+        responses=problems(SecondFactorRequired, WrongSecondFactor),
+    )
+    async def prove(
+        self,
+        request: Authenticated,
+        data: JSONBody[ConsoleProof],
+        console_sessions: NamedDependency[ConsoleSessions],
+        client_addresses: NamedDependency[ClientAddresses],
+    ) -> ConsoleProven:
+        """Prove once more who you are, as what moves money, gives power or shows a secret demands.
+
+        Such a call of a session of the console is refused with 403 `proof_required`, and does nothing, when sign-in and
+        last proof are longer ago than `CONSOLE_PROOF`. Repeat it after this one. It needs the password and, if the
+        account has a second factor, a `code`.
+        """
+        return await console_sessions.prove(request.user, data, client_addresses.of(request.scope))
 
 
 class ConsoleEnrolmentController(Controller):

@@ -5,7 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from kernapay.core.clock import Instant
-from kernapay.sessions.dtos import SignedInUser
+from kernapay.security.passwords import MAX_LENGTH
+from kernapay.sessions.dtos import SecondFactorCode, SignedInUser
 
 
 class ConsoleSession(Struct, rename="camel", kw_only=True):
@@ -30,3 +31,18 @@ class ConsoleEnrolled(Struct, rename="camel"):
 
     session: ConsoleSession
     recovery_codes: Annotated[list[str], Meta(examples=[["k3xw-9f2m-qd7a-zt4p"]])]
+
+
+class ConsoleProof(Struct, rename="camel", forbid_unknown_fields=True):
+    """Your password; with `code`, if the account has a second factor."""
+
+    current_password: Annotated[
+        str, Meta(min_length=1, max_length=MAX_LENGTH, examples=["correct horse battery"])
+    ]
+    code: Annotated[SecondFactorCode | None, Meta(examples=[None])] = None
+
+
+class ConsoleProven(Struct, rename="camel"):
+    """Until when the proof counts."""
+
+    proven_until: Instant

@@ -1,14 +1,20 @@
 """Sign in to the console: a session in a cookie, with a second factor where it is demanded."""
 
+from datetime import timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from kernapay.console.session.dtos import ConsoleEnrolled, ConsoleSession
+from kernapay.console.session.dtos import (
+    ConsoleEnrolled,
+    ConsoleProof,
+    ConsoleProven,
+    ConsoleSession,
+)
 from kernapay.core.errors import Conflict, Forbidden, Unauthenticated
 from kernapay.payments.currencies import unusual_exponents
 from kernapay.security.principal import Principal, Role, may_use_console
 from kernapay.sessions.dtos import Login, SignedInUser
-from kernapay.sessions.opening import ConsoleToken, SessionOpener
+from kernapay.sessions.opening import SESSION_ENDED, ConsoleToken, SessionOpener
 from kernapay.sessions.repository import SessionRepository
 from kernapay.sessions.second_factor.dtos import SecondFactorChallenge, SecondFactorConfirm
 from kernapay.sessions.second_factor.service import SecondFactors
@@ -26,6 +32,7 @@ class Terms(NamedTuple):
     idle_seconds: int
     demands_second_factor: bool
     """Whether administrators need a second factor."""
+    proof_lifetime: timedelta
 
 
 class Opened(NamedTuple):
@@ -94,10 +101,23 @@ class ConsoleSessions:
         _require_role(user)
         session = await self._sessions.session(user_id=caller.id, session_id=caller.session_id)
         if session is None:
-            raise Unauthenticated("The session has ended. Sign in again.")
+            raise Unauthenticated(SESSION_ENDED)
         state = await self._second_factors.state(caller.id)
         token = ConsoleToken("", session.id, session.expires_at)
         return self._view(user, token, state.is_enrolled)
+
+    async def prove(self, caller: Principal, data: ConsoleProof, address: str) -> ConsoleProven:
+        """Let the caller prove once more who they are, as at the sign-in.
+
+        Raises InvalidInput, SecondFactorRequired, WrongSecondFactor, TooManyRequests, Forbidden, Unauthenticated.
+        """
+        user = await self._service.prove_password(caller, data.current_password, address)
+        _require_role(user)
+        await self._second_factors.require(caller.id, data.code)
+        at = await self._sessions.prove(caller.id, caller.session_id)
+        if at is None:
+            raise Unauthenticated(SESSION_ENDED)
+        return ConsoleProven(at + self._terms.proof_lifetime)
 
     def _demands_second_factor(self, user: User) -> bool:
         return self._terms.demands_second_factor and user.type is Role.ADMIN

@@ -24,11 +24,13 @@ from kernapay.core.errors import (
 )
 from kernapay.security.authentication import PUBLIC
 from kernapay.security.guards import (
+    HasFreshProof,
     HasRole,
     HasScope,
     IsPerson,
     IsUnscoped,
     NotVerified,
+    ProofRequired,
     ScopeMissing,
 )
 from kernapay.security.principal import Role
@@ -101,6 +103,8 @@ class DocumentedRoute:
             yield Forbidden
         if any(isinstance(guard, HasRole) and guard.needs_working_account for guard in guards):
             yield NotVerified
+        if any(isinstance(guard, HasFreshProof) for guard in guards):
+            yield ProofRequired
         if "{" in self.path:
             yield NotFound
         # A change that only some roles may make is audited, and the audit log takes so many of an account.
