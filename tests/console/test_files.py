@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kernapay.deliveries.models import EventType
+from kernapay.security.principal import Scope
 from tests.checkout import PACKAGE
 
 STATIC = PACKAGE / "console" / "static"
@@ -34,6 +36,13 @@ def test_files_of_others_are_as_they_were_published_and_have_their_licences() ->
 @pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.name))
 def test_no_file_of_ours_makes_markup_of_text_or_asks_elsewhere(path: Path) -> None:
     assert FORBIDDEN.findall(path.read_text()) == []
+
+
+def test_every_scope_and_every_type_of_events_can_be_chosen() -> None:
+    keys, endpoints = ((STATIC / name).read_text() for name in ("keys.js", "endpoints.js"))
+    assert set(re.findall(r'\["([a-z]+:[a-z]+)", "', keys)) == set(Scope)
+    offered = {*EventType} - {EventType.ENDPOINT_TEST}
+    assert set(re.findall(r'"([a-z]+\.[a-z_]+)"', endpoints)) == offered
 
 
 def imported_with(name: str, seen: set[str]) -> set[str]:

@@ -5,8 +5,8 @@ import { Icon } from "./icons.js";
 import { Dialog, Failure } from "./parts.js";
 
 /**
- * A button that opens a question. `run` does the act, `said` makes a sentence of the answer, `onDone` is called when
- * the person has read it. `children` say what will happen.
+ * A button that opens a question. `run` does the act, `said` makes a sentence of the answer, `onDone` gets the answer
+ * when the person has read it, or nothing if there is none. `children` say what will happen.
  */
 export function Act({ word, icon, look = "", children, ...rest }) {
   const [isOpen, open] = useState(false);
@@ -18,7 +18,7 @@ function Question({ title, verb = title, run, said, onDone, again = "Doing it ag
   const { done, problem, isBusy, act } = useAct(run);
   const close = () => {
     onClose();
-    if (done || problem) onDone?.();
+    if (done || problem) onDone?.(done?.answer);
   };
   return html`<${Dialog} title=${title} onClose=${close} isBusy=${isBusy}>
     ${done ? html`<${Result}>${said(done.answer)}<//>` : children}

@@ -2,13 +2,13 @@
 
 import { html, render, useEffect, useRef, useState } from "./standalone.mjs";
 import { Foreign, configure, zoneName } from "./format.js";
-import { Problem, callOnce, lookAtSession, onSessionOver, use } from "./http.js";
+import { Problem, askWith, callOnce, lookAtSession, use } from "./http.js";
 import { Icon, Mark } from "./icons.js";
 import { Dialog, Failure, Loading, ROLES } from "./parts.js";
 import { search } from "./payments.js";
 import { Page, Rail, Tabs, hasOverview, placeOfKey } from "./places.js";
 import { navigate, useRoute } from "./route.js";
-import { SessionOver, SignInPage } from "./signin.js";
+import { ProveAgain, SessionOver, SignInPage } from "./signin.js";
 
 const SIGN_IN = "/console/sign-in";
 const HOME = "/console";
@@ -59,20 +59,16 @@ function landing(route, who) {
 }
 
 function Shell({ who, route, onSession, onSignedOut }) {
-  const asked = useRef(null);
-  const [isOver, setOver] = useState(false);
+  const over = useQuestion();
+  const proof = useQuestion();
   const [areKeysShown, showKeys] = useState(false);
   const box = useRef();
 
   useEffect(() => {
-    onSessionOver(() => {
-      asked.current ||= waiting();
-      setOver(true);
-      return asked.current.promise;
-    });
-    return () => onSessionOver(null);
+    askWith({ signIn: over.ask, proof: proof.ask });
+    return () => askWith({});
   }, []);
-  useEffect(() => watchSession(who, () => setOver(true)), [who]);
+  useEffect(() => watchSession(who, over.open), [who]);
   useEffect(() => listenToKeys(box, who, () => showKeys(true)), [who]);
 
   const again = (data) => {
@@ -81,15 +77,13 @@ function Shell({ who, route, onSession, onSignedOut }) {
       location.assign("/console");
       return;
     }
-    setOver(false);
-    asked.current?.resolve();
-    asked.current = null;
+    over.end("resolve");
+    // Who has just signed in has proved it.
+    proof.end("resolve");
     onSession(data);
   };
   const leave = () => {
-    setOver(false);
-    asked.current?.reject(new Problem(401, { detail: "Not signed in.", code: "unauthenticated" }));
-    asked.current = null;
+    for (const each of [over, proof]) each.end("reject", new Problem(401, { detail: "Not signed in.", code: "unauthenticated" }));
     onSignedOut();
   };
   const signOut = async () => {
@@ -119,7 +113,8 @@ function Shell({ who, route, onSession, onSignedOut }) {
       </div>
     </div>
     <nav class="tabs" aria-label="Console"><${Tabs} who=${who} route=${route} /><button type="button" onClick=${signOut}><${Icon} name="out" />Sign out</button></nav>
-    ${isOver && html`<${SessionOver} email=${who.user.email} onDone=${again} onLeave=${leave} />`}
+    ${proof.isOpen && html`<${ProveAgain} session=${who} onDone=${() => proof.end("resolve")} onLeave=${() => proof.end("reject", proof.why)} />`}
+    ${over.isOpen && html`<${SessionOver} email=${who.user.email} onDone=${again} onLeave=${leave} />`}
     ${areKeysShown && html`<${Keys} onClose=${() => showKeys(false)} />`}`;
 }
 
@@ -207,8 +202,29 @@ function skip(event) {
   document.getElementById("main").focus();
 }
 
-function waiting() {
-  const made = {};
+/** A question over the page. It is asked once, and answered to all who have asked for it. */
+function useQuestion() {
+  const asked = useRef(null);
+  const [isOpen, setOpen] = useState(false);
+  return {
+    isOpen,
+    why: asked.current?.why,
+    open: () => setOpen(true),
+    ask: (why) => {
+      asked.current ||= waiting(why);
+      setOpen(true);
+      return asked.current.promise;
+    },
+    end: (how, what) => {
+      setOpen(false);
+      asked.current?.[how](what);
+      asked.current = null;
+    },
+  };
+}
+
+function waiting(why) {
+  const made = { why };
   made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
   return made;
 }

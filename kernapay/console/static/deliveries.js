@@ -2,6 +2,7 @@
 
 import { html } from "./standalone.mjs";
 import { Act } from "./act.js";
+import { ChangeEndpoint, EarlierSecrets, MakeEndpoint, RemoveEndpoint, RotateSecret } from "./endpoints.js";
 import { Facts, OneHead, OnePage } from "./facts.js";
 import { Foreign, Time } from "./format.js";
 import { call, query } from "./http.js";
@@ -25,15 +26,16 @@ export const endpoints = {
   title: "Endpoints",
   path: "/console/endpoints",
   lead: "Where events go, oldest first. Open one for its deliveries.",
+  Actions: MakeEndpoint,
   load: async (_, { cursor, count }) => {
     const rows = await call("GET", `/endpoints${query({ cursor, count })}`);
     return { rows, next: afterLast(rows, (row) => row._id) };
   },
   key: (row) => row._id,
   open: (row) => `/console/endpoints/${row._id}`,
-  empty: html`There is no endpoint. <code>POST /v1/api/endpoints</code> makes one.`,
+  empty: "There is no endpoint.",
   columns: [
-    { label: "URL", look: "cut wide", isLink: true, show: (row) => html`<${Foreign} text=${row.url} />` },
+    { label: "URL", look: "cut half", isLink: true, show: (row) => html`<${Foreign} text=${row.url} />` },
     { label: "State", show: (row) => html`<${EndpointPill} endpoint=${row} />` },
     { label: "For", look: "cut half", show: (row) => row.description && html`<${Foreign} text=${row.description} />` },
     { label: "Events", show: (row) => (row.types.length ? `${row.types.length} types` : "all") },
@@ -83,7 +85,9 @@ export function EndpointPage({ id, route, session }) {
       ["Last success", endpoint.lastSuccessAt && html`<${Time} at=${endpoint.lastSuccessAt} />`],
       ["Types", endpoint.types.join(", ") || "all"],
       ["Services", endpoint.serviceTypes.length > 0 && html`<${Foreign} text=${endpoint.serviceTypes.join(", ")} />`],
-      ["Secrets that sign", String(endpoint.signingKeys.length)],
+      ["Headers", Object.keys(endpoint.headers).length > 0 && html`<${Foreign} text=${Object.keys(endpoint.headers).join(", ")} />`],
+      ["Providers", endpoint.providers.length > 0 && html`<${Foreign} text=${endpoint.providers.join(", ")} />`],
+      ["Secrets that sign", html`${endpoint.signingKeys.length}<${EarlierSecrets} path=${path} endpoint=${endpoint} onDone=${reload} />`],
       ["Owner", endpoint.owner && html`<${Copied} text=${endpoint.owner} label="the owner's id" />`],
     ]} />
     <${Listed} list=${list} state=${rows} route=${route} session=${session} />`;
@@ -99,7 +103,10 @@ function EndpointActs({ path, endpoint, reload }) {
       said=${({ replayed }) => (replayed ? `${replayed} deliveries are due again.` : "None of the last seven days was given up.")}>
       <p>The deliveries of the last seven days that were given up are sent again, a thousand at most, under the same ids. Receivers drop an id that they know.</p><//>`}
     <${Act} key=${endpoint.state} word=${isOn ? "Switch off" : "Switch on"} onDone=${reload} run=${() => call("POST", `${path}/${isOn ? "disable" : "enable"}`)} said=${(after) => (after.state === "on" ? "It is on." : "It is off.")}>
-      <p>${isOn ? "Nothing is sent to it until it is switched on again. What waits stays, and is sent if it is younger than three days then." : "It gets what happens from now on, and what waits and is younger than three days."}</p><//>`;
+      <p>${isOn ? "Nothing is sent to it until it is switched on again. What waits stays, and is sent if it is younger than three days then." : "It gets what happens from now on, and what waits and is younger than three days."}</p><//>
+    <${ChangeEndpoint} path=${path} endpoint=${endpoint} onDone=${reload} />
+    <${RotateSecret} path=${path} onDone=${reload} />
+    <${RemoveEndpoint} path=${path} onDone=${reload} />`;
 }
 
 export function DeliveryPage({ id }) {

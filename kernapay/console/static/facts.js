@@ -2,7 +2,7 @@
 
 import { html } from "./standalone.mjs";
 import { Icon } from "./icons.js";
-import { Failure, Loading } from "./parts.js";
+import { Failure, Loading, shortened } from "./parts.js";
 import { Link, useTitle } from "./route.js";
 
 /** The frame of such a page; `show` gets what was loaded. */
@@ -24,4 +24,9 @@ export function Facts({ title, facts }) {
   const shown = facts.filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false);
   return html`<section class="card below"><header><h2>${title}</h2></header>
     <dl class="facts">${shown.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl></section>`;
+}
+
+/** Somebody by their id, with a link to their page; or what else acts. */
+export function UserLink({ id }) {
+  return /^[0-9a-f]{24}$/.test(id || "") ? html`<${Link} to=${`/console/users/${id}`}><code>${shortened(id, 6, 4)}</code><//>` : html`<code>${id || "–"}</code>`;
 }

@@ -24,6 +24,11 @@ export class Problem extends Error {
     return this.status === 401 && this.code === "unauthenticated";
   }
 
+  /** Whether the API wants to know once more who asks. It has done nothing. */
+  get isProofMissing() {
+    return this.code === "proof_required";
+  }
+
   /** The sentence for a field, if the API named it. */
   of(field) {
     return this.errors.find((each) => each.field === field)?.message;
@@ -33,11 +38,11 @@ export class Problem extends Error {
 /** When somebody used the session last in this tab, for whoever watches over its end. */
 export const use = { at: Date.now() };
 
-let signInAgain = null;
+const ask = { signIn: null, proof: null };
 
-/** Set what asks the person to sign in again. It returns a promise that fails if they do not. */
-export function onSessionOver(ask) {
-  signInAgain = ask;
+/** Set what asks the person to sign in again, and what asks for a proof of who they are. Each returns a promise that fails if they do not. */
+export function askWith({ signIn, proof }) {
+  Object.assign(ask, { signIn, proof });
 }
 
 async function send(method, path, body, { isBackground = false } = {}) {
@@ -69,14 +74,15 @@ async function sendAsSomebody(method, path, body) {
   try {
     return await send(method, path, body);
   } catch (problem) {
-    if (!problem.isSessionOver || !signInAgain) throw problem;
-    // Nothing was done: the API looks at the session first. So the call is repeated as it was.
-    await signInAgain();
+    const question = problem.isSessionOver ? ask.signIn : problem.isProofMissing ? ask.proof : null;
+    if (!question) throw problem;
+    // Nothing was done: the API looks at both first. So the call is repeated as it was.
+    await question(problem);
     return send(method, path, body);
   }
 }
 
-/** Call the API as whoever is signed in; when the session has ended, ask to sign in and repeat the call once. */
+/** Call the API as whoever is signed in. When the session has ended, or a proof is missing, ask for it and repeat the call once. */
 export async function call(method, path, body) {
   return read(await sendAsSomebody(method, path, body), "json");
 }

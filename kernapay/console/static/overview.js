@@ -109,7 +109,7 @@ function Figures({ data, route, by, kinds, to }) {
 /** Lakhs and crores in one line, also on a phone. */
 function sizeOf(value) {
   const { length } = String(value);
-  return length > 14 ? "longest" : length > 11 ? "long" : "";
+  return length > 14 ? "longest" : length > 9 ? "long" : "";
 }
 
 function Tile({ title, value, change: said, detail, to }) {

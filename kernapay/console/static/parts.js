@@ -108,7 +108,9 @@ export function Dialog({ title, onClose, children, isBusy = false }) {
     event.preventDefault();
     if (onClose && !isBusy) onClose();
   };
-  return html`<dialog ref=${dialog} onCancel=${cancel} aria-labelledby=${id}>
+  // Browsers close it at the third Escape, whatever they are told.
+  const closed = () => (onClose && !isBusy ? onClose() : dialog.current.showModal());
+  return html`<dialog ref=${dialog} onCancel=${cancel} onClose=${closed} aria-labelledby=${id}>
     <h2 id=${id}>${title}</h2>
     ${children}
   </dialog>`;

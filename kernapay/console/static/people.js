@@ -1,13 +1,50 @@
 /** Accounts, providers that wait for approval, and the customers of shops. */
 
 import { html } from "./standalone.mjs";
-import { Act } from "./act.js";
+import { Act, Result } from "./act.js";
 import { Facts, OneHead, OnePage } from "./facts.js";
+import { FormAct } from "./form.js";
 import { Foreign, Time } from "./format.js";
 import { call, query } from "./http.js";
+import { MakeKey } from "./keys.js";
 import { COUNT, skipping } from "./list.js";
 import { Copied, Pill, ROLES, useLoaded } from "./parts.js";
-import { Link } from "./route.js";
+import { Link, navigate } from "./route.js";
+
+const WHAT_THEY_DO = { USER: "pays, or sells by an API key", PROVIDER: "is paid; moves money after an approval", LAB_ASSISTANT: "looks payments up", ADMIN: "may do everything" };
+const roleOptions = (roles) => roles.map((role) => [role, `${ROLES[role]}: ${WHAT_THEY_DO[role]}`]);
+
+function OpenAccount({ reload }) {
+  const start = { name: "", email: "", countryCode: "+91", mobileNumber: "", type: "USER" };
+  const fields = () => [
+    { name: "name", label: "Name", required: true, maxlength: 100 },
+    { name: "email", label: "E-mail address", kind: "email", required: true, maxlength: 254 },
+    { name: "countryCode", label: "Country's calling code", inputmode: "tel", required: true, maxlength: 5 },
+    { name: "mobileNumber", label: "Mobile number, without it", inputmode: "numeric", required: true, maxlength: 15 },
+    { name: "type", label: "Role", kind: "choice", options: roleOptions(["USER", "PROVIDER", "LAB_ASSISTANT"]), hint: "An administrator begins as one of these, confirms the address, and is given the role then." },
+  ];
+  const run = (draft) => call("POST", "/admin/users", { ...draft, mobileNumber: draft.mobileNumber.replace(/\s/g, "") });
+  const Done = ({ answer }) => html`<${Result}>The account of <${Foreign} text=${answer.name} /> is open.<//>
+    <p>Nobody knows its password yet. The owner sets one with <code>POST /v1/api/users/password/forgot</code>, by a code that comes by e-mail.</p>`;
+  return html`<${FormAct} word="Open an account" icon="user" verb="Open it" start=${start} fields=${fields} run=${run} Done=${Done}
+    again="If it was opened, doing it again says that the address is taken." onDone=${(user) => (user ? navigate(`/console/users/${user._id}`) : reload())}>
+    <p>For somebody else. You set no password: its owner does.</p><//>`;
+}
+
+function ChangeRole({ user, path, onDone }) {
+  const fields = () => [{ name: "role", label: "Role", kind: "choice", options: roleOptions(Object.keys(ROLES)) }];
+  const Done = ({ answer }) => html`<${Result}>The role is now: ${ROLES[answer.type]}.<//>`;
+  return html`<${FormAct} word="Change role" verb="Give this role" start=${{ role: user.type }} fields=${fields} run=${({ role }) => call("PUT", `${path}/role`, { role })} Done=${Done}
+    again="Doing it again is harmless." onDone=${onDone}>
+    <p>It counts from the next request on. A higher role signs the account out everywhere and ends its API keys; a lower one ends the keys in the role that it loses. An approval as a provider ends. Lab assistants and administrators need a verified address.</p><//>`;
+}
+
+function Erase({ path, onDone }) {
+  const Done = ({ answer }) => html`<${Result}>The account is erased.<//>
+    <p>What stays, and why:</p><dl class="facts">${answer.remains.map(({ what, why }) => html`<div key=${what}><dt>${what}</dt><dd>${why}</dd></div>`)}</dl>`;
+  return html`<${FormAct} word="Erase" verb="Erase for good" start=${{}} fields=${() => []} run=${() => call("POST", `${path}/erase`)} Done=${Done} again="Doing it again finishes it." onDone=${onDone}>
+    <p>Name, addresses, number, password and endpoints go for good, here and in copies. The payments stay, without them. Nothing brings the account back.</p><//>`;
+}
 
 function Standing({ user }) {
   if (user.status !== "ACTIVE") return html`<${Pill} look="soft" icon="x" word="Inactive" />`;
@@ -19,6 +56,7 @@ export const users = {
   title: "Users",
   path: "/console/users",
   lead: "Accounts, newest first. A provider moves money only after an approval.",
+  Actions: OpenAccount,
   filters: [
     { name: "search", label: "Name or e-mail begins with" },
     { name: "type", label: "Role", options: [["", "Any role"], ...Object.entries(ROLES)] },
@@ -56,7 +94,7 @@ function actsOf(user) {
   return [...approval, isActive ? "deactivate" : "activate"];
 }
 
-export function UserPage({ id }) {
+export function UserPage({ id, session }) {
   const path = `/admin/users/${encodeURIComponent(id)}`;
   const state = useLoaded(() => call("GET", path), [id]);
   const show = (user) => html`
@@ -64,6 +102,9 @@ export function UserPage({ id }) {
       <${Standing} user=${user} />
       ${actsOf(user).map((act) => html`<${Act} key=${act} word=${ACTS[act][0]} look=${act === "approve" ? "primary" : ""} onDone=${state.reload} run=${() => call("POST", `${path}/${act}`)}
         said=${(after) => (after.status !== "ACTIVE" ? "The account is inactive." : act.includes("appro") ? (after.isApprovedProvider ? "Approved." : "The approval has ended.") : "The account is active.")}><p>${ACTS[act][1]}</p><//>`)}
+      <${ChangeRole} user=${user} path=${path} onDone=${state.reload} />
+      ${user.status === "ACTIVE" && (user.type !== "ADMIN" || user._id === session.user._id) && html`<${MakeKey} user=${user._id === session.user._id ? undefined : user} onDone=${state.reload} />`}
+      ${user.status !== "ACTIVE" && html`<${Erase} path=${path} onDone=${state.reload} />`}
     <//>
     <${Facts} title="What is known" facts=${[
       ["E-mail", html`<${Foreign} text=${user.email} />`],

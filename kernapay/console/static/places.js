@@ -22,7 +22,7 @@ const listed = (load, list, one) => ({ All: later(load, (module) => (props) => h
 
 const deliveries = () => import("./deliveries.js");
 const people = () => import("./people.js");
-const operations = () => import("./operations.js");
+const MePage = later(() => import("./me.js"), (module) => module.MePage);
 
 const GROUPS = [
   ["Money", [
@@ -45,8 +45,8 @@ const GROUPS = [
   ["Set up", [
     place("users", "users", "Users", ADMIN, listed(people, "users", "UserPage")),
     place("customers", "user", "Customers", ADMIN, listed(people, "customers")),
-    place("keys", "key", "API keys", ADMIN, listed(operations, "keys")),
-    place("audit", "file", "Audit log", ADMIN, listed(operations, "audit")),
+    place("keys", "key", "API keys", ADMIN, listed(() => import("./keys.js"), "keys")),
+    place("audit", "file", "Audit log", ADMIN, listed(() => import("./audit.js"), "audit")),
     place("health", "pulse", "Health", ADMIN, { All: later(() => import("./health.js"), (module) => module.HealthPage) }),
   ]],
 ];
@@ -57,16 +57,15 @@ const MePage = later(() => import("./me.js"), (module) => module.MePage);
 function later(load, pick) {
   let Shown = null;
   const begin = () => load().then((module) => (Shown ||= pick(module)), () => Promise.reject(new Problem(0, { detail: CUT_OFF })));
-  return (props) => {
-    // As it was at first: to change it later would make the page anew, and what was typed would be lost.
-    const [wasThere] = useState(Shown !== null);
-    return wasThere ? html`<${Shown} ...${props} />` : html`<${Coming} begin=${begin} show=${props} />`;
-  };
+  return (props) => html`<${Coming} begin=${begin} known=${Shown} show=${props} />`;
 }
 
-function Coming({ begin, show }) {
-  const { data: Shown, problem, reload } = useLoaded(() => begin().then((Page) => ({ Page })), []);
-  if (Shown) return html`<${Shown.Page} ...${show} />`;
+/** The page, from its first drawing on in the same place of the tree: or a later drawing would begin it anew, and lose what was typed. */
+function Coming({ begin, known, show }) {
+  const [first] = useState(() => known);
+  const { data, problem, reload } = useLoaded(() => begin().then((Page) => ({ Page })), []);
+  const Shown = first || data?.Page;
+  if (Shown) return html`<${Shown} ...${show} />`;
   return html`<h1 class="vh" tabindex="-1">KernaPay console</h1><section class="card">${problem ? html`<${Failure} problem=${problem} onRetry=${reload} />` : html`<${Loading} />`}</section>`;
 }
 

@@ -1,7 +1,7 @@
 /** Sign in: a page, and a dialog over a page whose session has ended. */
 
 import { html, useEffect, useRef, useState } from "./standalone.mjs";
-import { callOnce } from "./http.js";
+import { call, callOnce } from "./http.js";
 import { Mark } from "./icons.js";
 import { Copied, Dialog, Field, QrCode } from "./parts.js";
 
@@ -97,5 +97,46 @@ export function SessionOver({ email, onDone, onLeave }) {
   return html`<${Dialog} title="Sign in again">
     <p>Your session has ended. What you typed on this page is still here.</p>
     <${SignInForm} email=${email} onDone=${onDone} onLeave=${onLeave} leave="Leave" />
+  <//>`;
+}
+
+/** Over what somebody is about to do, of which nothing is done yet. */
+export function ProveAgain({ session, onDone, onLeave }) {
+  const [hasCode, askForCode] = useState(session.hasSecondFactor);
+  const [problem, setProblem] = useState(null);
+  const [isBusy, setBusy] = useState(false);
+  const form = useRef();
+  const isRunning = useRef(false);
+  const isCodeNext = hasCode && (problem ? !problem.of("currentPassword") : !session.hasSecondFactor);
+  useEffect(() => form.current.querySelector(isCodeNext ? "[name=code]" : "input").focus(), [problem, hasCode]);
+  const submit = async (event) => {
+    event.preventDefault();
+    // A code does not work a second time, and a second click comes before the button is drawn anew.
+    if (isRunning.current) return;
+    isRunning.current = true;
+    setBusy(true);
+    setProblem(null);
+    try {
+      await call("POST", "/console/session/proof", Object.fromEntries(new FormData(form.current)));
+      onDone();
+    } catch (failure) {
+      // It was enrolled after the sign-in.
+      if (failure.code === "second_factor_required" && !hasCode) askForCode(true);
+      else setProblem(failure);
+      isRunning.current = false;
+      setBusy(false);
+    }
+  };
+  return html`<${Dialog} title="Confirm that it is you" onClose=${onLeave} isBusy=${isBusy}>
+    <form class="form" ref=${form} onSubmit=${submit} novalidate>
+      <p>You signed in a while ago. Before this is done, prove that nobody else has come to your screen.</p>
+      <${Field} id="proof" label="Your password" problem=${problem?.of?.("currentPassword")}>
+        <input id="proof" name="currentPassword" type="password" autocomplete="current-password" required /><//>
+      ${hasCode && html`<${Field} id="proof-code" label="Code of your authenticator, or a recovery code" problem=${problem?.of?.("code")}>
+        <input id="proof-code" name="code" autocomplete="one-time-code" required spellcheck="false" autocapitalize="none" /><//>`}
+      ${problem && !problem.errors?.length && html`<p class="bad" role="alert">${problem.message}</p>`}
+      <div class="row"><button type="button" class="btn" onClick=${onLeave} disabled=${isBusy}>Cancel</button>
+        <button class="btn primary" disabled=${isBusy}>Continue</button></div>
+    </form>
   <//>`;
 }
