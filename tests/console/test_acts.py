@@ -90,6 +90,7 @@ def test_a_key_is_made_once_after_a_proof_and_shown_only_then(
     expect(form.get_by_role("button", name="Copy the key")).to_be_focused()
     assert_flawless(page, tmp_path)
     form.get_by_role("button", name="I have kept it").click()
+    expect(page.get_by_role("button", name="Make a key…")).to_be_focused()
     row = page.locator("tbody tr").filter(has_text=name)
     expect(row.get_by_text("Works")).to_be_visible()
     expect(page.get_by_text(key)).to_have_count(0)

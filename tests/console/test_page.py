@@ -72,6 +72,11 @@ def test_support_signs_in_finds_a_payment_and_reads_its_story(
     payment, checkout = user.buy(sandbox, description=HOSTILE[:256], notes={"cart": HOSTILE[:60]})
     page = open_page(f"/console/payments?userId={user.id}&status=success")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_label("E-mail address").fill(admin.email)
+    page.get_by_label("Password").fill("wrong zebra battery")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("The e-mail address or the password is wrong.")).to_be_visible()
+    expect(page.get_by_label("E-mail address")).to_have_value(admin.email)
     sign_in(page, admin)
     # Back to where the link led, with its filter.
     page.wait_for_url(re.compile(r"/console/payments\?userId=.*status=success"))

@@ -101,15 +101,26 @@ let dialogs = 0;
 export function Dialog({ title, onClose, children, isBusy = false }) {
   const dialog = useRef();
   const [id] = useState(() => `dialog-${(dialogs += 1)}`);
+  const isGone = useRef(false);
   useEffect(() => {
-    dialog.current.showModal();
+    const shown = dialog.current;
+    shown.showModal();
+    return () => {
+      isGone.current = true;
+      // What is only taken away does not give the focus back.
+      shown.close();
+    };
   }, []);
   const cancel = (event) => {
     event.preventDefault();
     if (onClose && !isBusy) onClose();
   };
   // Browsers close it at the third Escape, whatever they are told.
-  const closed = () => (onClose && !isBusy ? onClose() : dialog.current.showModal());
+  const closed = () => {
+    if (isGone.current) return;
+    if (onClose && !isBusy) onClose();
+    else dialog.current.showModal();
+  };
   return html`<dialog ref=${dialog} onCancel=${cancel} onClose=${closed} aria-labelledby=${id}>
     <h2 id=${id}>${title}</h2>
     ${children}

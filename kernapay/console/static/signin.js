@@ -57,7 +57,7 @@ export function SignInForm({ email = "", onDone, onLeave, leave }) {
   return html`<form class="form" ref=${form} onSubmit=${submit} novalidate>
     ${step.name === "password" &&
     html`<${Field} id="email" label="E-mail address" problem=${problem?.of?.("email")}>
-        <input id="email" name="email" type="email" autocomplete="username" required value=${email} readonly=${Boolean(email)} spellcheck="false" />
+        <input id="email" name="email" type="email" autocomplete="username" required defaultValue=${email} readonly=${Boolean(email)} spellcheck="false" />
       <//>
       <${Field} id="password" label="Password" problem=${problem?.of?.("password")}>
         <input id="password" name="password" type="password" autocomplete="current-password" required />
