@@ -51,8 +51,6 @@ const GROUPS = [
   ]],
 ];
 
-const MePage = later(() => import("./me.js"), (module) => module.MePage);
-
 /** A page whose module is loaded when it is opened. */
 function later(load, pick) {
   let Shown = null;
