@@ -6,7 +6,7 @@ import msgspec
 
 from kernapay.config.types import ServiceType
 from kernapay.core.errors import InvalidInput
-from kernapay.payments.currencies import amount_problem, explain_amount
+from kernapay.payments.currencies import amount_problem, explain_amount, exponent, format_amount
 from kernapay.payments.dtos import PaymentCreate
 
 
@@ -62,11 +62,24 @@ def _check_price(service_type: ServiceType, data: PaymentCreate) -> None:
         raise InvalidInput(f"Must be {currency} for {name}.", field="currency")
     if price is not None and data.amount != price:
         price_text = explain_amount(price, data.currency)
-        raise InvalidInput(f"Must be {price_text}, the price of {name}.", field="amount")
+        unit = _explain_unit(data, price)
+        raise InvalidInput(f"Must be {price_text}, the price of {name}.{unit}", field="amount")
     lowest, highest = service_type.min_amount, service_type.max_amount
     if lowest is not None and data.amount < lowest:
         limit = explain_amount(lowest, data.currency)
-        raise InvalidInput(f"Must be at least {limit} for {name}.", field="amount")
+        unit = _explain_unit(data, lowest)
+        raise InvalidInput(f"Must be at least {limit} for {name}.{unit}", field="amount")
     if highest is not None and data.amount > highest:
         limit = explain_amount(highest, data.currency)
         raise InvalidInput(f"Must be at most {limit} for {name}.", field="amount")
+
+
+def _explain_unit(data: PaymentCreate, least: int) -> str:
+    """Return a sentence about the unit if the amount would do in whole units of the currency, such as rupees."""
+    meant = data.amount * 10 ** exponent(data.currency)
+    if meant < least or meant == data.amount:
+        return ""
+    unit, text = "minor units", format_amount(meant, data.currency)
+    if data.currency == "INR":
+        unit, text = "paise", text.replace("INR ", "₹")
+    return f" Amounts are in {unit}: for {text}, send {meant}."

@@ -19,6 +19,7 @@ _COMMON: Final = frozenset(read_frequency_list("passwords")[:10_000])
 _MIN_NAME_LENGTH: Final = 3
 _MIN_OTHER_CHARACTERS: Final = 4
 _SCHEME: Final = "bcrypt_sha256"
+_BCRYPT_BYTES: Final = 72
 OPERATOR: Final = "operator"
 """The client of administrators and of the command line."""
 # At the default cost two threads hash about 30 passwords a second, so the last of these waits for two seconds. That
@@ -67,6 +68,23 @@ def is_same_password(one: str, other: str) -> bool:
     return normalise_password(one) == normalise_password(other)
 
 
+def is_express_hash(password_hash: str | None) -> bool:
+    """Return whether this is a hash of bcrypt alone, as the Express service made them."""
+    return password_hash is not None and password_hash.startswith("$2")
+
+
+def _earlier_forms(password: str, normal: str) -> list[str]:
+    """Return the forms in which a password was hashed before: as it was typed, and as the Express service changed it.
+
+    That service wrote `&lt;` for every `<` of a request, and bcrypt used the first 72 bytes.
+    """
+    forms = [password] if normal != password else []
+    if "<" in password:
+        escaped = password.replace("<", "&lt;").encode()[:_BCRYPT_BYTES]
+        forms.append(escaped.decode(errors="ignore"))
+    return forms
+
+
 class PasswordHasher:
     """Hash with bcrypt over SHA-256, and verify plain bcrypt too.
 
@@ -108,11 +126,14 @@ class PasswordHasher:
     def _verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         normal = normalise_password(password)
         result = self._verify_as_typed(normal, password_hash)
-        if result[0] or normal == password:
+        if result[0]:
             return result
-        # A password from before it was normalised. For an unknown account too: the time must not tell them apart.
-        is_correct, _ = self._verify_as_typed(password, password_hash)
-        return is_correct, self._context.hash(normal) if is_correct else None
+        # For an unknown account too: the time must not tell them apart.
+        for earlier in _earlier_forms(password, normal):
+            is_correct, _ = self._verify_as_typed(earlier, password_hash)
+            if is_correct and (earlier == password or is_express_hash(password_hash)):
+                return True, self._context.hash(normal)
+        return False, None
 
     def _verify_as_typed(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         if password_hash is None:
@@ -120,7 +141,7 @@ class PasswordHasher:
             return False, None
         # The service that this one replaces stored plain bcrypt hashes. bcrypt accepts neither more than
         # 72 bytes nor a NUL.
-        is_beyond_bcrypt = len(password.encode()) > 72 or "\0" in password
+        is_beyond_bcrypt = len(password.encode()) > _BCRYPT_BYTES or "\0" in password
         if is_beyond_bcrypt and not password_hash.startswith("$bcrypt-sha256$"):
             self._context.hash(password)
             return False, None

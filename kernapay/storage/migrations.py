@@ -10,6 +10,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from kernapay.storage.express import FIX, IN_PLACE, is_in_place
 from kernapay.storage.indexes import Index, find_repeats, record_indexes
 from kernapay.storage.locks import Lock, LockBusy, hold
 from kernapay.storage.migration_files import Migration, MigrationError, read_migrations
@@ -60,6 +61,8 @@ class Migrator:
         with self._locked() as lock:
             schema = self._schema()
             pending = schema.pending()
+            if is_in_place(self._db, pending):
+                raise MigrationError(IN_PLACE, FIX)
             self._check_uniqueness(pending, schema)
             for migration, replaces in self._steps():
                 if migration.name in pending:

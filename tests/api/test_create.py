@@ -360,6 +360,16 @@ async def test_the_price_of_a_service_type_is_configuration(
                 assert answer.status_code == 201, answer.text
             else:
                 assert_problem(answer, 400, field)
+        for amount, sentence in (
+            (1200, "Amounts are in paise: for ₹1,200.00, send 120000."),
+            (1199, "Must be 120000 paise (₹1,200.00), the price of the service type SCAN."),
+        ):
+            body = payment_body(amount=amount, serviceType="SCAN")
+            answer = await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+            assert answer.json()["errors"][0]["message"].endswith(sentence), answer.text
+        body = payment_body(amount=499, serviceType="FROM")
+        answer = await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+        assert "for ₹499.00, send 49900." in answer.text
 
 
 @pytest.mark.anyio

@@ -60,6 +60,25 @@ def notes(database: Store) -> list[tuple[str, str]]:
     return [item for note in found for item in note.items()]
 
 
+def test_the_database_of_an_express_service_is_not_migrated_in_place(database: Store) -> None:
+    """It would die half-way: of e-mail addresses that repeat, of indexes with other names."""
+    for make in (
+        lambda: database.payments.create_index([("referenceId", 1)], name="referenceId_1"),
+        lambda: database.users.insert_one({"email": "a@example.com", "__v": 0}),
+    ):
+        make()
+        with pytest.raises(MigrationError, match="kernapay import express") as refused:
+            Migrator(database).up()
+        assert "nothing was changed" in str(refused.value)
+        assert APPLIED not in database.list_collection_names()
+        database.payments.drop()
+    database.users.drop()
+    Migrator(database).up()
+    # A row that another program put beside ours is no reason later.
+    database.payments.insert_one({"referenceId": "x", "__v": 0})
+    assert Migrator(database).up() == []
+
+
 def test_up_applies_what_is_new_in_order(database: Store, folder: Path) -> None:
     migrator = Migrator(database, folder)
     assert [state.applied_at for state in migrator.status()] == [None, None]

@@ -199,6 +199,21 @@ async def test_a_hash_of_the_old_service_fits_and_is_renewed(passwords: Password
 
 
 @pytest.mark.anyio
+async def test_an_old_hash_of_a_changed_password_fits_what_was_typed(
+    passwords: PasswordHasher,
+) -> None:
+    """The Express service wrote `&lt;` for `<` before it hashed. Today's hashes are of what was typed."""
+    old = bcrypt.hashpw(b"a&lt;b&lt;&amp;", bcrypt.gensalt(4)).decode()
+    fits, newer = await passwords.verify("a<b<&amp;", old)
+    assert fits
+    assert newer is not None
+    assert await passwords.verify("a<b<&amp;", newer) == (True, None)
+    assert (await passwords.verify("a&lt;b&lt;&amp;", newer))[0] is False
+    own = await passwords.hash("a&lt;b")
+    assert await passwords.verify("a<b", own) == (False, None)
+
+
+@pytest.mark.anyio
 async def test_a_long_password_and_an_old_hash_are_no_error(passwords: PasswordHasher) -> None:
     old = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
     assert await passwords.verify("x" * 73, old) == (False, None)
