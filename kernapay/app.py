@@ -36,7 +36,7 @@ from kernapay.health.controller import HealthController, HealthReportController,
 from kernapay.live.controller import LiveController
 from kernapay.payments.checkout.controller import CheckoutPageController, page_files
 from kernapay.payments.claims.controller import ClaimController, GrantController
-from kernapay.payments.controller import CheckoutController, PaymentController
+from kernapay.payments.controller import PaymentController
 from kernapay.payments.disputes.controller import DisputeController
 from kernapay.payments.documents.controller import ReceiptPageController, StatementController
 from kernapay.payments.exports.controller import ExportController
@@ -44,6 +44,7 @@ from kernapay.payments.exports.jobs.controller import ExportJobController
 from kernapay.payments.insights.controller import InsightController
 from kernapay.payments.listing.controller import CustomerPaymentsController, PaymentListController
 from kernapay.payments.merging.controller import CustomerMergeController
+from kernapay.payments.public.controller import CheckoutController
 from kernapay.payments.statements.controller import ProviderStatementController
 from kernapay.reconciliation.controller import PaymentCheckController, ReconciliationController
 from kernapay.security.authentication import BearerAuthentication

@@ -16,6 +16,7 @@ from kernapay.payments.claims.service import Claims
 from kernapay.payments.disputes.deadlines import DisputeDeadlines
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.disputes.service import DisputeService
+from kernapay.payments.former.service import FormerPayments
 from kernapay.payments.gateway_account import GatewayAccount
 from kernapay.payments.insights.repository import InsightRepository
 from kernapay.payments.insights.service import InsightService
@@ -89,6 +90,16 @@ class Payments(Accounts):
             self.payment_gateway,
             self.settings.razorpay_timeout,
             self.gateway_share,
+            self._clock,
+        )
+
+    @cached_property
+    def former_payments(self) -> FormerPayments:
+        return FormerPayments(
+            self.payment_ledger,
+            self.settlement,
+            self.payees,
+            self.settings.payment_expiry,
             self._clock,
         )
 

@@ -48,7 +48,9 @@ def command(after: datetime | None, before: datetime | None) -> None:
     3 if there is none but something could not be compared.
     """
     with exit_2_on_error(), progress() as update:
-        audited = asyncio.run(audit(load_settings(), as_utc(after), as_utc(before), update, _show))
+        audited = asyncio.run(
+            audit(load_settings(), as_utc(after), as_utc(before), update, show_difference)
+        )
     summary = ", ".join(f"{name} {count}" for name, count in sorted(audited.totals.items()))
     click.echo(summary or "no payments")
     if audited.unchecked:
@@ -61,7 +63,7 @@ def command(after: datetime | None, before: datetime | None) -> None:
     click.echo("KernaPay and the gateway agree.")
 
 
-def _show(difference: "Difference") -> None:
+def show_difference(difference: "Difference") -> None:
     click.echo(
         f"{difference.kind.value:<17} {difference.subject}  "
         f"KernaPay: {difference.ours}  gateway: {difference.theirs}"

@@ -34,6 +34,7 @@ _GROUPS: Final[Mapping[str, Mapping[str, _Entry]]] = {
         "serve": _Entry("serve", "--workers 2"),
         "worker": _Entry("worker", ""),
         "doctor": _Entry("doctor.command", ""),
+        "import": _Entry("importing", "express --dry-run"),
     },
     "Money": {
         "audit": _Entry("audit", "--from 2026-04-01 --to 2026-05-01"),

@@ -22,8 +22,6 @@ from kernapay.payments.dtos import (
     PaymentCreated,
     PaymentStatus,
     PaymentSummary,
-    PaymentVerified,
-    PaymentVerify,
     PaymentView,
     RefundCreate,
     RefundCreated,
@@ -32,8 +30,6 @@ from kernapay.payments.ordering import InProgress, SaleEnded
 from kernapay.payments.outcomes import (
     EvidenceMismatch,
     NotCapturable,
-    NotCapturedYet,
-    NotPaid,
 )
 from kernapay.payments.parameters import Count, Cursor, IdempotencyHeader, Payer, Reference, Skip
 from kernapay.payments.payees import NotApproved
@@ -48,14 +44,12 @@ from kernapay.payments.refund_checks import (
 )
 from kernapay.payments.refunds import RefundService
 from kernapay.payments.repository import PaymentRepository
-from kernapay.payments.returns import PaymentReturned
 from kernapay.payments.service import (
-    InvalidSignature,
     KeyReused,
     NotCancellable,
     PaymentService,
 )
-from kernapay.security.authentication import PUBLIC, READ_AHEAD
+from kernapay.security.authentication import READ_AHEAD
 from kernapay.security.guards import (
     AnyRole,
     HasRole,
@@ -252,48 +246,3 @@ class PaymentController(Controller):
         closed, so somebody may still pay it. Repeating the call is harmless.
         """
         return Success(await payment_service.cancel(request.user, reference_id))
-
-
-class CheckoutController(Controller):
-    """Public routes. The proof is Checkout's signature, or the reference, which cannot be guessed."""
-
-    path = "/v1/api/payments"
-    tags = ["Payments"]
-    opt = {PUBLIC: True}
-    security = [{}]
-
-    @post(
-        "/verify",
-        status_code=200,
-        guards=[RateLimited("verify")],
-        responses=problems(
-            InvalidSignature,
-            NotFound,
-            NotPaid,
-            PaymentReturned,
-            EvidenceMismatch,
-            GatewayRejected,
-            GatewayMissing,
-            GatewayDenied,
-            GatewayUnknown,
-            GatewayBusy,
-            NotCapturedYet,
-        ),
-    )
-    async def verify(
-        self, data: JSONBody[PaymentVerify], payment_service: NamedDependency[PaymentService]
-    ) -> PaymentVerified:
-        """Confirm a payment with the three values that Checkout passes to your page. Repeating the call is harmless.
-
-        A payment whose money went back to the customer, or is on its way there, is answered with 409
-        `payment_returned`. This call proves that somebody paid, not what they paid for: before you deliver, your
-        back end must read the payment and compare `status`, `amount`, `currency` and `serviceType` with what you sell.
-        """
-        return await payment_service.verify(data)
-
-    @get("/status/{reference_id:str}", guards=[RateLimited("status")])
-    async def status(
-        self, reference_id: Reference, payment_service: NamedDependency[PaymentService]
-    ) -> PaymentStatus:
-        """Return the status of a payment. Anyone who knows the reference may call this."""
-        return await payment_service.status(reference_id)

@@ -13,6 +13,7 @@ from kernapay.gateway.base import GatewayPayment
 from kernapay.payments.changes import enter_mismatch, replace_dispute
 from kernapay.payments.customer_ledger import CustomerLedger
 from kernapay.payments.evidence import Origin
+from kernapay.payments.former_ledger import FormerLedger
 from kernapay.payments.history import begin_history, make_step, push_step
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.metadata import hash_metadata
@@ -40,7 +41,7 @@ from kernapay.storage.updates import Changed
 _log = structlog.get_logger("kernapay.payments")
 
 
-class PaymentLedger(MoveLedger, PayoutLedger, SurplusLedger, CustomerLedger):
+class PaymentLedger(MoveLedger, PayoutLedger, SurplusLedger, CustomerLedger, FormerLedger):
     model = Payment
 
     def __init__(

@@ -13,6 +13,7 @@ from mongoengine import (
 )
 
 from kernapay.payments import rows
+from kernapay.payments.former.models import Former
 from kernapay.payments.states import (
     DisputeStatus,
     RefundSpeed,
@@ -272,6 +273,8 @@ class Payment(Record):
     announce: datetime | None = DateTimeField()
     # The trace of the request that created it, if that was traced: what settles it belongs to the same.
     traceparent: str | None = StringField()
+    # What it was in the service that it was imported from, of imported ones.
+    former: Former | None = OnePart(Former)
 
     @classmethod
     def in_shape(cls, row: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,13 @@ REFERENCE_EXAMPLE: Final = "PAY_66b1f0c2a7d4e5f601234567_1769854530250_u1Zq8oYc3
 DEFAULT_RECEIPT_PREFIX: Final = "KP"
 # With an underscore and an ObjectId a receipt has 35 characters (Razorpay: at most 40).
 RECEIPT_PREFIX_PATTERN: Final = "[A-Z][A-Z0-9]{0,9}"
+_FORMER: Final = re.compile("PAY_[0-9a-f]{24}_[0-9]{13}_[0-9]{1,3}")
 _RECEIPT: Final = re.compile(rf"({RECEIPT_PREFIX_PATTERN})_([0-9a-f]{{24}})")
+
+
+def is_former(reference_id: str) -> bool:
+    """Return whether a reference is of the Express service's form, which can be guessed."""
+    return _FORMER.fullmatch(reference_id) is not None
 
 
 def new_reference_id(user_id: str, at: datetime) -> str:

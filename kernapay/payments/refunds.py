@@ -89,7 +89,7 @@ class RefundService:
         """
         if principal.role is Role.PROVIDER:
             await self._payees.require_approved(principal)
-        payment = await self._payments.by_reference(reference_id)
+        payment = await self._payments.by_reference(await self._payments.resolve(reference_id))
         if payment is None or not _may_refund(principal, payment):
             raise NotFound("No payment that you may refund has this reference.")
         return payment

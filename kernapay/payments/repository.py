@@ -15,6 +15,7 @@ from kernapay.payments.pages import NEWEST_FIRST, forms_of, in_bounds, of_payer,
 from kernapay.payments.references import (
     DEFAULT_RECEIPT_PREFIX,
     created_at_of,
+    is_former,
     payment_id_of,
     prefix_of,
     receipt_of,
@@ -60,6 +61,7 @@ class CreatedPayment(msgspec.Struct, rename="camel", frozen=True):
     livemode: bool | None = None
     payable_until: datetime | None = None
     checkout: bool | None = None
+    former: dict[str, Any] | None = None
 
 
 class _RowId(msgspec.Struct):
@@ -181,6 +183,13 @@ class PaymentRepository(ReadOnlyRepository[Payment]):
     def _columns(self, view: type[msgspec.Struct]) -> dict[str, int]:
         # The id has the time of creation, for rows without one, and names a row that cannot be read.
         return {**super()._columns(view), "_id": 1}
+
+    async def resolve(self, reference_id: str) -> str:
+        """Return the present reference of an imported payment, by the one from before. Return any other as it is."""
+        if not is_former(reference_id):
+            return reference_id
+        row = await self.select_one(PaymentStatus, __raw__={"former.reference": reference_id})
+        return row.reference_id if row else reference_id
 
     async def by_reference(self, reference_id: str) -> Payment | None:
         """Return the payment. Raises Unavailable if it is not known whether there is one."""

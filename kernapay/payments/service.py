@@ -1,6 +1,6 @@
 """Create, verify, capture and show payments."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -28,7 +28,7 @@ from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering, part_of
 from kernapay.payments.outcomes import NotCapturable
 from kernapay.payments.payees import Payees
-from kernapay.payments.references import make_receipt, new_reference_id
+from kernapay.payments.references import is_former, make_receipt, new_reference_id
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import is_counted
 from kernapay.payments.rules import PaymentRules
@@ -37,6 +37,9 @@ from kernapay.payments.states import Source
 from kernapay.payments.visibility import is_of_dispute, may_see, may_see_disputes
 from kernapay.security.principal import Principal, Role
 
+_FORMER_UNKNOWN: Final = (
+    "No payment has this reference. One of the earlier service needs a token that may see it."
+)
 _VERIFIED: Final = "Payment verified successfully"
 
 
@@ -101,7 +104,8 @@ class PaymentService:
         key = resolve_key(data.idempotency_key, header_key)
         known = await self._payments.find_created(principal.id, key)
         content = self._buyers.fingerprint(data, known.fingerprint if known else None)
-        is_repeat = known is not None and known.fingerprint == content
+        # Of an imported payment nobody knows the request. As in its old service, its key answers with it.
+        is_repeat = known is not None and (known.fingerprint == content or bool(known.former))
         if known is not None and is_repeat and known.razorpay_order_id is not None:
             # The process that created it may have died before its own eviction.
             await self._payments.history.evict(user_id=principal.id)
@@ -154,7 +158,8 @@ class PaymentService:
         Raises NotFound, InvalidSignature, TooManyRequests, EvidenceMismatch, NotPaid, PaymentReturned, NotCapturedYet,
         GatewayError, Unavailable.
         """
-        payment = await self._payments.by_reference(data.reference_id)
+        reference_id = await self._payments.resolve(data.reference_id)
+        payment = await self._payments.by_reference(reference_id)
         if payment is None or payment.razorpay_order_id is None:
             raise NotFound("No payment has this reference.", field="referenceId")
         self._check_signature(payment.razorpay_order_id, data)
@@ -169,7 +174,7 @@ class PaymentService:
 
     async def show(self, principal: Principal, reference_id: str) -> PaymentView:
         """Return a payment in full. Raises NotFound, also when the caller may not see it."""
-        view = await self._payments.view(reference_id)
+        view = await self._payments.view(await self._payments.resolve(reference_id))
         if view is None or not await self._may_see(principal, view):
             raise NotFound("No payment that you may see has this reference.")
         if not may_see_disputes(principal, view):
@@ -190,9 +195,21 @@ class PaymentService:
             view.customer_id, principal.id
         )
 
-    async def status(self, reference_id: str) -> PaymentStatus:
-        """Return the public view of a payment. Raises NotFound."""
+    async def status(
+        self, reference_id: str, find_caller: Callable[[], Awaitable[Principal | None]]
+    ) -> PaymentStatus:
+        """Return the public view of a payment. Raises NotFound.
+
+        Only who may see an imported payment gets it by its former reference, which can be guessed.
+        """
         status = await self._payments.status(reference_id)
+        if status is None and is_former(reference_id):
+            current = await self._payments.resolve(reference_id)
+            view = await self._payments.view(current)
+            caller = await find_caller()
+            if view is None or caller is None or not await self._may_see(caller, view):
+                raise NotFound(_FORMER_UNKNOWN)
+            status = await self._payments.status(current)
         if status is None:
             raise NotFound("No payment has this reference.")
         return status
@@ -204,7 +221,7 @@ class PaymentService:
 
         Raises NotFound, TooManyRequests, NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """
-        payment = await self._payments.by_reference(reference_id)
+        payment = await self._payments.by_reference(await self._payments.resolve(reference_id))
         if payment is None:
             raise NotFound("No payment has this reference.", field="referenceId")
         if payment.approved_payment_id and is_counted(payment, payment.approved_payment_id):
@@ -229,7 +246,7 @@ class PaymentService:
 
         Raises NotFound, also when the caller may not cancel it, NotCancellable, GatewayError, Unavailable.
         """
-        payment = await self._payments.by_reference(reference_id)
+        payment = await self._payments.by_reference(await self._payments.resolve(reference_id))
         if payment is None or not _may_cancel(principal, payment):
             raise NotFound("No payment that you may cancel has this reference.")
         if payment.cancelled_at is None:

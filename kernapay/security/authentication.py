@@ -85,6 +85,16 @@ def read_token(scope: Scope) -> str | None:
     return token.strip()
 
 
+async def find_caller(scope: Scope, authenticate: Authenticator, right: str) -> Principal | None:
+    """Return who calls a public route. Return None without a token, and for an API key whose scopes lack `right`.
+
+    Raises Unauthenticated, Unavailable.
+    """
+    token = read_token(scope)
+    caller = None if token is None else await authenticate(token)
+    return caller if caller and (caller.scopes is None or right in caller.scopes) else None
+
+
 class BearerAuthentication:
     """Middleware that authenticates a request by its access token or API key, or by the console's cookie.
 

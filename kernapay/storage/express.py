@@ -6,6 +6,7 @@ from pymongo.database import Database
 
 # Indexes as Mongoose names them. The second is of the service's older form too.
 _INDEXES: Final = ("referenceId_1", "idempotencyKey_1")
+_COLLECTIONS: Final = ("payments", "users")
 _VERSION_KEY: Final = "__v"  # Mongoose writes it into every row
 _FIRST_PAYMENTS: Final = "0003_payments"
 
@@ -18,9 +19,10 @@ FIX: Final = (
 
 def is_express(db: Database[dict[str, Any]]) -> bool:
     """Return whether the rows are those of an Express service."""
-    if any(name in db.payments.index_information() for name in _INDEXES):
+    indexes = db[_COLLECTIONS[0]].index_information()
+    if any(name in indexes for name in _INDEXES):
         return True
-    newest = (db[name].find_one(sort=[("_id", -1)]) for name in ("payments", "users"))
+    newest = (db[name].find_one(sort=[("_id", -1)]) for name in _COLLECTIONS)
     return any(row is not None and _VERSION_KEY in row for row in newest)
 
 

@@ -17,6 +17,10 @@ class IdOrTextField(ObjectIdField):  # type: ignore[misc]
     def to_python(self, value: Any) -> Any:
         return value if isinstance(value, TextId) else super().to_python(value)
 
+    def validate(self, value: Any) -> None:
+        if not isinstance(value, TextId):
+            super().validate(value)
+
     def to_mongo(self, value: Any) -> Any:
         return str(value) if isinstance(value, TextId) else super().to_mongo(value)
 

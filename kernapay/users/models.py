@@ -49,6 +49,8 @@ class User(Record):
     # An administrator's word. It ends with the role.
     is_approved_provider: bool = BooleanField(db_field="isApprovedProvider", default=False)
     erased_at: datetime | None = DateTimeField(db_field="erasedAt")
+    # Of an imported account: a hash of its row in the earlier service, when that was last imported.
+    former_seen: str | None = StringField(db_field="formerSeen")
     refresh_token: str | None = StringField(db_field="refreshToken")
 
     @property

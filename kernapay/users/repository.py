@@ -105,6 +105,26 @@ class UserRepository(Repository[User]):
             unset__refresh_token=True,
         )
 
+    async def take_over(self, known: User, former: User) -> User | None:
+        """Store the name and the number that an imported account has in its earlier service by now.
+
+        Return None if it was erased, or another import did so. What the account may do is decided here by now.
+        """
+        same = {"former_seen": known.former_seen, "erased_at": None}
+        return await self._update(
+            str(known.pk),
+            same,
+            set__name=former.name,
+            set__name_folded=former.name_folded,
+            set__mobile_number=former.mobile_number,
+            set__country_code=former.country_code,
+            set__former_seen=former.former_seen,
+        )
+
+    async def count_among(self, user_ids: Collection[ObjectId]) -> int:
+        """Return how many of these accounts there are."""
+        return await self.count(id__in=list(user_ids))
+
     async def evict(self, user_id: str) -> None:
         """Evict the cached profile, when a repeated change turns out to be made already.
 

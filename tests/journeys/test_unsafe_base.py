@@ -44,6 +44,7 @@ NEEDS_NO_DATABASE = {
 ARGUMENTS = {
     ("audit",): (),
     ("create-admin",): ("--email", "a@example.com", "--password", "correct horse battery"),
+    ("import", "express"): ("--from", "mongodb://127.0.0.1:9/old"),
     ("inbox", "end"): ("evt_1", "--reason", "not ours"),
     ("inbox", "list"): (),
     ("inbox", "replay"): ("--status", "parked"),

@@ -30,6 +30,7 @@ from tests.factories import payment_body, unique
 from tests.house.scopes import new_holder
 from tests.money.books import DAY, age, pay_twice, refunds_of
 from tests.money.disputes import raise_dispute, resolve, tell
+from tests.money.express import IMPORT
 from tests.money.shop import LONG_AGO, Shop
 from tests.stack import WORKER_BUGS, Api, Sandbox
 from tests.waiting import eventually
@@ -873,6 +874,7 @@ def test_every_crash_point_is_in_the_matrix() -> None:
     }
     tried = {
         *(*CREATE, *CUSTOMER, *MERGE, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
+        *IMPORT,
         *(*REFUND, *RECONCILE, *SURPLUS, *REPORT, *NIGHT, *SETTLEMENT, *WITHDRAWAL, *LANE, *RELAY),
     }
 

@@ -29,6 +29,7 @@ from kernapay.payments.claims.repository import ClaimRepository
 from kernapay.payments.documents.models import Paper, PaperKind
 from kernapay.payments.documents.repository import PaperRepository
 from kernapay.payments.evidence import Origin
+from kernapay.payments.former.models import Former
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.models import Dispute, Mismatch, Payment, Payout, Refund
@@ -989,6 +990,16 @@ async def payments_reassigned(world: World) -> Steps:
     return once(reassign, reassign)
 
 
+async def import_noted(world: World) -> Steps:
+    words = {"service": "express", "amount": "500", "unit": "rupees", "proof": "order"}
+    stale = await world.payment(former=Former(**words))
+    at, note = world.clock(), world.ledger.note_former
+    return once(
+        lambda: note(stale, Former(**words, seen="first"), at, at),
+        lambda: note(stale, Former(**words, seen="second"), None, None),
+    )
+
+
 async def delivery_noted(world: World) -> Steps:
     at = world.clock()
     name = str(ObjectId())
@@ -1013,6 +1024,7 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
     f"{_LEDGER}attach_order": (order_attached,),
+    "payments.former_ledger.FormerLedger.note_former": (import_noted,),
     "payments.move_ledger.MoveLedger._write": (
         moved,
         sale_ended,

@@ -24,7 +24,10 @@ class PaymentSearchRepository(ReadOnlyRepository[Payment]):
         return await self._look_up(id=payment_id)
 
     async def by_reference(self, reference_id: str) -> list[AdminPaymentView]:
-        return await self._look_up(reference_id=reference_id)
+        """Return the payment with this reference or, of an imported one, with this reference before."""
+        return await self._look_up(reference_id=reference_id) or await self._look_up(
+            __raw__={"former.reference": reference_id}
+        )
 
     async def by_order(self, order_id: str) -> list[AdminPaymentView]:
         """Return the payment of an order of the gateway, also of a surplus one."""

@@ -1,0 +1,204 @@
+"""`kernapay import express`: move in from the Express service that KernaPay replaces."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from kernapay.commands.importing_output import show_comparison, show_report, write_lists
+from kernapay.commands.output import Progress, exit_2_on_error, progress
+from kernapay.config.loading import load_settings
+from kernapay.config.settings import Settings
+
+if TYPE_CHECKING:
+    from kernapay.bootstrap.services import Services
+    from kernapay.moving.amounts import Unit
+    from kernapay.moving.comparison import Comparison
+    from kernapay.moving.payments import OldPayment
+    from kernapay.moving.report import Report
+    from kernapay.moving.repository import ExpressDatabase
+    from kernapay.moving.service import AskUnit
+
+_ASK: Final = "ask"
+_LEAVE: Final = "leave"
+
+
+@click.group()
+def command() -> None:
+    """Import accounts and payments of an earlier service."""
+
+
+@command.command("express")
+@click.option(
+    "--from",
+    "source",
+    envvar="EXPRESS_MONGODB_URL",
+    required=True,
+    help="MongoDB URL of the Express service, which is only read. Default: EXPRESS_MONGODB_URL.",
+)
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Report, and write nothing.")
+@click.option(
+    "--amounts",
+    type=click.Choice(["rupees", "paise", _ASK]),
+    default=_ASK,
+    show_default=True,
+    help="The unit of amounts that the gateway's orders do not prove.",
+)
+@click.option(
+    "--duplicates",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that says which of several accounts with one address stays. Without one, it is made for you to fill in.",
+)
+@click.option(
+    "--report",
+    "lists",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for all that the report lists. On the screen, each list is cut.",
+)
+def express(
+    source: str, is_dry_run: bool, amounts: str, duplicates: Path | None, lists: Path | None
+) -> None:
+    """Import the accounts and payments of the Express service that KernaPay replaces.
+
+    Repeat it as often as you like until your clients use KernaPay: each run brings what is new or has changed. Statuses
+    are not imported: the gateway is asked. It is asked only; nothing is captured or refunded.
+
+    The exit code is 0 if everything is here and agrees with the gateway, 1 if something is not or differs, 2 if it was
+    interrupted: repeat it then.
+    """
+    settings = load_settings()
+    run = _Run(settings, source, amounts, duplicates, writes=not is_dry_run)
+    with exit_2_on_error(), progress() as update:
+        report, comparison = asyncio.run(run.run(update))
+    show_report(report, is_dry_run=is_dry_run)
+    if lists is not None:
+        write_lists(lists, report)
+        click.echo(f"All that is listed is in {lists}.")
+    if run.has_candidates:
+        click.echo(run.explain_choices())
+    if comparison is None:
+        click.echo("Nothing was written.")
+        sys.exit(1 if report.has_open else 0)
+    show_comparison(comparison)
+    sys.exit(1 if _audit(settings) or report.has_open or comparison.differences else 0)
+
+
+def _audit(settings: Settings) -> int:
+    """Compare all payments with the gateway, print what differs, and return how much does."""
+    from kernapay.commands.audit import audit, show_difference
+
+    click.echo("\nCompared with the gateway:")
+    with exit_2_on_error(), progress() as update:
+        audited = asyncio.run(audit(settings, None, None, update, show_difference))
+    for each in audited.unchecked:
+        click.echo(f"not compared      {each}")
+    click.echo(
+        f"{audited.differences} difference(s), {len(audited.unchecked)} could not be compared."
+    )
+    return audited.differences
+
+
+class _Run:
+    def __init__(
+        self,
+        settings: Settings,
+        source: str,
+        amounts: str,
+        duplicates: Path | None,
+        *,
+        writes: bool,
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._amounts = amounts
+        self._duplicates = duplicates
+        self._writes = writes
+        self.has_candidates = False
+
+    async def run(self, update: Progress) -> tuple["Report", "Comparison | None"]:
+        """Import or, without `writes`, only look. Raises KernaPayError."""
+        from kernapay.bootstrap.services import open_services
+        from kernapay.commands.operator import operator
+        from kernapay.moving.comparison import compare
+        from kernapay.moving.repository import ExpressDatabase
+
+        old = ExpressDatabase(self._source)
+        try:
+            async with open_services(self._settings) as services:
+                counts = await old.check()
+                found = ", ".join(f"{count} {name}" for name, count in counts.items())
+                click.echo(f"Database {old.name}: {found}.")
+                if not self._writes:
+                    return await self._move(old, services, update), None
+                action = services.audit_log.action(operator(), "express.import", f"db:{old.name}")
+                async with action:
+                    report = await self._move(old, services, update)
+                former = services.former_payments
+                return report, await compare(old, services.user_repository, former)
+        finally:
+            old.close()
+
+    async def _move(
+        self, old: "ExpressDatabase", services: "Services", update: Progress
+    ) -> "Report":
+        from kernapay.core.clock import now
+        from kernapay.moving.accounts import Accounts
+        from kernapay.moving.books import OrderBooks
+        from kernapay.moving.choices import read_choices, write_choices
+        from kernapay.moving.people import People
+        from kernapay.moving.report import Report
+        from kernapay.moving.service import Payments
+
+        production = self._settings.is_production
+        path = self._duplicates
+        choices = {}
+        if path is not None and path.exists():
+            choices = read_choices(path, production=production)
+        plan = await Accounts(old, choices, production=production).plan()
+        report = Report()
+        writes = self._writes
+        await People(old, services.user_repository, now, writes=writes).move_all(plan, report)
+        self.has_candidates = bool(plan.candidates)
+        if path is not None and plan.candidates:
+            write_choices(path, plan.candidates, choices)
+        payments = Payments(
+            old,
+            services.former_payments,
+            OrderBooks(services.payment_gateway, services.pace),
+            self._make_ask(),
+            live=self._settings.is_live,
+            writes=writes,
+        )
+        await payments.move_all(plan, report, update)
+        return report
+
+    def explain_choices(self) -> str:
+        if self._duplicates is None:
+            return "Some accounts need your choice: --duplicates FILE makes a file for that."
+        return f"Which accounts stay is in {self._duplicates}: fill in what is empty, and repeat the command."
+
+    def _make_ask(self) -> "AskUnit":
+        from kernapay.moving.amounts import Unit
+
+        chosen: list[Unit | None] = []
+        if self._amounts != _ASK:
+            chosen.append(Unit(self._amounts))
+        elif not sys.stdin.isatty():
+            chosen.append(None)
+        lock = asyncio.Lock()
+
+        async def ask(old: "OldPayment", reason: str) -> "Unit | None":
+            async with lock:
+                if not chosen:
+                    text = (
+                        f"\n{old.name} is over {old.amount} {old.currency}, and {reason}. "
+                        "What are such amounts?"
+                    )
+                    kinds = click.Choice([*Unit, _LEAVE])
+                    answer = await asyncio.to_thread(click.prompt, text, type=kinds)
+                    chosen.append(None if answer == _LEAVE else Unit(answer))
+                return chosen[0]
+
+        return ask

@@ -1,0 +1,79 @@
+"""After an import: read both databases again, and compare them row by row."""
+
+import secrets
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Final
+
+from kernapay.core.clock import Clock, now
+from kernapay.moving.amounts import Unit, in_minor_units
+from kernapay.moving.payments import OldPayment, read_payment
+from kernapay.moving.repository import ExpressDatabase
+from kernapay.moving.rows import CannotMove
+from kernapay.payments.former.service import FormerPayments
+from kernapay.payments.models import Payment
+from kernapay.users.repository import UserRepository
+
+_SAMPLES: Final = 10
+
+
+@dataclass(slots=True)
+class Comparison:
+    """`there` and `here` count rows of both databases; `sums` are minor units by status of here and currency."""
+
+    there: Counter[str] = field(default_factory=Counter)
+    here: Counter[str] = field(default_factory=Counter)
+    sums: dict[tuple[str, str], list[int]] = field(
+        default_factory=lambda: defaultdict(lambda: [0, 0, 0])
+    )
+    differences: list[str] = field(default_factory=list)
+    samples: list[tuple[OldPayment, Payment]] = field(default_factory=list)
+
+
+async def compare(
+    old: ExpressDatabase, users: UserRepository, former: FormerPayments, clock: Clock = now
+) -> Comparison:
+    """Compare both databases. Raises Unavailable."""
+    result = Comparison()
+    async for rows in old.batches("users"):
+        ids = [row["_id"] for row in rows]
+        result.there["accounts"] += len(ids)
+        result.here["accounts"] += await users.count_among(ids)
+    result.there["payments"] += len(await old.odd_ids("payments"))
+    async for rows in old.batches("payments"):
+        known = await former.known([row["_id"] for row in rows])
+        result.there["payments"] += len(rows)
+        for row in rows:
+            payment = known.get(row["_id"])
+            if payment is None:
+                continue
+            try:
+                _compare(read_payment(row, clock()), payment, result)
+            except CannotMove as error:
+                result.differences.append(f"{row['_id']}: {error}, and it is here")
+    return result
+
+
+def _compare(there: OldPayment, here: Payment, result: Comparison) -> None:
+    result.here["payments"] += 1
+    unit = Unit(here.former.unit) if here.former else None
+    meant = None if unit is None else in_minor_units(there.amount, unit)
+    entry = result.sums[here.status.value, here.currency]
+    entry[0] += 1
+    entry[1] += here.amount
+    entry[2] += meant or 0
+    pairs = (
+        ("amount", meant, here.amount),
+        ("currency", there.currency, here.currency),
+        ("order", there.order_id, here.razorpay_order_id),
+        ("reference", there.reference, here.former and here.former.reference),
+        ("time of creation", there.created_at, here.created_at),
+    )
+    for name, one, other in pairs:
+        if one != other:
+            result.differences.append(f"{there.name}: {name} {one} there, {other} here")
+    place = secrets.randbelow(result.here["payments"])
+    if len(result.samples) < _SAMPLES:
+        result.samples.append((there, here))
+    elif place < _SAMPLES:
+        result.samples[place] = (there, here)

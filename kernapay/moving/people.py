@@ -1,0 +1,78 @@
+"""Bring the accounts of the Express service here, each once."""
+
+from kernapay.core.clock import Clock
+from kernapay.moving.accounts import Plan
+from kernapay.moving.choices import Candidate
+from kernapay.moving.report import CANNOT_MOVE, Report
+from kernapay.moving.repository import ExpressDatabase
+from kernapay.moving.rows import CannotMove, Row
+from kernapay.moving.users import read_user
+from kernapay.storage.repository import DuplicateRow
+from kernapay.users.models import User
+from kernapay.users.repository import UserRepository
+
+_TAKEN = "an account of KernaPay has its address"
+
+
+class People:
+    def __init__(
+        self, old: ExpressDatabase, users: UserRepository, clock: Clock, *, writes: bool
+    ) -> None:
+        self._old = old
+        self._users = users
+        self._clock = clock
+        self._writes = writes
+
+    async def move_all(self, plan: Plan, report: Report) -> None:
+        """Bring every account of the plan that is not here, or has changed since. Raises Unavailable."""
+        for row_id in await self._old.odd_ids("users"):
+            report.note(CANNOT_MOVE, f"account {row_id}: its _id is no ObjectId")
+            report.users["cannot move"] += 1
+        async for rows in self._old.batches("users"):
+            for row in rows:
+                user_id = str(row["_id"])
+                if user_id in plan.addresses:
+                    await self._move(row, plan, report)
+                elif (reason := plan.waiting.get(user_id)) is not None:
+                    report.note(CANNOT_MOVE, f"account {user_id}: {reason}")
+                    report.users["cannot move"] += 1
+        report.users["merged into another"] += plan.merged
+
+    async def _move(self, row: Row, plan: Plan, report: Report) -> None:
+        user_id = str(row["_id"])
+        email = plan.addresses[user_id]
+        try:
+            old = read_user(row, email, self._clock())
+            done = await self._store(old.user)
+        except CannotMove as error:
+            plan.waiting[user_id] = str(error)
+            report.note(CANNOT_MOVE, f"account {user_id}: {error}")
+            report.users["cannot move"] += 1
+            if str(error) == _TAKEN:
+                plan.candidates.append(Candidate(user_id, email, *await self._count(user_id)))
+            return
+        report.users[done] += 1
+        report.odd.update(f"account {each}" for each in old.odd)
+
+    async def _store(self, user: User) -> str:
+        known = await self._users.get_one_or_none(id=user.pk)
+        if known is None:
+            taken = await self._users.get_one_or_none(email=user.email)
+            if taken is not None:
+                raise CannotMove(_TAKEN)
+            if self._writes:
+                try:
+                    await self._users.add(user)
+                except DuplicateRow:
+                    raise CannotMove(_TAKEN) from None
+            return "new"
+        if known.former_seen is None:
+            raise CannotMove("an account of KernaPay has its id")
+        if known.former_seen == user.former_seen or known.erased_at is not None:
+            return "unchanged"
+        if self._writes:
+            await self._users.take_over(known, user)
+        return "changed"
+
+    async def _count(self, user_id: str) -> tuple[int, int]:
+        return await self._old.count_payments(user_id)

@@ -1,0 +1,215 @@
+"""Move payments of the Express service: read them, ask the gateway, enter them, settle them by its word."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
+
+from kernapay.core.clock import Clock, now
+from kernapay.moving.accounts import Plan
+from kernapay.moving.amounts import Unit, convert, prove
+from kernapay.moving.books import Found, OrderBooks
+from kernapay.moving.payments import SERVICE, OldPayment, draft_of, read_payment
+from kernapay.moving.report import (
+    ASSUMED,
+    CANNOT_MOVE,
+    DOES_NOT_FIT,
+    PAID_TWICE,
+    UNKNOWABLE,
+    Report,
+)
+from kernapay.moving.repository import ExpressDatabase
+from kernapay.moving.rows import CannotMove, Row, hash_of
+from kernapay.payments.former.models import Former
+from kernapay.payments.former.service import FormerPayments, FormerTaken, judge, paid_twice
+from kernapay.payments.models import Payment
+from kernapay.payments.outcomes import EvidenceMismatch
+
+# At once, so that the gateway's and the database's answers are waited for together.
+_AT_ONCE: Final = 8
+_ORDER: Final = "order"
+_OPERATOR: Final = "operator"
+
+AskUnit = Callable[[OldPayment, str], Awaitable[Unit | None]]
+"""Ask a person for the unit of an amount that the gateway cannot prove, and why. None means nobody knows."""
+Progress = Callable[[str, int], None]
+
+
+class Payments:
+    def __init__(
+        self,
+        old: ExpressDatabase,
+        former: FormerPayments,
+        books: OrderBooks,
+        ask: AskUnit,
+        clock: Clock = now,
+        *,
+        live: bool,
+        writes: bool,
+    ) -> None:
+        self._old = old
+        self._former = former
+        self._books = books
+        self._ask = ask
+        self._clock = clock
+        self._live = live
+        self._writes = writes
+
+    async def move_all(self, plan: Plan, report: Report, progress: Progress) -> None:
+        """Bring every payment that is not here, or of which something has changed since.
+
+        Raises GatewayError, Unavailable. What is here stays: another run goes on.
+        """
+        for row_id in await self._old.odd_ids("payments"):
+            self._refuse(report, f"payment {row_id}", "its _id is no ObjectId")
+        count = 0
+        async for rows in self._old.batches("payments"):
+            payments = [each for row in rows if (each := self._read(row, plan, report))]
+            await self._books.open(payments)
+            known = await self._former.known([each.id for each in payments])
+            for start in range(0, len(payments), _AT_ONCE):
+                await _all(
+                    self._move(each, plan.payers.get(each.user_id), known.get(each.id), report)
+                    for each in payments[start : start + _AT_ONCE]
+                )
+            count += len(rows)
+            progress("payments", count)
+
+    def _read(self, row: Row, plan: Plan, report: Report) -> OldPayment | None:
+        try:
+            old = read_payment(row, self._clock())
+            if (reason := plan.waiting.get(old.user_id)) is not None:
+                raise CannotMove(f"it is of account {old.user_id}, which waits: {reason}")
+        except CannotMove as error:
+            self._refuse(report, f"payment {row['_id']}", str(error))
+            return None
+        report.odd.update(f"payment {each}" for each in old.odd)
+        return old
+
+    async def _move(
+        self, old: OldPayment, payer: str | None, known: Payment | None, report: Report
+    ) -> None:
+        found = await self._books.find(old.order_id)
+        try:
+            former, amount = await self._value(old, found, known, report)
+            former.seen = hash_of(*_seen(old, found))
+            if known is None:
+                done = "new"
+            else:
+                _require_same(known, amount)
+                done = (
+                    "unchanged" if known.former and known.former.seen == former.seen else "changed"
+                )
+            row = known
+            if self._writes and done != "unchanged":
+                row = await self._store(
+                    old, payer or old.user_id, known, former, amount, found, report
+                )
+        except (CannotMove, FormerTaken) as error:
+            detail = error.detail if isinstance(error, FormerTaken) else str(error)
+            self._refuse(report, f"payment {old.name}", detail)
+            return
+        report.payments[done] += 1
+        self._compare(old, found, row if self._writes else None, amount, report)
+
+    async def _value(
+        self, old: OldPayment, found: Found, known: Payment | None, report: Report
+    ) -> tuple[Former, int]:
+        """Return what was stored, and the amount in minor units. Raises CannotMove."""
+        if found.order is not None:
+            unit, proof = prove(old.amount, old.currency, found.order), _ORDER
+        elif known is not None and known.former is not None:
+            # Converted once. No later answer converts it again.
+            unit, proof = Unit(known.former.unit), known.former.proof
+        else:
+            reason = found.problem or "nothing is known of its order"
+            chosen = await self._ask(old, reason)
+            if chosen is None:
+                raise CannotMove(
+                    f"{reason}, so that its amount cannot be proved: --amounts rupees or paise says what it is"
+                )
+            unit, proof = chosen, _OPERATOR
+            report.note(ASSUMED, f"{old.name}: {old.amount} {unit} ({reason})")
+        report.units[f"{unit}, by the {proof}"] += 1
+        amount = found.order.amount if found.order else convert(old.amount, old.currency, unit)
+        former = Former(
+            service=SERVICE,
+            reference=old.reference,
+            status=old.status,
+            amount=str(old.amount),
+            unit=unit.value,
+            proof=proof,
+        )
+        return former, amount
+
+    async def _store(
+        self,
+        old: OldPayment,
+        payer: str,
+        known: Payment | None,
+        former: Former,
+        amount: int,
+        found: Found,
+        report: Report,
+    ) -> Payment:
+        row = known
+        if row is None:
+            receipt = found.order.receipt if found.order else None
+            entered = Former(**{name: getattr(former, name) for name in _KEPT})
+            draft = draft_of(old, payer, amount, entered, receipt, live=self._live)
+            row = await self._former.enter(draft, old.status)
+            _require_same(row, amount)
+        if found.problem is None:
+            try:
+                row = await self._former.settle(row, found.attempts, found.refunds)
+            except EvidenceMismatch as error:
+                report.note(DOES_NOT_FIT, f"{old.name}: {error.reason}")
+        await self._former.note(row, former, is_known=found.problem is None)
+        return row
+
+    def _compare(
+        self, old: OldPayment, found: Found, row: Payment | None, amount: int, report: Report
+    ) -> None:
+        status = row.status if row is not None else judge(found.attempts, found.refunds)
+        if found.problem is not None and not (row is not None and row.status.is_paid):
+            report.note(
+                UNKNOWABLE, f"{old.name}: shown as {old.status or 'nothing'}; {found.problem}"
+            )
+        else:
+            report.compare_words(old.status, status, old.name)
+        if twice := paid_twice(found.attempts):
+            report.note(PAID_TWICE, f"{old.name}: {', '.join(twice)}")
+        report.count_moved(old.status or "nothing", status, old.currency, amount)
+
+    def _refuse(self, report: Report, subject: str, reason: str) -> None:
+        report.payments["cannot move"] += 1
+        report.note(CANNOT_MOVE, f"{subject}: {reason}")
+
+
+_KEPT: Final = ("service", "reference", "status", "amount", "unit", "proof")
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Wait for all of these, also when one fails. Raise the first error."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for each in results:
+        if isinstance(each, BaseException):
+            raise each
+
+
+def _require_same(row: Payment, amount: int) -> None:
+    """Raise CannotMove if a payment is here over another amount, or is no import."""
+    if row.former is None:
+        raise CannotMove("a payment of KernaPay has its id")
+    if row.amount != amount:
+        raise CannotMove(f"it is here over {row.amount}, and by its order it is {amount}")
+
+
+def _seen(old: OldPayment, found: Found) -> Sequence[object]:
+    """Return all of a payment by which an import decides."""
+    order = found.order
+    return (
+        [old.status, old.reference, str(old.amount), old.order_id, old.user_id],
+        [order.status, order.amount, order.amount_paid] if order else [found.problem],
+        sorted([each.id, each.status, each.amount_refunded or 0] for each in found.attempts),
+        sorted([each.id, each.status] for many in found.refunds.values() for each in many),
+    )

@@ -1,0 +1,140 @@
+"""Enter payments of an earlier service, and settle them by the gateway's word. Nothing is changed at the gateway."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from kernapay.core.clock import Clock, now
+from kernapay.core.errors import Conflict, InvalidInput
+from kernapay.gateway.base import GatewayPayment, GatewayRefund
+from kernapay.payments.evidence import Evidence, Origin
+from kernapay.payments.former.models import Former
+from kernapay.payments.ledger import PaymentLedger
+from kernapay.payments.matching import best_attempt
+from kernapay.payments.models import Payment
+from kernapay.payments.payees import Payees
+from kernapay.payments.settlement import Settlement
+from kernapay.payments.states import Event, RefundState, Source, Status
+from kernapay.storage.repository import DuplicateRow
+
+_ORIGIN: Final = Origin(Source.RECONCILIATION, "imported")
+# The worker looks at unpaid payments within an hour of the import, and ends those of long ago within a day after that.
+_CHECKS: Final = timedelta(hours=1)
+_ENDS: Final = timedelta(days=1)
+_MOST_KNOWN: Final = 500
+Refunds = Mapping[str, Sequence[GatewayRefund]]
+"""The refunds of the gateway's payments, by the id of the payment."""
+
+
+class FormerTaken(Conflict):
+    """Another payment has the id, the order or the idempotency key of an imported one."""
+
+    code = "former_taken"
+
+
+def judge(attempts: Sequence[GatewayPayment], refunds: Refunds) -> Status:
+    """Return the status of a payment whose order has these attempts, by the gateway's word."""
+    best = best_attempt(attempts)
+    if best is None or best.status in ("created", "authorized"):
+        return Status.PENDING
+    if not best.is_captured:
+        return Status.FAILED
+    given = sum(
+        each.amount for each in refunds.get(best.id, ()) if each.status == RefundState.PROCESSED
+    )
+    return Status.REFUNDED if given >= best.amount else Status.SUCCESS
+
+
+class FormerPayments:
+    def __init__(
+        self,
+        ledger: PaymentLedger,
+        settlement: Settlement,
+        payees: Payees,
+        expire_after: timedelta,
+        clock: Clock = now,
+    ) -> None:
+        self._ledger = ledger
+        self._settlement = settlement
+        self._payees = payees
+        self._expire_after = expire_after
+        self._clock = clock
+
+    async def known(self, ids: Sequence[object]) -> dict[object, Payment]:
+        """Return which of these payments are here, by their ids. Raises Unavailable."""
+        found: dict[object, Payment] = {}
+        for start in range(0, len(ids), _MOST_KNOWN):
+            rows = await self._ledger.list_former(ids[start : start + _MOST_KNOWN])
+            found |= {row.pk: row for row in rows}
+        return found
+
+    async def enter(self, draft: Payment, shown_as: str | None) -> Payment:
+        """Insert a payment as unpaid. `shown_as` is the earlier service's word for its status.
+
+        Raises FormerTaken, Unavailable.
+        """
+        try:
+            payee = await self._payees.judge(str(draft.user_id), draft.provider_id)
+        except InvalidInput:
+            payee = None  # it stays a label: nobody gets a right by what a payer wrote
+        draft.payee_id = payee
+        reason = f"imported; the earlier service showed it as {shown_as or 'nothing'}"
+        try:
+            return await self._ledger.enter_former(draft, _ORIGIN, reason)
+        except DuplicateRow as error:
+            known = await self._ledger.get_one_or_none(id=draft.pk)
+            if known is not None and known.former is not None:
+                return known  # a run that was killed had entered it
+            fields = ", ".join(error.index_fields)
+            raise FormerTaken(f"another payment here has its {fields}") from error
+
+    async def settle(
+        self, payment: Payment, attempts: Sequence[GatewayPayment], refunds: Refunds
+    ) -> Payment:
+        """Bring a payment to its state at the gateway, and return it. Only what the gateway has done is entered.
+
+        Money that came twice, and a sale that has ended here, are left as they are.
+
+        Raises EvidenceMismatch, which is stored, GatewayError, Unavailable.
+        """
+        best = best_attempt(attempts)
+        if (
+            best is None
+            or best.status == "created"
+            or (payment.final and not payment.status.is_paid)
+        ):
+            return payment
+        if payment.status.is_paid and payment.razorpay_payment_id != best.id:
+            return payment
+        known = tuple(refunds.get(best.id, ())) if best.is_captured else ()
+        result = await self._settlement.settle(
+            _event_of(best), Evidence(_ORIGIN, best, known_refunds=known)
+        )
+        for each in known:
+            result = await self._settlement.settle(None, Evidence(_ORIGIN, best, each))
+        return await self._ledger.get(id=result.payment.pk)
+
+    async def note(self, payment: Payment, former: Former, *, is_known: bool) -> bool:
+        """Store what an import saw, and when to look again. Nobody looks where the gateway does not know the order.
+
+        Return False if the payment has changed meanwhile: the next import sees it again.
+        """
+        at = self._clock()
+        share = int(str(payment.pk)[-6:], 16) / 0xFFFFFF
+        due, ends_at = None, None
+        if is_known:
+            due = at + _CHECKS * share
+            ends_at = max(payment.created_at + self._expire_after, at + _CHECKS + _ENDS * share)
+        return await self._ledger.note_former(payment, former, due, ends_at)
+
+
+def paid_twice(attempts: Sequence[GatewayPayment]) -> list[str]:
+    """Return the ids of an order's captured payments if there are several."""
+    captured = [each.id for each in attempts if each.is_captured]
+    return captured if len(captured) > 1 else []
+
+
+def _event_of(gateway_payment: GatewayPayment) -> Event:
+    if gateway_payment.is_captured:
+        return Event.CAPTURED
+    return Event.AUTHORIZED if gateway_payment.status == "authorized" else Event.DECLINED

@@ -1,0 +1,281 @@
+"""`kernapay import express`: accounts and payments of the earlier service come here, by the gateway's word."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+
+from kernapay.devstack.servers import MongoServer
+from tests.actors import PAYMENTS, USERS, assert_problem, log_in, verify
+from tests.aliases import Json, Store
+from tests.databases import open_store, row_of
+from tests.factories import payment_body, unique
+from tests.money.express import IMPORT, ExpressService
+from tests.money.shop import Shop
+
+LISTED = re.compile(r"^([a-z][^:\n]*): (\d+)$", re.MULTILINE)
+
+
+@pytest.fixture
+def express(shop: Shop, mongo_server: MongoServer, fresh_database: Any) -> Iterator[ExpressService]:
+    """The old service, with a database of its own."""
+    with open_store(mongo_server.database_url(fresh_database())) as database:
+        yield ExpressService(database, shop.sandbox)
+        database.client.drop_database(database.name)
+
+
+@pytest.fixture
+def run(shop: Shop, express: ExpressService, mongo_server: MongoServer) -> Any:
+    """Run the import as an operator does."""
+    shop.store.users.delete_many({"formerSeen": {"$exists": True}})
+
+    def run(*arguments: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        env["EXPRESS_MONGODB_URL"] = mongo_server.database_url(express.db.name)
+        done = shop.kernapay("import", "express", *arguments, **env)
+        assert code is None or done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def contents(db: Store) -> dict[str, list[Json]]:
+    return {name: list(db[name].find()) for name in sorted(db.list_collection_names())}
+
+
+def lists(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    return {kind: int(count) for kind, count in LISTED.findall(done.stdout)}
+
+
+def here(shop: Shop, old: Json) -> Json:
+    return row_of(shop.store.payments, _id=old["_id"])
+
+
+def test_payments_come_with_the_gateways_word_and_old_references_keys_and_passwords_work(
+    shop: Shop, express: ExpressService, run: Any, api: httpx.Client
+) -> None:
+    email = f"Asha.{unique()}@Example.com"
+    asha = express.sign_up(email, "pass<word1")
+    doctor = express.sign_up(f"{unique()}@example.com", type="DOCTOR")
+    forged = express.buy(asha, 700, status="success")
+    lost = express.buy(asha, 500, "success", status="failed", providerId=doctor)
+    refunded = express.buy(asha, 300, "success", status="success")
+    shop.sandbox.refund(refunded["razorpayPaymentId"], 10_000)
+    shop.sandbox.refund(refunded["razorpayPaymentId"])
+    declined = express.buy(asha, 5, "failure")
+    rows = [forged, lost, refunded, declined]
+    before = contents(express.db)
+
+    seen = run("--dry-run")
+    assert "Nothing was written" in seen.stdout
+    assert shop.store.payments.count_documents({}) == 0
+    assert shop.store.users.count_documents({"formerSeen": {"$exists": True}}) == 0
+    done = run()
+
+    assert contents(express.db) == before
+    assert (
+        lists(seen)
+        == lists(done)
+        == {
+            "shown as paid, never was": 1,
+            "paid, not shown as paid": 1,
+            "refunded, shown as paid": 1,
+            "shown by another word": 1,
+        }
+    )
+    assert [here(shop, row)["status"] for row in rows] == [
+        "pending",
+        "success",
+        "refunded",
+        "failed",
+    ]
+    assert [here(shop, row)["amount"] for row in rows] == [70_000, 50_000, 30_000, 500]
+    assert "0 payment(s) differ" in done.stdout
+    assert "0 difference(s), 0 could not be compared" in done.stdout
+    row = here(shop, lost)
+    assert row["former"]["status"] == "failed"
+    assert row["former"]["amount"] == "500"
+    assert (row["createdAt"], row["description"]) == (lost["createdAt"], "A first visit <b>")
+    assert row["payeeId"] == ObjectId(doctor)
+    assert row["history"][0]["reason"].endswith("showed it as failed")
+    assert len(here(shop, refunded)["refunds"]) == 2
+    # Nothing was done at the gateway, and nobody is told of old sales.
+    assert all("announce" not in here(shop, each) for each in rows)
+    assert here(shop, forged)["referenceId"] != forged["referenceId"]
+
+    account = row_of(shop.store.users, _id=ObjectId(asha))
+    assert (account["email"], account["name"]) == (email.lower(), "Asha <Rao>")
+    assert (account["mobileNumber"], account["isEmailVerified"]) == (9876543210, False)
+    assert row_of(shop.store.users, _id=ObjectId(doctor))["type"] == "PROVIDER"
+    user = log_in(api, email, "pass<word1")
+    user = log_in(api, email, "pass<word1")  # by the new hash
+    assert_problem(
+        api.post(f"{USERS}/login", json={"email": email, "password": "pass&lt;word1"}), 401
+    )
+
+    status = f"{PAYMENTS}/status/{lost['referenceId']}"
+    assert_problem(api.get(status), 404)
+    assert user.call("GET", status).json()["referenceId"] == row["referenceId"]
+    assert api.get(f"{PAYMENTS}/status/{row['referenceId']}").json()["amount"] == 50_000
+    assert user.call("GET", f"{PAYMENTS}/{lost['referenceId']}").json()["status"] == "success"
+    other = log_in(api, row_of(shop.store.users, _id=ObjectId(doctor))["email"], "correct horse")
+    assert_problem(other.call("GET", f"{PAYMENTS}/status/{forged['referenceId']}"), 404)
+    orders = shop.sandbox.order_count()
+    again = user.create(payment_body(idempotencyKey=lost["idempotencyKey"], amount=500))
+    assert (again.status_code, again.json()["data"]["orderId"]) == (200, lost["orderId"])
+    assert shop.sandbox.order_count() == orders
+    # A page of Checkout that was open during the move.
+    checkout = shop.sandbox.pay(forged["orderId"])
+    verified = verify(api, {"referenceId": forged["referenceId"]}, checkout)
+    assert verified.status_code == 200, verified.text
+    assert here(shop, forged)["status"] == "success"
+    assert len(user.history().json()) == 4
+
+
+def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
+    shop: Shop, express: ExpressService, run: Any, tmp_path: Path
+) -> None:
+    asha = express.sign_up(f"{unique()}@example.com")
+    rows = [express.buy(asha, 100 + n, "success" if n % 2 else None) for n in range(6)]
+    for point in (*IMPORT, "settle.written"):
+        armed = tmp_path / "armed"
+        armed.write_text(point)
+        assert run(code=None, KERNAPAY_CRASH_AT=str(armed)).returncode == -9
+        assert not armed.exists()
+    run()
+    found = {row["_id"]: row for row in shop.store.payments.find()}
+    assert [found[row["_id"]]["amount"] for row in rows] == [10_000 + 100 * n for n in range(6)]
+    assert [found[row["_id"]]["status"] for row in rows] == ["pending", "success"] * 3
+    assert [len(found[row["_id"]]["history"]) for row in rows] == [1, 2] * 3
+    due = {found[row["_id"]]["checkAt"] for row in rows[::2]}
+    assert len(due) == 3, "all are due at once"
+
+    again = run()
+    assert "6  unchanged" in again.stdout
+    assert {row["_id"]: row for row in shop.store.payments.find()} == found
+    # Until the move, the old service goes on: one is paid, one is refunded, one is new.
+    shop.sandbox.pay(rows[0]["orderId"])
+    shop.sandbox.refund(rows[1]["razorpayPaymentId"])
+    new = express.buy(asha, 900, "success")
+    express.db.users.update_one({}, {"$set": {"name": "Asha R"}})
+    last = run()
+    assert "2  changed" in last.stdout
+    assert "4  unchanged" in last.stdout
+    assert [here(shop, row)["status"] for row in (rows[0], rows[1], new)] == [
+        *("success", "refunded", "success")
+    ]
+    assert row_of(shop.store.users, _id=ObjectId(asha))["name"] == "Asha R"
+    # What nobody pays ends later, as every sale does, and money that came is never touched.
+    shop.settle_later(timedelta(days=40))
+    statuses = [here(shop, row)["status"] for row in rows]
+    assert statuses == ["success", "refunded", "failed", "success", "failed", "success"]
+    assert all(
+        row["_id"] in found or row["_id"] == new["_id"] for row in shop.store.payments.find()
+    )
+
+
+def test_amounts_are_proved_or_asked_and_odd_rows_are_named(
+    shop: Shop, express: ExpressService, run: Any, tmp_path: Path
+) -> None:
+    asha = express.sign_up(f"{unique()}@example.com")
+    paise = express.buy(asha, 450, "success", amount=45_000.0)
+    unknown = express.buy(asha, 300, orderId=None, razorpayOrderId=None, status="success")
+    other = express.buy(
+        asha, 20, orderId="order_AAAAAAAAAAAAAA", razorpayOrderId="order_AAAAAAAAAAAAAA"
+    )
+    odd = [
+        express.buy(asha, 40, **changes)
+        for changes in (
+            {"amount": 41},
+            {"amount": "1,00,000.00"},
+            {"amount": -5},
+            {"amount": float("nan")},
+            {"currency": "KWD"},
+            {"userId": {"$ne": 1}},
+        )
+    ]
+    express.db.payments.insert_one({"_id": "text", "userId": asha, "amount": 5, "referenceId": "r"})
+    hostile = express.buy(
+        asha, 60, notes="=cmd|' /C calc'!A0\u202e\x00&lt;svg/onload=alert(1)>", status="\u202ex",
+        createdAt="yesterday", history="none", idempotencyKey="k" * 500, referenceId="../../etc/passwd",
+    )  # fmt: skip
+    stranger = express.buy("not-an-id", 70, "success")
+
+    first = run(code=1)
+    assert lists(first)["cannot move"] == 9
+    assert first.stdout.count("cannot be proved") == 2
+    assert "neither rupees nor paise" in first.stdout
+    assert here(shop, paise)["amount"] == 45_000
+    assert (here(shop, hostile)["amount"], here(shop, hostile)["status"]) == (6_000, "pending")
+    assert "\u202e" not in here(shop, hostile)["description"]
+    assert here(shop, stranger)["userId"] == "not-an-id"
+    assert shop.store.payments.count_documents({"_id": {"$in": [o["_id"] for o in odd]}}) == 0
+
+    report = tmp_path / "report.csv"
+    second = run("--amounts", "rupees", "--report", str(report), code=1)
+    assert lists(second)["cannot move"] == 7
+    assert lists(second)["amount by your word, not proved"] == 2
+    assert lists(second)["status cannot be known"] == 2
+    assert here(shop, paise)["amount"] == 45_000, "converted twice"
+    assert (here(shop, unknown)["amount"], here(shop, other)["amount"]) == (30_000, 2_000)
+    assert "checkAt" not in here(shop, unknown)
+    assert len(report.read_text().splitlines()) > 11
+    # The unit of what is here is known, whatever is said next.
+    run("--amounts", "paise", code=1)
+    assert here(shop, unknown)["amount"] == 30_000
+
+
+def test_a_person_chooses_among_accounts_with_one_address(
+    shop: Shop, express: ExpressService, run: Any, api: httpx.Client, tmp_path: Path
+) -> None:
+    name = unique()
+    first = express.sign_up(f"A.{name}@Example.com", "first password")
+    second = express.sign_up(f"a.{name}@example.com ", "second password")
+    third = express.sign_up(f"a.{name}@example.COM")
+    nobody = express.sign_up("no address")
+    payments = [express.buy(each, 100, "success", status="success") for each in (first, second)]
+    file = tmp_path / "duplicates.csv"
+
+    waiting = run("--duplicates", str(file), code=1)
+    assert shop.store.payments.count_documents({}) == 0
+    assert lists(waiting)["cannot move"] == 6
+    assert file.stat().st_mode & 0o077 == 0
+    lines = file.read_text().splitlines()
+    assert {line.split(",")[0] for line in lines[2:]} == {first, second, third, nobody}
+    assert f"{second},,a.{name}@example.com ,1,1" in lines
+    file.write_text(f"id,becomes\n{first},keep\n{second},perhaps\n")
+    assert "neither keep, merge nor an e-mail" in run("--duplicates", str(file), code=2).stderr
+
+    file.write_text(
+        f"id,becomes\n{first},keep\n{second},merge\n{third},c.{name}@example.com\n"
+        f"{nobody},n.{name}@example.com\n"
+    )
+    run("--duplicates", str(file))
+    user = log_in(api, f"a.{name}@example.com", "first password")
+    assert {each["referenceId"] for each in user.history().json()} == {
+        here(shop, each)["referenceId"] for each in payments
+    }
+    assert log_in(api, f"c.{name}@example.com", "correct horse").id == third
+    assert shop.store.users.find_one({"_id": ObjectId(second)}) is None
+    # The old tokens of both are gone, and so is the guessable way to the payments of either.
+    status = f"{PAYMENTS}/status/{payments[1]['referenceId']}"
+    assert_problem(api.get(status), 404)
+    assert user.call("GET", status).status_code == 200
+
+
+def test_a_database_that_is_none_or_goes_away_is_named(
+    shop: Shop, express: ExpressService, run: Any, mongo_url: str
+) -> None:
+    own = shop.kernapay("import", "express", "--from", mongo_url)
+    assert (own.returncode, "is one of KernaPay" in own.stderr) == (2, True)
+    empty = run(code=2)
+    assert "neither users nor payments" in empty.stderr
+    express.sign_up(f"{unique()}@example.com")
+    away = shop.kernapay("import", "express", "--from", "mongodb://:secret@127.0.0.1:9/x")
+    assert away.returncode == 2
+    assert "secret" not in away.stdout + away.stderr
