@@ -5,7 +5,7 @@ What came of a payment is settled like everything else, by the gateway's word. N
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from kernapay.core.crash_points import crash_point
 from kernapay.payments.announcing_ledger import AnnouncingLedger
@@ -16,6 +16,9 @@ from kernapay.payments.models import Payment
 from kernapay.payments.refund_ledger import key_of
 from kernapay.payments.states import Status
 from kernapay.storage.updates import Changed
+
+IMPORTED: Final = "imported"
+"""The event of each step that an import adds."""
 
 
 class FormerLedger(AnnouncingLedger):
@@ -51,6 +54,9 @@ class FormerLedger(AnnouncingLedger):
             "set__announced": len(payment.history),
             "unset__announce": True,
         }
+        if all(step.event == IMPORTED for step in payment.history):
+            # By its last change the next night would ask the gateway about every old sale.
+            change["set__updated_at"] = payment.paid_at or payment.created_at
         if not payment.status.is_paid and not payment.final:
             change |= _set_or_unset("check_at", due)
             change |= _set_or_unset("ends_at", ends_at)

@@ -102,6 +102,7 @@ def test_payments_come_with_the_gateways_word_and_old_references_keys_and_passwo
     assert row["former"]["amount"] == "500"
     assert (row["createdAt"], row["description"]) == (lost["createdAt"], "A first visit <b>")
     assert row["payeeId"] == ObjectId(doctor)
+    assert row["updatedAt"] == row["paidAt"], "the next night would ask about every old sale"
     assert row["history"][0]["reason"].endswith("showed it as failed")
     assert len(here(shop, refunded)["refunds"]) == 2
     # Nothing was done at the gateway, and nobody is told of old sales.

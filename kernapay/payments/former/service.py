@@ -9,6 +9,7 @@ from kernapay.core.errors import Conflict, InvalidInput
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.former.models import Former
+from kernapay.payments.former_ledger import IMPORTED
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.matching import best_attempt
 from kernapay.payments.models import Payment
@@ -17,7 +18,7 @@ from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import Event, RefundState, Source, Status
 from kernapay.storage.repository import DuplicateRow
 
-_ORIGIN: Final = Origin(Source.RECONCILIATION, "imported")
+_ORIGIN: Final = Origin(Source.RECONCILIATION, IMPORTED)
 # The worker looks at unpaid payments within an hour of the import, and ends those of long ago within a day after that.
 _CHECKS: Final = timedelta(hours=1)
 _ENDS: Final = timedelta(days=1)
