@@ -21,6 +21,7 @@ from kernapay.deliveries.payment_types import (
 )
 from kernapay.payments.disputes.dtos import DisputeView
 from kernapay.payments.dtos import RefundView
+from kernapay.payments.evidence import IMPORTED
 from kernapay.payments.facts import PaymentFacts
 from kernapay.payments.states import Status
 
@@ -74,7 +75,7 @@ def draft_events(row: PaymentRow, first: int) -> Iterator[Draft]:
         if event_type is None:
             continue
         mark = _mark(row, index, step, event_type)
-        if index >= first:
+        if index >= first and stored.event != IMPORTED:
             data = _build_data(row, index, step, event_type, last, standing)
             yield Draft(mark, data, tuple(before))
         before.append(mark)

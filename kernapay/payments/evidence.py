@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.states import Source
+
+IMPORTED: Final = "imported"
+"""The event of the steps that an import adds. Nobody is told of old sales, and no paper is made of them unasked."""
 
 
 @dataclass(frozen=True, slots=True)

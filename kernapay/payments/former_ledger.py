@@ -5,20 +5,17 @@ What came of a payment is settled like everything else, by the gateway's word. N
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from kernapay.core.crash_points import crash_point
 from kernapay.payments.announcing_ledger import AnnouncingLedger
-from kernapay.payments.evidence import Origin
+from kernapay.payments.evidence import IMPORTED, Origin
 from kernapay.payments.former.models import Former
 from kernapay.payments.history import begin_history, has_steps, make_step
 from kernapay.payments.models import Payment
 from kernapay.payments.refund_ledger import key_of
 from kernapay.payments.states import Status
 from kernapay.storage.updates import Changed
-
-IMPORTED: Final = "imported"
-"""The event of each step that an import adds."""
 
 
 class FormerLedger(AnnouncingLedger):

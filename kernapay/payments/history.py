@@ -1,13 +1,14 @@
 """The steps of a payment's history, and the only ways to add one: each marks the payment for the relay.
 
-So a change and the order to tell of it are one write. What the relay makes of a step is in `deliveries/`.
+So a change and the order to tell of it are one write. What the relay makes of a step is in `deliveries/`. Of what is
+imported, nobody is told.
 """
 
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from kernapay.gateway.base import GatewayPayment
-from kernapay.payments.evidence import Origin
+from kernapay.payments.evidence import IMPORTED, Origin
 from kernapay.payments.models import Payment, Step
 from kernapay.payments.states import Status
 
@@ -50,7 +51,8 @@ def begin_history(payment: Payment, step: Step) -> None:
 
 def push_step(step: Step) -> dict[str, Any]:
     """Return the update that adds a step."""
-    return {"push__history": step, "set__announce": step.at}
+    told = {} if step.event == IMPORTED else {"set__announce": step.at}
+    return {"push__history": step, **told}
 
 
 def has_steps(count: int) -> dict[str, Any]:
@@ -67,9 +69,10 @@ def append_step(step: Stage, computed: Stage, unless: Any = False) -> Stage:
     at = step["updatedAt"]
     changes = {
         "history": {"$concatArrays": [{"$ifNull": ["$history", []]}, new]},
-        "announce": at,
         "updatedAt": at,
     }
+    if step.get("event") != IMPORTED:
+        changes["announce"] = at
     if unless is False:
         return {"$set": changes}
     return {

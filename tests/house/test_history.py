@@ -54,6 +54,7 @@ def test_a_write_to_the_history_is_found_wherever_it_stands(code: str) -> None:
     ("update", "is_untold"),
     [
         (PUSH, True),
+        ({"$push": {"history": {"status": "success", "event": "imported"}}}, False),
         ({**PUSH, "$set": {"status": "success"}}, True),
         ({**PUSH, "$set": {"status": "success", "announce": 1}}, False),
         ({"$unset": {"history.0.reason": ""}}, True),

@@ -148,6 +148,8 @@ def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
         armed.write_text(point)
         assert run(code=None, KERNAPAY_CRASH_AT=str(armed)).returncode == -9
         assert not armed.exists()
+        told = {"announce": {"$exists": True}}
+        assert shop.store.payments.count_documents(told) == 0, "old sales are told of"
     run()
     found = {row["_id"]: row for row in shop.store.payments.find()}
     assert [found[row["_id"]]["amount"] for row in rows] == [10_000 + 100 * n for n in range(6)]

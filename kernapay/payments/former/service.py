@@ -7,9 +7,8 @@ from typing import Final
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import Conflict, InvalidInput
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
-from kernapay.payments.evidence import Evidence, Origin
+from kernapay.payments.evidence import IMPORTED, Evidence, Origin
 from kernapay.payments.former.models import Former
-from kernapay.payments.former_ledger import IMPORTED
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.matching import best_attempt
 from kernapay.payments.models import Payment
