@@ -118,7 +118,11 @@ class Operations(PaperWork):
     @cached_property
     def night_repairs(self) -> NightRepairs:
         return NightRepairs(
-            self.report_repository, self.finding_repository, self.repair_service, self._clock
+            self.report_repository,
+            self.finding_repository,
+            self.repair_service,
+            self.payment_repository,
+            self._clock,
         )
 
     @cached_property

@@ -18,7 +18,6 @@ from kernapay.gateway.base import (
     PaymentGateway,
 )
 from kernapay.moving.payments import OldPayment
-from kernapay.payments.matching import best_attempt
 from kernapay.reconciliation.listing import Listing
 from kernapay.reconciliation.pacing import Pace
 
@@ -103,8 +102,11 @@ class OrderBooks:
     async def _refunds_of(
         self, attempts: Sequence[GatewayPayment]
     ) -> dict[str, Sequence[GatewayRefund]]:
-        best = best_attempt(attempts)
-        if best is None or not best.is_captured or not best.amount_refunded:
-            return {}
-        payment_id = best.id
-        return {payment_id: await self._pace.call(lambda: self._gateway.refunds_of(payment_id))}
+        refunds: dict[str, Sequence[GatewayRefund]] = {}
+        for each in attempts:
+            if each.is_captured and each.amount_refunded:
+                payment_id = each.id
+                refunds[payment_id] = await self._pace.call(
+                    lambda payment_id=payment_id: self._gateway.refunds_of(payment_id)  # type: ignore[misc]
+                )
+        return refunds

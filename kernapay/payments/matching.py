@@ -1,6 +1,6 @@
 """Compare a payment of the gateway with ours, and choose the attempt that decides about an order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -149,6 +149,18 @@ def best_attempt(attempts: Iterable[GatewayPayment]) -> GatewayPayment | None:
     return min(
         candidates, key=lambda a: (_STATUSES.index(a.status), -a.created_at, a.id), default=None
     )
+
+
+def of_sale(payment: Payment, attempts: Sequence[GatewayPayment]) -> Sequence[GatewayPayment]:
+    """Return the attempts of an order by which its payment is settled.
+
+    Of a paid sale of an earlier service, only what pays it counts. Other money a person decides about: that service, or
+    somebody, may have given it back without the gateway.
+    """
+    if payment.former is None or not payment.status.is_paid:
+        return attempts
+    counted = [each for each in attempts if each.id == payment.razorpay_payment_id]
+    return counted or attempts
 
 
 def _contradicts(event: Event | None, gateway_payment: GatewayPayment) -> bool:

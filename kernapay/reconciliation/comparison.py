@@ -213,8 +213,11 @@ class Comparison:
             order = await self._pace.call(lambda: self._gateway.fetch_order(order_id))
         payment = await self._payments.by_receipt(order.receipt)
         if payment is None and not self._payments.is_own_receipt(order.receipt):
-            self.totals["foreignOrders"] += 1  # from another application with the same account
-            return []
+            # An imported payment has the receipt that its earlier service gave to the order.
+            payment = await self._payments.get_one_or_none(razorpay_order_id=order.id)
+            if payment is None:
+                self.totals["foreignOrders"] += 1  # from another application with the same account
+                return []
         if payment is None:
             return [Difference(Kind.MISSING_HERE, order_id=order.id, theirs=describe(order))]
         ours, attempts = payment, self._attempts_of(order)

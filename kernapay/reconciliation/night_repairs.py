@@ -7,6 +7,7 @@ import structlog
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import KernaPayError, Unavailable
+from kernapay.payments.repository import PaymentRepository
 from kernapay.reconciliation.models import Finding, Kind, Report
 from kernapay.reconciliation.repairs import RepairService
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
@@ -16,6 +17,8 @@ _log = structlog.get_logger("kernapay.reconciliation")
 NIGHTLY: Final = BackgroundWork("nightly")
 # An event or the worker would have settled it, or given it back, without asking anybody.
 _KINDS: Final = (Kind.SECOND_PAYMENT, Kind.STATUS)
+# It may have given the money back in another way, or counted it.
+_OF_EARLIER_SERVICE: Final = "left to a person: the payment is of an earlier service"
 # Longer than a refund is on its way. What is open then, a person ends.
 _LOOKED_AFTER_FOR: Final = timedelta(days=14)
 # The last night looks after the earlier ones, and not each that is made up with it.
@@ -28,11 +31,13 @@ class NightRepairs:
         reports: ReportRepository,
         findings: FindingRepository,
         repairs: RepairService,
+        payments: PaymentRepository,
         clock: Clock = now,
     ) -> None:
         self._reports = reports
         self._findings = findings
         self._repairs = repairs
+        self._payments = payments
         self._clock = clock
 
     async def run(self, report: Report) -> None:
@@ -62,6 +67,11 @@ class NightRepairs:
     async def _repair(self, finding: Finding) -> None:
         if finding.kind is Kind.STATUS and finding.theirs != "paid":
             return
+        if finding.kind is Kind.SECOND_PAYMENT and await self._is_imported(finding):
+            await self._findings.record_repair(
+                finding, NIGHTLY.id, _OF_EARLIER_SERVICE, is_repaired=False
+            )
+            return
         finding_id = str(finding.pk)
         try:
             done = await self._repairs.repair(
@@ -80,3 +90,8 @@ class NightRepairs:
             return
         outcome = f"not repaired yet: {reason}"
         await self._findings.record_repair(finding, NIGHTLY.id, outcome, is_repaired=False)
+
+    async def _is_imported(self, finding: Finding) -> bool:
+        reference = finding.reference_id
+        payment = await self._payments.by_reference(reference) if reference else None
+        return payment is not None and payment.former is not None

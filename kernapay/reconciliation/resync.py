@@ -9,7 +9,7 @@ from kernapay.core.crash_points import crash_point
 from kernapay.gateway.base import GatewayMissing, GatewayPayment, GatewayRefund, PaymentGateway
 from kernapay.payments.evidence import Evidence, Origin
 from kernapay.payments.lifetimes import Lifetimes
-from kernapay.payments.matching import best_attempt
+from kernapay.payments.matching import best_attempt, of_sale
 from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering
 from kernapay.payments.outcomes import EvidenceMismatch, Settled
@@ -73,13 +73,14 @@ class Resync:
                 raise
             attempts = ()
         crash_point("reconcile.asked")
+        attempts = of_sale(payment, attempts)
         best = best_attempt(attempts)
         if best is None or best.status == "created":
             return await self._end_if_due(payment)
         await self._settle(best)
         for extra in attempts:
-            # A second capture of one order goes back.
-            if extra.id != best.id and extra.is_captured:
+            # A second capture of one order goes back, unless `of_sale` leaves it to a person.
+            if extra.id != best.id and extra.is_captured and payment.former is None:
                 await _settle(self._settlement.settle(Event.CAPTURED, Evidence(_ORIGIN, extra)))
         payment = await self._refunds.resume(await self._payments.get(id=payment.pk))
         crash_point("reconcile.settled")

@@ -16,6 +16,7 @@ from tests.actors import PAYMENTS, USERS, assert_problem, log_in, verify
 from tests.aliases import Json, Store
 from tests.databases import open_store, row_of
 from tests.factories import payment_body, unique
+from tests.money.books import pay_twice
 from tests.money.express import IMPORT, ExpressService
 from tests.money.shop import Shop
 
@@ -161,12 +162,16 @@ def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
     again = run()
     assert "6  unchanged" in again.stdout
     assert {row["_id"]: row for row in shop.store.payments.find()} == found
+    # Money that came twice is listed, and nobody touches it.
+    twice = pay_twice(shop, {"orderId": rows[3]["orderId"]})
+    assert lists(run(code=1))["paid twice"] == 1
+    assert here(shop, rows[3])["razorpayPaymentId"] != twice
     # Until the move, the old service goes on: one is paid, one is refunded, one is new.
     shop.sandbox.pay(rows[0]["orderId"])
     shop.sandbox.refund(rows[1]["razorpayPaymentId"])
     new = express.buy(asha, 900, "success")
     express.db.users.update_one({}, {"$set": {"name": "Asha R"}})
-    last = run()
+    last = run(code=1)
     assert "2  changed" in last.stdout
     assert "4  unchanged" in last.stdout
     assert [here(shop, row)["status"] for row in (rows[0], rows[1], new)] == [
@@ -176,6 +181,7 @@ def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
     # What nobody pays ends later, as every sale does, and money that came is never touched.
     shop.settle_later(timedelta(days=40))
     statuses = [here(shop, row)["status"] for row in rows]
+    assert shop.sandbox.payment(twice)["amount_refunded"] == 0
     assert statuses == ["success", "refunded", "failed", "success", "failed", "success"]
     assert all(
         row["_id"] in found or row["_id"] == new["_id"] for row in shop.store.payments.find()

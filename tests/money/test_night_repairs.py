@@ -146,6 +146,29 @@ class Stumbling(RepairService):
         return await self._real.repair(actor, report_id, finding_id, **more)
 
 
+async def test_what_an_earlier_service_sold_twice_is_left_to_people(
+    desk: Desk, store: Store
+) -> None:
+    """That service, or somebody, may have given the money back without the gateway."""
+    payment, first, second = await paid_twice(desk)
+    former = {"service": "express", "amount": "500", "unit": "rupees", "proof": "order"}
+    await asyncio.to_thread(
+        store.payments.update_one, {"_id": payment.pk}, {"$set": {"former": former}}
+    )
+    (found,) = await night(desk)
+    assert (found.kind, found.repaired_at) == (Kind.SECOND_PAYMENT, None)
+    assert "left to a person" in str(found.outcome)
+    assert refunds(desk, first) == refunds(desk, second) == []
+    # Nor does a look at the payment.
+    await desk.services.resync.payment(await desk.services.payment_repository.get(id=payment.pk))
+    assert refunds(desk, second) == []
+    assert (await desk.services.payment_repository.get(id=payment.pk)).surplus_payments == []
+    # A person does.
+    repair = desk.services.repair_service.repair
+    await repair(OPERATOR, str(found.report_id), str(found.pk))
+    assert refunds(desk, second) == [AMOUNT]
+
+
 async def test_one_that_cannot_be_repaired_now_holds_up_no_other_and_is_tried_again(
     desk: Desk,
 ) -> None:
@@ -154,7 +177,11 @@ async def test_one_that_cannot_be_repaired_now_holds_up_no_other_and_is_tried_ag
     services = desk.services
     stumbling = Stumbling(services.repair_service, services.finding_repository)
     repairs = NightRepairs(
-        services.report_repository, services.finding_repository, stumbling, desk.clock
+        services.report_repository,
+        services.finding_repository,
+        stumbling,
+        services.payment_repository,
+        desk.clock,
     )
     stumbling.errors = {
         seconds[0].id: GatewayUnknown("no answer"),

@@ -10,7 +10,7 @@ from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import IMPORTED, Evidence, Origin
 from kernapay.payments.former.models import Former
 from kernapay.payments.ledger import PaymentLedger
-from kernapay.payments.matching import best_attempt
+from kernapay.payments.matching import best_attempt, of_sale
 from kernapay.payments.models import Payment
 from kernapay.payments.payees import Payees
 from kernapay.payments.settlement import Settlement
@@ -97,7 +97,7 @@ class FormerPayments:
 
         Raises EvidenceMismatch, which is stored, GatewayError, Unavailable.
         """
-        best = best_attempt(attempts)
+        best = best_attempt(of_sale(payment, attempts))
         if (
             best is None
             or best.status == "created"
