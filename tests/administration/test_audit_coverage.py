@@ -259,6 +259,8 @@ COMMANDS = {
     "verify-email": Leaf(("--email", "user@example.com"), ("user.change",)),
     "remove-second-factor": Leaf(("--email", "locked@example.com"), ("second_factor.disable",)),
     "create-admin": Leaf(("--email", "root@example.com"), ("user.create",)),
+    # Of the database in EXPRESS_MONGODB_URL.
+    "import express": Leaf((), ("express.import",)),
     "inbox replay": Leaf(("--status", "parked"), ("webhook.replay_all",)),
     "inbox end": Leaf(("evt_parked", "--reason", "not ours"), ("webhook.end",)),
     "repair": Leaf((REPORT,), ("reconciliation.repair",)),
@@ -343,6 +345,8 @@ def test_every_privileged_command_leaves_an_entry_that_names_the_operator(
         store.webhook_events.insert_one({**parked, **times, "bodyHash": "0", "status": "parked"})
         insert_finding(store, at)
         insert_second_factor(store, at)
+        old = store.client[f"{store.name}_old"]
+        old.users.insert_one({"email": "asha@example.com", "__v": 0})
         done = subprocess.run(
             [sys.executable, "-c", RUN_ALL, json.dumps(every)],
             env={
@@ -351,11 +355,13 @@ def test_every_privileged_command_leaves_an_entry_that_names_the_operator(
                 **claimed,
                 **password,
                 "MONGODB_URL": empty_database_url,
+                "EXPRESS_MONGODB_URL": empty_database_url.replace(store.name, old.name),
             },
             capture_output=True,
             text=True,
             check=False,
         )
+        store.client.drop_database(old.name)
         assert done.returncode == 0, done.stdout + done.stderr
         rows = list(store.audit_log.find().sort("_id"))
     expected = [action for leaf in COMMANDS.values() for action in leaf.actions]
