@@ -14,7 +14,7 @@ CONTENTS: Final = {
     "Money": ("payments", "refunds", "settlements", "reconciliation", "proof", "finance"),
     "Run it": (
         *("operations", "configuration", "administration", "monitoring"),
-        *("upgrading", "scaling", "security"),
+        *("upgrading", "moving", "scaling", "security"),
     ),
     "Work on it": ("contributing", "benchmarks", "changelog"),
 }

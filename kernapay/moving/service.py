@@ -105,8 +105,7 @@ class Payments:
                     old, payer or old.user_id, known, former, amount, found, report
                 )
         except (CannotMove, FormerTaken) as error:
-            detail = error.detail if isinstance(error, FormerTaken) else str(error)
-            self._refuse(report, f"payment {old.name}", detail)
+            self._refuse(report, f"payment {old.name}", str(error))
             return
         report.payments[done] += 1
         self._compare(old, found, row if self._writes else None, amount, report)

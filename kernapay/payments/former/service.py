@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from kernapay.core.clock import Clock, now
-from kernapay.core.errors import Conflict, InvalidInput
+from kernapay.core.errors import InvalidInput
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import IMPORTED, Evidence, Origin
 from kernapay.payments.former.models import Former
@@ -26,10 +26,8 @@ Refunds = Mapping[str, Sequence[GatewayRefund]]
 """The refunds of the gateway's payments, by the id of the payment."""
 
 
-class FormerTaken(Conflict):
-    """Another payment has the id, the order or the idempotency key of an imported one."""
-
-    code = "former_taken"
+class FormerTaken(Exception):
+    """Another payment has the id, the order or the idempotency key of an imported one. Only the command says so."""
 
 
 def judge(attempts: Sequence[GatewayPayment], refunds: Refunds) -> Status:
