@@ -70,7 +70,7 @@ def express(
     """
     settings = load_settings()
     run = _Run(settings, source, amounts, duplicates, writes=not is_dry_run)
-    with exit_2_on_error(), progress() as update:
+    with exit_2_on_error(), progress(asks=amounts == _ASK) as update:
         report, comparison = asyncio.run(run.run(update))
     show_report(report, is_dry_run=is_dry_run)
     if lists is not None:
@@ -196,7 +196,7 @@ class _Run:
                         f"\n{old.name} is over {old.amount} {old.currency}, and {reason}. "
                         "What are such amounts?"
                     )
-                    kinds = click.Choice([*Unit, _LEAVE])
+                    kinds = click.Choice([*(unit.value for unit in Unit), _LEAVE])
                     answer = await asyncio.to_thread(click.prompt, text, type=kinds)
                     chosen.append(None if answer == _LEAVE else Unit(answer))
                 return chosen[0]

@@ -37,14 +37,17 @@ def exit_2_on_error() -> Iterator[None]:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """Show progress on standard error: in place on a terminal, else as a line now and then."""
+def progress(*, asks: bool = False) -> Iterator[Progress]:
+    """Show progress on standard error: in place on a terminal, else as a line now and then.
+
+    A command that `asks` gets lines: what is drawn in place would be drawn over its question.
+    """
     from rich.console import Console
     from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description} {task.completed}"), TimeElapsedColumn())
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if asks or not console.is_terminal:
         yield _Lines()
         return
     with Progress(*columns, console=console, transient=True) as display:

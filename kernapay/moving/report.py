@@ -42,9 +42,9 @@ class Report:
     def note(self, kind: str, text: str) -> None:
         self.lists[kind].append(text)
 
-    def count_moved(self, shown_as: str, status: Status, currency: str, amount: int) -> None:
+    def count_moved(self, shown_as: str, status: str, currency: str, amount: int) -> None:
         """Count a payment that is here, over an amount in minor units."""
-        entry = self.sums[shown_as, status.value, currency]
+        entry = self.sums[shown_as, status, currency]
         entry[0] += 1
         entry[1] += amount
 

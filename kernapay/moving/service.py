@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 from kernapay.core.clock import Clock, now
+from kernapay.gateway.base import GatewayMissing, GatewayTooOld
 from kernapay.moving.accounts import Plan
 from kernapay.moving.amounts import Unit, convert, prove
 from kernapay.moving.books import Found, OrderBooks
@@ -162,6 +163,9 @@ class Payments:
                 row = await self._former.settle(row, found.attempts, found.refunds)
             except EvidenceMismatch as error:
                 report.note(DOES_NOT_FIT, f"{old.name}: {error.reason}")
+            except (GatewayMissing, GatewayTooOld) as error:
+                # Another amount was paid than ordered, and the gateway no longer says whether that is right.
+                report.note(DOES_NOT_FIT, f"{old.name}: {error.detail}")
         await self._former.note(row, former, is_known=found.problem is None)
         return row
 
@@ -169,7 +173,9 @@ class Payments:
         self, old: OldPayment, found: Found, row: Payment | None, amount: int, report: Report
     ) -> None:
         status = row.status if row is not None else judge(found.attempts, found.refunds)
+        word = status.value
         if found.problem is not None and not (row is not None and row.status.is_paid):
+            word = "unknown"
             report.note(
                 UNKNOWABLE, f"{old.name}: shown as {old.status or 'nothing'}; {found.problem}"
             )
@@ -177,7 +183,7 @@ class Payments:
             report.compare_words(old.status, status, old.name)
         if twice := paid_twice(found.attempts):
             report.note(PAID_TWICE, f"{old.name}: {', '.join(twice)}")
-        report.count_moved(old.status or "nothing", status, old.currency, amount)
+        report.count_moved(old.status or "nothing", word, old.currency, amount)
 
     def _refuse(self, report: Report, subject: str, reason: str) -> None:
         report.payments["cannot move"] += 1

@@ -233,6 +233,7 @@ def test_amounts_are_proved_or_asked_and_odd_rows_are_named(
     assert here(shop, paise)["amount"] == 45_000, "converted twice"
     assert (here(shop, unknown)["amount"], here(shop, other)["amount"]) == (30_000, 2_000)
     assert "checkAt" not in here(shop, unknown)
+    assert "shown as success   is unknown" in second.stdout
     assert len(report.read_text().splitlines()) > 11
     # The unit of what is here is known, whatever is said next.
     run("--amounts", "paise", code=1)
