@@ -49,6 +49,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 DATABASE = f"kernapay_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test in a browser as long, before those that were asked for are chosen."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Let later collections of garbage skip the tests and what they have imported."""

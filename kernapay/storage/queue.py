@@ -154,8 +154,7 @@ class Queue(Generic[DocumentT]):
         Its attempts are counted from the start.
         """
         rules = self._rules
-        due = self._clock() + rules.leases[0]
-        again = {f"set__{rules.due}": due, f"set__{rules.attempts}": 0}
+        again = {f"set__{rules.due}": self._lease_end(1), f"set__{rules.attempts}": 0}
         row = await self._update(where, {**again, **change})
         if row is not None:
             self.begin(row)

@@ -52,7 +52,7 @@ def targets(application: Litestar, pair: Pair) -> dict[str, set[str]]:
         name = "swagger-ui.css" if "/docs/" in route.path_format else pair.owned.file_name
         target = route.path_format.format_map(
             {"token": "0" * 43, "code": "0" * 22, "version": "0", "rest": "nothing"}
-            | {**ids, "name": name, "path": "nothing"}
+            | {**ids, "name": name, "path": "nothing", "page": "nothing", "runbook": "nothing"}
         )
         found.setdefault(target, set()).update(map(str, route.methods))
     return {

@@ -1,5 +1,6 @@
 """A browser's own EventSource follows a payment, and stops when it has ended."""
 
+import pytest
 from playwright.sync_api import Page
 
 from tests.actors import Actor
@@ -25,6 +26,7 @@ def opened(page: Page, api: Api, script: str, reference: str) -> None:
     page.evaluate(script, reference)
 
 
+@pytest.mark.long
 def test_a_browser_sees_every_change_once_and_stops_after_the_last(
     user: Actor, api_server: Api
 ) -> None:
@@ -49,6 +51,7 @@ def test_a_browser_sees_every_change_once_and_stops_after_the_last(
     ]
 
 
+@pytest.mark.long
 def test_the_script_of_the_readme_shows_every_state_and_stops(user: Actor, api_server: Api) -> None:
     script = PAGE.partition("## Live status\n")[2].partition("```js\n")[2].partition("```")[0]
     payment = user.new_payment()

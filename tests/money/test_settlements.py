@@ -96,6 +96,10 @@ class TestAMonthAtTheBank:
         assert net(found["bySettledDay"]) == sum(each["amount"] for each in bank)
         assert net(found["byPaidDay"]) == net(found["bySettledDay"])
         assert all(day["difference"] == 0 for day in found["bySettledDay"])
+        rows = list(shop.store.settlement_rows.find())
+        for name in ("fee", "tax"):
+            told = sum(day["total"][name] for day in found["bySettledDay"])
+            assert told == sum(row[name] for row in rows) > 0, name
         assert [day["bank"] for day in found["bySettledDay"]] == [each["amount"] for each in bank]
         for lines in (found["byPaidDay"], found["bySettledDay"]):
             for line in lines:
@@ -680,8 +684,11 @@ class TestFindings:
     ) -> None:
         shop.sandbox.fault("offer", options={"discount": 5000})
         user.buy(shop.sandbox)
+        payment, _ = user.buy(shop.sandbox)
+        shop.edit(payment, currency="USD")
         (day,) = ledger(admin)["byPaidDay"]
-        assert day["unsettledAmounts"] == {"INR": 45_000}
+        assert day["unsettledAmounts"] == {"INR": 45_000, "USD": 50_000}
+        assert day["unsettled"] == 2
 
     def test_what_was_captured_and_not_settled_in_time_is_listed_and_counted(
         self, shop: Shop, user: Actor, admin: Actor, api: httpx.Client
@@ -761,6 +768,10 @@ class TestRoutes:
         assert ask(admin, **{"from": "2026-04-02"}) == []
         found = ask(admin, "/ledger", **{"from": "2026-04-01", "to": "2026-04-02"})
         assert [day["day"] for day in found["bySettledDay"]] == ["2026-04-01"]
+        assert (
+            ask(admin, "/ledger", **{"from": "2026-03-01", "to": "2026-04-01"})["bySettledDay"]
+            == []
+        )
         assert found["timezone"] == "Asia/Kolkata"
         longest = ask(admin, "/ledger", **{"from": "2026-03-01", "to": "2026-06-01"})
         assert longest["bySettledDay"] == found["bySettledDay"], "92 days"

@@ -464,6 +464,18 @@ async def test_a_replay_begins_from_the_first_attempt(jobs: Jobs, clock: FrozenC
     assert await queue.replay({"name": "unknown"}) is None
 
 
+async def test_a_replayed_row_whose_worker_dies_is_due_when_its_lease_ends(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "job")
+    queue = queue_of(jobs, offset=timedelta(minutes=5))
+    assert await queue.replay({"name": "job"}) is not None
+    clock.advance(LEASE - timedelta(seconds=1))
+    assert await names(queue) == []
+    clock.advance(timedelta(seconds=1))
+    assert await names(queue) == ["job"]
+
+
 async def test_the_depth_counts_what_is_due_and_how_long_it_has_been(
     jobs: Jobs, clock: FrozenClock
 ) -> None:
@@ -476,6 +488,25 @@ async def test_the_depth_counts_what_is_due_and_how_long_it_has_been(
     assert (depth.due, depth.oldest_seconds) == (2, 600)
     await queue.claim(10)
     assert await queue.depth() == Depth(0, 0.0)
+
+
+async def test_a_row_with_an_offset_is_due_and_paused_from_its_end_on(
+    jobs: Jobs, clock: FrozenClock
+) -> None:
+    await add(jobs, "job")
+    pause = timedelta(minutes=10)
+    queue = queue_of(jobs, offset=timedelta(minutes=5), pauses=(pause,))
+    clock.advance(timedelta(minutes=6))
+    assert await queue.depth() == Depth(1, 60.0)
+
+    async def work(_: Job) -> None:
+        return None
+
+    assert await queue.sweep(work)
+    clock.advance(pause - timedelta(seconds=1))
+    assert await names(queue) == []
+    clock.advance(timedelta(seconds=1))
+    assert await names(queue) == ["job"]
 
 
 async def test_the_depth_is_told_beside_rows_that_cannot_be_read(
