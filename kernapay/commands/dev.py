@@ -149,6 +149,7 @@ def _addresses(state: StackState, home: Path) -> list[str]:
         "API": f"{state.api}/v1/api",
         "Swagger UI": f"{state.api}/docs",
         "Console": f"{state.api}/console",
+        "Guide": f"{state.api}/guide",
     }
     if not state.key_id.startswith("rzp_live_"):
         rows["Shop"] = f"{state.api}/shop  (a demo to copy)"
