@@ -202,6 +202,10 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         debug=False,
     )
     query_check.learn(app)
+    if settings.compat is not None:
+        from kernapay.compat.contract import ExpressContract  # few processes need it
+
+        app.asgi_handler = ExpressContract(app.asgi_handler, settings.body_limit)
     if settings.dev_stack:
         hosts = (*LOCAL_HOSTS, *settings.allowed_hosts)
         app.asgi_handler = TrustedHosts(app.asgi_handler, hosts, pages=cors)

@@ -1,5 +1,6 @@
 """Users, sessions, messages, one-time codes, administration, API keys and the customers of shops."""
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from kernapay.administration.repository import AccountRepository
@@ -21,6 +22,7 @@ from kernapay.sessions.repository import SessionRepository
 from kernapay.sessions.second_factor.repository import SecondFactorRepository
 from kernapay.sessions.second_factor.service import SecondFactors
 from kernapay.sessions.service import SessionService
+from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
 from kernapay.users.service import UserService
 from kernapay.verification.budget import CodeBudget
@@ -80,7 +82,16 @@ class Accounts(Foundation):
             self.settings.refresh_expiry,
             self.settings.console_session,
             self._clock,
+            self._more_claims,
         )
+
+    @property
+    def _more_claims(self) -> Callable[[User], Mapping[str, str]] | None:
+        if self.settings.compat is None:
+            return None
+        from kernapay.compat.roles import claims_of  # imported here because few processes need it
+
+        return claims_of
 
     @cached_property
     def session_authentication(self) -> SessionAuthentication:

@@ -17,6 +17,8 @@ from kernapay.config.spelling import find_misspelt
 ENV_FILE: Final = Path(".env.payment")
 # Another name of a variable, read if that is not set.
 _OTHER_NAMES: Final = {"APP_ENV": "NODE_ENV"}
+# What the Express service read first. A process that speaks its contract reads its file of settings.
+_EXPRESS_NAMES: Final = {"RAZORPAY_WEBHOOK_SECRET": "WEBHOOK_SECRET"}
 # Values for what is missing or wrong, so that the rest can be checked: none of them is a flaw.
 _STAND_INS: Final[dict[str, Any]] = {
     "mongodb_url": "mongodb://localhost/kernapay",
@@ -77,6 +79,8 @@ def read_environment(env_file: Path | None = ENV_FILE) -> dict[str, str]:
 
 def _name(field: str, environment: Mapping[str, str]) -> str:
     name = field.upper()
+    if environment.get("COMPAT") == "express" and environment.get(_EXPRESS_NAMES.get(name, "")):
+        return _EXPRESS_NAMES[name]
     other = _OTHER_NAMES.get(name)
     return other if other and not environment.get(name) and environment.get(other) else name
 

@@ -121,6 +121,7 @@ class Settings(BaseModel):
     console_proof: Duration = Field(timedelta(minutes=10), ge=timedelta(minutes=1))
     console_refund_limit: int = Field(1_000_000, ge=0, le=2**53)
     demo_shop: bool | None = None
+    compat: Literal["express"] | None = None
     live_streams: int = Field(5000, ge=1, le=30_000)
     live_streams_per_client: int = Field(100, ge=1, le=30_000)
 

@@ -1,6 +1,7 @@
 """Open sessions, and issue their tokens."""
 
 import secrets
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -34,7 +35,9 @@ class SessionOpener:
         refresh_expiry: timedelta,
         console_lifetime: timedelta,
         clock: Clock = now,
+        more_claims: Callable[[User], Mapping[str, str]] | None = None,
     ) -> None:
+        """`more_claims` returns what clients read in a token besides our own claims."""
         self._sessions = sessions
         self._users = users
         self._tokens = tokens
@@ -43,6 +46,7 @@ class SessionOpener:
         self.lifetime = max(refresh_expiry, tokens.lifetime)
         self._console_lifetime = console_lifetime
         self._clock = clock
+        self._more_claims = more_claims
 
     async def open(
         self, user: User, user_agent: str | None, new_password_hash: str | None = None
@@ -77,8 +81,9 @@ class SessionOpener:
 
     def issue(self, user: User, session: Session, refresh_token: str) -> LoggedIn:
         expires_at = self._clock() + self._tokens.lifetime
+        claims = self._more_claims(user) if self._more_claims else None
         return LoggedIn(
-            token=self._tokens.issue(str(user.pk), session.pk, expires_at),
+            token=self._tokens.issue(str(user.pk), session.pk, expires_at, claims),
             refresh_token=refresh_token,
             user=SignedInUser(id=str(user.pk), email=user.email, name=user.name, type=user.type),
             expires_at=expires_at,

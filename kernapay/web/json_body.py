@@ -40,7 +40,7 @@ class JSONRequest(Request[Any, Any, Any]):
             raise SerializationException("The body is not valid JSON.") from error
         # The decoder takes the last of two values; a proxy that checked the body may have read the first.
         json.loads(
-            await self.body(), object_pairs_hook=_refuse_doubles, parse_int=str, parse_float=str
+            await self.body(), object_pairs_hook=refuse_doubles, parse_int=str, parse_float=str
         )
         return data
 
@@ -51,7 +51,8 @@ class JSONRequest(Request[Any, Any, Any]):
             raise UnsupportedMediaType("Send JSON: Content-Type: application/json, in UTF-8.")
 
 
-def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
+def refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
+    """Raise InvalidInput if an object has a name twice: a hook for `json.loads`."""
     seen = set()
     for name, _ in pairs:
         if name in seen:

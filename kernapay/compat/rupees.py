@@ -1,0 +1,40 @@
+"""The unit of the Express service: rupees where KernaPay has paise. Nothing else converts amounts."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from msgspec import Raw
+
+from kernapay.core.errors import InvalidInput
+from kernapay.payments.currencies import exponent
+
+_NUMBER: Final = re.compile(rb"([0-9]{1,13})(?:\.([0-9]{1,2}))?")
+_WORDS: Final = "Must be rupees: a number above 0 with at most two decimals, such as 500 or 499.50."
+# How KernaPay's own sentences name an amount, and how they explain the unit.
+_PAISE: Final = re.compile(r"[0-9]+ paise \((₹[0-9,.]+)\)")
+_UNIT: Final = re.compile(r" Amounts are in paise: for ₹[0-9,.]+, send [0-9]+\.")
+
+
+def to_paise(rupees: Raw) -> int:
+    """Return an amount in rupees, as it stands in JSON, in paise. Raises InvalidInput, naming `amount`.
+
+    Read from the digits, so that nothing is rounded.
+    """
+    match = _NUMBER.fullmatch(bytes(rupees).strip())
+    paise = int(match[1]) * 100 + int((match[2] or b"").ljust(2, b"0")) if match else 0
+    if paise == 0:
+        raise InvalidInput(_WORDS, field="amount")
+    return paise
+
+
+def to_rupees(amount: int, currency: str) -> int | Decimal:
+    """Return minor units in whole units of the currency, such as rupees: a Decimal if that is not a whole number."""
+    places = exponent(currency)
+    whole, rest = divmod(amount, 10**places)
+    return Decimal(amount).scaleb(-places) if rest else whole
+
+
+def in_rupees(text: str) -> str:
+    """Return a sentence of KernaPay with its amounts in rupees."""
+    return _PAISE.sub(r"\1", _UNIT.sub("", text))
