@@ -50,7 +50,6 @@ class Settings(BaseModel):
 
     mongodb_url: SecretStr
     mongo_threads: int = Field(16, ge=1, le=256)
-
     redis_url: SecretStr | None = None
     redis_host: str = "127.0.0.1"
     redis_port: int = Field(6379, ge=1, le=65535)
