@@ -17,7 +17,7 @@ from tests.actors import (
     send_event,
     verify,
 )
-from tests.aliases import Json, json_of
+from tests.aliases import Json, Store, json_of
 from tests.factories import PASSWORD, gateway_payment, new_email, sign_up_body, unique, without
 from tests.stack import KEY_ID, WEBHOOK_PATH, WEBHOOK_SECRET, Api, Sandbox, bearer
 
@@ -73,7 +73,7 @@ def assert_refused(
 
 
 def test_a_front_end_of_the_express_service_sells_in_rupees(
-    old: httpx.Client, api: httpx.Client, sandbox: Sandbox, admin: Actor
+    old: httpx.Client, api: httpx.Client, sandbox: Sandbox, admin: Actor, store: Store
 ) -> None:
     email = new_email()
     payer = sign_up(old, email=email)
@@ -145,6 +145,17 @@ def test_a_front_end_of_the_express_service_sells_in_rupees(
     assert_refused(stranger.call("GET", history), 403)
     assert_refused(stranger.call("GET", where), 404, "Payment not found")
     assert_refused(old.get(where), 401, "Invalid or expired token.")
+    # A reference from before the move, which is not secret.
+    former = f"PAY_{asha.id}_1760000000000_7"
+    words = {"service": "express", "amount": "500", "unit": "rupees", "proof": "order"}
+    store.payments.update_one(
+        {"referenceId": sale["referenceId"]}, {"$set": {"former": words | {"reference": former}}}
+    )
+    where = f"{BASE}/payments/status/{former}"
+    assert json_of(asha.call("GET", where))["data"]["referenceId"] == sale["referenceId"]
+    assert_refused(stranger.call("GET", where), 404, "Payment not found")
+    assert_refused(old.get(where), 401)
+    assert verify(old, sale, checkout, referenceId=former).status_code == 200
     # The other process has the same payments and takes the same token.
     seen = asha.at(api).seen(sale["referenceId"])
     assert (seen["amount"], seen["amountRefunded"], seen["payeeId"]) == (50_000, 10_025, doctor.id)

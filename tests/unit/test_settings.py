@@ -102,6 +102,17 @@ def test_secrets_do_not_show_when_settings_are_printed(load: Load) -> None:
             assert secret not in text
 
 
+def test_the_express_services_name_for_the_webhook_secret_counts_in_its_mode_only(
+    load: Load, problems: Problems
+) -> None:
+    def secret(**env: str) -> str:
+        return load(WEBHOOK_SECRET="tD6mKf9XzQ3v", **env).razorpay_webhook_secret.get_secret_value()
+
+    assert secret(COMPAT="express") == "tD6mKf9XzQ3v"
+    assert secret() == WEBHOOK_SECRET
+    assert set(problems(COMPAT="rupees")) == {"COMPAT"}
+
+
 def test_settings_cannot_be_changed_afterwards(load: Load) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().port = 1
