@@ -18,6 +18,10 @@ def test_an_amount_that_was_sent_out_comes_back_as_the_same_paise(paise: int) ->
     assert to_paise(msgspec.json.decode(text, type=dict[str, msgspec.Raw])["amount"]) == paise
 
 
+def test_one_decimal_is_ten_paise() -> None:
+    assert to_paise(msgspec.Raw(b"499.5")) == 49_950
+
+
 @pytest.mark.parametrize(
     ("amount", "currency", "whole"),
     [
