@@ -46,12 +46,10 @@ class FormerLedger(AnnouncingLedger):
         Without times, nobody looks: the gateway cannot answer. Return False if the payment has changed since it was
         read: the next import sees it again.
         """
-        change: dict[str, Any] = {
-            "set__former": former,
-            "set__announced": len(payment.history),
-            "unset__announce": True,
-        }
+        change: dict[str, Any] = {"set__former": former}
+        # What has happened here since, endpoints are told of: the marker of that stays.
         if all(step.event == IMPORTED for step in payment.history):
+            change |= {"set__announced": len(payment.history), "unset__announce": True}
             # By its last change the next night would ask the gateway about every old sale.
             change["set__updated_at"] = payment.paid_at or payment.created_at
         if not payment.status.is_paid and not payment.final:

@@ -140,7 +140,7 @@ def test_payments_come_with_the_gateways_word_and_old_references_keys_and_passwo
 
 
 def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
-    shop: Shop, express: ExpressService, run: Any, tmp_path: Path
+    shop: Shop, express: ExpressService, run: Any, api: httpx.Client, tmp_path: Path
 ) -> None:
     asha = express.sign_up(f"{unique()}@example.com")
     rows = [express.buy(asha, 100 + n, "success" if n % 2 else None) for n in range(6)]
@@ -166,12 +166,13 @@ def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
     twice = pay_twice(shop, {"orderId": rows[3]["orderId"]})
     assert lists(run(code=1))["paid twice"] == 1
     assert here(shop, rows[3])["razorpayPaymentId"] != twice
-    # Until the move, the old service goes on: one is paid, one is refunded, one is new.
-    shop.sandbox.pay(rows[0]["orderId"])
+    # Until the move, the old service goes on: one is refunded, one is new. One is paid here.
+    verify(api, rows[0], shop.sandbox.pay(rows[0]["orderId"]))
     shop.sandbox.refund(rows[1]["razorpayPaymentId"])
     new = express.buy(asha, 900, "success")
     express.db.users.update_one({}, {"$set": {"name": "Asha R"}})
     last = run(code=1)
+    assert "announce" in here(shop, rows[0]), "what was paid here is told to nobody"
     assert "2  changed" in last.stdout
     assert "4  unchanged" in last.stdout
     assert [here(shop, row)["status"] for row in (rows[0], rows[1], new)] == [
