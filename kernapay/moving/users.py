@@ -23,6 +23,8 @@ from kernapay.users.models import User, UserStatus
 _ROLES: Final = {"USER": Role.USER, "DOCTOR": Role.PROVIDER}
 _UNNAMED: Final = "Unnamed"
 _BCRYPT_LENGTH: Final = 60
+# Every sign-in there changes other parts of the row.
+_BROUGHT_AGAIN: Final = ("name", "mobileNumber", "countryCode", "password")
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ def read_user(row: Row, email: str, at: datetime) -> OldUser:
         # The owners had said so themselves.
         is_email_verified=False,
         is_mobile_number_verified=False,
-        former_seen=hash_of(row),
+        former_seen=hash_of(*(row.get(each) for each in _BROUGHT_AGAIN)),
         created_at=created_at,
     )
     if row.get("isEmailVerified") or row.get("isMobileNumberVerified"):

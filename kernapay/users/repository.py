@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.text import folded
+from kernapay.security.passwords import is_express_hash
 from kernapay.security.principal import Role
 from kernapay.storage.cache import Cache
 from kernapay.storage.cached import cached
@@ -106,20 +107,31 @@ class UserRepository(Repository[User]):
         )
 
     async def take_over(self, known: User, former: User) -> User | None:
-        """Store the name and the number that an imported account has in its earlier service by now.
+        """Store the name, the number and the password that an imported account has in its earlier service by now.
 
-        Return None if it was erased, or another import did so. What the account may do is decided here by now.
+        The password only while nobody has signed in here: the first sign-in replaces its hash. A new phone number has
+        to be verified again. Return None if the account has changed since `known` was read, or was erased. What it may
+        do is decided here by now.
         """
-        same = {"former_seen": known.former_seen, "erased_at": None}
-        return await self._update(
-            str(known.pk),
-            same,
-            set__name=former.name,
-            set__name_folded=former.name_folded,
-            set__mobile_number=former.mobile_number,
-            set__country_code=former.country_code,
-            set__former_seen=former.former_seen,
-        )
+        same = {
+            "former_seen": known.former_seen,
+            "erased_at": None,
+            "password": known.password,
+            "country_code": known.country_code,
+            "mobile_number": known.mobile_number,
+        }
+        change: dict[str, Any] = {
+            "set__name": former.name,
+            "set__name_folded": former.name_folded,
+            "set__mobile_number": former.mobile_number,
+            "set__country_code": former.country_code,
+            "set__former_seen": former.former_seen,
+        }
+        if is_express_hash(known.password):
+            change["set__password"] = former.password
+        if (former.country_code, former.mobile_number) != (known.country_code, known.mobile_number):
+            change["set__is_mobile_number_verified"] = False
+        return await self._update(str(known.pk), same, **change)
 
     async def count_among(self, user_ids: Collection[ObjectId]) -> int:
         """Return how many of these accounts there are."""

@@ -14,6 +14,12 @@ IMPORT = ("import.inserted", "import.noted")
 """Where a test kills an import."""
 
 
+def hash_of(password: str) -> str:
+    # xss-clean changes every `<` of a request.
+    typed = password.replace("<", "&lt;").encode()
+    return bcrypt.hashpw(typed, bcrypt.gensalt(4)).decode()
+
+
 class ExpressService:
     """It stores rupees, doubles, ids as text, and statuses that prove nothing."""
 
@@ -23,8 +29,6 @@ class ExpressService:
         self.db.payments.create_index("referenceId", name="referenceId_1", unique=True)
 
     def sign_up(self, email: str, password: str = "correct horse", **changes: Any) -> str:
-        # xss-clean changes every `<` of a request.
-        typed = password.replace("<", "&lt;").encode()
         row = {
             "email": email,
             "age": None,
@@ -33,7 +37,7 @@ class ExpressService:
             "isMobileNumberVerified": True,
             "countryCode": "+91",
             "mobileNumber": 9876543210.0,
-            "password": bcrypt.hashpw(typed, bcrypt.gensalt(4)).decode(),
+            "password": hash_of(password),
             "name": "Asha &lt;Rao>",
             "refreshToken": "a.b.c",
             "type": "USER",

@@ -17,7 +17,7 @@ from tests.aliases import Json, Store
 from tests.databases import open_store, row_of
 from tests.factories import payment_body, unique
 from tests.money.books import pay_twice
-from tests.money.express import IMPORT, ExpressService
+from tests.money.express import IMPORT, ExpressService, hash_of
 from tests.money.shop import Shop
 
 LISTED = re.compile(r"^([a-z][^:\n]*): (\d+)$", re.MULTILINE)
@@ -142,7 +142,8 @@ def test_payments_come_with_the_gateways_word_and_old_references_keys_and_passwo
 def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
     shop: Shop, express: ExpressService, run: Any, api: httpx.Client, tmp_path: Path
 ) -> None:
-    asha = express.sign_up(f"{unique()}@example.com")
+    email = f"{unique()}@example.com"
+    asha = express.sign_up(email)
     rows = [express.buy(asha, 100 + n, "success" if n % 2 else None) for n in range(6)]
     for point in (*IMPORT, "settle.written"):
         armed = tmp_path / "armed"
@@ -170,7 +171,10 @@ def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
     verify(api, rows[0], shop.sandbox.pay(rows[0]["orderId"]))
     shop.sandbox.refund(rows[1]["razorpayPaymentId"])
     new = express.buy(asha, 900, "success")
-    express.db.users.update_one({}, {"$set": {"name": "Asha R"}})
+    moved = {"name": "Asha R", "mobileNumber": 9876543211, "password": hash_of("new password")}
+    express.db.users.update_one({}, {"$set": moved})
+    # The number of before, here.
+    shop.store.users.update_one({"_id": ObjectId(asha)}, {"$set": {"isMobileNumberVerified": True}})
     last = run(code=1)
     assert "announce" in here(shop, rows[0]), "what was paid here is told to nobody"
     assert "2  changed" in last.stdout
@@ -178,7 +182,15 @@ def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
     assert [here(shop, row)["status"] for row in (rows[0], rows[1], new)] == [
         *("success", "refunded", "success")
     ]
-    assert row_of(shop.store.users, _id=ObjectId(asha))["name"] == "Asha R"
+    account = row_of(shop.store.users, _id=ObjectId(asha))
+    assert (account["name"], account["mobileNumber"]) == ("Asha R", 9876543211)
+    assert not account["isMobileNumberVerified"], "nobody has verified the new number"
+    user = log_in(api, email, "new password")
+    # What is changed here stays, although every sign-in there changes the row.
+    user.call("PUT", f"{USERS}/update", json={"name": "Asha of here"})
+    express.db.users.update_one({}, {"$set": {"refreshToken": "d.e.f"}})
+    run(code=1)
+    assert row_of(shop.store.users, _id=ObjectId(asha))["name"] == "Asha of here"
     # What nobody pays ends later, as every sale does, and money that came is never touched.
     shop.settle_later(timedelta(days=40))
     statuses = [here(shop, row)["status"] for row in rows]
