@@ -1,6 +1,7 @@
 """`kernapay import express`: move in from the Express service that KernaPay replaces."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 _ASK: Final = "ask"
 _LEAVE: Final = "leave"
+
+
+def _writable(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a path now that cannot be written when the import is done, hours later."""
+    if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise click.BadParameter(f"{path} cannot be written.")
+    return path
 
 
 @click.group()
@@ -49,12 +57,14 @@ def command() -> None:
 @click.option(
     "--duplicates",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=_writable,
     help="File that says which of several accounts with one address stays. Without one, it is made for you to fill in.",
 )
 @click.option(
     "--report",
     "lists",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=_writable,
     help="File for all that the report lists. On the screen, each list is cut.",
 )
 def express(
@@ -160,7 +170,7 @@ class _Run:
         report = Report()
         writes = self._writes
         await People(old, services.user_repository, now, writes=writes).move_all(plan, report)
-        self.has_candidates = bool(plan.candidates)
+        self.has_candidates = any(each.id in plan.waiting for each in plan.candidates)
         if path is not None and plan.candidates:
             write_choices(path, plan.candidates, choices)
         payments = Payments(

@@ -69,6 +69,9 @@ def write_choices(path: Path, candidates: Sequence[Candidate], choices: Choices)
         for each in candidates:
             chosen = choices.get(each.id, "")
             writer.writerow((each.id, chosen, _cell(each.email), each.payments, each.shown_paid))
+        # An account that got another address is no candidate any more. Without its line it would be one again.
+        asked = {each.id for each in candidates}
+        writer.writerows((each, choices[each], "", "", "") for each in choices if each not in asked)
 
 
 def _cell(value: str) -> str:

@@ -278,13 +278,19 @@ def test_a_person_chooses_among_accounts_with_one_address(
         f"id,becomes\n{first},keep\n{second},merge\n{third},c.{name}@example.com\n"
         f"{nobody},n.{name}@example.com\n"
     )
-    run("--duplicates", str(file))
+    assert "fill in what is empty" not in run("--duplicates", str(file)).stdout
     user = log_in(api, f"a.{name}@example.com", "first password")
     assert {each["referenceId"] for each in user.history().json()} == {
         here(shop, each)["referenceId"] for each in payments
     }
     assert log_in(api, f"c.{name}@example.com", "correct horse").id == third
     assert shop.store.users.find_one({"_id": ObjectId(second)}) is None
+    # Accounts that come to have one address later do not cost the choices of before.
+    later = [express.sign_up(f"{case}.{name}@example.com") for case in "dD"]
+    again = run("--duplicates", str(file), code=1)
+    assert (lists(again)["cannot move"], "fill in what is empty" in again.stdout) == (2, True)
+    assert lists(run("--duplicates", str(file), code=1))["cannot move"] == 2
+    assert all(each in file.read_text() for each in (third, nobody, *later))
     # The old tokens of both are gone, and so is the guessable way to the payments of either.
     status = f"{PAYMENTS}/status/{payments[1]['referenceId']}"
     assert_problem(api.get(status), 404)
@@ -299,6 +305,8 @@ def test_a_database_that_is_none_or_goes_away_is_named(
     empty = run(code=2)
     assert "neither users nor payments" in empty.stderr
     express.sign_up(f"{unique()}@example.com")
+    unwritable = run("--report", "/nowhere/report.csv", code=2)
+    assert "/nowhere/report.csv cannot be written" in " ".join(unwritable.stderr.split())
     away = shop.kernapay("import", "express", "--from", "mongodb://:secret@127.0.0.1:9/x")
     assert away.returncode == 2
     assert "secret" not in away.stdout + away.stderr
