@@ -16,6 +16,8 @@ MAX_NOTES = 15
 MAX_NOTE_LENGTH = 256
 # Razorpay: `from` and `to` lie between 2000 and 2120, in Unix seconds.
 MIN_TIME, MAX_TIME = 946_684_800, 4_765_046_400
+# Ours: no table has so many rows. A larger number fits no index.
+MAX_SKIP = 2**53
 # Ours: the longest text of a field without a limit of its own.
 MAX_TEXT_LENGTH = 2048
 
@@ -212,7 +214,7 @@ class Page(msgspec.Struct, frozen=True):
         for name, bound in (("from", start), ("to", end)):
             if bound is not None and not MIN_TIME <= bound <= MAX_TIME:
                 raise bad_request(f"{name} must be between {MIN_TIME} and {MAX_TIME}", name)
-        return cls(start or 0, end or MAX_TIME, count or default_count, skip)
+        return cls(start or 0, end or MAX_TIME, count or default_count, min(skip, MAX_SKIP))
 
 
 def leaves(value: Any) -> list[Any]:

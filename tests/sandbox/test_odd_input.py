@@ -138,6 +138,16 @@ def test_no_query_makes_a_500(sandbox: SandboxProcess) -> None:
     check()
 
 
+def test_no_number_of_rows_to_skip_makes_a_500(sandbox: SandboxProcess) -> None:
+    for skip in (2**63 - 1, 10**19 - 1):
+        for path in (
+            "/v1/orders?skip=",
+            "/v1/payment_links?skip=",
+            "/_sandbox/overview?orders_skip=",
+        ):
+            send(sandbox, "GET", f"{path}{skip}")
+
+
 def test_no_id_makes_a_500(sandbox: SandboxProcess) -> None:
     paths = ("/v1/orders/{}", "/v1/payments/{}/refunds", "/v1/refunds/{}", "/v1/disputes/{}/accept",
              "/_sandbox/webhooks/{}", "/l/{}", "/v1/customers/{}", "/v1/payments/downtimes/{}",

@@ -9,7 +9,7 @@ from kernapay.sandbox.control.faults import fault_view
 from kernapay.sandbox.control.mailbox import message_view
 from kernapay.sandbox.control.requests import call_view
 from kernapay.sandbox.control.webhooks import delivery_view, endpoint_view
-from kernapay.sandbox.fields import Fields
+from kernapay.sandbox.fields import MAX_SKIP, Fields
 from kernapay.sandbox.json_http import AnyRequest, json_response
 from kernapay.sandbox.link_views import link_view
 from kernapay.sandbox.money import NO_DECIMALS, THREE_DECIMALS
@@ -71,7 +71,7 @@ class OverviewController(Controller):
 
 
 def skip_of(query: Fields, name: str) -> int:
-    return max(0, query.integer(f"{name}_skip") or 0)
+    return min(MAX_SKIP, max(0, query.integer(f"{name}_skip") or 0))
 
 
 def tables_of(sandbox: Sandbox) -> dict[str, tuple[Table[Any], Callable[[Any], View]]]:
