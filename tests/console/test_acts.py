@@ -1,28 +1,16 @@
 """What people make in the console, and the proof of who they are that it asks for, in a real browser."""
 
 import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bson import ObjectId
 from playwright.sync_api import Locator, Page, expect
 
-from tests.actors import ADMIN, ADMIN_USERS, API_KEYS, ENDPOINTS, USERS, Actor
+from tests.actors import ADMIN, ADMIN_USERS, API_KEYS, ENDPOINTS, Actor
 from tests.aliases import Json, Store
-from tests.console.pages import HOSTILE, OpenPage, sign_in
+from tests.console.pages import HOSTILE, OpenPage, let_time_pass, sign_in
 from tests.factories import PASSWORD, new_email, unique
 from tests.flawless import assert_flawless, need_axe
 from tests.stack import Sandbox, bearer
-from tests.threads import aside
-
-
-def let_time_pass(admin: Actor, store: Store) -> None:
-    """Let the proof of the console's session be older than it may be."""
-    where = {"userId": ObjectId(admin.id), "isConsole": True}
-    old = datetime.now(UTC) - timedelta(minutes=11)
-    aside(store.sessions.update_many)(where, {"$set": {"provenAt": old}})
-    # Nobody's session ends, and the cached ones go.
-    assert admin.call("DELETE", f"{USERS}/sessions/{'0' * 22}").status_code == 404
 
 
 def twice(button: Locator) -> None:

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bson import ObjectId
 from playwright.sync_api import Browser, Page, Route, expect
 
 from kernapay.security.console import CONSOLE_COOKIE
 from tests.actors import PAYMENTS, USERS, Actor, People
-from tests.aliases import Json
+from tests.aliases import Json, Store
 from tests.console.desk import totp
 from tests.console.pages import (
     HOSTILE,
     OpenPage,
+    let_time_pass,
     sign_in,
 )
 from tests.factories import PASSWORD
@@ -215,7 +217,7 @@ def test_a_refund_without_an_answer_stays_one_refund_however_often_the_session_e
 
 
 def test_a_wrong_code_or_password_is_shown_as_that_and_asks_nobody_to_sign_in_again(
-    open_page: OpenPage, admin: Actor
+    open_page: OpenPage, admin: Actor, store: Store
 ) -> None:
     page = open_page("/console/me")
     page.emulate_media(color_scheme="dark")
@@ -259,6 +261,19 @@ def test_a_wrong_code_or_password_is_shown_as_that_and_asks_nobody_to_sign_in_ag
             expect(again.get_by_text(wrong)).to_be_visible()
     expect(again).to_have_count(0)
     expect(page.get_by_text(wrong)).to_be_visible()
+    # An operator took the factor away meanwhile: nobody has a code to prove anything with.
+    aside(store.second_factors.delete_one)({"_id": ObjectId(admin.id)})
+    let_time_pass(admin, store)
+    page.get_by_role("link", name="API keys").first.click()
+    page.get_by_role("button", name="Make a key…").click()
+    page.get_by_label("Name").fill("Till")
+    page.get_by_label("Read payments").check()
+    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("dialog", name="Confirm that it is you").get_by_label("Your password").fill(
+        PASSWORD
+    )
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("It is shown only now.")).to_be_visible()
 
 
 def test_a_page_that_is_left_open_looks_at_its_session_and_does_not_use_it(
