@@ -21,3 +21,9 @@ def test_a_reader_finds_a_page_by_its_contents_and_by_a_search(page: Page, tmp_p
     page.get_by_role("link", name="Operations: Rotating secrets").click()
     expect(page.get_by_role("heading", name="Rotating secrets")).to_be_in_viewport()
     assert_flawless(page, tmp_path)
+    # On a phone, a page begins with what was asked for, and not with the contents.
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.goto("/guide/search?q=wrong+signature")
+    expect(page.locator("main a").first).to_be_in_viewport()
+    page.get_by_role("link", name="Contents").click()
+    expect(page.get_by_role("link", name="Integrate").last).to_be_in_viewport()
