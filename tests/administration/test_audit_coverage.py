@@ -33,6 +33,7 @@ from tests.actors import (
     send_event,
 )
 from tests.aliases import Json, Store
+from tests.checkout import ROOT
 from tests.databases import open_migrated_store
 from tests.factories import PASSWORD, sign_up_body, unique
 from tests.house.routes import Route, routes
@@ -309,6 +310,13 @@ def leaves(command: click.Command, *names: str) -> Iterator[str]:
 
 def test_every_command_is_here() -> None:
     assert set(leaves(cli)) == {*COMMANDS, *UNAUDITED}
+
+
+def test_every_audited_action_is_listed_in_the_guide() -> None:
+    page = (ROOT / "kernapay/docs/administration.md").read_text("utf-8")
+    of_commands = {action for leaf in COMMANDS.values() for action in leaf.actions}
+    of_routes = {entry.action for entry in AUDITED.values()}
+    assert of_commands | of_routes <= set(re.findall(r"`(\w+\.\w+)`", page))
 
 
 def insert_finding(store: Store, at: datetime) -> None:
