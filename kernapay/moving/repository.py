@@ -23,6 +23,8 @@ Row = dict[str, Any]
 _DEFAULT: Final = "test"
 _BATCH: Final = 200
 _PATIENCE_MS: Final = 10_000
+# MongoDB: Unauthorized, AuthenticationFailed.
+_REFUSED: Final = (13, 18)
 # Odd texts and times of one row must not fail the whole batch.
 _CODEC: Final[CodecOptions[Row]] = CodecOptions(
     tz_aware=True,
@@ -39,15 +41,22 @@ class ExpressDatabase:
             check_url(url)
         except ValueError as error:
             raise InvalidInput(f"--from {error}", field="from") from error
-        parts = parse_uri(url, validate=False)
+        try:
+            # Of a `mongodb+srv` URL, DNS is asked for the hosts.
+            parts = parse_uri(url, validate=False)
+            self._client: MongoClient[Row] = MongoClient(
+                url,
+                serverSelectionTimeoutMS=_PATIENCE_MS,
+                appname="kernapay-import",
+                retryWrites=False,
+                connect=False,
+            )
+        except pymongo.errors.PyMongoError as error:
+            raise InvalidInput(
+                "--from names a host that DNS does not know, or options that do not fit together.",
+                field="from",
+            ) from error
         self.name: str = parts["database"] or _DEFAULT
-        self._client: MongoClient[Row] = MongoClient(
-            url,
-            serverSelectionTimeoutMS=_PATIENCE_MS,
-            appname="kernapay-import",
-            retryWrites=False,
-            connect=False,
-        )
         self._pool = Bulkhead("old database", 2)
 
     async def check(self) -> dict[str, int]:
@@ -122,6 +131,12 @@ class ExpressDatabase:
         try:
             return await self._pool.run(read)
         except pymongo.errors.PyMongoError as error:
+            if isinstance(error, pymongo.errors.OperationFailure) and error.code in _REFUSED:
+                raise InvalidInput(
+                    "The old database refuses the user of --from: check name, password and authSource, and that it "
+                    "may read.",
+                    field="from",
+                ) from error
             raise Unavailable(
                 f"The old database cannot be read ({type(error).__name__}). What was imported stays: "
                 "repeat the command, and it goes on."

@@ -307,6 +307,12 @@ def test_a_database_that_is_none_or_goes_away_is_named(
     express.sign_up(f"{unique()}@example.com")
     unwritable = run("--report", "/nowhere/report.csv", code=2)
     assert "/nowhere/report.csv cannot be written" in " ".join(unwritable.stderr.split())
-    away = shop.kernapay("import", "express", "--from", "mongodb://:secret@127.0.0.1:9/x")
-    assert away.returncode == 2
-    assert "secret" not in away.stdout + away.stderr
+    wrong = {
+        "mongodb://:secret@127.0.0.1:9/x": "--from",
+        "mongodb+srv://user:secret@127.0.0.1/x": "DNS does not know",
+        mongo_url.replace("://", "://user:secret@"): "refuses the user",
+    }
+    for url, reason in wrong.items():
+        away = shop.kernapay("import", "express", "--from", url)
+        assert (away.returncode, reason in away.stderr) == (2, True), away.stderr
+        assert "secret" not in away.stdout + away.stderr
