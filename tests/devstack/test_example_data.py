@@ -1,6 +1,7 @@
 """The example data is made by the services and the sandbox, so that both books agree."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from kernapay.bootstrap.services import Services, open_services
+from kernapay.commands.example_data.cast import PROVIDERS, SHOP
 from kernapay.commands.main import cli
 from kernapay.core.clock import now
 from kernapay.devstack.example_data import EXAMPLE_SETTINGS
 from kernapay.devstack.ports import HOST, free_port
 from kernapay.payments.insights.dtos import Breakdown, Insights, Unit
 from kernapay.security.principal import Principal, Role
+from tests.checkout import ROOT
 from tests.databases import open_migrated_store
 from tests.environment import settings_from
 from tests.stack import WEBHOOK_PATH, WEBHOOK_SECRET, SandboxServer
@@ -69,6 +72,14 @@ async def waiting(services: Services) -> dict[str, int]:
         "nights": shown.nights_missing,
         "findings": shown.findings,
     }
+
+
+def test_nobody_there_has_an_address_that_the_guide_signs_up() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "kernapay/docs").glob("*.md")]
+    text = "".join(page.read_text("utf-8") for page in pages)
+    signed_up = set(re.findall(r'users/signup[^"]*"\$JSON"[^"]*"email": "([^"]+)"', text))
+    assert signed_up >= {"asha@example.com"}
+    assert signed_up.isdisjoint({SHOP[0], *(each.email for each in PROVIDERS)})
 
 
 @pytest.mark.long

@@ -33,7 +33,7 @@ PROVIDERS: Final = (
     Provider("greenleaf@example.com", "Greenleaf Pharmacy"),
     Provider("arjun.shetty@example.com", "Dr. Arjun Shetty", is_approved=False),
 )
-SHOP: Final = ("shop@example.com", "Sunrise Clinic")
+SHOP: Final = ("clinic@example.com", "Sunrise Clinic")
 """The account that sells to customers without an account, by an API key."""
 
 _FIRST: Final = (
