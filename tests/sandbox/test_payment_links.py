@@ -153,6 +153,9 @@ def test_a_customer_pays_on_the_links_page_and_on_hosted_checkout(
         page.goto(link["short_url"])
         expect(page.locator("#state")).to_have_text("This link is paid. Thank you.")
         expect(page.get_by_role("button", name="Pay")).to_be_hidden()
+        page.set_viewport_size({"width": 360, "height": 640})
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        page.set_viewport_size({"width": 1280, "height": 720})
         # Hosted Checkout: the shop's form posts its options.
         order = sandbox.create_order()
         fields = {
