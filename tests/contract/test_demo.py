@@ -17,6 +17,8 @@ from tests.contract.running import DevStack
 from tests.plain_http import NO_AUTHORITIES
 from tests.stack import Sandbox, bare_environment
 
+pytestmark = pytest.mark.long
+
 STEPS = 8
 NOWHERE = "http://127.0.0.1:9"
 

@@ -24,6 +24,8 @@ from tests.plain_http import NO_AUTHORITIES
 from tests.stack import bare_environment
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 TYPES = [
     *("payment.created", "payment.succeeded", "payment.cancelled"),
     *("refund.requested", "refund.processed", "refund.failed"),

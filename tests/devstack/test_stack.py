@@ -26,6 +26,8 @@ from tests.aliases import Json
 from tests.databases import open_store
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 SETTINGS = ("MONGODB_URL", "JWT_SECRET", "RAZORPAY_BASE_URL", "FILES_DIR")
 FAKE = Path(__file__).with_name("fake_kernapay.py")
 SCRIPT = """

@@ -17,6 +17,8 @@ from tests.http_server import HttpServer, Response
 from tests.stack import WEBHOOK_PATH, Api, Sandbox, StartApi, StartWorker
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 OURS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 

@@ -22,6 +22,8 @@ from tests.plain_http import NO_AUTHORITIES
 from tests.stack import METRICS_TOKEN, Sandbox, StartApi, StartWorker
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 MONITORING: Final = ROOT / "kernapay" / "docs" / "monitoring"
 RUNBOOKS: Final = ROOT / "kernapay" / "docs" / "runbooks"
 ALERTS: Final = MONITORING / "alerts.yaml"

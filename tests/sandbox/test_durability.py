@@ -20,6 +20,8 @@ from tests.sandbox.sandbox_process import (
 )
 from tests.sandbox.webhook_receiver import WebhookReceiver
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
