@@ -61,6 +61,7 @@ def fuzz(actor: Actor, target: Api, document: Json, home: Path, *options: str) -
             "PYTHONPATH": str(ROOT),
             "SCHEMATHESIS_HOOKS": "tests.contract.schemathesis_hooks",
             "FUZZED_API": target.url,
+            "FUZZED_ID": actor.id,
             "FUZZED_EMAIL": actor.email,
             "FUZZED_PASSWORD": actor.password,
             "FUZZED_WEBHOOK_SECRET": WEBHOOK_SECRET,
