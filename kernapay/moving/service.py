@@ -166,7 +166,8 @@ class Payments:
             except (GatewayMissing, GatewayTooOld) as error:
                 # Another amount was paid than ordered, and the gateway no longer says whether that is right.
                 report.note(DOES_NOT_FIT, f"{old.name}: {error.detail}")
-        await self._former.note(row, former, is_known=found.problem is None)
+        if not await self._former.note(row, former, is_known=found.problem is None):
+            raise CannotMove("it changed here in this moment: run the command again")
         return row
 
     def _compare(

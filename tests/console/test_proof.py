@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from bson import ObjectId
 from litestar import Litestar
 
 from kernapay.security.guards import HasFreshProof
@@ -96,6 +97,9 @@ async def test_a_proof_opens_what_an_old_sign_in_does_not_for_its_own_session(
         assert (right.status_code, right.json()) == (200, {"provenUntil": until})
         assert (await post(API_KEYS, key)).status_code == 201
         assert_problem(await other(API_KEYS, key), 403, code="proof_required")
+        sessions = client.services.session_repository
+        (own, *_) = await sessions.list(user_id=ObjectId(admin.id))
+        assert await sessions.prove(str(ObjectId()), own.pk) is None, "of somebody else"
         clock.advance(minutes=10)
         assert_problem(await post(API_KEYS, key), 403, code="proof_required")
 

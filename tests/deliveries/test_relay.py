@@ -32,6 +32,18 @@ async def desk(mongo: Mongo, store: Store, redis_url: str) -> AsyncIterator[Desk
         yield desk
 
 
+async def test_a_step_of_an_import_is_told_to_nobody_also_if_its_marker_was_left(
+    desk: Desk,
+) -> None:
+    """A run that is killed between the gateway's word and its own note leaves the step untold."""
+    payment = await desk.paid()
+    imported = {"$set": {"history.0.event": "imported", "history.1.event": "imported"}}
+    await desk.do(lambda store: store.payments.update_one({"_id": payment.pk}, imported))
+    desk.clock.advance(seconds=2)
+    await desk.relay().sweep()
+    assert (await desk.types(payment), await desk.marked()) == ([], 0)
+
+
 class Died(Exception):
     """The relay was killed here."""
 

@@ -92,6 +92,16 @@ def test_no_byte_past_the_72nd_is_cut_off(api: httpx.Client) -> None:
     log_in(api, body["email"], long)
 
 
+def test_what_the_express_service_made_of_a_password_opens_no_account_of_ours(
+    api: httpx.Client,
+) -> None:
+    """It wrote `&lt;` for `<`, and that form counts for its own hashes only."""
+    body = sign_up_body(password="correct &lt;battery", confirmPassword="correct &lt;battery")
+    assert api.post(f"{USERS}/signup", json=body).status_code == 201
+    typed = {"email": body["email"], "password": "correct <battery"}
+    assert_problem(api.post(f"{USERS}/login", json=typed), 401)
+
+
 @pytest.mark.owasp(line="API2")
 def test_a_change_ends_every_session_and_keeps_the_caller_signed_in(
     user: Actor, store: Store
