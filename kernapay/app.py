@@ -125,6 +125,8 @@ _SMALL: Final = (
     r"^/(health|v1/api/(users|verification|payments/(create|verify|status|webhook)))(?!/sessions)"
 )
 _STREAMS: Final = r"^/v1/api/payments/[^/]+/events$"
+# Wherever Litestar takes a path for that of a stream: it forgives doubled slashes, and one at the end.
+_STREAMS_CONTAIN: Final = "/events"
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> Litestar:
@@ -220,7 +222,9 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     )
     if settings.tracing_url is not None:
         app.asgi_handler = TracedRequests(app.asgi_handler)
-    app.asgi_handler = LongAnswers(app.asgi_handler, settings.send_timeout.total_seconds())
+    app.asgi_handler = LongAnswers(
+        app.asgi_handler, _STREAMS_CONTAIN, settings.send_timeout.total_seconds()
+    )
     return app
 
 

@@ -2,13 +2,14 @@
 
 import os
 import struct
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -35,10 +36,12 @@ __all__ = [
     "GaugeMetricFamily",
     "GaugeSource",
     "Histogram",
+    "HistogramTally",
     "Measurement",
     "Tally",
     "exposition",
     "forget_process",
+    "publish_tallies",
     "start_at_zero",
 ]
 
@@ -72,31 +75,68 @@ class Measurement:
         return [GaugeMetricFamily(self.name, self.meaning, value=await self.read())]
 
 
+class Published(Protocol):
+    """What was counted besides a metric."""
+
+    def publish(self) -> None:
+        """Move what was counted to the metric. Call this on the event loop's thread."""
+
+
+_published: Final[list[Published]] = []
+
+
+def publish_tallies() -> None:
+    """Move what every tally has counted to its metric. Call this on the event loop's thread."""
+    for each in _published:
+        each.publish()
+
+
 class Tally:
     """Counts for code that runs several times in each request. Only the event loop's thread may add.
 
     The library takes a lock for each increment and, with several workers, writes a file. Here an increment is a plain
-    addition: once a second, and at each scrape, `publish` moves the sums to the counter.
+    addition: once a second, and at each scrape, `publish_tallies` moves the sums to the counter.
     """
-
-    all: ClassVar[list["Tally"]] = []
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
         self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
-        self.all.append(self)
+        _published.append(self)
 
     def start_at_zero(self, *labels: str) -> None:
         """Let the series exist before anything is counted."""
         self._counter.labels(*labels)
 
-    @classmethod
-    def publish(cls) -> None:
-        """Move what was counted to the counters. Call this on the event loop's thread."""
-        for tally in cls.all:
-            counts, tally.counts = tally.counts, defaultdict(int)
-            for labels, count in counts.items():
-                tally._counter.labels(*labels).inc(count)
+    def publish(self) -> None:
+        counts, self.counts = self.counts, defaultdict(int)
+        for labels, count in counts.items():
+            self._counter.labels(*labels).inc(count)
+
+
+class HistogramTally(Histogram):
+    """A histogram that counts as a Tally does. Only the event loop's thread may observe."""
+
+    # Called for each combination of labels: those are histograms of this class too.
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._tally_counts = [0] * len(self._upper_bounds)
+        self._tally_sum = 0.0
+        _published.append(self)
+
+    def observe(self, amount: float, exemplar: object = None) -> None:
+        """Count the amount. An exemplar is not kept."""
+        self._tally_counts[bisect_left(self._upper_bounds, amount)] += 1
+        self._tally_sum += amount
+
+    def publish(self) -> None:
+        if not any(self._tally_counts):
+            return
+        counts, self._tally_counts = self._tally_counts, [0] * len(self._upper_bounds)
+        total, self._tally_sum = self._tally_sum, 0.0
+        self._sum.inc(total)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
 
 
 def start_at_zero(metric: Counter | Histogram, *labels: Iterable[str]) -> None:

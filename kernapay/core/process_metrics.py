@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from kernapay.core.bulkhead import Bulkhead
-from kernapay.core.metrics import LIVE_SUM, Gauge, Histogram, Tally
+from kernapay.core.metrics import LIVE_SUM, Gauge, Histogram, publish_tallies
 from kernapay.core.slots import Slots
 
 _INTERVAL: Final = 0.25  # seconds
@@ -60,7 +60,7 @@ class ProcessMetrics:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        Tally.publish()
+        publish_tallies()
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -73,4 +73,4 @@ class ProcessMetrics:
                 pending = pool.pending
                 busy.set(min(pending, pool.size))
                 waiting.set(max(0, pending - pool.size))
-            Tally.publish()
+            publish_tallies()

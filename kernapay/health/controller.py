@@ -13,7 +13,7 @@ from kernapay import __version__
 from kernapay.config.settings import Settings
 from kernapay.core import metrics
 from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
-from kernapay.core.metrics import GaugeSource, Tally
+from kernapay.core.metrics import GaugeSource, publish_tallies
 from kernapay.health.gauges import (
     STORE_SECONDS,
     queue_depths,
@@ -164,7 +164,7 @@ class MetricsController(Controller):
             *await queue_depths(queues),
             *await read_gauges(gauge_sources),
         ]
-        Tally.publish()
+        publish_tallies()
         # With many workers there is much to add up: not on the event loop.
         body = await asyncio.to_thread(metrics.exposition, families)
         return Response(body, media_type=metrics.CONTENT_TYPE or MediaType.TEXT)

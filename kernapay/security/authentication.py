@@ -1,6 +1,6 @@
 """Authentication for every route that is not marked public: by a bearer's token, or by the console's cookie."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from litestar.connection import ASGIConnection
@@ -59,14 +59,20 @@ class Authenticator:
         """Return the holder. Raises Unauthenticated, Unavailable."""
         return (await self.with_entry(token, None))[0]
 
-    async def with_entry(self, token: str, address: Address | None) -> tuple[Principal, Entries]:
+    # No coroutine of its own: it returns the one that loads the session.
+    def with_entry(
+        self, token: str, address: Address | None
+    ) -> Awaitable[tuple[Principal, Entries]]:
         """Return the holder, and what of the cache was read with the session, at best what is at the address.
 
         Raises Unauthenticated, Unavailable.
         """
         if token.startswith(KEY_PREFIX):
-            return await self._load_key(token), NO_ENTRIES
-        return await self._load(self._tokens.read(token), address)
+            return self._of_key(token)
+        return self._load(self._tokens.read(token), address)
+
+    async def _of_key(self, token: str) -> tuple[Principal, Entries]:
+        return await self._load_key(token), NO_ENTRIES
 
     async def of_console(self, token: str, *, is_use: bool) -> Principal:
         """Return the holder of the console's cookie. Raises Unauthenticated, Unavailable."""
@@ -108,21 +114,23 @@ class BearerAuthentication:
         self._exclude = exclude
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handler = scope["route_handler"]
-        if not handler.opt.get(PUBLIC) and not scope["path"].startswith(self._exclude):
-            scope["user"], scope["auth"] = await self._find_caller(scope, handler.opt)
+        opt = scope["route_handler"].opt
+        caller: tuple[Principal | None, Entries]
+        if not opt.get(PUBLIC) and not scope["path"].startswith(self._exclude):
+            token = read_token(scope)
+            if token is not None:
+                address_of: AddressOf | None = opt.get(READ_AHEAD)
+                address = address_of and address_of(scope)
+                caller = await self._authenticate.with_entry(token, address)
+            elif opt.get(OPTIONAL):
+                # A stream asks again and again whether its token still counts. The cookie has no place there.
+                caller = None, NO_ENTRIES
+            else:
+                caller = await self._find_in_cookie(scope)
+            scope["user"], scope["auth"] = caller
         await self.app(scope, receive, send)
 
-    async def _find_caller(
-        self, scope: Scope, opt: Mapping[str, Any]
-    ) -> tuple[Principal | None, Entries]:
-        token = read_token(scope)
-        if token is not None:
-            address_of: AddressOf | None = opt.get(READ_AHEAD)
-            return await self._authenticate.with_entry(token, address_of and address_of(scope))
-        # A stream asks again and again whether its token still counts. The cookie has no place there.
-        if opt.get(OPTIONAL):
-            return None, NO_ENTRIES
+    async def _find_in_cookie(self, scope: Scope) -> tuple[Principal, Entries]:
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
         cookie = read_console_cookie(connection)
         if cookie is None:

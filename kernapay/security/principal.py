@@ -55,6 +55,8 @@ class Principal(msgspec.Struct, frozen=True):
     session_id: str
     is_email_verified: bool = False
     is_mobile_verified: bool = False
+    is_approved_provider: bool = False
+    """Whether an administrator has approved the account as a provider. Known of sessions only."""
     key_id: str | None = None
     """The id of the API key that the request was sent with; None for a session."""
     account_role: Role | None = None

@@ -79,35 +79,28 @@ class SessionAuthentication:
         self._clock = clock
         self._addresses_of = lru_cache(_KNOWN_SESSIONS)(self._find_addresses)
 
-    async def authenticate(
-        self, claims: Claims, address: Address | None = None
-    ) -> tuple[Principal, Entries]:
-        """Return the caller that a token stands for, and what was read of the cache in the same round trip.
-
-        That is the caller's profile, and the value at the address. Raises Unauthenticated.
-        """
-        principal, _, entries = await self._look_up(claims, address, is_console=False)
-        return principal, entries
-
     async def authenticate_console(self, claims: Claims, *, is_use: bool) -> Principal:
         """Return the caller that the console's cookie stands for. Raises Unauthenticated.
 
         What is no use, such as a page that looks by itself, leaves the end of an unused session where it is.
         """
-        principal, is_approved, _ = await self._look_up(claims, is_console=True, is_use=is_use)
-        if not may_use_console(principal.role, is_approved_provider=is_approved):
+        principal, _ = await self.authenticate(claims, is_console=True, is_use=is_use)
+        if not may_use_console(principal.role, is_approved_provider=principal.is_approved_provider):
             raise Unauthenticated("Your role may not use the console any more.")
         return principal
 
-    async def _look_up(
+    async def authenticate(
         self,
         claims: Claims,
         address: Address | None = None,
         *,
-        is_console: bool,
+        is_console: bool = False,
         is_use: bool = True,
-    ) -> tuple[Principal, bool, Entries]:
-        """Return the caller, whether it is an approved provider, and what else the one round trip has read."""
+    ) -> tuple[Principal, Entries]:
+        """Return the caller that a token stands for, and what was read of the cache in the same round trip.
+
+        That is the caller's profile, and the value at the address. Raises Unauthenticated.
+        """
         session_at, profile_at = self._addresses_of(claims.sub, claims.sid)
         others = (profile_at,) if address is None else (profile_at, address)
         session, *found = await self._sessions.cache.peek(session_at, *others)
@@ -141,9 +134,10 @@ class SessionAuthentication:
             session_id=claims.sid,
             is_email_verified=account.is_email_verified,
             is_mobile_verified=account.is_mobile_number_verified,
+            is_approved_provider=account.is_approved_provider,
             needs_proof=is_console and at - validity.newest_proof >= self._console_proof,
         )
-        return principal, account.is_approved_provider, dict(zip(others, found, strict=True))
+        return principal, dict(zip(others, found, strict=True))
 
     def _find_addresses(self, user_id: str, session_id: str) -> tuple[Address, Address]:
         """Return where the session and the profile are cached."""

@@ -18,7 +18,20 @@ _REQUESTS: Final = Tally(
 )
 # A batch of thousands would hold all their replies in memory at once, and make the first wait for the last.
 _LARGEST_BATCH: Final = 500
-_MOST_WAITING: Final = 10_000
+MOST_WAITING: Final = 10_000
+"""How many requests may wait, so that they do not fill the memory."""
+
+
+def start_counting_batches(kind: str) -> None:
+    """Let the metrics of such batches exist at zero."""
+    _BATCHES.start_at_zero(kind)
+    _REQUESTS.start_at_zero(kind)
+
+
+def count_batch(kind: str, size: int) -> None:
+    """Count a batch of so many requests in the metrics."""
+    _BATCHES.counts[kind,] += 1
+    _REQUESTS.counts[kind,] += size
 
 
 class _Waiting(NamedTuple, Generic[RequestT, ReplyT]):
@@ -49,9 +62,8 @@ class Batcher(Generic[RequestT, ReplyT]):
         self._largest = largest
         self._pause = pause
         self._last_size = 0
-        self._labels = (kind,)
-        _BATCHES.start_at_zero(kind)
-        _REQUESTS.start_at_zero(kind)
+        self._kind = kind
+        start_counting_batches(kind)
         self._send = send
         self._waiting: list[_Waiting[RequestT, ReplyT]] = []
         self._sending: asyncio.Task[None] | None = None
@@ -59,7 +71,7 @@ class Batcher(Generic[RequestT, ReplyT]):
 
     def request(self, request: RequestT) -> "asyncio.Future[ReplyT]":
         """Return the reply, which is to be awaited. Raises Unavailable if 10,000 requests are waiting."""
-        if len(self._waiting) >= _MOST_WAITING:
+        if len(self._waiting) >= MOST_WAITING:
             raise Unavailable(
                 "Too many calls are waiting. Repeat the call in a second.", retry_after=1
             )
@@ -96,8 +108,7 @@ class Batcher(Generic[RequestT, ReplyT]):
 
     async def _send_batch(self, batch: list[_Waiting[RequestT, ReplyT]]) -> None:
         self._last_size = len(batch)
-        _BATCHES.counts[self._labels] += 1
-        _REQUESTS.counts[self._labels] += len(batch)
+        count_batch(self._kind, len(batch))
         try:
             replies = await self._send([waiting.request for waiting in batch])
         except Exception as error:

@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio.client import PubSub
@@ -14,9 +13,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from kernapay.storage.addresses import without_login
-from kernapay.storage.batching import Batcher
 from kernapay.storage.redis_clients import TIMEOUT, connect
-from kernapay.storage.redis_pipelines import Command, Reply, sender_of
+from kernapay.storage.redis_connection import Reply
+from kernapay.storage.redis_pipelines import calls_to
 
 RedisFailure = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
 """What every call here may raise.
@@ -86,8 +85,7 @@ class RedisStore:
         self._client = connect(url)
         self.address = without_login(url)
         """The URL without user, password and options."""
-        self._sender = sender_of(self._client, url)
-        self._calls: Batcher[Sequence[Command], list[Reply]] = Batcher(self._send_calls, "redis")
+        self._calls = calls_to(self._client, url)
 
     @property
     def is_cluster(self) -> bool:
@@ -104,7 +102,9 @@ class RedisStore:
     async def read(self, addresses: Sequence[Address]) -> list[bytes | None]:
         """Return the values of fields of hashes; None for each that is missing."""
         replies = await self._calls.request([("HGET", *address) for address in addresses])
-        return [_value(reply) for reply in replies]
+        return [
+            reply if type(reply) is bytes or reply is None else _value(reply) for reply in replies
+        ]
 
     async def delete(self, *keys: str) -> None:
         # One command each: in a cluster the keys are on different nodes.
@@ -184,12 +184,7 @@ class RedisStore:
 
     async def close(self) -> None:
         await self._calls.close()
-        await self._sender.close()
         await self._client.aclose()
-
-    async def _send_calls(self, calls: Sequence[Sequence[Command]]) -> list[list[Reply]]:
-        replies = iter(await self._sender.send([command for call in calls for command in call]))
-        return [list(islice(replies, len(call))) for call in calls]
 
 
 def _value(reply: Reply) -> bytes | None:

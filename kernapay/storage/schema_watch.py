@@ -39,9 +39,10 @@ class SchemaWatch:
         """`max_skew` is how much this machine's clock may differ from MongoDB's."""
         self._mongo = mongo
         self.max_skew = max_skew
+        self._most_skewed = max_skew.total_seconds()
         self._clock = clock
         self._is_clock_wrong = False
-        self._compared_at = (clock(), monotonic())
+        self._offset = self._read_offset()
         self._checking = asyncio.Lock()
         self._checked_at = _LONG_AGO
         self._watch: asyncio.Task[None] | None = None
@@ -64,9 +65,11 @@ class SchemaWatch:
     @property
     def _has_jumped(self) -> bool:
         """Whether somebody has set the clock since it was compared, or the machine has slept."""
-        compared_at, steady_at = self._compared_at
-        passed = timedelta(seconds=monotonic() - steady_at)
-        return abs(self._clock() - compared_at - passed) > self.max_skew
+        return abs(self._read_offset() - self._offset) > self._most_skewed
+
+    def _read_offset(self) -> float:
+        """Return how far the clock is ahead of one that nobody sets, in seconds. Every request compares it."""
+        return self._clock().timestamp() - monotonic()
 
     async def check(self) -> str | None:
         """Return what the database lacks and the fix, None if it lacks nothing. Raises Unavailable.
@@ -132,11 +135,11 @@ class SchemaWatch:
                 _log.error("schema_check_broken", exc_info=error)
 
     async def _ask(self) -> str | None:
-        at = (self._clock(), monotonic())
+        offset = self._read_offset()
         try:
             skew = await self._mongo.run(lambda: find_skew(self._clock, self.max_skew))
             # Only now: until the answer, a clock that was moved is told by the one before.
-            self._is_clock_wrong, self._compared_at = skew is not None, at
+            self._is_clock_wrong, self._offset = skew is not None, offset
             return skew or await self._mongo.run(lambda: find_problem(self._schema))
         except OperationFailure as error:  # outages are Unavailable
             name = (error.details or {}).get("codeName", error.code)

@@ -35,7 +35,7 @@ class AccessLog:
     def __init__(self, level: str, lines: LogStream) -> None:
         self._enabled = getattr(logging, level) <= logging.INFO
         self._lines = lines
-        self._encode = msgspec.json.Encoder().encode
+        self._encode_lines = msgspec.json.Encoder().encode_lines
         self._waiting: list[AccessLine] = []
         self._flush: asyncio.TimerHandle | None = None
 
@@ -52,13 +52,13 @@ class AccessLog:
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
-        waiting, self._waiting = self._waiting, []
-        together = b""
-        for line in waiting:
-            encoded = self._encode(line) + b"\n"
-            if len(together) + len(encoded) > _MOST_BYTES:
-                self._lines.write(together)
-                together = b""
-            together += encoded
-        if together:
-            self._lines.write(together)
+        lines = self._encode_lines(self._waiting)
+        self._waiting.clear()
+        start = 0
+        while start < len(lines):
+            most = start + _MOST_BYTES
+            end = len(lines) if most >= len(lines) else lines.rfind(b"\n", start, most) + 1
+            # One line alone may be longer.
+            end = end or lines.index(b"\n", most) + 1
+            self._lines.write(lines[start:end])
+            start = end

@@ -1,5 +1,6 @@
 """Answers that go on for minutes: what begins them returns, and only what goes on stays in memory."""
 
+from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
 from litestar.enums import ScopeType
@@ -28,14 +29,19 @@ class LongAnswers:
     logged it by then, so times are those until it began.
     """
 
-    def __init__(self, app: ASGIApp, send_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, part_of_path: str, send_seconds: float) -> None:
+        """Only answers of paths that contain `part_of_path` go on."""
         self.app = app
+        self._part_of_path = part_of_path
         self._send_seconds = send_seconds
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await self.app(scope, receive, send)
-            return
+    # No coroutine of its own for most requests: it returns the application's.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == ScopeType.HTTP and self._part_of_path in scope["path"]:
+            return self._follow(scope, receive, send)
+        return self.app(scope, receive, send)
+
+    async def _follow(self, scope: Any, receive: Receive, send: Send) -> None:
         # The application changes HEAD to GET.
         has_body = scope["method"] != "HEAD"
         state: Any = scope.setdefault("state", {})

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from prometheus_client import REGISTRY
 
-from kernapay.core.metrics import Tally
+from kernapay.core.metrics import publish_tallies
 from tests.actors import PAYMENTS, USERS, Actor, People
 from tests.in_process import InProcess, InProcessClient
 from tests.stack import bearer
@@ -22,7 +22,7 @@ async def client(in_process: InProcess) -> AsyncIterator[InProcessClient]:
 
 def calls() -> float:
     """How often Redis was called."""
-    Tally.publish()
+    publish_tallies()
     return REGISTRY.get_sample_value("kernapay_batched_requests_total", {"batch": "redis"}) or 0.0
 
 

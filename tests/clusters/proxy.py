@@ -31,6 +31,8 @@ class Proxy:
         self.port = port  # 0: any, known after the start
         self._mode = Mode.PASS
         self._latency = 0.0
+        self.chunks = 0
+        """How many pieces it has passed on."""
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -140,6 +142,7 @@ class Proxy:
             await asyncio.sleep(self._latency)
             await self._moving.wait()
             writer.write(data)
+            self.chunks += 1
             await writer.drain()
         await self._moving.wait()
         if writer.can_write_eof() and not writer.is_closing():

@@ -28,7 +28,10 @@ LEDGER = {
         *("announcing_ledger.py", "former_ledger.py", "move_ledger.py", "changes.py", "history.py"),
     )
 }
-REDIS_MODULES = {STORAGE / f"{name}.py" for name in ("redis", "redis_clients", "redis_pipelines")}
+REDIS_MODULES = {
+    STORAGE / f"{name}.py"
+    for name in ("redis", "redis_clients", "redis_connection", "redis_pipelines")
+}
 NOWHERE = "redis://127.0.0.1:1/0"
 
 # MongoEngine's words for a change stand before a field, those for a condition behind it.

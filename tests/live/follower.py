@@ -37,6 +37,7 @@ class Follower:
         token: str | None = None,
         last: object = None,
         headers: Mapping[str, str] | None = None,
+        path: str = "/events",
     ) -> None:
         given = {
             "Host": HOST,
@@ -45,7 +46,7 @@ class Follower:
             **({} if last is None else {"Last-Event-ID": str(last)}),
             **(headers or {}),
         }
-        lines = [f"GET {PAYMENTS}/{reference_id}/events HTTP/1.1"]
+        lines = [f"GET {PAYMENTS}/{reference_id}{path} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in given.items()]
         self._request = "\r\n".join(lines).encode() + b"\r\n\r\n"
         self._socket = socket.create_connection((HOST, port), timeout=30)

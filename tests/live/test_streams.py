@@ -61,6 +61,18 @@ def test_a_payment_is_followed_to_its_end(
     assert stream.retries == [2000]
 
 
+@pytest.mark.parametrize("path", ["/events/", "//events", "/events?a=b"])
+def test_a_stream_goes_on_however_its_path_is_written(
+    path: str, user: Actor, sandbox: Sandbox, api_server: Api
+) -> None:
+    payment = user.new_payment()
+    with Follower(api_server.port, payment["referenceId"], path=path) as stream:
+        assert stream.next().name == "state"
+        checkout = sandbox.pay(payment["orderId"])
+        assert verify(user.client, payment, checkout).status_code == 200
+        assert stream.rest()[-1].name == "end"
+
+
 def test_the_first_state_is_what_status_answers(
     followed: tuple[Json, Follower], user: Actor, api_server: Api
 ) -> None:

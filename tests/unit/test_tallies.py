@@ -4,7 +4,14 @@ import pytest
 from prometheus_client import REGISTRY
 from redis import Redis
 
-from kernapay.core.metrics import Counter, Tally, exposition
+from kernapay.core.metrics import (
+    Counter,
+    Histogram,
+    HistogramTally,
+    Tally,
+    exposition,
+    publish_tallies,
+)
 from kernapay.storage.cache import Room
 from tests.unit.conftest import OpenCache
 from tests.unit.source import ADDRESS, Source
@@ -17,14 +24,32 @@ def test_a_tally_reaches_its_counter_once() -> None:
     _TALLIED.counts["a",] += 2
     _TALLIED.counts["b",] += 1
     for _ in range(2):
-        Tally.publish()
+        publish_tallies()
     text = exposition().decode()
     assert 'kernapay_tallied_total{name="a"} 2.0' in text
     assert 'kernapay_tallied_total{name="b"} 1.0' in text
 
 
+def test_a_tallied_histogram_shows_what_the_librarys_own_would() -> None:
+    amounts = [0.0, 0.01, 0.010001, 0.1, 0.5, 3.0, 1e9]
+    shown = []
+    for number, kind in enumerate((Histogram, HistogramTally)):
+        name = f"kernapay_observed_{number}"
+        histogram = kind(name, "For a test", ("name",), buckets=(0.01, 0.1, 1))
+        for amount in amounts:
+            histogram.labels("a").observe(amount)
+        for _ in range(2):
+            publish_tallies()
+        lines = exposition().decode().replace(name, "it").splitlines()
+        shown.append(
+            [each for each in lines if each.startswith(("it_bucket", "it_count", "it_sum"))]
+        )
+    assert shown[0] == shown[1]
+    assert 'it_bucket{le="0.1",name="a"} 4.0' in shown[0]
+
+
 def fills(outcome: str) -> float:
-    Tally.publish()
+    publish_tallies()
     labels = {"entry": ADDRESS.key.partition(":")[0], "outcome": outcome}
     return REGISTRY.get_sample_value("kernapay_cache_fills_total", labels) or 0.0
 
