@@ -201,12 +201,53 @@ def test_every_property_is_described_and_no_description_is_left_over(document: J
         f"{name}.{key}" for name, key, value in properties if not value.get("description")
     ] == []
     glossary = read_glossary()
-    shown = {(key, value["description"]) for _, key, value in properties}
+    shown = {(key, value["description"].partition(" Default: ")[0]) for _, key, value in properties}
     assert glossary["all"].items() - shown == set()
     for kind, sentences in glossary["types"].items():
         for key, sentence in sentences.items():
-            assert schemas[kind]["properties"][key]["description"] == sentence, f"{kind}.{key}"
+            shown_sentence = schemas[kind]["properties"][key]["description"]
+            assert shown_sentence.partition(" Default: ")[0] == sentence, f"{kind}.{key}"
 
 
 def test_the_servers_are_those_that_a_reader_can_use(document: Json) -> None:
     assert [each["url"] for each in document["servers"]] == ["/", "http://127.0.0.1:3000"]
+
+
+def test_what_may_be_left_out_is_optional_to_generators(document: Json) -> None:
+    """They take a property with a default for one that is always there."""
+    for name, schema in document["components"]["schemas"].items():
+        for key, field in schema.get("properties", {}).items():
+            assert "default" not in field, f"{name}.{key}"
+    fields = document["components"]["schemas"]["PaymentCreate"]["properties"]
+    assert fields["checkout"]["description"].endswith("Default: `false`.")
+    assert "Default" not in fields["notes"]["description"]
+
+
+def test_every_file_has_the_type_of_its_forms(document: Json) -> None:
+    files = {
+        place: {**content["schema"], "as": media_type}
+        for place, media_type, content in contents(document)
+        if " 2" in place and not media_type.endswith(("json", "event-stream"))
+    }
+    assert {each["as"] for each in files.values()} == {
+        *("text/html", "text/csv", "application/octet-stream"),
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    }
+    for place, media_type, content in contents(document):
+        assert re.fullmatch("[a-z]+/[a-z.+-]+", media_type), place
+        assert content["schema"], place
+        if media_type.startswith("text/") and media_type != "text/event-stream":
+            assert content["schema"] == {"type": "string"}, place
+
+
+def test_a_parameter_has_the_enum_that_answers_have(document: Json) -> None:
+    """So that a client has one type for both."""
+    schemas = document["components"]["schemas"]
+    enums = {
+        frozenset(schema["enum"]): name for name, schema in schemas.items() if "enum" in schema
+    }
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            values = parameter["schema"].get("enum", ())
+            assert frozenset(values) not in enums, f"{name}: {parameter['name']}"
+    assert "PaymentState" in str(document["paths"]["/v1/api/payments"]["get"]["parameters"])

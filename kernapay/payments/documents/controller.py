@@ -24,7 +24,7 @@ from kernapay.security.rate_limits import RateLimited
 from kernapay.web.handlers import get, post
 from kernapay.web.openapi.responses import OTHER_FORMS, problems
 
-_HTML: Final = {OTHER_FORMS: (str(MediaType.HTML),)}
+_HTML: Final = {OTHER_FORMS: (MediaType.HTML.value,)}
 DocumentForm = Annotated[
     Form,
     QueryParameter(

@@ -33,6 +33,7 @@ from kernapay.web.openapi.schemas import (
     adapt_schema,
     component_name,
     example_of,
+    replace_defaults,
 )
 from kernapay.web.openapi.webhooks import WEBHOOKS, Message, describe_message, restore_examples
 from kernapay.web.problems import MEDIA_TYPE, Problem
@@ -40,6 +41,7 @@ from kernapay.web.problems import MEDIA_TYPE, Problem
 EVENT_STREAM: Final = "text/event-stream"
 DEEP_OBJECTS: Final = "deep_objects"
 """The key in a handler's `opt` for the schemas of query parameters that are sent as `name[key]=value`."""
+_TEXTS: Final = ("text/csv", "text/html", "application/jsonl")
 _writing: Final = Lock()
 _WITH_RETRY_AFTER: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _RETRY_AFTER: Final = OpenAPIHeader(
@@ -89,7 +91,12 @@ def _complete(app: Litestar) -> None:
     document.webhooks = {
         message.name: describe_message(message, schema_of[message.body]) for message in messages
     }
+    replace_defaults(schemas_by_name)
     document.components.schemas = dict(sorted(schemas_by_name.items()))
+
+
+def _file(form: str) -> Any:
+    return {"type": "string"} | ({} if form in _TEXTS else {"format": "binary"})
 
 
 class _Writer:
@@ -116,7 +123,7 @@ class _Writer:
         operation.description = "\n\n".join(filter(None, paragraphs)) or None
         for parameter in operation.parameters or ():
             if isinstance(parameter, Parameter):
-                adapt_parameter(parameter, self._litestar_components)
+                adapt_parameter(parameter, self._litestar_components, self._components)
                 if deep := route.handler.opt.get(DEEP_OBJECTS, {}).get(parameter.name):
                     parameter.style, parameter.explode, parameter.schema = "deepObject", True, deep
         if route.body is not None:
@@ -140,9 +147,8 @@ class _Writer:
         if answer is None:
             return {}
         if answer is bytes:
-            binary: Any = {"type": "string", "format": "binary"}
             forms = (str(route.handler.media_type), *route.handler.opt.get(OTHER_FORMS, ()))
-            return {form: OpenAPIMediaType(schema=binary) for form in forms}
+            return {form: OpenAPIMediaType(schema=_file(form)) for form in forms}
         content = self._json(answer)
         if route.handler.media_type == EVENT_STREAM:
             # OpenAPI before 3.2: the schema is that of one event.

@@ -36,7 +36,7 @@ from kernapay.security.guards import (
 from kernapay.security.principal import Role
 from kernapay.security.rate_limits import RateLimited
 from kernapay.web.body_limits import BodyTooSlow, UnsupportedMediaType
-from kernapay.web.openapi.responses import RAW_BODY, problems
+from kernapay.web.openapi.responses import OTHER_FORMS, RAW_BODY, problems
 from kernapay.web.problems import Problem
 
 _NEEDS_DATABASE: Final = "/v1/api/"
@@ -61,7 +61,7 @@ class DocumentedRoute:
         """The type and the description of every successful answer, by status."""
         returned = self.handler.parsed_fn_signature.return_type
         answer = returned.annotation
-        if returned.is_subclass_of((File, Stream)):
+        if returned.is_subclass_of((File, Stream)) or OTHER_FORMS in self.handler.opt:
             answer = bytes
         elif returned.is_subclass_of(Response):
             answer = returned.inner_types[0].annotation

@@ -38,9 +38,35 @@ _COMMON: Final = {
 }
 
 
+# In a client, all of them stand side by side, so that the name of a class in its slice may say too little.
+_NAMES: Final = {
+    "Bucket": "FiguresOfTime",
+    "By": "PeriodBy",
+    "Device": "SignedInDevice",
+    "Door": "ActorDoor",
+    "EndReason": "KeyEndReason",
+    "EntryKind": "StoryEntryKind",
+    "Figures": "PaymentFigures",
+    "Group": "FiguresOfGroup",
+    "Kind": "FindingKind",
+    "Message": "Confirmation",
+    "Payload": "GatewayEventPayload",
+    "Received": "GatewayEventReceived",
+    # In a model of this name, a generator of Python hides the class behind its one property.
+    "RecoveryCodes": "RecoveryCodesShown",
+    "Refresh": "TokenRefresh",
+    "Remainder": "ErasureRemainder",
+    "RowKind": "ExportRows",
+    "Scope": "ApiKeyScope",
+    "Source": "ChangeSource",
+    "Status": "PaymentState",
+    "Unit": "AmountUnit",
+}
+
+
 def component_name(name: str) -> str:
-    """Return `PaymentCreatedSuccess` for `Success_PaymentCreated_`."""
-    return _GENERIC.sub(r"\2\1", name)
+    """Return `PaymentCreatedSuccess` for `Success_PaymentCreated_`, and `PaymentState` for `Status`."""
+    return _NAMES.get(name) or _GENERIC.sub(r"\2\1", name)
 
 
 def adapt_schema(schema: Any, title: str | None = None) -> Any:
@@ -66,17 +92,41 @@ def adapt_schema(schema: Any, title: str | None = None) -> Any:
     return changed
 
 
-def adapt_parameter(parameter: Parameter, components: Mapping[str, Any]) -> None:
-    """Describe the parameter, inline its enum, and drop null: an optional parameter is left out, never null."""
+def replace_defaults(components: Mapping[str, Any]) -> None:
+    """Say in words what a property is when it is left out.
+
+    Generators read a `default` as "this property is always there", and then demand it of whoever sends the object.
+    """
+    for schema in components.values():
+        for key, field in schema.get("properties", {}).items():
+            default = field.pop("default", None)
+            if default not in (None, "", [], {}) and key not in schema.get("required", ()):
+                said = default if isinstance(default, str) else str(default).lower()
+                field["description"] = f"{field['description']} Default: `{said}`."
+
+
+def adapt_parameter(
+    parameter: Parameter, components: Mapping[str, Any], own: Mapping[str, Any]
+) -> None:
+    """Describe the parameter, and drop null: an optional parameter is left out, never null.
+
+    Refer to an enum in our components, so that a client has one type for it. Inline one that is in Litestar's only.
+    """
     parameter.description = parameter.description or _COMMON.get(parameter.name)
     schema: Any = parameter.schema
-    if isinstance(schema, Reference):
-        schema = components[schema.ref.removeprefix(REFS)]
-    elif schema.one_of:
-        (only,) = (part for part in schema.one_of if getattr(part, "type", None) != "null")
-        if isinstance(only, Reference):
-            only = components[only.ref.removeprefix(REFS)]
-        schema = replace(schema, type=only.type, enum=only.enum, format=only.format, one_of=None)
+    only: Any = schema
+    if isinstance(schema, Schema) and (parts := schema.one_of or schema.all_of):
+        (only,) = (part for part in parts if getattr(part, "type", None) != "null")
+    if isinstance(only, Reference):
+        name = only.ref.removeprefix(REFS)
+        if component_name(name) in own:
+            parameter.schema = Reference(ref=REFS + component_name(name))
+            return
+        only = components[name]
+    if only is not schema:
+        kept = schema if isinstance(schema, Schema) else only
+        kind = {"type": only.type, "enum": only.enum, "format": only.format}
+        schema = replace(kept, **kind, one_of=None, all_of=None)
     _round_bounds(schema)
     schema.pattern = schema.pattern and _portable(schema.pattern)
     parameter.schema = schema
