@@ -49,7 +49,7 @@ from kernapay.sandbox.rest.disputes import DisputeController
 from kernapay.sandbox.rest.downtimes import DowntimeApiController
 from kernapay.sandbox.rest.orders import OrderController
 from kernapay.sandbox.rest.payment_links import PaymentLinkController
-from kernapay.sandbox.rest.payments import PaymentController
+from kernapay.sandbox.rest.payments import CardController, PaymentController
 from kernapay.sandbox.rest.plugins import PluginController, PublicController
 from kernapay.sandbox.rest.refunds import RefundController
 from kernapay.sandbox.rest.settlements import SettlementController
@@ -88,6 +88,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
         route_handlers=[
             OrderController,
             PaymentController,
+            CardController,
             RefundController,
             CustomerController,
             PaymentLinkController,

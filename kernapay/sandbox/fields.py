@@ -42,7 +42,8 @@ class Fields:
             decoded = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
             raise bad_request("The request body could not be parsed.") from None
-        if decoded == []:  # PHP clients write an empty object as an empty list
+        # PHP clients write an empty object as an empty list, the SDK for Go an absent one as null.
+        if decoded in ([], None):
             decoded = {}
         if not isinstance(decoded, dict):
             raise bad_request("The request body must be an object.")

@@ -57,6 +57,7 @@ ROUTES: Final[Mapping[str, str]] = {
     "/v1/orders/*/rto_review": "Magic Checkout's review of orders",
     "/v1/orders/*/fulfillment": "Magic Checkout's review of orders",
     "/v1/documents": "documents; contest a dispute with any id that begins with doc_",
+    "/v1/cards/fingerprints": "the reference numbers of cards",
     "/v1/iins": "the look-up of card numbers' beginnings",
     "/v1/payouts": "RazorpayX",
     "/v1/contacts": "RazorpayX",

@@ -72,6 +72,8 @@ class PaymentLinks(Resource[PaymentLink]):
             order_id=new_id("order"),
             short_url="",
         )
+        # How the link's page looks. The sandbox's has one look.
+        fields.object("options")
         fields.reject_unread()
         self._check(link)
         link.short_url = f"{base_url.rstrip('/')}/l/{link.id}"

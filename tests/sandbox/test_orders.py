@@ -245,3 +245,21 @@ def test_an_order_older_than_180_days_cannot_be_fetched(sandbox: SandboxProcess)
     order = sandbox.create_order()
     sandbox.advance_clock(181 * DAY)
     assert "180 days" in sandbox.expect_error("GET", f"/v1/orders/{order['id']}")["description"]
+
+
+def test_an_order_is_fetched_with_transfers_as_the_sdk_for_ruby_asks(
+    sandbox: SandboxProcess,
+) -> None:
+    order = sandbox.create_order()
+    path = f"/v1/orders/{order['id']}/?expand[]=transfers&status"
+    assert sandbox.call("GET", path)["transfers"]["count"] == 0
+
+
+def test_a_body_of_null_is_an_empty_one_as_the_sdk_for_go_sends_it(sandbox: SandboxProcess) -> None:
+    dispute = sandbox.control("/disputes", payment_id=sandbox.create_payment()["id"])
+    accepted = sandbox.api.post(
+        f"/v1/disputes/{dispute['id']}/accept",
+        content=b"null",
+        headers={"content-type": "application/json"},
+    )
+    assert accepted.json()["status"] == "lost"

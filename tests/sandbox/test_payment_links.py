@@ -90,7 +90,8 @@ def test_links_are_paid_in_parts_cancelled_and_expire(
     names = ("partially_paid", "cancelled", "expired", "paid")
     assert sorted(links) == sorted(f"payment_link.{name}" for name in names)
     # A link without a date ends after six months.
-    forgotten = client.payment_link.create({"amount": 100})
+    look = {"checkout": {"name": "Lacme Corp", "theme": {"hide_topbar": True}}}
+    forgotten = client.payment_link.create({"amount": 100, "options": look})
     sandbox.advance_clock(185 * DAY)
     wait_for(lambda: client.payment_link.fetch(forgotten["id"])["status"] == "expired")
 
@@ -106,6 +107,7 @@ def test_links_are_paid_in_parts_cancelled_and_expire(
         ({"reference_id": "taken"}, "reference ID already attempted"),
         ({"callback_url": "http://shop.example/"}, "callback_method field is required"),
         ({"callback_url": "javascript:alert(1)", "callback_method": "get"}, "callback_url"),
+        ({"options": "blue"}, "options"),
         ({"colour": "red"}, "colour is/are not required"),
     ],
 )

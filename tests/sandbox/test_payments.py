@@ -256,3 +256,15 @@ def test_an_invalid_simulation_is_refused_and_changes_nothing(
     assert response.status_code == 400
     assert response.json()["error"]["description"]
     assert sandbox.fetch_order(order["id"]) == order
+
+
+def test_a_card_can_be_fetched_by_its_own_id(sandbox: SandboxProcess) -> None:
+    payment = sandbox.create_payment(method="card")
+    path = f"/v1/cards/{payment['card_id']}"
+    assert sandbox.call("GET", path) == sandbox.call("GET", f"/v1/payments/{payment['id']}/card")
+    assert sandbox.other_api.get(path).json()["error"]["description"] == (
+        "The id provided does not exist"
+    )
+    assert sandbox.expect_error("GET", "/v1/cards/x")["description"] == "x is not a valid id"
+    error = sandbox.expect_error("POST", "/v1/cards/fingerprints", {"number": "4111111111111111"})
+    assert error["code"] == "SANDBOX_ERROR"

@@ -158,3 +158,16 @@ def test_a_payment_older_than_six_months_cannot_be_refunded(sandbox: SandboxProc
     sandbox.advance_clock(184 * DAY)
     error = sandbox.expect_error("POST", f"/v1/payments/{payment['id']}/refund", {})
     assert "more than 6 months old" in error["description"]
+
+
+def test_the_refunds_of_a_payment_are_listed_as_the_sdk_for_php_asks(
+    sandbox: SandboxProcess,
+) -> None:
+    payment, other = sandbox.create_payment(), sandbox.create_payment()
+    refund = sandbox.call("POST", "/v1/refunds/", {"payment_id": payment["id"], "amount": 100})
+    sandbox.call("POST", "/v1/refunds/", {"payment_id": other["id"], "amount": 100})
+    page = sandbox.call("GET", f"/v1/refunds/?payment_id={payment['id']}")
+    assert page["items"] == [refund]
+    assert sandbox.call("GET", "/v1/refunds/")["count"] == 2
+    error = sandbox.expect_error("GET", "/v1/refunds?payment_id=pay_00000000000000")
+    assert error["description"] == "The id provided does not exist"

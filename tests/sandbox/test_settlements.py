@@ -211,3 +211,12 @@ def test_odd_wishes_are_refused(
     response = sandbox.anonymous.post(f"/_sandbox{path}", json=body)
     assert response.status_code == 400
     assert response.json()["error"]["field"] == field
+
+
+def test_the_feed_has_an_older_name(sandbox: SandboxProcess) -> None:
+    sandbox.freeze_clock()
+    sandbox.create_payment()
+    sandbox.control("/settle")
+    feed = sandbox.call("GET", "/v1/settlements/recon/combined?year=2026&month=1")
+    assert feed["count"] == 1
+    assert sandbox.call("GET", "/v1/settlements/report/combined?year=2026&month=1") == feed

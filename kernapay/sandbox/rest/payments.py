@@ -5,6 +5,7 @@ from litestar.params import FromPath
 from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.entities import Payment
 from kernapay.sandbox.errors import not_applicable, unknown_id
+from kernapay.sandbox.ids import check_id
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.trusted_hosts import OPEN
@@ -97,6 +98,21 @@ class PaymentController(Controller):
         if refund.payment_id != payment.id:
             raise unknown_id()
         return json_response(refund_view(refund))
+
+
+class CardController(Controller):
+    path = "/v1/cards"
+    opt = OPEN
+
+    @get("/{card_id:str}")
+    async def fetch(
+        self, card_id: FromPath[str], api_call: NamedDependency[ApiCall]
+    ) -> Response[bytes]:
+        check_id("card", card_id)
+        for payment in reversed(api_call.sandbox.store.payments.find_by("owner", api_call.owner)):
+            if payment.card is not None and payment.card.id == card_id:
+                return json_response(card_view(payment.card))
+        raise unknown_id()
 
 
 def expanded_view(sandbox: Sandbox, payment: Payment, expand: frozenset[str]) -> View:

@@ -2,6 +2,7 @@ from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from kernapay.sandbox.fields import Page
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.trusted_hosts import OPEN
@@ -22,8 +23,14 @@ class RefundController(Controller):
 
     @get("/")
     async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
-        page = api_call.page()
-        refunds = api_call.sandbox.refunds.find(api_call.owner, page)
+        query = api_call.query()
+        page, payment_id = Page.from_query(query), query.text("payment_id")
+        query.reject_unread()
+        if payment_id is None:
+            refunds = api_call.sandbox.refunds.find(api_call.owner, page)
+        else:  # Not among the documented parameters, but the SDK for PHP sends it.
+            payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
+            refunds = api_call.sandbox.refunds.find_by_payment(payment, page)
         return json_response(collection(map(refund_view, refunds)))
 
     @get("/{refund_id:str}")

@@ -20,7 +20,8 @@ class SettlementController(Controller):
         settlements = api_call.sandbox.settlements.find(api_call.owner, page)
         return json_response(collection(map(settlement_view, settlements)))
 
-    @get("/recon/combined")
+    # The second is an older name: the documentation of the SDK for PHP still calls it.
+    @get(["/recon/combined", "/report/combined"])
     async def fetch_recon(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
         rows = api_call.sandbox.settlements.recon(api_call.owner, api_call.query())
         return json_response(collection(rows))
