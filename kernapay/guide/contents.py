@@ -10,7 +10,7 @@ CONTENTS: Final = {
         *(START, "integrate", "examples", "errors"),
         *("customers", "events", "accounts", "receipts"),
     ),
-    "Try it": ("development", "sandbox", "differences"),
+    "Try it": ("development", "sandbox", "plugins", "differences"),
     "Money": ("payments", "refunds", "settlements", "reconciliation", "proof", "finance"),
     "Run it": (
         *("operations", "configuration", "administration", "monitoring"),

@@ -52,6 +52,11 @@ def test_the_page_shows_the_program_itself(name: str) -> None:
     assert f"{(EXAMPLES / name).read_text()}```" in (EXAMPLES.parent / "examples.md").read_text()
 
 
+def test_the_page_of_plugins_shows_the_program_that_a_test_of_the_sandbox_runs() -> None:
+    program = (EXAMPLES / "razorpay-sandbox.cjs").read_text()
+    assert f"{program}```" in (EXAMPLES.parent / "plugins.md").read_text()
+
+
 @pytest.mark.parametrize("program", [flask, express])
 def test_an_order_is_paid_once_by_a_signed_event_of_the_right_amount(
     program: Callable[[int], tuple[Sequence[str], dict[str, str]]],

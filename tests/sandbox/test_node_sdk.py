@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+import kernapay
 from tests import node
 from tests.sandbox.sandbox_process import KEY, WEBHOOK_SECRET, SandboxProcess
 from tests.sandbox.webhook_receiver import WebhookReceiver
 
 VERSION = "2.9.6"
+EXAMPLES = Path(kernapay.__file__).parent / "docs" / "examples"
 SCRIPT = Path(__file__).with_name("node_sdk.js")
 
 
@@ -57,3 +59,24 @@ def test_the_node_sdk_makes_every_call(
         env=environ, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert verification.stdout == "true", verification.stderr
+
+
+def test_a_program_that_knows_only_razorpays_address_reaches_the_sandbox(
+    sandbox: SandboxProcess, modules: Path
+) -> None:
+    program = (
+        "const R = require('razorpay'); const [key_id, key_secret] = process.argv.slice(1);"
+        "new R({key_id, key_secret}).orders.create({amount: 50000, currency: 'INR', notes: {a: 'é'}})"
+        ".then((order) => process.stdout.write(order.id))"
+    )
+    environ = {
+        "PATH": os.environ["PATH"],
+        "NODE_PATH": str(modules),
+        "RAZORPAY_SANDBOX": sandbox.url,
+    }
+    result = subprocess.run(
+        ["node", "--require", str(EXAMPLES / "razorpay-sandbox.cjs"), "-e", program, *KEY],
+        env=environ, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert sandbox.fetch_order(result.stdout)["notes"] == {"a": "é"}
