@@ -2,6 +2,7 @@
 
 import calendar
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 
 import msgspec
 
@@ -150,14 +151,14 @@ class Settlements(Resource[Settlement]):
         first_day = datetime(year, month, day or 1, tzinfo=INDIA)
         start = first_day.timestamp()
         end = (first_day + timedelta(days=1 if day else days_in_month)).timestamp()
-        rows = [
-            self._recon_view(row, settlement)
+        rows = (
+            (row, settlement)
             for row in self._transactions(owner)
             if row.settlement_id
             and (settlement := self._store.settlements.get(row.settlement_id))
             and start <= settlement.created_at < end
-        ]
-        return rows[page.skip : page.skip + page.count]
+        )
+        return [self._recon_view(*each) for each in islice(rows, page.skip, page.skip + page.count)]
 
     def _settle_all(self, _: str) -> None:
         for owner in self._config.keys:

@@ -151,6 +151,15 @@ def test_a_snapshot_restores_everything(sandbox: SandboxProcess) -> None:
     assert sandbox.fetch_order(order["id"])["status"] == "paid"
 
 
+def test_a_snapshot_of_any_size_is_restored(sandbox: SandboxProcess) -> None:
+    sandbox.create_order()
+    snapshot = sandbox.inspect("/snapshot")
+    (order,) = snapshot["order"]
+    order["notes"] = {"long": "x" * 11_000_000}
+    sandbox.control("/snapshot", "PUT", **snapshot)
+    assert sandbox.inspect("/snapshot") == snapshot
+
+
 def test_an_invalid_snapshot_is_refused_and_changes_nothing(sandbox: SandboxProcess) -> None:
     sandbox.pay(sandbox.create_order())
     snapshot = sandbox.inspect("/snapshot")

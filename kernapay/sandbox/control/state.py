@@ -26,7 +26,8 @@ class StateController(Controller):
     async def show_snapshot(self, sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
         return json_response(take_snapshot(sandbox.store))
 
-    @put("/snapshot")
+    # As large as what the other call answered.
+    @put("/snapshot", request_max_body_size=None)
     async def restore(
         self, request: AnyRequest, sandbox: NamedDependency[Sandbox]
     ) -> Response[bytes]:
