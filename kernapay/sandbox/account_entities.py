@@ -6,6 +6,7 @@ Field names are the format of the SQLite file and of snapshots, as those of `ent
 from msgspec import Struct, field
 
 from kernapay.sandbox.entities import OwnedRow, Row
+from kernapay.sandbox.transfer_fields import TransferTerms
 
 
 class Customer(OwnedRow, kw_only=True):
@@ -100,3 +101,42 @@ class ApiKey(Row, kw_only=True):
     created_at: int
     expires_at: int | None = None
     """When it stops working, in Unix seconds. None: it is the account's current key."""
+
+
+class Transfer(OwnedRow, kw_only=True):
+    """Money of the business for a linked account. Amounts, fees and tax are in paise, moments Unix seconds."""
+
+    source: str
+    """The order or the payment that it is a part of, or the business's own account."""
+    payment_id: str | None = None
+    """Whose money it is, once an order is paid. None: the balance's."""
+    status: str
+    recipient: str
+    amount: int
+    currency: str
+    amount_reversed: int = 0
+    fees: int = 0
+    tax: int | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+    linked_account_notes: list[str] = field(default_factory=list)
+    on_hold: bool = False
+    on_hold_until: int | None = None
+    recipient_settlement_id: str | None = None
+    processed_at: int | None = None
+    error: dict[str, str] = field(default_factory=dict)
+
+
+class Reversal(OwnedRow, kw_only=True):
+    """Money that came back from a linked account, in paise. `refund_id` is the refund that it came back for."""
+
+    transfer_id: str
+    amount: int
+    notes: dict[str, str] = field(default_factory=dict)
+    refund_id: str | None = None
+
+
+class TransferKey(Row, kw_only=True):
+    """An idempotency key. The id is the owner and the key."""
+
+    terms: TransferTerms
+    transfer_id: str

@@ -28,6 +28,7 @@ from kernapay.sandbox.request_log import RequestLog
 from kernapay.sandbox.scheduler import Scheduler
 from kernapay.sandbox.settlements import Settlements
 from kernapay.sandbox.store import Store
+from kernapay.sandbox.transfers import Transfers
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Sandbox:
     payments: Payments
     refunds: Refunds
     settlements: Settlements
+    transfers: Transfers
     instant_settlements: InstantSettlements
     downtimes: Downtimes
     disputes: Disputes
@@ -143,9 +145,12 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
     downtimes = Downtimes(store, clock, scheduler, events, config.keys)
     payments = Payments(config, store, clock, scheduler, faults, events, refunds, downtimes)
     settlements = Settlements(config, store, clock, scheduler, events)
-    orders = Orders(config, store, clock)
+    transfers = Transfers(store, clock, scheduler, events, settlements)
+    settlements.on_settle(transfers.on_settle)
+    orders = Orders(config, store, clock, transfers)
     payment_links = PaymentLinks(config, store, clock, scheduler, events, orders)
     payments.on_capture(payment_links.on_capture)
+    payments.on_capture(transfers.on_capture)
     return Sandbox(
         config=config,
         database=database,
@@ -162,6 +167,7 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
         payments=payments,
         refunds=refunds,
         settlements=settlements,
+        transfers=transfers,
         instant_settlements=InstantSettlements(store, clock, scheduler, settlements),
         downtimes=downtimes,
         disputes=Disputes(store, clock, scheduler, events),

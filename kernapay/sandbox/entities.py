@@ -19,19 +19,6 @@ class OwnedRow(Row, kw_only=True):
     created_at: int
 
 
-class Transfer(Struct, kw_only=True):
-    """A part of an order's money for another account. The sandbox tells of it, and moves nothing."""
-
-    id: str
-    recipient: str
-    amount: int
-    currency: str
-    notes: dict[str, str] = field(default_factory=dict)
-    linked_account_notes: list[str] = field(default_factory=list)
-    on_hold: bool = False
-    on_hold_until: int | None = None
-
-
 class Order(OwnedRow, kw_only=True):
     """Amounts are in minor units, expiries in minutes from the payment's creation."""
 
@@ -52,7 +39,6 @@ class Order(OwnedRow, kw_only=True):
     method: str | None = None
     """The only method that may pay the order. None: any."""
     offers: list[str] = field(default_factory=list)
-    transfers: list[Transfer] = field(default_factory=list)
     line_items_total: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
     """Further fields as the client sent them, such as `line_items`. They change nothing."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from kernapay.sandbox.account_entities import Downtime, PaymentLink
+from kernapay.sandbox.account_entities import Downtime, PaymentLink, Transfer
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.deliveries import DeliveryQueue
 from kernapay.sandbox.entities import (
@@ -23,6 +23,7 @@ from kernapay.sandbox.link_views import link_order_view, link_view
 from kernapay.sandbox.odd_values import make_odd
 from kernapay.sandbox.scheduler import Scheduler
 from kernapay.sandbox.store import Store
+from kernapay.sandbox.transfer_views import transfer_view
 from kernapay.sandbox.views import (
     View,
     dispute_view,
@@ -49,6 +50,8 @@ EVENTS: Final = (
     "payment.dispute.lost",
     "payment.dispute.closed",
     "settlement.processed",
+    "transfer.processed",
+    "transfer.failed",
     "payment_link.paid",
     "payment_link.partially_paid",
     "payment_link.cancelled",
@@ -115,9 +118,18 @@ class EventPublisher:
         payload = {"payment.downtime": downtime_view(downtime, for_event=True)}
         self._publish(event, owner, downtime.id, payload)
 
-    def publish_settlement(self, event: str, settlement: Settlement) -> None:
+    def publish_settlement(
+        self, event: str, settlement: Settlement, parent: str | None = None
+    ) -> None:
+        """Tell the owner, or of a linked account's settlement the business that it belongs to."""
         payload = {"settlement": settlement_view(settlement)}
-        self._publish(event, settlement.owner, settlement.id, payload)
+        if parent is None:
+            self._publish(event, settlement.owner, settlement.id, payload)
+        else:
+            self._publish(event, parent, settlement.id, payload, account_id=settlement.owner)
+
+    def publish_transfer(self, event: str, transfer: Transfer, subject: str) -> None:
+        self._publish(event, transfer.owner, subject, {"transfer": transfer_view(transfer)})
 
     def _publish(
         self,
@@ -125,6 +137,7 @@ class EventPublisher:
         owner: str,
         subject: str,
         payload: dict[str, View],
+        account_id: str | None = None,
     ) -> None:
         endpoints = [
             endpoint
@@ -135,7 +148,7 @@ class EventPublisher:
             return
         envelope = {
             "entity": "event",
-            "account_id": derive_id("acc", owner),
+            "account_id": account_id or derive_id("acc", owner),
             "event": event,
             "contains": list(payload),
             "payload": {name: {"entity": view} for name, view in payload.items()},

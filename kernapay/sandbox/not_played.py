@@ -47,8 +47,6 @@ ROUTES: Final[Mapping[str, str]] = {
     "/v1/payments/*/bank_transfer": "bank transfers and virtual accounts",
     "/v1/payments/*/upi_transfer": "bank transfers and virtual accounts",
     "/v1/payments/qr_codes": "QR codes",
-    "/v1/payments/*/transfers": "transfers of money to other accounts (Route)",
-    "/v1/transfers": "transfers of money to other accounts (Route)",
     "/v1/payments/create": "payments that a server makes without Checkout",
     "/v1/payments/validate": "the check of a UPI address",
     "/v1/payments/calculate": "the calculation of fees in advance",

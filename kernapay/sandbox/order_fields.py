@@ -5,13 +5,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from kernapay.sandbox.config import SandboxConfig
-from kernapay.sandbox.entities import Transfer
 from kernapay.sandbox.errors import bad_request, not_played
-from kernapay.sandbox.fields import MAX_TIME, MIN_TIME, Fields
-from kernapay.sandbox.ids import ID_PATTERN, new_id
+from kernapay.sandbox.fields import Fields
 from kernapay.sandbox.instruments import METHODS
 from kernapay.sandbox.money import check_amount, check_currency
 from kernapay.sandbox.not_played import ORDER_FIELDS, PAYMENT_METHODS
+from kernapay.sandbox.transfer_fields import TransferTerms, read_transfers
 
 # Razorpay's limits: characters, minutes.
 MAX_RECEIPT_LENGTH: Final = 40
@@ -55,7 +54,7 @@ class OrderRequest(Struct, frozen=True, kw_only=True):
     customer_id: str | None
     method: str | None
     offers: list[str]
-    transfers: list[Transfer]
+    transfers: list[TransferTerms]
     line_items_total: int | None
     details: dict[str, Any]
 
@@ -118,38 +117,6 @@ def read_offers(fields: Fields) -> list[str]:
     first = fields.text("offer_id")
     others = fields.texts("offers") or []
     return list(dict.fromkeys([*([first] if first else []), *others]))
-
-
-def read_transfers(fields: Fields) -> list[Transfer]:
-    transfers = []
-    for item in fields.objects("transfers") or ():
-        account, notes = item.require_text("account"), item.notes() or {}
-        transfer = Transfer(
-            id=new_id("trf"),
-            recipient=account,
-            amount=item.require_integer("amount"),
-            currency=item.require_text("currency"),
-            notes=notes,
-            linked_account_notes=item.texts("linked_account_notes") or [],
-            on_hold=item.flag("on_hold") or False,
-            on_hold_until=item.integer("on_hold_until"),
-        )
-        item.reject_unread()
-        if not (account.startswith("acc_") and ID_PATTERN.fullmatch(account)):
-            raise bad_request(f"{account[:100]} is an invalid account_code.", "account")
-        if transfer.currency != "INR":
-            raise bad_request("The currency should be INR for transfers", "currency")
-        if not set(transfer.linked_account_notes) <= set(notes):
-            raise bad_request(
-                "Keys sent in linked_account_notes must exist in notes", "linked_account_notes"
-            )
-        until = transfer.on_hold_until
-        if until is not None and not MIN_TIME <= until <= MAX_TIME:
-            raise bad_request(
-                f"on_hold_until must be between {MIN_TIME} and {MAX_TIME}", "on_hold_until"
-            )
-        transfers.append(transfer)
-    return transfers
 
 
 def read_details(fields: Fields) -> dict[str, Any]:

@@ -10,17 +10,21 @@ from kernapay.sandbox.ids import new_id
 from kernapay.sandbox.order_fields import read_order
 from kernapay.sandbox.resources import EditableResource, Resource, paginate
 from kernapay.sandbox.store import Store
+from kernapay.sandbox.transfers import Transfers
 
 # Razorpay's limit: the seconds after which an order cannot be fetched.
 MAX_AGE = 180 * 86_400
 
 
 class Orders(EditableResource[Order]):
-    def __init__(self, config: SandboxConfig, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, config: SandboxConfig, store: Store, clock: Clock, transfers: Transfers
+    ) -> None:
         super().__init__("order", store.orders)
         self._config = config
         self._store = store
         self._clock = clock
+        self._transfers = transfers
         self._customers = Resource[Customer]("cust", store.customers)
         self._offers = Resource[Offer]("offer", store.offers)
 
@@ -39,7 +43,7 @@ class Orders(EditableResource[Order]):
             if existing:
                 return existing[0]
         settings = request.settings
-        return self._store.orders.add(
+        order = self._store.orders.add(
             Order(
                 id=new_id("order"),
                 owner=owner,
@@ -57,11 +61,12 @@ class Orders(EditableResource[Order]):
                 customer_id=request.customer_id,
                 method=request.method,
                 offers=request.offers,
-                transfers=request.transfers,
                 line_items_total=request.line_items_total,
                 details=request.details,
             )
         )
+        self._transfers.add_to_order(order, request.transfers)
+        return order
 
     def fetch(self, owner: str, order_id: str) -> Order:
         """Return the order. Raise RazorpayError if it is unknown or older than 180 days."""

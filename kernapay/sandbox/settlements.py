@@ -1,6 +1,7 @@
 """Settlements to the business, and the reconciliation feed with the rows of each."""
 
 import calendar
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 
@@ -56,7 +57,12 @@ class Settlements(Resource[Settlement]):
         self._clock = clock
         self._scheduler = scheduler
         self._events = events
+        self._listeners: list[Callable[[str], None]] = []
         scheduler.register("settle", self._settle_all)
+
+    def on_settle(self, listener: Callable[[str], None]) -> None:
+        """Call the listener with the owner, before each of its settlements."""
+        self._listeners.append(listener)
 
     def schedule_next(self) -> None:
         """Schedule the next settlement, unless one is scheduled already."""
@@ -76,6 +82,8 @@ class Settlements(Resource[Settlement]):
         With a `limit` in paise, whole transactions wait that it does not cover. A settlement that is only `created` has
         no UTR yet, and no event.
         """
+        for listener in self._listeners:
+            listener(owner)
         rows = _covered([r for r in self._transactions(owner) if r.settlement_id is None], limit)
         amount = sum(credit(row) - debit(row) for row in rows)
         if amount <= 0:
@@ -123,15 +131,21 @@ class Settlements(Resource[Settlement]):
             self._events.publish_settlement("settlement.processed", settlement)
         return settlement
 
-    def adjust(self, owner: str, terms: AdjustmentTerms) -> Adjustment:
-        """Add a row that the next settlement contains."""
+    def adjust(
+        self,
+        owner: str,
+        terms: AdjustmentTerms,
+        row_id: str | None = None,
+        amount: int | None = None,
+    ) -> Adjustment:
+        """Add a row that the next settlement contains. The amount, in paise, is what is moved, without a fee."""
         prefix = {"transfer": "trf", "adjustment": "adj"}.get(terms.type, "row")
         return self._store.adjustments.add(
             Adjustment(
-                id=new_id(prefix),
+                id=row_id or new_id(prefix),
                 owner=owner,
                 created_at=self._clock.timestamp(),
-                amount=max(terms.credit, terms.debit),
+                amount=max(terms.credit, terms.debit) if amount is None else amount,
                 **msgspec.structs.asdict(terms),
             )
         )

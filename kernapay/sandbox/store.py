@@ -92,6 +92,11 @@ class Store:
         )
         self.api_keys = Table("api_key", account_entities.ApiKey, database)
         self.offers = Table("offer", account_entities.Offer, database, "owner")
+        self.transfers = Table("transfer", account_entities.Transfer, database, "owner", "source")
+        self.reversals = Table(
+            "reversal", account_entities.Reversal, database, "owner", "transfer_id"
+        )
+        self.transfer_keys = Table("transfer_key", account_entities.TransferKey, database)
         self.refunds = Table("refund", entities.Refund, database, "owner", "payment_id")
         self.refund_keys = Table("refund_key", entities.RefundKey, database)
         self.settlements = Table("settlement", entities.Settlement, database, "owner")

@@ -11,7 +11,6 @@ from kernapay.sandbox.entities import (
     Payment,
     Refund,
     Settlement,
-    Transfer,
 )
 from kernapay.sandbox.money import base_amount
 
@@ -30,34 +29,7 @@ def notes_view(notes: dict[str, str]) -> dict[str, str] | list[str]:
     return notes or []  # Razorpay: PHP writes an empty map as an empty list
 
 
-def transfer_view(transfer: Transfer, order: Order) -> View:
-    return {
-        "id": transfer.id,
-        "entity": "transfer",
-        "status": "created",
-        "source": order.id,
-        "recipient": transfer.recipient,
-        "amount": transfer.amount,
-        "currency": transfer.currency,
-        "amount_reversed": 0,
-        "notes": notes_view(transfer.notes),
-        "linked_account_notes": transfer.linked_account_notes,
-        "on_hold": transfer.on_hold,
-        "on_hold_until": transfer.on_hold_until,
-        "recipient_settlement_id": None,
-        "created_at": order.created_at,
-        "processed_at": None,
-        "error": {
-            **dict.fromkeys(("code", "description", "reason", "field", "step")),
-            "id": transfer.id,
-            "source": None,
-            "metadata": None,
-        },
-    }
-
-
-def order_view(order: Order, *, is_new: bool = False) -> View:
-    """Return the order. Razorpay: only the answer to its creation has its transfers without `expand`."""
+def order_view(order: Order) -> View:
     view: View = {
         "id": order.id,
         "entity": "order",
@@ -79,8 +51,6 @@ def order_view(order: Order, *, is_new: bool = False) -> View:
     for name in SHOWN_DETAILS:
         if name in order.details:
             view[name] = order.details[name]
-    if is_new and order.transfers:
-        view["transfers"] = [transfer_view(transfer, order) for transfer in order.transfers]
     return view
 
 

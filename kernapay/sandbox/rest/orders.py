@@ -7,8 +7,9 @@ from kernapay.sandbox.entities import Order
 from kernapay.sandbox.fields import Page
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
+from kernapay.sandbox.transfer_views import transfer_view
 from kernapay.sandbox.trusted_hosts import OPEN
-from kernapay.sandbox.views import View, collection, order_view, payment_view, transfer_view
+from kernapay.sandbox.views import View, collection, order_view, payment_view
 
 EXPANDABLE = ("payments", "payments.card", "transfers", "virtual_account")
 
@@ -20,7 +21,11 @@ class OrderController(Controller):
     @post("/", status_code=200)
     async def create(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
         order = api_call.sandbox.orders.create(api_call.owner, api_call.body())
-        return json_response(order_view(order, is_new=True))
+        view = order_view(order)
+        # Razorpay: only the answer to its creation has them without `expand`.
+        if transfers := api_call.sandbox.transfers.of_order(order):
+            view["transfers"] = [transfer_view(each, is_new=True) for each in transfers]
+        return json_response(view)
 
     @get("/")
     async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
@@ -70,7 +75,7 @@ def expanded_view(sandbox: Sandbox, order: Order, expand: frozenset[str]) -> Vie
     if expand & {"payments", "payments.card"}:
         view["payments"] = payments_view(sandbox, order, with_card="payments.card" in expand)
     if "transfers" in expand:
-        view["transfers"] = collection(transfer_view(t, order) for t in order.transfers)
+        view["transfers"] = collection(map(transfer_view, sandbox.transfers.of_order(order)))
     if "virtual_account" in expand:
         view["virtual_account"] = None
     return view

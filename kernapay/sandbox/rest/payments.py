@@ -3,11 +3,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from kernapay.sandbox.bootstrap import Sandbox
-from kernapay.sandbox.entities import Payment
+from kernapay.sandbox.entities import Payment, Refund
 from kernapay.sandbox.errors import not_applicable, unknown_id
-from kernapay.sandbox.ids import check_id
-from kernapay.sandbox.json_http import json_response
+from kernapay.sandbox.fields import Fields
+from kernapay.sandbox.ids import check_id, derive_id
+from kernapay.sandbox.json_http import AnyRequest, json_response
 from kernapay.sandbox.rest.api_call import ApiCall
+from kernapay.sandbox.transfer_views import received_payment_view
 from kernapay.sandbox.trusted_hosts import OPEN
 from kernapay.sandbox.views import (
     View,
@@ -29,8 +31,15 @@ class PaymentController(Controller):
     opt = OPEN
 
     @get("/")
-    async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+    async def list(
+        self, request: AnyRequest, api_call: NamedDependency[ApiCall]
+    ) -> Response[bytes]:
         page, expand = api_call.page_and_expand(*EXPANDABLE)
+        account = request.headers.get("x-razorpay-account")
+        if account and account != derive_id("acc", api_call.owner):
+            # What the linked account received: its own payments are none of the business's.
+            received = api_call.sandbox.transfers.of_recipient(api_call.owner, account, page)
+            return json_response(collection(map(received_payment_view, received)))
         payments = api_call.sandbox.payments.find(api_call.owner, page)
         return json_response(
             collection(expanded_view(api_call.sandbox, payment, expand) for payment in payments)
@@ -73,9 +82,7 @@ class PaymentController(Controller):
     async def refund(
         self, payment_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
-        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
-        refund = api_call.sandbox.refunds.create(payment, api_call.body(), api_call.idempotency_key)
-        return json_response(refund_view(refund))
+        return json_response(refund_view(create_refund(api_call, payment_id, api_call.body())))
 
     @get("/{payment_id:str}/refunds")
     async def list_refunds(
@@ -98,6 +105,19 @@ class PaymentController(Controller):
         if refund.payment_id != payment.id:
             raise unknown_id()
         return json_response(refund_view(refund))
+
+
+def create_refund(api_call: ApiCall, payment_id: str, fields: Fields) -> Refund:
+    """Refund the payment, and with `reverse_all` take back what was transferred from it."""
+    sandbox = api_call.sandbox
+    payment = sandbox.payments.get(api_call.owner, payment_id)
+    is_reversed = fields.flag("reverse_all") or False
+    if is_reversed:
+        sandbox.transfers.check_reverse_all(payment, fields.integer("amount"))
+    refund = sandbox.refunds.create(payment, fields, api_call.idempotency_key)
+    if is_reversed:
+        sandbox.transfers.reverse_all(payment, refund)
+    return refund
 
 
 class CardController(Controller):

@@ -5,6 +5,7 @@ from litestar.params import FromPath
 from kernapay.sandbox.fields import Page
 from kernapay.sandbox.json_http import json_response
 from kernapay.sandbox.rest.api_call import ApiCall
+from kernapay.sandbox.rest.payments import create_refund
 from kernapay.sandbox.trusted_hosts import OPEN
 from kernapay.sandbox.views import collection, refund_view
 
@@ -17,9 +18,7 @@ class RefundController(Controller):
     async def create(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
         fields = api_call.body()
         payment_id = fields.require_text("payment_id")
-        payment = api_call.sandbox.payments.get(api_call.owner, payment_id)
-        refund = api_call.sandbox.refunds.create(payment, fields, api_call.idempotency_key)
-        return json_response(refund_view(refund))
+        return json_response(refund_view(create_refund(api_call, payment_id, fields)))
 
     @get("/")
     async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
