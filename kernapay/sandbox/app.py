@@ -53,7 +53,11 @@ from kernapay.sandbox.rest.payments import CardController, PaymentController
 from kernapay.sandbox.rest.plugins import PluginController, PublicController
 from kernapay.sandbox.rest.refunds import RefundController
 from kernapay.sandbox.rest.settlements import SettlementController
-from kernapay.sandbox.rest.transfers import PaymentTransferController, TransferController
+from kernapay.sandbox.rest.transfers import (
+    PaymentTransferController,
+    ReversalController,
+    TransferController,
+)
 from kernapay.sandbox.rest.webhooks import WebhookApiController
 from kernapay.sandbox.trusted_hosts import OnlyTrustedHosts
 
@@ -91,6 +95,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             PaymentController,
             CardController,
             TransferController,
+            ReversalController,
             PaymentTransferController,
             RefundController,
             CustomerController,

@@ -162,6 +162,8 @@ def test_a_transfer_is_taken_back_in_parts(sandbox: SandboxProcess, client: Any)
     shown = sandbox.call("GET", path)
     assert (shown["status"], shown["amount_reversed"]) == ("reversed", 20_000)
     assert client.transfer.reversals(transfer["id"])["items"] == [rest, reversal]
+    assert sandbox.call("GET", "/v1/reversals?count=100")["items"] == [rest, reversal]
+    assert sandbox.other_api.get("/v1/reversals").json()["count"] == 0
     assert (
         "Only a processed" in sandbox.expect_error("POST", f"{path}/reversals", {})["description"]
     )

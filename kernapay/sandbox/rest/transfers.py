@@ -6,6 +6,7 @@ from kernapay.sandbox.account_entities import Transfer
 from kernapay.sandbox.bootstrap import Sandbox
 from kernapay.sandbox.fields import Page
 from kernapay.sandbox.json_http import AnyRequest, json_response
+from kernapay.sandbox.resources import paginate
 from kernapay.sandbox.rest.api_call import ApiCall
 from kernapay.sandbox.transfer_views import (
     recipient_settlement_view,
@@ -72,6 +73,19 @@ class TransferController(Controller):
         transfer = api_call.sandbox.transfers.get(api_call.owner, transfer_id)
         reversals = api_call.sandbox.transfers.reversals(transfer, page)
         return json_response(collection(map(reversal_view, reversals)))
+
+
+class ReversalController(Controller):
+    """Not documented, but WooCommerce's plugin lists what came back from all linked accounts."""
+
+    path = "/v1/reversals"
+    opt = OPEN
+
+    @get("/")
+    async def list(self, api_call: NamedDependency[ApiCall]) -> Response[bytes]:
+        page = api_call.page()
+        reversals = api_call.sandbox.store.reversals.find_by("owner", api_call.owner)
+        return json_response(collection(map(reversal_view, paginate(reversals, page))))
 
 
 class PaymentTransferController(Controller):
