@@ -61,6 +61,7 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "statements": services.statement_mails.sweep,
         "paper_mails": services.paper_mails.sweep,
         "deliveries": services.lanes.sweep,
+        "insights": services.insight_keeper.sweep,
         "endpoint_chores": services.endpoint_chores.sweep,
     }
 

@@ -52,6 +52,13 @@ EXEMPT: Final[Mapping[str, str]] = {
         (f"payments find {{{payer}{_OF_CUSTOMER}" for payer in ("", "userId: {$in: […]}, ")),
         "a customer has few payments: each of them is looked at for its metadata",
     ),
+    **dict.fromkeys(
+        (
+            f"payments find {{announce: {{$gt: …}}, createdAt: {{$gte: …, $lt: …}}{payee}}} with announce"
+            for payee in ("", ", payeeId: …")
+        ),
+        "only payments that wait for the relay have an entry, and that is for seconds; up to 10,000 are looked at",
+    ),
     "unit_": "collections of tests alone, which no migration knows",
     **dict.fromkeys(
         (f"users {verb} {where}" for verb in ("find", "count") for where in _SEARCHES),

@@ -50,6 +50,7 @@ class Events(Exports):
                     self.relay_notes.events_since,
                     self.papers.issue,
                     ErasedBuyers(self.customer_repository, self.user_repository, self.event_copies),
+                    self.insight_changes.note,
                 ),
                 SettlementSource(self.settlement_repository),
                 FindingSource(self.report_repository, self.finding_repository.batches_of_report),

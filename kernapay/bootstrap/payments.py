@@ -1,6 +1,8 @@
 """Payments and their documents."""
 
+from datetime import timedelta
 from functools import cached_property
+from typing import Final
 
 from kernapay.bootstrap.accounts import Accounts
 from kernapay.config.addresses import checkout_script, payers_address
@@ -20,6 +22,11 @@ from kernapay.payments.former.service import FormerPayments
 from kernapay.payments.gateway_account import GatewayAccount
 from kernapay.payments.insights.repository import InsightRepository
 from kernapay.payments.insights.service import InsightService
+from kernapay.payments.insights.sums.changes import InsightChanges
+from kernapay.payments.insights.sums.holds.repository import HoldRepository
+from kernapay.payments.insights.sums.keeper import InsightKeeper
+from kernapay.payments.insights.sums.progress.repository import ProgressRepository
+from kernapay.payments.insights.sums.repository import InsightSumRepository
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.listing.repository import PaymentListRepository
@@ -36,6 +43,10 @@ from kernapay.payments.service import PaymentService
 from kernapay.payments.settlement import Settlement
 from kernapay.payments.states import LatePayments
 from kernapay.payments.surplus import SurplusPayments
+from kernapay.storage.locks import Turn
+
+# How long sums wait when the worker that keeps them dies.
+_TURN: Final = timedelta(seconds=30)
 
 
 class Payments(Accounts):
@@ -58,8 +69,36 @@ class Payments(Accounts):
 
     @cached_property
     def insight_service(self) -> InsightService:
-        rows = InsightRepository(self.mongo, self._clock)
-        return InsightService(rows, self.payees, self.business_days, self.totals_share)
+        return InsightService(self.insight_sums, self.payees, self.business_days, self.totals_share)
+
+    @cached_property
+    def insight_repository(self) -> InsightRepository:
+        return InsightRepository(self.mongo, self._clock)
+
+    @cached_property
+    def insight_holds(self) -> HoldRepository:
+        return HoldRepository(self.mongo, self._clock)
+
+    @cached_property
+    def insight_sums(self) -> InsightSumRepository:
+        return InsightSumRepository(
+            self.mongo, self.insight_repository, self.insight_holds, self._clock
+        )
+
+    @cached_property
+    def insight_changes(self) -> InsightChanges:
+        return InsightChanges(self.insight_sums, self.insight_holds)
+
+    @cached_property
+    def insight_keeper(self) -> InsightKeeper:
+        return InsightKeeper(
+            self.insight_sums,
+            self.insight_repository,
+            ProgressRepository(self.mongo, self._clock),
+            self.business_days,
+            self._clock,
+            turn=Turn(self.mongo, "insights", _TURN),
+        )
 
     @cached_property
     def totals_share(self) -> FairShare:
@@ -99,6 +138,7 @@ class Payments(Accounts):
             self.payment_ledger,
             self.settlement,
             self.payees,
+            self.insight_changes,
             self.settings.payment_expiry,
             self._clock,
         )

@@ -20,6 +20,8 @@ from kernapay.settlements.dtos import SettlementView
 
 ViewT = TypeVar("ViewT", bound=msgspec.Struct)
 
+NoteChanges = Callable[[list[tuple[datetime, str | None]]], Awaitable[None]]
+
 _OF_SETTLEMENT: Final = tuple(each.name for each in msgspec.structs.fields(SettlementView))
 _OF_FINDING: Final = tuple(each.name for each in msgspec.structs.fields(FindingView))
 
@@ -106,16 +108,19 @@ class PaymentSource(_MarkedRows):
         since: Callable[[], Awaitable[datetime]],
         follow_up: Callable[[list[str]], Awaitable[None]] | None = None,
         erased_buyers: ErasedBuyers | None = None,
+        note_changes: NoteChanges | None = None,
     ) -> None:
         """`since` returns from when on changes are told of. It concerns rows that were there before.
 
         `follow_up` gets the ids of changed payments before the markers go: again, if it or what follows fails.
-        `erased_buyers` take the texts out of what is told of their payments.
+        `erased_buyers` take the texts out of what is told of their payments. `note_changes` gets the time and the payee
+        of each changed payment, also before its marker goes.
         """
         super().__init__(rows)
         self._since = since
         self._follow_up = follow_up
         self._erased_buyers = erased_buyers
+        self._note_changes = note_changes
 
     async def read(self, at: datetime, count: int) -> Changes:
         rows, unreadable = await self._rows.due_to_announce(PaymentRow, at, count)
@@ -129,8 +134,10 @@ class PaymentSource(_MarkedRows):
         return Changes(found, unreadable)
 
     async def end(self, changes: Sequence[Change]) -> None:
+        rows = [change.row for change in changes if isinstance(change, _PaymentChange)]
+        if self._note_changes is not None:
+            await self._note_changes([(row.created_at, row.payee_id) for row in rows])
         if self._erased_buyers is not None:
-            rows = [change.row for change in changes if isinstance(change, _PaymentChange)]
             await self._erased_buyers.clear_events(rows)
         if self._follow_up is not None and changes:
             await self._follow_up([change.row_id for change in changes])

@@ -151,6 +151,26 @@ class Payments:
         found: Found,
         report: Report,
     ) -> Payment:
+        of = known or old
+        hold = await self._former.hold(old.id, of.created_at)
+        try:
+            row = await self._write(old, payer, known, former, amount, found, report)
+        except (CannotMove, FormerTaken):
+            await self._former.release(hold, of.provider_id)
+            raise
+        await self._former.release(hold, of.provider_id)
+        return row
+
+    async def _write(
+        self,
+        old: OldPayment,
+        payer: str,
+        known: Payment | None,
+        former: Former,
+        amount: int,
+        found: Found,
+        report: Report,
+    ) -> Payment:
         row = known
         if row is None:
             receipt = found.order.receipt if found.order else None

@@ -1,7 +1,7 @@
 """Enter payments of an earlier service, and settle them by the gateway's word. Nothing is changed at the gateway."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -10,6 +10,8 @@ from kernapay.core.errors import InvalidInput
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import IMPORTED, Evidence, Origin
 from kernapay.payments.former.models import Former
+from kernapay.payments.insights.sums.changes import InsightChanges
+from kernapay.payments.insights.sums.models import InsightHold
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.matching import best_attempt, of_sale
 from kernapay.payments.models import Payment
@@ -50,12 +52,14 @@ class FormerPayments:
         ledger: PaymentLedger,
         settlement: Settlement,
         payees: Payees,
+        changes: InsightChanges,
         expire_after: timedelta,
         clock: Clock = now,
     ) -> None:
         self._ledger = ledger
         self._settlement = settlement
         self._payees = payees
+        self._changes = changes
         self._expire_after = expire_after
         self._clock = clock
 
@@ -66,6 +70,20 @@ class FormerPayments:
             rows = await self._ledger.list_former(ids[start : start + _MOST_KNOWN])
             found |= {row.pk: row for row in rows}
         return found
+
+    async def hold(self, payment_id: object, at: datetime) -> InsightHold:
+        """Begin the import of a payment that was created `at`. Until `release`, no stored sums of that time are used.
+
+        Raises Unavailable.
+        """
+        return await self._changes.begin(str(payment_id), at)
+
+    async def release(self, hold: InsightHold, provider_id: str | None) -> None:
+        """End the import of a payment. Do so only if all its writes were answered: another one may still be made.
+
+        Raises Unavailable.
+        """
+        await self._changes.end(hold, provider_id)
 
     async def enter(self, draft: Payment, shown_as: str | None) -> Payment:
         """Insert a payment as unpaid. `shown_as` is the earlier service's word for its status.

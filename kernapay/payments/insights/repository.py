@@ -1,21 +1,24 @@
 """The queries that add payments up by time and by kind. The indexes hold all that they look at."""
 
-from datetime import datetime
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from bson import ObjectId
 
-from kernapay.payments.insights.dtos import Breakdown, Unit
+from kernapay.payments.insights.sums.spans import ALL, By
 from kernapay.payments.models import Payment
 from kernapay.payments.states import Status
 from kernapay.storage.reading import ReadOnlyRepository, Row
 
-# As for the totals of a list, of which this reads the same index.
-_MAX_TIME_MS: Final = 3_000
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+
+MAX_TIME_MS: Final = 3_000
+"""As for the totals of a list, of which this reads the same index."""
 _FIELDS: Final = {
-    Breakdown.METHOD: "$paymentMethod",
-    Breakdown.PROVIDER: "$providerId",
-    Breakdown.SERVICE_TYPE: "$serviceType",
+    By.METHOD: "$paymentMethod",
+    By.PROVIDER: "$providerId",
+    By.SERVICE_TYPE: "$serviceType",
 }
 _SUMS: Final[Row] = {
     "created": {"$sum": 1},
@@ -24,43 +27,104 @@ _SUMS: Final[Row] = {
     "refunded": {"$sum": {"$cond": [{"$gt": ["$amountRefunded", 0]}, 1, 0]}},
     "disputed": {"$sum": {"$cond": [{"$eq": ["$disputed", True]}, 1, 0]}},
 }
+SUMS: Final = tuple(_SUMS)
+# MongoDB uses a partial index only where the query proves the index's filter.
+_IS_MARKED: Final = {"$gt": datetime.fromtimestamp(0, UTC)}
+# Rows of another system may have any time. Of those before this one, no sums are stored.
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _BY_STATUS: Final[Row] = {"currency": "$currency", "status": "$status"}
 
 
 class InsightRepository(ReadOnlyRepository[Payment]):
     model = Payment
 
-    async def series(
-        self, after: datetime, before: datetime, unit: Unit, zone: str, payee_id: str | None
+    async def sums(
+        self, by: By, unit: str, zone: str, after: datetime, before: datetime, scope: str
     ) -> list[Row]:
-        """Return sums by currency, status and hour or day. Raises QueryTooSlow if the payments are too many."""
-        start: Row = {"$dateTrunc": {"date": "$createdAt", "unit": unit.value, "timezone": zone}}
-        return await self._sums({**_BY_STATUS, "start": start}, after, before, payee_id)
+        """Return sums by currency, status, and time or kind. Raises QueryTooSlow if the payments are too many."""
+        key = key_of(by, unit, zone)
+        return await self._run(lambda: self.add_up(key, after, before, scope, MAX_TIME_MS))
 
-    async def groups(
-        self, after: datetime, before: datetime, by: Breakdown, payee_id: str | None
+    def add_up(
+        self,
+        key: Row,
+        after: datetime,
+        before: datetime,
+        scope: str,
+        max_time_ms: int,
+        session: "ClientSession | None" = None,
     ) -> list[Row]:
-        """Return sums by currency, status and kind. Raises QueryTooSlow if the payments are too many."""
-        return await self._sums({**_BY_STATUS, "name": _FIELDS[by]}, after, before, payee_id)
-
-    async def _sums(
-        self, key: Row, after: datetime, before: datetime, payee_id: str | None
-    ) -> list[Row]:
-        pipeline, index = query_of(key, after, before, payee_id)
-        return await self._run(
-            lambda: list(self._collection.aggregate(pipeline, hint=index, maxTimeMS=_MAX_TIME_MS))
+        """Return sums by a key. It blocks."""
+        pipeline, index = query_of(key, after, before, scope)
+        found = self._collection.aggregate(
+            pipeline, hint=index, maxTimeMS=max_time_ms, session=session
         )
+        return list(found)
+
+    def marked(
+        self, after: datetime, before: datetime, scope: str, count: int, session: "ClientSession"
+    ) -> list[datetime]:
+        """Return when up to `count` payments of a period were created that carry the relay's marker. It blocks."""
+        where: Row = {"announce": _IS_MARKED, "createdAt": {"$gte": after, "$lt": before}}
+        if scope != ALL:
+            where["payeeId"] = ObjectId(scope)
+        rows = self._collection.find(
+            where,
+            {"_id": 0, "createdAt": 1},
+            hint="announce",
+            limit=count,
+            max_time_ms=MAX_TIME_MS,
+            session=session,
+        )
+        return [row["createdAt"] for row in rows]
+
+    async def newest_before(self, at: datetime) -> datetime | None:
+        """Return when the newest payment before a time was created, None if there is none."""
+
+        def find() -> datetime | None:
+            row = self._collection.find_one(
+                {"createdAt": {"$gte": _EARLIEST, "$lt": at}},
+                {"_id": 0, "createdAt": 1},
+                sort=[("createdAt", -1)],
+                hint="filtered",
+                max_time_ms=MAX_TIME_MS,
+            )
+            return row["createdAt"] if row else None
+
+        return await self._run(find)
+
+    async def has_more_than(self, count: int, after: datetime, before: datetime) -> bool:
+        """Return whether more payments than that were created in a period."""
+        where = {"createdAt": {"$gte": after, "$lt": before}}
+        found = await self._run(
+            lambda: self._collection.count_documents(
+                where, hint="filtered", limit=count + 1, maxTimeMS=MAX_TIME_MS
+            )
+        )
+        return found > count
+
+
+def key_of(by: By, unit: str, zone: str) -> Row:
+    """Return what groups payments: by time, the start of each `unit` of the zone."""
+    if by is By.TIME:
+        return {**_BY_STATUS, "start": start_of(unit, zone, "$createdAt")}
+    return {**_BY_STATUS, "name": _FIELDS[by]}
+
+
+def start_of(unit: str, zone: str, time: str) -> Row:
+    """Return the expression for the start of the hour or day of a time."""
+    return {"$dateTrunc": {"date": time, "unit": unit, "timezone": zone}}
 
 
 def query_of(
-    key: Row, after: datetime, before: datetime, payee_id: str | None
+    key: Row, after: datetime, before: datetime, scope: str
 ) -> tuple[list[dict[str, Any]], str]:
     """Return the pipeline that adds up a period by this key, and the index that it reads."""
     where: Row = {"createdAt": {"$gte": after, "$lt": before}}
     index = "filtered"
-    if payee_id is not None:
+    if scope != ALL:
         # The index begins with the account and the status.
         statuses = {"$in": [status.value for status in Status]}
-        where = {"payeeId": ObjectId(payee_id), "status": statuses, **where}
+        where = {"payeeId": ObjectId(scope), "status": statuses, **where}
         index = "payee_newest"
     return [{"$match": where}, {"$group": {"_id": key, **_SUMS}}], index

@@ -1,6 +1,5 @@
 """What payments add up to over time: an approved provider's own, and for administrators all."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -12,7 +11,8 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import InvalidInput
 from kernapay.core.fair_share import FairShare
 from kernapay.payments.insights.dtos import Breakdown, Bucket, Figures, Group, Insights, Unit
-from kernapay.payments.insights.repository import InsightRepository
+from kernapay.payments.insights.sums.repository import InsightSumRepository
+from kernapay.payments.insights.sums.spans import ALL, By, Period, by_of
 from kernapay.payments.payees import Payees
 from kernapay.payments.rows import DEFAULT_CURRENCY
 from kernapay.payments.states import Status
@@ -31,10 +31,10 @@ _COUNTED: Final = {Status.PENDING: "open", Status.FAILED: "failed"}
 
 class InsightService:
     def __init__(
-        self, rows: InsightRepository, payees: Payees, days: BusinessDays, share: FairShare
+        self, sums: InsightSumRepository, payees: Payees, days: BusinessDays, share: FairShare
     ) -> None:
         """`share` bounds what is added up at once."""
-        self._rows = rows
+        self._sums = sums
         self._payees = payees
         self._days = days
         self._share = share
@@ -47,23 +47,22 @@ class InsightService:
         Raises NotApproved, TooManyRequests, and InvalidInput naming the field, also when the payments are too many.
         """
         after, before = self._period(start, end)
-        payee_id = None if caller.is_admin else caller.id
-        if payee_id is not None:
+        if not caller.is_admin:
             await self._payees.require_approved(caller, "it can see what its payments add up to")
         zone = str(self._days.zone)
+        period = Period(after, before, unit.value, zone, ALL if caller.is_admin else caller.id)
+        kind = by_of(by)
         async with self._share.turn(caller.id):
             try:
-                series, groups = await asyncio.gather(
-                    self._rows.series(after, before, unit, zone, payee_id),
-                    self._groups(after, before, by, payee_id),
-                )
+                found = await self._sums.read(period, {By.TIME, kind})
             except QueryTooSlow as error:
                 raise InvalidInput(
                     "Must be nearer to `to`: too many payments of the period would have to be added up.",
                     field="from",
                 ) from error
+        series = found[By.TIME]
         buckets = _add_up(series, "start")
-        kinds, others = _largest(_add_up(groups, "name"))
+        kinds, others = _largest(_add_up([] if by is None else found[kind], "name"))
         return Insights(
             start=after,
             end=before,
@@ -87,11 +86,6 @@ class InsightService:
         if before - after > _LONGEST_PERIOD:
             raise InvalidInput("Must be at most 31 days later than from.", field="to")
         return after, before
-
-    async def _groups(
-        self, after: datetime, before: datetime, by: Breakdown | None, payee_id: str | None
-    ) -> list[Row]:
-        return [] if by is None else await self._rows.groups(after, before, by, payee_id)
 
 
 Sums = dict[tuple[Any, ...], Counter[str]]

@@ -78,13 +78,13 @@ class _Batch(NamedTuple):
     events: list[Json]
 
 
-def fill(site: Site, advance: Callable[[int], None]) -> None:
+def fill(site: Site, advance: Callable[[int], None], span: timedelta = SPAN) -> None:
     """Insert the payments, with the rows of their settlements and their events. `advance` is told how many."""
     templates = make_templates(site)
     event = site.store.webhook_events.find_one({"status": "processed"})
     assert event is not None
     now = datetime.now(UTC)
-    made = _make(site, PaymentRows(templates, now), now)
+    made = _make(site, PaymentRows(templates, now), now, span)
     sums: dict[datetime, Counter[str]] = {}
     with _on_all_cores(site), _without_indexes(site):
         for batch in _insert_all(site, _batches(made, event, now)):
@@ -144,10 +144,10 @@ def _insert_all(site: Site, batches: Iterator[_Batch]) -> Iterator[_Batch]:
             each.result()
 
 
-def _make(site: Site, rows: PaymentRows, now: datetime) -> Iterator[Made]:
+def _make(site: Site, rows: PaymentRows, now: datetime, span: timedelta) -> Iterator[Made]:
     people = _People(site)
     for number in range(site.payments):
-        yield rows.make(now - SPAN * (1 - number / site.payments), people.choose())
+        yield rows.make(now - span * (1 - number / site.payments), people.choose())
 
 
 def _batches(made: Iterator[Made], event: Json, now: datetime) -> Iterator[_Batch]:

@@ -1,0 +1,174 @@
+"""Keep sums of payments, so that a month of them is read from some documents.
+
+Only sums that save something are stored: of few payments, the answer adds up the payments themselves.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import Final
+
+import structlog
+from bson import ObjectId
+
+from kernapay.core.business_days import BusinessDays
+from kernapay.core.clock import Clock, now
+from kernapay.core.heartbeat import beat
+from kernapay.core.metrics import Counter as CounterMetric
+from kernapay.payments.insights.repository import InsightRepository
+from kernapay.payments.insights.sums.progress.repository import Progress, ProgressRepository
+from kernapay.payments.insights.sums.repository import InsightSumRepository
+from kernapay.payments.insights.sums.spans import ALL, By, Kind, Span, Sum, day_span, hours_of
+from kernapay.storage.locks import Turn
+from kernapay.storage.mongo import QueryTooSlow
+
+_log = structlog.get_logger("kernapay.insights")
+# After its end, most payments of an hour have been paid. Earlier, they would be added up again and again.
+_SETTLED: Final = timedelta(minutes=15)
+_DUE: Final = 20
+_BETWEEN_CHECKS: Final = 2.0  # seconds
+_MOST_ACCOUNTS: Final = 100
+
+_RECOUNTED: Final = CounterMetric(
+    "kernapay_insight_sums_recounted_total", "Stored sums of payments that were added up (again)"
+)
+_WRONG: Final = CounterMetric(
+    "kernapay_insight_sums_wrong_total",
+    "Stored sums that differed from their payments when they were compared, and were added up again",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """Numbers of payments of which no sums are stored, as those of a month are added up in some 50 ms without.
+
+    Administrators' are read from an index alone, while those to an account are read one by one.
+    """
+
+    of_day: int = 500
+    of_hour: int = 20
+    to_account_a_day: int = 300
+    to_account_an_hour: int = 12
+
+
+class InsightKeeper:
+    def __init__(
+        self,
+        sums: InsightSumRepository,
+        rows: InsightRepository,
+        progress: ProgressRepository,
+        days: BusinessDays,
+        clock: Clock = now,
+        *,
+        turn: Turn | None = None,
+        few: Few | None = None,
+        rest: float = 1.0,
+    ) -> None:
+        """With a `turn`, it works while it has that. Over earlier days, it rests `rest` times as long as it works."""
+        self._sums = sums
+        self._rows = rows
+        self._progress = progress
+        self._days = days
+        self._clock = clock
+        self._turn = turn
+        self._few = few or Few()
+        self._rest = rest
+        self._next_check = 0.0
+
+    @property
+    def _zone(self) -> str:
+        return str(self._days.zone)
+
+    async def sweep(self) -> bool:
+        """Add up what has changed, then one more hour or day. Return False if nothing was left. Raises Unavailable."""
+        if self._turn is not None and not await self._turn.is_ours():
+            return False
+        due = await self._sums.due(_DUE)
+        await self._recount(due)
+        has_built = await self._build()
+        if monotonic() >= self._next_check:
+            self._next_check = monotonic() + _BETWEEN_CHECKS
+            await self.check()
+        return bool(due) or has_built
+
+    async def _build(self) -> bool:
+        """Store the sums of the hour that is over, else of an earlier day. Return False if none is missing."""
+        at = self._clock()
+        progress = await self._progress.read(self._zone, self._days.start_of(self._days.day_of(at)))
+        day = day_span(self._days, self._days.day_of(progress.until))
+        hour = next(each for each in hours_of(day) if each.end > progress.until)
+        if hour.end + _SETTLED <= at:
+            await self._build_hour(hour)
+            since = progress.since
+            if hour.end == day.end:
+                await self._build_day(day)
+                # Once a day, it looks at all days again: some may have got more payments, or have lost their sums.
+                since = day.start
+            await self._progress.note(self._zone, Progress(hour.end, since))
+            return True
+        newest = await self._rows.newest_before(progress.since)
+        if newest is None:
+            return False
+        earlier = day_span(self._days, self._days.day_of(newest))
+        await self._build_day(earlier, is_patient=True)
+        await self._progress.note(self._zone, Progress(progress.until, earlier.start))
+        return True
+
+    async def _build_hour(self, hour: Span) -> None:
+        if await self._rows.has_more_than(self._few.of_hour, hour.start, hour.end):
+            await self._store(ALL, [hour])
+            for account in await self._accounts(hour):
+                await self._store(account, [hour])
+
+    async def _build_day(self, day: Span, *, is_patient: bool = False) -> None:
+        """Store the sums of a day and its hours, unless they are there. A patient one rests as long as it works."""
+        if not await self._rows.has_more_than(self._few.of_day, day.start, day.end):
+            return
+        spans = [day, *hours_of(day)]
+        await self._store(ALL, spans, is_patient=is_patient)
+        for account in await self._accounts(day):
+            await self._store(account, spans, is_patient=is_patient)
+
+    async def _accounts(self, span: Span) -> Sequence[str]:
+        """Return the accounts to which many payments of a span were, the largest first."""
+        counts: Counter[str] = Counter()
+        for row in await self._sums.groups(Sum(self._zone, ALL, By.PROVIDER, span)):
+            # An account that is paid is the one that the payer named.
+            name = row["_id"].get("name")
+            if isinstance(name, str) and ObjectId.is_valid(name):
+                counts[str(ObjectId(name))] += row["created"]
+        is_day = span.kind is Kind.DAY
+        few = self._few.to_account_a_day if is_day else self._few.to_account_an_hour
+        return [name for name, count in counts.most_common(_MOST_ACCOUNTS) if count > few]
+
+    async def _store(self, scope: str, spans: Sequence[Span], *, is_patient: bool = False) -> None:
+        current = await self._sums.current(
+            self._zone, scope, spans[0].start, max(span.end for span in spans)
+        )
+        wanted = [Sum(self._zone, scope, by, span) for span in spans for by in By]
+        began = monotonic()
+        await self._recount([each for each in wanted if each.id not in current])
+        if is_patient:
+            await asyncio.sleep(self._rest * (monotonic() - began))
+
+    async def _recount(self, wanted: Sequence[Sum]) -> None:
+        beat()
+        if wanted:
+            await self._sums.recount(wanted)
+            _RECOUNTED.inc(len(wanted))
+
+    async def check(self) -> None:
+        """Compare the sums that were not compared for the longest time with their payments."""
+        wanted = await self._sums.longest_unchecked()
+        if wanted is None:
+            return
+        try:
+            is_right = await self._sums.check(wanted)
+        except QueryTooSlow:
+            is_right = True
+        if not is_right:
+            _WRONG.inc()
+            _log.error("insight_sums_wrong", sums=wanted.id)

@@ -1,0 +1,32 @@
+"""How far the sums reach. Without its row, they are looked through from today on: nothing depends on it but time."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from kernapay.payments.insights.sums.models import InsightProgress
+from kernapay.storage.repository import Repository
+
+
+class Progress(NamedTuple):
+    """The hours until `until` are added up, and the days from `since` on. Those before it follow, newest first."""
+
+    until: datetime
+    since: datetime
+
+
+class ProgressRepository(Repository[InsightProgress]):
+    model = InsightProgress
+
+    async def read(self, zone: str, today: datetime) -> Progress:
+        """Return how far the sums of a zone reach. Without a row, as far as the day that begins `today`."""
+        row = await self._run(lambda: self._collection.find_one({"_id": zone}))
+        return Progress(row["until"], row["since"]) if row else Progress(today, today)
+
+    async def note(self, zone: str, progress: Progress) -> None:
+        """Store how far the sums of a zone reach."""
+        at = self.clock()
+        change = {
+            "$set": {**progress._asdict(), "updatedAt": at},
+            "$setOnInsert": {"createdAt": at},
+        }
+        await self._run(lambda: self._collection.update_one({"_id": zone}, change, upsert=True))

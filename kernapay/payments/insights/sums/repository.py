@@ -1,0 +1,329 @@
+"""The queries for stored sums.
+
+Whether sums are current is never a matter of clocks. Each update that changes what a payment adds up to also marks the
+payment for the relay (`announce`). The relay counts up `changes` of the sums that contain the payment, and only then
+takes the marker away. Sums are added up after `changes` was read. So whoever looks first for marked payments, and then
+for sums whose `counted` equals `changes`, misses none: a change is still marked, or counted up, or in the sums.
+
+Each such sequence is one session of the driver: what was seen before an election is seen after it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import bson
+from pymongo import UpdateMany, UpdateOne
+from pymongo.errors import BulkWriteError, ExecutionTimeout
+
+from kernapay.core.clock import Clock, now
+from kernapay.payments.insights.repository import (
+    MAX_TIME_MS,
+    SUMS,
+    InsightRepository,
+    key_of,
+    start_of,
+)
+from kernapay.payments.insights.sums.holds.repository import HoldRepository
+from kernapay.payments.insights.sums.models import InsightSum
+from kernapay.payments.insights.sums.spans import (
+    ALL,
+    HOUR,
+    LONGEST_DAY,
+    By,
+    Head,
+    Kind,
+    Period,
+    Place,
+    Plan,
+    Span,
+    Sum,
+    plan_of,
+)
+from kernapay.storage.mongo import Mongo, QueryTooSlow
+from kernapay.storage.repository import Repository, Row
+
+if TYPE_CHECKING:
+    from pymongo.client_session import ClientSession
+
+# How long changed sums wait before they are added up again: what changed may change again.
+_REST: Final = timedelta(seconds=10)
+# How long those wait that took too long.
+_TOO_SLOW: Final = timedelta(hours=1)
+# MongoDB uses a partial index only where the query proves the index's filter.
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_HEAD: Final = dict.fromkeys(("start", "end", "changes", "counted"), 1)
+_NAME: Final = dict.fromkeys(("zone", "scope", "by", "kind", "start", "end"), 1)
+_NEVER: Final = -1
+_DUPLICATE: Final = 11000
+# MongoDB: a document has at most 16 MB.
+_MOST_BYTES: Final = 12_000_000
+# So many wait for the relay if no worker has run for long. Then all is added up, as if no sums were stored.
+_MOST_MOVING: Final = 10_000
+# Together in one statement of the relay.
+_CELL: Final = timedelta(minutes=15)
+
+
+class InsightSumRepository(Repository[InsightSum]):
+    model = InsightSum
+
+    def __init__(
+        self,
+        mongo: Mongo,
+        rows: InsightRepository,
+        holds: HoldRepository,
+        clock: Clock = now,
+    ) -> None:
+        super().__init__(mongo, clock)
+        self._rows = rows
+        self._holds = holds
+
+    async def read(self, period: Period, bys: Iterable[By]) -> dict[By, list[Row]]:
+        """Return the sums of a period by each: stored ones, and of what they do not contain those of the moment.
+
+        Raises QueryTooSlow if what has to be added up is too much.
+        """
+        wanted = list(bys)
+        return await self._run(lambda: self._read(period, wanted))
+
+    async def note_changes(self, places: Iterable[Place]) -> None:
+        """Count up the changes of the sums that contain these payments. Raises Unavailable."""
+        marks = {"$inc": {"changes": 1}, "$min": {"dueAt": self.clock() + _REST}}
+        writes = [UpdateMany(where, marks) for where in _containing(places)]
+        if writes:
+            await self._run(lambda: self._collection.bulk_write(writes, ordered=False))
+
+    async def note_all_changed(self) -> int:
+        """Let all sums be added up again, such as after a restore of parts of the database. Return how many."""
+        marks = {"$inc": {"changes": 1}, "$min": {"dueAt": self.clock()}}
+        return await self._run(lambda: self._collection.update_many({}, marks).matched_count)
+
+    async def recount(self, wanted: Sequence[Sum]) -> None:
+        """Add up spans and store the sums, unless that was done since their last change. Raises Unavailable."""
+        at = self.clock()
+        await self._run(lambda: self._recount(wanted, at))
+
+    async def check(self, wanted: Sum) -> bool:
+        """Compare current sums with the payments. Return False if they differ: then they are added up again."""
+        at = self.clock()
+        return await self._run(lambda: self._check(wanted, at))
+
+    async def due(self, count: int) -> list[Sum]:
+        """Return sums that are to be added up again, those that wait longest first."""
+        where = {"dueAt": {"$gt": _EPOCH, "$lte": self.clock()}}
+
+        def find() -> list[Sum]:
+            rows = self._collection.find(where, _NAME, sort=[("dueAt", 1)], limit=count)
+            return [_sum_of(row) for row in rows]
+
+        return await self._run(find)
+
+    async def longest_unchecked(self) -> Sum | None:
+        """Return the sums that were compared with the payments the longest time ago, None if there are none."""
+
+        def find() -> Sum | None:
+            row = self._collection.find_one({}, _NAME, sort=[("checkedAt", 1)])
+            return _sum_of(row) if row else None
+
+        return await self._run(find)
+
+    async def current(self, zone: str, scope: str, start: datetime, end: datetime) -> set[str]:
+        """Return the ids of the current sums in a time."""
+        period = Period(start, end, "hour", zone, scope)
+
+        def find() -> set[str]:
+            heads = self._heads(period, list(By), None)
+            return {each.id for every in heads.values() for each in every if each.is_current}
+
+        return await self._run(find)
+
+    async def groups(self, wanted: Sum) -> list[Row]:
+        """Return stored sums, none if they are not there."""
+        row = await self._run(lambda: self._collection.find_one({"_id": wanted.id}, {"sums": 1}))
+        sums: list[Row] = (row or {}).get("sums", [])
+        return sums
+
+    def _read(self, period: Period, bys: list[By]) -> dict[By, list[Row]]:
+        until = monotonic() + MAX_TIME_MS / 1000
+        with self._collection.database.client.start_session() as session:
+            moving = self._moving(period.after, period.before, period.scope, session)
+            # Only now: what has lost its marker before that, is counted up.
+            heads = {} if moving is None else self._heads(period, bys, session)
+            return {
+                by: self._put_together(
+                    plan_of(heads.get(by, ()), moving or (), period.after, period.before),
+                    period,
+                    by,
+                    until,
+                    session,
+                )
+                for by in bys
+            }
+
+    def _moving(
+        self, after: datetime, before: datetime, scope: str, session: "ClientSession"
+    ) -> list[datetime] | None:
+        """Return when the payments were created that have changed, in order. None if they are too many to know."""
+        moving = [
+            *self._rows.marked(after, before, scope, _MOST_MOVING, session),
+            *self._holds.held(after, before, _MOST_MOVING, session),
+        ]
+        return sorted(moving) if len(moving) < _MOST_MOVING else None
+
+    def _heads(
+        self, period: Period, bys: list[By], session: "ClientSession | None"
+    ) -> dict[By, list[Head]]:
+        where = {
+            "zone": period.zone,
+            "scope": period.scope,
+            "by": {"$in": [by.value for by in bys]},
+            "start": {"$gte": period.after, "$lt": period.before},
+            "end": {"$lte": period.before},
+        }
+        found: dict[By, list[Head]] = {by: [] for by in bys}
+        for row in self._collection.find(where, {**_HEAD, "by": 1}, session=session):
+            is_current = row["changes"] == row["counted"]
+            head = Head(row["_id"], row["start"], row["end"], is_current)
+            found[By(row["by"])].append(head)
+        return found
+
+    def _put_together(
+        self, plan: Plan, period: Period, by: By, until: float, session: "ClientSession"
+    ) -> list[Row]:
+        rows: list[Row] = []
+        if plan.ids:
+            pipeline = _pipeline_of(plan.ids, by, period)
+            rows += self._collection.aggregate(pipeline, maxTimeMS=MAX_TIME_MS, session=session)
+        key = key_of(by, period.unit, period.zone)
+        for after, before in plan.gaps:
+            rest = int((until - monotonic()) * 1000)
+            if rest <= 0:
+                raise QueryTooSlow("The database took too long. Repeat the call in a few seconds.")
+            rows += self._rows.add_up(key, after, before, period.scope, rest, session)
+        return rows
+
+    def _recount(self, wanted: Sequence[Sum], at: datetime) -> None:
+        with self._collection.database.client.start_session() as session:
+            writes: list[UpdateOne] = []
+            for each, changes, counted in self._begin(wanted, at, session):
+                key = {"_id": each.id}
+                if counted < changes:
+                    try:
+                        sums = self._add_up(each, session)
+                    except ExecutionTimeout:
+                        writes.append(UpdateOne(key, {"$set": {"dueAt": at + _TOO_SLOW}}))
+                        continue
+                    # What cannot be added up once for all is added up when it is asked for, which says why.
+                    if _is_storable(sums):
+                        new = {"counted": changes, "sums": sums, "checkedAt": at}
+                        older = {**key, "counted": {"$lt": changes}}
+                        writes.append(UpdateOne(older, {"$set": new}))
+                # If it has changed meanwhile, it stays due.
+                writes.append(UpdateOne({**key, "changes": changes}, {"$unset": {"dueAt": ""}}))
+            self._collection.bulk_write(writes, session=session)
+
+    def _begin(
+        self, wanted: Sequence[Sum], at: datetime, session: "ClientSession"
+    ) -> Iterator[tuple[Sum, int, int]]:
+        """Yield how many changes sums have seen, and of how many they are. They are there from now on."""
+        writes = [UpdateOne({"_id": each.id}, _new(each, at), upsert=True) for each in wanted]
+        try:
+            self._collection.bulk_write(writes, ordered=False, session=session)
+        except BulkWriteError as error:
+            # Another keeper may insert the same ones.
+            if any(each["code"] != _DUPLICATE for each in error.details["writeErrors"]):
+                raise
+        ids = {"_id": {"$in": [each.id for each in wanted]}}
+        found = self._collection.find(ids, {"changes": 1, "counted": 1}, session=session)
+        heads = {row["_id"]: row for row in found}
+        for each in wanted:
+            head = heads[each.id]
+            yield each, head["changes"], head["counted"]
+
+    def _check(self, wanted: Sum, at: datetime) -> bool:
+        with self._collection.database.client.start_session() as session:
+            row = self._collection.find_one_and_update(
+                {"_id": wanted.id}, {"$set": {"checkedAt": at}}, session=session
+            )
+            if row is None or row["changes"] != row["counted"]:
+                return True
+            sums = self._add_up(wanted, session)
+            if _is_same(sums, row["sums"]) and _is_storable(sums):
+                return True
+            # What changed meanwhile is no fault: it is still marked, or was counted up.
+            _, start, end = wanted.span
+            if self._moving(start, end, wanted.scope, session) != []:
+                return True
+            repaired = self._collection.update_one(
+                {"_id": wanted.id, "changes": row["changes"]},
+                {"$inc": {"changes": 1}, "$set": {"dueAt": at}},
+                session=session,
+            )
+            return repaired.matched_count == 0
+
+    def _add_up(self, wanted: Sum, session: "ClientSession") -> list[Row]:
+        _, start, end = wanted.span
+        key = key_of(wanted.by, "hour", wanted.zone)
+        return self._rows.add_up(key, start, end, wanted.scope, MAX_TIME_MS, session)
+
+
+def _new(wanted: Sum, at: datetime) -> Row:
+    kind, start, end = wanted.span
+    names = {"zone": wanted.zone, "scope": wanted.scope, "by": wanted.by.value}
+    row = {**names, "kind": kind.value, "start": start, "end": end, "checkedAt": at}
+    return {"$setOnInsert": {**row, "changes": 0, "counted": _NEVER}}
+
+
+def _sum_of(row: Row) -> Sum:
+    span = Span(Kind(row["kind"]), row["start"], row["end"])
+    return Sum(row["zone"], row["scope"], By(row["by"]), span)
+
+
+def _containing(places: Iterable[Place]) -> Iterator[Row]:
+    """Yield the conditions for the sums that contain these payments, of those of a quarter of an hour together."""
+    cells: dict[int, list[Place]] = {}
+    for place in places:
+        cells.setdefault(int(place.at.timestamp() // _CELL.total_seconds()), []).append(place)
+    for cell in cells.values():
+        first, last = min(each.at for each in cell), max(each.at for each in cell)
+        scopes = {"$in": [ALL, *sorted({each.scope for each in cell if each.scope != ALL})]}
+        for kind, longest in ((Kind.HOUR, HOUR), (Kind.DAY, LONGEST_DAY)):
+            yield {
+                "scope": scopes,
+                "kind": kind.value,
+                "start": {"$gt": first - longest, "$lte": last},
+                "end": {"$gt": first},
+            }
+
+
+def _pipeline_of(ids: list[str], by: By, period: Period) -> list[dict[str, Any]]:
+    """Return the pipeline that adds up stored sums, as `key_of` groups payments."""
+    key: Row = {name: f"$sums._id.{name}" for name in ("currency", "status")}
+    if by is By.TIME:
+        key["start"] = start_of(period.unit, period.zone, "$sums._id.start")
+    else:
+        key["name"] = "$sums._id.name"
+    totals = {name: {"$sum": f"$sums.{name}"} for name in SUMS}
+    return [
+        {"$match": {"_id": {"$in": ids}}},
+        {"$unwind": "$sums"},
+        {"$group": {"_id": key, **totals}},
+    ]
+
+
+def _is_storable(sums: list[Row]) -> bool:
+    """Return whether all amounts are whole, as sums of such may be added up in any order, and fit into a document."""
+    is_whole = all(
+        isinstance(row[name], int) or (isinstance(row[name], float) and row[name].is_integer())
+        for row in sums
+        for name in SUMS
+    )
+    return is_whole and len(bson.encode({"sums": sums})) < _MOST_BYTES
+
+
+def _is_same(left: list[Row], right: list[Row]) -> bool:
+    def ordered(rows: list[Row]) -> list[tuple[bytes, list[float]]]:
+        return sorted((bson.encode(row["_id"]), [row[name] for name in SUMS]) for row in rows)
+
+    return ordered(left) == ordered(right)
