@@ -11,8 +11,8 @@ from pymongo.database import Database
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 # All that says whether sums are current stands in the index: the sums themselves are long.
-_FOUND = ("zone", "scope", "by", "start", "end", "changes", "counted", "_id")
-_CONTAINING = ("scope", "kind", "start", "end")
+_FOUND = ("zone", "scope", "by", "kind", "start", "end", "changes", "counted", "_id")
+_CONTAINING = ("scope", "kind", "start", "end", "countedAt")
 _INDEXES = {
     "insight_sums": [
         IndexModel([(name, ASCENDING) for name in _FOUND], name="found"),

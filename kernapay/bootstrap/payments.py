@@ -26,6 +26,7 @@ from kernapay.payments.insights.sums.changes import InsightChanges
 from kernapay.payments.insights.sums.holds.repository import HoldRepository
 from kernapay.payments.insights.sums.keeper import InsightKeeper
 from kernapay.payments.insights.sums.progress.repository import ProgressRepository
+from kernapay.payments.insights.sums.reading.repository import InsightReader
 from kernapay.payments.insights.sums.repository import InsightSumRepository
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
@@ -69,7 +70,9 @@ class Payments(Accounts):
 
     @cached_property
     def insight_service(self) -> InsightService:
-        return InsightService(self.insight_sums, self.payees, self.business_days, self.totals_share)
+        return InsightService(
+            self.insight_reader, self.payees, self.business_days, self.totals_share
+        )
 
     @cached_property
     def insight_repository(self) -> InsightRepository:
@@ -77,7 +80,11 @@ class Payments(Accounts):
 
     @cached_property
     def insight_holds(self) -> HoldRepository:
-        return HoldRepository(self.mongo, self._clock)
+        return HoldRepository(self.mongo, self.insight_repository, self._clock)
+
+    @cached_property
+    def insight_reader(self) -> InsightReader:
+        return InsightReader(self.mongo, self.insight_repository, self.insight_holds)
 
     @cached_property
     def insight_sums(self) -> InsightSumRepository:
@@ -93,6 +100,7 @@ class Payments(Accounts):
     def insight_keeper(self) -> InsightKeeper:
         return InsightKeeper(
             self.insight_sums,
+            self.insight_reader,
             self.insight_repository,
             ProgressRepository(self.mongo, self._clock),
             self.business_days,

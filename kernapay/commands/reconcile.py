@@ -82,8 +82,9 @@ async def rebuild(settings: Settings, since: datetime, progress: Progress) -> "R
     from kernapay.commands.operator import operator
 
     async with open_services(settings) as services:
-        # What was cached is of the database that is gone.
+        # What was cached is of the database that is gone, and sums may be of another moment than their payments.
         await services.empty_caches()
+        await services.insight_sums.note_all_changed()
         result = await services.restoring.rebuild(operator(), since, progress)
         await services.payout_entering.enter_again(since)
         await services.empty_caches()

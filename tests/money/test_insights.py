@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from kernapay.payments.insights.repository import query_of, start_of
-from kernapay.payments.insights.sums.spans import ALL
+from kernapay.payments.insights.repository import key_of, query_of
+from kernapay.payments.insights.sums.spans import ALL, By
 from tests.actors import INSIGHTS, PAYMENTS, Actor, People, request_refund
 from tests.aliases import Json, Store
 from tests.factories import unique
@@ -168,9 +168,8 @@ def test_all_that_is_added_up_for_administrators_stands_in_the_index(
 ) -> None:
     user.buy(sandbox)
     after, before = (datetime.fromisoformat(each) for each in today().values())
-    start = start_of("hour", "Asia/Kolkata", "$createdAt")
     names = ("currency", "status", "paymentMethod", "serviceType", "providerId")
-    key: Json = {**{name: f"${name}" for name in names}, "start": start}
+    key: Json = {**{name: f"${name}" for name in names}, **key_of(By.HOUR, "Asia/Kolkata")}
     pipeline, index = query_of(key, after, before, ALL)
     command = {"aggregate": "payments", "pipeline": pipeline, "hint": index, "cursor": {}}
     plan = store.command("explain", command, verbosity="executionStats")

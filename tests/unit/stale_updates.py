@@ -1112,7 +1112,18 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "storage.locks.Lock.release": (lock_released_by_its_loser,),
     "storage.locks.Lock._extend_where": (lock_taken, lock_released_by_its_loser),
 }
+_SUMS = "payments.insights.sums.repository.InsightSumRepository."
+_PROGRESS = "payments.insights.sums.progress.repository.ProgressRepository."
 UNCONDITIONAL: dict[str, str] = {
+    f"{_SUMS}note_changes": "only counts up, and a count too many costs an addition",
+    f"{_SUMS}note_all_changed": "likewise",
+    f"{_SUMS}_recount": "tests/money/test_insight_sums.py has a keeper that was suspended",
+    f"{_SUMS}_begin": "inserts what is not there",
+    f"{_SUMS}_check": "tests/money/test_insight_sums.py has changes under way",
+    f"{_PROGRESS}looked_until": "inserts what is not there",
+    f"{_PROGRESS}note_look": "never goes back",
+    f"{_PROGRESS}note": "what is done twice is there already",
+    "payments.insights.sums.holds.repository.HoldRepository.release": "ends the caller's own hold",
     f"{_LANES}LaneEndpointRepository.note_health": "says how it has answered just now",
     f"{_LANES}DueRepository.put_off": "only says when to look at a waiting row again",
     "deliveries.repository.DeliveryRepository.replay": "is sent again, whatever became of it",

@@ -28,6 +28,8 @@ _SUMS: Final[Row] = {
     "disputed": {"$sum": {"$cond": [{"$eq": ["$disputed", True]}, 1, 0]}},
 }
 SUMS: Final = tuple(_SUMS)
+# Indexes that begin with the status serve all of them.
+_EACH: Final[Row] = {"$in": [status.value for status in Status]}
 # MongoDB uses a partial index only where the query proves the index's filter.
 _IS_MARKED: Final = {"$gt": datetime.fromtimestamp(0, UTC)}
 # Rows of another system may have any time. Of those before this one, no sums are stored.
@@ -39,10 +41,10 @@ class InsightRepository(ReadOnlyRepository[Payment]):
     model = Payment
 
     async def sums(
-        self, by: By, unit: str, zone: str, after: datetime, before: datetime, scope: str
+        self, by: By, zone: str, after: datetime, before: datetime, scope: str
     ) -> list[Row]:
         """Return sums by currency, status, and time or kind. Raises QueryTooSlow if the payments are too many."""
-        key = key_of(by, unit, zone)
+        key = key_of(by, zone)
         return await self._run(lambda: self.add_up(key, after, before, scope, MAX_TIME_MS))
 
     def add_up(
@@ -78,6 +80,17 @@ class InsightRepository(ReadOnlyRepository[Payment]):
         )
         return [row["createdAt"] for row in rows]
 
+    async def changed(self, after: datetime, before: datetime) -> list[tuple[Any, Any]]:
+        """Return the time and the payee of each payment that was changed in a period."""
+        where: Row = {"status": _EACH, "updatedAt": {"$gte": after, "$lt": before}}
+        columns = {"_id": 0, "createdAt": 1, "payeeId": 1}
+
+        def find() -> list[tuple[Any, Any]]:
+            rows = self._collection.find(where, columns, max_time_ms=MAX_TIME_MS)
+            return [(row.get("createdAt"), row.get("payeeId")) for row in rows]
+
+        return await self._run(find)
+
     async def newest_before(self, at: datetime) -> datetime | None:
         """Return when the newest payment before a time was created, None if there is none."""
 
@@ -104,16 +117,12 @@ class InsightRepository(ReadOnlyRepository[Payment]):
         return found > count
 
 
-def key_of(by: By, unit: str, zone: str) -> Row:
-    """Return what groups payments: by time, the start of each `unit` of the zone."""
-    if by is By.TIME:
-        return {**_BY_STATUS, "start": start_of(unit, zone, "$createdAt")}
+def key_of(by: By, zone: str) -> Row:
+    """Return what groups payments: the start of an hour or a day of the zone, or a kind."""
+    if by in (By.HOUR, By.DAY):
+        start = {"date": "$createdAt", "unit": by.value, "timezone": zone}
+        return {**_BY_STATUS, "start": {"$dateTrunc": start}}
     return {**_BY_STATUS, "name": _FIELDS[by]}
-
-
-def start_of(unit: str, zone: str, time: str) -> Row:
-    """Return the expression for the start of the hour or day of a time."""
-    return {"$dateTrunc": {"date": time, "unit": unit, "timezone": zone}}
 
 
 def query_of(
@@ -123,8 +132,6 @@ def query_of(
     where: Row = {"createdAt": {"$gte": after, "$lt": before}}
     index = "filtered"
     if scope != ALL:
-        # The index begins with the account and the status.
-        statuses = {"$in": [status.value for status in Status]}
-        where = {"payeeId": ObjectId(scope), "status": statuses, **where}
+        where = {"payeeId": ObjectId(scope), "status": _EACH, **where}
         index = "payee_newest"
     return [{"$match": where}, {"$group": {"_id": key, **_SUMS}}], index

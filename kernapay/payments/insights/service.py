@@ -11,8 +11,8 @@ from kernapay.core.business_days import BusinessDays
 from kernapay.core.errors import InvalidInput
 from kernapay.core.fair_share import FairShare
 from kernapay.payments.insights.dtos import Breakdown, Bucket, Figures, Group, Insights, Unit
-from kernapay.payments.insights.sums.repository import InsightSumRepository
-from kernapay.payments.insights.sums.spans import ALL, By, Period, by_of
+from kernapay.payments.insights.sums.reading.repository import InsightReader
+from kernapay.payments.insights.sums.spans import ALL, By, Period
 from kernapay.payments.payees import Payees
 from kernapay.payments.rows import DEFAULT_CURRENCY
 from kernapay.payments.states import Status
@@ -31,7 +31,7 @@ _COUNTED: Final = {Status.PENDING: "open", Status.FAILED: "failed"}
 
 class InsightService:
     def __init__(
-        self, sums: InsightSumRepository, payees: Payees, days: BusinessDays, share: FairShare
+        self, sums: InsightReader, payees: Payees, days: BusinessDays, share: FairShare
     ) -> None:
         """`share` bounds what is added up at once."""
         self._sums = sums
@@ -50,19 +50,19 @@ class InsightService:
         if not caller.is_admin:
             await self._payees.require_approved(caller, "it can see what its payments add up to")
         zone = str(self._days.zone)
-        period = Period(after, before, unit.value, zone, ALL if caller.is_admin else caller.id)
-        kind = by_of(by)
+        period = Period(after, before, zone, ALL if caller.is_admin else caller.id)
+        bys = [By(unit.value)] if by is None else [By(unit.value), By(by.value)]
         async with self._share.turn(caller.id):
             try:
-                found = await self._sums.read(period, {By.TIME, kind})
+                found = await self._sums.read(period, bys)
             except QueryTooSlow as error:
                 raise InvalidInput(
                     "Must be nearer to `to`: too many payments of the period would have to be added up.",
                     field="from",
                 ) from error
-        series = found[By.TIME]
+        series, groups = found[0], found[1] if by else []
         buckets = _add_up(series, "start")
-        kinds, others = _largest(_add_up([] if by is None else found[kind], "name"))
+        kinds, others = _largest(_add_up(groups, "name"))
         return Insights(
             start=after,
             end=before,

@@ -28,6 +28,7 @@ class InsightSum(Record):
     end: datetime = DateTimeField(required=True)
     changes: int = LongField(required=True)
     counted: int = LongField(required=True)
+    counted_at: datetime | None = DateTimeField(db_field="countedAt")
     due_at: datetime | None = DateTimeField(db_field="dueAt")
     checked_at: datetime | None = DateTimeField(db_field="checkedAt")
 
@@ -43,7 +44,10 @@ class InsightHold(Record):
 
 
 class InsightProgress(Record):
-    """How far the sums of a zone reach: from the day that begins `since`, to the hour that ends `until`."""
+    """How far the sums of a zone reach: from the day that begins `since`, to the hour that ends `until`.
+
+    Another row says until when the changes of payments were looked through.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "insight_progress"}
 

@@ -10,8 +10,7 @@ Each such sequence is one session of the driver: what was seen before an electio
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import bson
 from pymongo import UpdateMany, UpdateOne
@@ -23,7 +22,6 @@ from kernapay.payments.insights.repository import (
     SUMS,
     InsightRepository,
     key_of,
-    start_of,
 )
 from kernapay.payments.insights.sums.holds.repository import HoldRepository
 from kernapay.payments.insights.sums.models import InsightSum
@@ -32,16 +30,12 @@ from kernapay.payments.insights.sums.spans import (
     HOUR,
     LONGEST_DAY,
     By,
-    Head,
     Kind,
-    Period,
     Place,
-    Plan,
     Span,
     Sum,
-    plan_of,
 )
-from kernapay.storage.mongo import Mongo, QueryTooSlow
+from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository, Row
 
 if TYPE_CHECKING:
@@ -53,14 +47,11 @@ _REST: Final = timedelta(seconds=10)
 _TOO_SLOW: Final = timedelta(hours=1)
 # MongoDB uses a partial index only where the query proves the index's filter.
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_HEAD: Final = dict.fromkeys(("start", "end", "changes", "counted"), 1)
 _NAME: Final = dict.fromkeys(("zone", "scope", "by", "kind", "start", "end"), 1)
 _NEVER: Final = -1
 _DUPLICATE: Final = 11000
 # MongoDB: a document has at most 16 MB.
 _MOST_BYTES: Final = 12_000_000
-# So many wait for the relay if no worker has run for long. Then all is added up, as if no sums were stored.
-_MOST_MOVING: Final = 10_000
 # Together in one statement of the relay.
 _CELL: Final = timedelta(minutes=15)
 
@@ -79,18 +70,16 @@ class InsightSumRepository(Repository[InsightSum]):
         self._rows = rows
         self._holds = holds
 
-    async def read(self, period: Period, bys: Iterable[By]) -> dict[By, list[Row]]:
-        """Return the sums of a period by each: stored ones, and of what they do not contain those of the moment.
+    async def note_changes(
+        self, places: Iterable[Place], counted_before: datetime | None = None
+    ) -> None:
+        """Count up the changes of the sums that contain these payments, or of those of an earlier time only.
 
-        Raises QueryTooSlow if what has to be added up is too much.
+        Raises Unavailable.
         """
-        wanted = list(bys)
-        return await self._run(lambda: self._read(period, wanted))
-
-    async def note_changes(self, places: Iterable[Place]) -> None:
-        """Count up the changes of the sums that contain these payments. Raises Unavailable."""
         marks = {"$inc": {"changes": 1}, "$min": {"dueAt": self.clock() + _REST}}
-        writes = [UpdateMany(where, marks) for where in _containing(places)]
+        earlier = {"countedAt": {"$lt": counted_before}} if counted_before else {}
+        writes = [UpdateMany({**where, **earlier}, marks) for where in _containing(places)]
         if writes:
             await self._run(lambda: self._collection.bulk_write(writes, ordered=False))
 
@@ -128,80 +117,11 @@ class InsightSumRepository(Repository[InsightSum]):
 
         return await self._run(find)
 
-    async def current(self, zone: str, scope: str, start: datetime, end: datetime) -> set[str]:
-        """Return the ids of the current sums in a time."""
-        period = Period(start, end, "hour", zone, scope)
-
-        def find() -> set[str]:
-            heads = self._heads(period, list(By), None)
-            return {each.id for every in heads.values() for each in every if each.is_current}
-
-        return await self._run(find)
-
     async def groups(self, wanted: Sum) -> list[Row]:
         """Return stored sums, none if they are not there."""
         row = await self._run(lambda: self._collection.find_one({"_id": wanted.id}, {"sums": 1}))
         sums: list[Row] = (row or {}).get("sums", [])
         return sums
-
-    def _read(self, period: Period, bys: list[By]) -> dict[By, list[Row]]:
-        until = monotonic() + MAX_TIME_MS / 1000
-        with self._collection.database.client.start_session() as session:
-            moving = self._moving(period.after, period.before, period.scope, session)
-            # Only now: what has lost its marker before that, is counted up.
-            heads = {} if moving is None else self._heads(period, bys, session)
-            return {
-                by: self._put_together(
-                    plan_of(heads.get(by, ()), moving or (), period.after, period.before),
-                    period,
-                    by,
-                    until,
-                    session,
-                )
-                for by in bys
-            }
-
-    def _moving(
-        self, after: datetime, before: datetime, scope: str, session: "ClientSession"
-    ) -> list[datetime] | None:
-        """Return when the payments were created that have changed, in order. None if they are too many to know."""
-        moving = [
-            *self._rows.marked(after, before, scope, _MOST_MOVING, session),
-            *self._holds.held(after, before, _MOST_MOVING, session),
-        ]
-        return sorted(moving) if len(moving) < _MOST_MOVING else None
-
-    def _heads(
-        self, period: Period, bys: list[By], session: "ClientSession | None"
-    ) -> dict[By, list[Head]]:
-        where = {
-            "zone": period.zone,
-            "scope": period.scope,
-            "by": {"$in": [by.value for by in bys]},
-            "start": {"$gte": period.after, "$lt": period.before},
-            "end": {"$lte": period.before},
-        }
-        found: dict[By, list[Head]] = {by: [] for by in bys}
-        for row in self._collection.find(where, {**_HEAD, "by": 1}, session=session):
-            is_current = row["changes"] == row["counted"]
-            head = Head(row["_id"], row["start"], row["end"], is_current)
-            found[By(row["by"])].append(head)
-        return found
-
-    def _put_together(
-        self, plan: Plan, period: Period, by: By, until: float, session: "ClientSession"
-    ) -> list[Row]:
-        rows: list[Row] = []
-        if plan.ids:
-            pipeline = _pipeline_of(plan.ids, by, period)
-            rows += self._collection.aggregate(pipeline, maxTimeMS=MAX_TIME_MS, session=session)
-        key = key_of(by, period.unit, period.zone)
-        for after, before in plan.gaps:
-            rest = int((until - monotonic()) * 1000)
-            if rest <= 0:
-                raise QueryTooSlow("The database took too long. Repeat the call in a few seconds.")
-            rows += self._rows.add_up(key, after, before, period.scope, rest, session)
-        return rows
 
     def _recount(self, wanted: Sequence[Sum], at: datetime) -> None:
         with self._collection.database.client.start_session() as session:
@@ -216,7 +136,7 @@ class InsightSumRepository(Repository[InsightSum]):
                         continue
                     # What cannot be added up once for all is added up when it is asked for, which says why.
                     if _is_storable(sums):
-                        new = {"counted": changes, "sums": sums, "checkedAt": at}
+                        new = {"counted": changes, "sums": sums, "countedAt": at, "checkedAt": at}
                         older = {**key, "counted": {"$lt": changes}}
                         writes.append(UpdateOne(older, {"$set": new}))
                 # If it has changed meanwhile, it stays due.
@@ -253,7 +173,7 @@ class InsightSumRepository(Repository[InsightSum]):
                 return True
             # What changed meanwhile is no fault: it is still marked, or was counted up.
             _, start, end = wanted.span
-            if self._moving(start, end, wanted.scope, session) != []:
+            if self._holds.moving(start, end, wanted.scope, session) != []:
                 return True
             repaired = self._collection.update_one(
                 {"_id": wanted.id, "changes": row["changes"]},
@@ -264,7 +184,7 @@ class InsightSumRepository(Repository[InsightSum]):
 
     def _add_up(self, wanted: Sum, session: "ClientSession") -> list[Row]:
         _, start, end = wanted.span
-        key = key_of(wanted.by, "hour", wanted.zone)
+        key = key_of(wanted.by, wanted.zone)
         return self._rows.add_up(key, start, end, wanted.scope, MAX_TIME_MS, session)
 
 
@@ -295,21 +215,6 @@ def _containing(places: Iterable[Place]) -> Iterator[Row]:
                 "start": {"$gt": first - longest, "$lte": last},
                 "end": {"$gt": first},
             }
-
-
-def _pipeline_of(ids: list[str], by: By, period: Period) -> list[dict[str, Any]]:
-    """Return the pipeline that adds up stored sums, as `key_of` groups payments."""
-    key: Row = {name: f"$sums._id.{name}" for name in ("currency", "status")}
-    if by is By.TIME:
-        key["start"] = start_of(period.unit, period.zone, "$sums._id.start")
-    else:
-        key["name"] = "$sums._id.name"
-    totals = {name: {"$sum": f"$sums.{name}"} for name in SUMS}
-    return [
-        {"$match": {"_id": {"$in": ids}}},
-        {"$unwind": "$sums"},
-        {"$group": {"_id": key, **totals}},
-    ]
 
 
 def _is_storable(sums: list[Row]) -> bool:

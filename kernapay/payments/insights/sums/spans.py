@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from kernapay.core.business_days import BusinessDays
-from kernapay.payments.insights.dtos import Breakdown
 
 ALL: Final = "all"
 """The scope of administrators. Others are the id of an account to which payments were."""
@@ -24,7 +23,8 @@ class Kind(StrEnum):
 class By(StrEnum):
     """What the sums of a span are by."""
 
-    TIME = "time"
+    HOUR = "hour"
+    DAY = "day"
     METHOD = "method"
     PROVIDER = "provider"
     SERVICE_TYPE = "serviceType"
@@ -60,11 +60,10 @@ class Place(NamedTuple):
 
 
 class Period(NamedTuple):
-    """What is asked for: a time, the parts of the series, the zone they are of, and the scope."""
+    """A time whose payments are asked for, the zone of its hours and days, and the scope."""
 
     after: datetime
     before: datetime
-    unit: str
     zone: str
     scope: str
 
@@ -78,15 +77,14 @@ class Head(NamedTuple):
     is_current: bool
 
 
+Gap = tuple[datetime, datetime]
+
+
 class Plan(NamedTuple):
     """Of what a period is put together: the ids of stored sums, and the gaps between them, which are added up now."""
 
     ids: list[str]
-    gaps: list[tuple[datetime, datetime]]
-
-
-def by_of(breakdown: Breakdown | None) -> By:
-    return By.TIME if breakdown is None else By(breakdown.value)
+    gaps: list[Gap]
 
 
 def day_span(days: BusinessDays, day: date) -> Span:
@@ -107,10 +105,10 @@ def plan_of(
 ) -> Plan:
     """Put a period together. `moving` are the times of payments that have changed, in order: their spans are not used.
 
-    A day is taken if it can be, else those of its hours that can be.
+    Of spans that overlap, the first is taken that can be, and the longest of those that begin together.
     """
     ids: list[str] = []
-    gaps: list[tuple[datetime, datetime]] = []
+    gaps: list[Gap] = []
     place = after
     for head in sorted(heads, key=lambda each: (each.start, -each.end.timestamp())):
         is_inside = place <= head.start and head.end <= before

@@ -3,7 +3,10 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from kernapay.core.clock import Clock, now
+from kernapay.payments.insights.repository import InsightRepository
 from kernapay.payments.insights.sums.models import InsightHold
+from kernapay.storage.mongo import Mongo
 from kernapay.storage.repository import Repository
 
 if TYPE_CHECKING:
@@ -13,8 +16,16 @@ if TYPE_CHECKING:
 _ABANDONED: Final = timedelta(hours=1)
 
 
+# So many wait for the relay if no worker has run for long. Then all is added up, as if no sums were stored.
+_MOST: Final = 10_000
+
+
 class HoldRepository(Repository[InsightHold]):
     model = InsightHold
+
+    def __init__(self, mongo: Mongo, rows: InsightRepository, clock: Clock = now) -> None:
+        super().__init__(mongo, clock)
+        self._rows = rows
 
     async def hold(self, payment_id: str, at: datetime) -> InsightHold:
         """Let nobody use sums that contain this payment, which was created `at`. Raises Unavailable."""
@@ -29,10 +40,16 @@ class HoldRepository(Repository[InsightHold]):
         ]
         await self._run(lambda: self._collection.delete_many({"$or": ended}))
 
-    def held(
-        self, after: datetime, before: datetime, count: int, session: "ClientSession"
-    ) -> list[datetime]:
-        """Return when up to `count` payments of a period were created that are held. It blocks."""
+    def moving(
+        self, after: datetime, before: datetime, scope: str, session: "ClientSession"
+    ) -> list[datetime] | None:
+        """Return when the payments of a period were created that have changed, or are held, in order. It blocks.
+
+        None means that they are too many to know.
+        """
         where = {"at": {"$gte": after, "$lt": before}}
-        rows = self._collection.find(where, {"_id": 0, "at": 1}, limit=count, session=session)
-        return [row["at"] for row in rows]
+        held = self._collection.find(where, {"_id": 0, "at": 1}, limit=_MOST, session=session)
+        # First those: where a hold ends, it is counted up before.
+        times = [row["at"] for row in held]
+        times += self._rows.marked(after, before, scope, _MOST, session)
+        return sorted(times) if len(times) < _MOST else None
