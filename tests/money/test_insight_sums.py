@@ -264,6 +264,10 @@ async def killed(work: Any, turns: int) -> None:
 async def live(books: Books, seed: int, steps: int) -> None:
     chance = random.Random(seed)
     history = History(books, chance)
+    for _ in range(10):
+        await history.go_on()
+    # From here on, there is something that may become wrong.
+    await books.settle(ALL_STORED)
     relay, keeper = books.relay(), books.keeper()
     for _ in range(steps):
         await history.go_on()
@@ -332,6 +336,32 @@ async def test_a_change_shows_at_once_while_the_relay_and_the_keeper_stand_still
         pass
     assert await books.desk.marked() == 0
     await books.compare()
+
+
+async def test_a_marker_that_goes_while_a_period_is_read_hides_no_change(books: Books) -> None:
+    """The relay counts up and takes the marker away, just before the reader looks for it."""
+    await some_payments(books)
+    payment = await books.desk.create(created_at=NOON - timedelta(days=2), amount=77)
+    await books.settle()
+    await books.desk.move(payment, Event.CAPTURED)
+    right = await books.rows.sums(By.HOUR, ZONE, *MONTH, ALL)
+    loop = asyncio.get_running_loop()
+
+    class Overtaken(HoldRepository):
+        def moving(self, *arguments: Any) -> list[datetime] | None:
+            asyncio.run_coroutine_threadsafe(self._tell(), loop).result()
+            return super().moving(*arguments)
+
+        async def _tell(self) -> None:
+            relay = books.relay()
+            while await relay.sweep():
+                pass
+            assert await books.desk.marked() == 0
+
+    mongo = books.desk.mongo
+    reader = InsightReader(mongo, books.rows, Overtaken(mongo, books.rows))
+    (found,) = await reader.read(Period(*MONTH, ZONE, ALL), [By.HOUR])
+    assert added_up(found) == added_up(right)
 
 
 async def test_only_what_a_change_concerns_is_added_up_again(books: Books) -> None:
