@@ -94,7 +94,7 @@ class Books:
         while await keeper.sweep():
             pass
 
-    async def read(self, scope: str = ALL, by: By = By.HOUR) -> Json:
+    async def read(self, scope: str = ALL, by: By = By.HOUR) -> dict[Any, dict[str, Any]]:
         (found,) = await self.reader.read(Period(*MONTH, ZONE, scope), [by])
         return added_up(found)
 
@@ -120,9 +120,9 @@ class Books:
         return await asyncio.to_thread(change)
 
 
-def added_up(rows: Iterable[Json]) -> Json:
+def added_up(rows: Iterable[Json]) -> dict[Any, dict[str, Any]]:
     """Return the sums by their keys. A key may be there twice: as stored, and of what is added up now."""
-    found: Json = {}
+    found: dict[Any, dict[str, Any]] = {}
     for row in rows:
         sums = found.setdefault(tuple(sorted(row["_id"].items())), dict.fromkeys(SUMS, 0))
         for name in SUMS:
@@ -401,6 +401,8 @@ async def test_sums_that_were_counted_up_meanwhile_stay_due(books: Books) -> Non
     late = InsightSumRepository(books.desk.mongo, Late(books.desk.mongo), books.holds, books.clock)
     await late.recount([wanted])
     assert wanted.id not in await books.current(day)
+    books.clock.advance(seconds=11)
+    assert wanted in await books.sums.due(1000)
     await books.sums.recount([wanted])
     assert wanted.id in await books.current(day)
 
@@ -587,7 +589,8 @@ async def test_payments_are_counted_while_everybody_works_at_once(books: Books) 
 
     keepers = [books.keeper() for _ in range(2)]
     relays = [books.relay() for _ in range(2)]
-    workers = [repeat(each.sweep) for each in (*keepers, *relays)]
+    sweeps = [*(each.sweep for each in keepers), *(each.sweep for each in relays)]
+    workers = [repeat(sweep) for sweep in sweeps]
     await asyncio.gather(everybody(), repeat(look), *workers)
     await books.settle()
     await books.compare()
@@ -642,13 +645,14 @@ async def test_the_hours_of_a_day_are_without_gap_and_begin_where_those_of_mongo
         assert (hours[0].start, hours[-1].end) == (day.start, day.end)
         assert all(one.end == two.start for one, two in pairwise(hours))
         assert {each.kind for each in hours} == {Kind.HOUR}
+
     # The day of an hour's start is the day of all its payments, whenever clocks change.
-    unit = lambda name, date: {  # noqa: E731
-        "$dateTrunc": {"date": date, "unit": name, "timezone": zone}
-    }
+    def start(unit: str, of: object) -> Json:
+        return {"$dateTrunc": {"date": of, "unit": unit, "timezone": zone}}
+
     pipeline: list[Json] = [
         {"$documents": [{"at": at} for at in times]},
-        {"$project": {"day": unit("day", "$at"), "of_hour": unit("day", unit("hour", "$at"))}},
+        {"$project": {"day": start("day", "$at"), "of_hour": start("day", start("hour", "$at"))}},
     ]
     found = await asyncio.to_thread(lambda: list(books.store.aggregate(pipeline)))
     assert all(row["day"] == row["of_hour"] for row in found)
