@@ -90,7 +90,7 @@ class Books:
         self.clock.advance(seconds=2)
         while await relay.sweep():
             pass
-        self.clock.advance(seconds=11)
+        self.clock.advance(seconds=61)
         while await keeper.sweep():
             pass
 
@@ -272,7 +272,7 @@ async def live(books: Books, seed: int, steps: int) -> None:
     for _ in range(steps):
         await history.go_on()
         for _ in range(chance.randrange(3)):
-            books.clock.advance(seconds=chance.choice((0, 1, 6, 30)))
+            books.clock.advance(seconds=chance.choice((0, 1, 6, 60)))
             work = chance.choice((relay.sweep, keeper.sweep))
             if chance.random() < 0.3:
                 await killed(work(), chance.randrange(12))

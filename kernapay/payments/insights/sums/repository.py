@@ -41,8 +41,9 @@ from kernapay.storage.repository import Repository, Row
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
 
-# How long changed sums wait before they are added up again: what changed may change again.
-_REST: Final = timedelta(seconds=10)
+# How long changed sums wait before they are added up again, as more may change. A day takes a hundred times as long as
+# an hour, and its other hours are read meanwhile.
+_RESTS: Final = {Kind.HOUR: timedelta(seconds=10), Kind.DAY: timedelta(minutes=1)}
 # How long those wait that took too long.
 _TOO_SLOW: Final = timedelta(hours=1)
 # MongoDB uses a partial index only where the query proves the index's filter.
@@ -77,9 +78,15 @@ class InsightSumRepository(Repository[InsightSum]):
 
         Raises Unavailable.
         """
-        marks = {"$inc": {"changes": 1}, "$min": {"dueAt": self.clock() + _REST}}
+        at = self.clock()
         earlier = {"countedAt": {"$lt": counted_before}} if counted_before else {}
-        writes = [UpdateMany({**where, **earlier}, marks) for where in _containing(places)]
+        writes = [
+            UpdateMany(
+                {**where, **earlier},
+                {"$inc": {"changes": 1}, "$min": {"dueAt": at + _RESTS[where["kind"]]}},
+            )
+            for where in _containing(places)
+        ]
         if writes:
             await self._run(lambda: self._collection.bulk_write(writes, ordered=False))
 

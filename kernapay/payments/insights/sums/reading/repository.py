@@ -103,7 +103,7 @@ class InsightReader(ReadOnlyRepository[InsightSum]):
             if seen_at is not None:
                 session.advance_operation_time(seen_at)
             if plan.ids:
-                pipeline = _pipeline_of(plan.ids, by)
+                pipeline = _pipeline_of(plan.ids)
                 found = self._collection.aggregate(pipeline, maxTimeMS=MAX_TIME_MS, session=session)
                 rows += found
             key = key_of(by, period.zone)
@@ -117,13 +117,11 @@ class InsightReader(ReadOnlyRepository[InsightSum]):
         return rows
 
 
-def _pipeline_of(ids: list[str], by: By) -> list[dict[str, Any]]:
-    """Return the pipeline that adds up stored sums, as `key_of` groups payments."""
-    part = "start" if by in (By.HOUR, By.DAY) else "name"
-    key = {name: f"$sums._id.{name}" for name in ("currency", "status", part)}
+def _pipeline_of(ids: list[str]) -> list[dict[str, Any]]:
+    """Return the pipeline that adds up stored sums by the keys that they have."""
     totals = {name: {"$sum": f"$sums.{name}"} for name in SUMS}
     return [
         {"$match": {"_id": {"$in": ids}}},
         {"$unwind": "$sums"},
-        {"$group": {"_id": key, **totals}},
+        {"$group": {"_id": "$sums._id", **totals}},
     ]
