@@ -93,7 +93,8 @@ class InsightSumRepository(Repository[InsightSum]):
     async def note_all_changed(self) -> int:
         """Let all sums be added up again, such as after a restore of parts of the database. Return how many."""
         marks = {"$inc": {"changes": 1}, "$min": {"dueAt": self.clock()}}
-        return await self._run(lambda: self._collection.update_many({}, marks).matched_count)
+        every = {"_id": {"$gt": ""}}
+        return await self._run(lambda: self._collection.update_many(every, marks).matched_count)
 
     async def recount(self, wanted: Sequence[Sum]) -> None:
         """Add up spans and store the sums, unless that was done since their last change. Raises Unavailable."""
