@@ -15,6 +15,7 @@ from kernapay.core.text import show_controls_in_json
 
 Json = dict[str, Any]
 _AMOUNTS: Final = ("amount", "amountPaid", "amountRefunded")
+_TIMES: Final = ("createdAt", "updatedAt")
 _CREATED: Final = (
     *("orderId", "amount", "currency", "referenceId", "status"),
     *("livemode", "payableUntil", "name"),
@@ -35,7 +36,11 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def encode(answer: Json) -> bytes:
-    return show_controls_in_json(_encoder.encode(answer))
+    """Return an answer as JSON, with `&lt;` for every `<`, as the Express service wrote it into its database.
+
+    Its pages put names and errors into HTML as they come.
+    """
+    return show_controls_in_json(_encoder.encode(answer)).replace(b"<", b"&lt;")
 
 
 def signed_up(user: Json, status: int, key: str) -> Json:
@@ -103,9 +108,13 @@ def _account(user: Json) -> Json:
 
 
 def _pick(row: Json, names: tuple[str, ...]) -> Json:
-    """Return these fields, with amounts in rupees."""
+    """Return these fields, with amounts in rupees, and times to the millisecond."""
     picked = {name: row[name] for name in names if name in row}
     for name in _AMOUNTS:
         if picked.get(name) is not None:
             picked[name] = to_rupees(picked[name], row["currency"])
+    for name in _TIMES:
+        if picked.get(name) is not None:
+            seconds, _, fraction = picked[name].removesuffix("Z").partition(".")
+            picked[name] = f"{seconds}.{fraction[:3]:0<3}Z"
     return picked

@@ -12,6 +12,7 @@ from kernapay.compat.roles import to_ours
 from kernapay.compat.rupees import to_paise
 from kernapay.core.errors import InvalidInput
 from kernapay.core.patterns import DECODE_ERRORS
+from kernapay.payments.former.keys import stored_key
 from kernapay.web.json_body import refuse_doubles
 
 Fields = dict[str, Raw]
@@ -59,23 +60,38 @@ def payment(fields: Fields, headers: Mapping[bytes, bytes]) -> Fields:
     if _KEY not in fields and b"idempotency-key" not in headers:
         # As the Express service did: such a call cannot be repeated safely.
         fields[_KEY] = _raw(f"express_{secrets.token_urlsafe(16)}")
+    _change(fields, _KEY, _as_stored)
+    _change(fields, "description", _in_one_line)
     fields["amount"] = _raw(to_paise(fields["amount"]))
     return fields
 
 
 def account(fields: Fields, _: Mapping[bytes, bytes]) -> Fields:
     """Return the body of a sign-up: a DOCTOR is a PROVIDER, and `91` is `+91`."""
-    for name, translate in (("type", to_ours), ("countryCode", _with_plus)):
-        if name in fields:
-            fields[name] = _raw(translate(msgspec.json.decode(fields[name])))
+    _change(fields, "type", to_ours)
+    _change(fields, "countryCode", _with_plus)
     return fields
 
 
 def key_of(fields: Fields, headers: Mapping[bytes, bytes]) -> str:
-    """Return the idempotency key of a translated body. It is valid if the payment was created."""
+    """Return the idempotency key of a body, "" if there is none. It is valid if the payment was created."""
     if _KEY in fields:
         return str(msgspec.json.decode(fields[_KEY]))
     return headers.get(b"idempotency-key", b"").decode("latin-1")
+
+
+def _change(fields: Fields, name: str, translate: Callable[[object], object]) -> None:
+    if name in fields:
+        fields[name] = _raw(translate(msgspec.json.decode(fields[name])))
+
+
+def _as_stored(key: object) -> object:
+    # The Express service took any text, and kept it as its filter had changed it.
+    return stored_key(key.replace("<", "&lt;")) if isinstance(key, str) else key
+
+
+def _in_one_line(text: object) -> object:
+    return " ".join(text.split()) if isinstance(text, str) else text
 
 
 def _with_plus(code: object) -> object:

@@ -109,9 +109,11 @@ class _Body:
         """Raise TooLarge, InvalidInput naming the field, and what reading raises."""
         if self._is_given:
             return await self._receive()
-        fields = self._translate(read_fields(await self._read()), self._headers)
+        fields = read_fields(await self._read())
+        given = key_of(fields, self._headers)
+        fields = self._translate(fields, self._headers)
         self._is_given = True
-        self._answer.key = key_of(fields, self._headers)
+        self._answer.key = given or key_of(fields, self._headers)
         return {"type": "http.request", "body": msgspec.json.encode(fields), "more_body": False}
 
     async def _read(self) -> bytes:

@@ -9,7 +9,8 @@ from msgspec import Raw
 from kernapay.core.errors import InvalidInput
 from kernapay.payments.currencies import exponent
 
-_NUMBER: Final = re.compile(rb"([0-9]{1,13})(?:\.([0-9]{1,2}))?")
+# The Express service took a number in quotes as well.
+_NUMBER: Final = re.compile(rb'("?)([0-9]{1,13})(?:\.([0-9]{1,2}))?\1')
 _WORDS: Final = "Must be rupees: a number above 0 with at most two decimals, such as 500 or 499.50."
 # How KernaPay's own sentences name an amount, and how they explain the unit.
 _PAISE: Final = re.compile(r"[0-9]+ paise \((₹[0-9,.]+)\)")
@@ -22,7 +23,7 @@ def to_paise(rupees: Raw) -> int:
     Read from the digits, so that nothing is rounded.
     """
     match = _NUMBER.fullmatch(bytes(rupees).strip())
-    paise = int(match[1]) * 100 + int((match[2] or b"").ljust(2, b"0")) if match else 0
+    paise = int(match[2]) * 100 + int((match[3] or b"").ljust(2, b"0")) if match else 0
     if paise == 0:
         raise InvalidInput(_WORDS, field="amount")
     return paise

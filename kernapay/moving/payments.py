@@ -8,6 +8,7 @@ from typing import Final
 
 from bson import ObjectId
 
+from kernapay.core.patterns import NAME
 from kernapay.moving.rows import (
     CannotMove,
     Row,
@@ -18,6 +19,7 @@ from kernapay.moving.rows import (
     time_of,
     unescape,
 )
+from kernapay.payments.former.keys import stored_key
 from kernapay.payments.former.models import Former
 from kernapay.payments.models import Payment
 from kernapay.payments.references import is_former, new_reference_id
@@ -26,8 +28,8 @@ from kernapay.storage.fields import TextId
 
 SERVICE: Final = "express"
 _ORDER: Final = re.compile(r"order_[A-Za-z0-9]{1,32}", re.ASCII)
+_PROVIDER: Final = re.compile(NAME)
 _CURRENCY: Final = re.compile("[A-Z]{3}", re.ASCII)
-_LONGEST_KEY: Final = 128
 _LONGEST_LABEL: Final = 256
 _WORDS: Final = frozenset(status.value for status in Status)
 
@@ -142,10 +144,12 @@ def _status_of(row: Row, odd: list[str]) -> str | None:
 
 def _key_of(row: Row, odd: list[str]) -> str | None:
     key = text_of(row, "idempotencyKey")
-    if key is not None and len(key) > _LONGEST_KEY:
-        odd.append("idempotency key over 128 characters: left out")
+    if key is None:
         return None
-    return key
+    stored = stored_key(key)
+    if stored != key:
+        odd.append("idempotency key of another form than here: works where COMPAT=express is set")
+    return stored
 
 
 def _description_of(row: Row, odd: list[str]) -> str | None:
@@ -173,5 +177,8 @@ def _note_forms(row: Row, user_id: str, odd: list[str]) -> None:
     history = row.get("history")
     if isinstance(history, list) and any(isinstance(e, dict) and "_id" in e for e in history):
         odd.append("_id in the history: left out, as is the history")
+    provider = text_of(row, "providerId") or text_of(row, "doctorId")
+    if provider is not None and not _PROVIDER.fullmatch(provider):
+        odd.append("provider of a form that new payments may not name: kept")
     if isinstance(row.get("amount"), float):
         odd.append("amount as a double: an integer")

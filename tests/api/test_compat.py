@@ -1,6 +1,7 @@
 """COMPAT=express: the calls of the Express service's front end, in the order in which it makes them."""
 
 import json
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 
@@ -161,13 +162,52 @@ def test_a_front_end_of_the_express_service_sells_in_rupees(
     assert (seen["amount"], seen["amountRefunded"], seen["payeeId"]) == (50_000, 10_025, doctor.id)
 
 
+def test_what_old_pages_and_programs_relied_on_is_as_it_was(
+    old: httpx.Client, api: httpx.Client, sandbox: Sandbox
+) -> None:
+    """Recorded at the Express service."""
+    # Its pages put names, notes and errors into HTML as they come.
+    markup = "<img src=x onerror=alert(1)>"
+    escaped = markup.replace("<", "&lt;")
+    email = new_email()
+    assert sign_up(old, email=email, name=f"Meera {markup}")["name"] == f"Meera {escaped}"
+    meera = sign_in(old, email)
+    assert json_of(meera.call("GET", f"{BASE}/user/profile"))["name"] == f"Meera {escaped}"
+    refused = meera.call("POST", f"{BASE}/payments/create", json={markup: 1, "amount": 5})
+    assert_refused(refused, 400, field=escaped)
+    assert "<" not in refused.text
+
+    body = {
+        "amount": "640",
+        "description": f"A first visit\n{markup}",
+        "providerId": "clinic-7",
+        "idempotencyKey": unique("a key with spaces ü <1> "),
+    }
+    first = meera.call("POST", f"{BASE}/payments/create", json=body)
+    assert first.status_code == 201, first.text
+    sale = json_of(first)["data"]
+    assert (sale["amount"], sale["idempotencyKey"]) == (
+        640,
+        body["idempotencyKey"].replace("<", "&lt;"),
+    )
+    assert sandbox.call("GET", f"/v1/orders/{sale['orderId']}")["amount"] == 64_000
+    again = meera.call("POST", f"{BASE}/payments/create", json=body | {"amount": 640})
+    assert (again.status_code, json_of(again)["data"]["orderId"]) == (200, sale["orderId"])
+    shown = json_of(meera.call("GET", f"{BASE}/payments/status/{sale['referenceId']}"))["data"]
+    assert shown["notes"] == f"A first visit {escaped}"
+    assert meera.at(api).seen(sale["referenceId"])["description"] == f"A first visit {markup}"
+    (row,) = json_of(meera.call("GET", f"{BASE}/payments/paymenthistory/{meera.id}"))["data"]
+    for time in (row["createdAt"], shown["createdAt"], shown["updatedAt"]):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", time), time
+
+
 def test_what_is_not_of_the_old_contract_is_refused_and_no_amount_is_taken_for_another(
     old: httpx.Client, user: Actor, admin: Actor, sandbox: Sandbox
 ) -> None:
     payer = user.at(old)
     orders = sandbox.order_count()
     for amount in (
-        *("0", "-5", "1.005", "1e3", '"500"', "null", "true", "[500]", "1" + "0" * 13),
+        *("0", "-5", "1.005", "1e3", '"500 "', '"5e2"', "null", "true", "[500]", "1" + "0" * 13),
         *("0.00", "0.5"),
     ):
         body = f'{{"amount": {amount}, "providerId": "clinic-7"}}'
