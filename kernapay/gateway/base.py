@@ -120,6 +120,8 @@ class Order(msgspec.Struct, frozen=True):
     created_at: int = 0
     # An object, or an empty list.
     notes: Any = None
+    # How many payments were tried, successful or not.
+    attempts: int | None = None
 
 
 class GatewayPayment(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
+import bson
 import pymongo.errors
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -21,7 +22,8 @@ Row = dict[str, Any]
 
 # The database that MongoDB's driver for Node uses when the URL names none.
 _DEFAULT: Final = "test"
-_BATCH: Final = 200
+# Rows read at once. MongoDB: an answer has at most 16 MB, whatever they hold.
+_BATCH: Final = 1000
 _PATIENCE_MS: Final = 10_000
 # MongoDB: Unauthorized, AuthenticationFailed.
 _REFUSED: Final = (13, 18)
@@ -116,7 +118,12 @@ class ExpressDatabase:
 
     def _read(self, collection: str, beyond: Row) -> list[Row]:
         where = {"_id": {**_TYPED_ID, **beyond}}
-        return list(self._rows(collection).find(where, sort=[("_id", 1)], limit=_BATCH))
+        # The first answer only: a thousand rows may be a thousand times 16 MB.
+        with self._rows(collection).find_raw_batches(
+            where, sort=[("_id", 1)], limit=_BATCH, batch_size=_BATCH
+        ) as answers:
+            first: Any = next(answers, b"")
+        return list(bson.decode_all(first, _CODEC))
 
     def _rows(self, name: str) -> Collection[Row]:
         return self._client[self.name].get_collection(

@@ -26,7 +26,7 @@ from kernapay.payments.models import Payment
 from kernapay.payments.outcomes import EvidenceMismatch
 
 # At once, so that the gateway's and the database's answers are waited for together.
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 32
 _ORDER: Final = "order"
 _OPERATOR: Final = "operator"
 

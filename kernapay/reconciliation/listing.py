@@ -9,18 +9,25 @@ from kernapay.reconciliation.pacing import Pace
 
 # Razorpay: the largest page.
 _PAGE: Final = 100
-# A window that is not split further: `from` and `to` count seconds, and its halves share one.
+# A window that is not split further: `from` and `to` count seconds, and neighbours share one.
 _SHORTEST_SECONDS: Final = 2
+# The next window is as long as it took for so many rows, which leaves room below a page, and at most so much longer.
+_WANTED: Final = 70
+_GROWTH: Final = 4
 
 
 class Listing(Generic[EntityT]):
     """The entities of one kind in a window.
 
     Razorpay: lists are sorted newest first, so a new row shifts all later pages of a list. A window that holds more
-    than one page is split in two instead, and only the rows of two seconds are read page by page.
+    than one page is halved instead, and only the rows of two seconds are read page by page.
     """
 
-    def __init__(self, gateway: PaymentGateway, pace: Pace, entity: type[EntityT]) -> None:
+    def __init__(
+        self, gateway: PaymentGateway, pace: Pace, entity: type[EntityT], length: int | None = None
+    ) -> None:
+        """`length` is how many seconds to ask for first. Without it, the whole window."""
+        self.length = length
         self._gateway = gateway
         self._pace = pace
         self._entity = entity
@@ -34,14 +41,16 @@ class Listing(Generic[EntityT]):
         first = max(int(after.timestamp()) - 1, int(EARLIEST.timestamp()))
         last = int(before.timestamp()) + 1
         # Before that, there are only rows of ours whose time is wrong.
-        windows = [(first, last)] if first < last else []
-        while windows:
-            start, end = windows.pop()
-            page = await self._page(start, end, 0)
-            if len(page) >= _PAGE and end - start > _SHORTEST_SECONDS:
-                middle = (start + end) // 2
-                windows += [(middle, end), (start, middle + 1)]
+        begin = first
+        self.length = self.length or max(last - first, _SHORTEST_SECONDS)
+        while begin < last:
+            end = min(begin + self.length, last)
+            page = await self._page(begin, end, 0)
+            if len(page) >= _PAGE and end - begin > _SHORTEST_SECONDS:
+                self.length = (end - begin + 1) // 2
                 continue
+            expected = (end - begin) * _WANTED // max(len(page), 1)
+            self.length = max(_SHORTEST_SECONDS, min(expected, (end - begin) * _GROWTH))
             skip = 0
             shown: set[str | None] = set()
             # A list that ignores `skip` gives the same page for ever.
@@ -51,7 +60,8 @@ class Listing(Generic[EntityT]):
                     if self._is_new(item):
                         yield item
                 skip += len(page)
-                page = await self._page(start, end, skip) if len(page) >= _PAGE else []
+                page = await self._page(begin, end, skip) if len(page) >= _PAGE else []
+            begin = end if end == last else end - 1
 
     async def _page(self, start: int, end: int, skip: int) -> list[EntityT | OddEntity]:
         after, before = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
