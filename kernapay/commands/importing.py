@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,10 +13,12 @@ from kernapay.commands.importing_output import show_comparison, show_report, wri
 from kernapay.commands.output import Progress, exit_2_on_error, progress
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
+from kernapay.core.clock import now
 
 if TYPE_CHECKING:
     from kernapay.bootstrap.services import Services
     from kernapay.moving.amounts import Unit
+    from kernapay.moving.changes import Changes
     from kernapay.moving.comparison import Comparison
     from kernapay.moving.payments import OldPayment
     from kernapay.moving.report import Report
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 _ASK: Final = "ask"
 _LEAVE: Final = "leave"
+# Clocks differ, here and at the gateway.
+_OVERLAP: Final = timedelta(hours=1)
 
 
 def _writable(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
@@ -67,8 +72,19 @@ def command() -> None:
     callback=_writable,
     help="File for all that the report lists. On the screen, each list is cut.",
 )
+@click.option(
+    "--all",
+    "asks_all",
+    is_flag=True,
+    help="Ask the gateway about every payment again, not only about those of which something has changed.",
+)
 def express(
-    source: str, is_dry_run: bool, amounts: str, duplicates: Path | None, lists: Path | None
+    source: str,
+    is_dry_run: bool,
+    amounts: str,
+    duplicates: Path | None,
+    lists: Path | None,
+    asks_all: bool,
 ) -> None:
     """Import the accounts and payments of the Express service that KernaPay replaces.
 
@@ -79,7 +95,7 @@ def express(
     interrupted: repeat it then.
     """
     settings = load_settings()
-    run = _Run(settings, source, amounts, duplicates, writes=not is_dry_run)
+    run = _Run(settings, source, amounts, duplicates, writes=not is_dry_run, asks_all=asks_all)
     with exit_2_on_error(), progress(asks=amounts == _ASK) as update:
         report, comparison = asyncio.run(run.run(update))
     show_report(report, is_dry_run=is_dry_run)
@@ -92,16 +108,20 @@ def express(
         click.echo("Nothing was written.")
         sys.exit(1 if report.has_open else 0)
     show_comparison(comparison)
-    sys.exit(1 if _audit(settings) or report.has_open or comparison.differences else 0)
+    differences = _audit(settings, run.since)
+    with exit_2_on_error():
+        asyncio.run(run.finish())
+    sys.exit(1 if differences or report.has_open or comparison.differences else 0)
 
 
-def _audit(settings: Settings) -> int:
-    """Compare all payments with the gateway, print what differs, and return how much does."""
+def _audit(settings: Settings, since: datetime | None) -> int:
+    """Compare payments since then, or all, with the gateway. Print what differs, and return how much does."""
     from kernapay.commands.audit import audit, show_difference
 
-    click.echo("\nCompared with the gateway:")
+    scope = f" since {since:%Y-%m-%d %H:%MZ}" if since else ""
+    click.echo(f"\nCompared with the gateway{scope}:")
     with exit_2_on_error(), progress() as update:
-        audited = asyncio.run(audit(settings, None, None, update, show_difference))
+        audited = asyncio.run(audit(settings, since, None, update, show_difference))
     for each in audited.unchecked:
         click.echo(f"not compared      {each}")
     click.echo(
@@ -119,7 +139,13 @@ class _Run:
         duplicates: Path | None,
         *,
         writes: bool,
+        asks_all: bool,
     ) -> None:
+        """`since` becomes the time from which on payments have to be compared, None for all."""
+        self._asks_all = asks_all
+        self._began_at = now()
+        self._mark = ""
+        self.since: datetime | None = None
         self._settings = settings
         self._source = source
         self._amounts = amounts
@@ -140,6 +166,7 @@ class _Run:
                 counts = await old.check()
                 found = ", ".join(f"{count} {name}" for name, count in counts.items())
                 click.echo(f"Database {old.name}: {found}.")
+                self._mark = f"express:{old.name}"
                 if not self._writes:
                     return await self._move(old, services, update), None
                 action = services.audit_log.action(operator(), "express.import", f"db:{old.name}")
@@ -150,10 +177,32 @@ class _Run:
         finally:
             old.close()
 
+    async def finish(self) -> None:
+        """Note that all until the beginning of this run is known. Raises KernaPayError."""
+        from kernapay.bootstrap.services import open_services
+        from kernapay.moving.marks.repository import ImportMarkRepository
+
+        async with open_services(self._settings) as services:
+            await ImportMarkRepository(services.mongo).finish(self._mark, self._began_at)
+
+    async def _read_changes(self, services: "Services") -> "Changes":
+        from kernapay.moving.changes import Changes
+        from kernapay.moving.marks.repository import ImportMarkRepository
+
+        changes = Changes(services.payment_gateway, services.pace)
+        marks = ImportMarkRepository(services.mongo)
+        mark = await marks.find(self._mark)
+        if mark is not None and not self._asks_all:
+            await changes.read(mark.since)
+            if mark.is_complete:
+                self.since = mark.since - _OVERLAP
+        if self._writes:
+            await marks.begin(self._mark, self._began_at)
+        return changes
+
     async def _move(
         self, old: "ExpressDatabase", services: "Services", update: Progress
     ) -> "Report":
-        from kernapay.core.clock import now
         from kernapay.moving.accounts import Accounts
         from kernapay.moving.books import OrderBooks
         from kernapay.moving.choices import read_choices, write_choices
@@ -177,6 +226,7 @@ class _Run:
             old,
             services.former_payments,
             OrderBooks(services.payment_gateway, services.pace),
+            await self._read_changes(services),
             self._make_ask(),
             live=self._settings.is_live,
             writes=writes,

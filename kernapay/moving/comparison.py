@@ -11,7 +11,7 @@ from kernapay.moving.payments import OldPayment, read_payment
 from kernapay.moving.repository import ExpressDatabase
 from kernapay.moving.rows import CannotMove
 from kernapay.payments.former.service import FormerPayments
-from kernapay.payments.models import Payment
+from kernapay.payments.former.views import Moved
 from kernapay.users.repository import UserRepository
 
 _SAMPLES: Final = 10
@@ -27,7 +27,7 @@ class Comparison:
         default_factory=lambda: defaultdict(lambda: [0, 0, 0])
     )
     differences: list[str] = field(default_factory=list)
-    samples: list[tuple[OldPayment, Payment]] = field(default_factory=list)
+    samples: list[tuple[OldPayment, Moved]] = field(default_factory=list)
 
 
 async def compare(
@@ -41,10 +41,10 @@ async def compare(
         result.here["accounts"] += await users.count_among(ids)
     result.there["payments"] += len(await old.odd_ids("payments"))
     async for rows in old.batches("payments"):
-        known = await former.known([row["_id"] for row in rows])
+        known = await former.moved([row["_id"] for row in rows])
         result.there["payments"] += len(rows)
         for row in rows:
-            payment = known.get(row["_id"])
+            payment = known.get(str(row["_id"]))
             if payment is None:
                 continue
             try:
@@ -54,7 +54,7 @@ async def compare(
     return result
 
 
-def _compare(there: OldPayment, here: Payment, result: Comparison) -> None:
+def _compare(there: OldPayment, here: Moved, result: Comparison) -> None:
     result.here["payments"] += 1
     unit = Unit(here.former.unit) if here.former else None
     meant = None if unit is None else in_minor_units(there.amount, unit)

@@ -12,6 +12,7 @@ from kernapay.core.patterns import NAME
 from kernapay.moving.rows import (
     CannotMove,
     Row,
+    hash_of,
     id_text,
     is_object_id,
     number_of,
@@ -88,6 +89,11 @@ def read_payment(row: Row, at: datetime) -> OldPayment:
         created_at,
         odd,
     )
+
+
+def hash_of_row(old: OldPayment) -> str:
+    """Return a hash of all of a row by which an import decides."""
+    return hash_of([old.status, old.reference, str(old.amount), old.order_id, old.user_id])
 
 
 def draft_of(

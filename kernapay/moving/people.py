@@ -1,17 +1,22 @@
 """Bring the accounts of the Express service here, each once."""
 
+from collections.abc import Sequence
+
 from kernapay.core.clock import Clock
 from kernapay.moving.accounts import Plan
 from kernapay.moving.choices import Candidate
 from kernapay.moving.report import CANNOT_MOVE, Report
 from kernapay.moving.repository import ExpressDatabase
 from kernapay.moving.rows import CannotMove, Row
-from kernapay.moving.users import read_user
+from kernapay.moving.together import together
+from kernapay.moving.users import read_user, seen_of
 from kernapay.storage.repository import DuplicateRow
 from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
 
 _TAKEN = "an account of KernaPay has its address"
+# At once, so that they are written together.
+_AT_ONCE = 100
 
 
 class People:
@@ -29,21 +34,29 @@ class People:
             report.note(CANNOT_MOVE, f"account {row_id}: its _id is no ObjectId")
             report.users["cannot move"] += 1
         async for rows in self._old.batches("users"):
+            movers = [row for row in rows if str(row["_id"]) in plan.addresses]
+            known = {user.pk: user for user in await self._users.list(id__in=_ids_of(movers))}
+            for start in range(0, len(movers), _AT_ONCE):
+                await together(
+                    self._move(row, known.get(row["_id"]), plan, report)
+                    for row in movers[start : start + _AT_ONCE]
+                )
             for row in rows:
                 user_id = str(row["_id"])
-                if user_id in plan.addresses:
-                    await self._move(row, plan, report)
-                elif (reason := plan.waiting.get(user_id)) is not None:
+                if user_id not in plan.addresses and (reason := plan.waiting.get(user_id)):
                     report.note(CANNOT_MOVE, f"account {user_id}: {reason}")
                     report.users["cannot move"] += 1
         report.users["merged into another"] += plan.merged
 
-    async def _move(self, row: Row, plan: Plan, report: Report) -> None:
+    async def _move(self, row: Row, known: User | None, plan: Plan, report: Report) -> None:
         user_id = str(row["_id"])
         email = plan.addresses[user_id]
+        if known is not None and known.former_seen == seen_of(row):
+            report.users["unchanged"] += 1
+            return
         try:
             old = read_user(row, email, self._clock())
-            done = await self._store(old.user)
+            done = await self._store(old.user, known)
         except CannotMove as error:
             plan.waiting[user_id] = str(error)
             report.note(CANNOT_MOVE, f"account {user_id}: {error}")
@@ -54,8 +67,7 @@ class People:
         report.users[done] += 1
         report.odd.update(f"account {each}" for each in old.odd)
 
-    async def _store(self, user: User) -> str:
-        known = await self._users.get_one_or_none(id=user.pk)
+    async def _store(self, user: User, known: User | None) -> str:
         if known is None:
             taken = await self._users.get_one_or_none(email=user.email)
             if taken is not None:
@@ -68,7 +80,7 @@ class People:
             return "new"
         if known.former_seen is None:
             raise CannotMove("an account of KernaPay has its id")
-        if known.former_seen == user.former_seen or known.erased_at is not None:
+        if known.erased_at is not None:
             return "unchanged"
         if self._writes:
             await self._users.take_over(known, user)
@@ -76,3 +88,7 @@ class People:
 
     async def _count(self, user_id: str) -> tuple[int, int]:
         return await self._old.count_payments(user_id)
+
+
+def _ids_of(rows: Sequence[Row]) -> list[object]:
+    return [row["_id"] for row in rows]

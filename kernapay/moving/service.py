@@ -1,15 +1,15 @@
 """Move payments of the Express service: read them, ask the gateway, enter them, settle them by its word."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from kernapay.core.clock import Clock, now
 from kernapay.gateway.base import GatewayMissing, GatewayTooOld
 from kernapay.moving.accounts import Plan
 from kernapay.moving.amounts import Unit, convert, prove
 from kernapay.moving.books import Found, OrderBooks
-from kernapay.moving.payments import SERVICE, OldPayment, draft_of, read_payment
+from kernapay.moving.changes import Changes
+from kernapay.moving.payments import SERVICE, OldPayment, draft_of, hash_of_row, read_payment
 from kernapay.moving.report import (
     ASSUMED,
     CANNOT_MOVE,
@@ -20,13 +20,15 @@ from kernapay.moving.report import (
 )
 from kernapay.moving.repository import ExpressDatabase
 from kernapay.moving.rows import CannotMove, Row, hash_of
+from kernapay.moving.together import together
 from kernapay.payments.former.models import Former
 from kernapay.payments.former.service import FormerPayments, FormerTaken, judge, paid_twice
 from kernapay.payments.models import Payment
 from kernapay.payments.outcomes import EvidenceMismatch
+from kernapay.payments.states import Status
 
 # At once, so that the gateway's and the database's answers are waited for together.
-_AT_ONCE: Final = 32
+_AT_ONCE: Final = 100
 _ORDER: Final = "order"
 _OPERATOR: Final = "operator"
 
@@ -41,6 +43,7 @@ class Payments:
         old: ExpressDatabase,
         former: FormerPayments,
         books: OrderBooks,
+        changes: Changes,
         ask: AskUnit,
         clock: Clock = now,
         *,
@@ -50,6 +53,7 @@ class Payments:
         self._old = old
         self._former = former
         self._books = books
+        self._changes = changes
         self._ask = ask
         self._clock = clock
         self._live = live
@@ -64,16 +68,31 @@ class Payments:
             self._refuse(report, f"payment {row_id}", "its _id is no ObjectId")
         count = 0
         async for rows in self._old.batches("payments"):
-            payments = [each for row in rows if (each := self._read(row, plan, report))]
+            read = [each for row in rows if (each := self._read(row, plan, report))]
+            payments = await self._changed(read, report)
             await self._books.open(payments)
             known = await self._former.known([each.id for each in payments])
             for start in range(0, len(payments), _AT_ONCE):
-                await _all(
+                await together(
                     self._move(each, plan.payers.get(each.user_id), known.get(each.id), report)
                     for each in payments[start : start + _AT_ONCE]
                 )
             count += len(rows)
             progress("payments", count)
+
+    async def _changed(self, payments: Sequence[OldPayment], report: Report) -> list[OldPayment]:
+        """Return those that are not here, or of which something has changed. Report what is known of the others."""
+        here = await self._former.moved([each.id for each in payments])
+        changed = []
+        for old in payments:
+            known = here.get(str(old.id))
+            if known is None or self._changes.has(old, known):
+                changed.append(old)
+                continue
+            report.payments["unchanged"] += 1
+            problem = known.former.problem if known.former else None
+            _tell(old, known.status, problem, known.amount, report)
+        return changed
 
     def _read(self, row: Row, plan: Plan, report: Report) -> OldPayment | None:
         try:
@@ -138,6 +157,8 @@ class Payments:
             amount=str(old.amount),
             unit=unit.value,
             proof=proof,
+            row=hash_of_row(old),
+            problem=found.problem,
         )
         return former, amount
 
@@ -194,32 +215,29 @@ class Payments:
         self, old: OldPayment, found: Found, row: Payment | None, amount: int, report: Report
     ) -> None:
         status = row.status if row is not None else judge(found.attempts, found.refunds)
-        word = status.value
-        if found.problem is not None and not (row is not None and row.status.is_paid):
-            word = "unknown"
-            report.note(
-                UNKNOWABLE, f"{old.name}: shown as {old.status or 'nothing'}; {found.problem}"
-            )
-        else:
-            report.compare_words(old.status, status, old.name)
+        _tell(old, status, found.problem, amount, report)
         if twice := paid_twice(found.attempts):
             report.note(PAID_TWICE, f"{old.name}: {', '.join(twice)}")
-        report.count_moved(old.status or "nothing", word, old.currency, amount)
 
     def _refuse(self, report: Report, subject: str, reason: str) -> None:
         report.payments["cannot move"] += 1
         report.note(CANNOT_MOVE, f"{subject}: {reason}")
 
 
+def _tell(
+    old: OldPayment, status: Status, problem: str | None, amount: int, report: Report
+) -> None:
+    """Report what became of a payment. With a `problem`, the gateway could not be asked."""
+    word = status.value
+    if problem is not None and not status.is_paid:
+        word = "unknown"
+        report.note(UNKNOWABLE, f"{old.name}: shown as {old.status or 'nothing'}; {problem}")
+    else:
+        report.compare_words(old.status, status, old.name)
+    report.count_moved(old.status or "nothing", word, old.currency, amount)
+
+
 _KEPT: Final = ("service", "reference", "status", "amount", "unit", "proof")
-
-
-async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Wait for all of these, also when one fails. Raise the first error."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    for each in results:
-        if isinstance(each, BaseException):
-            raise each
 
 
 def _require_same(row: Payment, amount: int) -> None:
@@ -234,7 +252,7 @@ def _seen(old: OldPayment, found: Found) -> Sequence[object]:
     """Return all of a payment by which an import decides."""
     order = found.order
     return (
-        [old.status, old.reference, str(old.amount), old.order_id, old.user_id],
+        hash_of_row(old),
         [order.status, order.amount, order.amount_paid] if order else [found.problem],
         sorted([each.id, each.status, each.amount_refunded or 0] for each in found.attempts),
         sorted([each.id, each.status] for many in found.refunds.values() for each in many),

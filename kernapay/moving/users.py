@@ -43,6 +43,11 @@ def email_of(row: Row, *, production: bool) -> str | None:
         return None
 
 
+def seen_of(row: Row) -> str:
+    """Return a hash of all of a row that is brought again when it changes."""
+    return hash_of(*(row.get(each) for each in _BROUGHT_AGAIN))
+
+
 def read_user(row: Row, email: str, at: datetime) -> OldUser:
     """Return an account with this address. Raises CannotMove."""
     odd: list[str] = []
@@ -65,7 +70,7 @@ def read_user(row: Row, email: str, at: datetime) -> OldUser:
         # The owners had said so themselves.
         is_email_verified=False,
         is_mobile_number_verified=False,
-        former_seen=hash_of(*(row.get(each) for each in _BROUGHT_AGAIN)),
+        former_seen=seen_of(row),
         created_at=created_at,
     )
     if row.get("isEmailVerified") or row.get("isMobileNumberVerified"):

@@ -11,6 +11,7 @@ from kernapay.core.crash_points import crash_point
 from kernapay.payments.announcing_ledger import AnnouncingLedger
 from kernapay.payments.evidence import IMPORTED, Origin
 from kernapay.payments.former.models import Former
+from kernapay.payments.former.views import Moved
 from kernapay.payments.history import begin_history, has_steps, make_step
 from kernapay.payments.models import Payment
 from kernapay.payments.refund_ledger import key_of
@@ -24,6 +25,10 @@ class FormerLedger(AnnouncingLedger):
     async def list_former(self, ids: Sequence[object]) -> list[Payment]:
         """Return which of these payments are here."""
         return await self.list(id__in=list(ids))
+
+    async def list_moved(self, ids: Sequence[object]) -> list[Moved]:
+        """Return columns of those of these payments that are here."""
+        return await self.select(Moved, id__in=list(ids))
 
     async def enter_former(self, payment: Payment, origin: Origin, reason: str) -> Payment:
         """Insert a payment of an earlier service as unpaid, and return it. Raises DuplicateRow.

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from msgspec.structs import replace
 
 from kernapay.gateway.base import GatewayPayment, Order
 from kernapay.moving.books import OrderBooks
-from kernapay.moving.payments import OldPayment, read_payment
+from kernapay.moving.changes import Changes
+from kernapay.moving.payments import OldPayment, hash_of_row, read_payment
+from kernapay.payments.former.views import Moved, MovedFrom
+from kernapay.payments.states import Status
 from kernapay.reconciliation.pacing import Pace
 from tests.clocks import FrozenClock
 from tests.money.fake_gateway import FakeGateway
@@ -61,6 +65,35 @@ def sell(gateway: CountingGateway, number: int, mine: bool = True) -> OldPayment
         )
     row = {"_id": ObjectId(), "userId": "u", "amount": 500, "razorpayOrderId": order_id}
     return read_payment(row | {"createdAt": at}, at) if mine else None
+
+
+@pytest.mark.anyio
+async def test_what_has_changed_is_told_by_the_row_and_by_the_gateways_new_payments_and_refunds() -> (
+    None
+):
+    gateway = CountingGateway(FrozenClock(START + timedelta(days=3)))
+    sold = [sale for number in range(0, 12_000, 3) if (sale := sell(gateway, number))]
+    changes = Changes(gateway, Pace(100_000), gateway._clock)
+
+    def moved(old: OldPayment, **former: Any) -> Moved:
+        seen = MovedFrom("rupees", seen="x", row=hash_of_row(old))
+        payment_id = f"pay_{str(old.order_id).removeprefix('order_')}"
+        return Moved(
+            id=str(old.id), reference_id="r", status=Status.SUCCESS, amount=50_000, currency="INR",
+            razorpay_payment_id=payment_id, former=replace(seen, **former),
+        )  # fmt: skip
+
+    assert changes.has(sold[0], moved(sold[0])), "all are, before the lists are read"
+    old = str(moved(sold[1]).razorpay_payment_id)
+    gateway.refund_now(old, 50_000, None)
+    await changes.read(START + timedelta(days=2))
+    asked_about = [each for each in sold if changes.has(each, moved(each))]
+    assert asked_about[0] is sold[1]
+    assert asked_about[1].created_at > START + timedelta(days=1) - EVERY * 4
+    assert asked_about[-1] is sold[-1]
+    assert changes.has(sold[0], moved(sold[0], seen=None))
+    assert changes.has(sold[0], moved(sold[0], row="another"))
+    assert changes.has(sold[0], replace(moved(sold[0]), former=None))
 
 
 async def find_all(books: OrderBooks, batches: Sequence[Sequence[OldPayment]]) -> list[str]:

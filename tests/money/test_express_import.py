@@ -201,6 +201,40 @@ def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
     )
 
 
+@pytest.mark.long
+def test_the_next_import_asks_the_gateway_only_about_what_has_changed(
+    shop: Shop, express: ExpressService, run: Any
+) -> None:
+    asha = express.sign_up(f"{unique()}@example.com")
+    rows = [express.buy(asha, 100 + n, "success") for n in range(3)]
+    run()
+    mark = {"_id": f"express:{express.db.name}"}
+    began = row_of(shop.store.imports, **mark)
+    assert began["isComplete"]
+    # A year later: what the gateway lists of the time since then has none of these.
+    shop.sandbox.refund(rows[0]["razorpayPaymentId"])
+    later = {"since": began["since"] + timedelta(days=365), "isComplete": False}
+    shop.store.imports.update_one(mark, {"$set": later})
+    express.db.payments.update_one({"_id": rows[1]["_id"]}, {"$set": {"status": "success"}})
+
+    second = run(code=1)
+
+    assert "1  changed" in second.stdout
+    assert "2  unchanged" in second.stdout
+    assert lists(second)["paid, not shown as paid"] == 2
+    assert here(shop, rows[0])["status"] == "success"
+    assert "1 difference(s)" in second.stdout
+    assert row_of(shop.store.imports, **mark)["since"] < later["since"]
+    # What the gateway lists as new is asked about, and everything is if an operator wishes.
+    third = run()
+    assert "1  changed" in third.stdout
+    assert here(shop, rows[0])["status"] == "refunded"
+    shop.sandbox.refund(rows[1]["razorpayPaymentId"])
+    shop.store.imports.update_one(mark, {"$set": later})
+    assert "1  changed" in run("--all").stdout
+    assert here(shop, rows[1])["status"] == "refunded"
+
+
 def test_amounts_are_proved_or_asked_and_odd_rows_are_named(
     shop: Shop, express: ExpressService, run: Any, tmp_path: Path
 ) -> None:

@@ -24,3 +24,6 @@ class Former(Part):
     proof: str = StringField(required=True)
     # A hash of all that the last import saw of this payment: an import that sees the same changes nothing.
     seen: str | None = StringField()
+    # A hash of what the earlier service stored, and why the gateway could not be asked about it.
+    row: str | None = StringField()
+    problem: str | None = StringField()

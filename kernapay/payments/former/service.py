@@ -12,6 +12,7 @@ from kernapay.payments.evidence import IMPORTED, Evidence, Origin
 from kernapay.payments.former.models import Former
 from kernapay.payments.insights.sums.changes import InsightChanges
 from kernapay.payments.insights.sums.models import InsightHold
+from kernapay.payments.former.views import Moved
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.matching import best_attempt, of_sale
 from kernapay.payments.models import Payment
@@ -84,6 +85,13 @@ class FormerPayments:
         Raises Unavailable.
         """
         await self._changes.end(hold, provider_id)
+    async def moved(self, ids: Sequence[object]) -> dict[str, Moved]:
+        """Return columns of those of these payments that are here, by their ids as text. Raises Unavailable."""
+        found: dict[str, Moved] = {}
+        for start in range(0, len(ids), _MOST_KNOWN):
+            rows = await self._ledger.list_moved(ids[start : start + _MOST_KNOWN])
+            found |= {row.id: row for row in rows}
+        return found
 
     async def enter(self, draft: Payment, shown_as: str | None) -> Payment:
         """Insert a payment as unpaid. `shown_as` is the earlier service's word for its status.
