@@ -3,13 +3,14 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from kernapay.commands.importing_output import show_comparison, show_report, write_lists
+from kernapay.commands.importing_output import list_writer, show_comparison, show_report
 from kernapay.commands.output import Progress, exit_2_on_error, progress
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
@@ -96,11 +97,10 @@ def express(
     """
     settings = load_settings()
     run = _Run(settings, source, amounts, duplicates, writes=not is_dry_run, asks_all=asks_all)
-    with exit_2_on_error(), progress(asks=amounts == _ASK) as update:
-        report, comparison = asyncio.run(run.run(update))
+    with exit_2_on_error(), list_writer(lists) as write, progress(asks=amounts == _ASK) as update:
+        report, comparison = asyncio.run(run.run(update, write))
     show_report(report, is_dry_run=is_dry_run)
     if lists is not None:
-        write_lists(lists, report)
         click.echo(f"All that is listed is in {lists}.")
     if run.has_candidates:
         click.echo(run.explain_choices())
@@ -153,7 +153,9 @@ class _Run:
         self._writes = writes
         self.has_candidates = False
 
-    async def run(self, update: Progress) -> tuple["Report", "Comparison | None"]:
+    async def run(
+        self, update: Progress, write: Callable[[str, str], object]
+    ) -> tuple["Report", "Comparison | None"]:
         """Import or, without `writes`, only look. Raises KernaPayError."""
         from kernapay.bootstrap.services import open_services
         from kernapay.commands.operator import operator
@@ -168,12 +170,12 @@ class _Run:
                 click.echo(f"Database {old.name}: {found}.")
                 self._mark = f"express:{old.name}"
                 if not self._writes:
-                    return await self._move(old, services, update), None
+                    return await self._move(old, services, update, write), None
                 action = services.audit_log.action(operator(), "express.import", f"db:{old.name}")
                 async with action:
-                    report = await self._move(old, services, update)
+                    report = await self._move(old, services, update, write)
                 former = services.former_payments
-                return report, await compare(old, services.user_repository, former)
+                return report, await compare(old, services.user_repository, former, update)
         finally:
             old.close()
 
@@ -201,7 +203,11 @@ class _Run:
         return changes
 
     async def _move(
-        self, old: "ExpressDatabase", services: "Services", update: Progress
+        self,
+        old: "ExpressDatabase",
+        services: "Services",
+        update: Progress,
+        write: Callable[[str, str], object],
     ) -> "Report":
         from kernapay.moving.accounts import Accounts
         from kernapay.moving.books import OrderBooks
@@ -215,10 +221,12 @@ class _Run:
         choices = {}
         if path is not None and path.exists():
             choices = read_choices(path, production=production)
-        plan = await Accounts(old, choices, production=production).plan()
-        report = Report()
+        plan = await Accounts(old, choices, production=production).plan(update)
+        report = Report(write=write)
         writes = self._writes
-        await People(old, services.user_repository, now, writes=writes).move_all(plan, report)
+        await People(old, services.user_repository, now, writes=writes).move_all(
+            plan, report, update
+        )
         self.has_candidates = any(each.id in plan.waiting for each in plan.candidates)
         if path is not None and plan.candidates:
             write_choices(path, plan.candidates, choices)

@@ -1,9 +1,10 @@
 """What `kernapay import` prints."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +13,6 @@ from kernapay.core.text import show_controls
 if TYPE_CHECKING:
     from kernapay.moving.comparison import Comparison
     from kernapay.moving.report import Report
-
-_MOST_LISTED: Final = 10
 
 
 def show_report(report: "Report", *, is_dry_run: bool) -> None:
@@ -29,21 +28,25 @@ def show_report(report: "Report", *, is_dry_run: bool) -> None:
             click.echo(
                 f"  shown as {shown_as:<9} is {status:<9} {count:>8}  {_money(amount, currency)}"
             )
-    for kind, lines in sorted(report.lists.items()):
-        click.echo(f"\n{kind}: {len(lines)}")
-        for line in lines[:_MOST_LISTED]:
+    for kind, count in sorted(report.listed.items()):
+        lines = report.beginnings[kind]
+        click.echo(f"\n{kind}: {count}")
+        for line in lines:
             click.echo(f"  {show_controls(line)}")
-        if len(lines) > _MOST_LISTED:
-            click.echo(f"  … and {len(lines) - _MOST_LISTED} more: --report FILE has all")
+        if count > len(lines):
+            click.echo(f"  … and {count - len(lines)} more: --report FILE has all")
 
 
-def write_lists(path: Path, report: "Report") -> None:
-    """Write all lists as comma-separated values."""
+@contextmanager
+def list_writer(path: Path | None) -> Iterator[Callable[[str, str], object]]:
+    """Give a function that writes a line of a list into a file of comma-separated values, or nowhere."""
+    if path is None:
+        yield lambda kind, line: None
+        return
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("list", "line"))
-        for kind, lines in sorted(report.lists.items()):
-            writer.writerows((kind, line) for line in lines)
+        yield lambda kind, line: writer.writerow((kind, line))
 
 
 def show_comparison(comparison: "Comparison") -> None:
@@ -62,9 +65,9 @@ def show_comparison(comparison: "Comparison") -> None:
             f"    {old.created_at:%Y-%m-%d %H:%M:%SZ}  {old.amount} {old.currency}, {old.status}  ->  "
             f"{_money(new.amount, new.currency)}, {new.status.value}"
         )
-    for each in comparison.differences[:_MOST_LISTED]:
+    for each in comparison.beginnings:
         click.echo(f"  differs: {show_controls(each)}")
-    click.echo(f"{len(comparison.differences)} payment(s) differ from the old rows.")
+    click.echo(f"{comparison.differences} payment(s) differ from the old rows.")
 
 
 def _show_counts(title: str, counts: Mapping[str, int]) -> None:

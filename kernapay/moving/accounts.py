@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from kernapay.moving.choices import KEEP, MERGE, Candidate, Choices
+from kernapay.moving.report import Progress
 from kernapay.moving.repository import ExpressDatabase
 from kernapay.moving.rows import Row, text_of
 from kernapay.moving.users import email_of
@@ -29,12 +30,15 @@ class Accounts:
         self._choices = choices
         self._production = production
 
-    async def plan(self) -> Plan:
+    async def plan(self, progress: Progress) -> Plan:
         """Return the plan. Raises Unavailable."""
         groups: dict[str, list[str]] = defaultdict(list)
         shown: dict[str, str] = {}
         plan = Plan()
+        count = 0
         async for rows in self._old.batches("users"):
+            count += len(rows)
+            progress("addresses", count)
             for row in rows:
                 user_id = str(row["_id"])
                 email = self._address_of(row, user_id)

@@ -8,6 +8,7 @@ from typing import Final
 from kernapay.core.clock import Clock, now
 from kernapay.moving.amounts import Unit, in_minor_units
 from kernapay.moving.payments import OldPayment, read_payment
+from kernapay.moving.report import Progress
 from kernapay.moving.repository import ExpressDatabase
 from kernapay.moving.rows import CannotMove
 from kernapay.payments.former.service import FormerPayments
@@ -15,23 +16,37 @@ from kernapay.payments.former.views import Moved
 from kernapay.users.repository import UserRepository
 
 _SAMPLES: Final = 10
+_MOST_KEPT: Final = 10
 
 
 @dataclass(slots=True)
 class Comparison:
-    """`there` and `here` count rows of both databases; `sums` are minor units by status of here and currency."""
+    """`there` and `here` count rows of both databases; `sums` are minor units by status of here and currency.
+
+    `beginnings` are the first of the `differences`.
+    """
 
     there: Counter[str] = field(default_factory=Counter)
     here: Counter[str] = field(default_factory=Counter)
     sums: dict[tuple[str, str], list[int]] = field(
         default_factory=lambda: defaultdict(lambda: [0, 0, 0])
     )
-    differences: list[str] = field(default_factory=list)
+    differences: int = 0
+    beginnings: list[str] = field(default_factory=list)
     samples: list[tuple[OldPayment, Moved]] = field(default_factory=list)
+
+    def note(self, difference: str) -> None:
+        self.differences += 1
+        if self.differences <= _MOST_KEPT:
+            self.beginnings.append(difference)
 
 
 async def compare(
-    old: ExpressDatabase, users: UserRepository, former: FormerPayments, clock: Clock = now
+    old: ExpressDatabase,
+    users: UserRepository,
+    former: FormerPayments,
+    progress: Progress,
+    clock: Clock = now,
 ) -> Comparison:
     """Compare both databases. Raises Unavailable."""
     result = Comparison()
@@ -43,6 +58,7 @@ async def compare(
     async for rows in old.batches("payments"):
         known = await former.moved([row["_id"] for row in rows])
         result.there["payments"] += len(rows)
+        progress("compared", result.there["payments"])
         for row in rows:
             payment = known.get(str(row["_id"]))
             if payment is None:
@@ -50,7 +66,7 @@ async def compare(
             try:
                 _compare(read_payment(row, clock()), payment, result)
             except CannotMove as error:
-                result.differences.append(f"{row['_id']}: {error}, and it is here")
+                result.note(f"{row['_id']}: {error}, and it is here")
     return result
 
 
@@ -71,7 +87,7 @@ def _compare(there: OldPayment, here: Moved, result: Comparison) -> None:
     )
     for name, one, other in pairs:
         if one != other:
-            result.differences.append(f"{there.name}: {name} {one} there, {other} here")
+            result.note(f"{there.name}: {name} {one} there, {other} here")
     place = secrets.randbelow(result.here["payments"])
     if len(result.samples) < _SAMPLES:
         result.samples.append((there, here))

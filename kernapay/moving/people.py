@@ -1,11 +1,9 @@
 """Bring the accounts of the Express service here, each once."""
 
-from collections.abc import Sequence
-
 from kernapay.core.clock import Clock
 from kernapay.moving.accounts import Plan
 from kernapay.moving.choices import Candidate
-from kernapay.moving.report import CANNOT_MOVE, Report
+from kernapay.moving.report import CANNOT_MOVE, Progress, Report
 from kernapay.moving.repository import ExpressDatabase
 from kernapay.moving.rows import CannotMove, Row
 from kernapay.moving.together import together
@@ -28,14 +26,18 @@ class People:
         self._clock = clock
         self._writes = writes
 
-    async def move_all(self, plan: Plan, report: Report) -> None:
+    async def move_all(self, plan: Plan, report: Report, progress: Progress) -> None:
         """Bring every account of the plan that is not here, or has changed since. Raises Unavailable."""
         for row_id in await self._old.odd_ids("users"):
             report.note(CANNOT_MOVE, f"account {row_id}: its _id is no ObjectId")
             report.users["cannot move"] += 1
+        count = 0
         async for rows in self._old.batches("users"):
             movers = [row for row in rows if str(row["_id"]) in plan.addresses]
-            known = {user.pk: user for user in await self._users.list(id__in=_ids_of(movers))}
+            known = {
+                user.pk: user
+                for user in await self._users.list_among([row["_id"] for row in movers])
+            }
             for start in range(0, len(movers), _AT_ONCE):
                 await together(
                     self._move(row, known.get(row["_id"]), plan, report)
@@ -46,6 +48,8 @@ class People:
                 if user_id not in plan.addresses and (reason := plan.waiting.get(user_id)):
                     report.note(CANNOT_MOVE, f"account {user_id}: {reason}")
                     report.users["cannot move"] += 1
+            count += len(rows)
+            progress("accounts", count)
         report.users["merged into another"] += plan.merged
 
     async def _move(self, row: Row, known: User | None, plan: Plan, report: Report) -> None:
@@ -88,7 +92,3 @@ class People:
 
     async def _count(self, user_id: str) -> tuple[int, int]:
         return await self._old.count_payments(user_id)
-
-
-def _ids_of(rows: Sequence[Row]) -> list[object]:
-    return [row["_id"] for row in rows]

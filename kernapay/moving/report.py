@@ -1,6 +1,7 @@
 """What an import saw, did and left: counts, sums, and lists for people."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,12 +17,16 @@ DOES_NOT_FIT: Final = "the gateway's payment does not fit"
 CANNOT_MOVE: Final = "cannot move"
 ASSUMED: Final = "amount by your word, not proved"
 _PAID: Final = frozenset(status.value for status in PAID)
+_MOST_KEPT: Final = 10
+Progress = Callable[[str, int], None]
+"""Called with the name of what is counted, and the count so far."""
 
 
 @dataclass(slots=True)
 class Report:
-    """`users` and `payments` count what became of rows, `odd` forms, `lists` what a person should look at.
+    """`users` and `payments` count what became of rows, `odd` forms, `listed` what a person should look at.
 
+    `beginnings` has the first lines of each list, as millions would not fit into memory. `write` gets all of them.
     `sums` has the number and the sum in minor units of the payments that moved, by old word, status and currency.
     """
 
@@ -29,7 +34,9 @@ class Report:
     payments: Counter[str] = field(default_factory=Counter)
     odd: Counter[str] = field(default_factory=Counter)
     units: Counter[str] = field(default_factory=Counter)
-    lists: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    listed: Counter[str] = field(default_factory=Counter)
+    beginnings: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    write: Callable[[str, str], object] = lambda kind, line: None
     sums: dict[tuple[str, str, str], list[int]] = field(
         default_factory=lambda: defaultdict(lambda: [0, 0])
     )
@@ -37,10 +44,13 @@ class Report:
     @property
     def has_open(self) -> bool:
         """Whether rows did not move."""
-        return bool(self.lists.get(CANNOT_MOVE))
+        return self.listed[CANNOT_MOVE] > 0
 
     def note(self, kind: str, text: str) -> None:
-        self.lists[kind].append(text)
+        self.listed[kind] += 1
+        if self.listed[kind] <= _MOST_KEPT:
+            self.beginnings[kind].append(text)
+        self.write(kind, text)
 
     def count_moved(self, shown_as: str, status: str, currency: str, amount: int) -> None:
         """Count a payment that is here, over an amount in minor units."""

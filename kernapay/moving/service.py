@@ -16,6 +16,7 @@ from kernapay.moving.report import (
     DOES_NOT_FIT,
     PAID_TWICE,
     UNKNOWABLE,
+    Progress,
     Report,
 )
 from kernapay.moving.repository import ExpressDatabase
@@ -34,7 +35,6 @@ _OPERATOR: Final = "operator"
 
 AskUnit = Callable[[OldPayment, str], Awaitable[Unit | None]]
 """Ask a person for the unit of an amount that the gateway cannot prove, and why. None means nobody knows."""
-Progress = Callable[[str, int], None]
 
 
 class Payments:

@@ -133,6 +133,10 @@ class UserRepository(Repository[User]):
             change["set__is_mobile_number_verified"] = False
         return await self._update(str(known.pk), same, **change)
 
+    async def list_among(self, user_ids: Collection[ObjectId]) -> list[User]:
+        """Return those of these accounts that there are."""
+        return await self.list(id__in=list(user_ids))
+
     async def count_among(self, user_ids: Collection[ObjectId]) -> int:
         """Return how many of these accounts there are."""
         return await self.count(id__in=list(user_ids))

@@ -1136,6 +1136,7 @@ UNCONDITIONAL: dict[str, str] = {
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
     f"{_FACTORS}remove": "whoever may remove it means whatever is there",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",
+    "moving.marks.repository.ImportMarkRepository.finish": "of two imports, the one that ends last",
     "reconciliation.repository.FindingRepository.record_repair": "the newest outcome wins",
     "reconciliation.repository.FindingRepository.put": "its id follows from what it says",
     "settlements.days.repository.SettlementDayRepository.read_again": "a repeat makes the same day due",

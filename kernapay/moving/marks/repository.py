@@ -17,6 +17,7 @@ class ImportMarkRepository(Repository[ImportMark]):
         """Set the mark of a first import. That of an import that did not end stays. Raises Unavailable."""
         await self.add_or_get(ImportMark(id=name, since=at), "id")
 
-    async def finish(self, name: str, at: datetime) -> None:
-        """Move the mark to the beginning of an import that has ended. Raises Unavailable."""
-        await self.update_where({"id": name}, set__since=at, set__is_complete=True)
+    async def finish(self, name: str, at: datetime) -> bool:
+        """Move the mark to the beginning of an import that has ended. Return whether there is one."""
+        mark = await self.update_where({"id": name}, set__since=at, set__is_complete=True)
+        return mark is not None
