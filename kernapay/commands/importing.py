@@ -79,6 +79,12 @@ def command() -> None:
     is_flag=True,
     help="Ask the gateway about every payment again, not only about those of which something has changed.",
 )
+@click.option(
+    "--statuses-later",
+    "later",
+    is_flag=True,
+    help="Bring what is new at once, as unpaid, and do not ask the gateway: the next import does. Needs --amounts.",
+)
 def express(
     source: str,
     is_dry_run: bool,
@@ -86,6 +92,7 @@ def express(
     duplicates: Path | None,
     lists: Path | None,
     asks_all: bool,
+    later: bool,
 ) -> None:
     """Import the accounts and payments of the Express service that KernaPay replaces.
 
@@ -95,8 +102,18 @@ def express(
     The exit code is 0 if everything is here and agrees with the gateway, 1 if something is not or differs, 2 if it was
     interrupted: repeat it then.
     """
+    if later and amounts == _ASK:
+        raise click.UsageError("--statuses-later needs --amounts rupees or --amounts paise.")
     settings = load_settings()
-    run = _Run(settings, source, amounts, duplicates, writes=not is_dry_run, asks_all=asks_all)
+    run = _Run(
+        settings,
+        source,
+        amounts,
+        duplicates,
+        writes=not is_dry_run,
+        asks_all=asks_all,
+        later=later,
+    )
     with exit_2_on_error(), list_writer(lists) as write, progress(asks=amounts == _ASK) as update:
         report, comparison = asyncio.run(run.run(update, write))
     show_report(report, is_dry_run=is_dry_run)
@@ -108,6 +125,11 @@ def express(
         click.echo("Nothing was written.")
         sys.exit(1 if report.has_open else 0)
     show_comparison(comparison)
+    if later:
+        click.echo(
+            "\nNothing was asked of the gateway. Repeat the command without --statuses-later."
+        )
+        sys.exit(1)
     differences = _audit(settings, run.since)
     with exit_2_on_error():
         asyncio.run(run.finish())
@@ -140,9 +162,11 @@ class _Run:
         *,
         writes: bool,
         asks_all: bool,
+        later: bool,
     ) -> None:
         """`since` becomes the time from which on payments have to be compared, None for all."""
         self._asks_all = asks_all
+        self._later = later
         self._began_at = now()
         self._mark = ""
         self.since: datetime | None = None
@@ -194,7 +218,7 @@ class _Run:
         changes = Changes(services.payment_gateway, services.pace)
         marks = ImportMarkRepository(services.mongo)
         mark = await marks.find(self._mark)
-        if mark is not None and not self._asks_all:
+        if mark is not None and not self._asks_all and not self._later:
             await changes.read(mark.since)
             if mark.is_complete:
                 self.since = mark.since - _OVERLAP
@@ -238,6 +262,7 @@ class _Run:
             self._make_ask(),
             live=self._settings.is_live,
             writes=writes,
+            later=self._later,
         )
         await payments.move_all(plan, report, update)
         return report

@@ -32,6 +32,7 @@ from kernapay.payments.states import Status
 _AT_ONCE: Final = 100
 _ORDER: Final = "order"
 _OPERATOR: Final = "operator"
+_LATER: Final = "the gateway is asked later"
 
 AskUnit = Callable[[OldPayment, str], Awaitable[Unit | None]]
 """Ask a person for the unit of an amount that the gateway cannot prove, and why. None means nobody knows."""
@@ -49,7 +50,10 @@ class Payments:
         *,
         live: bool,
         writes: bool,
+        later: bool,
     ) -> None:
+        """`later` enters what is new, and leaves it to another import to ask the gateway."""
+        self._later = later
         self._old = old
         self._former = former
         self._books = books
@@ -70,7 +74,8 @@ class Payments:
         async for rows in self._old.batches("payments"):
             read = [each for row in rows if (each := self._read(row, plan, report))]
             payments = await self._changed(read, report)
-            await self._books.open(payments)
+            if not self._later:
+                await self._books.open(payments)
             known = await self._former.known([each.id for each in payments])
             for start in range(0, len(payments), _AT_ONCE):
                 await together(
@@ -86,8 +91,11 @@ class Payments:
         changed = []
         for old in payments:
             known = here.get(str(old.id))
-            if known is None or self._changes.has(old, known):
+            if known is None or (not self._later and self._changes.has(old, known)):
                 changed.append(old)
+                continue
+            if known.former and known.former.seen is None:
+                _leave(old, known.amount, report)
                 continue
             report.payments["unchanged"] += 1
             problem = known.former.problem if known.former else None
@@ -108,6 +116,9 @@ class Payments:
     async def _move(
         self, old: OldPayment, payer: str | None, known: Payment | None, report: Report
     ) -> None:
+        if self._later:
+            await self._enter_only(old, payer or old.user_id, report)
+            return
         found = await self._books.find(old.order_id)
         try:
             former, amount = await self._value(old, found, known, report)
@@ -115,7 +126,7 @@ class Payments:
             if known is None:
                 done = "new"
             else:
-                _require_same(known, amount)
+                known = await self._correct(known, former, amount, found)
                 done = (
                     "unchanged" if known.former and known.former.seen == former.seen else "changed"
                 )
@@ -130,6 +141,31 @@ class Payments:
         report.payments[done] += 1
         self._compare(old, found, row if self._writes else None, amount, report)
 
+    async def _enter_only(self, old: OldPayment, payer: str, report: Report) -> None:
+        """Enter a payment as unpaid. Another import asks the gateway about it."""
+        try:
+            former, amount = await self._value(old, Found(problem=_LATER), None, report)
+            if self._writes:
+                draft = draft_of(old, payer, amount, _unseen(former), None, live=self._live)
+                _require_same(await self._former.enter(draft, old.status), amount)
+        except (CannotMove, FormerTaken) as error:
+            self._refuse(report, f"payment {old.name}", str(error))
+            return
+        _leave(old, amount, report)
+
+    async def _correct(self, known: Payment, former: Former, amount: int, found: Found) -> Payment:
+        """Return a payment over what its order proves. Raises CannotMove if it is here over another amount."""
+        is_open = known.former is not None and known.former.seen is None
+        if known.amount == amount or not is_open or found.order is None:
+            _require_same(known, amount)
+            return known
+        if not self._writes:
+            return known
+        corrected = await self._former.correct(known, _unseen(former), amount)
+        if corrected is None:
+            _require_same(known, amount)
+        return corrected or known
+
     async def _value(
         self, old: OldPayment, found: Found, known: Payment | None, report: Report
     ) -> tuple[Former, int]:
@@ -139,6 +175,8 @@ class Payments:
         elif known is not None and known.former is not None:
             # Converted once. No later answer converts it again.
             unit, proof = Unit(known.former.unit), known.former.proof
+            if known.former.seen is None and proof == _OPERATOR:
+                report.note(ASSUMED, f"{old.name}: {old.amount} {unit} ({found.problem})")
         else:
             reason = found.problem or "nothing is known of its order"
             chosen = await self._ask(old, reason)
@@ -147,7 +185,8 @@ class Payments:
                     f"{reason}, so that its amount cannot be proved: --amounts rupees or paise says what it is"
                 )
             unit, proof = chosen, _OPERATOR
-            report.note(ASSUMED, f"{old.name}: {old.amount} {unit} ({reason})")
+            if reason != _LATER:
+                report.note(ASSUMED, f"{old.name}: {old.amount} {unit} ({reason})")
         report.units[f"{unit}, by the {proof}"] += 1
         amount = found.order.amount if found.order else convert(old.amount, old.currency, unit)
         former = Former(
@@ -195,8 +234,7 @@ class Payments:
         row = known
         if row is None:
             receipt = found.order.receipt if found.order else None
-            entered = Former(**{name: getattr(former, name) for name in _KEPT})
-            draft = draft_of(old, payer, amount, entered, receipt, live=self._live)
+            draft = draft_of(old, payer, amount, _unseen(former), receipt, live=self._live)
             row = await self._former.enter(draft, old.status)
             _require_same(row, amount)
         if found.problem is None:
@@ -235,6 +273,17 @@ def _tell(
     else:
         report.compare_words(old.status, status, old.name)
     report.count_moved(old.status or "nothing", word, old.currency, amount)
+
+
+def _leave(old: OldPayment, amount: int, report: Report) -> None:
+    """Report a payment about which the gateway is asked later."""
+    report.payments["not looked up yet"] += 1
+    report.count_moved(old.status or "nothing", "to be seen", old.currency, amount)
+
+
+def _unseen(former: Former) -> Former:
+    """Return what the earlier service stored, without what an import saw."""
+    return Former(**{name: getattr(former, name) for name in _KEPT})
 
 
 _KEPT: Final = ("service", "reference", "status", "amount", "unit", "proof")

@@ -43,6 +43,24 @@ class FormerLedger(AnnouncingLedger):
         await self.evict_history(row)
         return row
 
+    async def correct_former(self, payment: Payment, former: Former, amount: int) -> Payment | None:
+        """Store the amount, in minor units, that the gateway's order proves, before anything else came of a payment.
+
+        Return the payment, or None if it has changed since it was read or something came of it: its amount stays.
+        """
+        if payment.status is not Status.PENDING or not _is_untouched(payment):
+            return None
+        steps = has_steps(len(payment.history))["__raw__"]
+        same = {"status": payment.status, "amount": payment.amount}
+        only_if = {**same, "__raw__": {**steps, "former.seen": None}}
+        corrected = await self.update_if(
+            key_of(payment), only_if, set__amount=amount, set__former=former
+        )
+        if not isinstance(corrected, Changed):
+            return None
+        await self.evict_history(corrected.row)
+        return corrected.row
+
     async def note_former(
         self, payment: Payment, former: Former, due: datetime | None, ends_at: datetime | None
     ) -> bool:
@@ -53,7 +71,7 @@ class FormerLedger(AnnouncingLedger):
         """
         change: dict[str, Any] = {"set__former": former}
         # What has happened here since, endpoints are told of: the marker of that stays.
-        if all(step.event == IMPORTED for step in payment.history):
+        if _is_untouched(payment):
             change |= {"set__announced": len(payment.history), "unset__announce": True}
             # By its last change the next night would ask the gateway about every old sale.
             change["set__updated_at"] = payment.paid_at or payment.created_at
@@ -68,6 +86,10 @@ class FormerLedger(AnnouncingLedger):
         noted = await self.update_if(key_of(payment), same, is_visible=False, **change)
         crash_point("import.noted")
         return isinstance(noted, Changed)
+
+
+def _is_untouched(payment: Payment) -> bool:
+    return all(step.event == IMPORTED for step in payment.history)
 
 
 def _set_or_unset(field: str, at: datetime | None) -> dict[str, Any]:

@@ -202,6 +202,56 @@ def test_an_import_goes_on_wherever_it_was_killed_and_brings_only_what_changed(
 
 
 @pytest.mark.long
+def test_a_move_may_begin_before_the_gateway_was_asked_about_everything(
+    shop: Shop, express: ExpressService, run: Any, api: httpx.Client
+) -> None:
+    asha = express.sign_up(f"{unique()}@example.com")
+    paid, paise, touched, failed = (
+        express.buy(asha, 500, "success", status="success"),
+        express.buy(asha, 450, "success", amount=45_000, status="success"),
+        express.buy(asha, 300, amount=30_000),
+        express.buy(asha, 5, "failure", status="success"),
+    )
+    orderless = express.buy(asha, 7, orderId=None, razorpayOrderId=None)
+    assert "needs --amounts" in run("--statuses-later", code=2).stderr
+    calls = shop.sandbox.fault("server_error", times=1000)
+
+    first = run("--statuses-later", "--amounts", "rupees", code=1)
+
+    assert shop.sandbox.hits(calls) == 0, "the gateway was asked"
+    shop.sandbox.clear()
+    assert "5  not looked up yet" in first.stdout
+    assert "shown as success   is to be seen" in first.stdout
+    rows = [here(shop, row) for row in (paid, paise, touched, failed, orderless)]
+    assert [(row["status"], row["amount"]) for row in rows] == [
+        ("pending", 50_000),
+        ("pending", 4_500_000),
+        ("pending", 3_000_000),
+        ("pending", 500),
+        ("pending", 700),
+    ]
+    assert all("checkAt" not in row and "announce" not in row for row in rows)
+    again = run("--statuses-later", "--amounts", "rupees", code=1)
+    assert "5  not looked up yet" in again.stdout
+    # The clients are here already. One pays, over an amount that turns out to be another.
+    verify(api, touched, shop.sandbox.pay(touched["orderId"]))
+
+    last = run()
+
+    rows = [here(shop, row) for row in (paid, paise, touched, failed, orderless)]
+    assert [(row["status"], row["amount"]) for row in rows] == [
+        ("success", 50_000),
+        ("success", 45_000),
+        ("success", 30_000),
+        ("failed", 500),
+        ("pending", 700),
+    ]
+    assert here(shop, paise)["former"]["proof"] == "order"
+    assert lists(last)["amount by your word, not proved"] == 1
+    assert lists(last)["shown as paid, never was"] == 1
+
+
+@pytest.mark.long
 def test_the_next_import_asks_the_gateway_only_about_what_has_changed(
     shop: Shop, express: ExpressService, run: Any
 ) -> None:

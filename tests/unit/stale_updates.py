@@ -1000,6 +1000,16 @@ async def import_noted(world: World) -> Steps:
     )
 
 
+async def import_corrected(world: World) -> Steps:
+    words = {"service": "express", "amount": "500", "unit": "rupees", "proof": "operator"}
+    stale = await world.payment(former=Former(**words))
+    correct = world.ledger.correct_former
+    return once(
+        lambda: correct(stale, Former(**words), stale.amount * 100),
+        lambda: correct(stale, Former(**words), stale.amount + 1),
+    )
+
+
 async def delivery_noted(world: World) -> Steps:
     at = world.clock()
     name = str(ObjectId())
@@ -1025,6 +1035,7 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
     f"{_LEDGER}attach_order": (order_attached,),
     "payments.former_ledger.FormerLedger.note_former": (import_noted,),
+    "payments.former_ledger.FormerLedger.correct_former": (import_corrected,),
     "payments.move_ledger.MoveLedger._write": (
         moved,
         sale_ended,
