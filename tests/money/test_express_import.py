@@ -235,6 +235,7 @@ def test_a_move_may_begin_before_the_gateway_was_asked_about_everything(
     assert "5  not looked up yet" in again.stdout
     # The clients are here already. One pays, over an amount that turns out to be another.
     verify(api, touched, shop.sandbox.pay(touched["orderId"]))
+    assert here(shop, touched)["status"] == "pending"
 
     last = run()
 
