@@ -147,7 +147,13 @@ class Payments:
             former, amount = await self._value(old, Found(problem=_LATER), None, report)
             if self._writes:
                 draft = draft_of(old, payer, amount, _unseen(former), None, live=self._live)
-                _require_same(await self._former.enter(draft, old.status), amount)
+                hold = await self._former.hold(old.id, old.created_at)
+                try:
+                    _require_same(await self._former.enter(draft, old.status), amount)
+                except (CannotMove, FormerTaken):
+                    await self._former.release(hold, old.provider_id)
+                    raise
+                await self._former.release(hold, old.provider_id)
         except (CannotMove, FormerTaken) as error:
             self._refuse(report, f"payment {old.name}", str(error))
             return
@@ -161,7 +167,9 @@ class Payments:
             return known
         if not self._writes:
             return known
+        hold = await self._former.hold(known.pk, known.created_at)
         corrected = await self._former.correct(known, _unseen(former), amount)
+        await self._former.release(hold, known.provider_id)
         if corrected is None:
             _require_same(known, amount)
         return corrected or known

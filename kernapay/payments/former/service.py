@@ -85,6 +85,7 @@ class FormerPayments:
         Raises Unavailable.
         """
         await self._changes.end(hold, provider_id)
+
     async def moved(self, ids: Sequence[object]) -> dict[str, Moved]:
         """Return columns of those of these payments that are here, by their ids as text. Raises Unavailable."""
         found: dict[str, Moved] = {}
