@@ -15,18 +15,17 @@ from kernapay.moving.report import (
     CANNOT_MOVE,
     DOES_NOT_FIT,
     PAID_TWICE,
-    UNKNOWABLE,
     Progress,
     Report,
 )
 from kernapay.moving.repository import ExpressDatabase
 from kernapay.moving.rows import CannotMove, Row, hash_of
+from kernapay.moving.telling import leave, tell
 from kernapay.moving.together import together
 from kernapay.payments.former.models import Former
 from kernapay.payments.former.service import FormerPayments, FormerTaken, judge, paid_twice
 from kernapay.payments.models import Payment
 from kernapay.payments.outcomes import EvidenceMismatch
-from kernapay.payments.states import Status
 
 # At once, so that the gateway's and the database's answers are waited for together.
 _AT_ONCE: Final = 100
@@ -95,11 +94,11 @@ class Payments:
                 changed.append(old)
                 continue
             if known.former and known.former.seen is None:
-                _leave(old, known.amount, report)
+                leave(old, known.amount, report)
                 continue
             report.payments["unchanged"] += 1
             problem = known.former.problem if known.former else None
-            _tell(old, known.status, problem, known.amount, report)
+            tell(old, known.status, problem, known.amount, report)
         return changed
 
     def _read(self, row: Row, plan: Plan, report: Report) -> OldPayment | None:
@@ -157,7 +156,7 @@ class Payments:
         except (CannotMove, FormerTaken) as error:
             self._refuse(report, f"payment {old.name}", str(error))
             return
-        _leave(old, amount, report)
+        leave(old, amount, report)
 
     async def _correct(self, known: Payment, former: Former, amount: int, found: Found) -> Payment:
         """Return a payment over what its order proves. Raises CannotMove if it is here over another amount."""
@@ -261,32 +260,13 @@ class Payments:
         self, old: OldPayment, found: Found, row: Payment | None, amount: int, report: Report
     ) -> None:
         status = row.status if row is not None else judge(found.attempts, found.refunds)
-        _tell(old, status, found.problem, amount, report)
+        tell(old, status, found.problem, amount, report)
         if twice := paid_twice(found.attempts):
             report.note(PAID_TWICE, f"{old.name}: {', '.join(twice)}")
 
     def _refuse(self, report: Report, subject: str, reason: str) -> None:
         report.payments["cannot move"] += 1
         report.note(CANNOT_MOVE, f"{subject}: {reason}")
-
-
-def _tell(
-    old: OldPayment, status: Status, problem: str | None, amount: int, report: Report
-) -> None:
-    """Report what became of a payment. With a `problem`, the gateway could not be asked."""
-    word = status.value
-    if problem is not None and not status.is_paid:
-        word = "unknown"
-        report.note(UNKNOWABLE, f"{old.name}: shown as {old.status or 'nothing'}; {problem}")
-    else:
-        report.compare_words(old.status, status, old.name)
-    report.count_moved(old.status or "nothing", word, old.currency, amount)
-
-
-def _leave(old: OldPayment, amount: int, report: Report) -> None:
-    """Report a payment about which the gateway is asked later."""
-    report.payments["not looked up yet"] += 1
-    report.count_moved(old.status or "nothing", "to be seen", old.currency, amount)
 
 
 def _unseen(former: Former) -> Former:

@@ -10,9 +10,9 @@ from kernapay.core.errors import InvalidInput
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import IMPORTED, Evidence, Origin
 from kernapay.payments.former.models import Former
+from kernapay.payments.former.views import Moved
 from kernapay.payments.insights.sums.changes import InsightChanges
 from kernapay.payments.insights.sums.models import InsightHold
-from kernapay.payments.former.views import Moved
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.matching import best_attempt, of_sale
 from kernapay.payments.models import Payment
