@@ -70,7 +70,10 @@ class HealthController(Controller):
 
     @get("/health/live")
     async def live(self) -> Liveness:
-        """Return 200 while the process answers requests, whatever the state of its stores."""
+        """Return 200 while the process answers requests, whatever the state of its stores.
+
+        A supervisor that gets no answer here starts the process again. `/health/ready` says whether to send it requests.
+        """
         return Liveness()
 
     @get(
