@@ -72,7 +72,7 @@ class HealthController(Controller):
     async def live(self) -> Liveness:
         """Return 200 while the process answers requests, whatever the state of its stores.
 
-        A supervisor that gets no answer here starts the process again. `/health/ready` says whether to send it requests.
+        A supervisor that gets no answer here starts it again. Whether to send it requests, `/health/ready` says.
         """
         return Liveness()
 
