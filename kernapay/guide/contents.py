@@ -16,6 +16,6 @@ CONTENTS: Final = {
         *("operations", "configuration", "administration", "monitoring"),
         *("upgrading", "moving", "scaling", "security"),
     ),
-    "Work on it": ("contributing", "benchmarks", "changelog"),
+    "Work on it": ("contributing", "benchmarks", "changelog", "licences"),
 }
 """The names of the pages by the title of their group."""
