@@ -1,6 +1,7 @@
 """The blocks of code in README and in the guide, and what runs each of them."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
 from markdown_it import MarkdownIt
@@ -69,8 +70,13 @@ class Snippet(NamedTuple):
         return f"{self.page}: {self.text.strip()}"
 
 
-def snippets() -> Iterator[Snippet]:
-    """Yield every block, also those without a language. Runbooks have queries only, those of the alerts."""
+@cache
+def snippets() -> tuple[Snippet, ...]:
+    """Return every block, also those without a language. Runbooks have queries only, those of the alerts."""
+    return tuple(_read())
+
+
+def _read() -> Iterator[Snippet]:
     for path in (ROOT / "README.md", *sorted(DOCS.glob("*.md"))):
         for token in MarkdownIt().parse(path.read_text()):
             if token.type in ("fence", "code_block"):
