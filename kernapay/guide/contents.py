@@ -1,4 +1,4 @@
-"""The order of the guide's pages. Each is a file in `kernapay/docs`, and stands in README's list too."""
+"""The order of the guide's pages. Each is a file in `kernapay/docs`, and is in README's list too."""
 
 from typing import Final
 

@@ -132,7 +132,7 @@ class FormerPayments:
         return await self._ledger.get(id=result.payment.pk)
 
     async def note(self, payment: Payment, former: Former, *, is_known: bool) -> bool:
-        """Store what an import saw, and when to look again. Nobody looks where the gateway does not know the order.
+        """Store what an import saw, and when to check again: never if the gateway does not know the order.
 
         Return False if the payment has changed meanwhile: the next import sees it again.
         """
