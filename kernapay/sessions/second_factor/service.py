@@ -152,7 +152,7 @@ class SecondFactors:
         step = find_step(challenge.key, data.code, self._clock())
         if step is None or not is_of_authenticator(data.code):
             raise InvalidInput(
-                "Not the code of this authenticator. Look at its clock, and try the next code.",
+                "The code is wrong. Check the clock of the authenticator's device, and try the next code.",
                 field="code",
             )
         codes = new_recovery_codes()
