@@ -33,6 +33,8 @@ RUN: Final = {
     "integrate: payment = httpx.get(": f"{_HERE}test_a_back_end_compares_before_it_delivers",
     "integrate: const stream": f"{_HERE}test_the_page_pays_and_the_stream_tells",
     "moving: export EXPRESS_MONGODB_URL": f"{_HERE}test_typed_commands_exist",
+    "plugins: kernapay sandbox ": f"{_HERE}test_typed_commands_exist",
+    "plugins: // Sends what": f"{_HERE}test_a_program_in_node_is_led_to_the_sandbox",
     "operations: kernapay doctor ": f"{_HERE}test_typed_commands_exist",
     "operations: [Unit]": f"{_HERE}test_the_unit_of_systemd_starts_what_exists",
     "sandbox: kernapay sandbox ": f"{_HERE}test_typed_commands_exist",
@@ -56,6 +58,7 @@ NOT_RUN: Final = {
     "monitoring: docker compose": "needs Docker; tests/house/test_compose.py reads the file",
     "operations: docker compose": "needs Docker; tests/house/test_compose.py reads the file",
     "payments: paid (Checkout": "a drawing",
+    "plugins: (new Razorpay": "needs PHP",
 }
 """Why a block is not run, by its page and its beginning."""
 

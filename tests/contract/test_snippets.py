@@ -82,6 +82,7 @@ def accept(words: list[str]) -> None:
         ("moving", "export EXPRESS_MONGODB_URL"),
         ("operations", "kernapay doctor "),
         ("sandbox", "kernapay sandbox "),
+        ("plugins", "kernapay sandbox "),
     ],
 )
 def test_typed_commands_exist(page: str, beginning: str) -> None:
@@ -296,6 +297,28 @@ def test_sdks_talk_to_the_sandbox(stack: Stack, tmp_path: Path) -> None:
     ran = subprocess.run(
         ["node", "-e", "\n".join(program), *key],
         env={**bare_environment(), "NODE_PATH": str(packages)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.stdout.startswith("order_"), ran.stderr
+
+
+@pytest.mark.long
+def test_a_program_in_node_is_led_to_the_sandbox(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "razorpay-sandbox.cjs").write_text(find("plugins", "// Sends what"))
+    program = (
+        "const [key_id, key_secret] = process.argv.slice(1);"
+        "const razorpay = new (require('razorpay'))({ key_id, key_secret });"
+        "razorpay.orders.create({ amount: 50000, currency: 'INR' }).then((o) => console.log(o.id));"
+    )
+    key = (stack.secrets["RAZORPAY_KEY_ID"], stack.secrets["RAZORPAY_KEY_SECRET"])
+    packages = str(node.installed("razorpay", "2.9.6"))
+    ran = subprocess.run(
+        ["node", "--require", "./razorpay-sandbox.cjs", "-e", program, *key],
+        cwd=tmp_path,
+        env={**bare_environment(), "NODE_PATH": packages, "RAZORPAY_SANDBOX": stack.sandbox},
         capture_output=True,
         text=True,
         timeout=60,
