@@ -176,7 +176,7 @@ class AdministrationService:
     async def _change(
         self, actor: Actor, user: User, new: Standing, *, verify_email: bool = False
     ) -> UserView:
-        """Bring an account into a standing: the one way to a role, whoever asks for it."""
+        """Set the role and the approval of an account. Every caller changes a role this way."""
         if user.erased_at is not None:
             raise AccountIsErased("This account was erased. Nothing brings it back.")
         old = user.standing

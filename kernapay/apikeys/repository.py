@@ -55,7 +55,7 @@ class ApiKeyRepository(Repository[ApiKey]):
         return await self._change_live(key, {}, **change)
 
     async def revoke_unless_adopted(self, key: ApiKey) -> bool:
-        """Revoke a key nobody vouches for. Return False if it was adopted or revoked since it was read."""
+        """Revoke a key that no ADMIN vouches for. Return False if it was adopted or revoked since it was read."""
         return await self._change_live(
             key,
             {"adopted_by": key.adopted_by},

@@ -155,7 +155,7 @@ class ApiKeyService:
             admin and Standing(admin.type, admin.status).is_active_admin for admin in admins
         ):
             raise Unauthenticated(
-                "Whoever made this API key is no longer an administrator. Another one may adopt it."
+                "The maker of this API key is no longer an administrator. An administrator may adopt it."
             )
         last_use = self._last_uses.get(grant.id)
         if last_use is None or self._clock() - last_use >= _USE_PRECISION:

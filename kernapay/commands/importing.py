@@ -44,7 +44,7 @@ def command() -> None:
     """Import accounts and payments of an earlier service."""
 
 
-@command.command("express")
+@command.command("express", epilog="Example: kernapay import express --dry-run")
 @click.option(
     "--from",
     "source",

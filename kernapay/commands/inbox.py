@@ -22,7 +22,7 @@ def command() -> None:
     """List the stored webhook events, and replay them."""
 
 
-@command.command("list")
+@command.command("list", epilog="Example: kernapay inbox list --status parked")
 @click.option(
     "--status",
     type=click.Choice(["pending", "processed", "ignored", "parked"]),
@@ -41,7 +41,7 @@ def list_events(status: str | None) -> None:
     click.echo(f"{len(events)} event(s).")
 
 
-@command.command("replay")
+@command.command("replay", epilog="Example: kernapay inbox replay --status parked")
 @click.argument("event_id", required=False)
 @click.option(
     "--status",
@@ -65,7 +65,7 @@ def replay(event_id: str | None, status: str | None) -> None:
     click.echo(f"{count} event(s) replayed; {parked} are parked now. See: kernapay inbox list")
 
 
-@command.command("end")
+@command.command("end", epilog='Example: kernapay inbox end evt_QzLx5K2mVh8RtN --reason "a test"')
 @click.argument("event_id")
 @click.option("--reason", required=True, help="Why nothing has to be done about it.")
 def end(event_id: str, reason: str) -> None:

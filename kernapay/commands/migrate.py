@@ -40,7 +40,7 @@ def _migrator() -> Iterator["Migrator"]:
         ) from error
 
 
-@command.command("up")
+@command.command("up", epilog="Example: kernapay migrate up")
 def up() -> None:
     """Apply the pending migrations, and make indexes again that are missing.
 
@@ -55,7 +55,7 @@ def up() -> None:
     click.echo(f"{len(names)} applied; the database is up to date.")
 
 
-@command.command("down")
+@command.command("down", epilog="Example: kernapay migrate down --steps 2")
 @click.option(
     "--steps",
     type=click.IntRange(1),
@@ -72,7 +72,7 @@ def down(steps: int) -> None:
     click.echo(f"{len(names)} reverted.")
 
 
-@command.command("status")
+@command.command("status", epilog="Example: kernapay migrate status")
 def status() -> None:
     """List every migration and when it was applied.
 

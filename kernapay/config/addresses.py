@@ -26,7 +26,7 @@ def payers_address(settings: Settings) -> str | None:
 
 
 def has_sandbox(settings: Settings) -> bool:
-    """Return whether something else stands in for Razorpay. With live keys, nothing does."""
+    """Return whether the gateway's address is a simulator's. With a live key, another address is a proxy."""
     return not _is_razorpay(settings)
 
 

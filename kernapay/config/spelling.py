@@ -1,4 +1,4 @@
-"""Variables that nobody reads, and that look like a misspelt one of ours."""
+"""Find variables that look like a misspelt setting of ours."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches

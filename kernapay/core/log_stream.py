@@ -1,4 +1,4 @@
-"""Where log lines are written. A line that cannot be written never stands in the way of what it tells of."""
+"""Where log lines are written. If a line cannot be written, the work that logged it goes on."""
 
 import os
 from threading import Lock

@@ -144,7 +144,7 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> LogStream:
 
 
 def catch_unhandled() -> None:
-    """Log exceptions that nobody catches, in any thread, instead of printing their traceback. For services."""
+    """Log uncaught exceptions, in any thread, instead of printing their traceback. For services."""
     sys.excepthook = _log_unhandled
     threading.excepthook = _log_unhandled_in_thread
 

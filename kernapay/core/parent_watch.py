@@ -1,4 +1,4 @@
-"""End a process when its parent dies. Workers use it: after a `kill -9` of their parent nobody else ends them."""
+"""End a process when its parent dies. Workers use it: after a `kill -9` of the parent, nothing else ends them."""
 
 import os
 import signal

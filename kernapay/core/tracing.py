@@ -41,7 +41,7 @@ def current() -> str | None:
 
 
 def resume(name: str, traceparent: str | None) -> AbstractContextManager[None]:
-    """Let the block be a part of the trace that was stored, if there is one."""
+    """Run the block as a part of the stored trace, if there is one."""
     if Tracing.tracer is None or traceparent is None:
         return nullcontext()
     return Tracing.tracer.resume(name, traceparent)

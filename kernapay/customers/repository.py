@@ -150,7 +150,7 @@ class CustomerRepository(Repository[Customer]):
         await self._run(lambda: self._collection.update_many(where, change))
 
     async def end_follow_up(self, customer: Customer) -> None:
-        """After the last look of the worker at a customer, let there be no further one."""
+        """Take a customer off the worker's list after its last check."""
         if self.queue.attempt_of(customer) >= _MOST_FOLLOW_UPS:
             await self.queue.finish(customer, unset__follow_up_at=True, unset__follow_ups=True)
 
@@ -215,7 +215,7 @@ class _Remains(Struct, rename="camel"):
 
 
 def _is_erased(customer_id: str, remains: Mapping[str, _Remains]) -> bool:
-    """Return whether a customer was erased, or whoever it became a part of."""
+    """Return whether a customer, or the one it was merged into, was erased."""
     passed: set[str] = set()
     row = remains.get(customer_id)
     while row is not None and row.id not in passed:

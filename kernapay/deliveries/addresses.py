@@ -81,7 +81,7 @@ def is_public(address: Address) -> bool:
 
 
 class AddressRules:
-    """What the operator lets endpoints be."""
+    """Which addresses the operator allows for endpoints."""
 
     def __init__(self, ports: Sequence[int], allowed: Sequence[AllowedHost]) -> None:
         # What is allowed may be private, on any port or the one that is named, and without TLS.

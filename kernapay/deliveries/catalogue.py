@@ -1,4 +1,4 @@
-"""The catalogue of event types: what each tells of, its data, and an example. OpenAPI's webhooks are made from it."""
+"""The catalogue of event types: the meaning, the data and an example of each. OpenAPI's webhooks are made from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Payments of people who were erased. What happens to them later is told of without the texts of the business."""
+"""Payments of people who were erased. Later events about them omit the texts of the business."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The ids of events. They follow from what happened, so that whoever finds the same change makes the same event."""
+"""The ids of events. They are computed from the change: two processes that find the same one make the same event."""
 
 import hashlib
 from typing import Final

@@ -73,7 +73,7 @@ def hears(endpoint: Listener, mark: Mark) -> bool:
 
 
 def match(draft: Draft, endpoints: Sequence[ListenerT]) -> Iterator[tuple[ListenerT, str | None]]:
-    """Yield the endpoints that hear of an event, each with the id of the event that it has to get before.
+    """Yield the endpoints that receive an event, each with the id of the event that has to arrive before it.
 
     That may still wait since before the endpoint was off for a time.
     """

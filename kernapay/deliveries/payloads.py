@@ -115,7 +115,7 @@ class FindingEvent(FindingView, kw_only=True, rename="camel"):
 
 
 class EndpointTest(Struct, kw_only=True, rename="camel"):
-    """A test that somebody sent to an endpoint. It tells of nothing that happened."""
+    """A test that somebody sent to an endpoint. Nothing has happened to a payment."""
 
     endpoint_id: Annotated[str, Meta(examples=[OBJECT_ID_EXAMPLE])]
     url: Annotated[str, Meta(examples=["https://shop.example/kernapay"])]

@@ -1,4 +1,4 @@
-"""The events of a payment: a function of its row and its steps, so that whoever makes one makes the same."""
+"""The events of a payment. They depend on its row and its steps only, so every process makes the same ones."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -40,7 +40,7 @@ _WHEN_PAID: Final = (
 
 
 class PaymentRow(PaymentFacts, kw_only=True, rename="camel"):
-    """A payment as the relay reads it. `announced` is how many of its steps are told."""
+    """A payment as the relay reads it. `announced` is how many of its steps have events."""
 
     history: list[StepFacts] = field(default_factory=list)
     refunds: list[RefundRow] = field(default_factory=list)
@@ -62,7 +62,7 @@ def without_texts(row: PaymentRow) -> PaymentRow:
 
 
 def draft_events(row: PaymentRow, first: int) -> Iterator[Draft]:
-    """Yield the events of the steps from the first one on, which are not told yet."""
+    """Yield the events of the steps from the first one that has none."""
     standing = Standing()
     before: list[Mark] = []
     for index, stored in enumerate(row.history):

@@ -101,7 +101,7 @@ class Standing:
 def find_type(
     step: StepFacts, before: Standing, *, is_first: bool, cancelled_at: datetime | None
 ) -> EventType | None:
-    """Return the type of the event that a step is, None if no event tells of it.
+    """Return the type of a step's event, None if it has none.
 
     `cancelled_at` is when the sale was cancelled, if it ever was.
     """

@@ -77,14 +77,14 @@ class Relay:
         start_at_zero(_UNRENDERABLE, [source.name for source in sources])
 
     async def sweep(self) -> bool:
-        """Tell of changes that are due, some of each kind. Return False if none was. Raises Unavailable."""
+        """Make events of due changes, some of each kind. Return False if none was due. Raises Unavailable."""
         if monotonic() < self._idle_until:
             return False
         worked = [await self._sweep(source) for source in self._sources]
         return any(worked)
 
     async def gauges(self) -> list[GaugeMetricFamily]:
-        """Return for how long the oldest change waits to be told of, by kind of row. Raises Unavailable."""
+        """Return how long the oldest change has waited for its event, by kind of row. Raises Unavailable."""
         at = self._clock()
         family = GaugeMetricFamily(
             "kernapay_events_oldest_seconds",

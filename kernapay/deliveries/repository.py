@@ -118,7 +118,7 @@ class DeliveryRepository(Repository[Delivery]):
         )
 
     async def end_waiting(self, delivery_ids: Sequence[str]) -> None:
-        """Let those of these be due that wait for another delivery. The lane puts off again what has to wait on."""
+        """Make those of these due that wait for another delivery. The lane postpones those that must still wait."""
         where = {
             "_id": {"$in": list(delivery_ids)},
             "state": DeliveryState.PENDING.value,

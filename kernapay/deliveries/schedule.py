@@ -58,7 +58,7 @@ def is_too_old(at: datetime, waiting_since: datetime) -> bool:
 
 
 def should_disable(at: datetime, failing_since: datetime | None, last_failure: datetime) -> bool:
-    """Return whether an endpoint has failed for so long that nobody seems to look after it.
+    """Return whether an endpoint has failed for long enough to disable it.
 
     A recent failure is needed: an endpoint that nothing was sent to may work again.
     """

@@ -1,4 +1,4 @@
-"""Where events come from: rows that carry the marker of a change, each kind with its own way to tell of it."""
+"""Where events come from: rows with the marker of a change. Each kind makes its own events."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _OF_FINDING: Final = tuple(each.name for each in msgspec.structs.fields(FindingV
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A marked row. `draft` makes its new events, and `version` says which state of the row they tell of."""
+    """A marked row. `draft` makes its new events, and `version` identifies the state of the row they describe."""
 
     row_id: str
     version: Any
@@ -55,7 +55,7 @@ class Source(Protocol):
         """Take the marker away from rows that have not changed since they were read."""
 
     async def put_off(self, row_ids: Sequence[Any], until: datetime) -> int:
-        """Let rows be due again later. Return how many still carried the marker."""
+        """Make rows due again later. Return how many still had the marker."""
 
     async def oldest(self) -> datetime | None:
         """Return since when the row that waits longest is due, None if none waits."""
@@ -110,7 +110,7 @@ class PaymentSource(_MarkedRows):
         erased_buyers: ErasedBuyers | None = None,
         note_changes: NoteChanges | None = None,
     ) -> None:
-        """`since` returns from when on changes are told of. It concerns rows that were there before.
+        """`since` returns the time from which on changes get events. It matters for rows that are older.
 
         `follow_up` gets the ids of changed payments before the markers go: again, if it or what follows fails.
         `erased_buyers` take the texts out of what is told of their payments. `note_changes` gets the time and the payee

@@ -1,4 +1,4 @@
-"""The safety net of the relay: look for payments with steps that nobody told of, and mark them.
+"""The safety net of the relay: find payments with steps that have no event, and mark them.
 
 An older version, which runs beside this one during an upgrade, adds steps without the marker.
 """

@@ -54,7 +54,7 @@ class PidFile:
             time.sleep(0.05)
 
     def write(self, pid: int, command: Sequence[str]) -> None:
-        """Record the child. Its command tells it from a later process with the same pid."""
+        """Record the child, with its command: a later process with the same pid has another one."""
         if self._file is None:
             raise ValueError("Call acquire() before write().")
         self._file.truncate(0)

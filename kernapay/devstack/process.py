@@ -22,7 +22,7 @@ _forks = ThreadPoolExecutor(1, thread_name_prefix="forks")
 
 
 def _no_check() -> None:
-    """Let the wait go on."""
+    """Do nothing: the default check of a wait."""
 
 
 class ServerError(RuntimeError):

@@ -206,7 +206,7 @@ class MongoServer(MongoNode):
             return  # the next call tries again
 
     def _has_logged_listening(self) -> bool:
-        """Return whether our process has the port. Nobody can ask it before the first user exists."""
+        """Return whether our process has the port. Before the first user exists, only the log says so."""
         start, pid, log = '"msg":"MongoDB starting"', f'"pid":{self.pid},', self.log_lines()
         # The second search continues behind the line that the first one found.
         return any(start in line and pid in line for line in log) and any(

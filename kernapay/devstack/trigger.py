@@ -1,4 +1,4 @@
-"""Make something happen on a running stack, so that an event tells of it."""
+"""Make something happen on a running stack that leads to an event."""
 
 import secrets
 import time

@@ -53,7 +53,7 @@ class RazorpayGateway:
         slots: Slots,
         keep: Keep | None = None,
     ) -> None:
-        """Give each call `timeout` seconds, which include its wait for a free slot. `keep` is told of each."""
+        """Give each call `timeout` seconds, including its wait for a free slot. Pass each finished call to `keep`."""
         self._client = _Client(session=Recorder(), auth=(key_id, key_secret), base_url=base_url)
         self._transport = Transport(slots.size, keep)
         self._slots = slots

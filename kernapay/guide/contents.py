@@ -1,4 +1,4 @@
-"""The order of the guide's pages. Each is a file in `kernapay/docs`, and stands in README's list too."""
+"""The order of the guide's pages. Each is a file in `kernapay/docs`, and is in README's list too."""
 
 from typing import Final
 
@@ -16,6 +16,6 @@ CONTENTS: Final = {
         *("operations", "configuration", "administration", "monitoring"),
         *("upgrading", "moving", "scaling", "security"),
     ),
-    "Work on it": ("contributing", "benchmarks", "changelog"),
+    "Work on it": ("contributing", "benchmarks", "changelog", "licences"),
 }
 """The names of the pages by the title of their group."""

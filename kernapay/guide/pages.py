@@ -59,7 +59,7 @@ def read_page(name: str) -> Page:
 
 
 def make_page(name: str, place: PurePosixPath, source: str) -> Page:
-    """Return the page of a text. `place` is where it stands in the repository, from which its links lead."""
+    """Return the page of a text. `place` is its path in the repository, which its links are relative to."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.add_render_rule("table_open", _open_table)
     markdown.add_render_rule("table_close", _close_table)

@@ -70,7 +70,10 @@ class HealthController(Controller):
 
     @get("/health/live")
     async def live(self) -> Liveness:
-        """Return 200 while the process answers requests, whatever the state of its stores."""
+        """Return 200 while the process answers requests, whatever the state of its stores.
+
+        A supervisor that gets no answer here starts it again. Whether to send it requests, `/health/ready` says.
+        """
         return Liveness()
 
     @get(

@@ -1,4 +1,4 @@
-"""The numbers that `/metrics` reads at each call: the queues, the stores, and what each slice has to tell."""
+"""The numbers that `/metrics` reads at each call: of the queues, the stores and each slice."""
 
 import asyncio
 from collections.abc import Sequence

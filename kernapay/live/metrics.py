@@ -1,4 +1,4 @@
-"""What is counted of live streams. Signals are counted where they are sent and heard."""
+"""The metrics of live streams. Signals are counted where they are sent and received."""
 
 from typing import Final
 

@@ -22,7 +22,7 @@ _HEADERS: Final = (
 
 
 class EventStream(Response[LiveEvent]):
-    """A stream of a payment's changes. Without anything to tell, now or later, the answer is 204."""
+    """A stream of a payment's changes. If there is nothing to send, now or later, the answer is 204."""
 
     def __init__(
         self, live: LiveService, row: LivePayment, viewer: Viewer, last_event_id: str | None

@@ -7,7 +7,7 @@ from kernapay.live.dtos import LivePayment
 
 
 class Ending(StrEnum):
-    """Why a stream ends. The client is told all but the last two."""
+    """Why a stream ends. The client gets all reasons but the last two."""
 
     FINAL = "final"
     AGE = "age"

@@ -62,7 +62,7 @@ def number_of(value: object) -> Decimal | None:
 
 
 def time_of(row: Row, at: datetime) -> tuple[datetime, bool]:
-    """Return when a row was created, and whether that is by its own word. Else its id tells."""
+    """Return when a row was created, and whether the row itself says so. Otherwise the time comes from its id."""
     told = row.get("createdAt")
     if isinstance(told, datetime) and _FIRST_TIME <= told <= at + _AHEAD:
         return told, True

@@ -1,4 +1,4 @@
-"""The writes by which the relay notes what it has told of. `ledger.py` has the others.
+"""The relay's writes: which steps of a payment have events. `ledger.py` has the other writes.
 
 They move no money and change nothing that anybody sees, so `updatedAt` and the cached history stay.
 """
@@ -17,7 +17,7 @@ class AnnouncingLedger(RefundLedger, Announcing[Payment]):
     """A base of the ledger, and no repository of its own."""
 
     async def end_announcement(self, row_ids: Sequence[str], steps: int) -> int:
-        """Note that the first `steps` steps of these payments are told, and take the marker away.
+        """Store that the first `steps` steps of these payments have events, and remove the marker.
 
         A payment that has more steps by now keeps its marker. Return how many had no more.
         """
@@ -26,7 +26,7 @@ class AnnouncingLedger(RefundLedger, Announcing[Payment]):
         return await self._update_announcements(where, change)
 
     async def mark_untold(self, after: datetime, before: datetime, since: datetime) -> int:
-        """Set the marker of payments that changed in this window and have steps that nobody told of.
+        """Mark payments that changed in this window and have steps without events.
 
         Return how many. Steps from before `since` are not told. An older version, which runs beside this one during an
         upgrade, adds steps without the marker.

@@ -123,7 +123,7 @@ def build_changes(
 
 
 def paid_at(gateway_payment: GatewayPayment, at: datetime) -> datetime:
-    """Return when the payer paid. Razorpay: it tells when a payment was created, and not when it was captured."""
+    """Return when the payer paid. Razorpay: a payment has the time of its creation, not that of its capture."""
     # A clock that is ahead must not date a payment into the future.
     return (
         min(datetime.fromtimestamp(gateway_payment.created_at, UTC), at)

@@ -15,7 +15,7 @@ class CustomerLedger(AnnouncingLedger):
     """A base of the ledger, and no repository of its own."""
 
     async def reassign(self, shop_id: str, customer_id: str, kept_id: str) -> int:
-        """Let some payments for a merged customer be for the one that stays. Return how many; 0 if none is left.
+        """Move some payments of a merged customer to the one that stays. Return how many; 0 if none is left.
 
         No money moves and no status changes, so there is no step and no event: the audit log tells of the merge.
         """

@@ -178,7 +178,7 @@ class PaymentLedger(MoveLedger, PayoutLedger, SurplusLedger, CustomerLedger, For
         return recorded.row if isinstance(recorded, Changed) else None
 
     async def end_warning(self, payment: Payment, dispute: Dispute) -> bool:
-        """Store that somebody was warned of a deadline. Return False if the dispute changed meanwhile."""
+        """Store that the warning about a deadline was sent. Return False if the dispute changed meanwhile."""
         due = {"disputeId": dispute.dispute_id, "warnAt": dispute.warn_at}
         ended = await self.update_if(
             key_of(payment),

@@ -34,7 +34,7 @@ class Lifetimes:
     """What becomes of money that comes after the end of its sale (LATE_PAYMENTS)."""
 
     def payable_until(self, payment: Payment) -> datetime:
-        """Return when the sale ends if nobody pays. Rows from before the field have the age of today's setting."""
+        """Return when the sale ends if nobody pays. Rows that are older than the field use today's setting."""
         return payment.payable_until or payment.created_at + self.expire_after
 
     def has_expired(self, payment: Payment, at: datetime) -> bool:

@@ -114,7 +114,7 @@ def is_order_of(payment: Payment, order: Order) -> bool:
 
 
 def is_refund_of(gateway_payment: GatewayPayment, refund: GatewayRefund) -> bool:
-    """Return whether a refund can be one of a payment: nobody returns more than came in."""
+    """Return whether a refund can belong to a payment: it is not more than was paid."""
     return (refund.payment_id, refund.currency) == (
         gateway_payment.id,
         gateway_payment.currency,

@@ -34,7 +34,7 @@ class RefundLedger(Repository[Payment]):
 
     @asynccontextmanager
     async def changing_history(self, payment: Payment) -> AsyncIterator[None]:
-        """Evict the cached history before and after a change, as `CachedQuery.changing` does, and tell of it."""
+        """Evict the cached history before and after a change, as `CachedQuery.changing` does, and send a signal."""
         user_id = str(payment.user_id)
         await self._history.evict(user_id=user_id)
         try:
@@ -45,7 +45,7 @@ class RefundLedger(Repository[Payment]):
             await self._history.evict(user_id=user_id)
 
     def signal(self, payment: Payment) -> None:
-        """Tell whoever watches the payment that its history may have grown."""
+        """Signal to the streams of the payment that its history may have grown."""
         self._signaller.signal(str(payment.pk))
 
     async def evict_history(self, payment: Payment) -> None:

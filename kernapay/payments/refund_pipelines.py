@@ -131,7 +131,7 @@ def _sum_amounts(*statuses: str) -> dict[str, Any]:
 
 
 def _changed_refund() -> dict[str, Any]:
-    """Return the refund that this update changes or adds, without what events never tell."""
+    """Return the refund that this update changes or adds, without the fields that events never have."""
     is_new = {"$not": [{"$in": ["$$this", {"$ifNull": ["$_before", []]}]}]}
     changed = {"$first": {"$filter": {"input": "$refunds", "cond": is_new}}}
     facts = {name: f"$$changed.{name}" for name in _TOLD}

@@ -98,7 +98,7 @@ def _repair_step(entry: Any, created_at: datetime | None) -> Any:
 
 
 def _require_money(row: Row) -> None:
-    """Raise Misfit unless amounts and statuses are beyond doubt: nobody guesses those."""
+    """Raise Misfit unless amounts and statuses are certain: they are never guessed."""
     for name in ("amount", "amountRefunded"):
         if not _is_integer(row.get(name, 0 if name == "amountRefunded" else None)):
             raise Misfit(f"{name}: not an integer")

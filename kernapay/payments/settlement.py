@@ -139,7 +139,7 @@ class Settlement:
         )
 
     async def end(self, event: Event, payment: Payment, origin: Origin) -> Settled:
-        """End the sale of a payment that nobody paid: it is expired or cancelled. Later money is judged as late.
+        """End the sale of an unpaid payment as expired or cancelled. Money that comes later is judged as late.
 
         Raises GatewayUnknown if the gateway's order is paid, and GatewayError, Unavailable.
         """
@@ -151,7 +151,7 @@ class Settlement:
         return Settled(await self._ledger.get(id=payment.pk), Outcome.UNCHANGED)
 
     async def cancel(self, payment: Payment, origin: Origin) -> Payment:
-        """Cancel a payment that nobody paid, and return it as stored afterwards.
+        """Cancel an unpaid payment, and return it as stored afterwards.
 
         If there is money at the gateway, the payment is settled instead. Raises EvidenceMismatch, GatewayError,
         Unavailable.

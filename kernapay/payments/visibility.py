@@ -43,5 +43,5 @@ def may_see_disputes(principal: Principal, payment: Subject) -> bool:
 
 
 def is_of_dispute(step: StepView) -> bool:
-    """Return whether a step of the history tells of a dispute."""
+    """Return whether a step of the history belongs to a dispute."""
     return (step.event or "").startswith(EVENT_PREFIX)

@@ -1,4 +1,4 @@
-"""Let a comparison go on past what cannot be read or asked."""
+"""Continue a comparison after what cannot be read or asked for."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final

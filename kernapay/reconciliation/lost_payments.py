@@ -1,4 +1,4 @@
-"""Find money at the gateway of which no event told: by one list, at a cost that unpaid orders do not add to."""
+"""Find money at the gateway that no event reported, by one list of payments: unpaid orders cost nothing."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Repair what a night found and no event told of: money that came in, where no person has to decide."""
+"""Repair what a night found and no event reported: money that came in, where no person has to decide."""
 
 from datetime import timedelta
 from typing import Final

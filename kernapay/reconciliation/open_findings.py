@@ -1,4 +1,4 @@
-"""The findings of reconciliation that nobody has repaired, as a metric."""
+"""The open findings of reconciliation, as a metric."""
 
 from kernapay.core.metrics import GaugeMetricFamily
 from kernapay.reconciliation.models import Kind

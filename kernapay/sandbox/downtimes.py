@@ -1,4 +1,4 @@
-"""Outages of payment methods: told by the API and by events, and felt by payments if asked for."""
+"""Outages of payment methods: shown by the API and by events. On request, payments fail by them."""
 
 from collections.abc import Collection, Mapping
 from typing import Final

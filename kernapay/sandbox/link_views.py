@@ -62,7 +62,7 @@ def link_view(link: PaymentLink, *, with_payments: bool = True) -> View:
 
 
 def link_order_view(link: PaymentLink, order: Order, payment: Payment) -> View:
-    """Return the order as it stands in the link's events: Razorpay's own row, its id without a prefix."""
+    """Return the order as the link's events show it: Razorpay's own row, its id without a prefix."""
     return {
         **dict.fromkeys(_UNUSED),
         "amount": order.amount,

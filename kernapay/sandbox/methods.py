@@ -1,4 +1,4 @@
-"""What Razorpay tells Checkout and plugins of an account: its payment methods and its preferences."""
+"""What Razorpay returns to Checkout and plugins about an account: its payment methods and its preferences."""
 
 from kernapay.sandbox.instruments import BANKS, WALLETS
 from kernapay.sandbox.views import View

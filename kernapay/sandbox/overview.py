@@ -45,7 +45,7 @@ class Search:
         return sorted(found.values(), key=lambda row: row.created_at)[::-1]
 
     def finds_call(self, call: LoggedCall) -> bool:
-        """Return whether a call of the API tells of it: in path, query or a body."""
+        """Return whether a call of the API mentions it: in path, query or a body."""
         parts = (call.path, call.query, call.request_body, call.response_body)
         words = {word.lower() for word in self._ids} or {self._words}
         return any(word in part.lower() for part in parts for word in words)

@@ -28,7 +28,7 @@ def read_console_cookie(connection: Connection) -> str | None:
 
 
 def is_background(connection: Connection) -> bool:
-    """Return whether the page asks by itself, with nobody at it: that must not keep the session alive."""
+    """Return whether the page asks on its own, without its user: that must not keep the session alive."""
     return bool(connection.headers.getall(BACKGROUND_HEADER, []) == ["1"])
 
 

@@ -128,7 +128,7 @@ def require_fresh_proof(caller: Principal) -> None:
     """Raise ProofRequired if the caller has to prove first who they are. Nothing must have been done before."""
     if caller.needs_proof:
         raise ProofRequired(
-            "Nothing was done. Prove once more who you are, with your password, then repeat it."
+            "Nothing was done. Confirm with your password who you are, then repeat the call."
         )
 
 

@@ -69,7 +69,7 @@ class TokenIssuer:
         expires_at: datetime,
         more_claims: Mapping[str, str] | None = None,
     ) -> str:
-        """Return a token for the session. `expires_at` is the token's expiry. Nobody reads `more_claims` here."""
+        """Return a token for the session. `expires_at` is the token's expiry. `more_claims` are never read here."""
         token: str = jwt.encode(
             {
                 **(more_claims or {}),

@@ -1,4 +1,4 @@
-"""Rows of the feed: what tells them apart, what a later read adds, and their sums."""
+"""Rows of the feed: their identity, what a later read adds, and their sums."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Group(NamedTuple):
 
 
 def key_of(row: SettlementRow) -> tuple[str | None, str, str]:
-    """Return what tells a row apart from all others."""
+    """Return the identity of a row."""
     return (row.settlement_id, row.entity_id, row.type)
 
 

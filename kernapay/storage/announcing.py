@@ -1,4 +1,4 @@
-"""Rows that carry the order to tell of their change: the update that changes one sets `announce` to the present time.
+"""Rows with a marker of their change: the update that changes a row sets `announce` to the present time.
 
 What is told, and to whom, is the relay's business. Here it finds such rows, and takes the marker away.
 """
@@ -49,7 +49,7 @@ class Announcing(Repository[DocumentT]):
         return await self._run(read)
 
     async def put_off_announcement(self, row_ids: Sequence[Any], until: datetime) -> int:
-        """Let the rows be due again at a later time. Return how many still carried the marker."""
+        """Make the rows due again at a later time. Return how many still had the marker."""
         where = {"_id": {"$in": ids_of(row_ids)}, **_IS_MARKED}
         return await self._update_announcements(where, {"$set": {"announce": until}})
 
@@ -74,7 +74,7 @@ class Announcing(Repository[DocumentT]):
 
 
 class MarkedRows(Announcing[DocumentT]):
-    """Rows of which each setting of the marker is told once."""
+    """Rows for which each setting of the marker makes one event."""
 
     async def end_announcement(self, row_ids: Sequence[str], marker: datetime) -> int:
         """Take the marker away from the rows that still have this one. Return how many had."""

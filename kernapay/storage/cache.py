@@ -109,7 +109,7 @@ class Cache:
         self._watch = asyncio.get_running_loop().create_task(self._check_forever())
 
     async def close(self) -> None:
-        """Stop the cache's own work. Redis is closed by whoever opened it."""
+        """Stop the cache's own work. Redis is closed by its opener."""
         # A cancellation can be lost: `asyncio.wait_for`, which redis-py uses, drops one that comes as its call ends
         # (Python before 3.12). Then the check ends after this round.
         self._is_closing = True

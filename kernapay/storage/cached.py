@@ -141,7 +141,7 @@ class _CachedMethod(Generic[T]):
         self.__doc__ = query.__doc__
 
     def address(self, **arguments: object) -> Address:
-        """Return where the value for these arguments is cached, whoever asks for it."""
+        """Return where the value for these arguments is cached, the same for every caller."""
         return self._place.address(arguments)
 
     def __set_name__(self, _: type, name: str) -> None:

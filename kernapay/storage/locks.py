@@ -87,7 +87,7 @@ class Turn:
         self._renew_at = 0.0
 
     async def is_ours(self) -> bool:
-        """Return whether it is the turn of this process, which it takes if nobody has it."""
+        """Return whether it is this process's turn. A free turn is taken."""
         asked_at = time.monotonic()
         if asked_at < self._renew_at:
             return True

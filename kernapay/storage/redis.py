@@ -142,7 +142,7 @@ class RedisStore:
 
     @asynccontextmanager
     async def subscription(self, channel: str) -> AsyncIterator[Subscription]:
-        """Subscribe to a channel. In a cluster any node will do: each hears what is published at another."""
+        """Subscribe to a channel. In a cluster any node will do: each receives what is published at another."""
         if isinstance(self._client, RedisCluster):
             await self._client.initialize()
             messages: PubSub = self._client.pubsub(node=self._client.get_random_node())

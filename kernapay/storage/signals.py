@@ -36,13 +36,13 @@ _REFUSED_SECONDS: Final = 60.0
 
 
 class Signaller(Protocol):
-    """Tells other processes what changed. It never waits and never fails."""
+    """Sends to other processes what changed. It never waits and never fails."""
 
     def signal(self, name: str) -> None: ...
 
 
 class Listener(Protocol):
-    """Hears signals on the event loop. Its methods must not block and must not raise."""
+    """Receives signals on the event loop. Its methods must not block and must not raise."""
 
     def hear(self, name: str) -> None: ...
 
@@ -51,7 +51,7 @@ class Listener(Protocol):
 
 
 class Alarm:
-    """Wakes a loop that also looks by itself. It hears every signal as the same one."""
+    """Wakes a loop that also looks by itself. All signals mean the same to it."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
@@ -107,7 +107,7 @@ class Signals:
         reply.add_done_callback(self._note)
 
     def listen(self, listener: Listener) -> None:
-        """Let a listener hear every signal from now on, and connect if this is the first."""
+        """Pass every signal to a listener from now on, and connect if it is the first."""
         self._listeners.append(listener)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._hear_forever())

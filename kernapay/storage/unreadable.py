@@ -17,7 +17,7 @@ _NAMES: Final = ("_id", "referenceId", "eventId")
 
 
 class Misfit(ValueError):
-    """A field of a stored row has a form that nobody can interpret. The message names the field, not its value."""
+    """A field of a stored row has an unknown form. The message names the field, not its value."""
 
 
 class UnreadableRow(Conflict):

@@ -1,4 +1,4 @@
-"""The results of a conditional update: nobody gets the changed row without a branch for the other results."""
+"""The results of a conditional update. A caller has to handle the other results to get the changed row."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar

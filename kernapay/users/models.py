@@ -31,7 +31,7 @@ class Standing(NamedTuple):
 
 
 class User(Record):
-    """A person with an account. An erased one has a name and an address that are nobody's."""
+    """A person with an account. An erased one has a placeholder as its name and its address."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "users"}
 

@@ -51,7 +51,7 @@ class UserRepository(Repository[User]):
         return user.email if user is not None and is_good else None
 
     async def erased_among(self, user_ids: Collection[str]) -> set[str]:
-        """Return those of these accounts that were erased. Not cached: it decides what is told of them."""
+        """Return those of these accounts that were erased. Not cached: what events may contain depends on it."""
         # Payments of earlier systems may have texts that are no ids.
         ids = [each for each in user_ids if ObjectId.is_valid(each)]
         if not ids:
@@ -60,7 +60,7 @@ class UserRepository(Repository[User]):
         return {row.id for row in rows if row.erased_at is not None}
 
     async def find_by_email(self, email: EmailForms) -> User | None:
-        """Return the account with this address. One in the former form belongs to whoever types that form."""
+        """Return the account with this address. An address in the former form is found by that form."""
         if email.former == email.normal:
             return await self.get_one_or_none(email=email.normal)
         users = {user.email: user for user in await self.list(email__in=list(email))}

@@ -74,7 +74,7 @@ class TimedBody:
         return message
 
     async def read_rest(self) -> None:
-        """Read what nobody read, if it is small and comes at once.
+        """Read the rest of the body, if it is small and comes at once.
 
         Many clients send the head first. A server that answers between the two closes the connection, often too late
         to say so, and the client's next request fails on it.
@@ -101,7 +101,7 @@ class TimedBody:
 
 
 def _announces_body(headers: Any) -> bool:
-    """Tell whether a body follows: RFC 9112, section 6.3."""
+    """Return whether a body follows: RFC 9112, section 6.3."""
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
         for name, value in headers

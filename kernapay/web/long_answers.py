@@ -16,7 +16,7 @@ class LongAnswer(Protocol):
     """The rest of an answer that has begun."""
 
     async def go_on(self, receive: Receive, send: Send) -> None:
-        """Send the rest. It is called once or, if nobody listens, not at all."""
+        """Send the rest. It is called once or, if the client has gone, not at all."""
 
     def close(self) -> None:
         """Release what the answer holds. It is always called, and last."""

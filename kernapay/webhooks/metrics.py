@@ -31,7 +31,7 @@ _decode: Final = msgspec.json.Decoder(_Made).decode
 
 
 def observe_lag(stage: Histogram, body: bytes, at: datetime) -> None:
-    """Observe the age of an event, RECEIVED or PROCESSED. An event that does not tell its time is left out."""
+    """Observe the age of an event, RECEIVED or PROCESSED. An event without a time is left out."""
     try:
         made = _decode(body).created_at
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -83,6 +83,7 @@ def test_every_operation_says_what_it_does_under_a_readable_name(document: Json)
     for name, operation in operations(document):
         assert re.fullmatch("[a-z]+(_[a-z]+)+", operation["operationId"]), name
         assert 10 < len(operation["summary"]) <= 120, name
+        assert operation["description"], name
         assert set(operation["tags"]) <= tags, name
 
 
@@ -251,3 +252,27 @@ def test_a_parameter_has_the_enum_that_answers_have(document: Json) -> None:
             values = parameter["schema"].get("enum", ())
             assert frozenset(values) not in enums, f"{name}: {parameter['name']}"
     assert "PaymentState" in str(document["paths"]["/v1/api/payments"]["get"]["parameters"])
+
+
+def test_every_problem_code_is_listed_once_with_what_to_do(document: Json) -> None:
+    listed = re.findall(
+        r"^- `(\w+)` \((\d{3})\): ..",
+        document["components"]["schemas"]["Problem"]["description"],
+        re.MULTILINE,
+    )
+    assert len(set(listed)) == len(listed) > 60
+    shown = {
+        (example["code"], status)
+        for place, media_type, content in contents(document)
+        if media_type == "application/problem+json"
+        for example in examples(content)
+        for status in [place.rpartition(" ")[2]]
+    }
+    assert shown - set(listed) == set()
+
+
+def test_no_answer_says_a_thing_twice(document: Json) -> None:
+    for name, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            said = answer["description"].splitlines()
+            assert len(set(said)) == len(said), f"{name} {status}"

@@ -1,6 +1,7 @@
 """What there is, the guide names: commands, metrics, types of events."""
 
 import re
+import shlex
 from collections.abc import Iterator
 
 import click
@@ -35,13 +36,22 @@ def test_every_command_is_in_the_guide_and_has_an_example_that_can_be_typed() ->
     text = "".join(path.read_text() for path in DOCS.glob("*.md"))
     for name, command in commands(cli):
         assert f"kernapay {name}" in text, name
-        _, program, _, *arguments = str(command.epilog).split()
-        assert program == "kernapay"
-        typed = command
-        while isinstance(typed, click.Group):
-            typed = typed.commands[arguments.pop(0)]
-        _, unknown, _ = typed.make_parser(click.Context(typed)).parse_args(arguments)
-        assert unknown == [], name
+        check_example(name, command)
+        for part, each in commands(command) if isinstance(command, click.Group) else ():
+            assert check_example(f"{name} {part}", each) is each, f"{name} {part}"
+
+
+def check_example(name: str, command: click.Command) -> click.Command:
+    """Read the example as the command line does, and return the command that it calls."""
+    _, program, _, *arguments = shlex.split(str(command.epilog))
+    assert program == "kernapay", name
+    typed: click.Command | None = cli.get_command(click.Context(cli), name.partition(" ")[0])
+    while isinstance(typed, click.Group):
+        typed = typed.get_command(click.Context(typed), arguments.pop(0))
+    assert typed is not None, name
+    _, unknown, _ = typed.make_parser(click.Context(typed)).parse_args(arguments)
+    assert unknown == [], name
+    return typed
 
 
 def test_every_metric_is_listed_and_every_listed_one_exists(api: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""The mismatches of all payments, for whoever has to decide about them."""
+"""The mismatches of all payments, for the administrator who decides about them."""
 
 from collections.abc import Iterator
 from operator import attrgetter

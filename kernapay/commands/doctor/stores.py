@@ -217,7 +217,7 @@ def _parked(db: Database[dict[str, Any]]) -> Iterator[Finding]:
             Level.WARN,
             "outbox",
             f"{messages} message(s) of the last 30 days were given up: nobody got them",
-            "`error` in the collection messages has the reasons; cure them at the provider. People ask for a new code.",
+            "`error` in the collection messages has the reasons; fix them at the provider. People ask for a new code.",
         )
 
 

@@ -66,7 +66,7 @@ class Stage:
         heapq.heappush(self._acts, (at.replace(microsecond=0), next(self._numbers), act))
 
     async def play(self, until: datetime, progress: Progress) -> None:
-        """Play what is planned for the time until then, also what acts have planned meanwhile."""
+        """Play what is planned until then, also what acts have added to the plan."""
         while self._acts and self._acts[0][0] <= until:
             at, _, act = heapq.heappop(self._acts)
             progress(at)

@@ -112,7 +112,7 @@ class ConsoleSessionController(Controller):
         console_sessions: NamedDependency[ConsoleSessions],
         client_addresses: NamedDependency[ClientAddresses],
     ) -> ConsoleProven:
-        """Prove once more who you are, as what moves money, gives power or shows a secret demands.
+        """Confirm who you are: calls that move money, change rights or show a secret demand it.
 
         Such a call of a session of the console is refused with 403 `proof_required`, and does nothing, when sign-in and
         last proof are longer ago than `CONSOLE_PROOF`. Repeat it after this one. It needs the password and, if the

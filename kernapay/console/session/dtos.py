@@ -27,7 +27,7 @@ class ConsoleSession(Struct, rename="camel", kw_only=True):
 
 
 class ConsoleEnrolled(Struct, rename="camel"):
-    """The session, and recovery codes for whoever has lost the authenticator: only this answer contains them."""
+    """The session, and recovery codes for the day the authenticator is lost: only this answer contains them."""
 
     session: ConsoleSession
     recovery_codes: Annotated[list[str], Meta(examples=[["k3xw-9f2m-qd7a-zt4p"]])]

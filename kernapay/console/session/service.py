@@ -62,7 +62,7 @@ class ConsoleSessions:
     async def sign_in(
         self, data: Login, user_agent: str | None, address: str
     ) -> Opened | SecondFactorChallenge:
-        """Open a session. Return a challenge in its place to whoever has to enrol a second factor first.
+        """Open a session, or return a challenge to a person who must first enrol a second factor.
 
         Raises Forbidden, and what `SessionService.log_in` raises.
         """

@@ -1,4 +1,4 @@
-"""The entries of a story that the payment itself tells: its steps, mismatches and settlement rows."""
+"""The entries of a story that come from the payment's own row: steps, mismatches and settlement rows."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -38,7 +38,7 @@ _REFUNDS: Final = {
 
 
 def entries_of(payment: Payment) -> Iterator[StoryEntry]:
-    """Yield what the payment tells of itself, in no order."""
+    """Yield the entries that come from the payment's own row, in no order."""
     for number, step in enumerate(payment.history):
         yield _entry_of_step(payment, number, step)
     for number, mismatch in enumerate(payment.mismatches):

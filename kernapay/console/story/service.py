@@ -1,4 +1,4 @@
-"""Tell what became of one payment, from all that is stored of it."""
+"""Collect the story of one payment from everything that is stored about it."""
 
 from collections.abc import Iterable
 from itertools import chain

@@ -1,4 +1,4 @@
-"""What the worker does about endpoints beside sending: tell keepers, delete what was removed, renew seals."""
+"""What the worker does for endpoints besides sending: mail owners, delete removed endpoints, seal secrets again."""
 
 from datetime import timedelta
 from typing import Final

@@ -104,7 +104,7 @@ class EndpointRepository(Repository[Endpoint]):
         return self.stream(state__in=_SHOWN)
 
     async def list_to_notify(self) -> Rows[Endpoint]:
-        """Return endpoints whose keeper has to be told that they were disabled."""
+        """Return disabled endpoints whose owner has not been mailed yet."""
         # The first condition proves to MongoDB that the partial index has all of them.
         return await self.list(
             LimitOffset(_BATCH), notice_at__gt=_EPOCH, notice_at__lte=self.clock()

@@ -74,5 +74,5 @@ class EventController(Controller):
         ],
         event_service: NamedDependency[EventService],
     ) -> EventView:
-        """Return one event. Whoever may not see it gets a 404."""
+        """Return one event. The answer is 404 if the caller may not see it."""
         return await event_service.show(request.user, event_id)

@@ -41,7 +41,7 @@ class ListenerRepository(ReadOnlyRepository[Endpoint]):
     model = Endpoint
 
     async def listening(self) -> list[ListenerRow]:
-        """Return the endpoints, also those that are off: what happens meanwhile can be replayed to them."""
+        """Return the endpoints, also disabled ones: events of that time can be replayed to them later."""
         return await self.select(ListenerRow, state__in=_PRESENT)
 
 

@@ -78,7 +78,7 @@ class Lane:
         return delivery_id in self._held
 
     def forget_noted(self, before: float) -> None:
-        """Forget the deliveries whose rows said before this time that they have ended."""
+        """Forget the deliveries whose rows were marked as ended before this time."""
         self.finished = {
             delivery_id: each
             for delivery_id, each in self.finished.items()

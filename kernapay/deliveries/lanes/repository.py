@@ -99,7 +99,7 @@ class LaneEndpointRepository(Repository[Endpoint]):
             await self._run(lambda: self._collection.bulk_write(statements, ordered=False))
 
     async def disable(self, endpoint_id: str, reason: str) -> bool:
-        """Switch an endpoint off that is on, and let its keeper be told. Return False if it is off already."""
+        """Disable an endpoint, and have its owner mailed. Return False if it is disabled already."""
         at = self.clock()
         disabled = await self.update_where(
             {"id": endpoint_id, "state": EndpointState.ON},

@@ -137,7 +137,7 @@ class Lanes:
         ]
 
     async def _pause(self, begin: float, *, is_busy: bool) -> None:
-        """Wait for something to do. Also under load, so that what ends meanwhile is noted together."""
+        """Wait for work. Wait a moment under load too, so that results are stored in batches."""
         shortest = _TURN_SECONDS - (time.monotonic() - begin)
         if shortest > 0:
             await asyncio.sleep(shortest)
@@ -166,7 +166,7 @@ class Lanes:
             self._open_lane(endpoint)
 
     def _open_lane(self, endpoint: LaneEndpoint) -> None:
-        """Let a lane be as its endpoint is now. What it has in memory stays."""
+        """Update a lane to its endpoint's present settings. Keep what it has in memory."""
         old = self._lanes.get(endpoint.id)
         if old is not None and old.endpoint == endpoint:
             return

@@ -43,7 +43,10 @@ class CheckoutPageController(Controller):
     async def show_checkout(
         self, token: Token, checkout_service: NamedDependency[CheckoutService]
     ) -> CheckoutPage:
-        """Return what the checkout page shows: whether the payment is open, paid or ended, and how to pay it."""
+        """Return what the checkout page shows: whether the payment is open, paid or ended, and how to pay it.
+
+        Whoever has the payment's `checkoutUrl` has the token, and needs no other proof.
+        """
         return await checkout_service.show(token)
 
     # The same bytes for every link: the page reads the payment itself, and says what is wrong with a link.

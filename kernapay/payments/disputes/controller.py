@@ -61,5 +61,5 @@ class DisputeController(Controller):
         dispute_id: Annotated[str, PathParameter(pattern=_DISPUTE_ID)],
         dispute_service: NamedDependency[DisputeService],
     ) -> DisputeDetail:
-        """Return one dispute. Whoever may not see it gets a 404."""
+        """Return one dispute. The answer is 404 if the caller may not see it."""
         return await dispute_service.show(request.user, dispute_id)

@@ -18,7 +18,7 @@ class Returned(NamedTuple):
 
 
 def may_be_doubled(payment: Payment, dispute: Dispute) -> bool:
-    """Return whether the bank took money that may have gone back already, and nobody was told. The gateway decides."""
+    """Return whether the bank took money that may be refunded already, and this is not stored. The gateway decides."""
     is_told = any(
         (each.reason, each.dispute_id) == (REASON, dispute.dispute_id)
         for each in payment.mismatches

@@ -67,7 +67,7 @@ def find_dispute(payment: Payment, dispute_id: str) -> Dispute | None:
 
 
 def is_unsure(news: News, known: Dispute | None) -> bool:
-    """Return whether only the gateway can tell if an event is the latest word on its dispute."""
+    """Return whether the gateway must be asked if an event is the latest one of its dispute."""
     expected = _STATUSES.get(news.origin.event)
     if expected not in (None, news.status):
         return True  # the event's name contradicts its content

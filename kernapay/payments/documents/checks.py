@@ -1,4 +1,4 @@
-"""The pages that a paper's QR code leads to. Anybody may read them, so they name nobody but the seller."""
+"""The pages that a paper's QR code leads to. They are public, so they name only the seller."""
 
 from html import escape
 from typing import Final

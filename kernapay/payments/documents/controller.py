@@ -145,7 +145,7 @@ class ReceiptPageController(Controller):
     async def check(
         self, code: PaperCode, receipt_service: NamedDependency[ReceiptService]
     ) -> Response[bytes]:
-        """Say what a paper says, for whoever holds it."""
+        """Return what a receipt or credit note says. Its link is the proof."""
         found = await receipt_service.check(code)
         return _page(checks.no_paper_page(), 404) if found is None else _page(found)
 

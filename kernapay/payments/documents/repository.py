@@ -75,7 +75,7 @@ class PaperRepository(Repository[Paper]):
         )
 
     async def take_mail(self, paper: Paper, until: datetime) -> Paper | None:
-        """Let the mail with this paper be due later. Return None if somebody else has taken it meanwhile."""
+        """Postpone the mail with this paper. Return None if another worker has taken it."""
         where = {"id": paper.pk, "mail_at": paper.mail_at}
         return await self.update_where(where, set__mail_at=until, is_visible=False)
 

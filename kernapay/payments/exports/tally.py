@@ -23,7 +23,7 @@ class Total:
 
 class Tally:
     def __init__(self, columns: Sequence[str], keys: Sequence[str], sums: Sequence[str]) -> None:
-        """`keys` are the columns that tell one total from another, `sums` those that are added up."""
+        """`keys` are the columns to group by, `sums` those that are added up."""
         self.names = (*keys, COUNT, *sums)
         self._keys = {name: columns.index(name) for name in keys}
         self._sums = {name: columns.index(name) for name in sums}

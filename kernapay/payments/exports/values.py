@@ -1,4 +1,4 @@
-"""What stands in the cells of an export, whatever the form of the file."""
+"""The values of an export's cells, the same for every format."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime

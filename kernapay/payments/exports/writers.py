@@ -148,7 +148,7 @@ def json_text(value: Mapping[str, Any]) -> str:
 
 
 def defuse(text: str) -> str:
-    """Return a text with `'` in front if a spreadsheet would run it, also after what nobody sees."""
+    """Return a text with `'` in front if a spreadsheet would run it, also after invisible characters."""
     return f"'{text}" if _is_formula(text) else text
 
 

@@ -148,7 +148,7 @@ class FormerPayments:
         return await self._ledger.correct_former(payment, former, amount)
 
     async def note(self, payment: Payment, former: Former, *, is_known: bool) -> bool:
-        """Store what an import saw, and when to look again. Nobody looks where the gateway does not know the order.
+        """Store what an import saw, and when to check again: never if the gateway does not know the order.
 
         Return False if the payment has changed meanwhile: the next import sees it again.
         """

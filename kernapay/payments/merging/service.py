@@ -74,7 +74,7 @@ class CustomerMerging:
     async def move_payments(
         self, customer: Customer, kept: Customer, batches: int | None = None
     ) -> None:
-        """Let the payments for a merged customer be for the one that stays: all, or so many batches."""
+        """Move the payments of a merged customer to the one that stays: all, or so many batches."""
         await self._customers.shorten(customer, kept)
         moved = 0
         while batches is None or moved < batches:

@@ -1,4 +1,4 @@
-"""The public routes for payments: whoever calls them proves something, or knows the reference."""
+"""The public routes for payments: a signature or the reference is the proof."""
 
 from functools import partial
 

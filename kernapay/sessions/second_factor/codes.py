@@ -57,7 +57,7 @@ def is_of_authenticator(code: str) -> bool:
 
 
 def new_recovery_codes() -> list[str]:
-    """Return codes for whoever has lost the authenticator, as people keep them."""
+    """Return recovery codes, in the form in which people write them down."""
     return [_new_recovery_code() for _ in range(_RECOVERY_CODES)]
 
 

@@ -68,7 +68,7 @@ class SecondFactorConfirm(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class RecoveryCodes(Struct, rename="camel"):
-    """Codes for whoever has lost the authenticator. Each works once, and only this answer contains them."""
+    """Codes for the day the authenticator is lost. Each works once, and only this answer contains them."""
 
     recovery_codes: Annotated[list[str], Meta(examples=[["k3xw-9f2m-qd7a-zt4p"]])]
 

@@ -65,7 +65,7 @@ class AlreadyEnrolled(Conflict):
 
 
 class _Challenge(msgspec.Struct):
-    """What a challenge holds, sealed, so that an enrolment that nobody ends leaves no row."""
+    """What a challenge contains, sealed, so that an enrolment that is never finished leaves no row."""
 
     user_id: str
     key: str
@@ -122,7 +122,7 @@ class SecondFactors:
         return True
 
     async def challenge(self, user: User) -> SecondFactorChallenge:
-        """Return a key to enrol, for whoever has just proved the password. Raises AlreadyEnrolled, Unavailable."""
+        """Return a key to enrol, after the password was proved. Raises AlreadyEnrolled, Unavailable."""
         if await self._factors.of_account(str(user.pk)) is not None:
             raise _already_enrolled()
         key, until = new_key(), self._clock() + _CHALLENGE_LIFETIME
@@ -152,7 +152,7 @@ class SecondFactors:
         step = find_step(challenge.key, data.code, self._clock())
         if step is None or not is_of_authenticator(data.code):
             raise InvalidInput(
-                "Not the code of this authenticator. Look at its clock, and try the next code.",
+                "The code is wrong. Check the clock of the authenticator's device, and try the next code.",
                 field="code",
             )
         codes = new_recovery_codes()

@@ -25,6 +25,7 @@ from litestar.openapi.spec import (
 
 from kernapay.web.openapi.access import access_of
 from kernapay.web.openapi.glossary import describe_properties
+from kernapay.web.openapi.problem_codes import list_codes
 from kernapay.web.openapi.responses import OTHER_FORMS
 from kernapay.web.openapi.routes import DocumentedRoute, documented_routes
 from kernapay.web.openapi.schemas import (
@@ -84,6 +85,7 @@ def _complete(app: Litestar) -> None:
             # An answer contains every field, also those that have a default.
             schemas_by_name[name]["required"] = list(schemas_by_name[name]["properties"])
     describe_properties(schemas_by_name)
+    list_codes(schemas_by_name)
     document: Any = app.openapi_schema
     writer = _Writer(schema_of, schemas_by_name, document.components.schemas)
     for route in routes:

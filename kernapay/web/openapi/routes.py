@@ -130,8 +130,7 @@ def documented_routes(app: Litestar) -> Iterator[DocumentedRoute]:
 def _merge(general: ResponseSpec | None, own: ResponseSpec | None) -> ResponseSpec:
     if general is None or own is None:
         return general or own  # type: ignore[return-value]
-    return ResponseSpec(
-        Problem,
-        description=f"{general.description}\n{own.description}",
-        examples=[*(general.examples or ()), *(own.examples or ())],
-    )
+    # A handler may declare an error that its guards imply.
+    lines = dict.fromkeys(f"{general.description}\n{own.description}".splitlines())
+    examples = {each.id: each for each in (*(general.examples or ()), *(own.examples or ()))}
+    return ResponseSpec(Problem, description="\n".join(lines), examples=list(examples.values()))

@@ -24,6 +24,10 @@ _HEADERS: Final = {
     "webhook-signature": "`v1,` and the signature, in Base64: HMAC-SHA256 of id, timestamp and the raw body, joined by "
     "dots, with the secret. While secrets are rotated there are two, with a space between them.",
 }
+_DESCRIPTION: Final = (
+    "Sent to every endpoint that asked for this type. Check the signature over the raw body first, then drop a "
+    "`webhook-id` that you know, and answer with 2xx within seconds: do what takes longer afterwards."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def describe_message(message: Message, schema: Any) -> PathItem:
             tags=["Deliveries"],
             operation_id=f"event_{message.name.replace('.', '_')}",
             summary=message.summary,
+            description=_DESCRIPTION,
             parameters=parameters,
             request_body=RequestBody(required=True, content=content),
             responses={
