@@ -1,5 +1,6 @@
 """Redis clients for one server, Sentinel and Cluster."""
 
+import asyncio
 import re
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlsplit
@@ -39,6 +40,25 @@ class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
         if inuse_connections:
             for sentinel in self.sentinel_manager.sentinels:
                 await sentinel.aclose()
+
+
+class _Sentinels(Sentinel):
+    """Let a silent sentinel keep nobody from the others."""
+
+    def __init__(self, nodes: list[tuple[str, int]], options: dict[str, Any]) -> None:
+        super().__init__(nodes, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+        self._asking = asyncio.Lock()
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        # One at a time: each changes the order of the list, and two at once can lose an entry of it.
+        async with self._asking:
+            try:
+                found: tuple[str, int] = await super().discover_master(service_name)
+            except asyncio.CancelledError:
+                # A call ends after as long as redis-py waits for one sentinel. The next one begins with another.
+                self.sentinels.append(self.sentinels.pop(0))
+                raise
+            return found
 
 
 class _Target(NamedTuple):
@@ -141,7 +161,7 @@ def _sentinel(split: SplitResult, options: dict[str, Any], *, times_calls: bool)
         n: query[f"sentinel_{n}"][0] for n in ("username", "password") if f"sentinel_{n}" in query
     }
     once = {**options, "retry": Retry(NoBackoff(), 0)}
-    sentinel = Sentinel(nodes, sentinel_kwargs={**once, **sentinel_login, **tls})  # type: ignore[no-untyped-call]
+    sentinel = _Sentinels(nodes, {**once, **sentinel_login, **tls})
     pool = _SentinelPool(  # type: ignore[no-untyped-call]
         master or "mymaster",
         sentinel,

@@ -51,6 +51,7 @@ class ServerCalls:
         self._client = client
         self._waiting: list[_Call] = []
         self._is_scheduled = False
+        self._is_closed = False
         self._link: _Link | None = None
         self._connecting: asyncio.Task[None] | None = None
         # Of redis-py. It goes back to the pool before another one is taken.
@@ -70,6 +71,9 @@ class ServerCalls:
         loop = asyncio.get_running_loop()
         packed = b"".join(map(pack_command, commands))
         call = _Call(packed, len(commands), loop.create_future())
+        if self._is_closed:
+            call.fail(RedisConnectionError("The connection was closed."))
+            return call.result
         self._waiting.append(call)
         if not self._is_scheduled:
             self._is_scheduled = True
@@ -77,7 +81,8 @@ class ServerCalls:
         return call.result
 
     async def close(self) -> None:
-        """Stop sending and cancel the calls that wait."""
+        """Stop sending and cancel the calls that wait. Later ones fail: they would open a connection that nobody closes."""
+        self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -537,6 +537,33 @@ async def test_while_a_payment_is_imported_no_sums_of_its_time_are_used(books: B
     await books.settle()
     await books.compare()
     assert await asyncio.to_thread(books.store.insight_holds.count_documents, {}) == 0
+
+
+@pytest.mark.parametrize("spell", [str, str.upper])
+async def test_an_import_reaches_the_sums_of_an_account_however_its_id_is_written(
+    books: Books, spell: Callable[[str], str]
+) -> None:
+    at, payee = NOON - timedelta(days=2), str(ObjectId("66b1f0c2a7d4e5f60123abcd"))
+    payment = await books.desk.create(created_at=at, payee_id=payee, provider_id=payee)
+    await books.settle(ALL_STORED)
+    before = await books.read(payee)
+    hold = await books.changes.begin(str(payment.pk), at)
+    origin = Origin(Source.RECONCILIATION, IMPORTED)
+    await books.desk.ledger.move(Event.CAPTURED, payment, origin, gateway_payment(payment))
+    await books.changes.end(hold, spell(payee))
+    assert await books.desk.marked() == 0
+    assert await books.read(payee) != before
+
+
+async def test_a_payment_of_the_first_year_holds_nobody_up(books: Books) -> None:
+    """Some systems write that for "no time"."""
+    payment = await books.desk.create(created_at=datetime(1, 1, 1, tzinfo=UTC))
+    await books.desk.move(payment, Event.CAPTURED)
+    await books.settle()
+    assert await books.desk.marked() == 0
+    # An hour later, the changes are looked through once more.
+    books.clock.advance(hours=2)
+    await books.settle()
 
 
 async def test_the_next_import_ends_what_a_killed_one_held(books: Books) -> None:

@@ -12,6 +12,7 @@ from kernapay.core.errors import Unavailable
 from kernapay.storage.redis import Address, RedisStore
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Mode, Proxy
+from tests.clusters.topologies import RedisSentinel
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -186,3 +187,28 @@ async def test_closing_cancels_the_calls_that_wait(proxy: Proxy) -> None:
     await store.close()
     with pytest.raises(asyncio.CancelledError):
         await call
+
+
+async def test_a_call_that_comes_after_closing_is_answered(proxy: Proxy) -> None:
+    store = RedisStore(proxy.redis_url)
+    early = store.publish("nobody", "1")
+    # The connection is about to be opened.
+    await asyncio.sleep(0)
+    await store.close()
+    assert early.cancelled()
+    async with asyncio.timeout(5):
+        with pytest.raises(RedisConnectionError):
+            await store.execute("PING")
+
+
+async def test_a_silent_sentinel_keeps_nobody_from_the_master(sentinel: RedisSentinel) -> None:
+    first, *_ = sentinel.sentinels
+    with Proxy(first.port) as proxy:
+        proxy.set(Mode.HANG)
+        store = RedisStore(sentinel.url.replace(first.address, proxy.address))
+        # For all its time, this call waits for that one.
+        with pytest.raises(TimeoutError):
+            await store.execute("PING")
+        assert await store.execute("ECHO", "own") == b"own"
+        await store.close()
+        proxy.set(Mode.PASS)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bson import ObjectId
 
-from kernapay.payments.insights.sums.spans import ALL, By
+from kernapay.payments.insights.sums.spans import ALL, EARLIEST, By
 from kernapay.payments.models import Payment
 from kernapay.payments.states import Status
 from kernapay.storage.reading import ReadOnlyRepository, Row
@@ -32,8 +32,6 @@ SUMS: Final = tuple(_SUMS)
 _EACH: Final[Row] = {"$in": [status.value for status in Status]}
 # MongoDB uses a partial index only where the query proves the index's filter.
 _IS_MARKED: Final = {"$gt": datetime.fromtimestamp(0, UTC)}
-# Rows of another system may have any time. Of those before this one, no sums are stored.
-_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _BY_STATUS: Final[Row] = {"currency": "$currency", "status": "$status"}
 
 
@@ -96,7 +94,7 @@ class InsightRepository(ReadOnlyRepository[Payment]):
 
         def find() -> datetime | None:
             row = self._collection.find_one(
-                {"createdAt": {"$gte": _EARLIEST, "$lt": at}},
+                {"createdAt": {"$gte": EARLIEST, "$lt": at}},
                 {"_id": 0, "createdAt": 1},
                 sort=[("createdAt", -1)],
                 hint="filtered",

@@ -29,6 +29,7 @@ class InsightChanges:
 
     async def end(self, hold: InsightHold, provider_id: str | None) -> None:
         """End a hold, once it is known whether the payment has changed. Its payee is its provider, or nobody."""
-        is_account = ObjectId.is_valid(provider_id)
-        await self.note([(hold.at, provider_id if is_account else None)])
+        # Capitals name the same account.
+        payee = str(ObjectId(provider_id)) if ObjectId.is_valid(provider_id) else None
+        await self.note([(hold.at, payee)])
         await self._holds.release(hold)

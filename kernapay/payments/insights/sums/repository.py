@@ -27,6 +27,7 @@ from kernapay.payments.insights.sums.holds.repository import HoldRepository
 from kernapay.payments.insights.sums.models import InsightSum
 from kernapay.payments.insights.sums.spans import (
     ALL,
+    EARLIEST,
     HOUR,
     LONGEST_DAY,
     By,
@@ -212,6 +213,9 @@ def _containing(places: Iterable[Place]) -> Iterator[Row]:
     """Yield the conditions for the sums that contain these payments, of those of a quarter of an hour together."""
     cells: dict[int, list[Place]] = {}
     for place in places:
+        # Of earlier ones, no sums are stored. Nor is there a day before the first of the calendar.
+        if place.at < EARLIEST - LONGEST_DAY:
+            continue
         cells.setdefault(int(place.at.timestamp() // _CELL.total_seconds()), []).append(place)
     for cell in cells.values():
         first, last = min(each.at for each in cell), max(each.at for each in cell)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -13,6 +13,8 @@ ALL: Final = "all"
 HOUR: Final = timedelta(hours=1)
 LONGEST_DAY: Final = timedelta(hours=26)
 """More than the longest day of any zone."""
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Rows of another system may have any time. Sums are stored of days from the one that contains this time on."""
 
 
 class Kind(StrEnum):
