@@ -81,7 +81,8 @@ class ServerCalls:
         return call.result
 
     async def close(self) -> None:
-        """Stop sending and cancel the calls that wait. Later ones fail: they would open a connection that nobody closes."""
+        """Stop sending and cancel the calls that wait. Later ones fail."""
+        # They would open a connection that nobody closes.
         self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
