@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -10,9 +11,10 @@ from redis.exceptions import ResponseError
 
 from kernapay.core.errors import Unavailable
 from kernapay.storage.redis import Address, RedisStore
+from kernapay.storage.redis_clients import connect
 from tests.clusters.nodes import RedisNode
 from tests.clusters.proxy import Mode, Proxy
-from tests.clusters.topologies import RedisSentinel
+from tests.clusters.topologies import MASTER_NAME, RedisSentinel
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -212,3 +214,18 @@ async def test_a_silent_sentinel_keeps_nobody_from_the_master(sentinel: RedisSen
         assert await store.execute("ECHO", "own") == b"own"
         await store.close()
         proxy.set(Mode.PASS)
+
+
+async def test_no_sentinel_is_forgotten_when_several_connections_begin_at_once(
+    sentinel: RedisSentinel,
+) -> None:
+    one, two, _ = sentinel.sentinels
+    with Proxy(one.port) as first, Proxy(two.port) as second:
+        client: Any = connect(f"redis+sentinel://{first.address},{second.address}/{MASTER_NAME}")
+        first.set(Mode.CUT)
+        await asyncio.gather(*(client.ping() for _ in range(3)))
+        await client.connection_pool.disconnect(inuse_connections=False)
+        first.set(Mode.PASS)
+        second.set(Mode.CUT)
+        assert await client.ping()
+        await client.aclose()
