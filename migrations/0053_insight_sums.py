@@ -27,7 +27,7 @@ _INDEXES = {
     ],
     "insight_holds": [
         IndexModel([("at", ASCENDING)], name="at"),
-        IndexModel([("paymentId", ASCENDING), ("createdAt", ASCENDING)], name="payment"),
+        IndexModel([("createdAt", ASCENDING), ("paymentId", ASCENDING)], name="abandoned"),
     ],
 }
 

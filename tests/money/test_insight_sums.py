@@ -577,6 +577,26 @@ async def test_the_next_import_ends_what_a_killed_one_held(books: Books) -> None
     assert killed_hold.pk not in left
 
 
+@pytest.mark.parametrize("is_repeated", [False, True])
+async def test_what_a_killed_import_held_ends_by_itself(books: Books, is_repeated: bool) -> None:
+    """An import that is repeated within the hour leaves it: the first one may still be at work."""
+    at, payee = NOON - timedelta(days=2), PAYEES[0]
+    payment = await books.desk.create(created_at=at, payee_id=payee, provider_id=payee)
+    await books.settle(ALL_STORED)
+    await books.changes.begin(str(payment.pk), at)
+    origin = Origin(Source.RECONCILIATION, IMPORTED)
+    await books.desk.ledger.move(Event.CAPTURED, payment, origin, gateway_payment(payment))
+    if is_repeated:
+        await books.changes.end(await books.changes.begin(str(payment.pk), at), payee)
+    await books.settle(ALL_STORED)
+    assert await asyncio.to_thread(books.store.insight_holds.count_documents, {}) == 1
+    await books.compare()
+    books.clock.advance(hours=3)
+    await books.keeper().sweep()
+    assert await asyncio.to_thread(books.store.insight_holds.count_documents, {}) == 0
+    await books.compare()
+
+
 async def test_payments_are_counted_while_everybody_works_at_once(books: Books) -> None:
     """A reader sees all that was acknowledged before it asked, and nothing that had not begun when it was answered."""
     begun = acknowledged = 0

@@ -8,6 +8,7 @@ from bson import ObjectId
 from kernapay.payments.insights.sums.spans import ALL, EARLIEST, By
 from kernapay.payments.models import Payment
 from kernapay.payments.states import Status
+from kernapay.storage.announcing import ids_of
 from kernapay.storage.reading import ReadOnlyRepository, Row
 
 if TYPE_CHECKING:
@@ -88,6 +89,13 @@ class InsightRepository(ReadOnlyRepository[Payment]):
             return [(row.get("createdAt"), row.get("payeeId")) for row in rows]
 
         return await self._run(find)
+
+    async def payee_of(self, payment_id: str) -> str | None:
+        """Return the account to which a payment is, None if it is to none or not there."""
+        where = {"_id": {"$in": ids_of([payment_id])}}
+        row = await self._run(lambda: self._collection.find_one(where, {"payeeId": 1}))
+        payee = (row or {}).get("payeeId")
+        return str(payee) if payee else None
 
     async def newest_before(self, at: datetime) -> datetime | None:
         """Return when the newest payment before a time was created, None if there is none."""

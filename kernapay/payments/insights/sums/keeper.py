@@ -152,6 +152,7 @@ class InsightKeeper:
             if isinstance(created_at, datetime)
         ]
         await self._sums.note_changes(places, counted_before=before + _OVERLAP)
+        await self._sums.end_abandoned_holds()
         await self._progress.note_look(before)
         return True
 

@@ -91,6 +91,13 @@ class InsightSumRepository(Repository[InsightSum]):
         if writes:
             await self._run(lambda: self._collection.bulk_write(writes, ordered=False))
 
+    async def end_abandoned_holds(self) -> None:
+        """Count up what killed imports may have changed, and end their holds. Raises Unavailable."""
+        for hold in await self._holds.abandoned():
+            payee = await self._rows.payee_of(hold.payment_id)
+            await self.note_changes([Place(hold.at, payee or ALL)])
+            await self._holds.release(hold)
+
     async def note_all_changed(self) -> int:
         """Let all sums be added up again, such as after a restore of parts of the database. Return how many."""
         marks = {"$inc": {"changes": 1}, "$min": {"dueAt": self.clock()}}

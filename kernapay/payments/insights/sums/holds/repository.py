@@ -12,7 +12,7 @@ from kernapay.storage.repository import Repository
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
 
-# A run that was killed leaves its holds behind, and the next one takes them away. No run takes so long over a payment.
+# A run that was killed leaves its holds behind. No run takes so long over a payment.
 _ABANDONED: Final = timedelta(hours=1)
 
 
@@ -39,6 +39,10 @@ class HoldRepository(Repository[InsightHold]):
             {"paymentId": hold.payment_id, "createdAt": abandoned},
         ]
         await self._run(lambda: self._collection.delete_many({"$or": ended}))
+
+    async def abandoned(self) -> list[InsightHold]:
+        """SELECT the holds that killed runs left behind."""
+        return await self.list(created_at__lt=self.clock() - _ABANDONED)
 
     def moving(
         self, after: datetime, before: datetime, scope: str, session: "ClientSession"
