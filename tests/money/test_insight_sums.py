@@ -38,7 +38,7 @@ from kernapay.payments.insights.sums.spans import (
 )
 from kernapay.payments.models import Dispute, Payment
 from kernapay.payments.states import DisputeStatus, Event, Source
-from kernapay.storage.mongo import Mongo
+from kernapay.storage.mongo import Mongo, QueryTooSlow
 from tests.aliases import Json, Store
 from tests.clocks import FrozenClock
 from tests.deliveries.desk import Desk, gateway_payment, gateway_refund, open_desk
@@ -480,6 +480,25 @@ async def test_what_an_older_version_changed_is_found_within_two_hours(books: Bo
     books.clock.advance(hours=2)
     await books.settle()
     assert await books.read() != before
+    await books.compare()
+
+
+async def test_an_hour_with_too_many_changes_is_looked_through_in_parts(books: Books) -> None:
+    await some_payments(books)
+    payment = await books.desk.create(created_at=NOON - timedelta(days=2), amount=77)
+    await books.settle()
+    await books.desk.move(payment, Event.CAPTURED)
+    await books.desk.tell()
+
+    class Busy(InsightRepository):
+        async def changed(self, after: datetime, before: datetime) -> list[tuple[Any, Any]]:
+            if before - after > timedelta(minutes=20):
+                raise QueryTooSlow("The database took too long.")
+            return await super().changed(after, before)
+
+    books.rows = Busy(books.desk.mongo, books.clock)
+    books.clock.advance(hours=2)
+    await books.settle()
     await books.compare()
 
 

@@ -42,6 +42,8 @@ _log = structlog.get_logger("kernapay.insights")
 _SETTLED: Final = timedelta(minutes=15)
 # By how much clocks may differ.
 _OVERLAP: Final = timedelta(minutes=10)
+# Of payments that are looked through at once.
+_SHORTEST_LOOK: Final = timedelta(seconds=1)
 _DUE: Final = 20
 _BETWEEN_CHECKS: Final = 2.0  # seconds
 _MOST_ACCOUNTS: Final = 100
@@ -145,16 +147,31 @@ class InsightKeeper:
         before = until + HOUR
         if before + _SETTLED > at:
             return False
-        places = [
-            Place(created_at, str(payee) if payee else ALL)
-            for created_at, payee in await self._rows.changed(until - _OVERLAP, before)
-            # Rows of another system may have anything.
-            if isinstance(created_at, datetime)
-        ]
-        await self._sums.note_changes(places, counted_before=before + _OVERLAP)
+        await self._note_again(until - _OVERLAP, before, before + _OVERLAP)
         await self._sums.end_abandoned_holds()
         await self._progress.note_look(before)
         return True
+
+    async def _note_again(
+        self, after: datetime, before: datetime, counted_before: datetime
+    ) -> None:
+        """Count up the changes of a period, in parts if they are too many, in sums of an earlier time."""
+        try:
+            changed = await self._rows.changed(after, before)
+        except QueryTooSlow:
+            middle = after + (before - after) / 2
+            if middle - after < _SHORTEST_LOOK:
+                raise
+            await self._note_again(after, middle, counted_before)
+            await self._note_again(middle, before, counted_before)
+            return
+        places = [
+            Place(created_at, str(payee) if payee else ALL)
+            for created_at, payee in changed
+            # Rows of another system may have anything.
+            if isinstance(created_at, datetime)
+        ]
+        await self._sums.note_changes(places, counted_before=counted_before)
 
     async def _build_hour(self, hour: Span) -> None:
         if await self._rows.has_more_than(self._few.of_hour, hour.start, hour.end):
