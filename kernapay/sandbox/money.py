@@ -1,4 +1,4 @@
-"""Currencies with their decimals and limits, and the fee of a payment. Amounts are in minor units."""
+"""Currencies with their decimals and limits, and the fees of payments and transfers. Amounts are in minor units."""
 
 from kernapay.sandbox.errors import bad_request
 
@@ -66,3 +66,13 @@ def fee_and_tax(amount: int) -> tuple[int, int]:
     base_fee = (amount * 2 + 50) // 100
     tax = (base_fee * 18 + 50) // 100
     return base_fee + tax, tax
+
+
+def transfer_fee(amount: int) -> tuple[int, int]:
+    """Return the fee, which includes the tax, and the tax, in paise.
+
+    Razorpay: 0.25 %, and on it 9 % for the country and 9 % for the state, each rounded, as in its samples.
+    """
+    base = (amount * 25 + 9_999) // 10_000
+    tax = 2 * ((base * 9 + 50) // 100)
+    return base + tax, tax

@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -62,9 +63,16 @@ class Refunds(EditableResource[Refund]):
         scheduler.register("refund.process", lambda refund_id: self._finish(refund_id, "processed"))
         scheduler.register("refund.fail", lambda refund_id: self._finish(refund_id, "failed"))
 
-    def create(self, payment: Payment, fields: Fields, key: str | None) -> Refund:
+    def create(
+        self,
+        payment: Payment,
+        fields: Fields,
+        key: str | None,
+        check_reversal: Callable[[int], None] | None = None,
+    ) -> Refund:
         """Create a refund, or return the earlier one of the same key and request.
 
+        `check_reversal` gets the amount of a new refund that takes transfers back, and raises if they cannot come back.
         Raise RazorpayError if the key was used for another request.
         """
         request = RefundRequest(
@@ -75,7 +83,7 @@ class Refunds(EditableResource[Refund]):
         )
         fields.reject_unread()
         if key is None:
-            return self._create(payment, request)
+            return self._create(payment, request, check_reversal)
         if not KEY_PATTERN.fullmatch(key):
             raise bad_request(
                 "The idempotency key must be 10 or more letters, digits, hyphens or underscores."
@@ -84,12 +92,13 @@ class Refunds(EditableResource[Refund]):
             raise not_applicable(
                 "Another request with the same idempotency key is still in progress.", 409
             )
-        content = msgspec.json.encode((payment.id, *request), order="sorted")
+        more = ("reverse_all",) if check_reversal else ()
+        content = msgspec.json.encode((payment.id, *request, *more), order="sorted")
         request_hash = hashlib.sha256(content).hexdigest()
         key_id = f"{payment.owner}:{key}"
         earlier = self._store.refund_keys.get(key_id)
         if earlier is None:
-            refund = self._create(payment, request)
+            refund = self._create(payment, request, check_reversal)
             self._store.refund_keys.add(
                 RefundKey(id=key_id, request=request_hash, refund_id=refund.id)
             )
@@ -108,7 +117,12 @@ class Refunds(EditableResource[Refund]):
         """Refund an authorised payment that was not captured in time."""
         return self._add(payment, payment.amount, RefundRequest(None, "normal", {}, None))
 
-    def _create(self, payment: Payment, request: RefundRequest) -> Refund:
+    def _create(
+        self,
+        payment: Payment,
+        request: RefundRequest,
+        check_reversal: Callable[[int], None] | None,
+    ) -> Refund:
         if payment.status == "refunded":
             raise not_applicable("The payment has been fully refunded already")
         if not payment.captured:
@@ -124,6 +138,8 @@ class Refunds(EditableResource[Refund]):
             check_amount(amount, payment.currency, NO_MAXIMUM)
         if amount > remaining:
             raise not_applicable("The refund amount provided is greater than amount captured")
+        if check_reversal is not None:
+            check_reversal(amount)
         if self._faults.take("low_balance"):
             raise not_applicable(
                 "Your account does not have enough balance to carry out the refund operation."

@@ -10,7 +10,7 @@ from kernapay.sandbox.errors import bad_request, not_applicable
 from kernapay.sandbox.events import EventPublisher
 from kernapay.sandbox.fields import Fields, Page
 from kernapay.sandbox.ids import derive_id, new_id
-from kernapay.sandbox.money import check_amount
+from kernapay.sandbox.money import check_amount, transfer_fee
 from kernapay.sandbox.resources import Resource, paginate
 from kernapay.sandbox.scheduler import Scheduler
 from kernapay.sandbox.settlements import AdjustmentTerms, Settlements
@@ -147,12 +147,17 @@ class Transfers(Resource[Transfer]):
     def reversals(self, transfer: Transfer, page: Page) -> list[Reversal]:
         return paginate(self._store.reversals.find_by("transfer_id", transfer.id), page)
 
-    def check_reverse_all(self, payment: Payment, amount: int | None) -> None:
-        """Raise RazorpayError for a part of a payment with several transfers: whose part would it be?"""
-        is_part = amount is not None and amount < payment.amount
-        if is_part and len([t for t in self.of_payment(payment) if t.status in REVERSIBLE]) > 1:
+    def check_reverse_all(self, payment: Payment, amount: int) -> None:
+        """Raise RazorpayError if the transfers cannot come back for a refund of this amount.
+
+        Nor can they for a part of a payment with several transfers: whose part would it be?
+        """
+        transfers = [t for t in self.of_payment(payment) if t.status in REVERSIBLE]
+        if amount < payment.amount and len(transfers) > 1:
             # The vendor's words for it are not published.
             raise bad_request("reverse_all needs a full refund, or one transfer.", "reverse_all")
+        for transfer in transfers:
+            _check_unsettled(transfer)
 
     def reverse_all(self, payment: Payment, refund: Refund) -> None:
         """Take back what was transferred from a payment that is refunded."""
@@ -265,10 +270,7 @@ class Transfers(Resource[Transfer]):
             raise not_applicable("Only a processed transfer can be reversed.")
         if amount > left:
             raise not_applicable("The reversal amount is greater than what was transferred.")
-        if transfer.recipient_settlement_id is not None:
-            raise not_applicable(
-                "The linked account does not have sufficient balance to process reversal."
-            )
+        _check_unsettled(transfer)
         reversal = self._store.reversals.add(
             Reversal(
                 id=new_id("rvrsl"),
@@ -288,11 +290,8 @@ class Transfers(Resource[Transfer]):
         return reversal
 
 
-def transfer_fee(amount: int) -> tuple[int, int]:
-    """Return the fee, which includes the tax, and the tax, in paise.
-
-    Razorpay: 0.25 %, and on it 9 % for the country and 9 % for the state, each rounded, as in its samples.
-    """
-    base = (amount * 25 + 9_999) // 10_000
-    tax = 2 * ((base * 9 + 50) // 100)
-    return base + tax, tax
+def _check_unsettled(transfer: Transfer) -> None:
+    if transfer.recipient_settlement_id is not None:
+        raise not_applicable(
+            "The linked account does not have sufficient balance to process reversal."
+        )

@@ -191,6 +191,37 @@ def test_a_refund_takes_back_what_was_passed_on(sandbox: SandboxProcess, client:
         assert (reversal["amount"], reversal["customer_refund_id"]) == (amount, refund["id"])
 
 
+def test_no_more_comes_back_than_is_refunded(sandbox: SandboxProcess, client: Any) -> None:
+    payment = sandbox.create_payment()
+    sandbox.create_payment()
+    wanted = {"transfers": [transfer_of(10_000), transfer_of(20_000, SOUTH)]}
+    ids = [each["id"] for each in client.payment.transfer(payment["id"], wanted)["items"]]
+    assert [processed(sandbox, each)["status"] for each in ids] == ["processed", "processed"]
+    path = f"/v1/payments/{payment['id']}/refund"
+    sandbox.call("POST", path, {"amount": 45_000})
+    # The rest is 5,000: whose part would it be?
+    for body in ({"reverse_all": 1}, {"reverse_all": 1, "amount": 5_000}):
+        assert sandbox.expect_error("POST", path, body)["field"] == "reverse_all"
+    assert sandbox.call("GET", "/v1/reversals")["count"] == 0
+    keyed = {"headers": {"X-Refund-Idempotency": "refund-key-0002"}}
+    sandbox.call("POST", path, {"amount": 100}, **keyed)
+    error = sandbox.expect_error("POST", path, {"amount": 100, "reverse_all": 1}, **keyed)
+    assert "Different request" in error["description"]
+    assert sandbox.call("GET", "/v1/reversals")["count"] == 0
+
+
+def test_nothing_is_refunded_if_what_was_passed_on_cannot_come_back(
+    sandbox: SandboxProcess, client: Any
+) -> None:
+    transfer = pass_on(sandbox, client, 10_000)
+    sandbox.control("/settle")
+    path = f"/v1/payments/{transfer['source']}"
+    error = sandbox.expect_error("POST", f"{path}/refund", {"reverse_all": 1})
+    assert "sufficient balance" in error["description"]
+    payment = sandbox.call("GET", path)
+    assert (payment["status"], payment["amount_refunded"]) == ("captured", 0)
+
+
 def test_a_linked_account_is_paid_out_unless_it_is_on_hold(
     sandbox: SandboxProcess, client: Any, receiver: WebhookReceiver, webhook: dict[str, Any]
 ) -> None:

@@ -1,3 +1,5 @@
+from functools import partial
+
 from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -112,9 +114,8 @@ def create_refund(api_call: ApiCall, payment_id: str, fields: Fields) -> Refund:
     sandbox = api_call.sandbox
     payment = sandbox.payments.get(api_call.owner, payment_id)
     is_reversed = fields.flag("reverse_all") or False
-    if is_reversed:
-        sandbox.transfers.check_reverse_all(payment, fields.integer("amount"))
-    refund = sandbox.refunds.create(payment, fields, api_call.idempotency_key)
+    check = partial(sandbox.transfers.check_reverse_all, payment) if is_reversed else None
+    refund = sandbox.refunds.create(payment, fields, api_call.idempotency_key, check)
     if is_reversed:
         sandbox.transfers.reverse_all(payment, refund)
     return refund
