@@ -104,6 +104,25 @@ async def test_it_lists_the_providers_that_wait_for_approval(
 
 
 @pytest.mark.anyio
+async def test_it_counts_imported_payments_whose_status_is_not_known_yet(
+    examine_subject: Examine, empty_database_url: str, empty_database: Store
+) -> None:
+    former = {"service": "express", "unit": "rupees", "proof": "operator"}
+    rows = [
+        {"status": "pending", "former": former},
+        {"status": "pending", "former": {**former, "seen": "a hash"}},
+        {"status": "success", "former": former},
+        {"status": "pending"},
+    ]
+    await asyncio.to_thread(empty_database.payments.insert_many, rows)
+    (found,) = await examine_subject("import", mongodb_url=empty_database_url)
+    assert (found.level, found.detail.split()[0]) == (Level.WARN, "1")
+    assert "--statuses-later" in found.fix
+    await asyncio.to_thread(empty_database.payments.delete_one, {"_id": rows[0]["_id"]})
+    assert await examine_subject("import", mongodb_url=empty_database_url) == []
+
+
+@pytest.mark.anyio
 async def test_it_lets_go_of_the_providers_too(api_env: dict[str, str], api_server: Api) -> None:
     def clients() -> list[httpx.AsyncClient]:
         # By type: asking a weak proxy what it is would ask what it stands for, which may be gone.
