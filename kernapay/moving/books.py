@@ -28,6 +28,7 @@ _BEFORE: Final = timedelta(minutes=1)
 _AFTER: Final = timedelta(hours=1)
 # One row in so many may have a wrong time. It is asked about by itself, so that the lists of the others stay short.
 _ODD_TIMES: Final = 20
+UNREADABLE: Final = "the gateway's answer about its order cannot be read"
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ class OrderBooks:
         except GatewayTooOld:
             return Found(order, problem="its order is older than the gateway answers for")
         except GatewayUnreadable:
-            return Found(order, problem="the gateway's answer about its order cannot be read")
+            return Found(order, problem=UNREADABLE)
         return Found(order, attempts, refunds)
 
     async def _attempts_of(self, order: Order) -> Sequence[GatewayPayment]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from kernapay.core.clock import Clock, now
 from kernapay.gateway.base import GatewayPayment, GatewayRefund, OddEntity, PaymentGateway
+from kernapay.moving.books import UNREADABLE
 from kernapay.moving.payments import OldPayment, hash_of_row
 from kernapay.payments.former.views import Moved
 from kernapay.reconciliation.listing import Listing
@@ -44,6 +45,8 @@ class Changes:
             or former is None
             or former.seen is None
             or former.row != hash_of_row(old)
+            # Its answer may have been odd only then, and a newer version may read it.
+            or former.problem == UNREADABLE
             or old.order_id in self._orders
             or here.razorpay_payment_id in self._refunded
         )

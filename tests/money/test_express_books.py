@@ -10,7 +10,7 @@ from bson import ObjectId
 from msgspec.structs import replace
 
 from kernapay.gateway.base import GatewayPayment, Order
-from kernapay.moving.books import OrderBooks
+from kernapay.moving.books import UNREADABLE, OrderBooks
 from kernapay.moving.changes import Changes
 from kernapay.moving.payments import OldPayment, hash_of_row, read_payment
 from kernapay.payments.former.views import Moved, MovedFrom
@@ -93,6 +93,8 @@ async def test_what_has_changed_is_told_by_the_row_and_by_the_gateways_new_payme
     assert asked_about[-1] is sold[-1]
     assert changes.has(sold[0], moved(sold[0], seen=None))
     assert changes.has(sold[0], moved(sold[0], row="another"))
+    assert changes.has(sold[0], moved(sold[0], problem=UNREADABLE))
+    assert not changes.has(sold[0], moved(sold[0], problem="it has no order"))
     assert changes.has(sold[0], replace(moved(sold[0]), former=None))
 
 
