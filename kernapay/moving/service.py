@@ -159,15 +159,19 @@ class Payments:
         leave(old, amount, report)
 
     async def _correct(self, known: Payment, former: Former, amount: int, found: Found) -> Payment:
-        """Return a payment over what its order proves. Raises CannotMove if it is here over another amount."""
+        """Return a payment with the amount and the receipt of its order, by which more or less money is taken for it.
+
+        Raises CannotMove if it is here over another amount.
+        """
         is_open = known.former is not None and known.former.seen is None
-        if known.amount == amount or not is_open or found.order is None:
+        order = None if known.status.is_paid else found.order
+        if not is_open or order is None:
             _require_same(known, amount)
-            return known
-        if not self._writes:
+        is_right = order and (known.amount, known.receipt) == (amount, order.receipt)
+        if order is None or is_right or not self._writes:
             return known
         hold = await self._former.hold(known.pk, known.created_at)
-        corrected = await self._former.correct(known, _unseen(former), amount)
+        corrected = await self._former.correct(known, _unseen(former), amount, order.receipt)
         await self._former.release(hold, known.provider_id)
         if corrected is None:
             _require_same(known, amount)

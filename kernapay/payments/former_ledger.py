@@ -43,8 +43,10 @@ class FormerLedger(AnnouncingLedger):
         await self.evict_history(row)
         return row
 
-    async def correct_former(self, payment: Payment, former: Former, amount: int) -> Payment | None:
-        """Store the amount, in minor units, that the gateway's order proves, before anything else came of a payment.
+    async def correct_former(
+        self, payment: Payment, former: Former, amount: int, receipt: str | None
+    ) -> Payment | None:
+        """Store the amount, in minor units, and the receipt of the gateway's order, before anything came of a payment.
 
         Return the payment, or None if it has changed since it was read or something came of it: its amount stays.
         """
@@ -52,10 +54,10 @@ class FormerLedger(AnnouncingLedger):
             return None
         steps = has_steps(len(payment.history))["__raw__"]
         same = {"status": payment.status, "amount": payment.amount}
-        only_if = {**same, "__raw__": {**steps, "former.seen": None}}
-        corrected = await self.update_if(
-            key_of(payment), only_if, set__amount=amount, set__former=former
-        )
+        seen = {"former.seen": payment.former.seen if payment.former else None}
+        only_if = {**same, "__raw__": {**steps, **seen}}
+        change = {"set__amount": amount, "set__former": former, "set__receipt": receipt}
+        corrected = await self.update_if(key_of(payment), only_if, **change)
         if not isinstance(corrected, Changed):
             return None
         await self.evict_history(corrected.row)

@@ -212,6 +212,9 @@ def test_a_move_may_begin_before_the_gateway_was_asked_about_everything(
         express.buy(asha, 300, amount=30_000),
         express.buy(asha, 5, "failure", status="success"),
     )
+    # More came in than was ordered: by its receipt, the order is known to be the one of this payment.
+    shop.sandbox.fault("customer_fee", options={"order_amount_paid": "order"})
+    fee = express.buy(asha, 250, "success", status="success")
     orderless = express.buy(asha, 7, orderId=None, razorpayOrderId=None)
     assert "needs --amounts" in run("--statuses-later", code=2).stderr
     calls = shop.sandbox.fault("server_error", times=1000)
@@ -220,31 +223,33 @@ def test_a_move_may_begin_before_the_gateway_was_asked_about_everything(
 
     assert shop.sandbox.hits(calls) == 0, "the gateway was asked"
     shop.sandbox.clear()
-    assert "5  not looked up yet" in first.stdout
+    assert "6  not looked up yet" in first.stdout
     assert "shown as success   is to be seen" in first.stdout
-    rows = [here(shop, row) for row in (paid, paise, touched, failed, orderless)]
+    rows = [here(shop, row) for row in (paid, paise, touched, failed, fee, orderless)]
     assert [(row["status"], row["amount"]) for row in rows] == [
         ("pending", 50_000),
         ("pending", 4_500_000),
         ("pending", 3_000_000),
         ("pending", 500),
+        ("pending", 25_000),
         ("pending", 700),
     ]
     assert all("checkAt" not in row and "announce" not in row for row in rows)
     again = run("--statuses-later", "--amounts", "rupees", code=1)
-    assert "5  not looked up yet" in again.stdout
+    assert "6  not looked up yet" in again.stdout
     # The clients are here already. One pays, over an amount that turns out to be another.
     verify(api, touched, shop.sandbox.pay(touched["orderId"]))
     assert here(shop, touched)["status"] == "pending"
 
     last = run()
 
-    rows = [here(shop, row) for row in (paid, paise, touched, failed, orderless)]
+    rows = [here(shop, row) for row in (paid, paise, touched, failed, fee, orderless)]
     assert [(row["status"], row["amount"]) for row in rows] == [
         ("success", 50_000),
         ("success", 45_000),
         ("success", 30_000),
         ("failed", 500),
+        ("success", 25_000),
         ("pending", 700),
     ]
     assert here(shop, paise)["former"]["proof"] == "order"

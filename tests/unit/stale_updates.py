@@ -1005,8 +1005,8 @@ async def import_corrected(world: World) -> Steps:
     stale = await world.payment(former=Former(**words))
     correct = world.ledger.correct_former
     return once(
-        lambda: correct(stale, Former(**words), stale.amount * 100),
-        lambda: correct(stale, Former(**words), stale.amount + 1),
+        lambda: correct(stale, Former(**words), stale.amount * 100, None),
+        lambda: correct(stale, Former(**words), stale.amount + 1, None),
     )
 
 

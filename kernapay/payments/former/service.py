@@ -140,12 +140,14 @@ class FormerPayments:
             result = await self._settlement.settle(None, Evidence(_ORIGIN, best, each))
         return await self._ledger.get(id=result.payment.pk)
 
-    async def correct(self, payment: Payment, former: Former, amount: int) -> Payment | None:
-        """Store the amount that the gateway's order proves where an operator's word had made another one.
+    async def correct(
+        self, payment: Payment, former: Former, amount: int, receipt: str | None
+    ) -> Payment | None:
+        """Store the amount and the receipt of the gateway's order where that was not known when a payment was entered.
 
         Return None if something has come of the payment by now: its amount stays. Raises Unavailable.
         """
-        return await self._ledger.correct_former(payment, former, amount)
+        return await self._ledger.correct_former(payment, former, amount, receipt)
 
     async def note(self, payment: Payment, former: Former, *, is_known: bool) -> bool:
         """Store what an import saw, and when to check again: never if the gateway does not know the order.
