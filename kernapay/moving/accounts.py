@@ -23,6 +23,10 @@ class Plan:
     candidates: list[Candidate] = field(default_factory=list)
     merged: int = 0
 
+    def reason_to_wait(self, user_id: str) -> str | None:
+        """Return why the payments of an account do not move: it does not, or the account that they go to."""
+        return self.waiting.get(user_id) or self.waiting.get(self.payers.get(user_id, user_id))
+
 
 class Accounts:
     def __init__(self, old: ExpressDatabase, choices: Choices, *, production: bool) -> None:

@@ -104,7 +104,7 @@ class Payments:
     def _read(self, row: Row, plan: Plan, report: Report) -> OldPayment | None:
         try:
             old = read_payment(row, self._clock())
-            if (reason := plan.waiting.get(old.user_id)) is not None:
+            if (reason := plan.reason_to_wait(old.user_id)) is not None:
                 raise CannotMove(f"it is of account {old.user_id}, which waits: {reason}")
         except CannotMove as error:
             self._refuse(report, f"payment {row['_id']}", str(error))

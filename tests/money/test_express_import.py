@@ -368,6 +368,12 @@ def test_a_person_chooses_among_accounts_with_one_address(
         f"id,becomes\n{first},keep\n{second},merge\n{third},c.{name}@example.com\n"
         f"{nobody},n.{name}@example.com\n"
     )
+    # Whose account cannot move yet, to them no payments move either.
+    express.db.users.update_one({"_id": ObjectId(first)}, {"$set": {"password": "none"}})
+    assert lists(run("--duplicates", str(file), code=1))["cannot move"] == 3
+    assert shop.store.payments.count_documents({}) == 0
+    same = {"password": hash_of("first password")}
+    express.db.users.update_one({"_id": ObjectId(first)}, {"$set": same})
     assert "fill in what is empty" not in run("--duplicates", str(file)).stdout
     user = log_in(api, f"a.{name}@example.com", "first password")
     assert {each["referenceId"] for each in user.history().json()} == {
