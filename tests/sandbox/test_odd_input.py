@@ -26,6 +26,15 @@ def body_of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
 ORDER = ("amount", "currency", "receipt", "notes", "payment", "payment_capture", "partial_payment",
          "first_payment_min_amount", "unique_receipt", "app_offer", "customer_details", "customer_id", "method",
          "bank_account", "token", "offer_id", "offers", "line_items", "line_items_total", "transfers")  # fmt: skip
+TRANSFER = (
+    "account",
+    "amount",
+    "currency",
+    "notes",
+    "linked_account_notes",
+    "on_hold",
+    "on_hold_until",
+)
 SIMULATED_PAYMENT = (
     "order_id",
     "method",
@@ -47,7 +56,11 @@ CALLS = {
     "/v1/settlements/ondemand": body_of("amount", "settle_full_balance", "description"),
     "/v1/checkout/embedded": body_of("key_id", "order_id", "callback_url", "prefill", "notes"),
     "/v1/payments/{payment}/capture": body_of("amount", "currency"),
-    "/v1/payments/{payment}/refund": body_of("amount", "speed", "notes", "receipt"),
+    "/v1/payments/{payment}/refund": body_of("amount", "speed", "notes", "receipt", "reverse_all"),
+    "/v1/payments/{payment}/transfers": st.fixed_dictionaries(
+        {"transfers": st.lists(body_of(*TRANSFER), max_size=2) | values}
+    ),
+    "/v1/transfers": body_of(*TRANSFER),
     "/v1/disputes/{dispute}/contest": body_of("amount", "summary", "action", "shipping_proof"),
     "/_sandbox/pay": body_of(*SIMULATED_PAYMENT),
     "/_sandbox/orders": body_of(*ORDER),
