@@ -62,12 +62,14 @@ def payment(fields: Fields, headers: Mapping[bytes, bytes]) -> Fields:
         fields[_KEY] = _raw(f"express_{secrets.token_urlsafe(16)}")
     _change(fields, _KEY, _as_stored)
     _change(fields, "description", _in_one_line)
+    _change(fields, "description", _as_typed)
     fields["amount"] = _raw(to_paise(fields["amount"]))
     return fields
 
 
 def account(fields: Fields, _: Mapping[bytes, bytes]) -> Fields:
-    """Return the body of a sign-up: a DOCTOR is a PROVIDER, and `91` is `+91`."""
+    """Return the body of a sign-up or a change: a DOCTOR is a PROVIDER, and `91` is `+91`."""
+    _change(fields, "name", _as_typed)
     _change(fields, "type", to_ours)
     _change(fields, "countryCode", _with_plus)
     return fields
@@ -92,6 +94,11 @@ def _as_stored(key: object) -> object:
 
 def _in_one_line(text: object) -> object:
     return " ".join(text.split()) if isinstance(text, str) else text
+
+
+def _as_typed(text: object) -> object:
+    # A form sends back what an answer of here has shown, with `&lt;`. To the Express service both were the same.
+    return text.replace("&lt;", "<") if isinstance(text, str) else text
 
 
 def _with_plus(code: object) -> object:

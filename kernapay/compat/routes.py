@@ -61,7 +61,12 @@ ROUTES: Final = (
     ),
     Route("GET", _under("user/profile"), "/v1/api/users/profile", answers.profile, texts=_NO_TOKEN),
     Route(
-        "PUT", _under("user/updateUser"), "/v1/api/users/update", answers.updated, texts=_NO_TOKEN
+        "PUT",
+        _under("user/updateUser"),
+        "/v1/api/users/update",
+        answers.updated,
+        bodies.account,
+        texts=_NO_TOKEN,
     ),
     Route(
         "POST",

@@ -173,6 +173,11 @@ def test_what_old_pages_and_programs_relied_on_is_as_it_was(
     assert sign_up(old, email=email, name=f"Meera {markup}")["name"] == f"Meera {escaped}"
     meera = sign_in(old, email)
     assert json_of(meera.call("GET", f"{BASE}/user/profile"))["name"] == f"Meera {escaped}"
+    # A form sends back what the page was shown.
+    changed = {"name": f"Meera R {escaped}", "countryCode": "91", "mobileNumber": 9876543210}
+    assert meera.call("PUT", f"{BASE}/user/updateUser", json=changed).status_code == 200
+    assert json_of(meera.call("GET", f"{BASE}/user/profile"))["name"] == f"Meera R {escaped}"
+    assert json_of(meera.at(api).profile())["name"] == f"Meera R {markup}"
     refused = meera.call("POST", f"{BASE}/payments/create", json={markup: 1, "amount": 5})
     assert_refused(refused, 400, field=escaped)
     assert "<" not in refused.text
@@ -191,7 +196,8 @@ def test_what_old_pages_and_programs_relied_on_is_as_it_was(
         body["idempotencyKey"].replace("<", "&lt;"),
     )
     assert sandbox.call("GET", f"/v1/orders/{sale['orderId']}")["amount"] == 64_000
-    again = meera.call("POST", f"{BASE}/payments/create", json=body | {"amount": 640})
+    same = {"amount": 640, "description": f"A first visit {escaped}"}
+    again = meera.call("POST", f"{BASE}/payments/create", json=body | same)
     assert (again.status_code, json_of(again)["data"]["orderId"]) == (200, sale["orderId"])
     shown = json_of(meera.call("GET", f"{BASE}/payments/status/{sale['referenceId']}"))["data"]
     assert shown["notes"] == f"A first visit {escaped}"
