@@ -5,18 +5,21 @@ What came of a payment is settled like everything else, by the gateway's word. N
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from kernapay.core.crash_points import crash_point
 from kernapay.payments.announcing_ledger import AnnouncingLedger
 from kernapay.payments.evidence import IMPORTED, Origin
 from kernapay.payments.former.models import Former
-from kernapay.payments.former.views import Moved
+from kernapay.payments.former.views import Moved, Unseen
 from kernapay.payments.history import begin_history, has_steps, make_step
 from kernapay.payments.models import Payment
 from kernapay.payments.refund_ledger import key_of
 from kernapay.payments.states import Status
+from kernapay.storage.filters import LimitOffset
 from kernapay.storage.updates import Changed
+
+_MOST_COUNTED: Final = 10_000
 
 
 class FormerLedger(AnnouncingLedger):
@@ -29,6 +32,14 @@ class FormerLedger(AnnouncingLedger):
     async def list_moved(self, ids: Sequence[object]) -> list[Moved]:
         """Return columns of those of these payments that are here."""
         return await self.select(Moved, id__in=list(ids))
+
+    async def count_unseen(self) -> int:
+        """Return how many imported payments, up to 10,000, are unpaid here and were not compared with the gateway."""
+        # No worker looks at them, nor at those whose orders the gateway does not know. An index finds both.
+        rows = await self.select(
+            Unseen, LimitOffset(_MOST_COUNTED), status=Status.PENDING, check_at=None
+        )
+        return sum(row.former is not None and row.former.seen is None for row in rows)
 
     async def enter_former(self, payment: Payment, origin: Origin, reason: str) -> Payment:
         """Insert a payment of an earlier service as unpaid, and return it. Raises DuplicateRow.
@@ -56,8 +67,8 @@ class FormerLedger(AnnouncingLedger):
         same = {"status": payment.status, "amount": payment.amount}
         seen = {"former.seen": payment.former.seen if payment.former else None}
         only_if = {**same, "__raw__": {**steps, **seen}}
-        change = {"set__amount": amount, "set__former": former, "set__receipt": receipt}
-        corrected = await self.update_if(key_of(payment), only_if, **change)
+        proved: dict[str, Any] = {"set__amount": amount, "set__receipt": receipt}
+        corrected = await self.update_if(key_of(payment), only_if, set__former=former, **proved)
         if not isinstance(corrected, Changed):
             return None
         await self.evict_history(corrected.row)

@@ -108,7 +108,7 @@ async def test_it_counts_imported_payments_whose_status_is_not_known_yet(
     examine_subject: Examine, empty_database_url: str, empty_database: Store
 ) -> None:
     former = {"service": "express", "unit": "rupees", "proof": "operator"}
-    rows = [
+    rows: list[Json] = [
         {"status": "pending", "former": former},
         {"status": "pending", "former": {**former, "seen": "a hash"}},
         {"status": "success", "former": former},

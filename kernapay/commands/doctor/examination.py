@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
+from kernapay.commands.doctor.imports import imports
 from kernapay.commands.doctor.nights import nights
 from kernapay.commands.doctor.outside import account, files, gateway, messages
 from kernapay.commands.doctor.stores import mongodb, redis
@@ -22,7 +23,7 @@ async def examine(settings: Settings, clock: Clock = now) -> AsyncIterator[Findi
     try:
         for finding in await asyncio.to_thread(mongodb, settings, clock):
             yield finding
-        for check in (nights, redis, gateway, account, files, messages):
+        for check in (nights, imports, redis, gateway, account, files, messages):
             for finding in await check(services, clock):
                 yield finding
     finally:

@@ -10,7 +10,6 @@ from pymongo.errors import PyMongoError
 
 from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
-from kernapay.commands.doctor.imports import unseen_imports
 from kernapay.config.settings import Settings
 from kernapay.core.clock import Clock
 from kernapay.security.principal import STAFF
@@ -46,7 +45,6 @@ def mongodb(settings: Settings, clock: Clock) -> list[Finding]:
             *_unverified_staff(db),
             *_orphaned_keys(db),
             *_parked(db),
-            *unseen_imports(db),
         ]
     except PyMongoError as error:
         return [_unusable(error)]

@@ -72,6 +72,13 @@ class FormerPayments:
             found |= {row.pk: row for row in rows}
         return found
 
+    async def count_unseen(self) -> int:
+        """Return how many unpaid payments, up to 10,000, were imported and not looked up at the gateway yet.
+
+        Raises Unavailable.
+        """
+        return await self._ledger.count_unseen()
+
     async def hold(self, payment_id: object, at: datetime) -> InsightHold:
         """Begin the import of a payment that was created `at`. Until `release`, no stored sums of that time are used.
 

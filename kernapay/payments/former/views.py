@@ -15,6 +15,12 @@ class MovedFrom(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
+class Unseen(msgspec.Struct, frozen=True):
+    """An unpaid payment, as far as it says whether an import has seen it."""
+
+    former: MovedFrom | None = None
+
+
 class Moved(msgspec.Struct, rename="camel", frozen=True):
     """A payment that is here. The amount is in minor units."""
 
