@@ -49,7 +49,7 @@ def test_every_licence_may_be_handed_on_with_mit_code() -> None:
     assert parts("MIT AND Apache-2.0") == ["MIT", "Apache-2.0"]
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_bill_of_materials_names_what_is_listed(tmp_path: Path) -> None:
     path = tmp_path / "sbom.json"
     ran = subprocess.run(

@@ -157,7 +157,7 @@ def check_user(row: dict[str, Any]) -> None:
     ("rows", "check"), [(PAYMENTS, check_payment), (USERS, check_user)], ids=["payments", "users"]
 )
 @pytest.mark.parametrize(
-    "examples", [60, pytest.param(3_000, marks=pytest.mark.long)], ids=["some", "many"]
+    "examples", [60, pytest.param(3_000, marks=pytest.mark.soak)], ids=["some", "many"]
 )
 def test_any_row_is_refused_or_read_so_that_it_can_be_stored(
     rows: st.SearchStrategy[dict[str, Any]],
