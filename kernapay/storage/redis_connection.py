@@ -1,7 +1,7 @@
 """Calls to one Redis server over one connection: those of an event loop turn in one write, without waiting for others.
 
-redis-py opens the connection, with its password, TLS and Sentinel, and hands it over. What it does for each reply after
-that, with streams and tasks, would take twice as long as everything else that a call costs.
+redis-py opens the connection, with its password, TLS and Sentinel, and hands it over. Its own way to read replies, with
+streams and tasks, made a cached read slower.
 """
 
 import asyncio

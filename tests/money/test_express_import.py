@@ -79,6 +79,7 @@ def test_payments_come_with_the_gateways_word_and_old_references_keys_and_passwo
     done = run()
 
     assert contents(express.db) == before
+    assert shop.store.insight_holds.count_documents({}) == 0, "the sums of that time are not used"
     assert (
         lists(seen)
         == lists(done)
@@ -243,6 +244,7 @@ def test_a_move_may_begin_before_the_gateway_was_asked_about_everything(
 
     last = run()
 
+    assert shop.store.insight_holds.count_documents({}) == 0, "the sums of that time are not used"
     rows = [here(shop, row) for row in (paid, paise, touched, failed, fee, orderless)]
     assert [(row["status"], row["amount"]) for row in rows] == [
         ("success", 50_000),

@@ -59,7 +59,7 @@ _WRONG: Final = CounterMetric(
 
 @dataclass(frozen=True, slots=True)
 class Few:
-    """Numbers of payments of which no sums are stored, as those of a month are added up in some 50 ms without.
+    """Numbers of payments of which no sums are stored, as those of a month are added up quickly without.
 
     Administrators' are read from an index alone, while those to an account are read one by one.
     """

@@ -42,8 +42,8 @@ from kernapay.storage.repository import Repository, Row
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
 
-# How long changed sums wait before they are added up again, as more may change. A day takes a hundred times as long as
-# an hour, and its other hours are read meanwhile.
+# How long changed sums wait before they are added up again, as more may change. A day takes longer than an hour, and
+# its other hours are read meanwhile.
 _RESTS: Final = {Kind.HOUR: timedelta(seconds=10), Kind.DAY: timedelta(minutes=1)}
 # How long those wait that took too long.
 _TOO_SLOW: Final = timedelta(hours=1)
