@@ -28,6 +28,7 @@ from kernapay.payments.models import Payment
 from kernapay.payments.ordering import Ordering, part_of
 from kernapay.payments.outcomes import NotCapturable
 from kernapay.payments.payees import Payees
+from kernapay.payments.recent import RecentPayments
 from kernapay.payments.references import is_former, make_receipt, new_reference_id
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.returns import is_counted
@@ -92,6 +93,7 @@ class PaymentService:
         self._key_secrets = tuple(key_secrets)
         self._share = share
         self._clock = clock
+        self._recent = RecentPayments()
 
     async def create(
         self, principal: Principal, data: PaymentCreate, header_key: str | None
@@ -102,13 +104,15 @@ class PaymentService:
         GatewayError, InProgress, Unavailable.
         """
         key = resolve_key(data.idempotency_key, header_key)
-        known = await self._payments.find_created(principal.id, key)
+        recent = self._recent.find(principal.id, key)
+        known = recent or await self._payments.find_created(principal.id, key)
         content = self._buyers.fingerprint(data, known.fingerprint if known else None)
         # Of an imported payment nobody knows the request. As in its old service, its key answers with it.
         is_repeat = known is not None and (known.fingerprint == content or bool(known.former))
         if known is not None and is_repeat and known.razorpay_order_id is not None:
-            # The process that created it may have died before its own eviction.
-            await self._payments.history.evict(user_id=principal.id)
+            if recent is None:
+                # The process that created it may have died before its own eviction.
+                await self._payments.history.evict(user_id=principal.id)
             return await self._checkout.answer(known), False
         at = self._clock()
         payment_id = ObjectId()
@@ -150,6 +154,7 @@ class PaymentService:
                 "A payment with other content was created with this key. Use another key.",
                 field="idempotencyKey",
             )
+        self._recent.add(payment)
         return await self._checkout.answer(payment), is_new
 
     async def verify(self, data: PaymentVerify) -> PaymentVerified:

@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from kernapay.web.arguments import checking_only_what_is_sent
 from kernapay.web.responses import EncodedJSON
 
 
@@ -70,6 +71,9 @@ class RouteHandler(HTTPRouteHandler):
         ) -> None:
             values.update(constants)
 
+        self._signature_model = checking_only_what_is_sent(
+            self.signature_model, {"request", *constants}
+        )
         if constants:
             # First, for the dependencies that are made of them.
             model.extractors.insert(0, add_constants)

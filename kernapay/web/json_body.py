@@ -31,17 +31,17 @@ class JSONRequest(Request[Any, Any, Any]):
         self._refuse_other_types()
         field = self.route_handler.parsed_data_field
         decoder = _decoder(Any if field is None else field.annotation)
+        body = await self.body()
         try:
-            data = decoder.decode(await self.body())
+            data = decoder.decode(body)
         except msgspec.ValidationError as error:
             extra = [{"key": BODY, "message": str(error)}]
             raise ValidationException("Invalid input.", extra=extra) from error
         except DECODE_ERRORS as error:
             raise SerializationException("The body is not valid JSON.") from error
         # The decoder takes the last of two values; a proxy that checked the body may have read the first.
-        json.loads(
-            await self.body(), object_pairs_hook=refuse_doubles, parse_int=str, parse_float=str
-        )
+        if not _has_surely_no_doubles(body):
+            json.loads(body, object_pairs_hook=refuse_doubles, parse_int=str, parse_float=str)
         return data
 
     def _refuse_other_types(self) -> None:
@@ -49,6 +49,23 @@ class JSONRequest(Request[Any, Any, Any]):
         header = self.headers.get("content-type", "")
         if header.strip() and not _is_json(header):
             raise UnsupportedMediaType("Send JSON: Content-Type: application/json, in UTF-8.")
+
+
+def _has_surely_no_doubles(body: bytes) -> bool:
+    """Return whether a body has as many names as colons, as texts without one do: each name has one.
+
+    That is a fraction of the work of looking at each name.
+    """
+    try:
+        return _count_names(msgspec.json.decode(body)) == body.count(b":")
+    except DECODE_ERRORS:
+        return False
+
+
+def _count_names(value: Any) -> int:
+    if type(value) is dict:
+        return len(value) + sum(map(_count_names, value.values()))
+    return sum(map(_count_names, value)) if type(value) is list else 0
 
 
 def refuse_doubles(pairs: list[tuple[str, Any]]) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from prometheus_client import REGISTRY
 
 from kernapay.core.metrics import publish_tallies
 from tests.actors import PAYMENTS, USERS, Actor, People
+from tests.factories import payment_body, unique
 from tests.in_process import InProcess, InProcessClient
 from tests.stack import bearer
 
@@ -78,3 +80,27 @@ async def test_several_windows_of_a_limit_are_counted_in_one_call(in_process: In
         before = calls()
         await client.services.rate_limiter.hit("create", "somebody")
         assert calls() - before == 1
+
+
+def lookups() -> float:
+    """How often MongoDB was asked for rows."""
+    publish_tallies()
+    return REGISTRY.get_sample_value("kernapay_batched_requests_total", {"batch": "lookups"}) or 0.0
+
+
+async def test_a_call_that_was_just_made_is_answered_again_without_the_database(
+    client: InProcessClient, user: Actor
+) -> None:
+    async def create(**changes: object) -> httpx.Response:
+        body = payment_body(idempotencyKey=key, **changes)
+        return await client.post(f"{PAYMENTS}/create", json=body, headers=bearer(user.token))
+
+    key = unique("key-")
+    first = await create()
+    assert first.status_code == 201
+    before = lookups()
+    again = await create()
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert lookups() == before
+    other = await create(amount=70_000)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")

@@ -20,6 +20,7 @@ from tests.house.scopes import new_holder
 from tests.money.books import pay_twice, read, refunds_of, settle
 from tests.money.disputes import request_refund
 from tests.money.shop import Shop
+from tests.stack import Api
 
 SINCE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -41,6 +42,12 @@ class Copy:
         return self._shop.kernapay("reconcile", "--since", self.at.strftime(SINCE_FORMAT))
 
 
+@pytest.fixture
+def restarted(user: Actor, second_api: Api) -> Actor:
+    """The user at a process that was started after the restore, as it is prescribed: it remembers nothing."""
+    return user.at(second_api.client)
+
+
 def last_report(shop: Shop) -> Any:
     (report,) = shop.store.reconciliation_reports.find().sort("_id", -1).limit(1)
     return report["_id"]
@@ -51,7 +58,7 @@ def create(user: Actor, key: str, **changes: Any) -> httpx.Response:
 
 
 def test_what_the_gateway_knows_is_rebuilt_and_old_keys_are_answered(
-    shop: Shop, user: Actor, admin: Actor
+    shop: Shop, user: Actor, restarted: Actor, admin: Actor
 ) -> None:
     def new(key: str, **changes: Any) -> Json:
         answer = create(user, key, **changes)
@@ -106,10 +113,10 @@ def test_what_the_gateway_knows_is_rebuilt_and_old_keys_are_answered(
     # Every old key answers with its payment, and buys nothing.
     for key, payment in lost.items():
         changes = {"notes": {"cart": "42"}} if key == "paid" else {}
-        again = create(user, key, **changes)
+        again = create(restarted, key, **changes)
         assert again.status_code == 200, again.text
         assert again.json()["data"] == payment
-        other = create(user, key, amount=60000, **changes)
+        other = create(restarted, key, amount=60000, **changes)
         assert_problem(other, 409, code="idempotency_key_reused")
     assert shop.sandbox.order_count() == orders
     shown = {row["referenceId"]: row["status"] for row in user.history().json()}
@@ -179,25 +186,25 @@ def test_a_second_order_of_a_lost_payment_is_given_back(shop: Shop, user: Actor)
 
 
 def test_a_key_that_bought_again_before_the_rebuilding_keeps_its_new_payment(
-    shop: Shop, user: Actor
+    shop: Shop, user: Actor, restarted: Actor
 ) -> None:
     copy = Copy(shop)
     first = create(user, "twice").json()["data"]
     shop.sandbox.pay(first["orderId"])
     copy.restore()
-    second = create(user, "twice").json()["data"]
+    second = create(restarted, "twice").json()["data"]
     assert second["orderId"] != first["orderId"]
 
     assert copy.reconcile().returncode == 0
 
     assert shop.row(first)["status"] == "success"
-    assert create(user, "twice").json()["data"] == second
+    assert create(restarted, "twice").json()["data"] == second
     assert shop.differences() == []
 
 
 @pytest.mark.parametrize("is_rebuilt_first", [True, False])
 def test_a_key_of_two_payments_is_answered_with_the_one_that_has_it(
-    is_rebuilt_first: bool, shop: Shop, user: Actor
+    is_rebuilt_first: bool, shop: Shop, user: Actor, restarted: Actor
 ) -> None:
     """A payment may be rebuilt while its key buys again: then both have it, one of them as a hash."""
     keys = ["before", "twice"] if is_rebuilt_first else ["twice", "before"]
@@ -209,16 +216,18 @@ def test_a_key_of_two_payments_is_answered_with_the_one_that_has_it(
     shop.edit(made["before"], keyHash=hash_key(user.id, "twice"), fingerprint=fingerprint)
 
     for _ in range(2):
-        answer = create(user, "twice")
+        answer = create(restarted, "twice")
         assert (answer.status_code, answer.json()["data"]) == (200, made["twice"])
 
 
-def test_a_payment_that_another_system_made_answers_its_key(shop: Shop, user: Actor) -> None:
+def test_a_payment_that_another_system_made_answers_its_key(
+    shop: Shop, user: Actor, restarted: Actor
+) -> None:
     """Earlier systems stored the payer's id as text."""
     made = create(user, "old").json()["data"]
     shop.edit(made, userId=user.id)
 
-    answer = create(user, "old")
+    answer = create(restarted, "old")
 
     assert (answer.status_code, answer.json()["data"]) == (200, made)
 
