@@ -12,7 +12,7 @@ from kernapay.compat.roles import to_ours
 from kernapay.compat.rupees import to_paise
 from kernapay.core.errors import InvalidInput
 from kernapay.core.patterns import DECODE_ERRORS
-from kernapay.payments.former.keys import stored_key
+from kernapay.payments.imported.keys import stored_key
 from kernapay.web.json_body import refuse_doubles
 
 Fields = dict[str, Raw]

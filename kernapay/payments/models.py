@@ -13,7 +13,7 @@ from mongoengine import (
 )
 
 from kernapay.payments import rows
-from kernapay.payments.former.models import Former
+from kernapay.payments.imported.models import Former
 from kernapay.payments.states import (
     DisputeStatus,
     RefundSpeed,

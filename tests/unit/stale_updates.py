@@ -29,7 +29,7 @@ from kernapay.payments.claims.repository import ClaimRepository
 from kernapay.payments.documents.models import Paper, PaperKind
 from kernapay.payments.documents.repository import PaperRepository
 from kernapay.payments.evidence import Origin
-from kernapay.payments.former.models import Former
+from kernapay.payments.imported.models import Former
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.models import Dispute, Mismatch, Payment, Payout, Refund
@@ -993,7 +993,7 @@ async def payments_reassigned(world: World) -> Steps:
 async def import_noted(world: World) -> Steps:
     words = {"service": "express", "amount": "500", "unit": "rupees", "proof": "order"}
     stale = await world.payment(former=Former(**words))
-    at, note = world.clock(), world.ledger.note_former
+    at, note = world.clock(), world.ledger.note_import
     return once(
         lambda: note(stale, Former(**words, seen="first"), at, at),
         lambda: note(stale, Former(**words, seen="second"), None, None),
@@ -1003,7 +1003,7 @@ async def import_noted(world: World) -> Steps:
 async def import_corrected(world: World) -> Steps:
     words = {"service": "express", "amount": "500", "unit": "rupees", "proof": "operator"}
     stale = await world.payment(former=Former(**words))
-    correct = world.ledger.correct_former
+    correct = world.ledger.correct_imported
     return once(
         lambda: correct(stale, Former(**words), stale.amount * 100, None),
         lambda: correct(stale, Former(**words), stale.amount + 1, None),
@@ -1034,8 +1034,8 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
     f"{_LEDGER}attach_order": (order_attached,),
-    "payments.former_ledger.FormerLedger.note_former": (import_noted,),
-    "payments.former_ledger.FormerLedger.correct_former": (import_corrected,),
+    "payments.import_ledger.ImportLedger.note_import": (import_noted,),
+    "payments.import_ledger.ImportLedger.correct_imported": (import_corrected,),
     "payments.move_ledger.MoveLedger._write": (
         moved,
         sale_ended,
@@ -1147,7 +1147,7 @@ UNCONDITIONAL: dict[str, str] = {
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
     f"{_FACTORS}remove": "whoever may remove it means whatever is there",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",
-    "moving.marks.repository.ImportMarkRepository.finish": "of two imports, the one that ends last",
+    "express_import.checkpoints.repository.CheckpointRepository.finish": "of two imports, the one that ends last",
     "reconciliation.repository.FindingRepository.record_repair": "the newest outcome wins",
     "reconciliation.repository.FindingRepository.put": "its id follows from what it says",
     "settlements.days.repository.SettlementDayRepository.read_again": "a repeat makes the same day due",

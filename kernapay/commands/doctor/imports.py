@@ -10,7 +10,7 @@ async def imports(services: Services, clock: Clock) -> list[Finding]:
     """Find imported payments about which the gateway was never asked: no worker does so."""
     try:
         services.mongo.connect()
-        count = await services.former_payments.count_unseen()
+        count = await services.imported_payments.count_unseen()
     except KernaPayError as error:
         detail = f"cannot be counted: {error.detail.rstrip('.')}"
         return [Finding(Level.WARN, "import", detail, "make MongoDB reachable.")]

@@ -1,4 +1,4 @@
-"""After an import: read both databases again, and compare them row by row."""
+"""After an import, read both databases again and compare them row by row."""
 
 import secrets
 from collections import Counter, defaultdict
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kernapay.core.clock import Clock, now
-from kernapay.moving.amounts import Unit, in_minor_units
-from kernapay.moving.payments import OldPayment, read_payment
-from kernapay.moving.report import Progress
-from kernapay.moving.repository import ExpressDatabase
-from kernapay.moving.rows import CannotMove
-from kernapay.payments.former.service import FormerPayments
-from kernapay.payments.former.views import Moved
+from kernapay.express_import.amounts import Unit, in_minor_units
+from kernapay.express_import.payment_rows import OldPayment, read_payment
+from kernapay.express_import.report import Progress
+from kernapay.express_import.repository import ExpressDatabase
+from kernapay.express_import.row_values import CannotMove
+from kernapay.payments.imported.service import ImportedPayments
+from kernapay.payments.imported.views import ImportedView
 from kernapay.users.repository import UserRepository
 
 _SAMPLES: Final = 10
@@ -21,9 +21,10 @@ _MOST_KEPT: Final = 10
 
 @dataclass(slots=True)
 class Comparison:
-    """`there` and `here` count rows of both databases; `sums` are minor units by status of here and currency.
+    """`there` counts the rows of the Express database, `here` those of KernaPay.
 
-    `beginnings` are the first of the `differences`.
+    `sums` has, by status here and currency, the number of payments, their sum here and their sum there in minor units.
+    `beginnings` has the first of the `differences`.
     """
 
     there: Counter[str] = field(default_factory=Counter)
@@ -33,7 +34,7 @@ class Comparison:
     )
     differences: int = 0
     beginnings: list[str] = field(default_factory=list)
-    samples: list[tuple[OldPayment, Moved]] = field(default_factory=list)
+    samples: list[tuple[OldPayment, ImportedView]] = field(default_factory=list)
 
     def note(self, difference: str) -> None:
         self.differences += 1
@@ -44,7 +45,7 @@ class Comparison:
 async def compare(
     old: ExpressDatabase,
     users: UserRepository,
-    former: FormerPayments,
+    imported: ImportedPayments,
     progress: Progress,
     clock: Clock = now,
 ) -> Comparison:
@@ -56,7 +57,7 @@ async def compare(
         result.here["accounts"] += await users.count_among(ids)
     result.there["payments"] += len(await old.odd_ids("payments"))
     async for rows in old.batches("payments"):
-        known = await former.moved([row["_id"] for row in rows])
+        known = await imported.views([row["_id"] for row in rows])
         result.there["payments"] += len(rows)
         progress("compared", result.there["payments"])
         for row in rows:
@@ -70,7 +71,7 @@ async def compare(
     return result
 
 
-def _compare(there: OldPayment, here: Moved, result: Comparison) -> None:
+def _compare(there: OldPayment, here: ImportedView, result: Comparison) -> None:
     result.here["payments"] += 1
     unit = Unit(here.former.unit) if here.former else None
     meant = None if unit is None else in_minor_units(there.amount, unit)

@@ -1,13 +1,13 @@
-"""Decide which accounts of the Express service move, to which address, and whose payments go where."""
+"""Plan the import of accounts: which are imported, under which address, and which account gets whose payments."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from kernapay.moving.choices import KEEP, MERGE, Candidate, Choices
-from kernapay.moving.report import Progress
-from kernapay.moving.repository import ExpressDatabase
-from kernapay.moving.rows import Row, text_of
-from kernapay.moving.users import email_of
+from kernapay.express_import.account_rows import email_of
+from kernapay.express_import.choices import KEEP, MERGE, Candidate, Choices
+from kernapay.express_import.report import Progress
+from kernapay.express_import.repository import ExpressDatabase
+from kernapay.express_import.row_values import Row, text_of
 
 UNDECIDED = "several accounts have its address, and the file does not say which one stays"
 NO_ADDRESS = "its address is none, and the file gives it no other"
@@ -15,7 +15,10 @@ NO_ADDRESS = "its address is none, and the file gives it no other"
 
 @dataclass(slots=True)
 class Plan:
-    """`addresses` has the accounts that move, `payers` to whom payments go, and `waiting` why others do not move."""
+    """`addresses` has the new address of each account to import, and `waiting` the reason why another is not imported.
+
+    `payers` has, by account, the account that gets its payments. All ids are those of the Express service.
+    """
 
     addresses: dict[str, str] = field(default_factory=dict)
     payers: dict[str, str] = field(default_factory=dict)
@@ -24,18 +27,22 @@ class Plan:
     merged: int = 0
 
     def reason_to_wait(self, user_id: str) -> str | None:
-        """Return why the payments of an account do not move: it does not, or the account that they go to."""
-        return self.waiting.get(user_id) or self.waiting.get(self.payers.get(user_id, user_id))
+        """Return why the payments of an account are not imported, None if they are."""
+        return self.waiting.get(user_id) or self.waiting.get(self.payer_of(user_id))
+
+    def payer_of(self, user_id: str) -> str:
+        """Return the account that gets the payments of an account."""
+        return self.payers.get(user_id, user_id)
 
 
-class Accounts:
+class AccountPlanner:
     def __init__(self, old: ExpressDatabase, choices: Choices, *, production: bool) -> None:
         self._old = old
         self._choices = choices
         self._production = production
 
     async def plan(self, progress: Progress) -> Plan:
-        """Return the plan. Raises Unavailable."""
+        """Read all accounts and return the plan. Raises Unavailable."""
         groups: dict[str, list[str]] = defaultdict(list)
         shown: dict[str, str] = {}
         plan = Plan()

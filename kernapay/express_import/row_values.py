@@ -1,4 +1,4 @@
-"""What is odd in the rows of an Express service, and what becomes of it."""
+"""Read single values of Express rows, which may be missing or of an unexpected type."""
 
 import hashlib
 import re
@@ -24,18 +24,18 @@ class CannotMove(Exception):
 
 
 def text_of(row: Row, name: str) -> str | None:
-    """Return a text of a row, None if there is none or it is not a text."""
+    """Return a text of a row, None if it is missing, empty or of another type."""
     value = row.get(name)
     return value if isinstance(value, str) and value else None
 
 
 def unescape(text: str) -> str:
-    """Return a text as it was typed: the Express service wrote `&lt;` for every `<`, and changed nothing else."""
+    """Return a text as it was typed, at most 2000 characters. The Express service stored `&lt;` for every `<`."""
     return text.replace("&lt;", "<")[:_LONGEST_TEXT]
 
 
 def id_text(value: object) -> str | None:
-    """Return an id as text, in lower case if it is that of an ObjectId."""
+    """Return an id as text, an ObjectId in lower case; None if the value is no id."""
     if isinstance(value, ObjectId):
         return str(value)
     if not isinstance(value, str) or not 0 < len(value) <= 64:
@@ -48,7 +48,7 @@ def is_object_id(text: str) -> bool:
 
 
 def number_of(value: object) -> Decimal | None:
-    """Return a number exactly, None for what is none. A text is none: `1,00,000.00` has several readings."""
+    """Return the exact number, None for any other value, including text: `1,00,000.00` is ambiguous."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
@@ -62,7 +62,7 @@ def number_of(value: object) -> Decimal | None:
 
 
 def time_of(row: Row, at: datetime) -> tuple[datetime, bool]:
-    """Return when a row was created, and whether the row itself says so. Otherwise the time comes from its id."""
+    """Return the time of creation, and False if `createdAt` is impossible, so that the time of the id stands for it."""
     told = row.get("createdAt")
     if isinstance(told, datetime) and _FIRST_TIME <= told <= at + _AHEAD:
         return told, True
@@ -71,7 +71,7 @@ def time_of(row: Row, at: datetime) -> tuple[datetime, bool]:
 
 
 def hash_of(*parts: object) -> str:
-    """Return a hash of all that was seen of a row."""
+    """Return a hash of these values."""
     content = bson.encode({"parts": list(parts)}, codec_options=_CODEC)
     return hashlib.sha256(content).hexdigest()
 

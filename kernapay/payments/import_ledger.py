@@ -1,6 +1,6 @@
 """The writes of an import from an earlier service. `ledger.py` has the others.
 
-What came of a payment is settled like everything else, by the gateway's word. Nobody is told of old sales.
+An imported payment is settled by the gateway's data, like any other. Imports cause no events and no mails.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from typing import Any, Final
 from kernapay.core.crash_points import crash_point
 from kernapay.payments.announcing_ledger import AnnouncingLedger
 from kernapay.payments.evidence import IMPORTED, Origin
-from kernapay.payments.former.models import Former
-from kernapay.payments.former.views import Moved, Unseen
 from kernapay.payments.history import begin_history, has_steps, make_step
+from kernapay.payments.imported.models import Former
+from kernapay.payments.imported.views import ImportedView, Unseen
 from kernapay.payments.models import Payment
 from kernapay.payments.refund_ledger import key_of
 from kernapay.payments.states import Status
@@ -22,29 +22,29 @@ from kernapay.storage.updates import Changed
 _MOST_COUNTED: Final = 10_000
 
 
-class FormerLedger(AnnouncingLedger):
+class ImportLedger(AnnouncingLedger):
     """A base of the ledger, and no repository of its own."""
 
-    async def list_former(self, ids: Sequence[object]) -> list[Payment]:
-        """Return which of these payments are here."""
+    async def list_imported(self, ids: Sequence[object]) -> list[Payment]:
+        """Return the payments that are stored."""
         return await self.list(id__in=list(ids))
 
-    async def list_moved(self, ids: Sequence[object]) -> list[Moved]:
-        """Return columns of those of these payments that are here."""
-        return await self.select(Moved, id__in=list(ids))
+    async def list_imported_views(self, ids: Sequence[object]) -> list[ImportedView]:
+        """Return the columns that an import needs of the payments that are stored."""
+        return await self.select(ImportedView, id__in=list(ids))
 
     async def count_unseen(self) -> int:
-        """Return how many imported payments, up to 10,000, are unpaid here and were not compared with the gateway."""
+        """Count imported unpaid payments that no import has looked up at the gateway, up to 10,000."""
         # No worker looks at them, nor at those whose orders the gateway does not know. An index finds both.
         rows = await self.select(
             Unseen, LimitOffset(_MOST_COUNTED), status=Status.PENDING, check_at=None
         )
         return sum(row.former is not None and row.former.seen is None for row in rows)
 
-    async def enter_former(self, payment: Payment, origin: Origin, reason: str) -> Payment:
+    async def enter_imported(self, payment: Payment, origin: Origin, reason: str) -> Payment:
         """Insert a payment of an earlier service as unpaid, and return it. Raises DuplicateRow.
 
-        No check of it is due before `note_former` says when.
+        No check of it is due before `note_import` says when.
         """
         step = make_step(Status.PENDING, payment.created_at, origin, reason=reason)
         begin_history(payment, step)
@@ -54,12 +54,12 @@ class FormerLedger(AnnouncingLedger):
         await self.evict_history(row)
         return row
 
-    async def correct_former(
+    async def correct_imported(
         self, payment: Payment, former: Former, amount: int, receipt: str | None
     ) -> Payment | None:
-        """Store the amount, in minor units, and the receipt of the gateway's order, before anything came of a payment.
+        """Store the amount (minor units) and the receipt of the gateway's order for a payment with imported steps only.
 
-        Return the payment, or None if it has changed since it was read or something came of it: its amount stays.
+        Return None if the payment has other steps, or has changed since it was read. Its amount stays then.
         """
         if payment.status is not Status.PENDING or not _is_untouched(payment):
             return None
@@ -74,19 +74,19 @@ class FormerLedger(AnnouncingLedger):
         await self.evict_history(corrected.row)
         return corrected.row
 
-    async def note_former(
+    async def note_import(
         self, payment: Payment, former: Former, due: datetime | None, ends_at: datetime | None
     ) -> bool:
-        """Store what an import saw of a payment, and when to look at it again if it is unpaid.
+        """Store what an import learned of a payment and, if it is unpaid, when to check it again.
 
-        Without times, nobody looks: the gateway cannot answer. Return False if the payment has changed since it was
-        read: the next import sees it again.
+        Pass None for both times if the gateway cannot answer: then nothing is checked. Return False if the payment has
+        changed since it was read.
         """
         change: dict[str, Any] = {"set__former": former}
-        # What has happened here since, endpoints are told of: the marker of that stays.
+        # Changes that were made here have events, so their marker stays.
         if _is_untouched(payment):
             change |= {"set__announced": len(payment.history), "unset__announce": True}
-            # By its last change the next night would ask the gateway about every old sale.
+            # With the present time, the next nightly report would ask the gateway about every imported payment.
             change["set__updated_at"] = payment.paid_at or payment.created_at
         if not payment.status.is_paid and not payment.final:
             change |= _set_or_unset("check_at", due)

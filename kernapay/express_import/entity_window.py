@@ -1,4 +1,4 @@
-"""What the gateway lists of the time in which an import is, read along with the rows: each time once."""
+"""Orders and payments from the gateway's lists, for the period that an import has reached. Each period is read once."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from kernapay.reconciliation.pacing import Pace
 EntityT = TypeVar("EntityT", Order, GatewayPayment)
 
 
-class TooMany(Exception):
-    """The gateway's account has so many entities of others that questions cost less than its lists."""
+class TooManyEntities(Exception):
+    """The lists hold so many other entities that asking for each order costs fewer calls."""
 
 
-class Shelf(Generic[EntityT]):
-    """Entities of one kind by the id of their order, for a window that moves on with the rows."""
+class EntityWindow(Generic[EntityT]):
+    """The entities of one kind that were created in a window of time, by order id. The window moves with the import."""
 
     def __init__(
         self,
@@ -32,16 +32,16 @@ class Shelf(Generic[EntityT]):
         self._order_of: Callable[[EntityT], str | None] = order_of
         self._entities: dict[str, list[EntityT]] = defaultdict(list)
         self._window: tuple[datetime, datetime] | None = None
-        # How many seconds of the gateway's list fit into a page, as far as is known.
+        # How many seconds of the gateway's list fill one page; None until a list was read.
         self._length: int | None = None
 
     def of(self, order_id: str) -> list[EntityT]:
         return self._entities.get(order_id, [])
 
-    async def move(self, after: datetime, before: datetime, most: int) -> None:
-        """Hold what was created in this window, and nothing else. What is held already is not read again.
+    async def move_to(self, after: datetime, before: datetime, limit: int) -> None:
+        """Move the window: drop what is outside, and read only what is not held yet.
 
-        Raises TooMany if that means to read more than `most` entities, GatewayError. The shelf is empty then.
+        Raises TooManyEntities if more than `limit` entities have to be read, GatewayError. The window is empty then.
         """
         start, end = self._window or (before, after)
         self._window = None
@@ -51,7 +51,7 @@ class Shelf(Generic[EntityT]):
         self._drop_before(after)
         try:
             if end < before:
-                await self._read(end, before, most)
+                await self._read(end, before, limit)
         except BaseException:
             self._entities.clear()
             raise
@@ -63,14 +63,14 @@ class Shelf(Generic[EntityT]):
             if all(each.created_at < oldest for each in entities):
                 del self._entities[order_id]
 
-    async def _read(self, after: datetime, before: datetime, most: int) -> None:
+    async def _read(self, after: datetime, before: datetime, limit: int) -> None:
         count = 0
         held = {each.id for entities in self._entities.values() for each in entities}
         listing = Listing(self._gateway, self._pace, self._entity, self._length)
         async for entity in listing.read(after, before):
             count += 1
-            if count > most:
-                raise TooMany
+            if count > limit:
+                raise TooManyEntities
             self._length = listing.length
             if isinstance(entity, OddEntity) or entity.id in held:
                 continue

@@ -9,11 +9,11 @@ import pytest
 from bson import ObjectId
 from msgspec.structs import replace
 
+from kernapay.express_import.changes import Changes
+from kernapay.express_import.gateway_orders import UNREADABLE, GatewayOrders
+from kernapay.express_import.payment_rows import OldPayment, hash_of_row, read_payment
 from kernapay.gateway.base import GatewayPayment, Order
-from kernapay.moving.books import UNREADABLE, OrderBooks
-from kernapay.moving.changes import Changes
-from kernapay.moving.payments import OldPayment, hash_of_row, read_payment
-from kernapay.payments.former.views import Moved, MovedFrom
+from kernapay.payments.imported.views import ImportedFrom, ImportedView
 from kernapay.payments.states import Status
 from kernapay.reconciliation.pacing import Pace
 from tests.clocks import FrozenClock
@@ -75,10 +75,10 @@ async def test_what_has_changed_is_told_by_the_row_and_by_the_gateways_new_payme
     sold = [sale for number in range(0, 12_000, 3) if (sale := sell(gateway, number))]
     changes = Changes(gateway, Pace(100_000), gateway._clock)
 
-    def moved(old: OldPayment, **former: Any) -> Moved:
-        seen = MovedFrom("rupees", seen="x", row=hash_of_row(old))
+    def moved(old: OldPayment, **former: Any) -> ImportedView:
+        seen = ImportedFrom("rupees", seen="x", row=hash_of_row(old))
         payment_id = f"pay_{str(old.order_id).removeprefix('order_')}"
-        return Moved(
+        return ImportedView(
             id=str(old.id), reference_id="r", status=Status.SUCCESS, amount=50_000, currency="INR",
             razorpay_payment_id=payment_id, former=replace(seen, **former),
         )  # fmt: skip
@@ -98,12 +98,12 @@ async def test_what_has_changed_is_told_by_the_row_and_by_the_gateways_new_payme
     assert changes.has(sold[0], replace(moved(sold[0]), former=None))
 
 
-async def find_all(books: OrderBooks, batches: Sequence[Sequence[OldPayment]]) -> list[str]:
+async def find_all(orders: GatewayOrders, batches: Sequence[Sequence[OldPayment]]) -> list[str]:
     words = []
     for batch in batches:
-        await books.open(batch)
+        await orders.prefetch(batch)
         for each in batch:
-            found = await books.find(each.order_id)
+            found = await orders.find(each.order_id)
             assert found.order is not None
             words.append(found.order.status)
             assert [a.order_id for a in found.attempts] == (
@@ -124,7 +124,7 @@ async def test_each_time_is_read_once_and_no_order_is_asked_for_by_itself() -> N
     # One row says that it is of years ago. It is asked about by itself.
     batches[2][7].created_at = START - timedelta(days=3000)
 
-    words = await find_all(OrderBooks(gateway, Pace(100_000), gateway._clock), batches)
+    words = await find_all(GatewayOrders(gateway, Pace(100_000), gateway._clock), batches)
 
     assert Counter(words) == {"paid": 667, "attempted": 667, "created": 666}
     lists = gateway.calls["list Order"] + gateway.calls["list GatewayPayment"]
@@ -141,7 +141,7 @@ async def test_where_most_orders_are_of_others_each_is_asked_for() -> None:
             f"order_other{number:08}", 1, "INR", "created", created_at=int(START.timestamp()) + number // 5
         )  # fmt: skip
 
-    await find_all(OrderBooks(gateway, Pace(100_000), gateway._clock), batches)
+    await find_all(GatewayOrders(gateway, Pace(100_000), gateway._clock), batches)
 
     assert gateway.calls["order"] == 200
     assert gateway.calls["list Order"] < 150, gateway.calls

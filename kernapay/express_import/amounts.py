@@ -1,11 +1,11 @@
-"""Rupees or paise: what a stored amount means, and what proves it. No factor of 100 is ever guessed."""
+"""Find out whether a stored amount is in rupees or in paise. It has to be proved: a factor of 100 is never guessed."""
 
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from kernapay.express_import.row_values import CannotMove
 from kernapay.gateway.base import Order
-from kernapay.moving.rows import CannotMove
 
 # The Express service multiplied by 100 whatever the currency, and took rupees only.
 _FACTOR: Final = 100
@@ -18,7 +18,7 @@ class Unit(StrEnum):
 
 
 def prove(stored: Decimal, currency: str, order: Order) -> Unit:
-    """Return the unit of a stored amount by the gateway's own order. Raises CannotMove if it fits neither."""
+    """Return the unit of an amount, proved by the order at the gateway. Raises CannotMove if neither unit fits."""
     if order.currency != currency:
         raise CannotMove(f"its currency is {currency}, and that of its order {order.currency}")
     for unit in Unit:

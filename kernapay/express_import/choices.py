@@ -1,4 +1,4 @@
-"""Which of several accounts with one address stays: a person chooses, in a file of comma-separated values."""
+"""The CSV file in which a person chooses which of several accounts with the same address stays."""
 
 import csv
 import os
@@ -21,7 +21,7 @@ _HELP: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An account that a person has to decide about."""
+    """An account that needs a person's choice. `payments` counts its payments, `shown_paid` those shown as paid."""
 
     id: str
     email: str
@@ -30,11 +30,11 @@ class Candidate:
 
 
 Choices = dict[str, str]
-"""By the ids of accounts: `keep`, `merge`, or the address that the account gets."""
+"""The choice by account id: `keep`, `merge`, or a new e-mail address."""
 
 
 def read_choices(path: Path, *, production: bool) -> Choices:
-    """Return what a file says. Raises InvalidInput naming the line."""
+    """Read the choices from a file. Raises InvalidInput, naming the account."""
     choices: Choices = {}
     try:
         text = path.read_text("utf-8-sig")
@@ -60,7 +60,7 @@ def read_choices(path: Path, *, production: bool) -> Choices:
 
 
 def write_choices(path: Path, candidates: Sequence[Candidate], choices: Choices) -> None:
-    """Write a file for a person to fill in, which keeps what was chosen. Only its owner may read it."""
+    """Write the file for a person to fill in, with the choices made so far. Only its owner may read it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8", newline="") as file:
         file.write(f"# {_HELP}\n")
@@ -69,7 +69,7 @@ def write_choices(path: Path, candidates: Sequence[Candidate], choices: Choices)
         for each in candidates:
             chosen = choices.get(each.id, "")
             writer.writerow((each.id, chosen, _cell(each.email), each.payments, each.shown_paid))
-        # An account that got another address is no candidate any more. Without its line it would be one again.
+        # Keep the line of an account with a new address: without it, the next import would ask again.
         asked = {each.id for each in candidates}
         writer.writerows((each, choices[each], "", "", "") for each in choices if each not in asked)
 

@@ -1,22 +1,22 @@
-"""Which imported payments an import asks the gateway about again: those of which something has changed."""
+"""Find the imported payments that have changed, so that an import asks the gateway about these only."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
 from kernapay.core.clock import Clock, now
+from kernapay.express_import.gateway_orders import UNREADABLE
+from kernapay.express_import.payment_rows import OldPayment, hash_of_row
 from kernapay.gateway.base import GatewayPayment, GatewayRefund, OddEntity, PaymentGateway
-from kernapay.moving.books import UNREADABLE
-from kernapay.moving.payments import OldPayment, hash_of_row
-from kernapay.payments.former.views import Moved
+from kernapay.payments.imported.views import ImportedView
 from kernapay.reconciliation.listing import Listing
 from kernapay.reconciliation.pacing import Pace
 
-# A payment may be captured so long after it was made. What takes longer, the worker and the nightly reports find.
+# How long after its creation a payment may be captured. The worker and the nightly reports find later captures.
 _BEFORE: Final = timedelta(days=1)
 
 
 class Changes:
-    """Without `read`, everything counts as changed."""
+    """Until `read` is called, every payment counts as changed."""
 
     def __init__(self, gateway: PaymentGateway, pace: Pace, clock: Clock = now) -> None:
         self._gateway = gateway
@@ -27,7 +27,7 @@ class Changes:
         self._refunded: set[str] = set()
 
     async def read(self, since: datetime) -> None:
-        """Read the gateway's new payments and refunds. Raises GatewayError."""
+        """Read the payments and refunds that the gateway has made since a time. Raises GatewayError."""
         after, before = since - _BEFORE, self._clock()
         async for payment in Listing(self._gateway, self._pace, GatewayPayment).read(after, before):
             if not isinstance(payment, OddEntity) and payment.order_id:
@@ -37,8 +37,8 @@ class Changes:
                 self._refunded.add(refund.payment_id)
         self._is_read = True
 
-    def has(self, old: OldPayment, here: Moved) -> bool:
-        """Return whether a payment that is here has changed there or at the gateway since an import saw it."""
+    def has(self, old: OldPayment, here: ImportedView) -> bool:
+        """Return whether a payment has changed in the Express database or at the gateway since the last import."""
         former = here.former
         return (
             not self._is_read

@@ -1,4 +1,4 @@
-"""What the gateway knows of the orders of some payments: the orders, their payments, and the refunds of those."""
+"""Look up orders at the gateway, with their payments and the refunds of these."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kernapay.core.clock import Clock, now
+from kernapay.express_import.entity_window import EntityWindow, TooManyEntities
+from kernapay.express_import.payment_rows import OldPayment
 from kernapay.gateway.base import (
     GatewayMissing,
     GatewayPayment,
@@ -15,25 +17,23 @@ from kernapay.gateway.base import (
     Order,
     PaymentGateway,
 )
-from kernapay.moving.payments import OldPayment
-from kernapay.moving.shelves import Shelf, TooMany
 from kernapay.reconciliation.pacing import Pace
 
-# Fewer are asked for one by one.
-_FEWEST_LISTED: Final = 20
-# Of an account with so many more orders and payments than these, the lists cost more than the questions.
-_MOST_FOREIGN: Final = 30
+# For fewer orders, asking for each costs fewer calls than a list.
+_LEAST_LISTED: Final = 20
+# Use the lists only if they have at most this many entities per order that is looked for.
+_MOST_PER_ORDER: Final = 30
 # The order is created before the row. Most are paid soon after it; the others are asked about.
 _BEFORE: Final = timedelta(minutes=1)
 _AFTER: Final = timedelta(hours=1)
-# One row in so many may have a wrong time. It is asked about by itself, so that the lists of the others stay short.
+# One row in so many may have a wrong time. Its order is asked for by itself, so that the lists stay short.
 _ODD_TIMES: Final = 20
 UNREADABLE: Final = "the gateway's answer about its order cannot be read"
 
 
 @dataclass(slots=True)
-class Found:
-    """What the gateway knows of an order. With a `problem`, that is why it knows nothing."""
+class OrderFacts:
+    """An order at the gateway. `problem` says why the gateway has no usable answer."""
 
     order: Order | None = None
     attempts: Sequence[GatewayPayment] = ()
@@ -41,40 +41,42 @@ class Found:
     problem: str | None = None
 
 
-class OrderBooks:
-    """Each question raises GatewayError when the gateway keeps failing or refuses the keys."""
+class GatewayOrders:
+    """Each method raises GatewayError when the gateway keeps failing or refuses the keys."""
 
     def __init__(self, gateway: PaymentGateway, pace: Pace, clock: Clock = now) -> None:
         self._gateway = gateway
         self._pace = pace
         self._clock = clock
-        self._orders = Shelf(gateway, pace, Order, lambda order: order.id)
-        self._attempts = Shelf(gateway, pace, GatewayPayment, lambda payment: payment.order_id)
+        self._orders = EntityWindow(gateway, pace, Order, lambda order: order.id)
+        self._attempts = EntityWindow(
+            gateway, pace, GatewayPayment, lambda payment: payment.order_id
+        )
         self._is_listed = False
 
-    async def open(self, payments: Sequence[OldPayment]) -> None:
-        """Read the gateway's lists of the time in which these payments were made, if that saves questions.
+    async def prefetch(self, payments: Sequence[OldPayment]) -> None:
+        """Read the gateway's lists for the period of these payments, if that saves calls.
 
-        Give the payments oldest first: what is read for one call is not read again for the next.
+        Pass the payments oldest first: what one call has read, the next does not read again.
         """
         self._is_listed = False
         times = sorted(each.created_at for each in payments if each.order_id)
-        if len(times) < _FEWEST_LISTED:
+        if len(times) < _LEAST_LISTED:
             return
         after, last = _span(times)
         after -= _BEFORE
-        most = len(times) * _MOST_FOREIGN
+        limit = len(times) * _MOST_PER_ORDER
         try:
-            await self._orders.move(after, min(last + _BEFORE, self._clock()), most)
-            await self._attempts.move(after, min(last + _AFTER, self._clock()), most)
-        except TooMany:
+            await self._orders.move_to(after, min(last + _BEFORE, self._clock()), limit)
+            await self._attempts.move_to(after, min(last + _AFTER, self._clock()), limit)
+        except TooManyEntities:
             return
         self._is_listed = True
 
-    async def find(self, order_id: str | None) -> Found:
-        """Return what the gateway knows of an order."""
+    async def find(self, order_id: str | None) -> OrderFacts:
+        """Return an order with its payments and their refunds."""
         if order_id is None:
-            return Found(problem="it has no order")
+            return OrderFacts(problem="it has no order")
         order = None
         try:
             if self._is_listed and (listed := self._orders.of(order_id)):
@@ -84,12 +86,12 @@ class OrderBooks:
             attempts = await self._attempts_of(order)
             refunds = await self._refunds_of(attempts)
         except GatewayMissing:
-            return Found(order, problem="the gateway's account has no such order")
+            return OrderFacts(order, problem="the gateway's account has no such order")
         except GatewayTooOld:
-            return Found(order, problem="its order is older than the gateway answers for")
+            return OrderFacts(order, problem="its order is older than the gateway answers for")
         except GatewayUnreadable:
-            return Found(order, problem=UNREADABLE)
-        return Found(order, attempts, refunds)
+            return OrderFacts(order, problem=UNREADABLE)
+        return OrderFacts(order, attempts, refunds)
 
     async def _attempts_of(self, order: Order) -> Sequence[GatewayPayment]:
         listed = self._attempts.of(order.id) if self._is_listed else []
@@ -118,7 +120,7 @@ class OrderBooks:
 
 
 def _span(times: Sequence[datetime]) -> tuple[datetime, datetime]:
-    """Return between which of these sorted times the rows are, but for those that are far from the others."""
+    """Return the first and the last of these sorted times, without outliers."""
     odd = len(times) // _ODD_TIMES
     first, last = times[odd], times[-1 - odd]
     far = last - first + _AFTER

@@ -1,4 +1,4 @@
-"""What becomes of a payment of the Express service."""
+"""Read payment rows of the Express service, and turn each into a payment to import."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Final
 from bson import ObjectId
 
 from kernapay.core.patterns import NAME
-from kernapay.moving.rows import (
+from kernapay.express_import.row_values import (
     CannotMove,
     Row,
     hash_of,
@@ -20,8 +20,8 @@ from kernapay.moving.rows import (
     time_of,
     unescape,
 )
-from kernapay.payments.former.keys import stored_key
-from kernapay.payments.former.models import Former
+from kernapay.payments.imported.keys import stored_key
+from kernapay.payments.imported.models import Former
 from kernapay.payments.models import Payment
 from kernapay.payments.references import is_former, new_reference_id
 from kernapay.payments.states import Status
@@ -37,7 +37,7 @@ _WORDS: Final = frozenset(status.value for status in Status)
 
 @dataclass(slots=True)
 class OldPayment:
-    """A payment as the Express service stored it. `odd` says what of it had another form."""
+    """A payment as the Express service stored it. `odd` says which values were unusual, and how each was read."""
 
     id: ObjectId
     user_id: str
@@ -59,7 +59,7 @@ class OldPayment:
 
 
 def read_payment(row: Row, at: datetime) -> OldPayment:
-    """Return a payment. Raises CannotMove."""
+    """Read a payment. `at` is the present time. Raises CannotMove."""
     odd: list[str] = []
     user_id = id_text(row.get("userId"))
     if user_id is None:
@@ -92,14 +92,14 @@ def read_payment(row: Row, at: datetime) -> OldPayment:
 
 
 def hash_of_row(old: OldPayment) -> str:
-    """Return a hash of all of a row by which an import decides."""
+    """Return a hash of the values of a row that an import decides by."""
     return hash_of([old.status, old.reference, str(old.amount), old.order_id, old.user_id])
 
 
 def draft_of(
     old: OldPayment, payer: str, amount: int, former: Former, receipt: str | None, *, live: bool
 ) -> Payment:
-    """Return the payment to enter, for this payer, over an amount in minor units."""
+    """Return the payment to enter. `payer` is the id of its account, `amount` is in minor units."""
     # The id of a payer that is no ObjectId does not fit into a reference.
     named = payer if is_object_id(payer) else str(old.id)
     return Payment(
@@ -169,7 +169,7 @@ def _description_of(row: Row, odd: list[str]) -> str | None:
 
 
 def _label(text: str | None) -> str | None:
-    """Return a text without what hides, reorders or breaks what stands beside it."""
+    """Return a text without control characters, at most 256 characters; None if nothing is left."""
     if text is None:
         return None
     return "".join(each for each in text if each.isprintable())[:_LONGEST_LABEL] or None

@@ -1,10 +1,11 @@
-"""What an import saw, did and left: counts, sums, and lists for people."""
+"""The report of an import: counts, sums, and lists of what a person should look at."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from kernapay.express_import.payment_rows import OldPayment
 from kernapay.payments.states import PAID, Status
 
 PAID_NEVER_WAS: Final = "shown as paid, never was"
@@ -24,10 +25,12 @@ Progress = Callable[[str, int], None]
 
 @dataclass(slots=True)
 class Report:
-    """`users` and `payments` count what became of rows, `odd` forms, `listed` what a person should look at.
+    """The report of one import.
 
-    `beginnings` has the first lines of each list, as millions would not fit into memory. `write` gets all of them.
-    `sums` has the number and the sum in minor units of the payments that moved, by old word, status and currency.
+    `users` and `payments` count rows by outcome, `odd` unusual values by kind, and `listed` the lines of each list.
+    `beginnings` keeps the first lines of each list only, because millions would not fit into memory; `write` gets
+    every line. `sums` has the number of imported payments and their sum in minor units, by the status that the Express
+    service showed, the status at the gateway, and currency.
     """
 
     users: Counter[str] = field(default_factory=Counter)
@@ -43,7 +46,7 @@ class Report:
 
     @property
     def has_open(self) -> bool:
-        """Whether rows did not move."""
+        """Whether some rows could not be imported."""
         return self.listed[CANNOT_MOVE] > 0
 
     def note(self, kind: str, text: str) -> None:
@@ -52,14 +55,38 @@ class Report:
             self.beginnings[kind].append(text)
         self.write(kind, text)
 
-    def count_moved(self, shown_as: str, status: str, currency: str, amount: int) -> None:
-        """Count a payment that is here, over an amount in minor units."""
-        entry = self.sums[shown_as, status, currency]
+    def refuse_payment(self, subject: str, reason: str) -> None:
+        """Count and list a payment that cannot be imported."""
+        self.payments["cannot move"] += 1
+        self.note(CANNOT_MOVE, f"{subject}: {reason}")
+
+    def add_payment(
+        self, old: OldPayment, status: Status, problem: str | None, amount: int
+    ) -> None:
+        """Count an imported payment over an amount in minor units, and list it if its old status was wrong.
+
+        `problem` says why the gateway could not be asked.
+        """
+        word = status.value
+        if problem is not None and not status.is_paid:
+            word = "unknown"
+            self.note(UNKNOWABLE, f"{old.name}: shown as {old.status or 'nothing'}; {problem}")
+        else:
+            self._compare_status(old, status)
+        self._add_sum(old, word, amount)
+
+    def add_deferred(self, old: OldPayment, amount: int) -> None:
+        """Count an imported payment about which a later import asks the gateway."""
+        self.payments["not looked up yet"] += 1
+        self._add_sum(old, "to be seen", amount)
+
+    def _add_sum(self, old: OldPayment, status: str, amount: int) -> None:
+        entry = self.sums[old.status or "nothing", status, old.currency]
         entry[0] += 1
         entry[1] += amount
 
-    def compare_words(self, shown_as: str | None, status: Status, text: str) -> None:
-        """List a payment whose old word is not what the gateway says."""
+    def _compare_status(self, old: OldPayment, status: Status) -> None:
+        shown_as = old.status
         if shown_as == status.value:
             return
         was_paid = shown_as in _PAID
@@ -69,4 +96,4 @@ class Report:
             kind = PAID_SHOWN_AS_UNPAID
         else:
             kind = REFUND_NOT_SHOWN if status is Status.REFUNDED else OTHER_WORD
-        self.note(kind, f"{text}: shown as {shown_as or 'nothing'}, is {status.value}")
+        self.note(kind, f"{old.name}: shown as {shown_as or 'nothing'}, is {status.value}")

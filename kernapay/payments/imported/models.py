@@ -1,4 +1,4 @@
-"""What a payment knows of the row that it was imported from."""
+"""The record of an import that a payment keeps."""
 
 from typing import Any, ClassVar
 
@@ -8,9 +8,9 @@ from kernapay.storage.documents import Part
 
 
 class Former(Part):
-    """What the earlier service stored, as evidence: its words decide nothing.
+    """The values of the earlier service, kept as evidence: the payment's own fields decide.
 
-    Where it is, the amount was converted: no later import does so again.
+    A payment with this part has its amount in minor units, so no later import converts it again.
     """
 
     meta: ClassVar[dict[str, Any]] = {"strict": False}
@@ -22,7 +22,7 @@ class Former(Part):
     amount: str = StringField(required=True)
     unit: str = StringField(required=True)
     proof: str = StringField(required=True)
-    # A hash of all that the last import saw of this payment: an import that sees the same changes nothing.
+    # A hash of everything that the last import decided by. While it stays the same, an import changes nothing.
     seen: str | None = StringField()
     # A hash of what the earlier service stored, and why the gateway could not be asked about it.
     row: str | None = StringField()

@@ -38,7 +38,7 @@ _TYPED_ID: Final = {"$type": "objectId"}
 
 class ExpressDatabase:
     def __init__(self, url: str) -> None:
-        """Raise InvalidInput, which does not repeat the URL, if it cannot be used."""
+        """Raise InvalidInput if the URL cannot be used. The message does not repeat it."""
         try:
             check_url(url)
         except ValueError as error:
@@ -62,16 +62,16 @@ class ExpressDatabase:
         self._pool = Bulkhead("old database", 2)
 
     async def check(self) -> dict[str, int]:
-        """Return how many rows there are. Raises InvalidInput unless they are of an Express service, Unavailable."""
+        """Count accounts and payments. Raises InvalidInput unless it is an Express database, Unavailable."""
 
-        def look() -> tuple[list[str], dict[str, int]]:
+        def count() -> tuple[list[str], dict[str, int]]:
             db = self._client[self.name]
             names = db.list_collection_names()
             return names, {
                 each: self._rows(each).count_documents({}) for each in ("users", "payments")
             }
 
-        names, counts = await self._run(look)
+        names, counts = await self._run(count)
         if APPLIED in names:
             raise InvalidInput(
                 f"The database {self.name} is one of KernaPay: name that of the Express service.",
@@ -86,7 +86,7 @@ class ExpressDatabase:
         return counts
 
     async def batches(self, collection: str) -> AsyncIterator[list[Row]]:
-        """Yield the rows with an ObjectId, oldest first. Raises Unavailable."""
+        """Yield the rows whose id is an ObjectId, oldest first. Raises Unavailable."""
         last: ObjectId | None = None
         while True:
             beyond = {} if last is None else {"$gt": last}
@@ -97,7 +97,7 @@ class ExpressDatabase:
             last = rows[-1]["_id"]
 
     async def odd_ids(self, collection: str) -> list[str]:
-        """Return the ids of the rows that have another kind of id. Raises Unavailable."""
+        """Return the ids that are no ObjectIds. Raises Unavailable."""
         where = {"_id": {"$not": _TYPED_ID}}
         rows = await self._run(lambda: list(self._rows(collection).find(where, {"_id": 1})))
         return [repr(row["_id"])[:60] for row in rows]

@@ -1,4 +1,4 @@
-"""What an import reads of the payments that are here: of millions, columns are enough."""
+"""The columns of stored payments that an import reads. It reads millions, so it loads no documents."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ import msgspec
 from kernapay.payments.states import Status
 
 
-class MovedFrom(msgspec.Struct, frozen=True):
+class ImportedFrom(msgspec.Struct, frozen=True):
     unit: str
     reference: str | None = None
     seen: str | None = None
@@ -16,13 +16,13 @@ class MovedFrom(msgspec.Struct, frozen=True):
 
 
 class Unseen(msgspec.Struct, frozen=True):
-    """An unpaid payment, as far as it says whether an import has seen it."""
+    """The column that says whether an import has looked up a payment at the gateway."""
 
-    former: MovedFrom | None = None
+    former: ImportedFrom | None = None
 
 
-class Moved(msgspec.Struct, rename="camel", frozen=True):
-    """A payment that is here. The amount is in minor units."""
+class ImportedView(msgspec.Struct, rename="camel", frozen=True):
+    """A stored payment. The amount is in minor units."""
 
     id: str = msgspec.field(name="_id")
     reference_id: str
@@ -32,4 +32,4 @@ class Moved(msgspec.Struct, rename="camel", frozen=True):
     created_at: datetime | None = None
     razorpay_order_id: str | None = None
     razorpay_payment_id: str | None = None
-    former: MovedFrom | None = None
+    former: ImportedFrom | None = None

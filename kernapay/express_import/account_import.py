@@ -1,23 +1,23 @@
-"""Bring the accounts of the Express service here, each once."""
+"""Import the accounts of the Express service."""
 
+from kernapay.core.background import gather_all
 from kernapay.core.clock import Clock
-from kernapay.moving.accounts import Plan
-from kernapay.moving.choices import Candidate
-from kernapay.moving.report import CANNOT_MOVE, Progress, Report
-from kernapay.moving.repository import ExpressDatabase
-from kernapay.moving.rows import CannotMove, Row
-from kernapay.moving.together import together
-from kernapay.moving.users import read_user, seen_of
+from kernapay.express_import.account_plan import Plan
+from kernapay.express_import.account_rows import read_user, seen_of
+from kernapay.express_import.choices import Candidate
+from kernapay.express_import.report import CANNOT_MOVE, Progress, Report
+from kernapay.express_import.repository import ExpressDatabase
+from kernapay.express_import.row_values import CannotMove, Row
 from kernapay.storage.repository import DuplicateRow
 from kernapay.users.models import User
 from kernapay.users.repository import UserRepository
 
 _TAKEN = "an account of KernaPay has its address"
-# At once, so that they are written together.
+# Concurrent imports share their writes to the database.
 _AT_ONCE = 100
 
 
-class People:
+class AccountImport:
     def __init__(
         self, old: ExpressDatabase, users: UserRepository, clock: Clock, *, writes: bool
     ) -> None:
@@ -26,8 +26,8 @@ class People:
         self._clock = clock
         self._writes = writes
 
-    async def move_all(self, plan: Plan, report: Report, progress: Progress) -> None:
-        """Bring every account of the plan that is not here, or has changed since. Raises Unavailable."""
+    async def import_all(self, plan: Plan, report: Report, progress: Progress) -> None:
+        """Import every account of the plan that is new or has changed since the last import. Raises Unavailable."""
         for row_id in await self._old.odd_ids("users"):
             report.note(CANNOT_MOVE, f"account {row_id}: its _id is no ObjectId")
             report.users["cannot move"] += 1
@@ -39,8 +39,8 @@ class People:
                 for user in await self._users.list_among([row["_id"] for row in movers])
             }
             for start in range(0, len(movers), _AT_ONCE):
-                await together(
-                    self._move(row, known.get(row["_id"]), plan, report)
+                await gather_all(
+                    self._import(row, known.get(row["_id"]), plan, report)
                     for row in movers[start : start + _AT_ONCE]
                 )
             for row in rows:
@@ -52,7 +52,7 @@ class People:
             progress("accounts", count)
         report.users["merged into another"] += plan.merged
 
-    async def _move(self, row: Row, known: User | None, plan: Plan, report: Report) -> None:
+    async def _import(self, row: Row, known: User | None, plan: Plan, report: Report) -> None:
         user_id = str(row["_id"])
         email = plan.addresses[user_id]
         if known is not None and known.former_seen == seen_of(row):

@@ -1,4 +1,4 @@
-"""Enter payments of an earlier service, and settle them by the gateway's word. Nothing is changed at the gateway."""
+"""Enter payments of an earlier service, and settle them by the gateway's data. Nothing changes at the gateway."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -9,8 +9,8 @@ from kernapay.core.clock import Clock, now
 from kernapay.core.errors import InvalidInput
 from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import IMPORTED, Evidence, Origin
-from kernapay.payments.former.models import Former
-from kernapay.payments.former.views import Moved
+from kernapay.payments.imported.models import Former
+from kernapay.payments.imported.views import ImportedView
 from kernapay.payments.insights.sums.changes import InsightChanges
 from kernapay.payments.insights.sums.models import InsightHold
 from kernapay.payments.ledger import PaymentLedger
@@ -30,12 +30,12 @@ Refunds = Mapping[str, Sequence[GatewayRefund]]
 """The refunds of the gateway's payments, by the id of the payment."""
 
 
-class FormerTaken(Exception):
-    """Another payment has the id, the order or the idempotency key of an imported one. Only the command says so."""
+class ImportConflict(Exception):
+    """Another payment has the id, the order or the idempotency key of the one to import. Only the command says so."""
 
 
 def judge(attempts: Sequence[GatewayPayment], refunds: Refunds) -> Status:
-    """Return the status of a payment whose order has these attempts, by the gateway's word."""
+    """Return the status that a payment has by the attempts of its order at the gateway."""
     best = best_attempt(attempts)
     if best is None or best.status in ("created", "authorized"):
         return Status.PENDING
@@ -47,7 +47,7 @@ def judge(attempts: Sequence[GatewayPayment], refunds: Refunds) -> Status:
     return Status.REFUNDED if given >= best.amount else Status.SUCCESS
 
 
-class FormerPayments:
+class ImportedPayments:
     def __init__(
         self,
         ledger: PaymentLedger,
@@ -65,46 +65,43 @@ class FormerPayments:
         self._clock = clock
 
     async def known(self, ids: Sequence[object]) -> dict[object, Payment]:
-        """Return which of these payments are here, by their ids. Raises Unavailable."""
+        """Return the payments that are stored, by id. Raises Unavailable."""
         found: dict[object, Payment] = {}
         for start in range(0, len(ids), _MOST_KNOWN):
-            rows = await self._ledger.list_former(ids[start : start + _MOST_KNOWN])
+            rows = await self._ledger.list_imported(ids[start : start + _MOST_KNOWN])
             found |= {row.pk: row for row in rows}
         return found
 
     async def count_unseen(self) -> int:
-        """Return how many unpaid payments, up to 10,000, were imported and not looked up at the gateway yet.
-
-        Raises Unavailable.
-        """
+        """Count imported unpaid payments not yet looked up at the gateway, up to 10,000. Raises Unavailable."""
         return await self._ledger.count_unseen()
 
     async def hold(self, payment_id: object, at: datetime) -> InsightHold:
-        """Begin the import of a payment that was created `at`. Until `release`, no stored sums of that time are used.
+        """Begin to change a payment that was created `at`. Until `release`, stored sums of that time are not used.
 
         Raises Unavailable.
         """
         return await self._changes.begin(str(payment_id), at)
 
     async def release(self, hold: InsightHold, provider_id: str | None) -> None:
-        """End the import of a payment. Do so only if all its writes were answered: another one may still be made.
+        """End a hold. Call this only once every write was answered: others may still be carried out.
 
         Raises Unavailable.
         """
         await self._changes.end(hold, provider_id)
 
-    async def moved(self, ids: Sequence[object]) -> dict[str, Moved]:
-        """Return columns of those of these payments that are here, by their ids as text. Raises Unavailable."""
-        found: dict[str, Moved] = {}
+    async def views(self, ids: Sequence[object]) -> dict[str, ImportedView]:
+        """Return the columns of stored payments that an import needs, by id as text. Raises Unavailable."""
+        found: dict[str, ImportedView] = {}
         for start in range(0, len(ids), _MOST_KNOWN):
-            rows = await self._ledger.list_moved(ids[start : start + _MOST_KNOWN])
+            rows = await self._ledger.list_imported_views(ids[start : start + _MOST_KNOWN])
             found |= {row.id: row for row in rows}
         return found
 
     async def enter(self, draft: Payment, shown_as: str | None) -> Payment:
-        """Insert a payment as unpaid. `shown_as` is the earlier service's word for its status.
+        """Insert a payment as unpaid. `shown_as` is the status that the earlier service showed.
 
-        Raises FormerTaken, Unavailable.
+        Raises ImportConflict, Unavailable.
         """
         try:
             payee = await self._payees.judge(str(draft.user_id), draft.provider_id)
@@ -113,20 +110,20 @@ class FormerPayments:
         draft.payee_id = payee
         reason = f"imported; the earlier service showed it as {shown_as or 'nothing'}"
         try:
-            return await self._ledger.enter_former(draft, _ORIGIN, reason)
+            return await self._ledger.enter_imported(draft, _ORIGIN, reason)
         except DuplicateRow as error:
             known = await self._ledger.get_one_or_none(id=draft.pk)
             if known is not None and known.former is not None:
                 return known  # a run that was killed had entered it
             fields = ", ".join(error.index_fields)
-            raise FormerTaken(f"another payment here has its {fields}") from error
+            raise ImportConflict(f"another payment here has its {fields}") from error
 
     async def settle(
         self, payment: Payment, attempts: Sequence[GatewayPayment], refunds: Refunds
     ) -> Payment:
-        """Bring a payment to its state at the gateway, and return it. Only what the gateway has done is entered.
+        """Bring a payment to its state at the gateway, and return it. The gateway is only read.
 
-        Money that came twice, and a sale that has ended here, are left as they are.
+        A second payment of the order is ignored, and so is a payment whose sale has ended unpaid here.
 
         Raises EvidenceMismatch, which is stored, GatewayError, Unavailable.
         """
@@ -150,16 +147,16 @@ class FormerPayments:
     async def correct(
         self, payment: Payment, former: Former, amount: int, receipt: str | None
     ) -> Payment | None:
-        """Store the amount and the receipt of the gateway's order where that was not known when a payment was entered.
+        """Store the amount (minor units) and the receipt of the gateway's order, unknown when the payment was entered.
 
-        Return None if something has come of the payment by now: its amount stays. Raises Unavailable.
+        Return None if the payment has changed since: its amount stays. Raises Unavailable.
         """
-        return await self._ledger.correct_former(payment, former, amount, receipt)
+        return await self._ledger.correct_imported(payment, former, amount, receipt)
 
     async def note(self, payment: Payment, former: Former, *, is_known: bool) -> bool:
-        """Store what an import saw, and when to check again: never if the gateway does not know the order.
+        """Store what an import learned, and when to check again: never if the gateway does not know the order.
 
-        Return False if the payment has changed meanwhile: the next import sees it again.
+        Return False if the payment has changed meanwhile. The next import then imports it again.
         """
         at = self._clock()
         # Of its hash: ids that one process made differ by one.
@@ -168,7 +165,7 @@ class FormerPayments:
         if is_known:
             due = at + _CHECKS * share
             ends_at = max(payment.created_at + self._expire_after, at + _CHECKS + _ENDS * share)
-        return await self._ledger.note_former(payment, former, due, ends_at)
+        return await self._ledger.note_import(payment, former, due, ends_at)
 
 
 def paid_twice(attempts: Sequence[GatewayPayment]) -> list[str]:

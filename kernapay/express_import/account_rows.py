@@ -1,4 +1,4 @@
-"""What becomes of an account of the Express service."""
+"""Read account rows of the Express service, and turn each into an account to import."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Final
 
 from kernapay.core.errors import InvalidInput
 from kernapay.core.text import folded, normalise_name
-from kernapay.moving.rows import (
+from kernapay.express_import.row_values import (
     CannotMove,
     Row,
     hash_of,
@@ -23,20 +23,20 @@ from kernapay.users.models import User, UserStatus
 _ROLES: Final = {"USER": Role.USER, "DOCTOR": Role.PROVIDER}
 _UNNAMED: Final = "Unnamed"
 _BCRYPT_LENGTH: Final = 60
-# Every sign-in there changes other parts of the row.
-_BROUGHT_AGAIN: Final = ("name", "mobileNumber", "countryCode", "password")
+# Every sign-in at the Express service changes other values of the row.
+_IMPORTED_AGAIN: Final = ("name", "mobileNumber", "countryCode", "password")
 
 
 @dataclass(slots=True)
 class OldUser:
-    """An account as it will be here. `odd` says what of it had another form."""
+    """An account to import. `odd` says which values were unusual, and how each was read."""
 
     user: User
     odd: list[str] = field(default_factory=list)
 
 
 def email_of(row: Row, *, production: bool) -> str | None:
-    """Return the address of an account in the form in which it is unique, None if it is no address."""
+    """Return the normalised e-mail address of an account, None if it is not valid."""
     try:
         return normalise_email(text_of(row, "email") or "", production=production)
     except InvalidInput:
@@ -44,12 +44,12 @@ def email_of(row: Row, *, production: bool) -> str | None:
 
 
 def seen_of(row: Row) -> str:
-    """Return a hash of all of a row that is brought again when it changes."""
-    return hash_of(*(row.get(each) for each in _BROUGHT_AGAIN))
+    """Return a hash of the values that are imported again when they change."""
+    return hash_of(*(row.get(each) for each in _IMPORTED_AGAIN))
 
 
 def read_user(row: Row, email: str, at: datetime) -> OldUser:
-    """Return an account with this address. Raises CannotMove."""
+    """Read an account, which gets this address. `at` is the present time. Raises CannotMove."""
     odd: list[str] = []
     password = text_of(row, "password")
     if not is_express_hash(password) or len(password or "") != _BCRYPT_LENGTH:

@@ -1,4 +1,4 @@
-"""The idempotency keys of an earlier service, which could be any text."""
+"""Idempotency keys of an earlier service, which accepted any text."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ _LONGEST: Final = 128
 
 
 def stored_key(key: str) -> str:
-    """Return the key under which a purchase of an earlier service is stored: a hash of a key that we would not take."""
+    """Return the key to store. A key that the API does not accept is replaced by its hash."""
     if not key or (len(key) <= _LONGEST and _TAKEN.fullmatch(key)):
         return key
     return f"former_{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
