@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
-from kernapay.core.clock import Clock, now
+from kernapay.core.clock import now
 from kernapay.express_import.amounts import Unit, in_minor_units
 from kernapay.express_import.payment_rows import OldPayment, read_payment
 from kernapay.express_import.report import Progress
@@ -47,7 +47,6 @@ async def compare(
     users: UserRepository,
     imported: ImportedPayments,
     progress: Progress,
-    clock: Clock = now,
 ) -> Comparison:
     """Compare both databases. Raises Unavailable."""
     result = Comparison()
@@ -65,7 +64,7 @@ async def compare(
             if payment is None:
                 continue
             try:
-                _compare(read_payment(row, clock()), payment, result)
+                _compare(read_payment(row, now()), payment, result)
             except CannotMove as error:
                 result.note(f"{row['_id']}: {error}, and it is here")
     return result

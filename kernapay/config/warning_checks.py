@@ -1,4 +1,4 @@
-"""Configurations that work and are perhaps not meant. The log of a start and the doctor report them."""
+"""Find settings that work but are probably a mistake. The start-up log and the doctor report them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +10,13 @@ from kernapay.config.settings import Environment, Settings
 from kernapay.config.spelling import find_misspelt
 
 
-def find_doubts(settings: Settings, env_file: Path | None = ENV_FILE) -> list[Flaw]:
-    """Return what should be looked at, though it is no error."""
-    environment = read_environment(env_file)
+def find_warnings(settings: Settings) -> list[Flaw]:
+    """Return the settings that an operator should check."""
     return [
         *_mode(settings),
         *_mongodb_url(settings),
-        *find_misspelt(environment),
-        *(_cut_values(env_file) if env_file else ()),
+        *find_misspelt(read_environment(ENV_FILE)),
+        *_cut_values(ENV_FILE),
     ]
 
 
