@@ -1,16 +1,16 @@
-"""The log lines about a configuration that works and is perhaps not meant."""
+"""Log the settings that are probably a mistake."""
 
 import structlog
 
-from kernapay.config.advice import find_doubts
 from kernapay.config.settings import Settings
+from kernapay.config.warning_checks import find_warnings
 from kernapay.core import logs
 
 _log = structlog.get_logger("kernapay.configuration")
 
 
-def log_doubts(settings: Settings) -> None:
-    """Configure the logs, and warn once for each doubt, before any server starts."""
+def log_configuration_warnings(settings: Settings) -> None:
+    """Configure the logs, and log a warning for each, before any server starts."""
     logs.configure(settings.log_level)
-    for doubt in find_doubts(settings):
-        _log.warning("configuration_doubtful", **doubt._asdict())
+    for flaw in find_warnings(settings):
+        _log.warning("configuration_doubtful", **flaw._asdict())

@@ -1,4 +1,4 @@
-"""What shops write about customers, checked and in the form in which it is stored."""
+"""Check and normalise what shops write about customers."""
 
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What events have copied of the texts that a business wrote about its payments. An erasure takes the copies away."""
+"""Erase the texts of businesses, which may name a buyer, from stored events and deliveries."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,15 +17,15 @@ _TEXTS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-class EventCopies:
+class EventTextErasure:
     def __init__(self, events: EventRepository, deliveries: DeliveryRepository) -> None:
         self._events = events
         self._deliveries = deliveries
 
     async def forget(self, references: Sequence[str]) -> None:
-        """Clear the texts in all events of these payments, and what endpoints answered to them. Raises Unavailable.
+        """Clear the texts in all events of these payments, and the answers of endpoints to them. Raises Unavailable.
 
-        Whatever is sent from then on is without them.
+        Later attempts send the events without these texts.
         """
         found = await self._events.of_subjects(references)
         for event in found:

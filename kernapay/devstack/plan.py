@@ -41,7 +41,7 @@ class Plan:
 def make_plan(
     home: Path, environ: Mapping[str, str], ports: Ports, defaults: Mapping[str, str] | None = None
 ) -> Plan:
-    """Choose servers, ports and secrets. `defaults` are settings for what the environment leaves open.
+    """Choose servers, ports and secrets. `defaults` are settings that the environment may override.
 
     Raises MissingBinary if a server is not installed, ServerError for keys that do not belong here.
     """

@@ -105,7 +105,7 @@ class LocalFiles:
             raise Unavailable("The file cannot be deleted now. Try again later.") from error
 
     def _delete_old(self) -> None:
-        """Delete our files that are past their retention. The folder may contain files of others."""
+        """Delete our files that are past their retention. Other files in the folder stay."""
         oldest = time() - _RETENTION.total_seconds()
         try:
             for path in self._folder.iterdir():

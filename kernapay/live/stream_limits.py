@@ -1,4 +1,4 @@
-"""How many streams a process has, in all and for one client."""
+"""Limit the open streams of a process, in total and per client."""
 
 from collections import Counter
 from typing import Final
@@ -16,8 +16,8 @@ class TooManyStreams(TooManyRequests):
     title = "Too many streams"
 
 
-class Seats:
-    """Counts open streams. Each process has its own count."""
+class StreamLimits:
+    """Counts the open streams of this process. `in_all` and `per_client` are the limits."""
 
     def __init__(self, in_all: int, per_client: int) -> None:
         self._in_all = in_all
@@ -26,7 +26,7 @@ class Seats:
         self._total = 0
 
     def take(self, client: str) -> None:
-        """Count a stream of a client, an account or an address. Raises TooManyStreams."""
+        """Count a new stream. The client is an account or a network address. Raises TooManyStreams."""
         if self._taken[client] >= self._per_client:
             self._refuse("client", "You have too many streams open.")
         if self._total >= self._in_all:

@@ -194,7 +194,7 @@ class Outbox:
             raise TryLater("no provider is configured in this process")
 
     def _seal(self, attachment: Attachment | None) -> dict[str, Any]:
-        """Return the fields of a message for a file. It is sealed too: it says who paid what."""
+        """Return the fields of a message for a file, which is encrypted because it says who paid what."""
         if attachment is None:
             return {}
         sealed = self._sealer.seal(b64encode(attachment.content).decode())

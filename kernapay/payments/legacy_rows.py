@@ -1,4 +1,4 @@
-"""Rows that another system or a person wrote: the one place that knows their forms.
+"""Read payment rows that another system or a person wrote. No other module knows their forms.
 
 The form of the Express service: `userId` as text, a text as `notes`, steps with an `_id` and without a source, amounts
 as doubles, "Payment Not Done" as the method. What nobody can interpret is refused by the name of its field.
@@ -42,7 +42,7 @@ def in_shape(row: Row) -> Row:
 def repair(row: Row) -> Row:
     """Return some columns of a row, with the values of earlier systems in today's form.
 
-    What stays wrong is found by whoever reads the columns.
+    Values that stay wrong are refused when the columns are decoded.
     """
     repaired = {**row}
     for name, repair_value in _REPAIRS.items():

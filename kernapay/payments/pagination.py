@@ -1,4 +1,4 @@
-"""The order of lists of payments, and the conditions for their pages."""
+"""The sort order of lists of payments, and the conditions for their pages."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -28,7 +28,7 @@ def forms_of(user_id: str) -> list[Any]:
 
 
 def in_bounds(created_at: Any) -> Any:
-    """Return a time as stored, in the place of one that Python does not have the nearest that sorts as it does."""
+    """Return a stored time. One outside of Python's range is replaced by the nearest that sorts the same."""
     if isinstance(created_at, DatetimeMS):
         return _LAST_TIME if int(created_at) > 0 else None
     return created_at

@@ -59,7 +59,7 @@ class Settlement:
         share: FairShare,
         clock: Clock = now,
     ) -> None:
-        """`share` bounds how many unknown orders of events are looked up at once."""
+        """`share` limits how many unknown orders of events are looked up at once."""
         self._surplus = surplus
         self._lifetimes = lifetimes
         self.find = OrderLookup(payments, ledger, gateway, share).find

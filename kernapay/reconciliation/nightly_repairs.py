@@ -1,4 +1,4 @@
-"""Repair what a night found and no event reported: money that came in, where no person has to decide."""
+"""Repair findings of nightly reports about money that came in, where no person has to decide."""
 
 from datetime import timedelta
 from typing import Final
@@ -25,7 +25,7 @@ _LOOKED_AFTER_FOR: Final = timedelta(days=14)
 _NEWEST: Final = timedelta(days=2)
 
 
-class NightRepairs:
+class NightlyRepairs:
     def __init__(
         self,
         reports: ReportRepository,

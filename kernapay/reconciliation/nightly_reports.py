@@ -24,7 +24,7 @@ Razorpay: "Order older than 180 days, please use reports."
 """
 # In the business's time zone. An hour is enough for the last events of the day before.
 _NIGHT_STARTS: Final = time(1, 0)
-# All workers look, and a look reads the nights of half a year.
+# Every worker does this, and reads the reports of half a year each time.
 _BETWEEN_LOOKS: Final = timedelta(minutes=1)
 # A report that failed was tried for an hour. What stopped it may last for days.
 _AGAIN_AFTER_FAILURE: Final = timedelta(hours=1)
@@ -41,8 +41,8 @@ class Standing:
     last_good: datetime | None
 
 
-class Nights:
-    """Requests a report for each business day: a good one is complete, and a night without one is made up."""
+class NightlyReports:
+    """Requests a report for each business day. A day without a complete report is requested again."""
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ class ClientAddresses:
         return str(address)
 
     def _warn(self) -> None:
-        """Warn the operator once: behind an untrusted proxy, all clients share its address and its rate limits."""
+        """Warn the operator once: behind an untrusted proxy, all clients share the proxy's address and rate limits."""
         if not self._has_warned:
             self._has_warned = True
             _log.warning(

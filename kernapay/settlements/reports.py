@@ -1,4 +1,4 @@
-"""What administrators ask of settlements: lists, one settlement with its rows, the daily ledger, what is missing."""
+"""Reports on settlements for administrators: lists, details, the daily ledger, overdue payments."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ _FIRST_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 ByDay = dict[date, dict[str, Sums]]
 
 
-class SettlementBooks:
+class SettlementReports:
     def __init__(
         self,
         settlements: SettlementRepository,
@@ -128,16 +128,13 @@ class SettlementBooks:
         return await self._unsettled.count_before(self._clock() - self._settled_within)
 
     async def ids_overdue(self, after: datetime, before: datetime) -> list[ObjectId]:
-        """Return the captured payments for which `SETTLED_WITHIN` ended in a period, and that are not settled."""
+        """Return the unsettled captured payments whose `SETTLED_WITHIN` ended in a period."""
         if not await self._is_settling():
             return []
         return await self._unsettled.ids_paid_between(self._paid_by(after), self._paid_by(before))
 
     async def first_unread_day(self, after: datetime, before: datetime) -> date | None:
-        """Return the first day of the feed that was never read, of those that may settle what `ids_overdue` returns.
-
-        A day that is not over is not one of them.
-        """
+        """Return the first past day of the feed that was never read and may settle what `ids_overdue` returns."""
         first = self._feed_days.day_of(self._paid_by(after))
         last = self._feed_days.day_of(before) - timedelta(days=1)
         return await self._read_days.first_unread(first, last)
@@ -146,7 +143,7 @@ class SettlementBooks:
         return max(overdue_at, _FIRST_TIME) - self._settled_within
 
     async def count_problems(self) -> int:
-        """Count the settlements that a person should look at, up to 10,000. The newest may still get rows."""
+        """Count the settlements that a person should check, up to 10,000. The newest may still get rows."""
         return await self._settlements.count_problems(self._clock() - _GRACE)
 
     async def _is_settling(self) -> bool:

@@ -1,4 +1,4 @@
-"""Local parts of e-mail addresses that look like others (Unicode Technical Standard 39)."""
+"""Find e-mail addresses that look like another one: confusables of Unicode Technical Standard 39."""
 
 import unicodedata
 from collections.abc import Set

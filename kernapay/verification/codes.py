@@ -1,4 +1,4 @@
-"""One-time codes: issue, check and spend them by the rules of their purpose."""
+"""Issue, check and spend one-time codes by the rules of their purpose."""
 
 import hashlib
 import hmac
@@ -170,7 +170,7 @@ def _too_soon(seconds: int) -> TooSoon:
 
 
 def wrong_code() -> WrongCode:
-    """Return the one error for every reason, so that it does not help an attacker."""
+    """Return the error, which is the same for every reason so that it does not help an attacker."""
     return WrongCode(
         "The code is wrong or no longer valid. Check it, or request a new one.", field="code"
     )

@@ -28,7 +28,7 @@ class CodeRepository(Repository[Code]):
         """Store a new code of the subject. Its row has one of the ids; a new row gets the first.
 
         Up to `max_earlier` earlier codes stay valid beside it. Return None if the last code is younger than
-        `resend_after`, or the period's number is used up.
+        `resend_after`, or the limit of the period is reached.
         """
         at = self.clock()
         # A TTL index deletes the row when `dayEnds` has come: that must not delete a live code. So it is later than
@@ -92,7 +92,7 @@ class CodeRepository(Repository[Code]):
     async def spend(self, row_id: str, digest: str) -> bool:
         """Make all codes of the row unusable. Return False if this one has been spent or replaced first.
 
-        Its owner may have new ones at once: whoever had the code was let in, so no valid one is left.
+        The owner may request new codes at once, because no valid one is left.
         """
         is_there = {"$or": [{"digest": digest}, {"earlier.digest": digest}]}
         row = await self.update_where(

@@ -12,10 +12,10 @@ import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from kernapay.core.keys import Sealer
-from kernapay.deliveries.lanes.feeder import NO_BODY, TOO_OLD
-from kernapay.deliveries.lanes.lane import IN_FLIGHT
-from kernapay.deliveries.lanes.repository import BodyRepository
-from kernapay.deliveries.lanes.rows import StoredEvent
+from kernapay.deliveries.dispatch.endpoint_queue import IN_FLIGHT
+from kernapay.deliveries.dispatch.feeder import NO_BODY, TOO_OLD
+from kernapay.deliveries.dispatch.repository import BodyRepository
+from kernapay.deliveries.dispatch.rows import StoredEvent
 from kernapay.deliveries.signing import new_secret
 from tests.aliases import Json
 from tests.clocks import RunningClock
@@ -363,18 +363,18 @@ async def test_a_worker_that_cannot_renew_its_leases_stops_sending(
     receiver.answer = lambda _: Reply(delay=30)
     endpoint = field.endpoint(receiver.url)
     (event,) = field.send(endpoint)
-    lanes, transport = bench.lanes(seconds=20)
+    dispatcher, transport = bench.dispatcher(seconds=20)
     try:
-        await until(lambda: _swept(lanes, receiver))
+        await until(lambda: _swept(dispatcher, receiver))
         # As if the process waited for the database: no turn is made.
         await asyncio.sleep(2.5)
-        assert not lanes._tasks, "what was on its way is cut off"
+        assert not dispatcher._tasks, "what was on its way is cut off"
         receiver.answer = lambda _: Reply()
         async with bench.running():
             await ended(field, endpoint, done=1)
         assert receiver.ids() == [event, event], "sent again, under the same id"
     finally:
-        await lanes.close()
+        await dispatcher.close()
         await transport.close()
     assert field.delivery(event, endpoint)["attempts"] == 1
 
@@ -384,17 +384,17 @@ async def test_what_was_cut_off_is_sent_before_what_follows_it(
 ) -> None:
     receiver.answer = lambda _: Reply(delay=30)
     endpoint = field.endpoint(receiver.url)
-    # So many fill the lane: it reads no more before it goes on with what it has.
+    # So many fill the queue: it reads no more before it goes on with what it has.
     payments = [field.send(endpoint, 4) for _ in range(12)]
-    lanes, transport = bench.lanes(seconds=20)
+    dispatcher, transport = bench.dispatcher(seconds=20)
     try:
-        await until(lambda: _swept(lanes, receiver, IN_FLIGHT))
+        await until(lambda: _swept(dispatcher, receiver, IN_FLIGHT))
         await asyncio.sleep(2.5)
-        assert not lanes._tasks, "what was on its way is cut off"
+        assert not dispatcher._tasks, "what was on its way is cut off"
         receiver.answer = lambda _: Reply()
-        await until(lambda: _swept(lanes, receiver, IN_FLIGHT + 12 * 4))
+        await until(lambda: _swept(dispatcher, receiver, IN_FLIGHT + 12 * 4))
     finally:
-        await lanes.close()
+        await dispatcher.close()
         await transport.close()
     again = receiver.ids()[IN_FLIGHT:]
     for events in payments:
@@ -417,25 +417,25 @@ async def test_what_failed_while_the_next_was_read_is_sent_before_it(
     endpoint = field.endpoint(receiver.url)
     first, second = field.events(2)
     field.deliver(endpoint, [first])
-    lanes, transport = bench.lanes(bodies=LateBodies, **PATIENT)
+    dispatcher, transport = bench.dispatcher(bodies=LateBodies, **PATIENT)
     try:
-        await until(lambda: _swept(lanes, receiver))
+        await until(lambda: _swept(dispatcher, receiver))
         field.deliver(endpoint, [second], after=first, seq=1)
         released.set()
-        turn = asyncio.create_task(lanes.sweep())
-        await until(lambda: not lanes._tasks)
+        turn = asyncio.create_task(dispatcher.sweep())
+        await until(lambda: not dispatcher._tasks)
         ended.set()
         await turn
         receiver.answer = lambda _: Reply()
-        await until(lambda: _swept(lanes, receiver, 3))
+        await until(lambda: _swept(dispatcher, receiver, 3))
     finally:
-        await lanes.close()
+        await dispatcher.close()
         await transport.close()
     assert receiver.ids() == [first, first, second]
 
 
-async def _swept(lanes: Any, receiver: Receiver, count: int = 1) -> bool:
-    await lanes.sweep()
+async def _swept(dispatcher: Any, receiver: Receiver, count: int = 1) -> bool:
+    await dispatcher.sweep()
     return len(receiver.received) >= count
 
 

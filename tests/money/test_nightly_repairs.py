@@ -12,7 +12,7 @@ from kernapay.gateway.base import GatewayPayment, GatewayUnknown
 from kernapay.payments.models import Payment
 from kernapay.payments.states import Status
 from kernapay.reconciliation.models import Finding, Kind, Report, ReportState
-from kernapay.reconciliation.night_repairs import NightRepairs
+from kernapay.reconciliation.nightly_repairs import NightlyRepairs
 from kernapay.reconciliation.repairs import Repair, RepairService
 from kernapay.reconciliation.repository import FindingRepository
 from kernapay.security.principal import Actor as Acting
@@ -95,7 +95,7 @@ async def test_a_refund_on_its_way_is_looked_at_until_it_has_arrived(
     for refund in list(desk.gateway.refunds):
         desk.gateway.end_refund(refund, "processed")
     made_up = Report(id=ObjectId(), window_to=desk.clock() - timedelta(days=2, seconds=1))
-    await desk.services.night_repairs.run(made_up)
+    await desk.services.nightly_repairs.run(made_up)
     assert [each.repaired_at for each in await findings_of(desk)] == [None]
     findings = await night(desk)
 
@@ -176,7 +176,7 @@ async def test_one_that_cannot_be_repaired_now_holds_up_no_other_and_is_tried_ag
     report = await report_of_today(desk)
     services = desk.services
     stumbling = Stumbling(services.repair_service, services.finding_repository)
-    repairs = NightRepairs(
+    repairs = NightlyRepairs(
         services.report_repository,
         services.finding_repository,
         stumbling,
@@ -218,7 +218,7 @@ async def test_what_earlier_nights_left_open_before_there_were_repairs_is_left_t
     later = await report_of_today(desk)
     (finding,) = await desk.services.finding_repository.list(report_id=later.pk)
     await desk.services.finding_repository.record_repair(finding, "asha", "no", is_repaired=False)
-    await desk.services.night_repairs.run(later)
+    await desk.services.nightly_repairs.run(later)
     assert refunds(desk, second) == []
 
 
@@ -226,13 +226,13 @@ async def test_a_night_made_up_long_afterwards_leaves_its_findings_to_people(des
     _, _, second = await paid_twice(desk)
     report = await report_of_today(desk)
     desk.clock.advance(timedelta(days=14))
-    await desk.services.night_repairs.run(report)
+    await desk.services.nightly_repairs.run(report)
     assert refunds(desk, second) == [AMOUNT], "as old as the oldest that is looked after"
 
     _, _, second = await paid_twice(desk)
     report = await report_of_today(desk)
     desk.clock.advance(timedelta(days=14, seconds=1))
-    await desk.services.night_repairs.run(report)
+    await desk.services.nightly_repairs.run(report)
     assert refunds(desk, second) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
-from kernapay.commands.doctor.nights import nights as examine_nights
+from kernapay.commands.doctor.nightly_reports import nights as examine_nights
 from kernapay.core.clock import now
 from kernapay.core.metrics import exposition
 from kernapay.health.gauges import read_gauges
@@ -35,7 +35,7 @@ async def make_one(services: Services) -> bool:
 
 
 async def missing(services: Services) -> list[date]:
-    return (await services.nights.standing()).missing
+    return (await services.nightly_reports.standing()).missing
 
 
 def nights(shop: Shop) -> dict[str, Json]:

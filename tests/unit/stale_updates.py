@@ -12,9 +12,9 @@ from kernapay.apikeys.models import ApiKey, EndReason
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.customers.models import Customer
 from kernapay.customers.repository import CustomerRepository
+from kernapay.deliveries.dispatch.repository import DispatchEndpointRepository, DueRepository
+from kernapay.deliveries.dispatch.rows import Note
 from kernapay.deliveries.endpoints.repository import EndpointRepository
-from kernapay.deliveries.lanes.repository import DueRepository, LaneEndpointRepository
-from kernapay.deliveries.lanes.rows import Note
 from kernapay.deliveries.models import (
     Delivery,
     DeliveryState,
@@ -107,7 +107,7 @@ class World:
         self.claims = ClaimRepository(mongo, clock)
         self.endpoints = EndpointRepository(mongo, clock)
         self.deliveries = DeliveryRepository(mongo, timedelta(days=30), clock)
-        self.lane_endpoints = LaneEndpointRepository(mongo, clock)
+        self.dispatch_endpoints = DispatchEndpointRepository(mongo, clock)
         self.papers = PaperRepository(mongo, clock)
         self.due = DueRepository(mongo, timedelta(days=30), timedelta(days=7), clock)
 
@@ -797,7 +797,7 @@ _LEDGER = "payments.ledger.PaymentLedger."
 _PAYOUTS = "payments.payout_ledger.PayoutLedger."
 _SURPLUS = "payments.surplus_ledger.SurplusLedger."
 _REFUNDS = "payments.refund_ledger.RefundLedger."
-_LANES = "deliveries.lanes.repository."
+_DISPATCH = "deliveries.dispatch.repository."
 _QUEUE = "storage.queue.Queue."
 _FACTORS = "sessions.second_factor.repository.SecondFactorRepository."
 
@@ -841,14 +841,14 @@ async def endpoint_disabled(world: World) -> Steps:
     row = await world.endpoint()
     return once(
         lambda: world.endpoints.disable(row.pk, "account_changed"),
-        lambda: world.lane_endpoints.disable(str(row.pk), "failing"),
+        lambda: world.dispatch_endpoints.disable(str(row.pk), "failing"),
     )
 
 
 async def endpoint_disabled_by_its_answer(world: World) -> Steps:
     row = await world.endpoint()
     return once(
-        lambda: world.lane_endpoints.disable(str(row.pk), "gone"),
+        lambda: world.dispatch_endpoints.disable(str(row.pk), "gone"),
         lambda: world.endpoints.disable(row.pk, "account_changed"),
     )
 
@@ -861,16 +861,16 @@ async def keeper_told(world: World) -> Steps:
 async def endpoint_leased(world: World) -> Steps:
     name = str((await world.endpoint()).pk)
     hour = timedelta(hours=1)
-    return once(*(lambda w=w: world.lane_endpoints.extend(w, [name], hour) for w in ("a", "b")))
+    return once(*(lambda w=w: world.dispatch_endpoints.extend(w, [name], hour) for w in ("a", "b")))
 
 
 async def endpoint_released_by_its_loser(world: World) -> Steps:
     name = str((await world.endpoint()).pk)
-    await world.lane_endpoints.extend("a", [name], timedelta(hours=1))
+    await world.dispatch_endpoints.extend("a", [name], timedelta(hours=1))
     return [
-        Step(lambda: world.lane_endpoints.release("b", [name]), False),
-        Step(lambda: world.lane_endpoints.release("a", [name]), True),
-        Step(lambda: world.lane_endpoints.release("a", [name]), False),
+        Step(lambda: world.dispatch_endpoints.release("b", [name]), False),
+        Step(lambda: world.dispatch_endpoints.release("a", [name]), True),
+        Step(lambda: world.dispatch_endpoints.release("a", [name]), False),
     ]
 
 
@@ -1114,10 +1114,10 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "deliveries.endpoints.repository.EndpointRepository.note_notice": (keeper_told,),
     "payments.documents.repository.PaperRepository.take_mail": (paper_taken,),
     "payments.documents.repository.PaperRepository.end_mail": (paper_mailed_by_its_loser,),
-    f"{_LANES}LaneEndpointRepository.disable": (endpoint_disabled_by_its_answer,),
-    f"{_LANES}LaneEndpointRepository.extend": (endpoint_leased,),
-    f"{_LANES}LaneEndpointRepository.release": (endpoint_released_by_its_loser,),
-    f"{_LANES}DueRepository.note": (delivery_noted,),
+    f"{_DISPATCH}DispatchEndpointRepository.disable": (endpoint_disabled_by_its_answer,),
+    f"{_DISPATCH}DispatchEndpointRepository.extend": (endpoint_leased,),
+    f"{_DISPATCH}DispatchEndpointRepository.release": (endpoint_released_by_its_loser,),
+    f"{_DISPATCH}DueRepository.note": (delivery_noted,),
     f"{_QUEUE}_update": (report_claimed, report_held_by_its_loser, check_paused_by_its_loser),
     "storage.locks.Lock.take": (lock_taken,),
     "storage.locks.Lock.release": (lock_released_by_its_loser,),
@@ -1135,8 +1135,8 @@ UNCONDITIONAL: dict[str, str] = {
     f"{_PROGRESS}note_look": "never goes back",
     f"{_PROGRESS}note": "what is done twice is there already",
     "payments.insights.sums.holds.repository.HoldRepository.release": "ends the caller's own hold",
-    f"{_LANES}LaneEndpointRepository.note_health": "says how it has answered just now",
-    f"{_LANES}DueRepository.put_off": "only says when to look at a waiting row again",
+    f"{_DISPATCH}DispatchEndpointRepository.note_health": "says how it has answered just now",
+    f"{_DISPATCH}DueRepository.put_off": "only says when to look at a waiting row again",
     "deliveries.repository.DeliveryRepository.replay": "is sent again, whatever became of it",
     "deliveries.repository.DeliveryRepository.end_waiting": "only says when to look at a waiting row again",
     "deliveries.repository.DeliveryRepository.forget_answers": "what is personal goes, whatever came meanwhile",

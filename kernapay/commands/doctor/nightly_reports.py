@@ -9,7 +9,7 @@ from kernapay.core.errors import KernaPayError
 async def nights(services: Services, clock: Clock) -> list[Finding]:
     try:
         services.mongo.connect()
-        standing = await services.nights.standing()
+        standing = await services.nightly_reports.standing()
     except KernaPayError as error:
         detail = f"cannot be counted: {error.detail.rstrip('.')}"
         return [Finding(Level.WARN, "nights", detail, "make MongoDB reachable.")]

@@ -1,14 +1,14 @@
-"""Make the example data: two weeks of a small clinic, played through the services and the sandbox."""
+"""Build the example data: two weeks of a small clinic, simulated with the services and the sandbox."""
 
 import random
 from functools import partial
 from typing import Final
 
 from kernapay.commands.example_data.accounts import open_accounts
-from kernapay.commands.example_data.diary import days_until, write_diary
+from kernapay.commands.example_data.incidents import Incidents
 from kernapay.commands.example_data.purchases import Purchases
-from kernapay.commands.example_data.stage import Progress, open_stage
-from kernapay.commands.example_data.story import Story
+from kernapay.commands.example_data.simulation import Progress, open_simulation
+from kernapay.commands.example_data.visits import days_until, draw_visits
 from kernapay.config.settings import Settings
 from kernapay.core.business_days import BusinessDays
 from kernapay.core.clock import now
@@ -26,12 +26,12 @@ async def make_example_data(settings: Settings, count: int, progress: Progress) 
     days = BusinessDays(settings.business_timezone)
     end = now().replace(microsecond=0)
     starts = days_until(end, days)
-    async with open_stage(settings, starts[0]) as stage:
-        accounts = await open_accounts(stage.services)
-        purchases = Purchases(stage, accounts, draw)
-        Story(stage, accounts, purchases, days, draw).plan(starts, end)
-        for visit in write_diary(count, end, days, draw):
-            stage.plan(visit.at, partial(purchases.play, visit))
-        await stage.play(end, progress)
-        await stage.move_to(end)
-        await stage.work()
+    async with open_simulation(settings, starts[0]) as simulation:
+        accounts = await open_accounts(simulation.services)
+        purchases = Purchases(simulation, accounts, draw)
+        Incidents(simulation, accounts, purchases, days, draw).plan(starts, end)
+        for visit in draw_visits(count, end, days, draw):
+            simulation.plan(visit.at, partial(purchases.play, visit))
+        await simulation.play(end, progress)
+        await simulation.move_to(end)
+        await simulation.work()

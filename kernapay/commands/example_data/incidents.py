@@ -1,4 +1,4 @@
-"""What happens around the payments: nights, settlements, disputes, and what goes wrong."""
+"""Plan what happens around the payments: nightly reports, settlements, disputes and faults."""
 
 import random
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from kernapay.commands.example_data.accounts import (
     open_account,
     open_endpoints,
 )
-from kernapay.commands.example_data.cast import PROVIDERS
 from kernapay.commands.example_data.purchases import Purchases, Sale
-from kernapay.commands.example_data.stage import WEBHOOK_DELAY, Stage
+from kernapay.commands.example_data.samples import PROVIDERS
+from kernapay.commands.example_data.simulation import WEBHOOK_DELAY, Simulation
 from kernapay.core.business_days import BusinessDays
 from kernapay.payments.dtos import RefundCreate
 from kernapay.reconciliation.models import Kind
@@ -34,18 +34,18 @@ _HALF_DAY: Final = timedelta(hours=12)
 _DEADLINE: Final = timedelta(hours=43)
 
 
-class Story:
-    """Plans the events of the days. `days` has the first instant of each, today's last."""
+class Incidents:
+    """Plans the events of the days. `days` has the first instant of each day; today is the last."""
 
     def __init__(
         self,
-        stage: Stage,
+        simulation: Simulation,
         accounts: Accounts,
         purchases: Purchases,
         days: BusinessDays,
         draw: random.Random,
     ) -> None:
-        self._stage = stage
+        self._stage = simulation
         self._accounts = accounts
         self._purchases = purchases
         self._days = days
@@ -53,23 +53,25 @@ class Story:
 
     def plan(self, starts: Sequence[datetime], end: datetime) -> None:
         """Plan everything until the end."""
-        stage = self._stage
-        stage.plan(starts[0] + _HOUR, partial(open_endpoints, stage.services, self._accounts))
-        stage.plan(starts[-2] + _OFFICE, self._send_codes)
+        simulation = self._stage
+        simulation.plan(
+            starts[0] + _HOUR, partial(open_endpoints, simulation.services, self._accounts)
+        )
+        simulation.plan(starts[-2] + _OFFICE, self._send_codes)
         for start in starts[1:]:
-            stage.plan(start + _NIGHT, stage.work)
-            stage.plan(start + _SETTLEMENT, self._settle)
+            simulation.plan(start + _NIGHT, simulation.work)
+            simulation.plan(start + _SETTLEMENT, self._settle)
         for number in range(1, int((end - starts[0]) / _BETWEEN_LOOKS) + 1):
-            stage.plan(starts[0] + number * _BETWEEN_LOOKS, self._look)
+            simulation.plan(starts[0] + number * _BETWEEN_LOOKS, self._look)
         office = [start + _OFFICE for start in starts[-_STORY_DAYS:]]
-        stage.plan(office[1], partial(self._dispute_and_win, office[3], office[5]))
-        stage.plan(office[2], partial(self._refund_and_lose, office[5]))
-        stage.plan(office[3], self._refund_in_the_dashboard)
-        stage.plan(office[4], self._repair)
-        stage.plan(office[5], partial(self._refund_slowly, "refund_pending"))
-        stage.plan(office[5] + _HOUR, partial(self._refund_slowly, "refund_fails_later"))
-        stage.plan(end - _HALF_DAY, self._dispute_now)
-        stage.plan(end - _HALF_DAY, self._sign_up_provider)
+        simulation.plan(office[1], partial(self._dispute_and_win, office[3], office[5]))
+        simulation.plan(office[2], partial(self._refund_and_lose, office[5]))
+        simulation.plan(office[3], self._refund_in_the_dashboard)
+        simulation.plan(office[4], self._repair)
+        simulation.plan(office[5], partial(self._refund_slowly, "refund_pending"))
+        simulation.plan(office[5] + _HOUR, partial(self._refund_slowly, "refund_fails_later"))
+        simulation.plan(end - _HALF_DAY, self._dispute_now)
+        simulation.plan(end - _HALF_DAY, self._sign_up_provider)
 
     async def _look(self) -> None:
         await self._stage.sweep("unpaid_payments", "open_refunds", "ending_sales")
@@ -79,7 +81,7 @@ class Story:
         self._stage.plan(self._stage.at + _WEBHOOKS, self._stage.work)
 
     def _take_sale(self) -> Sale | None:
-        """Return a sale of the last time, and let nothing else happen to it."""
+        """Take one of the latest sales, so that nothing else happens to it."""
         sales = self._purchases.sales
         return (
             sales.pop(self._draw.randrange(max(0, len(sales) - 15), len(sales))) if sales else None
@@ -151,7 +153,7 @@ class Story:
         await self._refund(sale, "Appointment cancelled")
 
     async def _refund_in_the_dashboard(self) -> None:
-        """Refund at the gateway, and lose the webhooks of it: the next night finds that."""
+        """Refund in the gateway's dashboard and lose the webhooks: the next nightly report finds the refund."""
         if (sale := self._take_sale()) is None:
             return
         drop = {"name": "webhook_drop", "times": None, "route": "refund.*"}

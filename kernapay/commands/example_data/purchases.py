@@ -1,4 +1,4 @@
-"""How a visit of the diary is played: order, Checkout, confirmation, and what is refunded later."""
+"""Simulate a visit: order, Checkout, confirmation, and later refunds."""
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from kernapay.commands.example_data.accounts import ANNOUNCED, Accounts
-from kernapay.commands.example_data.cast import OFFERS, customer
-from kernapay.commands.example_data.diary import Ending, Visit
-from kernapay.commands.example_data.stage import WEBHOOK_DELAY, Stage
+from kernapay.commands.example_data.samples import OFFERS, customer
+from kernapay.commands.example_data.simulation import WEBHOOK_DELAY, Simulation
+from kernapay.commands.example_data.visits import Ending, Visit
 from kernapay.customers.dtos import CustomerGiven
 from kernapay.payments.dtos import PaymentCreate, PaymentCreated, PaymentVerify, RefundCreate
 from kernapay.security.principal import Principal
@@ -41,8 +41,8 @@ class Sale(NamedTuple):
 
 
 class Purchases:
-    def __init__(self, stage: Stage, accounts: Accounts, draw: random.Random) -> None:
-        self._stage = stage
+    def __init__(self, simulation: Simulation, accounts: Accounts, draw: random.Random) -> None:
+        self._stage = simulation
         self._accounts = accounts
         self._draw = draw
         self._providers = sorted(accounts.providers)
@@ -124,7 +124,7 @@ class Purchases:
         )
 
     async def _end(self, visit: Visit, created: PaymentCreated, paid: Mapping[str, Any]) -> None:
-        """Plan what becomes of the money."""
+        """Plan what happens to the money later."""
         sale = Sale(created.reference_id, paid["razorpay_payment_id"], created.amount)
         if visit.offer.service_type == ANNOUNCED:
             await self._stage.deliver()

@@ -1,4 +1,4 @@
-"""Who takes part in the example data, and what is sold."""
+"""The people and the offers of the example data."""
 
 from typing import Final, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Where the example data is played: KernaPay's services and the sandbox, both at a time of the past."""
+"""Run KernaPay's services and the sandbox at a time of the past, for the example data."""
 
 import asyncio
 import heapq
@@ -15,7 +15,7 @@ from litestar import Litestar, Request, post
 from kernapay.bootstrap.services import Services, open_services
 from kernapay.config.settings import Settings
 from kernapay.core.clock import now
-from kernapay.deliveries.lanes.repository import LaneEndpointRepository
+from kernapay.deliveries.dispatch.repository import DispatchEndpointRepository
 from kernapay.devstack.plan import WEBHOOK_PATH
 from kernapay.web.problems import HANDLERS
 from kernapay.webhooks.guards import HasWebhookSignature
@@ -45,8 +45,8 @@ class PastClock:
         return self.at
 
 
-class Stage:
-    """Plays acts in the order of their times, each at its time."""
+class Simulation:
+    """Runs planned acts in the order of their times, each with the clocks at its time."""
 
     def __init__(self, services: Services, sandbox: httpx.AsyncClient, clock: PastClock) -> None:
         self.services = services
@@ -61,12 +61,12 @@ class Stage:
         return self._clock.at
 
     def plan(self, at: datetime, act: Act) -> None:
-        """Play the act at this time, in whole seconds, which must not be over."""
+        """Plan an act at a time in whole seconds, which must not have passed."""
         # The sandbox shows the times of its webhooks in whole seconds: with others, they would seem to be due early.
         heapq.heappush(self._acts, (at.replace(microsecond=0), next(self._numbers), act))
 
     async def play(self, until: datetime, progress: Progress) -> None:
-        """Play what is planned until then, also what acts have added to the plan."""
+        """Run all acts planned until then, including those that other acts plan."""
         while self._acts and self._acts[0][0] <= until:
             at, _, act = heapq.heappop(self._acts)
             progress(at)
@@ -74,7 +74,7 @@ class Stage:
             await act()
 
     async def move_to(self, at: datetime) -> None:
-        """Set both clocks, and wait until the webhooks that are due then have come."""
+        """Set both clocks, and wait for the webhooks that are due by then."""
         self._clock.at = max(at, self._clock.at)
         moment = self._clock.at.timestamp()
         await self.ask("/_sandbox/clock", {"now": moment, "frozen": True})
@@ -106,13 +106,13 @@ class Stage:
     async def deliver(self) -> None:
         """Make events of what has changed, and send them to the endpoints."""
         await self.sweep("events")
-        lanes = self.services.lanes
+        dispatcher = self.services.delivery_dispatcher
         for _ in range(_MOST_TURNS):
             if not await self._count_due():
                 return
             # A turn without much to do waits for a signal, or for a fifth of a second.
-            asyncio.get_running_loop().call_later(_TURN_SECONDS, lanes.hear, "")
-            await lanes.sweep()
+            asyncio.get_running_loop().call_later(_TURN_SECONDS, dispatcher.hear, "")
+            await dispatcher.sweep()
 
     async def work(self) -> None:
         """Do all due work of a worker."""
@@ -120,7 +120,7 @@ class Stage:
         await self.deliver()
 
     async def _count_due(self) -> int:
-        on = await LaneEndpointRepository(self.services.mongo, self._clock).list_on()
+        on = await DispatchEndpointRepository(self.services.mongo, self._clock).list_on()
         due, _ = await self.services.due_repository.depth(sorted(each.id for each in on))
         return due
 
@@ -130,8 +130,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(settings: Settings, start: datetime) -> AsyncIterator[Stage]:
-    """Open a stage at a time of the past. At its end, the sandbox's clock is right again.
+async def open_simulation(settings: Settings, start: datetime) -> AsyncIterator[Simulation]:
+    """Open a simulation at a time of the past. At its end, the sandbox's clock is right again.
 
     It takes the webhooks in place of the API, which must not run: with its clock, all of them would come today.
     """
@@ -148,16 +148,16 @@ async def open_stage(settings: Settings, start: datetime) -> AsyncIterator[Stage
         listening(_webhook_app(services), settings.host, settings.port),
     ):
         clock.at = start.replace(microsecond=0)
-        stage = Stage(services, sandbox, clock)
-        await stage.ask("/_sandbox/clock", {"now": start.timestamp(), "frozen": True})
+        simulation = Simulation(services, sandbox, clock)
+        await simulation.ask("/_sandbox/clock", {"now": start.timestamp(), "frozen": True})
         delay = {"name": "webhook_delay", "times": None, "options": {"seconds": WEBHOOK_DELAY}}
-        fault = await stage.ask("/_sandbox/faults", delay)
+        fault = await simulation.ask("/_sandbox/faults", delay)
         try:
-            yield stage
+            yield simulation
         finally:
-            await stage.remove_fault(fault["id"])
+            await simulation.remove_fault(fault["id"])
             clock.at = now()
-            await stage.ask("/_sandbox/clock", {"reset": True})
+            await simulation.ask("/_sandbox/clock", {"reset": True})
 
 
 def _webhook_app(services: Services) -> Litestar:

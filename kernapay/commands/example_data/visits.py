@@ -1,11 +1,11 @@
-"""When the payments of the example data are made, and how each ends."""
+"""Draw the visits of the example data: when each payment is made, and how it ends."""
 
 import random
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, NamedTuple
 
-from kernapay.commands.example_data.cast import METHODS, OFFERS, Offer
+from kernapay.commands.example_data.samples import METHODS, OFFERS, Offer
 from kernapay.core.business_days import BusinessDays
 
 _WEEK: Final = timedelta(days=7)
@@ -69,7 +69,7 @@ def days_until(at: datetime, days: BusinessDays) -> list[datetime]:
     return [days.start_of(today - timedelta(days=back)) for back in range(DAYS, -1, -1)]
 
 
-def write_diary(count: int, at: datetime, days: BusinessDays, draw: random.Random) -> list[Visit]:
+def draw_visits(count: int, at: datetime, days: BusinessDays, draw: random.Random) -> list[Visit]:
     """Return `count` visits of the days until this time, oldest first."""
     moments = sorted(_draw_moment(at, days, draw) for _ in range(count))
     customers = max(8, int(count * _CUSTOMERS_PER_PAYMENT))

@@ -1,4 +1,4 @@
-"""Send events: a lane for each endpoint, in one worker at a time."""
+"""Send events to endpoints. Each endpoint has a queue, which one worker at a time sends from under a lease."""
 
 import asyncio
 import random
@@ -17,11 +17,11 @@ from kernapay.core.errors import InvalidInput, Unavailable
 from kernapay.core.keys import BrokenSeal, Sealer
 from kernapay.core.metrics import GaugeMetricFamily
 from kernapay.deliveries.addresses import AddressRules
-from kernapay.deliveries.lanes.feeder import Feeder
-from kernapay.deliveries.lanes.lane import Lane, Loaded
-from kernapay.deliveries.lanes.notes import Notes
-from kernapay.deliveries.lanes.repository import DueRepository, LaneEndpointRepository
-from kernapay.deliveries.lanes.rows import LaneEndpoint
+from kernapay.deliveries.dispatch.endpoint_queue import EndpointQueue, Loaded
+from kernapay.deliveries.dispatch.feeder import Feeder
+from kernapay.deliveries.dispatch.outcomes import OutcomeWriter
+from kernapay.deliveries.dispatch.repository import DispatchEndpointRepository, DueRepository
+from kernapay.deliveries.dispatch.rows import DispatchEndpoint
 from kernapay.deliveries.sender import Outcome, Sender, Verdict
 from kernapay.deliveries.signing import key_of
 
@@ -31,18 +31,21 @@ _RENEW_SECONDS: Final = 0.7
 # Nothing is sent in the last third: our clock may run more slowly than MongoDB's, and a request takes a moment to stop.
 _USABLE: Final = 0.7
 _IDLE_SECONDS: Final = 0.2
-# Under load, what ends in this time is noted together.
+# Under load, the outcomes of this time are written together.
 _TURN_SECONDS: Final = 0.02
 _DRAIN_SECONDS: Final = 3.0
 _OUR_FAULT: Final = "not sent: KernaPay has a fault, which is in its log"
 
 
-class Lanes:
-    """The lanes of this worker. `sweep` is one turn: leases, notes, reading. Sending goes on beside it."""
+class Dispatcher:
+    """The queues of one worker.
+
+    Each `sweep` writes outcomes, extends leases and reads due deliveries, while attempts go on in tasks of their own.
+    """
 
     def __init__(
         self,
-        endpoints: LaneEndpointRepository,
+        endpoints: DispatchEndpointRepository,
         due: DueRepository,
         feeder: Feeder,
         sender: Sender,
@@ -63,59 +66,59 @@ class Lanes:
         self._clock = clock
         self._trusts_shops = trusts_shops
         self._lease = lease
-        self._notes = Notes(due, endpoints, clock, jitter)
+        self._notes = OutcomeWriter(due, endpoints, clock, jitter)
         self._worker = secrets.token_hex(8)
-        self._lanes: dict[str, Lane] = {}
-        self._broken: dict[str, LaneEndpoint] = {}
+        self._queues: dict[str, EndpointQueue] = {}
+        self._broken: dict[str, DispatchEndpoint] = {}
         self._wanted: set[str] = set()
-        self._tasks: dict[asyncio.Task[None], Lane] = {}
+        self._tasks: dict[asyncio.Task[None], EndpointQueue] = {}
         self._usable_until = 0.0
         self._renew_at = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
 
     async def sweep(self) -> bool:
-        """Do one turn. Return False if this worker has no endpoint. Raises Unavailable."""
+        """Do one turn. Return False if this worker holds the lease of no endpoint. Raises Unavailable."""
         begin = time.monotonic()
         self._wake.clear()
-        # First: an endpoint that asked for no more must not be opened again.
-        is_busy = await self._notes.write(self._lanes)
+        # Write first, so that an endpoint which was just disabled is not read as on.
+        is_busy = await self._notes.write(self._queues)
         if begin >= self._renew_at:
             await self._hold_leases()
         if self._is_usable():
-            turn = await self._feeder.fill(self._lanes)
+            turn = await self._feeder.fill(self._queues)
             for note in turn.notes:
                 self._notes.add(note)
             is_busy |= turn.is_full
-            for lane in list(self._lanes.values()):
-                self._start(lane)
-        if not self._lanes:
+            for queue in list(self._queues.values()):
+                self._start(queue)
+        if not self._queues:
             return False
         await self._pause(begin, is_busy=is_busy)
         return True
 
     def hear(self, _: str) -> None:
-        """Look at once for what is due: there are new deliveries."""
+        """Read due deliveries at once, because new ones were stored."""
         self._wake.set()
 
     def doubt(self) -> None:
-        """Look at once: signals may have been lost."""
+        """Read due deliveries at once, because signals may have been lost."""
         self._wake.set()
 
     async def close(self) -> None:
-        """Let what is on its way end, note it, and leave the endpoints to other workers."""
-        if not (self._lanes or self._tasks):
+        """Wait up to three seconds for running attempts, write their outcomes, and release the leases."""
+        if not (self._queues or self._tasks):
             return
-        for lane in self._lanes.values():
-            lane.drop_waiting()
+        for queue in self._queues.values():
+            queue.drop_waiting()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
         self._cut_off()
         try:
-            await self._notes.write(self._lanes)
-            await self._endpoints.release(self._worker, self._lanes)
+            await self._notes.write(self._queues)
+            await self._endpoints.release(self._worker, self._queues)
         except Unavailable as error:
-            # They are sent again when the leases have ended.
+            # Their deliveries are attempted again once the leases have ended.
             _log.warning("delivery_notes_lost", code=error.code)
 
     async def gauges(self) -> list[GaugeMetricFamily]:
@@ -137,7 +140,7 @@ class Lanes:
         ]
 
     async def _pause(self, begin: float, *, is_busy: bool) -> None:
-        """Wait for work. Wait a moment under load too, so that results are stored in batches."""
+        """Wait for work. Under load, wait a moment too, so that outcomes are written in batches."""
         shortest = _TURN_SECONDS - (time.monotonic() - begin)
         if shortest > 0:
             await asyncio.sleep(shortest)
@@ -152,7 +155,7 @@ class Lanes:
     async def _hold_leases(self) -> None:
         begin = time.monotonic()
         await self._endpoints.extend(self._worker, self._wanted, self._lease)
-        crash_point("lane.leased")
+        crash_point("dispatch.leased")
         on = await self._endpoints.list_on()
         mine = {each.id: each for each in on if each.lease and each.lease.owner == self._worker}
         free = {each.id for each in on if each.free}
@@ -160,14 +163,14 @@ class Lanes:
         self._renew_at = begin + (_RENEW_SECONDS if not free - mine.keys() else 0.0)
         self._usable_until = begin + self._lease.total_seconds() * _USABLE
         self._watch()
-        for endpoint_id in self._lanes.keys() - mine.keys():
-            self._close_lane(endpoint_id)
+        for endpoint_id in self._queues.keys() - mine.keys():
+            self._close_queue(endpoint_id)
         for endpoint in mine.values():
-            self._open_lane(endpoint)
+            self._open_queue(endpoint)
 
-    def _open_lane(self, endpoint: LaneEndpoint) -> None:
-        """Update a lane to its endpoint's present settings. Keep what it has in memory."""
-        old = self._lanes.get(endpoint.id)
+    def _open_queue(self, endpoint: DispatchEndpoint) -> None:
+        """Open the endpoint's queue, or update it to the present settings and keep its deliveries."""
+        old = self._queues.get(endpoint.id)
         if old is not None and old.endpoint == endpoint:
             return
         may_be_internal = self._trusts_shops or endpoint.owner is None
@@ -178,75 +181,75 @@ class Lanes:
             )
         except (BrokenSeal, InvalidInput) as error:
             self._report_broken(endpoint, error)
-            self._close_lane(endpoint.id)
+            self._close_queue(endpoint.id)
             return
         self._broken.pop(endpoint.id, None)
         if old is None:
-            self._lanes[endpoint.id] = Lane(
+            self._queues[endpoint.id] = EndpointQueue(
                 endpoint, target, keys, failing_since=endpoint.failing_since
             )
         else:
             old.endpoint, old.target, old.keys = endpoint, target, keys
 
-    def _report_broken(self, endpoint: LaneEndpoint, error: Exception) -> None:
-        """Log, once per change, that nothing can be sent. Its deliveries wait until an operator has acted."""
+    def _report_broken(self, endpoint: DispatchEndpoint, error: Exception) -> None:
+        """Log once per change of the endpoint why nothing can be sent. Its deliveries wait for an operator."""
         if self._broken.get(endpoint.id) != endpoint:
             self._broken[endpoint.id] = endpoint
             _log.error(
                 "endpoint_paused",
                 endpoint=endpoint.id,
-                problem="the secret cannot be opened: it was sealed with another JWT_SECRET"
+                problem="the secret cannot be decrypted: it was encrypted with another JWT_SECRET"
                 if isinstance(error, BrokenSeal)
                 else "the URL is not allowed by DELIVERY_PORTS and DELIVERY_ALLOWED_HOSTS",
             )
 
-    def _close_lane(self, endpoint_id: str) -> None:
-        lane = self._lanes.pop(endpoint_id, None)
+    def _close_queue(self, endpoint_id: str) -> None:
+        queue = self._queues.pop(endpoint_id, None)
         for task, owner in self._tasks.items():
-            if owner is lane:
+            if owner is queue:
                 task.cancel()
 
-    def _start(self, lane: Lane) -> None:
-        """Send what the lane may send now."""
-        if not self._is_usable() or self._lanes.get(lane.endpoint.id) is not lane:
+    def _start(self, queue: EndpointQueue) -> None:
+        """Start an attempt for each delivery that may be sent now."""
+        if not self._is_usable() or self._queues.get(queue.endpoint.id) is not queue:
             return
-        while (loaded := lane.take(time.monotonic())) is not None:
-            task = asyncio.get_running_loop().create_task(self._send(lane, loaded))
-            self._tasks[task] = lane
-            task.add_done_callback(partial(self._ended, lane, loaded))
+        while (loaded := queue.take(time.monotonic())) is not None:
+            task = asyncio.get_running_loop().create_task(self._send(queue, loaded))
+            self._tasks[task] = queue
+            task.add_done_callback(partial(self._ended, queue, loaded))
 
-    async def _send(self, lane: Lane, loaded: Loaded) -> None:
+    async def _send(self, queue: EndpointQueue, loaded: Loaded) -> None:
         outcome = await self._sender.attempt(
-            lane.target,
-            lane.signing_keys(self._clock()),
-            lane.endpoint.headers,
+            queue.target,
+            queue.signing_keys(self._clock()),
+            queue.endpoint.headers,
             loaded.row.event,
             loaded.body,
         )
-        crash_point("lane.sent")
-        self._note(lane, loaded, outcome)
+        crash_point("dispatch.sent")
+        self._note(queue, loaded, outcome)
 
-    def _note(self, lane: Lane, loaded: Loaded, outcome: Outcome) -> None:
-        if not self._notes.add_outcome(lane, loaded, outcome):
-            lane.drop_waiting()
-            self._lanes.pop(lane.endpoint.id, None)
+    def _note(self, queue: EndpointQueue, loaded: Loaded, outcome: Outcome) -> None:
+        if not self._notes.add_outcome(queue, loaded, outcome):
+            queue.drop_waiting()
+            self._queues.pop(queue.endpoint.id, None)
 
-    def _ended(self, lane: Lane, loaded: Loaded, task: asyncio.Task[None]) -> None:
+    def _ended(self, queue: EndpointQueue, loaded: Loaded, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("delivery_broken", delivery=loaded.row.id, exc_info=error)
             # As after any failure, there is a pause: a bug must not keep the worker busy.
             at = self._clock()
-            self._note(lane, loaded, Outcome(Verdict.FAILED, at, 0, excerpt=_OUR_FAULT))
-        lane.drop(loaded)
+            self._note(queue, loaded, Outcome(Verdict.FAILED, at, 0, excerpt=_OUR_FAULT))
+        queue.drop(loaded)
         self._wake.set()
-        self._start(lane)
+        self._start(queue)
 
     def _is_usable(self) -> bool:
         return time.monotonic() < self._usable_until
 
     def _watch(self) -> None:
-        """Cut off what is on its way when the leases end, also while this worker waits for the database."""
+        """Cancel running attempts when the leases end, even while this worker waits for the database."""
         if self._watchdog is not None:
             self._watchdog.cancel()
         delay = max(self._usable_until - time.monotonic(), 0)

@@ -1,4 +1,4 @@
-"""One endpoint in the memory of the worker that sends to it: what waits, what is on its way, and in which order."""
+"""The queue of one endpoint in the memory of its worker: which deliveries wait and which are under way, in order."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kernapay.deliveries.addresses import Target
-from kernapay.deliveries.lanes.rows import DueRow, LaneEndpoint
+from kernapay.deliveries.dispatch.rows import DispatchEndpoint, DueRow
 from kernapay.deliveries.schedule import ATTEMPTS_IN_ORDER, Breaker
 
 CAPACITY: Final = 48
@@ -32,12 +32,12 @@ class Finished:
     """When it is due again, None if it never is."""
     attempts: int
     noted_at: float | None = None
-    """When its row said so, in seconds by the monotonic clock. A read that began before may still offer it."""
+    """When this was written to its row (monotonic seconds). A read that began earlier may still return the delivery."""
 
 
 @dataclass(slots=True)
-class Lane:
-    endpoint: LaneEndpoint
+class EndpointQueue:
+    endpoint: DispatchEndpoint
     target: Target
     keys: tuple[tuple[bytes, datetime | None], ...]
     """Each key with the time until which it signs."""
@@ -51,7 +51,7 @@ class Lane:
     finished: dict[str, Finished] = field(default_factory=dict)
     """By the delivery's id."""
     _held: set[str] = field(default_factory=set)
-    """The ids of what waits and what is on its way: each reading asks for hundreds."""
+    """The ids of all waiting and running deliveries, for quick look-ups: each read asks for hundreds."""
 
     @property
     def room(self) -> int:
@@ -59,19 +59,19 @@ class Lane:
 
     @property
     def is_hungry(self) -> bool:
-        """Whether a read is worth its cost. What else is in memory keeps the endpoint busy until the next one."""
+        """Whether to read more deliveries now: at least half of the room is free."""
         return self.room >= CAPACITY // 2
 
     @property
     def known(self) -> int:
-        """How many deliveries a read may offer that are in memory, or were a moment ago."""
+        """How many deliveries a read may return although they are in memory, or were until a moment ago."""
         return len(self._held) + len(self.finished)
 
     def signing_keys(self, at: datetime) -> list[bytes]:
         return [key for key, until in self.keys if until is None or until > at]
 
     def knows(self, delivery_id: str) -> bool:
-        """Return whether a read may offer a delivery that is in memory, or was a moment ago."""
+        """Return whether a delivery is in memory, or was until a moment ago: a read may still return it."""
         return delivery_id in self.finished or self.holds(delivery_id)
 
     def holds(self, delivery_id: str) -> bool:
@@ -86,18 +86,18 @@ class Lane:
         }
 
     def hold_of(self, predecessor: str) -> datetime | None:
-        """Return until when a delivery waits for one that ended a moment ago, None if it need not wait."""
+        """Return until when to hold the delivery after one that has just ended, None to send it."""
         ended = self.finished[predecessor]
         return hold_until(ended.due, ended.attempts)
 
     def may_follow(self, predecessor: str) -> bool:
-        """Return whether the delivery after one that was in memory need not wait: it still is, or it ended well."""
+        """Return whether the next delivery may enter the queue: its predecessor is in it, or was delivered."""
         return self.holds(predecessor) or (
             predecessor in self.finished and self.hold_of(predecessor) is None
         )
 
     def admit(self, loaded: Loaded) -> None:
-        """Put a delivery into its place."""
+        """Add a delivery, in the order of its subject."""
         self._held.add(loaded.row.id)
         queue = self.waiting.setdefault(loaded.row.subject, deque())
         queue.append(loaded)
@@ -105,7 +105,7 @@ class Lane:
             self.waiting[loaded.row.subject] = deque(sorted(queue, key=lambda each: each.row.seq))
 
     def take(self, at: float) -> Loaded | None:
-        """Return a delivery that may be sent now, and count it as on its way."""
+        """Return a delivery that may be sent now and mark it as in flight, None if there is none."""
         if self.breaker.room(len(self.in_flight), IN_FLIGHT, at) == 0:
             return None
         for subject, queue in self.waiting.items():
@@ -119,7 +119,7 @@ class Lane:
         return None
 
     def end(self, loaded: Loaded, due: datetime | None, attempts: int) -> list[Loaded]:
-        """Record the end of an attempt. Return the deliveries that have to wait for it, which leave the memory."""
+        """Record the end of an attempt. Remove and return the deliveries that must wait for its next one."""
         self.in_flight.pop(loaded.row.subject, None)
         self._held.discard(loaded.row.id)
         self.finished[loaded.row.id] = Finished(due, attempts)
@@ -128,7 +128,7 @@ class Lane:
         return self._release(loaded.row.subject)
 
     def drop(self, loaded: Loaded) -> None:
-        """Let go of a delivery if its attempt was cut off, and of those behind it: the rows of all are still due."""
+        """Remove a delivery whose attempt was cancelled, and those behind it. Their rows are still due."""
         subject = loaded.row.subject
         if self.in_flight.get(subject) is loaded:
             del self.in_flight[subject]
@@ -136,7 +136,7 @@ class Lane:
             self._release(subject)
 
     def drop_waiting(self) -> None:
-        """Let go of all that is not on its way yet."""
+        """Remove every delivery that is not in flight."""
         for subject in list(self.waiting):
             self._release(subject)
 
@@ -147,5 +147,5 @@ class Lane:
 
 
 def hold_until(due: datetime | None, attempts: int) -> datetime | None:
-    """Return until when the next one of the same subject waits, None if it need not."""
+    """Return until when to hold the next delivery of the same subject, None to send it."""
     return None if due is None or attempts >= ATTEMPTS_IN_ORDER else due + BEHIND

@@ -1,4 +1,4 @@
-"""Read what is due for all lanes at once: three reads a turn, however many endpoints there are."""
+"""Fill the queues with due deliveries, by three reads per turn however many endpoints there are."""
 
 import time
 from collections import Counter, defaultdict
@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from kernapay.core.clock import Clock
-from kernapay.deliveries.lanes.lane import BEHIND, Lane, Loaded, hold_until
-from kernapay.deliveries.lanes.repository import BodyRepository, DueRepository
-from kernapay.deliveries.lanes.rows import DueRow, Note, Predecessor, StoredEvent
+from kernapay.deliveries.dispatch.endpoint_queue import BEHIND, EndpointQueue, Loaded, hold_until
+from kernapay.deliveries.dispatch.repository import BodyRepository, DueRepository
+from kernapay.deliveries.dispatch.rows import DueRow, Note, Predecessor, StoredEvent
 from kernapay.deliveries.models import DeliveryState
 from kernapay.deliveries.schedule import is_too_old
 
 _BATCH: Final = 400
-# For the others, when a few endpoints have filled a reading. Each lane takes less than half of it.
+# For the others, when a few endpoints have filled a reading. Each queue takes less than half of it.
 _SMALL_BATCH: Final = 100
 # Of one turn, which must end long before the leases do. Endpoints that were fed are not asked for in the next turn.
 _MOST_READS: Final = 8
@@ -26,11 +26,11 @@ NO_BODY: Final = "not sent: the event is no longer stored"
 
 
 class Turn(NamedTuple):
-    """What a reading brought. `notes` are of deliveries that are not sent."""
+    """What one read has brought. `notes` are the outcomes of deliveries that are given up without an attempt."""
 
     notes: list[Note]
     is_full: bool
-    """Whether more is due that the lanes have room for."""
+    """Whether more is due that the queues have room for."""
 
 
 class Feeder:
@@ -39,16 +39,16 @@ class Feeder:
         self._bodies = bodies
         self._clock = clock
 
-    async def fill(self, lanes: Mapping[str, Lane]) -> Turn:
-        """Put what is due into the lanes that have room. Raises Unavailable."""
-        hungry = {name: lane for name, lane in lanes.items() if lane.is_hungry}
+    async def fill(self, queues: Mapping[str, EndpointQueue]) -> Turn:
+        """Put due deliveries into the queues that have room. Raises Unavailable."""
+        hungry = {name: queue for name, queue in queues.items() if queue.is_hungry}
         if not hungry:
             return Turn([], is_full=False)
         begin = time.monotonic()
         new, is_full = await self._read(hungry)
-        for lane in hungry.values():
+        for queue in hungry.values():
             # Only now: what was noted before this read began cannot be in its answer.
-            lane.forget_noted(begin)
+            queue.forget_noted(begin)
         at = self._clock()
         notes = [_given_up(row, at, TOO_OLD) for row in new if is_too_old(at, row.waiting_since)]
         new = _fitting([row for row in new if not is_too_old(at, row.waiting_since)], hungry)
@@ -57,34 +57,34 @@ class Feeder:
         notes += _admit(ready, behind, events, hungry, at)
         return Turn(notes, is_full)
 
-    async def _read(self, lanes: Mapping[str, Lane]) -> tuple[list[DueRow], bool]:
-        """Return what is due and not in memory, and whether there may be more that the lanes have room for.
+    async def _read(self, queues: Mapping[str, EndpointQueue]) -> tuple[list[DueRow], bool]:
+        """Return what is due and not in memory, and whether there may be more that the queues have room for.
 
         What waits in memory for an endpoint that does not answer, or the long queue of another one, is the longest
         due. Once it fills a reading, the rest is read without it: else nobody else would get anything.
         """
-        names = set(lanes)
+        names = set(queues)
         new: dict[str, DueRow] = {}
         count = _BATCH
         for _ in range(_MOST_READS):
             rows = await self._due.list_due(sorted(names), count)
-            fresh = {row.id: row for row in rows if not lanes[row.endpoint].knows(row.id)}
+            fresh = {row.id: row for row in rows if not queues[row.endpoint].knows(row.id)}
             new |= fresh
             if len(rows) < count:
                 return list(new.values()), False
             found = Counter(row.endpoint for row in new.values())
-            fed = {name for name in names if found[name] >= lanes[name].room}
+            fed = {name for name in names if found[name] >= queues[name].room}
             if not fed and len(fresh) == len(rows):
                 return list(new.values()), True
             names -= fed
             if not names:
                 return list(new.values()), False
             # All that is known of the rest may come again.
-            count = _SMALL_BATCH + sum(found[name] + lanes[name].known for name in names)
+            count = _SMALL_BATCH + sum(found[name] + queues[name].known for name in names)
         return list(new.values()), True
 
     async def _put_off_held(
-        self, rows: Sequence[DueRow], lanes: Mapping[str, Lane], at: datetime
+        self, rows: Sequence[DueRow], queues: Mapping[str, EndpointQueue], at: datetime
     ) -> tuple[list[DueRow], set[str]]:
         """Return the rows that may be sent, and the ids of those that go behind another one in memory.
 
@@ -93,7 +93,7 @@ class Feeder:
         asked = {
             row.predecessor: row.after
             for row in rows
-            if row.predecessor and row.after and not lanes[row.endpoint].knows(row.predecessor)
+            if row.predecessor and row.after and not queues[row.endpoint].knows(row.predecessor)
         }
         found = await self._due.predecessors(sorted(asked))
         ages = await self._bodies.ages(asked[each] for each in asked.keys() - found.keys())
@@ -102,12 +102,12 @@ class Feeder:
         admitted: set[str] = set()
         behind: set[str] = set()
         for row in rows:
-            lane, before = lanes[row.endpoint], row.predecessor
-            if before in admitted or (before is not None and lane.holds(before)):
+            queue, before = queues[row.endpoint], row.predecessor
+            if before in admitted or (before is not None and queue.holds(before)):
                 behind.add(row.id)
                 until = None
             else:
-                until = self._hold(row, lane, found, ages, at)
+                until = self._hold(row, queue, found, ages, at)
             if until is None:
                 admitted.add(row.id)
                 ready.append(row)
@@ -119,7 +119,7 @@ class Feeder:
     def _hold(
         self,
         row: DueRow,
-        lane: Lane,
+        queue: EndpointQueue,
         found: Mapping[str, Predecessor],
         ages: Mapping[str, datetime],
         at: datetime,
@@ -128,8 +128,8 @@ class Feeder:
         before = row.predecessor
         if before is None:
             return None
-        if before in lane.finished:
-            until = lane.hold_of(before)
+        if before in queue.finished:
+            until = queue.hold_of(before)
         elif before in found:
             other = found[before]
             is_pending = other.state is DeliveryState.PENDING
@@ -149,9 +149,9 @@ def _patience_with_missing(
     return until if until > at else None
 
 
-def _fitting(rows: Sequence[DueRow], lanes: Mapping[str, Lane]) -> list[DueRow]:
-    """Return the rows that their lanes have room for."""
-    room = {name: lane.room for name, lane in lanes.items()}
+def _fitting(rows: Sequence[DueRow], queues: Mapping[str, EndpointQueue]) -> list[DueRow]:
+    """Return the rows that their queues have room for."""
+    room = {name: queue.room for name, queue in queues.items()}
     fitting = []
     for row in rows:
         if room[row.endpoint] > 0:
@@ -164,24 +164,24 @@ def _admit(
     rows: Sequence[DueRow],
     behind: Collection[str],
     events: Mapping[str, StoredEvent],
-    lanes: Mapping[str, Lane],
+    queues: Mapping[str, EndpointQueue],
     at: datetime,
 ) -> list[Note]:
-    """Put rows into their lanes. Return notes about those without a body to send.
+    """Put rows into their queues. Return notes about those without a body to send.
 
     While the bodies were read, what a row was to be `behind` may have failed: it is left to the next reading then.
     """
     notes = []
     for row in rows:
-        lane = lanes[row.endpoint]
-        if row.id in behind and not lane.may_follow(str(row.predecessor)):
+        queue = queues[row.endpoint]
+        if row.id in behind and not queue.may_follow(str(row.predecessor)):
             continue
         event = events.get(row.event)
-        body = None if event is None else event.bodies.get(str(lane.endpoint.version))
+        body = None if event is None else event.bodies.get(str(queue.endpoint.version))
         if body is None:
             notes.append(_given_up(row, at, NO_BODY))
         else:
-            lane.admit(Loaded(row, body))
+            queue.admit(Loaded(row, body))
     return notes
 
 

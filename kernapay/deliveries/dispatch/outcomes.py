@@ -1,4 +1,4 @@
-"""Collect what became of deliveries and endpoints, and write it in groups."""
+"""Collect the outcomes of attempts and the health of endpoints, and write them in groups."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ from typing import Final
 from kernapay.core.clock import Clock
 from kernapay.core.crash_points import crash_point
 from kernapay.core.metrics import Counter, Histogram, start_at_zero
-from kernapay.deliveries.lanes.lane import Lane, Loaded, hold_until
-from kernapay.deliveries.lanes.repository import DueRepository, LaneEndpointRepository
-from kernapay.deliveries.lanes.rows import Health, Note
+from kernapay.deliveries.dispatch.endpoint_queue import EndpointQueue, Loaded, hold_until
+from kernapay.deliveries.dispatch.repository import DispatchEndpointRepository, DueRepository
+from kernapay.deliveries.dispatch.rows import Health, Note
 from kernapay.deliveries.metrics import FAILING, GONE, report_disabled
 from kernapay.deliveries.models import DeliveryState
 from kernapay.deliveries.schedule import next_attempt, should_disable
@@ -33,11 +33,11 @@ start_at_zero(ATTEMPTS, list(Verdict))
 start_at_zero(SECONDS, list(Verdict))
 
 
-class Notes:
+class OutcomeWriter:
     def __init__(
         self,
         due: DueRepository,
-        endpoints: LaneEndpointRepository,
+        endpoints: DispatchEndpointRepository,
         clock: Clock,
         jitter: Callable[[], float],
     ) -> None:
@@ -55,8 +55,8 @@ class Notes:
         if note.state is DeliveryState.FAILED:
             GIVEN_UP.inc()
 
-    def add_outcome(self, lane: Lane, loaded: Loaded, outcome: Outcome) -> bool:
-        """Record the end of an attempt. Return False if the endpoint is to be switched off."""
+    def add_outcome(self, queue: EndpointQueue, loaded: Loaded, outcome: Outcome) -> bool:
+        """Record the outcome of an attempt. Return False if the endpoint has to be disabled."""
         ATTEMPTS.labels(outcome.verdict).inc()
         SECONDS.labels(outcome.verdict).observe(outcome.milliseconds / 1000)
         at = self._clock()
@@ -64,22 +64,25 @@ class Notes:
         state, due = self._next(row.waiting_since, row.attempts + 1, outcome, at)
         note = Note(row, state, at, due, outcome)
         self.add(note)
-        held = lane.end(loaded, due, note.attempts)
+        held = queue.end(loaded, due, note.attempts)
         until = hold_until(due, note.attempts)
         if held and until is not None:
             self._put_off.setdefault(until, []).extend(each.row.id for each in held)
-        lane.breaker = lane.breaker.after(
+        queue.breaker = queue.breaker.after(
             success=outcome.verdict is Verdict.DELIVERED, at=time.monotonic()
         )
-        return self._note_health(lane, outcome.verdict, at)
+        return self._note_health(queue, outcome.verdict, at)
 
-    async def write(self, lanes: Mapping[str, Lane]) -> bool:
-        """Write what was collected. Return False if there was nothing. Raises Unavailable, and keeps the rest then."""
+    async def write(self, queues: Mapping[str, EndpointQueue]) -> bool:
+        """Write what was collected. Return False if there was nothing.
+
+        Raises Unavailable. What was not written then is kept for the next call.
+        """
         has_written = bool(self._notes or self._health or self._disabled)
         if notes := list(self._notes.values()):
             await self._due.note(notes)
-            crash_point("lane.noted")
-            self._forget(notes, lanes)
+            crash_point("dispatch.noted")
+            self._forget(notes, queues)
         if self._put_off:
             groups, self._put_off = self._put_off, {}
             await self._due.put_off(groups)
@@ -93,14 +96,14 @@ class Notes:
             del self._disabled[endpoint_id]
         return has_written
 
-    def _forget(self, notes: list[Note], lanes: Mapping[str, Lane]) -> None:
+    def _forget(self, notes: list[Note], queues: Mapping[str, EndpointQueue]) -> None:
         written = time.monotonic()
         for note in notes:
             if self._notes.get(note.row.id) is note:
                 del self._notes[note.row.id]
-            lane = lanes.get(note.row.endpoint)
-            if lane is not None and note.row.id in lane.finished:
-                lane.finished[note.row.id].noted_at = written
+            queue = queues.get(note.row.endpoint)
+            if queue is not None and note.row.id in queue.finished:
+                queue.finished[note.row.id].noted_at = written
 
     def _next(
         self, waiting_since: datetime, attempts: int, outcome: Outcome, at: datetime
@@ -113,20 +116,20 @@ class Notes:
         due = next_attempt(at, waiting_since, attempts, outcome.wish, self._jitter)
         return (DeliveryState.FAILED if due is None else DeliveryState.PENDING), due
 
-    def _note_health(self, lane: Lane, verdict: Verdict, at: datetime) -> bool:
-        name = lane.endpoint.id
+    def _note_health(self, queue: EndpointQueue, verdict: Verdict, at: datetime) -> bool:
+        name = queue.endpoint.id
         if verdict is Verdict.DELIVERED:
-            noted = lane.success_noted_at
-            if lane.failing_since or noted is None or at - noted >= _SUCCESS_PRECISION:
-                lane.failing_since, lane.success_noted_at = None, at
+            noted = queue.success_noted_at
+            if queue.failing_since or noted is None or at - noted >= _SUCCESS_PRECISION:
+                queue.failing_since, queue.success_noted_at = None, at
                 self._health[name] = Health(name, None, at)
             return True
-        if lane.failing_since is None:
-            lane.failing_since = at
+        if queue.failing_since is None:
+            queue.failing_since = at
             self._health[name] = Health(name, at, None)
         if verdict is Verdict.GONE:
             self._disabled[name] = GONE
-        elif should_disable(at, lane.failing_since, at):
+        elif should_disable(at, queue.failing_since, at):
             self._disabled[name] = FAILING
         return name not in self._disabled
 

@@ -1,4 +1,4 @@
-"""The queries of the lanes. None is for a single delivery: an update of a row costs mongod six times one in a group."""
+"""The queries of the dispatcher. It writes in groups: a write for each delivery costs mongod six times as much."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,13 +8,12 @@ from bson import ObjectId
 from pymongo import ASCENDING, UpdateMany, UpdateOne
 
 from kernapay.core.clock import Clock, now
-from kernapay.deliveries.lanes.rows import (
+from kernapay.deliveries.dispatch.rows import (
+    DispatchEndpoint,
     DueRow,
     EventAge,
     Health,
-    LaneEndpoint,
     Note,
-    Notes,
     Predecessor,
     StoredEvent,
 )
@@ -38,13 +37,13 @@ _DUE: Final = "due"
 _IS_FREE: Final = {"$or": [{"$not": ["$lease"]}, {"$lte": ["$lease.until", "$$NOW"]}]}
 
 
-class LaneEndpointRepository(Repository[Endpoint]):
+class DispatchEndpointRepository(Repository[Endpoint]):
     """The leases and the health of endpoints. Leases are timed by the database's clock."""
 
     model = Endpoint
 
     async def extend(self, worker: str, endpoint_ids: Iterable[str], lasts: timedelta) -> None:
-        """Take the leases that are free or this worker's, and extend them."""
+        """Extend the leases of this worker, and take those that are free."""
         ids = [ObjectId(each) for each in endpoint_ids]
         may_take = {"$or": [{"$eq": ["$lease.owner", worker]}, _IS_FREE]}
         until = {"$add": ["$$NOW", int(lasts.total_seconds() * 1000)]}
@@ -59,7 +58,7 @@ class LaneEndpointRepository(Repository[Endpoint]):
             await self._run(extend)
 
     async def release(self, worker: str, endpoint_ids: Iterable[str]) -> None:
-        """Let other workers have these endpoints at once."""
+        """End the leases of these endpoints, so that another worker can take them."""
         ids = [ObjectId(each) for each in endpoint_ids]
         await self._run(
             lambda: self._collection.update_many(
@@ -68,17 +67,17 @@ class LaneEndpointRepository(Repository[Endpoint]):
             )
         )
 
-    async def list_on(self) -> list[LaneEndpoint]:
-        """Return every endpoint that is on, with the worker that has it."""
-        columns = {**self._columns(LaneEndpoint), "free": _IS_FREE}
+    async def list_on(self) -> list[DispatchEndpoint]:
+        """Return every endpoint that is on, with its lease."""
+        columns = {**self._columns(DispatchEndpoint), "free": _IS_FREE}
 
-        def read() -> list[LaneEndpoint]:
+        def read() -> list[DispatchEndpoint]:
             rows = self._collection.find(
                 {"state": EndpointState.ON.value}, columns, max_time_ms=_MAX_TIME_MS
             )
             # Row by row: one that cannot be read must not stop the others.
             return self._convert_all(
-                ({**row, "_id": str(row["_id"])} for row in rows), LaneEndpoint
+                ({**row, "_id": str(row["_id"])} for row in rows), DispatchEndpoint
             )
 
         return await self._run(read)
@@ -120,7 +119,7 @@ class DueRepository(Repository[Delivery]):
         self._kept = {DeliveryState.DONE: keep_done, DeliveryState.FAILED: keep}
 
     async def list_due(self, endpoint_ids: Sequence[str], count: int) -> list[DueRow]:
-        """Return what is due for these endpoints, the longest due first, up to `count` for each 150 endpoints."""
+        """Return due deliveries to these endpoints, the longest due first: up to `count` for each 150 endpoints."""
         columns = self._columns(DueRow)
 
         def read() -> list[DueRow]:
@@ -136,7 +135,7 @@ class DueRepository(Repository[Delivery]):
         return {each.id: each for each in found}
 
     async def put_off(self, groups: Mapping[datetime, Sequence[str]]) -> None:
-        """Let deliveries wait until the times that they are listed under."""
+        """Make deliveries due at a later time. `groups` has their ids by that time."""
         statements = [
             UpdateMany({"_id": {"$in": list(ids)}}, {"$set": {"nextAt": until}})
             for until, ids in groups.items()
@@ -144,8 +143,8 @@ class DueRepository(Repository[Delivery]):
         if statements:
             await self._run(lambda: self._collection.bulk_write(statements, ordered=False))
 
-    async def note(self, notes: Notes) -> None:
-        """Write what became of many deliveries, in one statement. What is no longer pending stays as it is."""
+    async def note(self, notes: Sequence[Note]) -> None:
+        """Write the outcomes of many deliveries in one statement. Those no longer pending stay unchanged."""
         changes = {each.row.id: self._change_of(each) for each in notes}
         entries = {each.row.id: each.entry() for each in notes}
         log = {"$concatArrays": [{"$ifNull": ["$log", []]}, [_own(entries)]]}
@@ -166,7 +165,7 @@ class DueRepository(Repository[Delivery]):
         return {**change, "doneAt": note.at, "expiresAt": note.at + self._kept[note.state]}
 
     async def depth(self, endpoint_ids: Sequence[str]) -> tuple[int, datetime | None]:
-        """Return how many are due for these endpoints, counted up to 10,000, and since when the oldest is."""
+        """Count the due deliveries to these endpoints, up to 10,000. Return also since when the oldest is due."""
 
         def read() -> tuple[int, datetime | None]:
             count, since = 0, []
@@ -192,7 +191,7 @@ class DueRepository(Repository[Delivery]):
         )
 
     def _due_for(self, endpoint_ids: Sequence[str]) -> Iterator[Row]:
-        """Yield conditions, each for so many endpoints as an index can keep in order."""
+        """Yield conditions, each for as many endpoints as MongoDB can merge in the order of the index."""
         at = self.clock()
         for start in range(0, len(endpoint_ids), _ENDPOINTS_IN_ORDER):
             yield {
@@ -203,7 +202,7 @@ class DueRepository(Repository[Delivery]):
 
 
 def _own(by_id: dict[str, Any]) -> dict[str, Any]:
-    """Return the expression for what a mapping has under the row's id. MongoDB looks constant lists up by hash."""
+    """Return the expression for the value of a mapping at the row's id. MongoDB searches constant lists by hash."""
     place = {"$indexOfArray": [{"$literal": list(by_id)}, "$_id"]}
     return {"$arrayElemAt": [{"$literal": list(by_id.values())}, place]}
 

@@ -1,6 +1,5 @@
-"""What the lanes read, and what they note."""
+"""The columns that the dispatcher reads, and the outcomes that it writes."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,8 +18,8 @@ class Lease(Struct, rename="camel"):
     owner: str
 
 
-class LaneEndpoint(Struct, rename="camel", kw_only=True):
-    """An endpoint that is on. `free` says whether no worker has it, by the database's clock."""
+class DispatchEndpoint(Struct, rename="camel", kw_only=True):
+    """An endpoint that is on. `free` says that no worker holds its lease, by the database's clock."""
 
     id: str = field(name="_id")
     owner: str | None = None
@@ -57,7 +56,7 @@ class DueRow(Struct, rename="camel", kw_only=True):
 
 
 class Predecessor(Struct, rename="camel"):
-    """How far the delivery is that another one waits for."""
+    """The state of a delivery that another one waits for."""
 
     id: str = field(name="_id")
     state: DeliveryState
@@ -78,7 +77,7 @@ class EventAge(Struct, rename="camel"):
 
 
 class Note(Struct):
-    """The end of an attempt, or of a delivery that gets none, to be written into its row."""
+    """The outcome of an attempt, or of a delivery that is given up without one."""
 
     row: DueRow
     state: DeliveryState
@@ -95,7 +94,7 @@ class Note(Struct):
         return self.row.attempts + (self.outcome is not None)
 
     def entry(self) -> dict[str, Any]:
-        """Return what the log of the delivery gets."""
+        """Return the entry for the delivery's log of attempts."""
         if self.outcome is None:
             return {"at": self.at, "ms": 0, "excerpt": self.reason}
         facts = {
@@ -108,11 +107,8 @@ class Note(Struct):
 
 
 class Health(Struct):
-    """How an endpoint has answered, to be written into its row."""
+    """How an endpoint has answered lately."""
 
     endpoint: str
     failing_since: datetime | None
     last_success_at: datetime | None
-
-
-Notes = Sequence[Note]

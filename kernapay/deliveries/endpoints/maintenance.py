@@ -1,4 +1,4 @@
-"""What the worker does for endpoints besides sending: mail owners, delete removed endpoints, seal secrets again."""
+"""Maintain endpoints in the worker: mail their owners, delete removed ones, re-encrypt secrets after a rotation."""
 
 from datetime import timedelta
 from typing import Final
@@ -24,7 +24,7 @@ _REASONS: Final = {
 _FAILING: Final = "It has taken no event for five days."
 
 
-class EndpointChores:
+class EndpointMaintenance:
     def __init__(
         self,
         endpoints: EndpointRepository,
@@ -58,7 +58,7 @@ class EndpointChores:
         return bool(to_notify or removed)
 
     async def _notify(self, endpoint: Endpoint) -> None:
-        """Put a mail to the keeper into the outbox. If the process dies right after it, a second one follows."""
+        """Put a mail to the keeper into the outbox. If the process dies right after that, a second mail follows."""
         keeper = await self._users.get_one_or_none(id=endpoint.keeper)
         if keeper is not None and keeper.standing.is_active:
             at = self._clock()
@@ -75,15 +75,15 @@ class EndpointChores:
             _log.info("endpoint_enabled_meanwhile", endpoint=str(endpoint.pk))
 
     async def _reseal_all(self) -> None:
-        """Seal with the present JWT_SECRET what was sealed with the previous one, before that one is forgotten.
+        """Re-encrypt with JWT_SECRET the secrets that were encrypted with JWT_SECRET_PREVIOUS.
 
-        A process has the same secrets from its start to its end, so once is enough.
+        Once per process is enough, because its settings do not change.
         """
         async for endpoint in self._endpoints.stream_all():
             try:
                 renewed = [self._sealer.renew(each.sealed) for each in endpoint.secrets]
             except BrokenSeal:
-                continue  # its lane says so
+                continue  # the dispatcher reports it
             if any(each is not None for each in renewed):
                 secrets = [
                     EndpointSecret(sealed=new or old.sealed, at=old.at, until=old.until)

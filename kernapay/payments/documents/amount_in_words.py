@@ -1,4 +1,4 @@
-"""Amounts in words, as papers in India have them: in lakhs and crores."""
+"""Write amounts in words, as documents in India do: in lakhs and crores."""
 
 from typing import Final
 

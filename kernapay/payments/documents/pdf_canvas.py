@@ -1,4 +1,4 @@
-"""Texts, lines and boxes on the pages of a PDF, from top to bottom.
+"""A canvas for the pages of a PDF: texts, lines and boxes from top to bottom.
 
 Importing this module takes half a second: do it in a thread, and late.
 """
@@ -34,7 +34,7 @@ class MissingGlyph(Exception):
     """No font has a character of a text that we wrote ourselves."""
 
 
-class Pen(FPDF):
+class PdfCanvas(FPDF):
     """Writes from top to bottom. `place` is where the next text begins, in millimetres from the top."""
 
     def __init__(self, title: str, made_at: datetime, given: Iterable[str]) -> None:
@@ -68,7 +68,7 @@ class Pen(FPDF):
                 font.ttfont.close()  # type: ignore[union-attr]
 
     def get_fallback_font(self, char: str, style: str = "") -> str | None:
-        """Return the font of a character. Joiners and stops belong to the letters that they follow."""
+        """Return the font of a character. A joiner or a stop takes the font of the letter before it."""
         last = self._last_font
         is_shared = is_invisible(char) or char in "\N{DEVANAGARI DANDA}\N{DEVANAGARI DOUBLE DANDA}"
         if is_shared and last is not None and self._has(last, char):

@@ -1,9 +1,9 @@
-"""Write a sheet as the text of a mail."""
+"""Write a document as plain text, for a mail."""
 
 from kernapay.payments.documents.sheet import Sheet
 
 
-def write_letter(sheet: Sheet) -> str:
+def write_plain_text(sheet: Sheet) -> str:
     rows = [
         (sheet.item, sheet.item_amount),
         *((line.label, line.amount) for line in sheet.lines),

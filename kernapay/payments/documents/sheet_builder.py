@@ -1,4 +1,4 @@
-"""Fill in sheets: what the books say now, and who bought."""
+"""Build the sheets of receipts and credit notes from the papers, the payment and the buyer."""
 
 from kernapay.core.business_days import BusinessDays
 from kernapay.payments.documents.buyers import BuyerOf
@@ -9,7 +9,7 @@ from kernapay.payments.documents.sheet import Sheet, note_sheet, receipt_sheet
 from kernapay.payments.models import Payment
 
 
-class Sheets:
+class SheetBuilder:
     def __init__(
         self, papers: Papers, buyer_of: BuyerOf, links: ReceiptLinks, days: BusinessDays
     ) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP route for what payments add up to over time."""
+"""The HTTP route for sums of payments over time."""
 
 from typing import Annotated, Literal
 

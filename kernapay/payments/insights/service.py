@@ -1,4 +1,4 @@
-"""What payments add up to over time: an approved provider's own, and for administrators all."""
+"""Sums of payments over time: an approved provider's own, and all for administrators."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ from kernapay.core.fair_share import FairShare
 from kernapay.payments.insights.dtos import Breakdown, Bucket, Figures, Group, Insights, Unit
 from kernapay.payments.insights.sums.reading.repository import InsightReader
 from kernapay.payments.insights.sums.spans import ALL, By, Period
+from kernapay.payments.legacy_rows import DEFAULT_CURRENCY
 from kernapay.payments.payees import Payees
-from kernapay.payments.rows import DEFAULT_CURRENCY
 from kernapay.payments.states import Status
 from kernapay.security.principal import Principal
 from kernapay.storage.mongo import QueryTooSlow
@@ -33,7 +33,7 @@ class InsightService:
     def __init__(
         self, sums: InsightReader, payees: Payees, days: BusinessDays, share: FairShare
     ) -> None:
-        """`share` bounds what is added up at once."""
+        """`share` limits how many periods are added up at once."""
         self._sums = sums
         self._payees = payees
         self._days = days
@@ -42,7 +42,7 @@ class InsightService:
     async def show(
         self, caller: Principal, start: str, end: str, unit: Unit, by: Breakdown | None
     ) -> Insights:
-        """Return what a period adds up to.
+        """Return the sums of a period.
 
         Raises NotApproved, TooManyRequests, and InvalidInput naming the field, also when the payments are too many.
         """

@@ -1,4 +1,4 @@
-"""Groups of payments as MongoDB adds them up, made into totals."""
+"""Turn the groups that MongoDB has added up into totals."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import structlog
 
+from kernapay.payments.legacy_rows import DEFAULT_CURRENCY
 from kernapay.payments.listing.dtos import PaymentTotal
-from kernapay.payments.rows import DEFAULT_CURRENCY
 from kernapay.payments.states import Status
 from kernapay.storage.unreadable import report_unreadable
 

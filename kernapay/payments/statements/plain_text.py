@@ -1,9 +1,9 @@
-"""Write a statement as the text of a mail."""
+"""Write a statement as plain text, for a mail."""
 
 from kernapay.payments.statements.sheet import StatementSheet
 
 
-def write_letter(sheet: StatementSheet) -> str:
+def write_plain_text(sheet: StatementSheet) -> str:
     parts = [
         f"Statement for {sheet.month}",
         f"{sheet.seller}\nfor {sheet.provider}\n{sheet.period}",

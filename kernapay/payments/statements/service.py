@@ -40,7 +40,7 @@ class StatementService:
         seller: str,
         clock: Clock = now,
     ) -> None:
-        """`share` bounds what is added up at once, and `seller` is the name of the business."""
+        """`share` limits how many statements are added up at once. `seller` is the name of the business."""
         self._payments = payments
         self._exports = exports
         self._account_of = account_of
@@ -98,7 +98,7 @@ class StatementService:
         )
 
     def sheet_of(self, statement: Statement) -> StatementSheet:
-        """Return what the PDF of a statement says."""
+        """Return the content of a statement's PDF."""
         return statement_sheet(statement, self._seller, self._days)
 
     async def draw(self, sheet: StatementSheet) -> bytes:
