@@ -148,7 +148,11 @@ async def _wait_for_database(services: Services, stop: asyncio.Event) -> None:
         try:
             await services.schema_watch.check_before_start()
         except Unavailable as error:
-            _log.warning("database_not_reached", code=error.code)
+            _log.warning(
+                "database_not_reached",
+                code=error.code,
+                fix="start MongoDB, or correct MONGODB_URL",
+            )
             await _pause(stop)
         else:
             await services.schema_watch.start()

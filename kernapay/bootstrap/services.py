@@ -89,6 +89,7 @@ class Services(Console):
                 address=self.mongo.address,
                 error=type(error.__cause__ or error).__name__,
                 detail=error.detail,
+                fix="start MongoDB, or correct MONGODB_URL",
             )
         else:
             _log.info("mongodb_ready", address=self.mongo.address)

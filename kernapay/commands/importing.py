@@ -64,26 +64,26 @@ def command() -> None:
     "--duplicates",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_writable,
-    help="File that says which of several accounts with one address stays. Without one, it is made for you to fill in.",
+    help="CSV file with your choice among accounts with the same address. It is created for you to fill in.",
 )
 @click.option(
     "--report",
     "lists",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_writable,
-    help="File for all that the report lists. On the screen, each list is cut.",
+    help="CSV file for the full lists of the report. The screen shows the first ten lines of each.",
 )
 @click.option(
     "--all",
     "asks_all",
     is_flag=True,
-    help="Ask the gateway about every payment again, not only about those of which something has changed.",
+    help="Ask the gateway about every payment again, not only about those that have changed.",
 )
 @click.option(
     "--statuses-later",
     "later",
     is_flag=True,
-    help="Bring what is new at once, as unpaid, and do not ask the gateway: the next import does. Needs --amounts.",
+    help="Import new payments as unpaid, without asking the gateway. The next import asks it. Needs --amounts.",
 )
 def express(
     source: str,
@@ -96,11 +96,11 @@ def express(
 ) -> None:
     """Import the accounts and payments of the Express service that KernaPay replaces.
 
-    Repeat it as often as you like until your clients use KernaPay: each run brings what is new or has changed. Statuses
-    are not imported: the gateway is asked. It is asked only; nothing is captured or refunded.
+    Repeat it as often as you like until your clients use KernaPay: each run imports what is new or has changed.
+    Statuses come from the gateway, which is only read: nothing is captured or refunded.
 
-    The exit code is 0 if everything is here and agrees with the gateway, 1 if something is not or differs, 2 if it was
-    interrupted: repeat it then.
+    The exit code is 0 if everything is imported and agrees with the gateway, 1 if something is missing or differs, and
+    2 if the import was interrupted: repeat it then.
     """
     if later and amounts == _ASK:
         raise click.UsageError("--statuses-later needs --amounts rupees or --amounts paise.")
@@ -118,7 +118,7 @@ def express(
         report, comparison = asyncio.run(run.run(update, write))
     show_report(report, is_dry_run=is_dry_run)
     if lists is not None:
-        click.echo(f"All that is listed is in {lists}.")
+        click.echo(f"The full lists are in {lists}.")
     if run.has_candidates:
         click.echo(run.explain_choices())
     if comparison is None:

@@ -33,7 +33,7 @@ _BEFORE_EXAMPLES: Final = timedelta(days=15)
     "count",
     type=click.IntRange(1, 5000),
     hidden=True,
-    help="Make so many payments of the last two weeks too, as `kernapay dev --example-data` does.",
+    help="Also make this many payments of the last two weeks, as `kernapay dev --example-data` does.",
 )
 def command(password: str | None, count: int | None) -> None:
     """Create a demo account for each role, for development only. The provider is approved."""

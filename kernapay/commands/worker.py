@@ -16,7 +16,7 @@ from kernapay.core.heartbeat import Heartbeat, find_silence
 @click.option(
     "--heartbeat",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write signs of life to, in a directory where nobody else may write.",
+    help="File for heartbeats, in a directory that nobody else may write to.",
 )
 @click.option(
     "--check",

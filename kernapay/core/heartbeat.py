@@ -91,8 +91,12 @@ class Heartbeat:
             try:
                 await asyncio.to_thread(self.write, path)
             except (OSError, RuntimeError) as error:  # the disk is full, or no thread can start
-                # The check will complain. The work goes on.
-                _log.warning("heartbeat_not_written", error=str(error))
+                # The check will fail, but the work goes on.
+                _log.warning(
+                    "heartbeat_not_written",
+                    error=str(error),
+                    fix="let the worker write to the directory of --heartbeat, which may be full",
+                )
             await asyncio.sleep(_INTERVAL)
 
     def _mark(self, name: str) -> None:

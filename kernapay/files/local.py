@@ -115,7 +115,11 @@ class LocalFiles:
                             path.unlink()
         except OSError as error:
             # Log only: the new file is stored, so the request has succeeded.
-            _log.warning("old_files_kept", error=error.strerror)
+            _log.warning(
+                "old_files_kept",
+                error=error.strerror,
+                fix="let the service delete files in FILES_DIR",
+            )
 
     def _check(self) -> None:
         # A check must not create the folder; the first file does. So look at the nearest one that exists.

@@ -103,6 +103,16 @@ class BalanceTooLow(RetryLater, GatewayError):
         super().__init__(detail, **{"retry_after": 3600, **details})
 
 
+GATEWAY_ERRORS: Final = (
+    GatewayRejected,
+    GatewayMissing,
+    GatewayDenied,
+    GatewayUnknown,
+    GatewayBusy,
+)
+"""The errors of a call that names an entity and changes it, for the API document."""
+
+
 # These structs declare only the fields we use. `decoding` fills them: Razorpay's values vary in form.
 
 

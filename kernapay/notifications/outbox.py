@@ -76,9 +76,7 @@ class Outbox:
         """Warn in the log about channels without a provider."""
         for channel in Channel:
             if not self.has_provider(channel):
-                _log.warning(
-                    "delivery_not_configured", channel=channel.value, advice=_ADVICE[channel]
-                )
+                _log.warning("delivery_not_configured", channel=channel.value, fix=_ADVICE[channel])
 
     async def drain(self) -> None:
         """Wait up to five seconds for the messages that are being sent.

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from kernapay.payments.states import RefundStatus, Source, Status
 from kernapay.storage.fields import TextId
-from kernapay.storage.unreadable import Misfit
+from kernapay.storage.unreadable import Misfit, report_unreadable
 
 Row = dict[str, Any]
 
@@ -95,6 +95,13 @@ def _repair_step(entry: Any, created_at: datetime | None) -> Any:
     if repaired is not entry and repaired.get("source") not in _SOURCES:
         repaired["source"] = None
     return repaired
+
+
+def read_sum(value: Any) -> int:
+    """Return a sum of amounts, which is a double if some of them are. Raises UnreadableRow if it is not whole."""
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    raise report_unreadable("payments", {}, "an amount is not an integer")
 
 
 def _require_money(row: Row) -> None:

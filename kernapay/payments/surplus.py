@@ -162,7 +162,7 @@ class SurplusPayments:
         )
         if await self._ledger.record_mismatch(payment, mismatch):
             MISMATCHES.labels(Source.RECONCILIATION.value).inc()
-        _log.error("surplus_given_up", why=why, **_name(payment, entry))
+        _log.error("surplus_given_up", reason=why, **_name(payment, entry))
         await self._ledger.record_surplus(
             payment, entry, RefundState.FAILED, entry.refund_id, _ORIGIN
         )

@@ -56,7 +56,7 @@ class ClientAddresses:
             self._has_warned = True
             _log.warning(
                 "forwarded_for_ignored",
-                advice="if there is a proxy in front, set TRUSTED_PROXIES to its network",
+                fix="if there is a proxy in front, set TRUSTED_PROXIES to its network",
             )
 
     def _is_proxy(self, address: Address) -> bool:

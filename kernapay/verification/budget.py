@@ -36,6 +36,9 @@ class CodeBudget:
         except TooManyRequests:
             if not discard:
                 _log.warning(
-                    "codes_refused", channel=channel.value, limit="RATE_LIMIT_CODES_IN_ALL"
+                    "codes_refused",
+                    channel=channel.value,
+                    limit="RATE_LIMIT_CODES_IN_ALL",
+                    fix="find who requests so many codes; if they are customers, raise the limit",
                 )
             raise

@@ -58,6 +58,7 @@ from kernapay.storage.locks import Lock
 from kernapay.storage.mongo import Mongo, database
 from kernapay.storage.updates import RowChanged
 from kernapay.users.models import User, UserStatus
+from kernapay.verification.policies import Policy
 from kernapay.verification.repository import CodeRepository
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
@@ -710,11 +711,7 @@ async def code_replaced(world: World) -> Steps:
         return lambda: world.codes.replace(
             [name],
             digest,
-            lifetime=10 * MINUTE,
-            resend_after=MINUTE,
-            max_issued=5,
-            period=timedelta(days=1),
-            max_earlier=0,
+            Policy(digits=6, lifetime=10 * MINUTE, max_issued=5, period=timedelta(days=1)),
         )
 
     spend = lambda: world.codes.spend(name, "first")  # noqa: E731

@@ -198,9 +198,12 @@ class Dispatcher:
             _log.error(
                 "endpoint_paused",
                 endpoint=endpoint.id,
-                problem="the secret cannot be decrypted: it was encrypted with another JWT_SECRET"
+                problem="the secret was encrypted with another JWT_SECRET"
                 if isinstance(error, BrokenSeal)
                 else "the URL is not allowed by DELIVERY_PORTS and DELIVERY_ALLOWED_HOSTS",
+                fix="set JWT_SECRET_PREVIOUS to that secret, or rotate the endpoint's secret"
+                if isinstance(error, BrokenSeal)
+                else "allow its host and port, or change the URL",
             )
 
     def _close_queue(self, endpoint_id: str) -> None:

@@ -127,10 +127,8 @@ def _json_value(value: Value, unit: Unit) -> Any:
 
 def _cell(value: Value, unit: Unit) -> object:
     match value:
-        case Money():
-            return in_major_units(value) if unit is Unit.MAJOR else value.amount
-        case datetime():
-            return write_time(value)
+        case Money() | datetime():
+            return _json_value(value, unit)
         case date():
             return value.isoformat()
         case bool():

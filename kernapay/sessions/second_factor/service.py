@@ -191,7 +191,11 @@ class SecondFactors:
             # The earlier JWT_SECRET may be forgotten at the next rotation.
             renewed = self._keys.renew(row.sealed)
         except BrokenSeal:
-            _log.error("second_factor_sealed_with_unknown_secret", user_id=user_id)
+            _log.error(
+                "second_factor_sealed_with_unknown_secret",
+                user_id=user_id,
+                fix="set JWT_SECRET_PREVIOUS to the secret that was in use when it was enrolled",
+            )
             return False
         return step is not None and await self._factors.use_step(user_id, step, renewed)
 
