@@ -25,8 +25,8 @@ async def nights(services: Services, clock: Clock) -> list[Finding]:
         Finding(
             Level.WARN,
             "nights",
-            f"{age}; {len(standing.missing)} without one, from {first} to {last}",
-            "keep a kernapay worker running: it makes them up, the oldest first. GET "
+            f"{age}; {len(standing.missing)} without a report, from {first} to {last}",
+            "keep a kernapay worker running: it makes the missing ones, the oldest first. GET "
             "/v1/api/reconciliation/reports says why one failed.",
         )
     ]

@@ -53,7 +53,7 @@ class CheckoutService:
         """Raise InvalidInput, naming the field, if the requested checkout link cannot be made."""
         if data.checkout and not self._links.are_possible:
             raise InvalidInput(
-                "There are no links here: the operator has to set PUBLIC_URL.", field="checkout"
+                "Checkout links are off: the operator has to set PUBLIC_URL.", field="checkout"
             )
         await self._return_pages.check(principal, data)
 

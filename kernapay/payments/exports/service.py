@@ -143,7 +143,7 @@ class ExportService:
         if start >= end:
             raise InvalidInput("Must be after `from`.", field="to")
         if request.bom and request.form is not FileFormat.CSV:
-            raise InvalidInput("Only CSV has this mark. Leave it out.", field="bom")
+            raise InvalidInput("Only CSV files have a byte order mark. Leave it out.", field="bom")
         times = self._tables[request.rows].times
         if request.by not in (None, *times):
             raise InvalidInput(

@@ -186,5 +186,5 @@ def _unquote(text: str, field: str) -> str:
         return msgspec.json.decode(text, type=str)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise InvalidInput(
-            "Must be text as in JSON, as it begins with a quote.", field=field
+            "Must be a JSON string, because it begins with a quote.", field=field
         ) from error

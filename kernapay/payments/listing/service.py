@@ -154,7 +154,9 @@ def _require_shown(filters: Filters) -> None:
     """Raise Forbidden, naming the field, if a filter uses data that grantees may not see."""
     for name, value in filters._asdict().items():
         if value is not None and name not in _SHOWN:
-            raise Forbidden("You may filter by what is shown of these payments only.", field=name)
+            raise Forbidden(
+                "You may filter these payments only by fields that you can see.", field=name
+            )
 
 
 def _check(criteria: Criteria) -> None:
