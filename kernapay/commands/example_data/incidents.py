@@ -45,7 +45,7 @@ class Incidents:
         days: BusinessDays,
         draw: random.Random,
     ) -> None:
-        self._stage = simulation
+        self._simulation = simulation
         self._accounts = accounts
         self._purchases = purchases
         self._days = days
@@ -53,7 +53,7 @@ class Incidents:
 
     def plan(self, starts: Sequence[datetime], end: datetime) -> None:
         """Plan everything until the end."""
-        simulation = self._stage
+        simulation = self._simulation
         simulation.plan(
             starts[0] + _HOUR, partial(open_endpoints, simulation.services, self._accounts)
         )
@@ -74,11 +74,11 @@ class Incidents:
         simulation.plan(end - _HALF_DAY, self._sign_up_provider)
 
     async def _look(self) -> None:
-        await self._stage.sweep("unpaid_payments", "open_refunds", "ending_sales")
+        await self._simulation.sweep("unpaid_payments", "open_refunds", "ending_sales")
 
     async def _settle(self) -> None:
-        await self._stage.ask("/_sandbox/settle", {})
-        self._stage.plan(self._stage.at + _WEBHOOKS, self._stage.work)
+        await self._simulation.ask("/_sandbox/settle", {})
+        self._simulation.plan(self._simulation.at + _WEBHOOKS, self._simulation.work)
 
     def _take_sale(self) -> Sale | None:
         """Take one of the latest sales, so that nothing else happens to it."""
@@ -90,7 +90,7 @@ class Incidents:
     async def _open_dispute(
         self, sale: Sale, reason: str, description: str, respond_by: datetime | None = None
     ) -> str:
-        opened = await self._stage.ask(
+        opened = await self._simulation.ask(
             "/_sandbox/disputes",
             {
                 "payment_id": sale.payment_id,
@@ -99,13 +99,13 @@ class Incidents:
                 "respond_by": respond_by and int(respond_by.timestamp()),
             },
         )
-        self._stage.plan(self._stage.at + _WEBHOOKS, self._stage.deliver)
+        self._simulation.plan(self._simulation.at + _WEBHOOKS, self._simulation.deliver)
         return str(opened["id"])
 
     async def _move_dispute(self, dispute: str, how: str, status: str) -> None:
         field = "event" if how == "move" else "status"
-        await self._stage.ask(f"/_sandbox/disputes/{dispute}/{how}", {field: status})
-        self._stage.plan(self._stage.at + _WEBHOOKS, self._stage.deliver)
+        await self._simulation.ask(f"/_sandbox/disputes/{dispute}/{how}", {field: status})
+        self._simulation.plan(self._simulation.at + _WEBHOOKS, self._simulation.deliver)
 
     async def _dispute_and_win(self, reviewed_at: datetime, won_at: datetime) -> None:
         if (sale := self._take_sale()) is None:
@@ -114,8 +114,8 @@ class Incidents:
             sale, "product_not_received", "The customer says that the service was not given."
         )
         move = partial(self._move_dispute, dispute)
-        self._stage.plan(reviewed_at, partial(move, "move", "under_review"))
-        self._stage.plan(won_at, partial(move, "resolve", "won"))
+        self._simulation.plan(reviewed_at, partial(move, "move", "under_review"))
+        self._simulation.plan(won_at, partial(move, "resolve", "won"))
 
     async def _refund_and_lose(self, lost_at: datetime) -> None:
         """Let the customer's bank take back what was refunded already: a person has to look at that."""
@@ -125,7 +125,7 @@ class Incidents:
         dispute = await self._open_dispute(
             sale, "duplicate_processing", "The customer says that they were charged twice."
         )
-        self._stage.plan(lost_at, partial(self._move_dispute, dispute, "resolve", "lost"))
+        self._simulation.plan(lost_at, partial(self._move_dispute, dispute, "resolve", "lost"))
 
     async def _dispute_now(self) -> None:
         if (sale := self._take_sale()) is not None:
@@ -133,23 +133,23 @@ class Incidents:
                 sale,
                 "goods_or_services_not_as_described",
                 "The customer says that another test was made than was booked.",
-                self._stage.at + _HALF_DAY + _DEADLINE,
+                self._simulation.at + _HALF_DAY + _DEADLINE,
             )
 
     async def _refund(self, sale: Sale, reason: str) -> None:
-        refunds = self._stage.services.refund_service
+        refunds = self._simulation.services.refund_service
         admin = self._accounts.admin
         payment = await refunds.payment_of(admin, sale.reference_id)
         data = RefundCreate(reason=reason, idempotency_key=f"refund-{sale.payment_id}")
         await refunds.refund(admin, payment, data, None)
-        self._stage.plan(self._stage.at + _WEBHOOKS, self._stage.deliver)
+        self._simulation.plan(self._simulation.at + _WEBHOOKS, self._simulation.deliver)
 
     async def _refund_slowly(self, fault: str) -> None:
         if (sale := self._take_sale()) is None:
             return
         hours = 40 if fault == "refund_pending" else 20
         options = {"seconds": hours * 3600}
-        await self._stage.ask("/_sandbox/faults", {"name": fault, "options": options})
+        await self._simulation.ask("/_sandbox/faults", {"name": fault, "options": options})
         await self._refund(sale, "Appointment cancelled")
 
     async def _refund_in_the_dashboard(self) -> None:
@@ -157,12 +157,12 @@ class Incidents:
         if (sale := self._take_sale()) is None:
             return
         drop = {"name": "webhook_drop", "times": None, "route": "refund.*"}
-        fault = await self._stage.ask("/_sandbox/faults", drop)
-        await self._stage.ask(f"/_sandbox/payments/{sale.payment_id}/refund", {})
-        await self._stage.remove_fault(fault["id"])
+        fault = await self._simulation.ask("/_sandbox/faults", drop)
+        await self._simulation.ask(f"/_sandbox/payments/{sale.payment_id}/refund", {})
+        await self._simulation.remove_fault(fault["id"])
 
     async def _repair(self) -> None:
-        services = self._stage.services
+        services = self._simulation.services
         for report in await services.report_repository.list():
             for finding in await services.finding_repository.open_of(str(report.pk), tuple(Kind)):
                 await services.repair_service.repair(
@@ -172,10 +172,10 @@ class Incidents:
     async def _send_codes(self) -> None:
         """Let the payers with an account ask for the code that verifies their address."""
         for payer in self._accounts.payers[1:]:
-            await self._stage.services.verification_service.request_email(payer, _HERE)
-        await self._stage.sweep("outbox")
+            await self._simulation.services.verification_service.request_email(payer, _HERE)
+        await self._simulation.sweep("outbox")
 
     async def _sign_up_provider(self) -> None:
         for each in PROVIDERS:
             if not each.is_approved:
-                await open_account(self._stage.services, each.email, each.name, Role.PROVIDER)
+                await open_account(self._simulation.services, each.email, each.name, Role.PROVIDER)

@@ -58,10 +58,10 @@ class Feeder:
         return Turn(notes, is_full)
 
     async def _read(self, queues: Mapping[str, EndpointQueue]) -> tuple[list[DueRow], bool]:
-        """Return what is due and not in memory, and whether there may be more that the queues have room for.
+        """Return due rows that are not in memory, and whether there may be more that the queues have room for.
 
-        What waits in memory for an endpoint that does not answer, or the long queue of another one, is the longest
-        due. Once it fills a reading, the rest is read without it: else nobody else would get anything.
+        The rows of an endpoint that does not answer, or has thousands, are the longest due. Once they fill a read, the
+        next one leaves that endpoint out, so that the others get their share.
         """
         names = set(queues)
         new: dict[str, DueRow] = {}
@@ -86,9 +86,9 @@ class Feeder:
     async def _put_off_held(
         self, rows: Sequence[DueRow], queues: Mapping[str, EndpointQueue], at: datetime
     ) -> tuple[list[DueRow], set[str]]:
-        """Return the rows that may be sent, and the ids of those that go behind another one in memory.
+        """Return the rows that may be sent, and the ids of those that follow another one in memory.
 
-        The others wait: else they would fill each reading.
+        Make all others due later, so that they do not fill each read.
         """
         asked = {
             row.predecessor: row.after
@@ -124,7 +124,7 @@ class Feeder:
         ages: Mapping[str, datetime],
         at: datetime,
     ) -> datetime | None:
-        """Return until when a row waits for the one before it, which is not in memory; None if it need not."""
+        """Return until when a row waits for its predecessor, which is not in memory; None if it need not wait."""
         before = row.predecessor
         if before is None:
             return None
@@ -143,7 +143,7 @@ class Feeder:
 def _patience_with_missing(
     row: DueRow, ages: Mapping[str, datetime], at: datetime
 ) -> datetime | None:
-    """Return until when to wait for a delivery that is not there. It may have been done and deleted long ago."""
+    """Return until when to wait for a predecessor that is not stored. It may have been deleted long ago."""
     stored = ages.get(row.after or "", row.created_at)
     until = stored + _MISSING_PATIENCE
     return until if until > at else None
@@ -167,9 +167,9 @@ def _admit(
     queues: Mapping[str, EndpointQueue],
     at: datetime,
 ) -> list[Note]:
-    """Put rows into their queues. Return notes about those without a body to send.
+    """Put rows into their queues. Return the outcomes of those whose event is no longer stored.
 
-    While the bodies were read, what a row was to be `behind` may have failed: it is left to the next reading then.
+    A row `behind` another one is left to the next read if that one has failed while the bodies were read.
     """
     notes = []
     for row in rows:
