@@ -19,7 +19,7 @@ _PLACES: Final = {name: place for place, name in enumerate(COLUMNS)}
 _UNDER_WAY: Final = frozenset({RefundState.REQUESTED.value, RefundState.PENDING.value})
 
 
-class Adding:
+class StatementSums:
     """Adds up lines by day and by transfer, beside a tally of all."""
 
     def __init__(self, tally: Tally) -> None:

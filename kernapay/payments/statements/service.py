@@ -15,7 +15,7 @@ from kernapay.payments.exports.service import ExportService
 from kernapay.payments.exports.values import By, FileFormat, Unit
 from kernapay.payments.payees import Payees
 from kernapay.payments.statements.dtos import Statement
-from kernapay.payments.statements.figures import Adding
+from kernapay.payments.statements.figures import StatementSums
 from kernapay.payments.statements.months import Month, month_of, read_month
 from kernapay.payments.statements.sheet import StatementSheet, statement_sheet
 from kernapay.payments.statements.table import StatementTable
@@ -81,7 +81,7 @@ class StatementService:
         """Return the statement of a provider's account. Raises Unavailable."""
         start, end = month.window(self._days)
         table = self._table(account.id)
-        adding = Adding(table.tally())
+        adding = StatementSums(table.tally())
         async for lines in table.batches(By.CREATED, start, end):
             await self._pool.run(adding.add, lines)
         return Statement(
