@@ -81,9 +81,9 @@ class StatementService:
         """Return the statement of a provider's account. Raises Unavailable."""
         start, end = month.window(self._days)
         table = self._table(account.id)
-        adding = StatementSums(table.tally())
+        sums = StatementSums(table.tally())
         async for lines in table.batches(By.CREATED, start, end):
-            await self._pool.run(adding.add, lines)
+            await self._pool.run(sums.add, lines)
         return Statement(
             provider_id=account.id,
             provider=account.name,
@@ -92,9 +92,9 @@ class StatementService:
             end=end,
             timezone=str(self._days.zone),
             is_over=end <= self._clock(),
-            figures=adding.figures(),
-            days=adding.days(),
-            transfers=adding.transfers(),
+            figures=sums.figures(),
+            days=sums.days(),
+            transfers=sums.transfers(),
         )
 
     def sheet_of(self, statement: Statement) -> StatementSheet:
