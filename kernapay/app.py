@@ -204,6 +204,14 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         debug=False,
     )
     query_check.learn(app)
+    _wrap(app, settings, access_log, cors)
+    return app
+
+
+def _wrap(
+    app: Litestar, settings: Settings, access_log: AccessLog, cors: CORSConfig | None
+) -> None:
+    """Put our ASGI layers around the application, the innermost first."""
     if settings.compat is not None:
         from kernapay.compat.contract import ExpressContract  # few processes need it
 
@@ -225,7 +233,6 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     app.asgi_handler = LongAnswers(
         app.asgi_handler, _STREAMS_CONTAIN, settings.send_timeout.total_seconds()
     )
-    return app
 
 
 def _cors(settings: Settings) -> CORSConfig | None:

@@ -60,9 +60,9 @@ def sweeps(services: Services) -> dict[str, Sweep]:
         "exports": services.export_jobs.sweep,
         "statements": services.statement_mails.sweep,
         "paper_mails": services.paper_mails.sweep,
-        "deliveries": services.lanes.sweep,
+        "deliveries": services.delivery_dispatcher.sweep,
         "insights": services.insight_keeper.sweep,
-        "endpoint_chores": services.endpoint_chores.sweep,
+        "endpoint_maintenance": services.endpoint_maintenance.sweep,
     }
 
 
@@ -70,7 +70,7 @@ def _listen(services: Services) -> dict[str, Alarm]:
     """Let signals wake loops that otherwise look from time to time. Return what wakes which."""
     relay = Alarm()
     services.payment_signals.listen(relay)
-    services.delivery_signals.listen(services.lanes)
+    services.delivery_signals.listen(services.delivery_dispatcher)
     return {"events": relay}
 
 
@@ -148,7 +148,11 @@ async def _wait_for_database(services: Services, stop: asyncio.Event) -> None:
         try:
             await services.schema_watch.check_before_start()
         except Unavailable as error:
-            _log.warning("database_not_reached", code=error.code)
+            _log.warning(
+                "database_not_reached",
+                code=error.code,
+                fix="start MongoDB, or correct MONGODB_URL",
+            )
             await _pause(stop)
         else:
             await services.schema_watch.start()

@@ -80,7 +80,7 @@ class AccountRepository(UserRepository):
         return await self._update(str(user.pk), same, set__is_approved_provider=approved)
 
     async def erase(self, user_id: str, password_hash: str) -> User | None:
-        """Remove for good what is personal of an inactive account. Return None if it is active, or was erased before.
+        """Remove the personal data of an inactive account for good. Return None if it is active or already erased.
 
         `password_hash` is that of a password that nobody knows.
         """

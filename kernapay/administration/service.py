@@ -98,7 +98,7 @@ class AdministrationService:
     async def appoint(
         self, actor: Operator, data: Account, *, promote: bool
     ) -> tuple[UserView, bool]:
-        """Open an account from the command line, whose word verifies the address. Return it, and whether it is new.
+        """Open an account for the operator, who vouches for the address. Return it, and whether it is new.
 
         With `promote`, an existing account gets the role and the password. A stranger may have signed up with the
         address, so the password is changed, the second factor removed, and every session and API key of the account
@@ -122,7 +122,7 @@ class AdministrationService:
         return await self._change(actor, user, standing, verify_email=True), False
 
     async def verify_address(self, actor: Operator, email: str) -> UserView:
-        """Mark the address of an account as verified, by the word of an operator. Raises InvalidInput, NotFound."""
+        """Mark the address of an account as verified: the operator vouches for it. Raises InvalidInput, NotFound."""
         user = await self._accounts.find_by_email(email)
         if user is None:
             raise NotFound("There is no account with this e-mail address.", field="email")

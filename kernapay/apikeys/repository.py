@@ -28,7 +28,7 @@ class ApiKeyRepository(Repository[ApiKey]):
         return await self.select_one(KeyGrant, digest=digest, revoked_at=None)
 
     async def checkout_origins(self, key_id: str) -> Sequence[str]:
-        """Return the origins that the checkout page may lead to, by MongoDB and not by the cache."""
+        """Return the origins that the checkout page may lead to. Not cached."""
         found = await self.select_one(CheckoutOrigins, id=key_id)
         return () if found is None else found.checkout_origins
 

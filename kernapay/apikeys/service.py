@@ -117,10 +117,10 @@ class ApiKeyService:
             await self._keys.revoke(key, EndReason.ACCOUNT_CHANGED)
 
     async def end_with_change(self, user_id: str, old: Standing, new: Standing) -> None:
-        """Revoke for good what loses its foundation when an account changes.
+        """Revoke the keys that are no longer allowed after an account's change.
 
-        These are keys of the account, and keys for which it vouched. A key that was left over by an earlier change,
-        whose process died, loses it at the next one at the latest: authentication refuses it meanwhile.
+        These are keys of the account, and keys for which it vouched. If the process dies before it has revoked a key,
+        authentication refuses the key, and the account's next change revokes it.
         """
         is_fall = old.is_active and new.is_active and not new.role.is_above(old.role)
         for key in await self._keys.live_of(user_id):

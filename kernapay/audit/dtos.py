@@ -11,7 +11,7 @@ from kernapay.core.clock import Instant
 class AuditView(Struct, rename="camel"):
     """A privileged action.
 
-    `actor` is a user's id, `nightly` for what a nightly report repairs by itself, or `cli` for the command line, where
+    `actor` is a user's id, `nightly` for automatic repairs of a nightly report, or `cli` for the command line, where
     `osUser` is the user of the operating system. `keyId` is the API key that the request was sent with. `requestId` is
     our id of the request, `clientRequestId` the `X-Request-ID` that the client sent. An entry is written before its
     action. If the action fails, a second entry with the same `operation` has a `failure`.

@@ -51,7 +51,7 @@ class AuditLog:
         fails, a second entry says so. Raises Unavailable, without running the block, if the entry cannot be written,
         and TooManyRequests if the actor has made too many.
 
-        Entries are kept for good. So refuse what can be refused cheaply before, or refusals would flood the log.
+        Entries are kept for good, so check cheap preconditions first: refused calls would flood the log.
         """
         if isinstance(actor, Principal):
             # Each key by itself: whoever has a leaked one must not keep its owner from revoking it.

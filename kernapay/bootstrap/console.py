@@ -20,7 +20,7 @@ class Console(Live):
                 self.delivery_repository,
                 self.dispute_repository,
                 self.account_repository,
-                self.nights,
+                self.nightly_reports,
             )
         )
 

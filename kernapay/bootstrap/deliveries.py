@@ -1,4 +1,4 @@
-"""Endpoints, and what is sent to them."""
+"""Endpoints and deliveries."""
 
 from functools import cached_property
 from typing import Final
@@ -10,22 +10,22 @@ from kernapay.bootstrap.events import Events
 from kernapay.core.keys import Sealer
 from kernapay.core.metrics import GaugeSource
 from kernapay.deliveries.addresses import AddressRules
-from kernapay.deliveries.endpoints.chores import EndpointChores
+from kernapay.deliveries.dispatch.dispatcher import Dispatcher
+from kernapay.deliveries.dispatch.feeder import Feeder
+from kernapay.deliveries.dispatch.repository import (
+    BodyRepository,
+    DispatchEndpointRepository,
+    DueRepository,
+)
+from kernapay.deliveries.endpoints.maintenance import EndpointMaintenance
 from kernapay.deliveries.endpoints.repository import EndpointRepository
 from kernapay.deliveries.endpoints.service import EndpointService
-from kernapay.deliveries.lanes.feeder import Feeder
-from kernapay.deliveries.lanes.repository import (
-    BodyRepository,
-    DueRepository,
-    LaneEndpointRepository,
-)
-from kernapay.deliveries.lanes.service import Lanes
 from kernapay.deliveries.repository import PastEventRepository
 from kernapay.deliveries.sender import Sender
 from kernapay.deliveries.service import DeliveryService
 from kernapay.deliveries.transport import Transport
 
-# As many as 50 lanes have in flight, and more for those that are slow to close.
+# As many as the queues of 50 endpoints have in flight, and more for those that are slow to close.
 _CONNECTIONS: Final = 500
 
 
@@ -80,7 +80,7 @@ class Deliveries(Events):
     def _copies(self) -> Copies:
         references = ReferenceRepository(self.mongo, self._clock)
         return Copies(
-            references, self.event_copies, self.receipt_service, self.gateway_call_repository
+            references, self.event_text_erasure, self.receipt_service, self.gateway_call_repository
         )
 
     @cached_property
@@ -114,8 +114,8 @@ class Deliveries(Events):
         )
 
     @cached_property
-    def endpoint_chores(self) -> EndpointChores:
-        return EndpointChores(
+    def endpoint_maintenance(self) -> EndpointMaintenance:
+        return EndpointMaintenance(
             self.endpoint_repository,
             self.delivery_repository,
             self.user_repository,
@@ -133,9 +133,9 @@ class Deliveries(Events):
         )
 
     @cached_property
-    def lanes(self) -> Lanes:
-        return Lanes(
-            LaneEndpointRepository(self.mongo, self._clock),
+    def delivery_dispatcher(self) -> Dispatcher:
+        return Dispatcher(
+            DispatchEndpointRepository(self.mongo, self._clock),
             self.due_repository,
             Feeder(self.due_repository, BodyRepository(self.mongo, self._clock), self._clock),
             Sender(self.delivery_transport, self._clock),
@@ -147,4 +147,4 @@ class Deliveries(Events):
 
     @cached_property
     def gauge_sources(self) -> tuple[GaugeSource, ...]:
-        return (*super().gauge_sources, self.lanes)
+        return (*super().gauge_sources, self.delivery_dispatcher)

@@ -1,17 +1,17 @@
-"""What makes events of changes."""
+"""Events of changes: their sources and the relay."""
 
 from datetime import timedelta
 from functools import cached_property
 
 from kernapay.bootstrap.exports import Exports
 from kernapay.core.metrics import GaugeSource
-from kernapay.deliveries.copies import EventCopies
 from kernapay.deliveries.erased import ErasedBuyers
 from kernapay.deliveries.events.repository import EventRepository, ListenerRepository
 from kernapay.deliveries.events.service import EventService
 from kernapay.deliveries.relay import Relay
 from kernapay.deliveries.repository import DeliveryRepository
 from kernapay.deliveries.sources import FindingSource, PaymentSource, SettlementSource
+from kernapay.deliveries.text_erasure import EventTextErasure
 from kernapay.deliveries.untold import UntoldSteps
 from kernapay.storage.locks import Turn
 from kernapay.storage.relay_notes import RelayNotes
@@ -30,8 +30,8 @@ class Events(Exports):
         return DeliveryRepository(self.mongo, self.settings.deliveries_keep, self._clock)
 
     @cached_property
-    def event_copies(self) -> EventCopies:
-        return EventCopies(self.event_repository, self.delivery_repository)
+    def event_text_erasure(self) -> EventTextErasure:
+        return EventTextErasure(self.event_repository, self.delivery_repository)
 
     @cached_property
     def event_service(self) -> EventService:
@@ -49,7 +49,9 @@ class Events(Exports):
                     self.payment_ledger,
                     self.relay_notes.events_since,
                     self.papers.issue,
-                    ErasedBuyers(self.customer_repository, self.user_repository, self.event_copies),
+                    ErasedBuyers(
+                        self.customer_repository, self.user_repository, self.event_text_erasure
+                    ),
                     self.insight_changes.note,
                 ),
                 SettlementSource(self.settlement_repository),

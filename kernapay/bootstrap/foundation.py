@@ -106,7 +106,7 @@ class Foundation:
 
     @cached_property
     def delivery_signals(self) -> Signals:
-        """That there are new deliveries."""
+        """Signals that new deliveries were stored."""
         return Signals(self.redis, _DELIVERIES_CHANNEL, lambda: self.cache.is_up)
 
     @cached_property

@@ -15,8 +15,8 @@ from kernapay.payments.open_mismatches import OpenMismatches
 from kernapay.payments.statements.mails.repository import StatementMailRepository
 from kernapay.reconciliation.checks import PaymentChecks
 from kernapay.reconciliation.lost_payments import LostPayments
-from kernapay.reconciliation.night_repairs import NightRepairs
-from kernapay.reconciliation.nights import Nights
+from kernapay.reconciliation.nightly_repairs import NightlyRepairs
+from kernapay.reconciliation.nightly_reports import NightlyReports
 from kernapay.reconciliation.open_findings import OpenFindings
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repairs import RepairService
@@ -24,9 +24,9 @@ from kernapay.reconciliation.repository import FindingRepository, ReportReposito
 from kernapay.reconciliation.restoring import Restoring
 from kernapay.reconciliation.resync import Resync
 from kernapay.reconciliation.service import ReconciliationService
-from kernapay.settlements.books import SettlementBooks
 from kernapay.settlements.days.repository import SettlementDayRepository
 from kernapay.settlements.entering import Entering
+from kernapay.settlements.reports import SettlementReports
 from kernapay.settlements.repository import (
     SettlementRepository,
     SettlementRowRepository,
@@ -108,16 +108,16 @@ class Operations(PaperWork):
             self.resync,
             self.payment_gateway,
             self.pace,
-            self.settlement_books,
+            self.settlement_reports,
             self.audit_log,
-            self.nights,
-            self.night_repairs,
+            self.nightly_reports,
+            self.nightly_repairs,
             self._clock,
         )
 
     @cached_property
-    def night_repairs(self) -> NightRepairs:
-        return NightRepairs(
+    def nightly_repairs(self) -> NightlyRepairs:
+        return NightlyRepairs(
             self.report_repository,
             self.finding_repository,
             self.repair_service,
@@ -126,8 +126,8 @@ class Operations(PaperWork):
         )
 
     @cached_property
-    def nights(self) -> Nights:
-        return Nights(
+    def nightly_reports(self) -> NightlyReports:
+        return NightlyReports(
             self.report_repository, self.payment_repository, self.business_days, self._clock
         )
 
@@ -137,12 +137,12 @@ class Operations(PaperWork):
             Measurement(
                 "kernapay_unsettled_payments",
                 "Captured payments that are not settled after SETTLED_WITHIN, counted up to 10,000",
-                self.settlement_books.count_overdue,
+                self.settlement_reports.count_overdue,
             ),
             Measurement(
                 "kernapay_settlement_problems",
                 "Settlements older than a day that a person should look at, counted up to 10,000",
-                self.settlement_books.count_problems,
+                self.settlement_reports.count_problems,
             ),
         )
 
@@ -192,7 +192,7 @@ class Operations(PaperWork):
             self.open_mismatches,
             self.open_findings,
             self.dispute_deadlines,
-            self.nights,
+            self.nightly_reports,
             *self.measurements,
         )
 
@@ -238,13 +238,13 @@ class Operations(PaperWork):
             self.payment_repository,
             self.payout_entering,
             BusinessDays(FEED_ZONE),
-            self.settlement_books.count_overdue,
+            self.settlement_reports.count_overdue,
             self._clock,
         )
 
     @cached_property
-    def settlement_books(self) -> SettlementBooks:
-        return SettlementBooks(
+    def settlement_reports(self) -> SettlementReports:
+        return SettlementReports(
             self.settlement_repository,
             self.settlement_row_repository,
             self.settlement_sum_repository,

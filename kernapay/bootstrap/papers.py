@@ -12,7 +12,7 @@ from kernapay.payments.documents.papers import Papers, Seller
 from kernapay.payments.documents.printer import Printer
 from kernapay.payments.documents.receipts import ReceiptService
 from kernapay.payments.documents.repository import PaidPaymentRepository, PaperRepository
-from kernapay.payments.documents.sheets import Sheets
+from kernapay.payments.documents.sheet_builder import SheetBuilder
 
 
 class PaperWork(Payments):
@@ -56,8 +56,10 @@ class PaperWork(Payments):
         )
 
     @cached_property
-    def paper_sheets(self) -> Sheets:
-        return Sheets(self.papers, self.paper_buyers.find, self.receipt_links, self.business_days)
+    def paper_sheet_builder(self) -> SheetBuilder:
+        return SheetBuilder(
+            self.papers, self.paper_buyers.find, self.receipt_links, self.business_days
+        )
 
     @cached_property
     def paper_printer(self) -> Printer:
@@ -69,7 +71,7 @@ class PaperWork(Payments):
             self.paper_repository,
             self.paid_payment_repository,
             self.papers,
-            self.paper_sheets,
+            self.paper_sheet_builder,
             self.paper_buyers.find,
             self.paper_printer,
             self.outbox,
@@ -83,7 +85,7 @@ class PaperWork(Payments):
             self.paid_payment_repository,
             self.paper_repository,
             self.papers,
-            self.paper_sheets,
+            self.paper_sheet_builder,
             self.paper_printer,
             self.receipt_links,
             self.file_store,

@@ -18,8 +18,8 @@ from kernapay.payments.claims.service import Claims
 from kernapay.payments.disputes.deadlines import DisputeDeadlines
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.disputes.service import DisputeService
-from kernapay.payments.former.service import FormerPayments
 from kernapay.payments.gateway_account import GatewayAccount
+from kernapay.payments.imported.service import ImportedPayments
 from kernapay.payments.insights.repository import InsightRepository
 from kernapay.payments.insights.service import InsightService
 from kernapay.payments.insights.sums.changes import InsightChanges
@@ -141,8 +141,8 @@ class Payments(Accounts):
         )
 
     @cached_property
-    def former_payments(self) -> FormerPayments:
-        return FormerPayments(
+    def imported_payments(self) -> ImportedPayments:
+        return ImportedPayments(
             self.payment_ledger,
             self.settlement,
             self.payees,

@@ -30,7 +30,7 @@ _CLOSING: Final = (
     ("payment_signals", "close"),
     ("delivery_signals", "close"),
     ("process_metrics", "close"),
-    ("lanes", "close"),
+    ("delivery_dispatcher", "close"),
     ("delivery_transport", "close"),
     ("ordering", "drain"),
     ("background", "drain"),
@@ -71,7 +71,7 @@ class Services(Console):
         await self.cache.start()
 
     async def empty_caches(self) -> None:
-        """Delete all that was cached of a database that was replaced. Raises Unavailable without Redis."""
+        """Empty the cache after the database was replaced. Raises Unavailable without Redis."""
         try:
             await self.redis.delete_prefixed([*sorted(cached.prefixes), MARKS])
         except RedisFailure as error:
@@ -80,7 +80,7 @@ class Services(Console):
             ) from error
 
     async def report_stores(self) -> None:
-        """Log which MongoDB is connected to, or that it cannot be reached. The cache does so for Redis."""
+        """Log the address of MongoDB, and whether it can be reached. The cache does so for Redis."""
         try:
             await self.mongo.ping()
         except Unavailable as error:
@@ -89,6 +89,7 @@ class Services(Console):
                 address=self.mongo.address,
                 error=type(error.__cause__ or error).__name__,
                 detail=error.detail,
+                fix="start MongoDB, or correct MONGODB_URL",
             )
         else:
             _log.info("mongodb_ready", address=self.mongo.address)

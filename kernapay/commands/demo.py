@@ -7,18 +7,13 @@ import click
 import httpx
 from rich.console import Console
 
+from kernapay.commands.options import running_stack
 from kernapay.devstack.demo import Demo
-from kernapay.devstack.state import HOME, NoStack, find_stack
+from kernapay.devstack.state import NoStack, find_stack
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=HOME,
-    show_default=True,
-    help="Data directory of the running stack, as given to `kernapay dev`.",
-)
+@running_stack
 @click.option("--api", help="URL of another API, without the stack; needs --sandbox.")
 @click.option("--sandbox", help="URL of the sandbox that the other API uses.")
 def command(data: Path, api: str | None, sandbox: str | None) -> None:

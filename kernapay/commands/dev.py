@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from kernapay.commands.options import DIRECTORY
 from kernapay.config.loading import read_environment
 from kernapay.core.limits import raise_open_files
 from kernapay.devstack.accounts import DEMO_ACCOUNTS
@@ -25,7 +26,7 @@ EXAMPLE_PAYMENTS = 400
 @click.command()
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     default=HOME,
     show_default=True,
     help="Directory for databases, secrets and logs. The next start uses it again.",
@@ -54,7 +55,7 @@ EXAMPLE_PAYMENTS = 400
     "--example-data",
     "has_example_data",
     is_flag=True,
-    help="Begin with two weeks of a small clinic: payments, refunds, disputes, settlements. Made once.",
+    help="Start with example data, made once: two weeks of a small clinic with refunds, disputes and settlements.",
 )
 @click.option(
     "--example-payments",

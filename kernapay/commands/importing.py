@@ -18,13 +18,13 @@ from kernapay.core.clock import now
 
 if TYPE_CHECKING:
     from kernapay.bootstrap.services import Services
-    from kernapay.moving.amounts import Unit
-    from kernapay.moving.changes import Changes
-    from kernapay.moving.comparison import Comparison
-    from kernapay.moving.payments import OldPayment
-    from kernapay.moving.report import Report
-    from kernapay.moving.repository import ExpressDatabase
-    from kernapay.moving.service import AskUnit
+    from kernapay.express_import.amounts import Unit
+    from kernapay.express_import.changes import Changes
+    from kernapay.express_import.comparison import Comparison
+    from kernapay.express_import.payment_import import AskUnit
+    from kernapay.express_import.payment_rows import OldPayment
+    from kernapay.express_import.report import Report
+    from kernapay.express_import.repository import ExpressDatabase
 
 _ASK: Final = "ask"
 _LEAVE: Final = "leave"
@@ -33,7 +33,7 @@ _OVERLAP: Final = timedelta(hours=1)
 
 
 def _writable(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a path now that cannot be written when the import is done, hours later."""
+    """Refuse a path that cannot be written now, and not hours later at the end of the import."""
     if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
         raise click.BadParameter(f"{path} cannot be written.")
     return path
@@ -64,26 +64,26 @@ def command() -> None:
     "--duplicates",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_writable,
-    help="File that says which of several accounts with one address stays. Without one, it is made for you to fill in.",
+    help="CSV file with your choice among accounts with the same address. It is created for you to fill in.",
 )
 @click.option(
     "--report",
     "lists",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_writable,
-    help="File for all that the report lists. On the screen, each list is cut.",
+    help="CSV file for the full lists of the report. The screen shows the first ten lines of each.",
 )
 @click.option(
     "--all",
     "asks_all",
     is_flag=True,
-    help="Ask the gateway about every payment again, not only about those of which something has changed.",
+    help="Ask the gateway about every payment again, not only about those that have changed.",
 )
 @click.option(
     "--statuses-later",
     "later",
     is_flag=True,
-    help="Bring what is new at once, as unpaid, and do not ask the gateway: the next import does. Needs --amounts.",
+    help="Import new payments as unpaid, without asking the gateway. The next import asks it. Needs --amounts.",
 )
 def express(
     source: str,
@@ -96,11 +96,11 @@ def express(
 ) -> None:
     """Import the accounts and payments of the Express service that KernaPay replaces.
 
-    Repeat it as often as you like until your clients use KernaPay: each run brings what is new or has changed. Statuses
-    are not imported: the gateway is asked. It is asked only; nothing is captured or refunded.
+    Repeat it as often as you like until your clients use KernaPay: each run imports what is new or has changed.
+    Statuses come from the gateway, which is only read: nothing is captured or refunded.
 
-    The exit code is 0 if everything is here and agrees with the gateway, 1 if something is not or differs, 2 if it was
-    interrupted: repeat it then.
+    The exit code is 0 if everything is imported and agrees with the gateway, 1 if something is missing or differs, and
+    2 if the import was interrupted: repeat it then.
     """
     if later and amounts == _ASK:
         raise click.UsageError("--statuses-later needs --amounts rupees or --amounts paise.")
@@ -118,7 +118,7 @@ def express(
         report, comparison = asyncio.run(run.run(update, write))
     show_report(report, is_dry_run=is_dry_run)
     if lists is not None:
-        click.echo(f"All that is listed is in {lists}.")
+        click.echo(f"The full lists are in {lists}.")
     if run.has_candidates:
         click.echo(run.explain_choices())
     if comparison is None:
@@ -137,7 +137,7 @@ def express(
 
 
 def _audit(settings: Settings, since: datetime | None) -> int:
-    """Compare payments since then, or all, with the gateway. Print what differs, and return how much does."""
+    """Compare payments with the gateway, from `since` on or all. Print the differences and return their number."""
     from kernapay.commands.audit import audit, show_difference
 
     scope = f" since {since:%Y-%m-%d %H:%MZ}" if since else ""
@@ -164,11 +164,11 @@ class _Run:
         asks_all: bool,
         later: bool,
     ) -> None:
-        """`since` becomes the time from which on payments have to be compared, None for all."""
+        """After `run`, `since` is the time from which on payments have to be compared, None for all."""
         self._asks_all = asks_all
         self._later = later
         self._began_at = now()
-        self._mark = ""
+        self._checkpoint = ""
         self.since: datetime | None = None
         self._settings = settings
         self._source = source
@@ -180,11 +180,11 @@ class _Run:
     async def run(
         self, update: Progress, write: Callable[[str, str], object]
     ) -> tuple["Report", "Comparison | None"]:
-        """Import or, without `writes`, only look. Raises KernaPayError."""
+        """Import or, without `writes`, only report. Raises KernaPayError."""
         from kernapay.bootstrap.services import open_services
         from kernapay.commands.operator import operator
-        from kernapay.moving.comparison import compare
-        from kernapay.moving.repository import ExpressDatabase
+        from kernapay.express_import.comparison import compare
+        from kernapay.express_import.repository import ExpressDatabase
 
         old = ExpressDatabase(self._source)
         try:
@@ -192,38 +192,38 @@ class _Run:
                 counts = await old.check()
                 found = ", ".join(f"{count} {name}" for name, count in counts.items())
                 click.echo(f"Database {old.name}: {found}.")
-                self._mark = f"express:{old.name}"
+                self._checkpoint = f"express:{old.name}"
                 if not self._writes:
                     return await self._move(old, services, update, write), None
                 action = services.audit_log.action(operator(), "express.import", f"db:{old.name}")
                 async with action:
                     report = await self._move(old, services, update, write)
-                former = services.former_payments
-                return report, await compare(old, services.user_repository, former, update)
+                imported = services.imported_payments
+                return report, await compare(old, services.user_repository, imported, update)
         finally:
             old.close()
 
     async def finish(self) -> None:
-        """Note that all until the beginning of this run is known. Raises KernaPayError."""
+        """Move the checkpoint to the start of this run. Raises KernaPayError."""
         from kernapay.bootstrap.services import open_services
-        from kernapay.moving.marks.repository import ImportMarkRepository
+        from kernapay.express_import.checkpoints.repository import CheckpointRepository
 
         async with open_services(self._settings) as services:
-            await ImportMarkRepository(services.mongo).finish(self._mark, self._began_at)
+            await CheckpointRepository(services.mongo).finish(self._checkpoint, self._began_at)
 
     async def _read_changes(self, services: "Services") -> "Changes":
-        from kernapay.moving.changes import Changes
-        from kernapay.moving.marks.repository import ImportMarkRepository
+        from kernapay.express_import.changes import Changes
+        from kernapay.express_import.checkpoints.repository import CheckpointRepository
 
         changes = Changes(services.payment_gateway, services.pace)
-        marks = ImportMarkRepository(services.mongo)
-        mark = await marks.find(self._mark)
-        if mark is not None and not self._asks_all and not self._later:
-            await changes.read(mark.since)
-            if mark.is_complete:
-                self.since = mark.since - _OVERLAP
+        checkpoints = CheckpointRepository(services.mongo)
+        checkpoint = await checkpoints.find(self._checkpoint)
+        if checkpoint is not None and not self._asks_all and not self._later:
+            await changes.read(checkpoint.since)
+            if checkpoint.is_complete:
+                self.since = checkpoint.since - _OVERLAP
         if self._writes:
-            await marks.begin(self._mark, self._began_at)
+            await checkpoints.begin(self._checkpoint, self._began_at)
         return changes
 
     async def _move(
@@ -233,38 +233,38 @@ class _Run:
         update: Progress,
         write: Callable[[str, str], object],
     ) -> "Report":
-        from kernapay.moving.accounts import Accounts
-        from kernapay.moving.books import OrderBooks
-        from kernapay.moving.choices import read_choices, write_choices
-        from kernapay.moving.people import People
-        from kernapay.moving.report import Report
-        from kernapay.moving.service import Payments
+        from kernapay.express_import.account_import import AccountImport
+        from kernapay.express_import.account_plan import AccountPlanner
+        from kernapay.express_import.choices import read_choices, write_choices
+        from kernapay.express_import.gateway_orders import GatewayOrders
+        from kernapay.express_import.payment_import import PaymentImport
+        from kernapay.express_import.report import Report
 
         production = self._settings.is_production
         path = self._duplicates
         choices = {}
         if path is not None and path.exists():
             choices = read_choices(path, production=production)
-        plan = await Accounts(old, choices, production=production).plan(update)
+        plan = await AccountPlanner(old, choices, production=production).plan(update)
         report = Report(write=write)
         writes = self._writes
-        await People(old, services.user_repository, now, writes=writes).move_all(
+        await AccountImport(old, services.user_repository, now, writes=writes).import_all(
             plan, report, update
         )
         self.has_candidates = any(each.id in plan.waiting for each in plan.candidates)
         if path is not None and plan.candidates:
             write_choices(path, plan.candidates, choices)
-        payments = Payments(
+        payments = PaymentImport(
             old,
-            services.former_payments,
-            OrderBooks(services.payment_gateway, services.pace),
+            services.imported_payments,
+            GatewayOrders(services.payment_gateway, services.pace),
             await self._read_changes(services),
             self._make_ask(),
             live=self._settings.is_live,
             writes=writes,
             later=self._later,
         )
-        await payments.move_all(plan, report, update)
+        await payments.import_all(plan, report, update)
         return report
 
     def explain_choices(self) -> str:
@@ -273,7 +273,7 @@ class _Run:
         return f"Which accounts stay is in {self._duplicates}: fill in what is empty, and repeat the command."
 
     def _make_ask(self) -> "AskUnit":
-        from kernapay.moving.amounts import Unit
+        from kernapay.express_import.amounts import Unit
 
         chosen: list[Unit | None] = []
         if self._amounts != _ASK:

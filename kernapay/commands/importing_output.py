@@ -11,8 +11,8 @@ import click
 from kernapay.core.text import show_controls
 
 if TYPE_CHECKING:
-    from kernapay.moving.comparison import Comparison
-    from kernapay.moving.report import Report
+    from kernapay.express_import.comparison import Comparison
+    from kernapay.express_import.report import Report
 
 
 def show_report(report: "Report", *, is_dry_run: bool) -> None:

@@ -12,9 +12,10 @@ import click
 import httpx
 import msgspec
 
+from kernapay.commands.options import running_stack
 from kernapay.deliveries.signing import key_of, new_secret, sign
 from kernapay.devstack.demo_session import CannotSignIn, signed_in
-from kernapay.devstack.state import HOME, NoStack, find_stack
+from kernapay.devstack.state import NoStack, find_stack
 
 API_KEY: Final = "KERNAPAY_API_KEY"
 SECRET: Final = "KERNAPAY_LISTEN_SECRET"  # noqa: S105
@@ -36,13 +37,7 @@ Row = dict[str, Any]
 @click.option(
     "--api", metavar="URL", help=f"Another API than the running stack's; needs {API_KEY}."
 )
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=HOME,
-    show_default=True,
-    help="Data directory of the running stack, as given to `kernapay dev`.",
-)
+@running_stack
 def command(forward_to: str | None, types: tuple[str, ...], api: str | None, data: Path) -> None:
     """Show events as they happen, until Ctrl-C, and forward them to a program in development.
 

@@ -40,7 +40,7 @@ def exit_2_on_error() -> Iterator[None]:
 def progress(*, asks: bool = False) -> Iterator[Progress]:
     """Show progress on standard error: in place on a terminal, else as a line now and then.
 
-    A command that `asks` gets lines: what is drawn in place would be drawn over its question.
+    With `asks`, print lines even on a terminal, because a bar would overwrite the command's question.
     """
     from rich.console import Console
     from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -74,8 +74,8 @@ class _Lines:
             click.echo(f"{name}: {count} …", err=True)
 
 
-def show_unchecked(unchecked: Sequence[str], count: int | None = None) -> None:
-    """Print what could not be compared: all of it, or the first of `count`."""
+def show_unchecked(unchecked: Sequence[str]) -> None:
+    """Print the subjects that could not be compared, and their number."""
     for each in unchecked:
         click.echo(f"not compared      {each}")
-    click.echo(f"{len(unchecked) if count is None else count} could not be compared.")
+    click.echo(f"{len(unchecked)} could not be compared.")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--since",
     type=TIME,
-    help="After a restore: the time of the copy, in UTC. Rebuilds and repairs all that the gateway knows since then.",
+    help="After a restore: the time of the copy, in UTC. Rebuilds and repairs payments from the gateway's records.",
 )
 def command(after: datetime | None, before: datetime | None, since: datetime | None) -> None:
     """Compare payments with the gateway and store a report.
@@ -43,7 +43,9 @@ def command(after: datetime | None, before: datetime | None, since: datetime | N
     """
     if since is not None:
         if after is not None or before is not None:
-            raise click.UsageError("--since stands alone: its window ends now.")
+            raise click.UsageError(
+                "--since cannot be combined with --from or --to: its window ends now."
+            )
         sys.exit(_rebuild(since.replace(tzinfo=UTC)))
     end = as_utc(before) or datetime.now(UTC)
     start = as_utc(after) or end - timedelta(days=1)

@@ -33,7 +33,7 @@ _BEFORE_EXAMPLES: Final = timedelta(days=15)
     "count",
     type=click.IntRange(1, 5000),
     hidden=True,
-    help="Make so many payments of the last two weeks too, as `kernapay dev --example-data` does.",
+    help="Also make this many payments of the last two weeks, as `kernapay dev --example-data` does.",
 )
 def command(password: str | None, count: int | None) -> None:
     """Create a demo account for each role, for development only. The provider is approved."""
@@ -67,7 +67,7 @@ def _two_weeks_ago() -> datetime:
 async def add_example_data(settings: Settings, count: int) -> str:
     """Make example data in an empty system, and return what was done. Neither an API nor a worker may run."""
     from kernapay.bootstrap.services import open_services
-    from kernapay.commands.example_data.making import make_example_data
+    from kernapay.commands.example_data.builder import make_example_data
 
     if settings.mailbox_url is None or settings.mailbox_url != settings.razorpay_base_url:
         raise click.ClickException("Example data needs the sandbox in place of Razorpay.")
@@ -86,7 +86,7 @@ async def add_example_data(settings: Settings, count: int) -> str:
 
 
 async def open_demo_accounts(settings: Settings, password: str, clock: Clock = now) -> list[str]:
-    """Create an account per role, and return the addresses of those that have the password now.
+    """Create an account per role, and return the addresses of the accounts with the given password.
 
     An existing account keeps its password, unless that is the public one of earlier versions. Raises ClickException.
     """

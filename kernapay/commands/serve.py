@@ -10,7 +10,7 @@ import structlog
 
 from kernapay import __version__
 from kernapay.commands.addresses import check_address
-from kernapay.commands.doubts import log_doubts
+from kernapay.commands.configuration_warnings import log_configuration_warnings
 from kernapay.config.loading import load_settings
 from kernapay.config.settings import Settings
 from kernapay.core import logs
@@ -40,7 +40,7 @@ def command(host: str | None, port: int | None, workers: int) -> None:
     settings = load_settings()
     host, port = host or settings.host, port or settings.port
     check_address(host, port, "--host or HOST", "--port or PORT")
-    log_doubts(settings)
+    log_configuration_warnings(settings)
     logs.catch_unhandled()
     _check_database(settings)
     run(settings, host, port, workers)

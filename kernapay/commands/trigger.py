@@ -5,20 +5,15 @@ from pathlib import Path
 import click
 import httpx
 
+from kernapay.commands.options import running_stack
 from kernapay.devstack.demo_session import CannotSignIn, signed_in
-from kernapay.devstack.state import HOME, NoStack, find_stack
+from kernapay.devstack.state import NoStack, find_stack
 from kernapay.devstack.trigger import Trigger, TriggerFailed
 
 
 @click.command()
 @click.argument("event_type", metavar="TYPE")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=HOME,
-    show_default=True,
-    help="Data directory of the running stack, as given to `kernapay dev`.",
-)
+@running_stack
 def command(event_type: str, data: Path) -> None:
     """Let an event of a TYPE such as payment.succeeded happen, in the sandbox.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from kernapay.commands.addresses import check_address
-from kernapay.commands.doubts import log_doubts
+from kernapay.commands.configuration_warnings import log_configuration_warnings
 from kernapay.config.loading import load_settings
 from kernapay.core.gc import frozen_start
 from kernapay.core.heartbeat import Heartbeat, find_silence
@@ -16,7 +16,7 @@ from kernapay.core.heartbeat import Heartbeat, find_silence
 @click.option(
     "--heartbeat",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write signs of life to, in a directory where nobody else may write.",
+    help="File for heartbeats, in a directory that nobody else may write to.",
 )
 @click.option(
     "--check",
@@ -37,7 +37,7 @@ def command(heartbeat: Path | None, check: bool) -> None:
     settings = load_settings()
     if settings.worker_metrics_port is not None:
         check_address(settings.host, settings.worker_metrics_port, "HOST", "WORKER_METRICS_PORT")
-    log_doubts(settings)
+    log_configuration_warnings(settings)
     with frozen_start():
         from kernapay.worker import run
     asyncio.run(run(settings, Heartbeat(heartbeat)))

@@ -1,6 +1,6 @@
-"""Answers of KernaPay, turned into those of the old contract.
+"""Translate KernaPay's answers into those of the Express contract.
 
-Each answer has named fields and no others, so that no amount gets through that is not translated.
+Each answer contains listed fields only, so that no amount passes untranslated.
 """
 
 from collections.abc import Mapping
@@ -36,9 +36,9 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def encode(answer: Json) -> bytes:
-    """Return an answer as JSON, with `&lt;` for every `<`, as the Express service wrote it into its database.
+    """Return an answer as JSON with `&lt;` for every `<`, as the Express service stored it.
 
-    Its pages put names and errors into HTML as they come.
+    Its pages insert names and errors into HTML without escaping.
     """
     return show_controls_in_json(_encoder.encode(answer)).replace(b"<", b"&lt;")
 
@@ -73,7 +73,7 @@ def verified(answer: Json, status: int, key: str) -> Json:
 
 
 def shown(view: Json, status: int, key: str) -> Json:
-    """Return one payment. `notes` was the description."""
+    """Return one payment. In the Express contract, the description is `notes`."""
     data = _pick(view, _SHOWN) | {"notes": view["description"] or ""}
     return {"success": True, "data": data | {"paymentMethod": view["paymentMethod"] or _UNPAID}}
 
@@ -93,7 +93,7 @@ def ready(answer: Json, status: int, key: str) -> Json:
 def problem(answer: Json, status: int, texts: Mapping[str, str]) -> Json:
     """Return a problem with `success`, `error` and `message` beside its own fields.
 
-    `texts` has the old service's words by a field or a code.
+    `texts` has the Express service's messages by field or code.
     """
     errors = [{**each, "message": in_rupees(each["message"])} for each in answer["errors"]]
     detail = in_rupees(answer["detail"])

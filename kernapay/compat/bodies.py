@@ -1,4 +1,4 @@
-"""Bodies of the old contract, turned into KernaPay's."""
+"""Translate bodies of the Express contract into KernaPay's."""
 
 import json
 import secrets
@@ -12,7 +12,7 @@ from kernapay.compat.roles import to_ours
 from kernapay.compat.rupees import to_paise
 from kernapay.core.errors import InvalidInput
 from kernapay.core.patterns import DECODE_ERRORS
-from kernapay.payments.former.keys import stored_key
+from kernapay.payments.imported.keys import stored_key
 from kernapay.web.json_body import refuse_doubles
 
 Fields = dict[str, Raw]
@@ -46,7 +46,7 @@ def read_fields(body: bytes) -> Fields:
 def payment(fields: Fields, headers: Mapping[bytes, bytes]) -> Fields:
     """Return the body of `create` with its amount in paise. Raises InvalidInput naming the field.
 
-    A field that only KernaPay's contract has is refused: who sends it means paise.
+    A field that only KernaPay's contract has is refused, because its sender probably means paise.
     """
     for name in fields:
         if name not in _OF_PAYMENT:
@@ -68,7 +68,7 @@ def payment(fields: Fields, headers: Mapping[bytes, bytes]) -> Fields:
 
 
 def account(fields: Fields, _: Mapping[bytes, bytes]) -> Fields:
-    """Return the body of a sign-up or a change: a DOCTOR is a PROVIDER, and `91` is `+91`."""
+    """Return the body of a sign-up or a profile change. DOCTOR becomes PROVIDER, and `91` becomes `+91`."""
     _change(fields, "name", _as_typed)
     _change(fields, "type", to_ours)
     _change(fields, "countryCode", _with_plus)
@@ -76,7 +76,7 @@ def account(fields: Fields, _: Mapping[bytes, bytes]) -> Fields:
 
 
 def key_of(fields: Fields, headers: Mapping[bytes, bytes]) -> str:
-    """Return the idempotency key of a body, "" if there is none. It is valid if the payment was created."""
+    """Return the idempotency key of a call that has created a payment, "" if it has none."""
     if _KEY in fields:
         return str(msgspec.json.decode(fields[_KEY]))
     return headers.get(b"idempotency-key", b"").decode("latin-1")

@@ -1,6 +1,6 @@
-"""The layer in which a process speaks the Express service's contract: COMPAT=express.
+"""The layer that makes a process speak the Express service's contract, with COMPAT=express.
 
-It translates requests and answers around KernaPay's own calls, which do all the work. It refuses what it does not know.
+It translates requests and answers around KernaPay's own routes, and refuses requests that are not in the contract.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _NO_KEYS: Final = (
 
 
 class ExpressContract:
-    """Wrap the application. Bodies that are translated have at most `body_limit` bytes."""
+    """Wrap the application. Translated bodies have at most `body_limit` bytes."""
 
     def __init__(self, app: ASGIApp, body_limit: int) -> None:
         self._app = app
@@ -74,7 +74,7 @@ async def _refuse(scope: Any, receive: Receive, send: Send) -> None:
 
 
 def _redirect(scope: Any, target: str, parameters: tuple[str, ...]) -> None:
-    """Turn a request into one of KernaPay's, in its place: the route that answers is logged."""
+    """Turn a request into one of KernaPay's in place, so that the log names the route that answers."""
     scope["path"] = target
     scope["raw_path"] = target.encode()
     given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -85,9 +85,9 @@ def _redirect(scope: Any, target: str, parameters: tuple[str, ...]) -> None:
 
 
 class _Body:
-    """A `receive` that gives the translated body, once the application asks for it.
+    """A `receive` that translates the body when the application asks for it.
 
-    So the caller is known before the body is read, and what is wrong with it is answered as any error is.
+    By then the caller is authenticated, and the application answers errors in the body like any other.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class _Body:
 
 
 class _Answer:
-    """A `send` that turns KernaPay's answer into the old contract's, once it is complete. It is never long."""
+    """A `send` that translates an answer once it is complete. Answers of the Express contract are short."""
 
     def __init__(self, send: Send, route: Route, method: str) -> None:
         self._send = send

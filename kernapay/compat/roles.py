@@ -1,4 +1,4 @@
-"""What the Express service calls the types of accounts, and what its clients read in their tokens."""
+"""The Express service's names of account types, and the token claims that its clients read."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ def to_theirs(kind: str) -> str:
 
 
 def claims_of(user: User) -> dict[str, str]:
-    """Return the claims that old clients read in a token. Nobody gets a right by them: the session and the account
-    decide.
+    """Return the claims that old clients read in a token. They grant no rights: the session and
+    the account decide.
     """
     return {"userId": str(user.pk), "type": to_theirs(user.type)}

@@ -1,4 +1,4 @@
-"""The calls of the old contract, and the calls of KernaPay that do their work. There are no others."""
+"""The complete list of calls in the Express contract, each with the KernaPay call that does its work."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ _UNKNOWN: Final = {"not_found": "Payment not found", **_NO_TOKEN}
 
 
 def _under(path: str, last: str = "") -> re.Pattern[str]:
-    """Return a pattern for a path. `last` is that of its last part, which is an id."""
+    """Return a pattern for a path that ends in an id. `last` is the pattern of the id."""
     # Express ignores the case of a path, and a slash at its end.
     return re.compile(f"(?i:/v1/api/{path})" + (f"/({last})" if last else "") + "/?")
 
@@ -115,7 +115,7 @@ UNCHANGED: Final = frozenset({"/health/live", "/metrics"})
 
 
 def find(method: str, path: str) -> tuple[Route, str]:
-    """Return the call that a request makes, and its path here. A browser's OPTIONS asks about every call of a path."""
+    """Return the call of a request and its path at KernaPay. OPTIONS stands for every call of a path."""
     for route in ROUTES:
         match = route.path.fullmatch(path)
         if match is not None and method in (route.method, "OPTIONS"):

@@ -1,4 +1,4 @@
-"""The unit of the Express service: rupees where KernaPay has paise. Nothing else converts amounts."""
+"""Convert between rupees, the Express service's unit, and paise. No other module does so."""
 
 import re
 from decimal import Decimal
@@ -18,9 +18,9 @@ _UNIT: Final = re.compile(r" Amounts are in paise: for ₹[0-9,.]+, send [0-9]+\
 
 
 def to_paise(rupees: Raw) -> int:
-    """Return an amount in rupees, as it stands in JSON, in paise. Raises InvalidInput, naming `amount`.
+    """Return an amount of rupees in paise. It is the JSON text, so that nothing is rounded.
 
-    Read from the digits, so that nothing is rounded.
+    Raises InvalidInput, naming `amount`.
     """
     match = _NUMBER.fullmatch(bytes(rupees).strip())
     paise = int(match[2]) * 100 + int((match[3] or b"").ljust(2, b"0")) if match else 0
@@ -30,12 +30,12 @@ def to_paise(rupees: Raw) -> int:
 
 
 def to_rupees(amount: int, currency: str) -> int | Decimal:
-    """Return minor units in whole units of the currency, such as rupees: a Decimal if that is not a whole number."""
+    """Return minor units in major units such as rupees, as a Decimal unless that is a whole number."""
     places = exponent(currency)
     whole, rest = divmod(amount, 10**places)
     return Decimal(amount).scaleb(-places) if rest else whole
 
 
 def in_rupees(text: str) -> str:
-    """Return a sentence of KernaPay with its amounts in rupees."""
+    """Replace the amounts in a message of KernaPay by rupees."""
     return _PAISE.sub(r"\1", _UNIT.sub("", text))

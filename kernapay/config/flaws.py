@@ -1,4 +1,4 @@
-"""What is wrong with the value of a variable."""
+"""A problem with the value of a variable."""
 
 from typing import NamedTuple
 

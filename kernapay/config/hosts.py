@@ -1,4 +1,4 @@
-"""Hosts of URLs: do they mean this machine?"""
+"""Decide whether the host of a URL is this machine."""
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address

@@ -64,7 +64,7 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
 
 
 def read_environment(env_file: Path | None = ENV_FILE) -> dict[str, str]:
-    """Return all variables, of KernaPay or not. The environment wins over the file, also by an empty value.
+    """Return all variables, of KernaPay or not. The environment wins over the file, even if its value is empty.
 
     Raises ConfigurationError if the file is not UTF-8 text.
     """

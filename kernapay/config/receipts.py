@@ -1,4 +1,4 @@
-"""What stands on receipts: the address, the tax number and the series of who sells."""
+"""Validate the seller's address, tax number and document series for receipts."""
 
 import re
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""Which secrets could be guessed: short, repeated, common, left as an example, or used for two purposes."""
+"""Find weak secrets: short, repeated, common, copied from an example, or used for two purposes."""
 
 import re
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def _is_hard_to_guess(secret: str, guesses: int) -> bool:
 
 
 def _repeated(settings: Settings) -> Iterator[Flaw]:
-    """Find values that serve two purposes: who learns the one has the other."""
+    """Find values that are used for two purposes: one leak would reveal both."""
     # The key id is public.
     first_uses = {_comparable(settings.razorpay_key_id): "RAZORPAY_KEY_ID"}
     for field in (*_RULES, *_FOREIGN):

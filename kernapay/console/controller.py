@@ -1,4 +1,4 @@
-"""The console's pages. They are the same files for everybody: what a person sees comes from the API."""
+"""The console's pages: the same static files for everybody. All data comes from the API."""
 
 import hashlib
 from pathlib import Path

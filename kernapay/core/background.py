@@ -1,7 +1,7 @@
-"""Work that no request waits for."""
+"""Concurrent work: beside the requests, and several calls at once."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 
 
 class Background:
@@ -20,3 +20,10 @@ class Background:
     async def drain(self) -> None:
         """Wait for every running task."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+
+async def gather_all(calls: Iterable[Coroutine[None, None, None]]) -> None:
+    """Run the calls at the same time and wait for all, even if one fails. Then raise the first error."""
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

@@ -13,7 +13,7 @@ from kernapay.core.deadlines import held_deadline
 
 
 class _Reader(RawIOBase):
-    """Read from a socket after calling `bound`, which limits the time of each read."""
+    """Read from a socket. Before each read, `bound` sets the socket's timeout."""
 
     def __init__(self, raw: socket.SocketIO, bound: Callable[[], None]) -> None:
         self._raw = raw

@@ -1,4 +1,4 @@
-"""Which build this is."""
+"""The version and the commit of this build."""
 
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ def version() -> str:
 
 
 def commit(package: Path = _PACKAGE) -> str | None:
-    """Return the commit: in a wheel, it was written when that was built; in a checkout, it is git's."""
+    """Return the commit: the one written into a wheel when it was built, or git's in a checkout."""
     for path in (package / "COMMIT", package.parent / ".git" / "HEAD"):
         if path.is_file():
             text = path.read_text("utf-8").strip()

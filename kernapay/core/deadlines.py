@@ -1,4 +1,4 @@
-"""The end of one call to another service, which its thread holds while it runs."""
+"""Deadlines for calls to other services. The thread that makes a call holds its deadline."""
 
 import socket
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ class Deadline:
         return max(0.0, self._ends_at - monotonic())
 
     def cut(self) -> None:
-        """End the call now, from any thread: what it reads ends."""
+        """End the call now, from any thread: its socket is shut down."""
         self._ends_at = monotonic()
         if self._socket is not None:
             _shut(self._socket)
 
     def watch(self, used: socket.socket) -> float:
-        """Note the socket that the call uses. Return the seconds that its next operation may take."""
+        """Remember the call's socket. Return how many seconds its next operation may take."""
         self._socket = used
         return self.timeout()
 

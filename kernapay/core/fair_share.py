@@ -1,4 +1,4 @@
-"""Share a scarce resource of this process among subjects, so that each waits for its own work only."""
+"""Share a scarce resource of this process fairly among subjects."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -40,7 +40,7 @@ class FairShare:
 
     @asynccontextmanager
     async def turn(self, subject: str, part: str | None = None) -> AsyncIterator[None]:
-        """Wait for a turn and keep it during the block. `part` is whom of the subject's the call is for.
+        """Wait for a turn and keep it during the block. `part` is a part of the subject, such as a customer.
 
         Raises TooManyRequests if too many calls of the part are in flight, or if no turn came in time.
         """
@@ -55,7 +55,7 @@ class FairShare:
                 self._release(subject)
 
     def has_room(self, subject: str) -> bool:
-        """Return whether a turn would come at once, as far as the subject's own calls go."""
+        """Return whether the subject's own calls leave room for another one at once."""
         return self._count(subject) < self._per_subject
 
     def _count(self, subject: str) -> int:

@@ -1,4 +1,4 @@
-"""Start-up without garbage collection."""
+"""Turn the garbage collector off during start-up."""
 
 import gc
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""Signs of life of a worker: the time of each loop's last one, in a file and as a metric.
+"""Heartbeats of a worker's loops, in a file and as a metric.
 
-Times are of the machine's monotonic clock, which all its processes share and nobody sets.
+Times are seconds of the machine's monotonic clock, which all its processes share.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ class _Signs(msgspec.Struct):
 
 
 def beat() -> None:
-    """Note that the current loop goes on. Call this wherever long work makes progress."""
+    """Record a heartbeat of the current loop. Call this wherever long work makes progress."""
     if (mark := _beat.get()) is not None:
         mark()
 
 
 class Heartbeat:
-    """Notes the signs of life of loops. Without a path, they are not written."""
+    """Records the heartbeats of loops. Without a path, no file is written."""
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = monotonic) -> None:
         self._path = path
@@ -46,17 +46,17 @@ class Heartbeat:
         self._loops: dict[str, float] = {}
 
     async def watch(self, name: str, loop: Awaitable[None]) -> None:
-        """Run a loop. `beat()` in it, and in tasks that it starts, is its sign of life."""
+        """Run a loop. `beat()` in it, and in tasks that it starts, is its heartbeat."""
         self._mark(name)
         _beat.set(partial(self._mark, name))
         await loop
 
     def hung_loops(self) -> list[str]:
-        """Return what is wrong with each loop that hangs, a line each."""
+        """Return one line about each loop that hangs."""
         return _describe_hung(self._loops, self._clock())
 
     async def gauges(self) -> list[GaugeMetricFamily]:
-        """Return how long each loop has given no sign of life."""
+        """Return the age of each loop's last heartbeat, in seconds."""
         silences = GaugeMetricFamily(
             "kernapay_worker_loop_silence_seconds",
             "Time since the last sign of life of a loop of the worker; it hangs after ten minutes",
@@ -91,8 +91,12 @@ class Heartbeat:
             try:
                 await asyncio.to_thread(self.write, path)
             except (OSError, RuntimeError) as error:  # the disk is full, or no thread can start
-                # The check will complain. The work goes on.
-                _log.warning("heartbeat_not_written", error=str(error))
+                # The check will fail, but the work goes on.
+                _log.warning(
+                    "heartbeat_not_written",
+                    error=str(error),
+                    fix="let the worker write to the directory of --heartbeat, which may be full",
+                )
             await asyncio.sleep(_INTERVAL)
 
     def _mark(self, name: str) -> None:
@@ -100,7 +104,7 @@ class Heartbeat:
 
 
 def find_silence(path: Path, clock: Callable[[], float] = monotonic) -> list[str]:
-    """Return what is wrong with the process that writes the file, a line each. An empty list: it works."""
+    """Return one line about each problem of the process that writes the file; none if it works."""
     try:
         signs = msgspec.json.decode(path.read_bytes(), type=_Signs)
     except FileNotFoundError:

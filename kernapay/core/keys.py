@@ -1,4 +1,4 @@
-"""Keys for single purposes, derived from a configured secret, and encryption with them."""
+"""Keys derived from a configured secret, one per purpose, and encryption with them."""
 
 import hashlib
 import hmac

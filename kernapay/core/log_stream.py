@@ -1,4 +1,4 @@
-"""Where log lines are written. If a line cannot be written, the work that logged it goes on."""
+"""The stream that log lines go to. A line that cannot be written is counted, and raises no error."""
 
 import os
 from threading import Lock
@@ -14,7 +14,7 @@ class _Raw(Protocol):
 
 
 class LogStream:
-    """Write whole lines without a buffer. Lines that the disk or the reader refuses are dropped and counted.
+    """Write whole lines without a buffer. Lines that cannot be written are dropped and counted.
 
     The next line that can be written is preceded by one that says how many are missing.
     """

@@ -1,4 +1,4 @@
-"""End a process when its parent dies. Workers use it: after a `kill -9` of the parent, nothing else ends them."""
+"""End a process when its parent dies. Workers need this after a `kill -9` of the parent."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Types for text from clients, bounded and without harmful characters, and words for what a field takes."""
+"""Types for text from clients: bounded, without harmful characters, and with words for error messages."""
 
 from typing import Annotated, Final
 
@@ -16,7 +16,7 @@ _MEANINGS: Final[dict[str, str]] = {}
 
 
 def explain(pattern: str, meaning: str) -> str:
-    """Register what a pattern demands, as in "Must be {meaning}.", and return the pattern to use."""
+    """Register the words for a pattern, as in "Must be {meaning}.", and return the pattern."""
     # Python's `$` also matches before a final line break. In other languages the lookahead changes nothing.
     pattern = pattern.removesuffix("$") + r"$(?!\n)"
     _MEANINGS[pattern] = meaning

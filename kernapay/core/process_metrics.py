@@ -1,4 +1,4 @@
-"""What a process measures of itself: the delay of its event loop, and the use of its pools of threads and slots."""
+"""Measure this process: the delay of its event loop, and the use of its pools of threads and slots."""
 
 import asyncio
 from collections.abc import Sequence

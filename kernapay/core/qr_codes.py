@@ -1,4 +1,4 @@
-"""QR codes, as runs of dark modules that any drawing can use, and as a path of SVG. Each takes milliseconds."""
+"""Make QR codes: as runs of dark modules, or as an SVG path. Each takes some milliseconds of CPU."""
 
 from itertools import groupby
 from typing import NamedTuple

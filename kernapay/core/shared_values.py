@@ -85,7 +85,12 @@ class SharedFiles:
         except OSError as error:
             if monotonic() >= self._reported_at + _REPORT_SECONDS:
                 self._reported_at = monotonic()
-                _log.warning("metrics_not_written", folder=str(self.folder), error=str(error))
+                _log.warning(
+                    "metrics_not_written",
+                    folder=str(self.folder),
+                    error=str(error),
+                    fix="let the workers write to this folder, which may be full",
+                )
 
     def _start_anew(self) -> None:
         self.lock = Lock()

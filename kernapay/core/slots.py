@@ -1,4 +1,4 @@
-"""A bounded number of calls at once: what a bulkhead is for blocking calls, for those of the event loop."""
+"""Limit the calls that run at once on the event loop, as a bulkhead limits blocking calls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +28,7 @@ class Slots:
 
     @asynccontextmanager
     async def slot(self, seconds: float | None = None) -> AsyncIterator[None]:
-        """Wait for a slot, so many seconds at most, and keep it during the block.
+        """Wait for a slot, at most this many seconds, and keep it during the block.
 
         Raises NoFreeSlot, and Unavailable if the queue is full.
         """

@@ -1,4 +1,4 @@
-"""Learn of the end of the process while the server still serves."""
+"""Act on a stop signal while the server still serves."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What people type: one form for the same characters, and none that hides, reorders or breaks what stands beside it."""
+"""Normalise text from people, and make characters visible that hide or reorder the text beside them."""
 
 import re
 import unicodedata
@@ -30,7 +30,7 @@ def normalise_name(text: str, field: str = "name") -> str:
 
 
 def folded(text: str) -> str:
-    """Return the form in which texts are compared: without regard to case, width and composition."""
+    """Return the form in which texts are compared, regardless of case, width and composition."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 

@@ -1,6 +1,6 @@
-"""Traces: from a request through the calls to the gateway to the event that settles the payment.
+"""Traces of a payment: from the request through calls to the gateway to the event that settles it.
 
-They are off without TRACING_URL. Then nothing of OpenTelemetry is imported, and every function here returns at once.
+They need TRACING_URL. Without it, OpenTelemetry is not imported, and every function here returns at once.
 """
 
 from collections.abc import Mapping

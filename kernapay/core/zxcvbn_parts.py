@@ -1,4 +1,4 @@
-"""What we use of zxcvbn. Imported as a whole, its lists and dictionaries would keep 12 MB in every process."""
+"""The parts of zxcvbn that are used. The whole package would keep 12 MB in every process."""
 
 import runpy
 import sys
@@ -24,6 +24,6 @@ def guesses_log10(secret: str) -> float:
 
 
 def forget() -> None:
-    """Let go of what `guesses_log10` has imported."""
+    """Unload the modules that `guesses_log10` has imported."""
     for module in [name for name in sys.modules if name.partition(".")[0] == "zxcvbn"]:
         del sys.modules[module]

@@ -19,7 +19,7 @@ def normalise_gstin(text: str) -> str | None:
 
 
 def _check_character(body: str) -> str:
-    """Return what makes the sum of the digits of all weighted values a multiple of 36."""
+    """Return the check character, which makes the sum of the digits of all weighted values a multiple of 36."""
     size = len(_ALPHABET)
     total = 0
     for place, character in enumerate(body):

@@ -1,4 +1,4 @@
-"""What is left of somebody who was erased, and why."""
+"""The data that stays after an erasure, and the reasons."""
 
 from typing import Annotated, Final
 

@@ -1,4 +1,4 @@
-"""The queries on customers. With a `shop_id`, only those of that account: others are as if they were not there."""
+"""Queries on customers. With a `shop_id`, they find only the customers of that account."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -48,32 +48,32 @@ class CustomerRepository(Repository[Customer]):
         )
 
     async def by_reference(self, shop_id: str, reference: str) -> Customer | None:
-        """Return the customer to whom a shop has given a reference, also if it was merged."""
+        """Return the customer with a shop's reference, even if it was merged."""
         found = await self.list(LimitOffset(1), shop_id=shop_id, reference=reference)
         return found[0] if found else None
 
     async def follow(self, customer: Customer) -> Customer:
-        """Return the customer that this one became a part of: itself, if it was not merged."""
+        """Return the customer that this one was merged into, or itself."""
         while customer.merged_into is not None:
             customer = await self.get(id=customer.merged_into)
         return customer
 
     async def find(self, customer_id: str, shop_id: str | None) -> Customer | None:
-        """Return a customer. Raises Unavailable if it is not known whether there is one."""
+        """Return a customer. Raises Unavailable if its absence cannot be confirmed."""
         customer = await self.get_one_or_none(id=customer_id)
         if customer is None:
             await self.confirm_absence(id=customer_id)
         return customer if _is_of(shop_id, customer and customer.shop_id) else None
 
     async def view(self, customer_id: str, shop_id: str | None) -> CustomerView | None:
-        """Return what is shown of a customer. Raises Unavailable as `find`."""
+        """Return the view of a customer. Raises Unavailable as `find`."""
         view = await self.select_one(CustomerView, id=customer_id)
         if view is None:
             await self.confirm_absence(id=customer_id)
         return view if _is_of(shop_id, view and view.shop_id) else None
 
     async def erased_among(self, customer_ids: Collection[str]) -> set[str]:
-        """Return those of these customers who were erased, be it as a part of another one. Raises Unavailable."""
+        """Return the erased ones among these customers, and those merged into an erased one. Raises Unavailable."""
         following: Collection[str] = customer_ids
         remains: dict[str, _Remains] = {}
         asked: set[str] = set()
@@ -86,12 +86,12 @@ class CustomerRepository(Repository[Customer]):
         return {each for each in customer_ids if _is_erased(each, remains)}
 
     async def prefill(self, customer_id: str) -> Prefill | None:
-        """Return what Checkout need not ask the customer for. Raises Unavailable."""
+        """Return the data that Checkout need not ask the customer for. Raises Unavailable."""
         kept = await self.kept_view(customer_id)
         return None if kept is None else Prefill(kept.name, kept.email, kept.contact)
 
     async def kept_view(self, customer_id: str) -> CustomerView | None:
-        """Return what is shown of whom the customer became a part of. Payments follow a merge a moment later."""
+        """Return the view of the customer that this one was merged into. Payments are moved a moment later."""
         if not ObjectId.is_valid(customer_id):
             return None  # of a payment that was written by hand
         view = await self.select_one(CustomerView, id=customer_id)
@@ -118,18 +118,18 @@ class CustomerRepository(Repository[Customer]):
         return await self.update_where(where, **_changes(fields)) is not None
 
     async def begin_merge(self, kept: Customer) -> bool:
-        """Note on the customer that stays that another one is to be merged into it. Return False if it stands no more.
+        """Record on the customer that stays that a merge into it begins. Return False if it was merged or erased.
 
-        A merge of the kept one that has read it before finds it changed. So of merges that together would go round in a
-        circle, one fails.
+        A merge of the kept customer that has read it before finds it changed. So if merges would form a circle, one of
+        them fails.
         """
         begun = await self.update_if(_key_of(kept), _STANDING, is_visible=False, inc__merges=1)
         return isinstance(begun, Changed)
 
     async def merge(self, customer: Customer, kept: Customer, fields: Mapping[str, None]) -> bool:
-        """Make a customer a part of another one, and remove fields.
+        """Merge a customer into another one, and remove fields.
 
-        Return False if it was merged, erased or about to get another one since it was read.
+        Return False if it was merged or erased, or a merge into it has begun, since it was read.
         """
         at = self.clock()
         merged = await self.update_if(
@@ -144,7 +144,7 @@ class CustomerRepository(Repository[Customer]):
         return isinstance(merged, Changed)
 
     async def shorten(self, customer: Customer, kept: Customer) -> None:
-        """Let those that were merged into a customer, which was merged itself since, name the one that stays."""
+        """Point customers that were merged into a merged customer to the one that stays."""
         where = {"shopId": customer.shop_id, "mergedInto": customer.pk}
         change = {"$set": {"mergedInto": kept.pk}}
         await self._run(lambda: self._collection.update_many(where, change))
@@ -155,7 +155,7 @@ class CustomerRepository(Repository[Customer]):
             await self.queue.finish(customer, unset__follow_up_at=True, unset__follow_ups=True)
 
     async def moving_into(self, customer: Customer) -> list[str]:
-        """Return the ids of those that were merged into a customer lately, and may have payments still."""
+        """Return the ids of customers merged into this one lately, which may still have payments."""
         if customer.merges is None:
             return []
         where = {"shop_id": customer.shop_id, "merged_into": customer.pk}
@@ -163,9 +163,10 @@ class CustomerRepository(Repository[Customer]):
         return [each.id for each in merged]
 
     async def restore(self, customer_id: str, shop_id: str) -> str | None:
-        """Return the id of whom a customer is a part of: after a restore of an older copy, it may be lost itself.
+        """Return the id of the customer that this one was merged into, or its own.
 
-        Then enter one of whom nothing else is known. Return None if the customer is another shop's.
+        If a restore of an older copy has lost the customer, enter it with the id only. Return None if it belongs to
+        another shop.
         """
         customer, _ = await self.add_or_get(Customer(id=customer_id, shop_id=shop_id), "id")
         if not _is_of(shop_id, customer.shop_id):
@@ -173,7 +174,7 @@ class CustomerRepository(Repository[Customer]):
         return str((await self.follow(customer)).pk)
 
     async def erase(self, customer_id: str, shop_id: str, fields: Mapping[str, None]) -> bool:
-        """Remove fields for good. Return False if that was done before, or there is no such customer."""
+        """Remove fields for good. Return False if that was done before, or the customer does not exist."""
         where = {"id": customer_id, "shop_id": shop_id, "erased_at": None}
         at = self.clock()
         due = {"set__follow_up_at": at, "set__follow_ups": 0}
@@ -227,7 +228,7 @@ def _is_erased(customer_id: str, remains: Mapping[str, _Remains]) -> bool:
 
 
 def _is_of(shop_id: str | None, owner: object) -> bool:
-    """Return whether a customer of this owner may be seen by the shop; None stands for everybody's."""
+    """Return whether the shop may see a customer of this owner. None stands for all shops."""
     return owner is not None and shop_id in (None, str(owner))
 
 

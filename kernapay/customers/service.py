@@ -7,9 +7,9 @@ from bson import ObjectId
 from kernapay.audit.repository import AuditLog
 from kernapay.core.errors import Conflict, InvalidInput, NotFound
 from kernapay.customers.dtos import CustomerChange, CustomerGiven, CustomerPage, CustomerView
-from kernapay.customers.forms import FIELDS, NOTHING, read_fields
 from kernapay.customers.models import Customer
 from kernapay.customers.repository import CustomerRepository
+from kernapay.customers.validation import FIELDS, NOTHING, read_fields
 from kernapay.security.principal import Principal
 from kernapay.storage.repository import DuplicateRow
 
@@ -53,19 +53,19 @@ class CustomerService:
         self._production = production
 
     async def find_own(self, shop_id: str, customer_id: str) -> Customer:
-        """Return a customer of a shop: of a merged one, who stays. Raises NotFound, CustomerErased."""
+        """Return a customer of a shop, or the one that it was merged into. Raises NotFound, CustomerErased."""
         customer = await self._customers.find(customer_id, shop_id)
         if customer is None:
             raise NotFound("None of your customers has this id.", field="customerId")
         return standing(await self._customers.follow(customer))
 
     async def kept_id(self, actor: Principal, customer_id: str) -> str:
-        """Return the id under which the payments for a customer are. Of one that the caller may not see, its own."""
+        """Return the id of the customer that has the payments: the given one if the caller may not see it."""
         view = await self._customers.view(customer_id, shop_of(actor))
         return customer_id if view is None else (await self._with_kept(view)).merged_into or view.id
 
     async def moving_into(self, customer: Customer) -> list[str]:
-        """Return the ids under which payments for a customer may still be, beside its own. Raises Unavailable."""
+        """Return the ids of merged customers that may still have payments of this one. Raises Unavailable."""
         return await self._customers.moving_into(customer)
 
     async def find_or_enter(
@@ -120,7 +120,7 @@ class CustomerService:
         return await self._with_kept(view)
 
     async def is_given(self, customer_id: str, account_id: str) -> bool:
-        """Return whether an account was given the payments for a customer. Raises Unavailable."""
+        """Return whether an account was granted the payments for a customer. Raises Unavailable."""
         view = await self._customers.view(customer_id, None)
         return view is not None and (await self._kept_of(view)).account_id == account_id
 
@@ -152,7 +152,7 @@ class CustomerService:
         return await self.view(actor, customer_id)
 
     async def erase(self, actor: Principal, customer_id: str) -> CustomerView:
-        """Remove all that is personal for good, and return what is left. A repeat changes nothing. Raises NotFound.
+        """Remove all personal data for good, and return what is left. A repeat changes nothing. Raises NotFound.
 
         The worker deletes what else was copied: see `administration/erasure`.
         """
@@ -177,7 +177,7 @@ class CustomerService:
         return view
 
     async def _with_kept(self, view: CustomerView) -> CustomerView:
-        """Let the view of a merged customer name who stays, also of one that was merged once more."""
+        """Set `mergedInto` in the view of a merged customer to the one that stays, after any number of merges."""
         if view.merged_into is not None:
             view.merged_into = (await self._kept_of(view)).id
         return view

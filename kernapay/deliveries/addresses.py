@@ -1,4 +1,4 @@
-"""Which URLs may be given, and which network addresses are connected to: never those of our own networks.
+"""Decide which URLs an endpoint may have, and which network addresses may be connected to: no private ones.
 
 A URL is judged by its text when it is stored. The address behind its name is judged when a socket is made for it, after
 the one look-up, so that a name cannot lead elsewhere in between: see `deliveries/transport.py`.
@@ -64,7 +64,7 @@ _STANDARD_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Target(NamedTuple):
-    """A URL in the one form in which it is stored and sent to."""
+    """A normalised URL."""
 
     url: str
     host: str
@@ -74,7 +74,7 @@ class Target(NamedTuple):
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is somebody's on the Internet, and not one of ours."""
+    """Return whether an address is public, and not one of our own networks."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _REFUSED_4)
     return address in _GLOBAL_6 and not any(address in network for network in _REFUSED_6)
@@ -126,7 +126,7 @@ class AddressRules:
 
 
 def _literal(host: str) -> Address | None:
-    """Return the address that a host is written as. Other notations than the usual one are no address here."""
+    """Return the IP address that a host is written as, None for a name or an unusual notation."""
     try:
         if host.startswith("["):
             return IPv6Address(host[1:-1])
@@ -136,7 +136,7 @@ def _literal(host: str) -> Address | None:
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address of a socket; None for what is no address."""
+    """Return the IP address of a socket, None if the text is no address."""
     try:
         # A zone, as in fe80::1%eth0, is part of the text.
         return ip_address(text)

@@ -1,4 +1,4 @@
-"""Keep connections to endpoints for a moment: a new one costs more than everything else about a request.
+"""Keep connections to endpoints open for a moment: opening one costs more than the rest of a request.
 
 A connection was judged, and its certificate verified, when it was opened. It is used again only for the same URL, so
 that nobody can answer in another one's place, and not for long, so that a name that leads elsewhere is followed.
@@ -30,7 +30,7 @@ Middleware = Callable[[aiohttp.ClientRequest, Handler], Awaitable[aiohttp.Client
 
 
 class NotUsable(aiohttp.ServerDisconnectedError):
-    """A kept connection is too old, or something came over it unasked, which would be taken for the next answer."""
+    """A kept connection is too old, or has received unexpected bytes, which would be read as the next answer."""
 
 
 class Request(aiohttp.ClientRequest):
@@ -43,7 +43,7 @@ class Request(aiohttp.ClientRequest):
 
     @property
     def connection_key(self) -> ConnectionKey:
-        """Return what a kept connection must have in common with this request, and its URL with it."""
+        """Return the key of kept connections that may carry this request. It contains the URL."""
         # There is no proxy, and no other place in it for what else must be the same.
         return super().connection_key._replace(proxy_headers_hash=hash(self.url))
 

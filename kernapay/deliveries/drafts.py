@@ -14,7 +14,7 @@ from kernapay.deliveries.payloads import Envelope
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What decides who gets an event, and when."""
+    """The facts that decide which endpoints get an event, and in which order."""
 
     id: str
     type: EventType

@@ -1,23 +1,23 @@
-"""Payments of people who were erased. Later events about them omit the texts of the business."""
+"""Keep the texts of businesses out of events about erased buyers."""
 
 from collections.abc import Sequence
 
 from kernapay.customers.repository import CustomerRepository
-from kernapay.deliveries.copies import EventCopies
 from kernapay.deliveries.payment_events import PaymentRow, without_texts
+from kernapay.deliveries.text_erasure import EventTextErasure
 from kernapay.users.repository import UserRepository
 
 
 class ErasedBuyers:
     def __init__(
-        self, customers: CustomerRepository, users: UserRepository, copies: EventCopies
+        self, customers: CustomerRepository, users: UserRepository, copies: EventTextErasure
     ) -> None:
         self._customers = customers
         self._users = users
         self._copies = copies
 
     async def clear_rows(self, rows: Sequence[PaymentRow]) -> list[PaymentRow]:
-        """Return the payments, those of erased buyers without texts. Raises Unavailable."""
+        """Return the payments. Those of erased buyers have no texts. Raises Unavailable."""
         erased = await self._erased_among(rows)
         return [without_texts(row) if row.id in erased else row for row in rows]
 

@@ -26,7 +26,7 @@ def make_event_id(
 
 
 def make_row_id(name: str) -> str:
-    """Return what stands for a row in the ids of its events, from the name that the gateway gave it.
+    """Return the part of event ids that stands for a row, made from the gateway's name of it.
 
     A row that is read from the gateway again after a restore has another id of its own.
     """
@@ -38,5 +38,5 @@ def make_delivery_id(event_id: str, endpoint_id: str) -> str:
 
 
 def event_ids_of_row(row_id: str) -> str:
-    """Return how the ids of a row's events begin, and those of their deliveries."""
+    """Return the prefix of the ids of a row's events and of their deliveries."""
     return f"evt_{row_id}_"

@@ -1,4 +1,4 @@
-"""Which endpoint gets which event."""
+"""Decide which endpoints get an event."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from kernapay.deliveries.models import EndpointState, EventType
 
 
 class Filter(Protocol):
-    """What an endpoint says of the events that it is for. Empty lists mean all."""
+    """The filters of an endpoint. An empty list admits all."""
 
     @property
     def id(self) -> object: ...
@@ -33,7 +33,7 @@ class Listener(Filter, Protocol):
 
 
 class Facts(Protocol):
-    """What an event says of itself."""
+    """The facts of an event that filters look at."""
 
     @property
     def type(self) -> EventType: ...
@@ -51,9 +51,9 @@ ListenerT = TypeVar("ListenerT", bound=Listener)
 
 
 def wants(endpoint: Filter, event: Facts) -> bool:
-    """Return whether an endpoint is for an event, whenever that happened.
+    """Return whether an event passes the filters of an endpoint, whenever it happened.
 
-    A shop hears of its own payments only. An event without a service type or a provider passes no filter by these.
+    A shop gets events of its own payments only. An event without a service type or provider passes no filter by it.
     """
     if event.type is EventType.ENDPOINT_TEST:
         return event.subject == str(endpoint.id)
@@ -66,7 +66,7 @@ def wants(endpoint: Filter, event: Facts) -> bool:
 
 
 def hears(endpoint: Listener, mark: Mark) -> bool:
-    """Return whether an endpoint gets an event as it happens: it is on, and was before the event."""
+    """Return whether an endpoint gets a new event: it is on, and was before the event."""
     return (
         endpoint.state is EndpointState.ON and mark.at >= endpoint.since and wants(endpoint, mark)
     )

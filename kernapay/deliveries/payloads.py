@@ -1,4 +1,4 @@
-"""What events say: their envelope, and their data, which is what the API answers with the same thing.
+"""The payloads of events: the envelope, and the data, which has the same form as in the API.
 
 Statuses and sums are those of the moment that the event tells of, also when it is sent much later. Amounts are integers
 in minor units.

@@ -1,4 +1,4 @@
-"""The events of a payment. They depend on its row and its steps only, so every process makes the same ones."""
+"""Make the events of a payment. They follow from its row and its steps, so every process makes the same ones."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -48,7 +48,7 @@ class PaymentRow(PaymentFacts, kw_only=True, rename="camel"):
     announced: int | None = None
 
     def first_untold(self, since: datetime) -> int:
-        """Return the index of the first step to tell of. Of a row without `announced`, those since then are told."""
+        """Return the index of the first step that needs an event: without `announced`, the first after `since`."""
         if self.announced is not None:
             return self.announced
         times = (index for index, step in enumerate(self.history) if step.updated_at >= since)
@@ -56,7 +56,7 @@ class PaymentRow(PaymentFacts, kw_only=True, rename="camel"):
 
 
 def without_texts(row: PaymentRow) -> PaymentRow:
-    """Return the payment without what its business wrote, which may name the buyer: as `clear_texts` leaves events."""
+    """Return the payment without the texts of its business, which may name the buyer. See `clear_texts`."""
     refunds = [msgspec.structs.replace(each, reason=None) for each in row.refunds]
     return msgspec.structs.replace(row, description=None, notes={}, metadata={}, refunds=refunds)
 

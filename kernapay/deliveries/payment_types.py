@@ -1,4 +1,4 @@
-"""Which event a step of a payment's history is, judged by the steps before it. Many steps are none."""
+"""Find the event type of a step in a payment's history, by the steps before it. Many steps have no event."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -55,7 +55,7 @@ class StepFacts(Struct, rename="camel"):
 
 @dataclass(slots=True)
 class Standing:
-    """A payment as it was after some of its steps."""
+    """The state of a payment after some of its steps."""
 
     status: Status = Status.PENDING
     final: bool = False
@@ -78,7 +78,7 @@ class Standing:
         return known or self.refunds.get(refund.receipt or "")
 
     def apply(self, step: StepFacts, event_type: EventType | None) -> None:
-        """Take a step, which was the event of this type."""
+        """Apply a step. `event_type` is its event, if any."""
         if step.status is Status.FAILED and not step.final and self.status is not Status.FAILED:
             self.declined_payment_id = step.razorpay_payment_id
             self.declined_because = step.reason
@@ -101,7 +101,7 @@ class Standing:
 def find_type(
     step: StepFacts, before: Standing, *, is_first: bool, cancelled_at: datetime | None
 ) -> EventType | None:
-    """Return the type of a step's event, None if it has none.
+    """Return the type of a step's event, None if it has no event.
 
     `cancelled_at` is when the sale was cancelled, if it ever was.
     """

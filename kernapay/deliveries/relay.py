@@ -1,8 +1,8 @@
-"""The relay makes events of what changed: it finds marked rows, stores their events and deliveries, ends the marker.
+"""The relay turns changes into events. It finds marked rows, stores their events and deliveries, and clears the marker.
 
-It may die between any two of these, and two relays may work on the same rows: the ids of events and deliveries follow
-from the change, so whoever repeats it stores what is missing. Only then the marker goes, and only if the row is still
-as it was read.
+It may die at any point, and two relays may work on the same rows. The ids of events and deliveries follow from the
+change, so a repeat stores only what is missing. The marker is cleared last, and only if the row is still as it was
+read.
 """
 
 from collections import Counter
@@ -62,9 +62,10 @@ class Relay:
         turn: Turn | None = None,
         always_stores: bool = False,
     ) -> None:
-        """Without endpoints, it stores events only if it `always_stores`. With a `turn`, it works while it has that.
+        """Without `always_stores`, events are stored only while there are endpoints.
 
-        It signals that there are new deliveries, so that they are not found later only.
+        With a `turn`, the relay works only while it holds that. It signals new deliveries, so that the dispatcher
+        need not wait for its next look.
         """
         self._sources = sources
         self._events = events
@@ -77,7 +78,7 @@ class Relay:
         start_at_zero(_UNRENDERABLE, [source.name for source in sources])
 
     async def sweep(self) -> bool:
-        """Make events of due changes, some of each kind. Return False if none was due. Raises Unavailable."""
+        """Make the events of some due changes of each kind. Return False if none was due. Raises Unavailable."""
         if monotonic() < self._idle_until:
             return False
         worked = [await self._sweep(source) for source in self._sources]
@@ -130,7 +131,7 @@ class Relay:
 
 @dataclass(slots=True)
 class _Rendered:
-    """Rows to store. `changes` are those that end with them, and `broken` the ids of rows that make no events."""
+    """Rows to store. They complete `changes`; `broken` has the ids of rows of which no event can be made."""
 
     changes: list[Change] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
@@ -151,7 +152,7 @@ class _Rendered:
 def _render(
     changes: Sequence[Change], listeners: Sequence[ListenerRow], at: datetime
 ) -> Iterator[_Rendered]:
-    """Yield the rows to store for changes in parts. A long change fills several."""
+    """Yield the rows to store in parts. A change with many events fills several."""
     part = _Rendered()
     for change in changes:
         own = _Rendered()

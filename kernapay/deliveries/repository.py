@@ -1,4 +1,4 @@
-"""The queries on deliveries that people cause. Those of the lanes are in `lanes/repository.py`."""
+"""Queries on deliveries that people ask for. Those of the dispatcher are in `dispatch/repository.py`."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ class DeliveryRepository(Repository[Delivery]):
     model = Delivery
 
     def __init__(self, mongo: Mongo, kept: timedelta, clock: Clock = now) -> None:
-        """Deliveries that nothing becomes of after a replay are `kept` so long."""
+        """`kept` is how long deliveries are kept that stay unfinished after a replay."""
         super().__init__(mongo, clock)
         self._kept = kept
 
@@ -118,7 +118,7 @@ class DeliveryRepository(Repository[Delivery]):
         )
 
     async def end_waiting(self, delivery_ids: Sequence[str]) -> None:
-        """Make those of these due that wait for another delivery. The lane postpones those that must still wait."""
+        """Make deliveries that wait for another one due. The dispatcher postpones those that must still wait."""
         where = {
             "_id": {"$in": list(delivery_ids)},
             "state": DeliveryState.PENDING.value,
@@ -129,7 +129,7 @@ class DeliveryRepository(Repository[Delivery]):
         await self._run(lambda: self._collection.update_many(where, change))
 
     async def forget_answers(self, event_ids: Sequence[str]) -> None:
-        """Remove what endpoints answered to these events: they may have sent back what they had received."""
+        """Remove the answers of endpoints to these events: they may quote what the endpoint received."""
 
         def forget(some: Sequence[str]) -> None:
             # Of each, whatever endpoint got it: `make_delivery_id` says how their ids begin.
@@ -153,7 +153,7 @@ class DeliveryRepository(Repository[Delivery]):
 
 
 class PastEvent(Struct, rename="camel", kw_only=True):
-    """What decides who gets a stored event."""
+    """The facts of a stored event that decide which endpoints get it."""
 
     id: str = field(name="_id")
     type: EventType

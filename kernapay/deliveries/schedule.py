@@ -1,4 +1,4 @@
-"""When to try again, and when to give up: functions of what is known, without a clock and without a store."""
+"""When to try again, and when to give up. These are pure functions: no clock, no store."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -68,7 +68,7 @@ def should_disable(at: datetime, failing_since: datetime | None, last_failure: d
 
 
 class Breaker(NamedTuple):
-    """How an endpoint has answered lately. While it is open, one delivery at a time tries whether it answers again.
+    """A circuit breaker for an endpoint. While it is open, one delivery at a time probes whether the endpoint answers.
 
     The deliveries that wait meanwhile are not attempted, so that a host that refuses at once does not use up the
     attempts of thousands.

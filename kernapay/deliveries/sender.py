@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an attempt. Without a `code` there was no answer, and `excerpt` says why."""
+    """The outcome of an attempt. Without a `code` there was no answer, and `excerpt` says why."""
 
     verdict: Verdict
     at: datetime
@@ -78,7 +78,7 @@ def _since(begin: float) -> int:
 
 
 def judge(answer: Answer, at: datetime, milliseconds: int) -> Outcome:
-    """Return what an answer means. Only a 2xx says that the event has arrived."""
+    """Return the verdict on an answer. Only a 2xx means that the event has arrived."""
     verdict = Verdict.FAILED
     match answer.code:
         case code if 200 <= code < 300:

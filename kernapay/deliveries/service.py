@@ -1,4 +1,4 @@
-"""Send again what was sent, and send tests."""
+"""Show deliveries, send events again, and send test events."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -84,7 +84,7 @@ class DeliveryService:
         return found
 
     async def resend(self, actor: Principal, delivery_id: str) -> DeliveryDetail:
-        """Make a delivery due, whatever became of it. Raises NotFound, EndpointIsOff."""
+        """Make a delivery due, whatever its state. Raises NotFound, EndpointIsOff."""
         endpoint = await self._require(actor, delivery_id)
         _require_on(endpoint)
         found = await self._deliveries.view(delivery_id)
@@ -92,7 +92,7 @@ class DeliveryService:
             raise _not_found()
         async with self._audit.action(actor, "delivery.resend", f"delivery:{delivery_id}"):
             await self._deliveries.replay([delivery_id])
-            # Only now: until this one is due, the lane would put them off again.
+            # Only now: until this one is due, the dispatcher would put them off again.
             events = await self._past_events.ids_of(found.subject)
             behind = [make_delivery_id(each, found.endpoint) for each in events]
             await self._deliveries.end_waiting(behind)

@@ -1,4 +1,4 @@
-"""Where events come from: rows with the marker of a change. Each kind makes its own events."""
+"""The sources of events: payments, settlements and findings whose rows are marked as changed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Changes:
 
 
 class Source(Protocol):
-    """A kind of rows that carry the marker. Each method raises Unavailable."""
+    """One kind of marked rows. Each method raises Unavailable."""
 
     name: str
 
@@ -52,13 +52,13 @@ class Source(Protocol):
         """Return rows whose marker is due, oldest first."""
 
     async def end(self, changes: Sequence[Change]) -> None:
-        """Take the marker away from rows that have not changed since they were read."""
+        """Clear the marker of rows that have not changed since they were read."""
 
     async def put_off(self, row_ids: Sequence[Any], until: datetime) -> int:
-        """Make rows due again later. Return how many still had the marker."""
+        """Make marked rows due again later. Return how many still had the marker."""
 
     async def oldest(self) -> datetime | None:
-        """Return since when the row that waits longest is due, None if none waits."""
+        """Return since when the oldest marked row is due, None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Rows(Protocol):
 
 
 class _MarkedRows:
-    """What all sources do with their rows."""
+    """The operations that all sources share."""
 
     name: str
 

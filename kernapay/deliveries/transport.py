@@ -54,7 +54,7 @@ def _getaddrinfo(host: str, port: int) -> list[AddressInfo]:
 
 
 class Resolver(AbstractResolver):
-    """Resolve names in threads of its own."""
+    """Resolve host names in a thread pool of its own."""
 
     def __init__(self, resolve: Resolve = _getaddrinfo) -> None:
         self._resolve = resolve
@@ -95,7 +95,7 @@ class Resolver(AbstractResolver):
 
 
 def _open_public(info: AddressInfo) -> socket.socket:
-    """Make the socket for an address, unless it is one of ours."""
+    """Open the socket for an address. Raises AddressRefused if it is not public."""
     family, kind, protocol, _, place = info
     address = parse_address(str(place[0]))
     if address is None or not is_public(address):
@@ -203,7 +203,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _explain(error: Exception) -> str:
-    """Say why there is no answer, without anything that the other side wrote."""
+    """Return why there is no answer, without any text of the other side."""
     if _is_caused_by(error, AddressRefused):
         return "the host is at an address of a private network, which events are not sent to"
     match error:

@@ -1,4 +1,4 @@
-"""The safety net of the relay: find payments with steps that have no event, and mark them.
+"""The safety net of the relay: find payments with steps that have no event, and mark them for it.
 
 An older version, which runs beside this one during an upgrade, adds steps without the marker.
 """

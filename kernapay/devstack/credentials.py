@@ -28,7 +28,7 @@ def credentials(home: Path) -> dict[str, str]:
 def server_password(data_dir: Path) -> str:
     """Return the password of the database in the directory. The first call generates it.
 
-    It is stored with the data that it opens: one is of no use without the other.
+    It is stored beside the data, so that both are copied and deleted together.
     """
     path = data_dir / "password"
     if not path.exists():

@@ -13,7 +13,7 @@ _MAKING, _MADE = "making\n", "made\n"
 
 
 class ExampleData:
-    """The note of a data directory about its example data. It outlasts a start that was killed."""
+    """The record of a data directory about its example data. It survives a start that was killed."""
 
     def __init__(self, home: Path) -> None:
         self._note = home / _FILE

@@ -33,7 +33,7 @@ def create_first_user(client: Client, password: str, replica_set: dict[str, Any]
 
 
 def replace_users(client: Client, password: str) -> None:
-    """Make ours the only user of a database that was open so far: anybody may have added users to it."""
+    """Make our user the only one. The database had no password so far, so anybody may have added users."""
     for user in client.admin.command("usersInfo", {"forAllDBs": True})["users"]:
         client[user["db"]].command("dropUser", user["user"])
     client.admin.command("createUser", USER, pwd=password, roles=["root"])

@@ -41,61 +41,26 @@ class Plan:
 def make_plan(
     home: Path, environ: Mapping[str, str], ports: Ports, defaults: Mapping[str, str] | None = None
 ) -> Plan:
-    """Choose servers, ports and secrets. `defaults` are settings for what the environment leaves open.
+    """Choose servers, ports and secrets. `defaults` are settings that the environment may override.
 
     Raises MissingBinary if a server is not installed, ServerError for keys that do not belong here.
     """
-    notes: list[str] = []
-    assigned: set[int] = set()
-
-    def port(name: str, preferred: int) -> int:
-        if (chosen := free_port(preferred, assigned)) != preferred:
-            notes.append(f"Port {preferred} is taken, so {name} uses port {chosen}.")
-        assigned.add(chosen)
-        return chosen
-
-    env = {name: value for name, value in environ.items() if value}
-    mongo, redis, sandbox = None, None, None
-    if "MONGODB_URL" in env:
-        notes.append("MongoDB is not started: MONGODB_URL is set.")
-    else:
-        mongo = MongoServer(
-            home / "mongo",
-            port("MongoDB", ports.mongo),
-            password=server_password(home / "mongo"),
-        )
-        env["MONGODB_URL"] = mongo.database_url(DATABASE)
-    if "REDIS_URL" in env or "REDIS_HOST" in env:
-        notes.append("Redis is not started: REDIS_URL or REDIS_HOST is set.")
-    else:
-        redis = RedisServer(
-            home / "redis", port("Redis", ports.redis), password=server_password(home / "redis")
-        )
-        env["REDIS_URL"] = redis.url
-
-    api_port = port("the API", ports.api)
-    api = f"http://{HOST}:{api_port}"
+    draft = _Draft({name: value for name, value in environ.items() if value})
+    mongo = draft.add_mongo(home / "mongo", ports.mongo)
+    redis = draft.add_redis(home / "redis", ports.redis)
+    api = f"http://{HOST}:{draft.port('the API', ports.api)}"
+    env = draft.env
     # Listen only on the loopback address: the stack is for the people of this machine.
-    env.update(APP_ENV="development", HOST=HOST, PORT=str(api_port))
+    env.update(APP_ENV="development", HOST=HOST, PORT=api.rpartition(":")[2])
     _check_own_keys(env)
     stored = credentials(home)
     env.setdefault("FILES_DIR", str(home / "files"))
     env.setdefault("JWT_SECRET", stored["JWT_SECRET"])
     env.setdefault("RAZORPAY_WEBHOOK_SECRET", stored["RAZORPAY_WEBHOOK_SECRET"])
-    if "RAZORPAY_KEY_ID" in env and "RAZORPAY_KEY_SECRET" in env:
-        notes.append("The sandbox is not started: RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET are set.")
-    else:
-        key, secret = stored["RAZORPAY_KEY_ID"], stored["RAZORPAY_KEY_SECRET"]
-        sandbox = f"http://{HOST}:{port('the sandbox', ports.sandbox)}"
-        env.update(
-            RAZORPAY_KEY_ID=key,
-            RAZORPAY_KEY_SECRET=secret,
-            RAZORPAY_BASE_URL=sandbox,
-            MAILBOX_URL=sandbox,
-        )
+    sandbox = draft.add_sandbox(stored, ports.sandbox)
     # What receives events in development runs on this machine.
     env.setdefault("DELIVERY_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-    # `kernapay listen` hears of what happens without an endpoint.
+    # `kernapay listen` gets events without an endpoint.
     env.setdefault("DELIVERIES_ALWAYS_STORE", "true")
     for name, value in (defaults or {}).items():
         env.setdefault(name, value)
@@ -109,7 +74,52 @@ def make_plan(
         env["SANDBOX_KEYS"] = f"{env['RAZORPAY_KEY_ID']}:{env['RAZORPAY_KEY_SECRET']}"
         env["SANDBOX_WEBHOOKS"] = f"{api}{WEBHOOK_PATH}|{env['RAZORPAY_WEBHOOK_SECRET']}"
     # A child reads `.env.payment` too: there, only an empty variable hides what the file has.
-    return Plan(mongo, redis, sandbox, api, {**environ, **env}, chosen, tuple(notes))
+    return Plan(mongo, redis, sandbox, api, {**environ, **env}, chosen, tuple(draft.notes))
+
+
+class _Draft:
+    """A plan that is being made. Each server is added only if the environment does not name another one."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self.notes: list[str] = []
+        self._assigned: set[int] = set()
+
+    def port(self, name: str, preferred: int) -> int:
+        if (chosen := free_port(preferred, self._assigned)) != preferred:
+            self.notes.append(f"Port {preferred} is taken, so {name} uses port {chosen}.")
+        self._assigned.add(chosen)
+        return chosen
+
+    def add_mongo(self, home: Path, preferred: int) -> MongoServer | None:
+        if "MONGODB_URL" in self.env:
+            self.notes.append("MongoDB is not started: MONGODB_URL is set.")
+            return None
+        server = MongoServer(home, self.port("MongoDB", preferred), password=server_password(home))
+        self.env["MONGODB_URL"] = server.database_url(DATABASE)
+        return server
+
+    def add_redis(self, home: Path, preferred: int) -> RedisServer | None:
+        if "REDIS_URL" in self.env or "REDIS_HOST" in self.env:
+            self.notes.append("Redis is not started: REDIS_URL or REDIS_HOST is set.")
+            return None
+        server = RedisServer(home, self.port("Redis", preferred), password=server_password(home))
+        self.env["REDIS_URL"] = server.url
+        return server
+
+    def add_sandbox(self, stored: Mapping[str, str], preferred: int) -> str | None:
+        if "RAZORPAY_KEY_ID" in self.env and "RAZORPAY_KEY_SECRET" in self.env:
+            keys = "RAZORPAY_KEY_ID and RAZORPAY_KEY_SECRET"
+            self.notes.append(f"The sandbox is not started: {keys} are set.")
+            return None
+        url = f"http://{HOST}:{self.port('the sandbox', preferred)}"
+        self.env.update(
+            RAZORPAY_KEY_ID=stored["RAZORPAY_KEY_ID"],
+            RAZORPAY_KEY_SECRET=stored["RAZORPAY_KEY_SECRET"],
+            RAZORPAY_BASE_URL=url,
+            MAILBOX_URL=url,
+        )
+        return url
 
 
 def _check_own_keys(env: Mapping[str, str]) -> None:

@@ -53,7 +53,7 @@ class DevStack:
         program: Sequence[str] = PROGRAM,
         example_payments: int | None = None,
     ) -> None:
-        """With `example_payments`, make so many in a database that has none yet, and what belongs to them."""
+        """With `example_payments`, fill an empty database with this many payments and their example data."""
         self.home = home.resolve()
         self._environ = environ
         self._console = console
@@ -113,7 +113,7 @@ class DevStack:
         return plan
 
     def _make_example_data(self, plan: Plan, count: int) -> None:
-        """Let a process play two weeks, in place of the API. Raises ServerError, Interrupted."""
+        """Run the process that simulates two weeks, before the API starts. Raises ServerError, Interrupted."""
         if self._example_data.is_there:
             self._say("The example data is there already.")
             self._run(plan, "seed")

@@ -1,4 +1,4 @@
-"""Make something happen on a running stack that leads to an event."""
+"""Cause an event on a running stack."""
 
 import secrets
 import time
@@ -33,7 +33,7 @@ class Trigger:
 
     @property
     def plays(self) -> Mapping[str, Callable[[], str]]:
-        """What to do for each type of events. Each returns what the event is about."""
+        """The action for each type of events. Each returns the subject of the event."""
         return {
             "payment.created": lambda: self._created()["referenceId"],
             "payment.succeeded": lambda: self._paid()["referenceId"],

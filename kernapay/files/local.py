@@ -105,7 +105,7 @@ class LocalFiles:
             raise Unavailable("The file cannot be deleted now. Try again later.") from error
 
     def _delete_old(self) -> None:
-        """Delete our files that are past their retention. The folder may contain files of others."""
+        """Delete our files that are past their retention. Other files in the folder stay."""
         oldest = time() - _RETENTION.total_seconds()
         try:
             for path in self._folder.iterdir():
@@ -115,7 +115,11 @@ class LocalFiles:
                             path.unlink()
         except OSError as error:
             # Log only: the new file is stored, so the request has succeeded.
-            _log.warning("old_files_kept", error=error.strerror)
+            _log.warning(
+                "old_files_kept",
+                error=error.strerror,
+                fix="let the service delete files in FILES_DIR",
+            )
 
     def _check(self) -> None:
         # A check must not create the folder; the first file does. So look at the nearest one that exists.

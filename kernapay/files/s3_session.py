@@ -1,4 +1,4 @@
-"""Hold the connections of botocore to the deadline of their thread. Import it late: botocore is slow to load."""
+"""Make the connections of botocore obey their thread's deadline. Import this late: botocore is slow to load."""
 
 from typing import Any, Final
 
@@ -32,6 +32,6 @@ _POOLS: Final = {"http": _Pool, "https": _TLSPool}
 
 
 def bind(client: Any) -> None:
-    """Hold every connection that a client of boto3 will make to the deadline of the thread that uses it."""
+    """Make every connection of a boto3 client obey the deadline of the thread that uses it."""
     # botocore has no public place for this. Its session makes every pool from this one table.
     client._endpoint.http_session._pool_classes_by_scheme.update(_POOLS)

@@ -18,7 +18,7 @@ EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 class GatewayError(UpstreamError):
     """The gateway did not carry out a call.
 
-    `http_status`, `gateway_code`, `gateway_field` and `reason` are the gateway's own. Clients see only `detail`.
+    `http_status`, `gateway_field` and `reason` are the gateway's own. Clients see only `detail`.
     """
 
     code = "gateway_error"
@@ -29,14 +29,12 @@ class GatewayError(UpstreamError):
         detail: str,
         *,
         http_status: int | None = None,
-        gateway_code: str | None = None,
         gateway_field: str | None = None,
         reason: str | None = None,
         retry_after: int | None = None,
     ) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.http_status = http_status
-        self.gateway_code = gateway_code
         self.gateway_field = gateway_field
         self.reason = reason
 
@@ -57,13 +55,13 @@ class GatewayMissing(GatewayError):
 
 
 class GatewayTooOld(GatewayError):
-    """The gateway no longer answers questions about this order, because it is too old. It says nothing else of it."""
+    """The gateway no longer answers calls about this order, because it is too old."""
 
     code = "gateway_too_old"
 
 
 class GatewayDenied(GatewayError):
-    """The gateway refuses our keys or our address, so the operator has to act. It says nothing about the request."""
+    """The gateway refuses our keys or our address. The operator has to act; the request itself was not judged."""
 
     code = "gateway_denied"
 
@@ -88,11 +86,11 @@ class GatewayBusy(GatewayUnknown):
 
 
 class GatewayUnreadable(GatewayUnknown):
-    """The gateway answered, but one of its entities has another form than ours. A repeat gets the same answer."""
+    """The gateway answered with an entity that cannot be decoded. A repeat gets the same answer."""
 
 
 class GatewayDuplicate(GatewayUnknown):
-    """The gateway has had this refund, or this key, before. Look the refund up to learn what became of it."""
+    """The gateway knows this refund, or this key, already. Look the refund up to learn its state."""
 
 
 class BalanceTooLow(RetryLater, GatewayError):
@@ -103,6 +101,16 @@ class BalanceTooLow(RetryLater, GatewayError):
 
     def __init__(self, detail: str, **details: Any) -> None:
         super().__init__(detail, **{"retry_after": 3600, **details})
+
+
+GATEWAY_ERRORS: Final = (
+    GatewayRejected,
+    GatewayMissing,
+    GatewayDenied,
+    GatewayUnknown,
+    GatewayBusy,
+)
+"""The errors of a call that names an entity and changes it, for the API document."""
 
 
 # These structs declare only the fields we use. `decoding` fills them: Razorpay's values vary in form.
@@ -193,7 +201,7 @@ EntityT = TypeVar("EntityT", bound=msgspec.Struct)
 
 
 class OddEntity(msgspec.Struct, frozen=True):
-    """An entity of a list that has another form than ours. Its ids are given as far as they can be read."""
+    """An entity of a list that cannot be decoded. It has the ids that can be read."""
 
     problem: str
     id: str | None = None
@@ -232,14 +240,10 @@ class PaymentGateway(Protocol):
         self, after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[Order]: ...
 
-    async def list_payments(
-        self, after: datetime, before: datetime, *, skip: int, count: int
-    ) -> Sequence[GatewayPayment]: ...
-
     async def list_entities(
         self, entity: type[EntityT], after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[EntityT | OddEntity]:
-        """Return a page of the orders, payments or refunds of a window. One odd entity does not spoil its page."""
+        """Return a page of the orders, payments or refunds of a window. An unreadable one is an OddEntity."""
         ...
 
     async def list_disputes(

@@ -58,9 +58,9 @@ def read_entity(document: Any, kind: type[T]) -> T:
 
 
 def _fitter(kind: inspect.Type, name: str = "") -> Fit:
-    """Return what brings a value into the form of its type. What is not certain stays as it is, and is refused later.
+    """Return a function that converts a value to its type. An ambiguous value stays as it is and is refused later.
 
-    `name` is that of the field.
+    `name` is the name of the field.
     """
     match kind:
         case inspect.Metadata():

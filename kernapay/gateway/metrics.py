@@ -50,7 +50,7 @@ def _series_of(call: str, status: int | None) -> tuple[Histogram, Counter]:
 
 
 def outcome_of(status: int | None) -> str:
-    """Return what a status is to the metrics; None is no answer."""
+    """Return the outcome label for a status; None means that there was no answer."""
     if status is None:
         return _UNANSWERED
     if status == _TOO_MANY_REQUESTS:

@@ -127,13 +127,6 @@ class RazorpayGateway:
             Order, self._client.order.all, _make_window(after, before, skip, count)
         )
 
-    async def list_payments(
-        self, after: datetime, before: datetime, *, skip: int, count: int
-    ) -> Sequence[GatewayPayment]:
-        return await self._many(
-            GatewayPayment, self._client.payment.all, _make_window(after, before, skip, count)
-        )
-
     async def list_entities(
         self, entity: type[EntityT], after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[EntityT | OddEntity]:

@@ -1,4 +1,4 @@
-"""Judge an answer of the gateway that is no success: is it final, and is it the gateway's at all?
+"""Judge an unsuccessful answer: is it final, and does it come from the gateway at all?
 
 Only a parsed error envelope with code BAD_REQUEST_ERROR on HTTP 400 can be final, and only for a reason that cannot
 change or, where the gateway gives none, for a description on our list. A proxy, a firewall or a load balancer may
@@ -90,7 +90,7 @@ class _Envelope(msgspec.Struct):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """What an answer without success says. The texts are None unless it is in the gateway's own envelope."""
+    """An unsuccessful answer. The texts are None unless it is in the gateway's own envelope."""
 
     status: int
     code: str | None = None
@@ -109,10 +109,9 @@ def read_refusal(status: int, body: bytes) -> Refusal:
 
 
 def judge(refusal: Refusal, *, is_change: bool) -> GatewayError:
-    """Return the error that an answer without success means. The answer to a question is never GatewayRejected."""
+    """Return the error for an unsuccessful answer. A call that only reads never gets GatewayRejected."""
     details: dict[str, Any] = {
         "http_status": refusal.status,
-        "gateway_code": refusal.code,
         "gateway_field": refusal.field,
         "reason": refusal.reason,
     }

@@ -1,9 +1,9 @@
-"""What the Razorpay SDK asks for, sent without its threads, and the answers read with typed errors.
+"""Send the requests of the Razorpay SDK on the event loop, and raise typed errors.
 
-The SDK accepts any object with the interface of requests.Session. The one here only takes the request down: the SDK
-then answers with it, and it is sent on the event loop. That costs a fraction of the CPU, and a call ends at its
-deadline whatever part of it is slow. Redirects are not followed. The errors have the status, code, field and reason,
-which the SDK's own errors lack.
+The SDK accepts any object with the interface of requests.Session. `Recorder` is one that only records the request, so
+the SDK returns the request instead of an answer, and `Transport` sends it. That costs a fraction of the CPU, and a
+call ends at its deadline whatever part of it is slow. Redirects are not followed. The errors have the status, code,
+field and reason, which the SDK's own errors lack.
 """
 
 import asyncio
@@ -124,7 +124,7 @@ def template_of(request: Request) -> str:
 
 
 def _for_log(text: str) -> str:
-    """Shorten foreign words, and take out what could be somebody's address or number."""
+    """Shorten the gateway's text, and remove what could be an e-mail address or a phone number."""
     # First shortened: on unbounded text, the search would take quadratic time.
     return _PERSONAL.sub("[redacted]", text[:_LONGEST_LOGGED])[:300]
 

@@ -1,4 +1,4 @@
-"""The guide's pages: Markdown that reads the same in the repository, made into HTML when somebody asks for it."""
+"""The guide's pages: Markdown files of the repository, rendered to HTML on request."""
 
 import re
 from collections.abc import Iterator, Sequence

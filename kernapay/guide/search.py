@@ -46,7 +46,7 @@ class Hit:
 
 
 def search(question: str) -> list[Hit]:
-    """Return the sections that answer a question best, at most 20. It reads all pages, so never on the event loop."""
+    """Return the sections that answer a question best, at most 20. It reads every page: not for the event loop."""
     asked = question.lower()
     words = _WORDS.findall(_EMPTY.sub(" ", asked)) or _WORDS.findall(asked)
     wanted = sorted({_stem(word) for word in (each.strip(".") for each in words) if word})

@@ -48,7 +48,7 @@ class Readiness(Struct):
 
 
 class QueueHealth(Struct, rename="camel"):
-    """The work of a queue. `due` and `parked` are counted up to 10,000. What is parked waits for a person."""
+    """The work of a queue. `due` and `parked` are counted up to 10,000. Parked work waits for a person."""
 
     name: Annotated[str, Meta(examples=["inbox"])]
     due: Annotated[int, Meta(examples=[0])]

@@ -1,4 +1,4 @@
-"""The numbers that `/metrics` reads at each call: of the queues, the stores and each slice."""
+"""The gauges that each call of `/metrics` reads: of the queues, the stores and each slice."""
 
 import asyncio
 from collections.abc import Sequence

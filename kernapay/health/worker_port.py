@@ -1,4 +1,4 @@
-"""The port of a worker: its `/metrics`, and a health check that sees a loop which hangs. It is off by default."""
+"""The optional HTTP port of a worker, with `/metrics` and a health check that fails while a loop hangs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

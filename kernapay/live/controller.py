@@ -10,8 +10,8 @@ from litestar.params import HeaderParameter
 
 from kernapay.live.dtos import LiveEvent
 from kernapay.live.responses import EventStream
-from kernapay.live.seats import TooManyStreams
 from kernapay.live.service import LiveService
+from kernapay.live.stream_limits import TooManyStreams
 from kernapay.payments.parameters import Reference
 from kernapay.security.addresses import ClientAddresses
 from kernapay.security.authentication import OPTIONAL, read_token

@@ -1,4 +1,4 @@
-"""What a stream reads of a payment, and what of a step everybody may see who knows the reference."""
+"""The columns that a stream reads of a payment, and the public part of a step."""
 
 from enum import StrEnum
 from typing import Annotated

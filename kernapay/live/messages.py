@@ -26,7 +26,7 @@ _INDEX: Final = re.compile(f"{_NO_STEP}|[0-9]{{1,6}}")
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What of a payment a stream shows. The bearer of a reference sees nothing personal."""
+    """How much of a payment a stream shows. Who only knows the reference sees nothing personal."""
 
     in_full: bool = False
     disputes: bool = False

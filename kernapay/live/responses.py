@@ -51,18 +51,18 @@ class EventStream(Response[LiveEvent]):
 
 
 class _Following:
-    """The events of a stream. It counts as open as long as this is not closed."""
+    """The events of one stream, which counts as open until `close`."""
 
     __slots__ = ("_asked", "_known", "_live", "_receive", "_row", "_viewer", "_watch")
 
     def __init__(
         self, live: LiveService, viewer: Viewer, row: LivePayment, known: int | None
     ) -> None:
-        """Take a seat, and watch the payment. `known` is the last step that the client has.
+        """Count the stream and watch the payment. `known` is the last step that the client has.
 
         Raises TooManyStreams.
         """
-        live.seats.take(viewer.client)
+        live.stream_limits.take(viewer.client)
         self._live = live
         self._viewer = viewer
         self._watch = live.watcher.watch(row)
@@ -88,7 +88,7 @@ class _Following:
     def close(self) -> None:
         ENDED.labels(self._watch.ending or Ending.GONE).inc()
         self._live.watcher.leave(self._watch)
-        self._live.seats.leave(self._viewer.client)
+        self._live.stream_limits.leave(self._viewer.client)
         if self._asked is not None:
             self._asked.remove_done_callback(self._note_message)
             self._asked.cancel()

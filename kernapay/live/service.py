@@ -1,4 +1,4 @@
-"""Open a stream: who sees what of a payment, and for how long."""
+"""Open streams: decide who sees how much of a payment, and for how long."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from kernapay.core.errors import NotFound, Unauthenticated, Unavailable
 from kernapay.live.dtos import LivePayment
 from kernapay.live.messages import BEARER, Sight
 from kernapay.live.repository import LivePaymentRepository
-from kernapay.live.seats import Seats
+from kernapay.live.stream_limits import StreamLimits
 from kernapay.live.watcher import Watcher
 from kernapay.payments.visibility import may_see, may_see_disputes
 from kernapay.security.authentication import Authenticator
@@ -15,7 +15,7 @@ from kernapay.security.principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose payment it is."""
+    """The columns that say whose payment it is."""
 
     user_id: str
     payee_id: str | None
@@ -24,7 +24,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks on: somebody with a token, or the bearer of the reference."""
+    """Who follows a stream: a caller with a token, or somebody who only knows the reference."""
 
     sight: Sight
     token: str | None
@@ -38,18 +38,18 @@ class LiveService:
         self,
         payments: LivePaymentRepository,
         watcher: Watcher,
-        seats: Seats,
+        stream_limits: StreamLimits,
         authenticate: Authenticator,
     ) -> None:
         self._payments = payments
         self._authenticate = authenticate
         self.watcher = watcher
-        self.seats = seats
+        self.stream_limits = stream_limits
 
     async def open(
         self, principal: Principal | None, token: str | None, address: str, reference_id: str
     ) -> tuple[LivePayment, Viewer]:
-        """Return the payment and who looks at it, from which address. Raises NotFound, Unavailable."""
+        """Return the payment and its viewer. Raises NotFound, Unavailable."""
         row = await self._payments.by_reference(reference_id)
         if row is None:
             raise NotFound("No payment has this reference.")

@@ -1,6 +1,6 @@
-"""Knows which payments are watched in this process, and shows their streams every change.
+"""Watch payments for the streams of this process, and pass every change to them.
 
-Signals tell which payment to look at, and MongoDB what happened to it. What no signal told, a poll finds.
+A signal says which payment to read from MongoDB. A poll finds the changes whose signals were lost.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ _RHYTHM: Final = Rhythm()
 
 
 class _Watched:
-    """A payment, its streams, and the most steps that any of them was shown."""
+    """A payment with its streams, and the greatest number of steps that any of them was shown."""
 
     __slots__ = ("shorter_since", "steps", "watches")
 
@@ -120,7 +120,7 @@ class Watcher:
         self._is_in_doubt.set()
 
     def end_all(self) -> None:
-        """Let every stream end, and those that still come end at once. The process is about to stop."""
+        """End every stream, and new ones at once, because the process is about to stop."""
         self._is_stopping = True
         for watched in self._watched.values():
             for watch in watched.watches:

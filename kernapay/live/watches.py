@@ -18,7 +18,7 @@ class Ending(StrEnum):
 
 
 class Watch:
-    """What is new to a stream. It keeps the newest row only, so nothing piles up for a client that reads slowly."""
+    """The news for one stream. Only the newest row is kept, so nothing piles up for a client that reads slowly."""
 
     __slots__ = ("_bell", "due", "ending", "ends_at", "is_beat_due", "payment_id", "row", "steps")
 
@@ -49,7 +49,7 @@ class Watch:
         return taken
 
     def offer(self, row: LivePayment) -> None:
-        """Show the stream the row, if it has another number of steps than the last one."""
+        """Pass a row to the stream, if its number of steps differs from the last one."""
         if len(row.history) != self.steps:
             self.steps = len(row.history)
             self.row = row
@@ -60,7 +60,7 @@ class Watch:
         self._ring()
 
     def end(self, ending: Ending) -> None:
-        """Let the stream end, after what is new. The first reason counts."""
+        """End the stream after its last news. The first reason counts."""
         if self.ending is None:
             self.ending = ending
             self._ring()

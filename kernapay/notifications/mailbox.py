@@ -1,4 +1,4 @@
-"""For development: send every message to the sandbox's mailbox, which shows it."""
+"""Send every message to the sandbox's mailbox, for development."""
 
 from kernapay.notifications.base import Attachment, TryLater
 from kernapay.notifications.transport import Transport, describe

@@ -76,9 +76,7 @@ class Outbox:
         """Warn in the log about channels without a provider."""
         for channel in Channel:
             if not self.has_provider(channel):
-                _log.warning(
-                    "delivery_not_configured", channel=channel.value, advice=_ADVICE[channel]
-                )
+                _log.warning("delivery_not_configured", channel=channel.value, fix=_ADVICE[channel])
 
     async def drain(self) -> None:
         """Wait up to five seconds for the messages that are being sent.
@@ -194,7 +192,7 @@ class Outbox:
             raise TryLater("no provider is configured in this process")
 
     def _seal(self, attachment: Attachment | None) -> dict[str, Any]:
-        """Return the fields of a message for a file. It is sealed too: it says who paid what."""
+        """Return the fields of a message for a file, which is encrypted because it says who paid what."""
         if attachment is None:
             return {}
         sealed = self._sealer.seal(b64encode(attachment.content).decode())

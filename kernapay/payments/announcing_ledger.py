@@ -1,6 +1,6 @@
-"""The relay's writes: which steps of a payment have events. `ledger.py` has the other writes.
+"""The writes of the relay, which record the steps that have events. `ledger.py` has the other writes.
 
-They move no money and change nothing that anybody sees, so `updatedAt` and the cached history stay.
+They change nothing that a client sees, so `updatedAt` and the cached history stay.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ class AnnouncingLedger(RefundLedger, Announcing[Payment]):
     """A base of the ledger, and no repository of its own."""
 
     async def end_announcement(self, row_ids: Sequence[str], steps: int) -> int:
-        """Store that the first `steps` steps of these payments have events, and remove the marker.
+        """Record that the first `steps` steps of these payments have events, and clear the marker.
 
-        A payment that has more steps by now keeps its marker. Return how many had no more.
+        A payment with more steps by now keeps its marker. Return the number of the others.
         """
         where = {"_id": {"$in": ids_of(row_ids)}, "history": {"$size": steps}}
         change: dict[str, Any] = {"$set": {"announced": steps}, "$unset": {"announce": ""}}
         return await self._update_announcements(where, change)
 
     async def mark_untold(self, after: datetime, before: datetime, since: datetime) -> int:
-        """Mark payments that changed in this window and have steps without events.
+        """Mark payments that changed in this window and have steps without events. Return how many.
 
-        Return how many. Steps from before `since` are not told. An older version, which runs beside this one during an
+        Steps from before `since` get no events. An older version, which runs beside this one during an
         upgrade, adds steps without the marker.
         """
         at = self.clock()

@@ -1,4 +1,4 @@
-"""Find out whom a payment is for: the account that creates it or, if that is a shop's, one of its customers."""
+"""Find the buyer of a payment: the account that creates it or, if that is a shop, one of its customers."""
 
 import hashlib
 from collections.abc import Sequence
@@ -40,13 +40,13 @@ class Buyers:
         self._most_unpaid = most_unpaid
 
     def fingerprint(self, data: PaymentCreate, known: str | None) -> str:
-        """Return the fingerprint of a request: the known one of its key if it fits."""
+        """Return the fingerprint of a request: the known one of its idempotency key if it fits."""
         return fitting_fingerprint(data, self._personal_keys, known)
 
     async def find(
         self, caller: Principal, data: PaymentCreate, key: str, content: str
     ) -> str | None:
-        """Return the id of the customer whom a payment to create is for, None if it is for the caller.
+        """Return the id of the customer that a payment is for, None if it is for the caller.
 
         A customer without a reference is entered once for each idempotency key and content.
 
@@ -85,5 +85,5 @@ class Buyers:
 
 
 def _make_id(shop_id: str, key: str, content: str) -> ObjectId:
-    """Return the id that every attempt of a request gives its new customer, so that only the first enters one."""
+    """Return the id for the new customer of a request. It is the same at each attempt, so only one is entered."""
     return ObjectId(hashlib.sha256(f"{shop_id}\n{key}\n{content}".encode()).digest()[:12])

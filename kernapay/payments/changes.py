@@ -1,4 +1,4 @@
-"""What a change writes into a payment: the gateway's data, refunds and disputes."""
+"""Build the updates that store the gateway's data, refunds and disputes in a payment."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -61,7 +61,7 @@ def replace_dispute(
 
 
 def _replace_fields(dispute: Dispute) -> dict[str, Any]:
-    """Return the update that replaces what this version knows of a dispute, not what a later one has added."""
+    """Return the update that replaces the fields of a dispute that this version knows, and keeps all others."""
     row = dispute.to_mongo()
     columns = {field.db_field for field in Dispute._fields.values()}
     return {
@@ -79,7 +79,7 @@ def enter_mismatch(mismatch: Mismatch) -> dict[str, Any]:
 
 
 def find_reason(event: Event, gateway_payment: GatewayPayment | None) -> str | None:
-    """Return why the gateway declined a payment, in its words."""
+    """Return the gateway's reason for declining a payment."""
     if event is Event.DECLINED and gateway_payment is not None:
         return gateway_payment.error_reason or gateway_payment.error_code
     return None
@@ -123,7 +123,7 @@ def build_changes(
 
 
 def paid_at(gateway_payment: GatewayPayment, at: datetime) -> datetime:
-    """Return when the payer paid. Razorpay: a payment has the time of its creation, not that of its capture."""
+    """Return when the payer paid. Razorpay: a payment has its time of creation, not of capture."""
     # A clock that is ahead must not date a payment into the future.
     return (
         min(datetime.fromtimestamp(gateway_payment.created_at, UTC), at)

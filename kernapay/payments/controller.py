@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from kernapay.core.errors import NotFound
 from kernapay.customers.service import CustomerErased
 from kernapay.gateway.base import (
+    GATEWAY_ERRORS,
     BalanceTooLow,
     GatewayBusy,
     GatewayDenied,
@@ -207,15 +208,7 @@ class PaymentController(Controller):
         "/{reference_id:str}/capture",
         guards=[HasRole(Role.ADMIN), HasScope(Scope.PAYMENTS_WRITE)],
         status_code=200,
-        responses=problems(
-            NotCapturable,
-            EvidenceMismatch,
-            GatewayRejected,
-            GatewayMissing,
-            GatewayDenied,
-            GatewayUnknown,
-            GatewayBusy,
-        ),
+        responses=problems(NotCapturable, EvidenceMismatch, *GATEWAY_ERRORS),
     )
     async def capture(
         self,

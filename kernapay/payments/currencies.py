@@ -48,7 +48,7 @@ def format_amount(amount: int, currency: str) -> str:
 
 
 def write_amount(amount: int, currency: str) -> str:
-    """Return minor units as papers have them: 12000000 INR is `₹1,20,000.00`, and 4900 USD `USD 49.00`."""
+    """Return minor units as receipts show them: 12000000 INR is `₹1,20,000.00`, and 4900 USD `USD 49.00`."""
     places = exponent(currency)
     whole, rest = divmod(abs(amount), 10**places)
     is_rupees = currency == "INR"

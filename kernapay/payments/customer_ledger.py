@@ -1,11 +1,11 @@
-"""The write that changes whose payments a shop's are. `ledger.py` has the others."""
+"""The write that moves payments to another customer of the shop. `ledger.py` has the other writes."""
 
 from typing import Final
 
 from bson import ObjectId
 
 from kernapay.payments.announcing_ledger import AnnouncingLedger
-from kernapay.payments.pages import of_payer
+from kernapay.payments.pagination import of_payer
 
 # A statement for more would hold up others for longer than they notice.
 _BATCH: Final = 500

@@ -1,4 +1,4 @@
-"""What a change of a payment is based on: the gateway's data, and where it came from."""
+"""The evidence for a change of a payment: the gateway's data, and where it came from."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ class Evidence:
     """The gateway's data about a payment and, for a refund, about that refund.
 
     `known_refunds` are stored in the update that makes the payment paid, so that it is never paid without them.
-    `happened_at` is the gateway's time of the event, in Unix seconds, None where nobody tells.
+    `happened_at` is the gateway's time of the event, in Unix seconds, None if unknown.
     """
 
     origin: Origin
@@ -52,7 +52,7 @@ class Evidence:
     happened_at: int | None = None
 
     def came_at(self, earliest: datetime, latest: datetime) -> datetime:
-        """Return when the event happened, which may have had to wait: the latest, without a time between these."""
+        """Return when the event happened: `latest`, unless the gateway's time is between the two."""
         told = self.happened_at
         if told is None or not earliest.timestamp() <= told < latest.timestamp():
             return latest

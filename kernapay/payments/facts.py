@@ -1,4 +1,4 @@
-"""What the answer for one payment says of the payment itself, and what events say of it as well."""
+"""The fields of a payment that both the API's answer and the events contain."""
 
 from typing import Annotated, Any
 

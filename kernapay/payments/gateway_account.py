@@ -1,4 +1,4 @@
-"""Notice that the gateway's keys belong to another account, or to another mode, than the payments that are stored."""
+"""Detect gateway keys of another account or mode than the stored payments."""
 
 from typing import Final
 
@@ -23,7 +23,7 @@ class GatewayAccount:
         self._live = live
 
     async def find_change(self) -> str | None:
-        """Return what is wrong, as the rest of a sentence about the keys. None: nothing, or nothing is known.
+        """Return what is wrong with the keys, as the rest of a sentence; None if nothing is known to be wrong.
 
         Raises Unavailable, and GatewayError when the gateway answers nothing certain.
         """

@@ -1,7 +1,7 @@
 """The steps of a payment's history, and the only ways to add one: each marks the payment for the relay.
 
-So a change and the order to tell of it are one write. What the relay makes of a step is in `deliveries/`. Of what is
-imported, nobody is told.
+So a change and its marker are one write. `deliveries/` has the relay, which makes events of marked steps. Imported
+steps get no events.
 """
 
 from datetime import datetime, timedelta
@@ -43,7 +43,7 @@ def make_step(
 
 
 def begin_history(payment: Payment, step: Step) -> None:
-    """Give a payment that is to be inserted its first step."""
+    """Give a new payment its first step."""
     payment.history = [step]
     payment.announced = 0
     payment.announce = step.at + _ORDER_TIME

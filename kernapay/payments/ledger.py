@@ -13,8 +13,8 @@ from kernapay.gateway.base import GatewayPayment
 from kernapay.payments.changes import enter_mismatch, replace_dispute
 from kernapay.payments.customer_ledger import CustomerLedger
 from kernapay.payments.evidence import Origin
-from kernapay.payments.former_ledger import FormerLedger
 from kernapay.payments.history import begin_history, make_step, push_step
+from kernapay.payments.import_ledger import ImportLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.metadata import hash_metadata
 from kernapay.payments.metrics import count_payment
@@ -41,7 +41,7 @@ from kernapay.storage.updates import Changed
 _log = structlog.get_logger("kernapay.payments")
 
 
-class PaymentLedger(MoveLedger, PayoutLedger, SurplusLedger, CustomerLedger, FormerLedger):
+class PaymentLedger(MoveLedger, PayoutLedger, SurplusLedger, CustomerLedger, ImportLedger):
     model = Payment
 
     def __init__(

@@ -1,4 +1,4 @@
-"""When a payment is checked at the gateway, when an unpaid one ends, and what becomes of later money."""
+"""Decide when to check a payment at the gateway, when an unpaid sale ends, and how to treat later money."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class Lifetimes:
     """What becomes of money that comes after the end of its sale (LATE_PAYMENTS)."""
 
     def payable_until(self, payment: Payment) -> datetime:
-        """Return when the sale ends if nobody pays. Rows that are older than the field use today's setting."""
+        """Return when the sale ends if nobody pays. For rows without the field, today's setting decides."""
         return payment.payable_until or payment.created_at + self.expire_after
 
     def has_expired(self, payment: Payment, at: datetime) -> bool:
@@ -44,10 +44,10 @@ class Lifetimes:
         )
 
     def judge_late(self, payment: Payment, payment_id: str, at: datetime) -> LatePayments:
-        """Return what becomes of a payment of the gateway that came at a time, for a sale that ended unpaid.
+        """Return how to treat a payment of the gateway that came at a time, after its sale had ended unpaid.
 
-        For a day after its regular end, a sale is still paid, unless a person decides about each. Nobody's decision
-        brings back what was cancelled.
+        Until a day after its regular end, the sale is still paid, unless LATE_PAYMENTS is `hold`. A payment that a
+        person has approved pays it at any time. A cancelled sale is never paid.
         """
         if payment.cancelled_at is not None:
             return LatePayments.REFUND
@@ -60,7 +60,7 @@ class Lifetimes:
         return self.late_payments
 
     def may_come_late(self, at: datetime) -> datetime:
-        """Return how old a failed payment may be, for money of it to come late."""
+        """Return the creation time of the oldest failed payments for which money may still come."""
         return at - self.expire_after - LATE_AUTHORIZATION
 
     def end_rules(self) -> Rules:
@@ -68,7 +68,7 @@ class Lifetimes:
         return _rules_of_checks(due="ends_at", attempts="end_checks", pauses=_END_PAUSES)
 
     def surplus_rules(self) -> Rules:
-        """Return the rules of the queue of payments with money that goes back. Payers take turns."""
+        """Return the rules of the queue of payments with surplus to return. Payers take turns."""
         rules = _rules_of_checks(due="surplus_at", attempts="surplus_checks", pauses=SURPLUS_PAUSES)
         return replace(rules, is_parked={"surplus_payments__status": RefundState.FAILED})
 

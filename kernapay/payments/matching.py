@@ -1,4 +1,4 @@
-"""Compare a payment of the gateway with ours, and choose the attempt that decides about an order."""
+"""Compare a payment of the gateway with ours, and choose the attempt of an order that decides."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -63,7 +63,7 @@ async def find_mismatch(
 
 
 async def confirm_amount(gateway: PaymentGateway, gateway_payment: GatewayPayment) -> None:
-    """Ask the gateway once more for a payment whose amount is a surprise.
+    """Ask the gateway once more for a payment with an unexpected amount.
 
     Raises GatewayUnknown if the second answer has another amount, and GatewayError.
     """
@@ -152,10 +152,10 @@ def best_attempt(attempts: Iterable[GatewayPayment]) -> GatewayPayment | None:
 
 
 def of_sale(payment: Payment, attempts: Sequence[GatewayPayment]) -> Sequence[GatewayPayment]:
-    """Return the attempts of an order by which its payment is settled.
+    """Return the attempts of an order that may settle its payment.
 
-    Of a paid sale of an earlier service, only what pays it counts. Other money a person decides about: that service, or
-    somebody, may have given it back without the gateway.
+    For a paid sale of an earlier service, that is only the one that paid it. A person decides about other money: it may
+    have been returned outside of the gateway.
     """
     if payment.former is None or not payment.status.is_paid:
         return attempts

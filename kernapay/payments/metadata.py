@@ -1,7 +1,7 @@
 """The hashes by which payments are found by an entry of their metadata.
 
-Of each entry the index has a hash: names and values could need more room than the payment, and each hash takes 22
-characters. It covers the type, so that the text "5" is not the integer 5.
+The index has a hash of each entry, because names and values could need more room than the payment. A hash takes 22
+characters. It includes the type, so that the text "5" differs from the integer 5.
 """
 
 import base64

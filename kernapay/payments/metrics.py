@@ -38,7 +38,7 @@ _moves_series: Final = cache(MOVES.labels)
 
 
 def count_payment(payment: Payment, source: Source) -> None:
-    """Count that a payment came into its present status."""
+    """Count a payment in its present status."""
     _payments_series(payment.status.value, _method_of(payment), source.value).inc()
 
 

@@ -12,8 +12,8 @@ from mongoengine import (
     StringField,
 )
 
-from kernapay.payments import rows
-from kernapay.payments.former.models import Former
+from kernapay.payments import legacy_rows
+from kernapay.payments.imported.models import Former
 from kernapay.payments.states import (
     DisputeStatus,
     RefundSpeed,
@@ -201,7 +201,7 @@ class Payment(Record):
     # Under which the gateway has the order. Rows from before this field have the default prefix and their id.
     receipt: str | None = StringField()
     amount: int = LongField(required=True)
-    currency: str = DefaultTextField(rows.DEFAULT_CURRENCY, required=True)
+    currency: str = DefaultTextField(legacy_rows.DEFAULT_CURRENCY, required=True)
     status: Status = Choice(Status, required=True, default=Status.PENDING)
     payment_method: str | None = StringField(db_field="paymentMethod")
     payment_gateway: str = StringField(db_field="paymentGateway", default="razorpay")
@@ -278,11 +278,11 @@ class Payment(Record):
 
     @classmethod
     def in_shape(cls, row: dict[str, Any]) -> dict[str, Any]:
-        return rows.in_shape(row)
+        return legacy_rows.in_shape(row)
 
     @classmethod
     def repair(cls, row: dict[str, Any]) -> dict[str, Any]:
-        return rows.repair(row)
+        return legacy_rows.repair(row)
 
     @property
     def amount_captured(self) -> int:

@@ -32,9 +32,9 @@ class MoveLedger(RefundLedger):
     ) -> Payment | None:
         """Make the event's move and store the gateway's data.
 
-        Return None when the payment does not allow the move: it was made before, never may be, the gateway's payment
-        goes back as surplus, or the sale has ended or, with `late`, has not or was cancelled. Raises RowChanged if it
-        allows the move but order, amount or currency are no longer those of `payment`, and RowGone.
+        Return None when the payment does not allow the move: it was made before, the status does not allow it, the
+        gateway's payment is surplus, or the sale has ended. With `late`, it must have ended without being cancelled.
+        Raises RowChanged if the order, the amount or the currency are no longer those of `payment`, and RowGone.
 
         `refunds` are entered as requested: `record_refund` brings each to its state, and if the process dies before
         that, they are open refunds, which the worker checks.
@@ -78,7 +78,7 @@ class MoveLedger(RefundLedger):
     async def _write(
         self, payment: Payment, step: Step, only_if: Where, change: Where
     ) -> Changed[Payment] | Refused[Payment]:
-        """Make a change that adds the step, in one write with others under way. Raises RowGone."""
+        """Write a change with its step, in one batch with other writes. Raises RowGone."""
         key = key_of(payment)
         # Whatever the payment as it was read does not show has added a step. So without one, it is known what it
         # becomes, and nobody has to read it.

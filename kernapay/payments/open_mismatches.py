@@ -1,4 +1,4 @@
-"""The mismatches that still wait for a person, as a metric."""
+"""Count the mismatches that wait for a person, for a metric."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Surplus(Protocol):
 
 
 class Mismatched(Protocol):
-    """A payment, as far as it decides which of its mismatches are open."""
+    """The columns of a payment that decide which of its mismatches are open."""
 
     @property
     def status(self) -> str: ...
@@ -42,7 +42,7 @@ class Mismatched(Protocol):
 
 
 class OpenMismatches:
-    """Counts mismatches whose money has no place yet: it is neither what paid the payment nor entered as surplus."""
+    """Counts mismatches whose money is neither the sale's payment nor entered as surplus."""
 
     def __init__(self, payments: PaymentRepository) -> None:
         self._payments = payments

@@ -1,4 +1,4 @@
-"""What the gateway's order says about our payment: enough to rebuild the row, and to answer its idempotency key.
+"""Our note in the gateway's order: enough to rebuild the payment's row, and to answer its idempotency key.
 
 It is one note of at most 256 characters, because clients may use 14 of the 15 notes of an order. It names nobody: user
 and customer are ids, the key a hash. The gateway copies the notes of an order into its payments, where Checkout may
@@ -38,7 +38,7 @@ _FORM: Final = re.compile(r"[0-9a-f]{24}(?:\|[\w.-]*){0,6}", re.ASCII)
 
 
 class OrderNote(NamedTuple):
-    """The fields of our note. `fingerprint` is None if it was of a form that the note does not hold."""
+    """The fields of our note. `fingerprint` is None if the note cannot hold its form."""
 
     payment_id: ObjectId
     user_id: ObjectId
@@ -79,7 +79,7 @@ def pack(payment: Payment) -> str:
 
 
 def unpack(notes: object) -> OrderNote | None:
-    """Return what the notes of an order say, or None if they are of no version that is known here."""
+    """Decode our note in the notes of an order. Return None if its version is unknown."""
     note = notes.get(NOTE) if isinstance(notes, Mapping) else None
     parts = note.split("|", 6) if isinstance(note, str) else []
     if len(parts) != 7 or parts[1] not in (_FIRST, _SECOND):
@@ -116,7 +116,7 @@ def client_notes(notes: object) -> dict[str, str]:
 
 
 def own_notes(notes: object) -> dict[str, str]:
-    """Return ours alone, if there is one in our form: of an order, or as the gateway copied it into a payment."""
+    """Return our note alone, if there is one: from an order, or as the gateway copied it into a payment."""
     note = notes.get(NOTE) if isinstance(notes, Mapping) else None
     is_ours = isinstance(note, str) and len(note) <= _LONGEST and _FORM.fullmatch(note)
     return {NOTE: str(note)} if is_ours else {}

@@ -66,7 +66,7 @@ class Ordering:
     ) -> tuple[Payment, bool]:
         """Return the payment with the draft's key and its order, and whether it is new.
 
-        A caller that has just found no payment with this key says so, which saves another look.
+        Pass `is_key_known=False` after finding no payment with this key: that saves another look-up.
         Raises TooManyRequests if too many orders of the payer, or of a shop's customer, are being placed, before
         anything is stored. Raises GatewayError, InProgress, Unavailable: the payment stays pending then, and the same
         key resumes it.
@@ -212,7 +212,7 @@ class Ordering:
 
 
 def part_of(payment: Payment) -> str | None:
-    """Return whose calls count together, among those of the payment's account: a customer's, or its own."""
+    """Return the part of the account that a call counts for: a customer, or the account itself."""
     return str(payment.customer_id) if payment.customer_id else None
 
 

@@ -1,4 +1,4 @@
-"""What settling did to a payment, and why it was refused."""
+"""The outcomes of settling a payment, and the errors."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -11,7 +11,7 @@ from kernapay.payments.states import SurplusReason
 
 
 class Outcome(Enum):
-    """What settling did to the payment."""
+    """The effect of settling on the payment."""
 
     MOVED = auto()
     UNCHANGED = auto()

@@ -41,3 +41,10 @@ IdempotencyHeader = Annotated[
         description="The `idempotencyKey`, unless the body contains it. If both are sent, they must be equal.",
     ),
 ]
+FROM = QueryParameter(
+    name="from",
+    min_length=10,
+    max_length=40,
+    description="Created from then on: a day of the business, or a time as in RFC 3339.",
+)
+TO = QueryParameter(name="to", min_length=10, max_length=40, description="Created before then.")

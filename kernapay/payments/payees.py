@@ -1,4 +1,4 @@
-"""Judge whose money a payment is. A payer only claims it: the account decides."""
+"""Decide to which account a payment is paid. The payer names it, and the account must be an active provider."""
 
 from collections.abc import Awaitable, Callable
 
@@ -46,7 +46,7 @@ class Payees:
     async def require_approved(self, actor: Principal, before: str = "it can move money") -> None:
         """Raise NotApproved unless the caller is an active PROVIDER that an administrator has approved.
 
-        `before` completes the sentence that says so.
+        `before` completes the sentence of the error.
         """
         standing = await self._standing_of(actor.id)
         if (

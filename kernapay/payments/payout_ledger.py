@@ -1,6 +1,6 @@
 """The writes of bank settlements to payments. `ledger.py` has the others.
 
-They move no money and change nothing that a payer sees, so `updatedAt` and the cached history stay.
+They change nothing that a payer sees, so `updatedAt` and the cached history stay.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ class PayoutLedger(RefundLedger):
         return await self._update_payouts(payment, payout_pipeline.record(payout))
 
     async def withdraw_payouts(self, payment: Payment, settlement_id: str) -> bool:
-        """Take out the rows of a settlement that failed. Return False when the payment has none of them any more."""
+        """Remove the rows of a failed settlement. Return False when the payment has none of them any more."""
         entered = {"settlements.settlementId": settlement_id}
         pipeline = payout_pipeline.withdraw(settlement_id)
         return await self._update_payouts(payment, pipeline, __raw__=entered)

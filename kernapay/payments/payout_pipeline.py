@@ -29,9 +29,9 @@ def record(payout: Payout) -> list[Stage]:
 
 
 def withdraw(settlement_id: str) -> list[Stage]:
-    """Return the update that takes out the rows of a settlement. A repeat changes nothing.
+    """Return the update that removes the rows of a settlement. A repeat changes nothing.
 
-    The payment stays settled only by a row of another settlement.
+    The payment stays settled only if another settlement has a row for it.
     """
     known = {"$ifNull": ["$settlements", []]}
     is_other = {"$ne": ["$$this.settlementId", {"$literal": settlement_id}]}

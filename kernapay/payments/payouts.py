@@ -1,4 +1,4 @@
-"""Find the payments that rows of a bank settlement concern, and enter the rows there."""
+"""Find the payments of bank settlement rows, and enter the rows there."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _BATCH: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a settlement row says of its payment: the order's receipt, the order, the gateway's payment, a dispute."""
+    """The ids in a settlement row that lead to its payment."""
 
     receipt: str | None = None
     order_id: str | None = None
@@ -31,7 +31,7 @@ class PayoutService:
         self._ledger = ledger
 
     async def find(self, traces: Sequence[Trace]) -> list[Payment | None]:
-        """Return the payment of each trace, None for what is not KernaPay's. Raises Unavailable.
+        """Return the payment of each trace, None for traces of other applications. Raises Unavailable.
 
         The receipt alone is no proof: the order must be one of the payment's, if the trace names one.
         """
@@ -65,9 +65,9 @@ class PayoutService:
         return await self._ledger.record_payout(payment, payout)
 
     async def withdraw(self, settlement_id: str) -> int:
-        """Take the rows of a settlement that failed out of all payments. Return how many had some. Raises Unavailable.
+        """Remove the rows of a failed settlement from all payments. Return how many had some. Raises Unavailable.
 
-        A repeat goes on where it was interrupted.
+        A repeat continues where it was interrupted.
         """
         count = 0
         async for payment in self._payments.stream_settled_by(settlement_id):

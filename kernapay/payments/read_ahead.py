@@ -1,4 +1,4 @@
-"""Which cached page of a history a request asks for, so that it is read together with the session."""
+"""Find the cached page of a history that a request asks for, so that it is read together with the session."""
 
 from functools import lru_cache
 from typing import Final
@@ -18,7 +18,7 @@ _USUAL_LENGTH: Final = 100
 def page_address(scope: Scope) -> Address | None:
     """Return where the page is cached, None for an unusual request.
 
-    The request is not checked yet: it may be one that the handler refuses, or for a page that is never cached.
+    The request is not validated yet: the handler may refuse it, or the page may never be cached.
     """
     user_id, query = scope["path_params"]["user_id"], scope["query_string"]
     return _address_of(user_id, query) if len(user_id) + len(query) <= _USUAL_LENGTH else None

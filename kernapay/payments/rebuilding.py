@@ -23,7 +23,7 @@ Return None if the customer is another shop's.
 
 
 def can_rebuild(order: Order) -> bool:
-    """Return whether the notes of an order have what it takes to rebuild its payment."""
+    """Return whether the notes of an order suffice to rebuild its payment."""
     return _note_of(order) is not None
 
 
@@ -38,9 +38,9 @@ class Rebuilding:
     async def rebuild(self, order: Order) -> Payment | None:
         """Insert the payment of an order, as it was when the order was created, and return it.
 
-        Return None if the order's note lacks what it takes: orders of earlier versions have only the payment's id. What
-        was paid and refunded is for the caller to enter. `description`, `metadata` and the pages to which a link leads
-        never left our database. Of a customer that is lost as well, the id comes back.
+        Return None if the order's note is not complete: orders of earlier versions have only the payment's id. The
+        caller enters what was paid and refunded. `description`, `metadata` and the pages of a checkout link are lost,
+        because the gateway never had them. A customer that is lost as well comes back with the id only.
         """
         note = _note_of(order)
         if note is None:

@@ -1,4 +1,4 @@
-"""What a payment admits: which refunds, of how much and how many. Cheap answers; the ledger decides."""
+"""Check a refund before the gateway is asked: amount and number. These checks are cheap; the ledger decides."""
 
 from kernapay.core.errors import Conflict, RetryLater
 from kernapay.payments.currencies import explain_amount
@@ -90,7 +90,7 @@ def too_many(payment: Payment, max_refunds: int) -> TooManyRefunds:
 def check_same_content(refund: Refund, data: RefundCreate) -> None:
     """Raise RefundKeyReused if the key of this refund comes with other content.
 
-    Of a refund that a restore lost, the gateway knows only the amount.
+    For a refund that a restore lost, only the amount can be compared: the gateway knows no more.
     """
     is_same = (
         data.amount in (None, refund.amount)
@@ -105,7 +105,7 @@ def check_same_content(refund: Refund, data: RefundCreate) -> None:
 
 
 def explain_refusal(payment: Payment, amount: int) -> NotRefundable | PaymentDisputed:
-    """Return the error that says what of this payment can be refunded, and why not this amount."""
+    """Return the error that says how much of this payment can be refunded, and why not this amount."""
     if not payment.status.is_paid:
         return NotRefundable(
             f"Only a paid payment can be refunded. This one is {payment.status.value}."

@@ -55,7 +55,7 @@ def record(refund: GatewayRefund, origin: Origin, payment_id: str, at: datetime)
     """Return the update that stores the gateway's state of a refund.
 
     It finds the refund by its id or our receipt, or adds a new one. `payment_id` is the gateway's.
-    An event may tell of our refund without its receipt. Then it stands as a new one, until somebody brings the receipt.
+    An event may contain our refund without its receipt. It is stored as a new refund until other data has the receipt.
     """
     status = refund.status if refund.status in _RANK else RefundState.PENDING.value
     # $literal: in a pipeline, MongoDB reads text that starts with a dollar sign as a field.

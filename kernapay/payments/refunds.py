@@ -99,7 +99,7 @@ class RefundService:
     ) -> tuple[RefundCreated, bool]:
         """Refund a part of a payment or, without an amount, all that remains. Return the refund, and whether it is new.
 
-        What can be refused without the gateway, and what an earlier call has finished, leaves no audit entry.
+        Calls that are refused without the gateway, or that repeat a finished refund, leave no audit entry.
 
         Raises InvalidInput, NotRefundable, PaymentDisputed, TooManyRefunds, TooManyRequests, RefundKeyReused,
         ProofRequired, RefundRejected, RefundInProgress, Unavailable, and GatewayError: an amount that is reserved then

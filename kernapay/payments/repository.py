@@ -11,7 +11,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.payments.dtos import PaymentStatus, PaymentSummary, PaymentView
 from kernapay.payments.models import Payment
 from kernapay.payments.order_notes import hash_key
-from kernapay.payments.pages import NEWEST_FIRST, forms_of, in_bounds, of_payer, older_than
+from kernapay.payments.pagination import NEWEST_FIRST, forms_of, in_bounds, of_payer, older_than
 from kernapay.payments.references import (
     DEFAULT_RECEIPT_PREFIX,
     created_at_of,

@@ -1,4 +1,4 @@
-"""Judge whether the money of a payment stays, or goes back to the customer. Nothing else decides that."""
+"""Decide how much of a payment's money stays, and how much goes back to the customer. No other module does."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class PaymentReturned(Conflict):
 
 
 class Hold(NamedTuple):
-    """What a dispute does to the money of its payment, in minor units."""
+    """The effect of a dispute on the money of its payment, in minor units."""
 
     held: int
     """What may not be refunded: the bank has returned it, or may do so."""
@@ -40,7 +40,7 @@ def find_surplus(payment: Payment, payment_id: str) -> SurplusPayment | None:
 
 
 def judge_dispute(payment: Payment, dispute: Dispute) -> Hold:
-    """Return what a dispute holds of its payment, and what of that is lost.
+    """Return how much of its payment a dispute holds, and how much of that is lost.
 
     Razorpay: `amount_deducted` is 0 until a dispute is lost, but some accounts are charged when it is raised, and get
     the money back when it is won.

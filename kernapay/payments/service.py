@@ -205,7 +205,8 @@ class PaymentService:
     ) -> PaymentStatus:
         """Return the public view of a payment. Raises NotFound.
 
-        Only who may see an imported payment gets it by its former reference, which can be guessed.
+        The reference of an imported payment at the earlier service can be guessed, so it works only for callers who may
+        see the payment.
         """
         status = await self._payments.status(reference_id)
         if status is None and is_former(reference_id):
@@ -220,9 +221,9 @@ class PaymentService:
         return status
 
     async def capture(self, actor: Principal, reference_id: str) -> PaymentStatus:
-        """Capture an authorised payment, also of a sale that has ended: a repeat of that is answered again.
+        """Capture an authorised payment, even if its sale has ended. A repeat gets the same answer.
 
-        What can be answered without the gateway leaves no audit entry.
+        Calls that are answered without the gateway leave no audit entry.
 
         Raises NotFound, TooManyRequests, NotCapturable, EvidenceMismatch, GatewayError, Unavailable.
         """

@@ -59,7 +59,7 @@ class Settlement:
         share: FairShare,
         clock: Clock = now,
     ) -> None:
-        """`share` bounds how many unknown orders of events are looked up at once."""
+        """`share` limits how many unknown orders of events are looked up at once."""
         self._surplus = surplus
         self._lifetimes = lifetimes
         self.find = OrderLookup(payments, ledger, gateway, share).find
@@ -288,9 +288,8 @@ class Settlement:
     async def _record_mismatch(self, payment: Payment, evidence: Evidence, reason: str) -> Settled:
         origin = evidence.origin
         MISMATCHES.labels(origin.source.value).inc()
-        _log.error(
-            "evidence_mismatch", reference=payment.reference_id, reason=reason, news=origin.event
-        )
+        facts = {"reason": reason, "gateway_event": origin.event}
+        _log.error("evidence_mismatch", reference=payment.reference_id, **facts)
         await self._ledger.record_mismatch(payment, build_mismatch(evidence, reason, self._clock()))
         return Settled(payment, Outcome.MISMATCH, reason)
 

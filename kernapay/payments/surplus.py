@@ -80,9 +80,9 @@ class SurplusPayments:
         return Settled(row, Outcome.MOVED if is_news else Outcome.UNCHANGED)
 
     async def give_back(self, payment: Payment) -> None:
-        """Return every surplus payment of a row, as far as the gateway has not done so. The worker calls this.
+        """Refund every surplus payment of a row that is not returned yet. The worker calls this.
 
-        One that cannot be returned now does not hold up the others. A repeat goes on from what the gateway has.
+        A failure does not stop the others. A repeat continues from the state at the gateway.
         Raises GatewayError, Unavailable, when all were tried.
         """
         errors: list[KernaPayError] = []
@@ -136,7 +136,7 @@ class SurplusPayments:
         await self._ledger.record_surplus(payment, entry, state, refund_id, _ORIGIN)
 
     async def _request(self, surplus: Surplus) -> str | None:
-        """Refund what no refund returns yet. If a repeat would fare no better, return why."""
+        """Refund the rest of a surplus payment. Return the reason if a repeat would fail as well."""
         if surplus.failures >= _MOST_FAILURES:
             return "its refunds keep failing"
         try:
@@ -149,7 +149,7 @@ class SurplusPayments:
     async def _give_up(
         self, payment: Payment, entry: SurplusPayment, surplus: Surplus, why: str
     ) -> None:
-        """Leave to a person what cannot be returned, and store that as a mismatch."""
+        """Store a mismatch for money that cannot be returned, so that a person decides."""
         mismatch = Mismatch(
             at=self._ledger.clock(),
             source=Source.RECONCILIATION,
@@ -162,14 +162,14 @@ class SurplusPayments:
         )
         if await self._ledger.record_mismatch(payment, mismatch):
             MISMATCHES.labels(Source.RECONCILIATION.value).inc()
-        _log.error("surplus_given_up", why=why, **_name(payment, entry))
+        _log.error("surplus_given_up", reason=why, **_name(payment, entry))
         await self._ledger.record_surplus(
             payment, entry, RefundState.FAILED, entry.refund_id, _ORIGIN
         )
 
 
 def _is_due(payment: Payment, surplus: SurplusPayment) -> bool:
-    """Return whether to look after an entry now."""
+    """Return whether an entry is due for another attempt."""
     if surplus.status not in (RefundState.REQUESTED, RefundState.PENDING):
         return False
     # Versions that did not exclude it left such rows.

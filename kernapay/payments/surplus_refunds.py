@@ -23,7 +23,7 @@ class Surplus:
 
     @property
     def remaining(self) -> int:
-        """The amount that nothing returns: a refund that failed returns nothing."""
+        """The amount that no refund returns. A failed refund returns nothing."""
         standing = sum(refund.amount for refund in self.refunds) - self._sum("failed")
         return self.payment.amount - self.lost - standing
 
@@ -69,7 +69,7 @@ async def look_at_surplus(
 
 
 async def return_surplus(gateway: PaymentGateway, surplus: Surplus) -> None:
-    """Refund what no refund returns yet. A repeat does not return the money again. Raises GatewayError."""
+    """Refund the remaining amount. A repeat does not return the money again. Raises GatewayError."""
     if surplus.remaining > 0:
         await gateway.refund(
             surplus.payment.id,

@@ -1,4 +1,4 @@
-"""Who may see which payment, and what of it."""
+"""Decide who may see a payment, and which parts of it."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from kernapay.security.principal import STAFF, Principal, Role
 
 
 class Subject(Protocol):
-    """A payment, as far as the right to see it depends on it."""
+    """The columns of a payment that decide who may see it."""
 
     @property
     def user_id(self) -> str: ...

@@ -28,7 +28,7 @@ from kernapay.reconciliation.models import Kind
 from kernapay.reconciliation.order_comparison import OrderComparison
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.settled_rows import SettledRow, compare_row, settled_rows
-from kernapay.settlements.books import SettlementBooks
+from kernapay.settlements.reports import SettlementReports
 
 _log = structlog.get_logger("kernapay.reconciliation")
 # Razorpay: a settlement day is a day in India.
@@ -41,11 +41,11 @@ _LIST_REFUSED: Final = (400, 404)
 class Comparison:
     """One pass over a window.
 
-    Compared is every order that was created, paid, refunded or settled in the window, at the gateway or by our record.
-    Found is also what should have been settled by a time in the window, and was not.
+    It compares every order that was created, paid, refunded or settled in the window, at the gateway or by our record.
+    It also finds payments that should have been settled by a time in the window, and were not.
     While it runs, `totals`, `money` (by currency, in minor units, each row once) and `unchecked` (what could not be
-    compared) grow, and `progress` is called with a name and a count. `done` has what needs no other look: with the set
-    of an earlier window, nothing is told twice.
+    compared) grow, and `progress` is called with a name and a count. `done` has the subjects that are compared already:
+    with the set of an earlier window, no difference is reported twice.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Comparison:
         payments: PaymentRepository,
         gateway: PaymentGateway,
         pace: Pace,
-        books: SettlementBooks,
+        settlement_reports: SettlementReports,
         after: datetime,
         before: datetime,
         progress: Callable[[str, int], None] = lambda _, __: None,
@@ -62,7 +62,7 @@ class Comparison:
         self._payments = payments
         self._gateway = gateway
         self._pace = pace
-        self._books = books
+        self._settlement_reports = settlement_reports
         self._after = after
         self._before = before
         self._progress = progress
@@ -237,7 +237,7 @@ class Comparison:
         )
 
     def _attempts_of(self, order: Order) -> list[GatewayPayment] | None:
-        """Return the payments of an order if the window has all that matter, else None."""
+        """Return the payments of an order if the window contains all that are needed, else None."""
         attempts = self._attempts.get(order.id, [])
         is_listed = order.id in self._orders
         if is_listed and (order.status == "created" or any(a.is_captured for a in attempts)):
@@ -246,7 +246,7 @@ class Comparison:
         return None
 
     async def _compare_ours(self) -> AsyncIterator[Difference]:
-        """Compare our payments that were created, or became or stayed paid, in the window, and met on no list."""
+        """Compare our payments of the window that are on none of the gateway's lists."""
         for name, ids in (
             ("payments", self._payments.ids_created(self._after, self._before)),
             ("paidPayments", self._payments.ids_paid(self._after, self._before)),
@@ -268,10 +268,10 @@ class Comparison:
 
     async def _find_unsettled(self) -> AsyncIterator[Difference]:
         """Find the captured payments that no settlement had in time, each in the window in which its time ended."""
-        ids = await self._books.ids_overdue(self._after, self._before)
+        ids = await self._settlement_reports.ids_overdue(self._after, self._before)
         if not ids:
             return
-        unread = await self._books.first_unread_day(self._after, self._before)
+        unread = await self._settlement_reports.first_unread_day(self._after, self._before)
         if unread is not None:
             self.unchecked.append(
                 f"{len(ids)} payment(s) without a settlement: that of {unread} was not read yet"

@@ -8,13 +8,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from kernapay.core.errors import NotFound
 from kernapay.core.ids import OBJECT_ID_PATTERN
-from kernapay.gateway.base import (
-    GatewayBusy,
-    GatewayDenied,
-    GatewayMissing,
-    GatewayRejected,
-    GatewayUnknown,
-)
+from kernapay.gateway.base import GATEWAY_ERRORS
 from kernapay.payments.parameters import Reference
 from kernapay.reconciliation.checks import PaymentChecks
 from kernapay.reconciliation.dtos import (
@@ -116,9 +110,7 @@ class PaymentCheckController(Controller):
     @post(
         "/{reference_id:str}/check",
         status_code=200,
-        responses=problems(
-            NotFound, GatewayRejected, GatewayMissing, GatewayDenied, GatewayUnknown, GatewayBusy
-        ),
+        responses=problems(NotFound, *GATEWAY_ERRORS),
     )
     async def check(
         self,

@@ -88,7 +88,7 @@ def refunds_agree(payment: Payment, refunds: Sequence[GatewayRefund]) -> bool:
 
 
 def find_unsettled(payment: Payment) -> list[Difference]:
-    """Return the difference that a captured payment is which no processed settlement has."""
+    """Return the difference for a captured payment that is in no processed settlement."""
     if payment.settled_at is not None or not payment.status.is_paid:
         return []
     ours = f"{payment.amount_captured} {payment.currency} captured"
@@ -106,7 +106,7 @@ def describe(record: Payment | Order) -> str:
 def unreadable(
     item: OddEntity, order_id: str | None, razorpay_payment_id: str | None
 ) -> Difference:
-    """Return the difference that an entity of another form than ours is."""
+    """Return the difference for an entity that cannot be decoded."""
     return Difference(
         Kind.UNREADABLE,
         order_id=order_id,

@@ -1,4 +1,4 @@
-"""Continue a comparison after what cannot be read or asked for."""
+"""Let a comparison continue after subjects that cannot be read."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -21,7 +21,7 @@ Work = Callable[[], Awaitable[Sequence[Difference]]]
 class Guard:
     """Runs the steps of one comparison. `unchecked` grows with what could not be compared.
 
-    `done` has what needs no other look. It may be the set of an earlier comparison.
+    `done` has the subjects that are compared already, and may be the set of an earlier comparison.
     """
 
     def __init__(self, done: set[str] | None = None) -> None:
@@ -39,7 +39,7 @@ class Guard:
         razorpay_payment_id: str | None = None,
         dispute_id: str | None = None,
     ) -> Sequence[Difference]:
-        """Return the differences that `work` finds. What cannot be read, or asked, does not end the comparison.
+        """Return the differences that `work` finds. A subject that cannot be read does not end the comparison.
 
         Raises Unavailable, and GatewayError when the gateway keeps failing.
         """
@@ -74,5 +74,5 @@ class Guard:
         ]
 
     def note(self, subject: str, error: KernaPayError) -> None:
-        """Add what could not be compared."""
+        """Add a subject that could not be compared."""
         self.unchecked.append(f"{subject}: {error.detail}")

@@ -1,4 +1,4 @@
-"""Find money at the gateway that no event reported, by one list of payments: unpaid orders cost nothing."""
+"""Find payments at the gateway that no event reported, by one list: unpaid orders cost no calls."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -36,7 +36,7 @@ class LostPayments:
         check_after: timedelta,
         clock: Clock = now,
     ) -> None:
-        """Leave the first `check_after` of a payment to the events."""
+        """Payments younger than `check_after` are left to the events."""
         self._payments = payments
         self._resync = resync
         self._gateway = gateway

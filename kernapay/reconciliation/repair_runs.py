@@ -1,4 +1,4 @@
-"""Repair findings one after another: one whose repair is refused stays open, and holds up no other."""
+"""Repair findings one after another. A finding whose repair is refused stays open, and the others go on."""
 
 from collections.abc import AsyncIterator, Iterable
 from typing import Final

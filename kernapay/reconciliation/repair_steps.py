@@ -1,4 +1,4 @@
-"""The steps that repairs take, and what remains after one, as sentences for people."""
+"""The steps of repairs, and the differences that remain, as sentences for people."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ON_ITS_WAY: Final = "the refund is on its way: repeat the repair to see whether 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the gateway's answer of this moment calls for. Without `act`, nothing can be done by machine, or need be."""
+    """The step that the gateway's present answer requires. Without `act`, there is nothing to do automatically."""
 
     text: str
     act: Callable[[], Awaitable[object]] | None = None

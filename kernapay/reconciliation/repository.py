@@ -32,7 +32,7 @@ class ReportRepository(MarkedRows[Report]):
     model = Report
 
     def __init__(self, mongo: Mongo, clock: Clock = now, lease: timedelta = _LEASE) -> None:
-        """`lease` is how long a report stays with a worker that gives no sign of life."""
+        """`lease` is how long a report stays with a worker that does not extend its lease."""
         super().__init__(mongo, clock)
         self._lease = lease
         self.queue = Queue(
@@ -173,7 +173,7 @@ class FindingRepository(Repository[Finding]):
     async def put(self, finding: Finding) -> ObjectId:
         """Store a finding under an id that follows from what it says. Return the id.
 
-        A report that is made again finds the same ones. One that was repaired and is found again is open again.
+        So a repeated report stores the same findings. A repaired finding that is found again is open again.
         """
         finding_id = _id_of(finding)
         finding.pk = finding_id
@@ -191,7 +191,7 @@ class FindingRepository(Repository[Finding]):
         return finding_id
 
     async def drop_others(self, report_id: ObjectId, found: Collection[ObjectId]) -> None:
-        """Delete what an earlier making of a report found and this one did not, unless somebody worked on it."""
+        """Delete findings that an earlier run of this report found and this one did not, unless they were worked on."""
         gone = [
             row.id
             for row in await self._summaries(report_id)

@@ -1,4 +1,4 @@
-"""After a restore of an older copy: compare and repair until our database has what the gateway knows."""
+"""After a restore of an older copy, compare and repair until our database matches the gateway."""
 
 from collections import Counter
 from collections.abc import Callable

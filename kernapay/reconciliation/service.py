@@ -18,13 +18,13 @@ from kernapay.payments.repository import PaymentRepository
 from kernapay.reconciliation.comparison import Comparison
 from kernapay.reconciliation.differences import Difference
 from kernapay.reconciliation.models import Finding, Report
-from kernapay.reconciliation.night_repairs import NightRepairs
-from kernapay.reconciliation.nights import Nights
+from kernapay.reconciliation.nightly_repairs import NightlyRepairs
+from kernapay.reconciliation.nightly_reports import NightlyReports
 from kernapay.reconciliation.pacing import Pace
 from kernapay.reconciliation.repository import FindingRepository, ReportRepository
 from kernapay.reconciliation.resync import Resync
 from kernapay.security.principal import Actor
-from kernapay.settlements.books import SettlementBooks
+from kernapay.settlements.reports import SettlementReports
 from kernapay.storage.queue import Queue
 
 _log = structlog.get_logger("kernapay.reconciliation")
@@ -40,10 +40,10 @@ class ReconciliationService:
         resync: Resync,
         gateway: PaymentGateway,
         pace: Pace,
-        books: SettlementBooks,
+        settlement_reports: SettlementReports,
         audit: AuditLog,
-        nights: Nights,
-        night_repairs: NightRepairs,
+        nightly_reports: NightlyReports,
+        nightly_repairs: NightlyRepairs,
         clock: Clock = now,
     ) -> None:
         self._reports = reports
@@ -52,11 +52,11 @@ class ReconciliationService:
         self._resync = resync
         self._gateway = gateway
         self._pace = pace
-        self._books = books
+        self._settlement_reports = settlement_reports
         self._audit = audit
         self._clock = clock
-        self._nights = nights
-        self._night_repairs = night_repairs
+        self._nightly_reports = nightly_reports
+        self._nightly_repairs = nightly_repairs
 
     async def check_due(self, queue: Queue[Payment]) -> bool:
         """Check one due payment at the gateway. Return False when none is due."""
@@ -92,7 +92,7 @@ class ReconciliationService:
 
     async def request_nightly(self) -> bool:
         """Request the reports of the nights that lack a good one. Return whether this call requested any."""
-        return await self._nights.request_due()
+        return await self._nightly_reports.request_due()
 
     async def sweep_reports(self) -> bool:
         """Make one report that is due. Return False when none is."""
@@ -110,7 +110,7 @@ class ReconciliationService:
             self._payments,
             self._gateway,
             self._pace,
-            self._books,
+            self._settlement_reports,
             after,
             before,
             progress,
@@ -137,7 +137,7 @@ class ReconciliationService:
         await self._findings.drop_others(report.pk, found)
         if report.night is not None:
             # Before it is done: should this process die, the report is made again, and so are the repairs.
-            await self._night_repairs.run(report)
+            await self._nightly_repairs.run(report)
             crash_point("report.repaired")
         report.unchecked = comparison.unchecked
         await self._reports.finish(

@@ -51,12 +51,12 @@ class ClientAddresses:
         return str(address)
 
     def _warn(self) -> None:
-        """Warn the operator once: behind an untrusted proxy, all clients share its address and its rate limits."""
+        """Warn the operator once: behind an untrusted proxy, all clients share the proxy's address and rate limits."""
         if not self._has_warned:
             self._has_warned = True
             _log.warning(
                 "forwarded_for_ignored",
-                advice="if there is a proxy in front, set TRUSTED_PROXIES to its network",
+                fix="if there is a proxy in front, set TRUSTED_PROXIES to its network",
             )
 
     def _is_proxy(self, address: Address) -> bool:

@@ -1,4 +1,4 @@
-"""Bound attempts that cost much or that may be guesses, by who makes them."""
+"""Limit attempts that are expensive or may be guesses, per subject."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ class FailedAttempts:
     """
 
     def __init__(self, limiter: RateLimiter, name: str, excess: str) -> None:
-        """`name` is the limit's. `excess` is the sentence of the refusal."""
+        """`name` is the name of the rate limit, and `excess` the message of a refusal."""
         self._limiter = limiter
         self._name = name
         self._excess = excess
@@ -47,7 +47,7 @@ class FailedAttempts:
 
 
 class PasswordAttempts:
-    """Bound the checks of passwords, whether they are right or wrong.
+    """Limit the checks of passwords, both right and wrong ones.
 
     Wrong ones count per account and address, so that a stranger cannot lock out the owner. Right ones count per
     account: only its owner makes them.

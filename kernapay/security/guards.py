@@ -157,7 +157,7 @@ class IsVerified:
 
 
 def _missing(requirement: str, caller: Principal) -> str:
-    """Return what the caller has to do first; empty if nothing. `requirement` is a value of REQUIRE_VERIFIED."""
+    """Return what the caller has to verify first, empty for nothing. `requirement` is a value of REQUIRE_VERIFIED."""
     email = "" if caller.is_email_verified else _EMAIL_FIRST
     mobile = "" if caller.is_mobile_verified else _MOBILE_FIRST
     match requirement:

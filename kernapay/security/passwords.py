@@ -90,8 +90,8 @@ class PasswordHasher:
 
     bcrypt alone uses the first 72 bytes only. Passwords are normalised here, and nowhere else.
 
-    A `client` is whoever causes the work, such as a network address. Clients take turns, so that one with many
-    passwords delays the others by the one that is being hashed. A client with too many at once gets TooManyRequests.
+    A `client` causes the work, such as a network address. Clients take turns, so that a client with many passwords
+    delays others by one hash at most. A client with too many at once gets TooManyRequests.
     """
 
     def __init__(self, rounds: int, pool: Bulkhead) -> None:

@@ -1,4 +1,4 @@
-"""Who acts: the caller of a request, or an operator on the command line."""
+"""Actors: the caller of a request, an operator on the command line, or KernaPay itself."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -95,7 +95,7 @@ class Operator:
 
     @property
     def id(self) -> str:
-        """What the audit log has as the actor, in place of an account."""
+        """The actor in the audit log, instead of an account."""
         return "cli"
 
 
@@ -104,7 +104,7 @@ class BackgroundWork:
     """Work that KernaPay starts by itself."""
 
     id: str
-    """What the audit log has as the actor, in place of an account."""
+    """The actor in the audit log, instead of an account."""
 
 
 Authenticated = Request[Principal, Entries, State]

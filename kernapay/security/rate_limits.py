@@ -38,7 +38,7 @@ _KNOWN_SUBJECTS: Final = 4096
 
 
 class Verdict(NamedTuple):
-    """The state of a limit. `reset` is in how many seconds its window ends, `wait` in how many it admits again."""
+    """The state of a limit. Its window ends in `reset` seconds, and it admits again in `wait` seconds."""
 
     admitted: bool
     limit: int
@@ -102,7 +102,7 @@ class RateLimiter:
         return _strictest(await asyncio.gather(*(self._look(window) for window in windows)))
 
     async def require(self, name: str, subject: str, excess: str = "Too many requests.") -> None:
-        """Count one action. Raises TooManyRequests if the limit does not admit it; `excess` says what was too much."""
+        """Count one action. Raises TooManyRequests with the message `excess` if the limit does not admit it."""
         _refuse(await self.hit(name, subject), excess)
 
     async def require_room(self, name: str, subject: str, excess: str) -> None:

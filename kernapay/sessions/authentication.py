@@ -70,7 +70,7 @@ class SessionAuthentication:
         console_proof: timedelta,
         clock: Clock = now,
     ) -> None:
-        """At the console, a session may stay unused for `console_idle`, and a proof counts for `console_proof`."""
+        """`console_idle` ends an unused session of the console, and a proof is valid for `console_proof`."""
         self._sessions = sessions
         self._users = users
         self._background = background
@@ -80,9 +80,9 @@ class SessionAuthentication:
         self._addresses_of = lru_cache(_KNOWN_SESSIONS)(self._find_addresses)
 
     async def authenticate_console(self, claims: Claims, *, is_use: bool) -> Principal:
-        """Return the caller that the console's cookie stands for. Raises Unauthenticated.
+        """Return the caller of the console's cookie. Raises Unauthenticated.
 
-        What is no use, such as a page that looks by itself, leaves the end of an unused session where it is.
+        Without `is_use`, as for a page that polls, the call does not keep an unused session alive.
         """
         principal, _ = await self.authenticate(claims, is_console=True, is_use=is_use)
         if not may_use_console(principal.role, is_approved_provider=principal.is_approved_provider):

@@ -18,7 +18,7 @@ ACCOUNT_INACTIVE: Final = "This account is not active. Ask an administrator to a
 
 
 class ConsoleToken(NamedTuple):
-    """What the console's cookie holds. It ends with its session."""
+    """The token in the console's cookie. It ends with its session."""
 
     token: str
     session_id: str
@@ -37,7 +37,7 @@ class SessionOpener:
         clock: Clock = now,
         more_claims: Callable[[User], Mapping[str, str]] | None = None,
     ) -> None:
-        """`more_claims` returns what clients read in a token besides our own claims."""
+        """`more_claims` returns additional token claims for clients. The service never reads them."""
         self._sessions = sessions
         self._users = users
         self._tokens = tokens

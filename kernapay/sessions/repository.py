@@ -47,7 +47,7 @@ class SessionRepository(Repository[Session]):
             )
 
     async def evict(self, user_id: str) -> None:
-        """Evict the user's cached sessions, when a repeated change turns out to be made already.
+        """Evict the user's cached sessions. Call this when a repeated change was made already.
 
         The process that made it may have died before it could evict them.
         """

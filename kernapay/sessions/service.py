@@ -49,7 +49,7 @@ class RefreshRefused(Unauthenticated):
 
 
 class Proof(NamedTuple):
-    """Who signs in, as password and second factor have proved."""
+    """A proved sign-in, by password and second factor."""
 
     user: User
     new_hash: str | None
@@ -98,7 +98,7 @@ class SessionService:
     async def sign_in(
         self, data: Login, address: str, open_session: Callable[[Proof], Awaitable[T | None]]
     ) -> T:
-        """Find out by password and second factor who signs in, and return what is opened for them.
+        """Check password and second factor, and return the session that `open_session` opens.
 
         `open_session` returns None if the account has changed meanwhile. Raises as `log_in` does.
         """
@@ -219,7 +219,7 @@ class SessionService:
     async def _answer_used_token(self, token: str, session: Session, user: User) -> LoggedIn:
         """Return the replacement once more if the token was replaced within the grace period.
 
-        Otherwise treat it as stolen: end the session and raise RefreshRefused. One that never was ours ends nothing.
+        Otherwise treat it as stolen: end the session and raise RefreshRefused. A token that we never issued ends none.
         """
         tokens = self._refresh_tokens
         is_previous = hmac.compare_digest(tokens.fingerprint(token), session.previous_hash or "")

@@ -10,8 +10,8 @@ from kernapay.core.business_days import read_day
 from kernapay.core.patterns import explain
 from kernapay.security.guards import HasRole, HasScope
 from kernapay.security.principal import Role, Scope
-from kernapay.settlements.books import SettlementBooks
 from kernapay.settlements.dtos import Ledger, SettlementDetail, SettlementView, Unsettled
+from kernapay.settlements.reports import SettlementReports
 from kernapay.web.handlers import get
 
 _ID = explain("^[A-Za-z0-9_-]{1,64}$", "the gateway's settlement id, such as setl_SxVc3mQe8TzYaK")
@@ -35,7 +35,7 @@ class SettlementController(Controller):
     @get()
     async def list_settlements(
         self,
-        settlement_books: NamedDependency[SettlementBooks],
+        settlement_reports: NamedDependency[SettlementReports],
         start: Annotated[
             str | None,
             QueryParameter(
@@ -75,14 +75,14 @@ class SettlementController(Controller):
         up to, `amount_unknown` when the gateway does not tell it, `unreadable_rows`, `rows_changed` when the gateway
         told other amounts later, and `failed`.
         """
-        return await settlement_books.page(
+        return await settlement_reports.page(
             start, end, has_problem, count=count, skip=skip, cursor=cursor
         )
 
     @get("/ledger")
     async def ledger(
         self,
-        settlement_books: NamedDependency[SettlementBooks],
+        settlement_reports: NamedDependency[SettlementReports],
         start: DayText,
         end: Annotated[
             str,
@@ -96,25 +96,25 @@ class SettlementController(Controller):
         Each list adds up to the paisa: what was paid in a period and is settled, by the day it was paid, and what was
         settled in it, by the day it was settled. `from` is inclusive, `to` is not.
         """
-        return await settlement_books.ledger(read_day(start, "from"), read_day(end, "to"))
+        return await settlement_reports.ledger(read_day(start, "from"), read_day(end, "to"))
 
     @get("/unsettled")
     async def unsettled(
         self,
-        settlement_books: NamedDependency[SettlementBooks],
+        settlement_reports: NamedDependency[SettlementReports],
         count: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         skip: Skip = 0,
     ) -> list[Unsettled]:
         """List the payments that were captured and are not settled after `SETTLED_WITHIN`, oldest first."""
-        return await settlement_books.overdue(count, skip)
+        return await settlement_reports.overdue(count, skip)
 
     @get("/{settlement_id:str}")
     async def show_settlement(
         self,
         settlement_id: SettlementId,
-        settlement_books: NamedDependency[SettlementBooks],
+        settlement_reports: NamedDependency[SettlementReports],
         count: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
         skip: Skip = 0,
     ) -> SettlementDetail:
         """Return one settlement with its rows, and what they add up to."""
-        return await settlement_books.show(settlement_id, count, skip)
+        return await settlement_reports.show(settlement_id, count, skip)

@@ -1,4 +1,4 @@
-"""Enter the rows of processed settlements into the payments they concern, and take out those of one that failed."""
+"""Enter the rows of processed settlements into their payments, and remove the rows of failed ones."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ from kernapay.settlements.models import SettlementRow
 from kernapay.settlements.repository import SettlementRepository, SettlementRowRepository
 
 _log = structlog.get_logger("kernapay.settlements")
-# A day of the feed is read for the last time so long after its end.
+# How long after its end a day of the feed is read for the last time.
 _LATEST: Final = timedelta(days=31)
-# A copy takes a while, and whoever names its time may name its end.
+# Making a copy takes a while, and the operator may have named the time of its end.
 _MARGIN: Final = timedelta(hours=1)
 
 
@@ -39,20 +39,20 @@ class Entering:
             if payment is None or not await self._payouts.record(payment, _payout(row)):
                 continue
             crash_point("settlement.entered")
-            # While it is not paid here, it does not know which of the gateway's payments counts: enter it again then.
+            # An unpaid payment does not know yet which of the gateway's payments counts: enter the row again later.
             is_done = payment.status.is_paid
             if is_done or row.reference_id is None:
                 await self._rows.note_payment(row, payment.reference_id, is_done=is_done)
 
     async def withdraw(self, settlement_id: str) -> None:
-        """Take the rows of a settlement that failed out of their payments, which are unsettled again."""
+        """Remove the rows of a failed settlement from their payments, which are unsettled again."""
         if count := await self._payouts.withdraw(settlement_id):
             _log.warning("settlement_withdrawn", settlement=settlement_id, payments=count)
         crash_point("settlement.withdrawn")
         await self._rows.forget_payments(settlement_id)
 
     async def enter_again(self, since: datetime) -> None:
-        """Enter the rows again that were entered while a copy was made, or shortly before.
+        """After a restore, enter the rows again that were entered while the copy was made, or shortly before.
 
         Without `--oplog`, the copy may have a row that says it is entered, and its payment as it was before that.
         """

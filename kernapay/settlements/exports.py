@@ -6,9 +6,9 @@ from datetime import datetime
 from kernapay.core.business_days import BusinessDays
 from kernapay.payments.exports.tally import Tally
 from kernapay.payments.exports.values import By, Line, Lines, Money
-from kernapay.settlements.books import CURRENCY
 from kernapay.settlements.dtos import ListedRow
 from kernapay.settlements.models import BankSettlement
+from kernapay.settlements.reports import CURRENCY
 from kernapay.settlements.repository import SettlementRepository, SettlementRowRepository
 
 

@@ -1,4 +1,4 @@
-"""Read what the gateway says of settlements: row by row, so that one odd row spoils no other."""
+"""Decode the gateway's settlements and their rows, each by itself, so that an unreadable row affects no other."""
 
 import hashlib
 import json
@@ -22,11 +22,11 @@ _LAST_TIME: Final = 4_765_046_400
 
 
 class Odd(ValueError):
-    """A value that we do not understand. The text names the column, not the value."""
+    """A value of an unknown form. The text names the column, not the value."""
 
 
 def read_row(raw: object) -> SettlementRow:
-    """Return a row of the feed. What cannot be read is a row as well: it has a `flaw`, and its amounts are 0."""
+    """Return a row of the feed. A row that cannot be read has a `flaw`, and its amounts are 0."""
     if not isinstance(raw, Mapping):
         return _flawed({}, raw, "not an object")
     try:
@@ -64,7 +64,7 @@ def _flawed(columns: Raw, raw: object, flaw: str) -> SettlementRow:
 
 
 def _facts(raw: Raw) -> dict[str, Any]:
-    """Return the columns that are no money. One that cannot be read is None."""
+    """Return the columns that are no amounts. A column that cannot be read is None."""
     return {
         "settlement_id": _id(raw, "settlement_id"),
         "currency": _id(raw, "currency"),
@@ -83,7 +83,7 @@ def _facts(raw: Raw) -> dict[str, Any]:
 
 
 def read_settlement(raw: object, at: datetime) -> BankSettlement | None:
-    """Return a settlement as the gateway shows it; None if it cannot be read. `at` stands for a missing time."""
+    """Return a settlement of the gateway, None if it cannot be read. `at` is used if its time is missing."""
     if not isinstance(raw, Mapping) or not (settlement_id := _id(raw, "id")):
         return None
     try:

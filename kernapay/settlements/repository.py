@@ -37,7 +37,7 @@ class SettlementRepository(MarkedRows[BankSettlement]):
         return await self.get_one_or_none(settlement_id=settlement_id)
 
     async def known_ids(self, settlement_ids: Iterable[str]) -> set[str]:
-        """Return which of these are stored, with their amounts."""
+        """Return the stored ones among these settlements, with their amounts."""
         rows = await self.list(settlement_id__in=sorted(settlement_ids))
         return {row.settlement_id for row in rows if row.amount is not None}
 
@@ -76,7 +76,7 @@ class SettlementRepository(MarkedRows[BankSettlement]):
     async def record_sums(
         self, stored: BankSettlement, sums: Sums, problems: Sequence[SettlementProblem]
     ) -> None:
-        """Store what the rows of a settlement add up to, and why a person should look at it.
+        """Store the sums of a settlement's rows, and why a person should check it.
 
         Once it is processed, mark it for the relay. Raises RowChanged if it changed since it was read, RowGone.
         """
@@ -133,7 +133,7 @@ class SettlementRepository(MarkedRows[BankSettlement]):
         return await self.list(BeforeAfter("settled_at", before=before, after=after))
 
     async def processed(self, settlement_ids: Iterable[str]) -> list[BankSettlement]:
-        """Return those of these that were processed: only their money went to the bank account."""
+        """Return the processed ones among these settlements: only their money reached the bank account."""
         rows = await self.list(settlement_id__in=sorted(settlement_ids))
         return [row for row in rows if row.is_processed]
 
@@ -144,7 +144,7 @@ class SettlementRepository(MarkedRows[BankSettlement]):
         return await self.list(*_NEWEST, LimitOffset(count))
 
     async def count_problems(self, before: datetime) -> int:
-        """Count the settlements from before a time that a person should look at, up to 10,000."""
+        """Count the settlements made before a time that a person should check, up to 10,000."""
         return await self.count(LimitOffset(10_000), has_problem=True, settled_at__lt=before)
 
 
@@ -196,7 +196,7 @@ class SettlementRowRepository(Repository[SettlementRow]):
                 raise
 
     async def note_payment(self, row: SettlementRow, reference_id: str, *, is_done: bool) -> None:
-        """Store which payment a row concerns. Unless `is_done`, it is entered there again."""
+        """Store which payment a row belongs to. Unless `is_done`, the row is entered there again later."""
         at = self.clock() if is_done else None
         noted = await self.update_where(
             {"id": row.pk}, set__reference_id=reference_id, set__entered_in_payment_at=at
@@ -205,7 +205,7 @@ class SettlementRowRepository(Repository[SettlementRow]):
             raise RowGone
 
     async def forget_payments(self, settlement_id: str) -> None:
-        """Store that no row of a settlement is entered in its payment."""
+        """Record that no row of a settlement is entered in its payment."""
         rows = {"settlementId": settlement_id}
         change = {"$set": {"enteredInPaymentAt": None}}
         await self._run(lambda: self._collection.update_many(rows, change))
@@ -223,7 +223,7 @@ class SettlementRowRepository(Repository[SettlementRow]):
         return self.batches(ListedRow, *order, settlement_id=settlement_id)
 
     def entered_between(self, after: datetime, before: datetime) -> AsyncIterator[list[ListedRow]]:
-        """Yield the rows of what was made in a period, in batches, oldest first."""
+        """Yield the rows of entities that were created in a period, in batches, oldest first."""
         period = BeforeAfter("entered_at", before=before, after=after)
         return self.batches(ListedRow, period, OrderBy("entered_at"))
 
@@ -261,16 +261,16 @@ class UnsettledPayments(ReadOnlyRepository[Payment]):
     model = Payment
 
     async def page(self, before: datetime, count: int, skip: int) -> list[Unsettled]:
-        """Return a page of those that were paid before a time, oldest first."""
+        """Return a page of the unsettled payments paid before a time, oldest first."""
         order = (OrderBy("paid_at"), OrderBy("reference_id"))
         return await self.select(Unsettled, *order, LimitOffset(count, skip), **_unsettled(before))
 
     async def count_before(self, before: datetime) -> int:
-        """Count those that were paid before a time, up to 10,000."""
+        """Count the unsettled payments paid before a time, up to 10,000."""
         return await self.count(LimitOffset(10_000), **_unsettled(before))
 
     async def ids_paid_between(self, after: datetime, before: datetime) -> list[ObjectId]:
-        """Return the ids of those that were paid in a period, oldest first."""
+        """Return the ids of the unsettled payments paid in a period, oldest first."""
         window = BeforeAfter("paid_at", before=before, after=after)
         where = _unsettled(before)
         batches = self.batches(_RowId, window, OrderBy("paid_at"), **where)
@@ -279,7 +279,7 @@ class UnsettledPayments(ReadOnlyRepository[Payment]):
     async def paid_between(
         self, after: datetime, before: datetime
     ) -> list[tuple[datetime, str, int, int]]:
-        """Add up those that were paid in a period: the quarter of an hour, the currency, their number and amount."""
+        """Count and add up the unsettled payments paid in a period, by quarter of an hour and currency."""
         where = self._where({**_unsettled(before), "paid_at__gte": after})
         key = {"quarter": _quarter_of("$paidAt"), "currency": "$currency"}
         sums = {"count": {"$sum": 1}, "amount": {"$sum": _PAID}}

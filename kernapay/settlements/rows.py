@@ -54,7 +54,7 @@ def key_of(row: SettlementRow) -> tuple[str | None, str, str]:
 
 
 def later_facts(before: SettlementRow, row: SettlementRow) -> dict[str, Any] | None:
-    """Return MongoDB's update that adds what a later read of a row says more; None if it says nothing more.
+    """Return the MongoDB update with the values that a later read of a row adds, None if it adds nothing.
 
     The first amounts that can be read take the place of those of a row that could not be read.
     """

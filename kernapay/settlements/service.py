@@ -88,7 +88,7 @@ class SettlementReader:
         return await self._days.queue.sweep(self._read_or_fail)
 
     async def note(self, raw: object) -> bool:
-        """Take the settlement of an event: store it, and let a worker read its day at once.
+        """Store the settlement of an event, and let a worker read its day at once.
 
         An event may be older than what is stored, so it adds only what is missing. Return False if it is unreadable.
         """
@@ -103,7 +103,7 @@ class SettlementReader:
         return True
 
     async def _request_days(self) -> None:
-        """Request every day since the first payment that was not requested yet, also those without a worker."""
+        """Request every day since the first payment that was not requested yet, even if no worker ran that day."""
         at = self._clock()
         today = self._feed_days.day_of(at)
         if today == self._requested:
@@ -160,7 +160,7 @@ class SettlementReader:
     async def _fetch_unknown(
         self, ids: set[str], rows: Sequence[SettlementRow], start: datetime
     ) -> None:
-        """Ask for the settlements that only rows have named so far."""
+        """Ask the gateway for settlements that are known only from their rows."""
         for settlement_id in sorted(ids - await self._settlements.known_ids(ids)):
             try:
                 raw = await self._pace.call(
@@ -260,7 +260,7 @@ class SettlementReader:
 
 
 def problems_of(settlement: BankSettlement, sums: Sums) -> list[SettlementProblem]:
-    """Return why a person should look at a settlement."""
+    """Return the reasons why a person should check a settlement."""
     found = []
     if settlement.has_failed:
         found.append(SettlementProblem.FAILED)

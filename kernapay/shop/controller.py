@@ -24,7 +24,7 @@ _PRICES: Final = (49_900, 125_000, 999_900)
 
 
 class ShopConfig(Struct, rename="camel"):
-    """What a page has to know. `prices` are in minor units. With `canFail`, it offers to let things go wrong."""
+    """The configuration of the shop's pages. `prices` are in minor units. With `canFail`, they offer faults."""
 
     key: str
     script: str
@@ -57,7 +57,7 @@ def _configure(settings: Settings) -> ShopConfig:
 
 
 def is_open(settings: Settings) -> bool:
-    """Return whether the shop is served. It never takes real money, and in production it has to be asked for."""
+    """Return whether the shop is served: never with a live key, and in production only if enabled."""
     wanted = settings.demo_shop
     return not settings.is_live and (not settings.is_production if wanted is None else wanted)
 

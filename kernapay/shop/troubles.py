@@ -1,6 +1,6 @@
-"""What a visitor of the demo shop can let go wrong: faults of the sandbox, each armed for the next payment.
+"""Faults of the sandbox that a visitor of the demo shop can choose, each for the next payment.
 
-Only the sandbox plays them. Pages may not control it, so the shop asks for them here, from a list.
+The shop's pages may not control the sandbox, so they request a fault of this list here.
 """
 
 import ssl
@@ -79,7 +79,7 @@ class TroubleChosen(Struct, forbid_unknown_fields=True):
 
 
 class Troubles(Struct):
-    """What is armed, and waits for a payment."""
+    """The armed faults, which wait for a payment."""
 
     armed: list[Trouble]
 

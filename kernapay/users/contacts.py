@@ -8,7 +8,7 @@ from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from kernapay.core.errors import InvalidInput
 from kernapay.core.text import map_width
-from kernapay.users.look_alikes import looks_like_another
+from kernapay.users.confusables import looks_like_another
 
 
 class Phone(NamedTuple):
@@ -19,7 +19,7 @@ class Phone(NamedTuple):
 
 
 class EmailForms(NamedTuple):
-    """The forms in which an account may have an address.
+    """The forms in which an account may store an address.
 
     `former` is that of accounts from before full-width letters were mapped. Usually both are the same.
     """

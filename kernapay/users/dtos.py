@@ -87,7 +87,7 @@ class UserView(Struct, rename="camel"):
 
 
 class ProviderStanding(Struct, rename="camel"):
-    """What decides whether an account is paid, and whether it moves money."""
+    """The columns that decide whether an account can be a payee, and whether it may move money."""
 
     type: Role
     status: UserStatus

@@ -41,17 +41,17 @@ class UserRepository(Repository[User]):
         return None if profile is None else profile.name
 
     async def provider_standing(self, user_id: str) -> ProviderStanding | None:
-        """Return the standing of an account as a provider. Not cached: it decides about money."""
+        """Return the standing of an account as a provider. Not cached, because it decides about money."""
         return await self.select_one(ProviderStanding, id=user_id)
 
     async def verified_email(self, user_id: str) -> str | None:
-        """Return the verified address of an active account. Not cached: it decides who may see what."""
+        """Return the verified address of an active account. Not cached, because it decides about access."""
         user = await self.get_one_or_none(id=user_id)
         is_good = user is not None and user.is_email_verified and user.standing.is_active
         return user.email if user is not None and is_good else None
 
     async def erased_among(self, user_ids: Collection[str]) -> set[str]:
-        """Return those of these accounts that were erased. Not cached: what events may contain depends on it."""
+        """Return the erased ones among these accounts. Not cached, because it decides what events may contain."""
         # Payments of earlier systems may have texts that are no ids.
         ids = [each for each in user_ids if ObjectId.is_valid(each)]
         if not ids:
@@ -107,11 +107,11 @@ class UserRepository(Repository[User]):
         )
 
     async def take_over(self, known: User, former: User) -> User | None:
-        """Store the name, the number and the password that an imported account has in its earlier service by now.
+        """Update an imported account with its present name, phone number and password in the earlier service.
 
-        The password only while nobody has signed in here: the first sign-in replaces its hash. A new phone number has
-        to be verified again. Return None if the account has changed since `known` was read, or was erased. What it may
-        do is decided here by now.
+        The password is updated only until the first sign-in here, which replaces its hash. A new phone number has to be
+        verified again. Role and status stay as they are here. Return None if the account was erased, or has changed
+        since `known` was read.
         """
         same = {
             "former_seen": known.former_seen,
@@ -134,15 +134,15 @@ class UserRepository(Repository[User]):
         return await self._update(str(known.pk), same, **change)
 
     async def list_among(self, user_ids: Collection[ObjectId]) -> list[User]:
-        """Return those of these accounts that there are."""
+        """Return the existing ones among these accounts."""
         return await self.list(id__in=list(user_ids))
 
     async def count_among(self, user_ids: Collection[ObjectId]) -> int:
-        """Return how many of these accounts there are."""
+        """Return how many of these accounts exist."""
         return await self.count(id__in=list(user_ids))
 
     async def evict(self, user_id: str) -> None:
-        """Evict the cached profile, when a repeated change turns out to be made already.
+        """Evict the cached profile. Call this when a repeated change was made already.
 
         The process that made it may have died before it could evict the profile.
         """
@@ -158,7 +158,7 @@ class UserRepository(Repository[User]):
     async def record_sign_in(
         self, user: User, refresh_hash: str | None, new_password_hash: str | None
     ) -> bool:
-        """Store the hash of the newest refresh token and a newer hash of the same password, as far as there are any.
+        """Store the hash of the newest refresh token and the rehashed password, if given.
 
         Return False if the account is no longer active or its password has changed since `user` was read. The cached
         profile and `updatedAt` stay: the profile contains none of this.

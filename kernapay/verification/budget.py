@@ -1,4 +1,4 @@
-"""Bound how many codes are sent: because of one client, to one destination, and in all."""
+"""Limit how many codes are sent: per client, per destination and in total."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ class CodeBudget:
         self._limiter = limiter
 
     async def spend(self, channel: Channel, destination: str, client: str) -> None:
-        """Count a code that the client requests, and that is sent to the destination."""
+        """Count a code that the client requests and that is sent to the destination."""
         await self.spend_client(client)
         await self._limiter.require("codes_to", f"{channel.value} {destination}", _EXCESS)
         await self.spend_total(channel)
@@ -29,13 +29,16 @@ class CodeBudget:
         await self._limiter.require("codes_from", client, _EXCESS)
 
     async def spend_total(self, channel: Channel, *, discard: bool = False) -> None:
-        """Count a code among all of its channel. One that is not sent costs the same work, but nothing of the total."""
+        """Count a code in the total of its channel. A code that is not sent costs the same work, but is not counted."""
         subject = f"{channel.value} discarded" if discard else channel.value
         try:
             await self._limiter.require("codes_in_all", subject, _EXCESS)
         except TooManyRequests:
             if not discard:
                 _log.warning(
-                    "codes_refused", channel=channel.value, limit="RATE_LIMIT_CODES_IN_ALL"
+                    "codes_refused",
+                    channel=channel.value,
+                    limit="RATE_LIMIT_CODES_IN_ALL",
+                    fix="find who requests so many codes; if they are customers, raise the limit",
                 )
             raise

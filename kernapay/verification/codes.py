@@ -1,56 +1,20 @@
-"""One-time codes: issue, check and spend them by the rules of their purpose."""
+"""Issue, check and spend one-time codes by the rules of their purpose."""
 
 import hashlib
 import hmac
 import math
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from kernapay.core.clock import Clock, now
 from kernapay.core.errors import InvalidInput, TooManyRequests
 from kernapay.core.keys import derive_key
 from kernapay.core.text import digits_of
 from kernapay.verification.models import Code, Purpose
+from kernapay.verification.policies import POLICIES, RESEND_AFTER
 from kernapay.verification.repository import CodeRepository
-
-
-class Policy(NamedTuple):
-    """The rules for the codes of a purpose."""
-
-    digits: int
-    lifetime: timedelta
-    max_issued: int
-    """How many codes in `period`."""
-    period: timedelta
-    max_attempts: int | None = None
-    """Wrong attempts end a code after this number, if there is one."""
-    max_earlier: int = 0
-    """How many earlier codes stay valid beside the newest."""
-
-
-RESEND_AFTER: Final = timedelta(seconds=60)
-# Together with the attempts: at most 50 guesses a day at one of a million codes. Only the account's owner can request
-# or try these.
-_CONTACT: Final = Policy(
-    digits=6,
-    lifetime=timedelta(minutes=10),
-    max_issued=10,
-    period=timedelta(days=1),
-    max_attempts=5,
-)
-# Anybody may request and try these, so nobody may end the owner's. A code is too long to be guessed in its lifetime,
-# needs no limit of attempts of its own, and no later one replaces it: there are at most six in a lifetime. No mail is
-# sent only while the third of the period is valid, so the owner has a valid code in any case.
-_PASSWORD: Final = Policy(
-    digits=12, lifetime=timedelta(hours=1), max_issued=3, period=timedelta(hours=1), max_earlier=5
-)
-POLICIES: Final = {
-    Purpose.EMAIL: _CONTACT,
-    Purpose.MOBILE: _CONTACT,
-    Purpose.PASSWORD: _PASSWORD,
-}
 
 
 class WrongCode(InvalidInput):
@@ -107,15 +71,7 @@ class Codes:
         code = f"{secrets.randbelow(10**policy.digits):0{policy.digits}d}"
         ids = self._ids(purpose, subject)
         digest = _code_digest(self._keys[0], purpose, subject, to, code)
-        row = await self._codes.replace(
-            ids,
-            digest,
-            lifetime=policy.lifetime,
-            resend_after=RESEND_AFTER,
-            max_issued=policy.max_issued,
-            period=policy.period,
-            max_earlier=policy.max_earlier,
-        )
+        row = await self._codes.replace(ids, digest, policy)
         if row is None:
             current = await self._codes.find(ids)
             raise _too_soon(self._seconds_left(purpose, current) if current else 0)
@@ -170,7 +126,7 @@ def _too_soon(seconds: int) -> TooSoon:
 
 
 def wrong_code() -> WrongCode:
-    """Return the one error for every reason, so that it does not help an attacker."""
+    """Return the error, which is the same for every reason so that it does not help an attacker."""
     return WrongCode(
         "The code is wrong or no longer valid. Check it, or request a new one.", field="code"
     )

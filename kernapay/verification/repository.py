@@ -1,7 +1,6 @@
 """Every query on one-time codes."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -9,54 +8,44 @@ from pymongo.errors import DuplicateKeyError
 
 from kernapay.storage.repository import Repository
 from kernapay.verification.models import Code
+from kernapay.verification.policies import RESEND_AFTER, Policy
 
 
 class CodeRepository(Repository[Code]):
     model = Code
 
-    async def replace(
-        self,
-        ids: Sequence[str],
-        digest: str,
-        *,
-        lifetime: timedelta,
-        resend_after: timedelta,
-        max_issued: int,
-        period: timedelta,
-        max_earlier: int,
-    ) -> Code | None:
+    async def replace(self, ids: Sequence[str], digest: str, policy: Policy) -> Code | None:
         """Store a new code of the subject. Its row has one of the ids; a new row gets the first.
 
-        Up to `max_earlier` earlier codes stay valid beside it. Return None if the last code is younger than
-        `resend_after`, or the period's number is used up.
+        Return None if the last code is younger than RESEND_AFTER, or the limit of the period is reached.
         """
         at = self.clock()
         # A TTL index deletes the row when `dayEnds` has come: that must not delete a live code. So it is later than
         # the end of the period, by the lifetime of a code. One that is further away is of an earlier version, whose
         # periods were longer.
-        latest = at + period + lifetime
+        latest = at + policy.period + policy.lifetime
         allowed = {
-            "sentAt": {"$lte": at - resend_after},
+            "sentAt": {"$lte": at - RESEND_AFTER},
             "$or": [
-                {"dayEnds": {"$lte": at + lifetime}},
+                {"dayEnds": {"$lte": at + policy.lifetime}},
                 {"dayEnds": {"$gt": latest}},
-                {"issued": {"$lt": max_issued}},
+                {"issued": {"$lt": policy.max_issued}},
             ],
         }
         # A new row has no `dayEnds`, and a missing field sorts before every time.
         is_new_period = {
-            "$or": [{"$lte": ["$dayEnds", at + lifetime]}, {"$gt": ["$dayEnds", latest]}]
+            "$or": [{"$lte": ["$dayEnds", at + policy.lifetime]}, {"$gt": ["$dayEnds", latest]}]
         }
         before = {"digest": "$digest", "expiresAt": "$expiresAt"}
         earlier = {"$concatArrays": [[before], {"$ifNull": ["$earlier", []]}]}
         is_live = {"$and": [{"$gt": ["$$this.digest", None]}, {"$gt": ["$$this.expiresAt", at]}]}
         live = {"$filter": {"input": earlier, "cond": is_live}}
         values: dict[str, Any] = {
-            "earlier": {"$slice": [live, max_earlier]} if max_earlier else [],
+            "earlier": {"$slice": [live, policy.max_earlier]} if policy.max_earlier else [],
             "digest": {"$literal": digest},
             "attempts": 0,
             "sentAt": at,
-            "expiresAt": at + lifetime,
+            "expiresAt": at + policy.lifetime,
             "issued": {"$cond": [is_new_period, 1, {"$add": ["$issued", 1]}]},
             "dayEnds": {"$cond": [is_new_period, latest, "$dayEnds"]},
             "createdAt": {"$ifNull": ["$createdAt", at]},
@@ -92,7 +81,7 @@ class CodeRepository(Repository[Code]):
     async def spend(self, row_id: str, digest: str) -> bool:
         """Make all codes of the row unusable. Return False if this one has been spent or replaced first.
 
-        Its owner may have new ones at once: whoever had the code was let in, so no valid one is left.
+        The owner may request new codes at once, because no valid one is left.
         """
         is_there = {"$or": [{"digest": digest}, {"earlier.digest": digest}]}
         row = await self.update_where(

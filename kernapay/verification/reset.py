@@ -113,7 +113,7 @@ class PasswordResetService:
         )
 
     async def _find_active(self, email: str) -> tuple[str, User | None]:
-        """Return the address in the form of the account, and the account if there is an active one."""
+        """Return the address as the account stores it, and the account if it exists and is active."""
         forms = find_email_forms(email, production=self._production)
         if forms is None:
             return email.strip().lower(), None  # treated like any other unknown address

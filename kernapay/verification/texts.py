@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from kernapay.verification.codes import POLICIES
 from kernapay.verification.models import Purpose
+from kernapay.verification.policies import POLICIES
 
 
 class Mail(NamedTuple):

@@ -40,7 +40,7 @@ class AccessLog:
         self._flush: asyncio.TimerHandle | None = None
 
     def write(self, line: AccessLine) -> None:
-        """Write a line, soon. Call this on the event loop."""
+        """Queue a line, which is written within 10 ms. Call this on the event loop."""
         if not self._enabled:
             return
         self._waiting.append(line)
@@ -48,7 +48,7 @@ class AccessLog:
             self._flush = asyncio.get_running_loop().call_later(_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the queued lines."""
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None

@@ -1,4 +1,4 @@
-"""Limits on request bodies: a deadline, no compression, and nothing that breaks off."""
+"""Limits on request bodies: a deadline, no compression, and no incomplete bodies."""
 
 import asyncio
 from typing import Any, Final

@@ -1,7 +1,7 @@
-"""What is wrong with a field, in words for people.
+"""Describe errors in fields for people.
 
-The decoder's own messages name Python types and repeat what was sent. Ours say what the field takes: the words come
-from the type that was decoded into.
+The decoder's own messages name Python types and repeat the value. Ours say what the field takes; the words come from
+the type that was decoded into.
 """
 
 import re
@@ -49,7 +49,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 def field_error(message: str, kind: Any, name: str = "") -> FieldError:
-    """Turn the decoder's message into a field and a sentence that says what the field takes.
+    """Translate the decoder's message into a field and a sentence that says what the field takes.
 
     `kind` is the type that was decoded into. `name` is the name of the parameter; empty for a body.
     """
@@ -77,7 +77,7 @@ def _inner(outer: str, name: str) -> str:
 
 
 def _limit(complaint: str) -> str | None:
-    """Return the limit that was passed, if the decoder complains of one. Its numbers are the type's own."""
+    """Return the violated limit in words, if the decoder's message is about one. The numbers are the type's own."""
     if hit := _LENGTH.fullmatch(complaint):
         return f"must have {_LIMITS[hit[2]]} {hit[3]} {_UNITS[hit[1]]}"
     if hit := _BOUND.fullmatch(complaint):

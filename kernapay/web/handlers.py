@@ -1,4 +1,4 @@
-"""Decorators for handlers: Litestar's, without what a request of ours does not need."""
+"""Decorators for handlers: Litestar's, without the work that our requests do not need."""
 
 from collections.abc import Iterable
 from inspect import getmembers, signature
@@ -16,7 +16,7 @@ from kernapay.web.responses import EncodedJSON
 
 
 class Constant(Provide):
-    """An object that is there before the first request. Litestar's other providers are called by every request."""
+    """A dependency that exists before the first request. Litestar's other providers are called by every request."""
 
     def __init__(self, value: object) -> None:
         super().__init__(lambda: value, sync_to_thread=False)
@@ -28,7 +28,7 @@ class Constant(Provide):
 
 
 class RouteHandler(HTTPRouteHandler):
-    """A handler of a route. Its guards must not change it: they get the handler itself."""
+    """A route handler. Guards get the handler itself, not a copy, and must not change it."""
 
     _is_plain = False
     _known_exception_handlers: Any = None
@@ -80,7 +80,7 @@ class RouteHandler(HTTPRouteHandler):
         return model
 
     async def to_response(self, app: Any, data: Any, request: Any) -> ASGIApp:
-        """Return the answer to send. Structs become JSON without what Litestar's answers may have besides."""
+        """Return the answer to send. Structs become JSON directly, without Litestar's cookies and background tasks."""
         if isinstance(data, EncodedJSON):
             return data
         if self._is_plain:
@@ -95,7 +95,7 @@ class RouteHandler(HTTPRouteHandler):
 
 
 def parameter_names(controllers: Iterable[type[Controller]]) -> set[str]:
-    """Return what the handlers of these controllers call what they are given."""
+    """Return the names of all parameters of these controllers' handlers."""
     return {
         name
         for controller in controllers

@@ -1,4 +1,4 @@
-"""Answers that go on for minutes: what begins them returns, and only what goes on stays in memory."""
+"""Send answers that take minutes. The request that began one is released, and only the stream stays in memory."""
 
 from collections.abc import Awaitable
 from typing import Any, Final, Protocol
@@ -19,14 +19,14 @@ class LongAnswer(Protocol):
         """Send the rest. It is called once or, if the client has gone, not at all."""
 
     def close(self) -> None:
-        """Release what the answer holds. It is always called, and last."""
+        """Release the answer's resources. It is always called, and last."""
 
 
 class LongAnswers:
-    """Wrap the whole application, and go on with an answer when everything else has ended.
+    """Wrap the whole application, and send the rest of a long answer after the application has returned.
 
-    A request in Litestar and its middleware take more memory than all that an idle stream needs. They have counted and
-    logged it by then, so times are those until it began.
+    The request in Litestar and its middleware take more memory than an idle stream. They have logged and counted the
+    request by then, so its duration is the time until the answer began.
     """
 
     def __init__(self, app: ASGIApp, part_of_path: str, send_seconds: float) -> None:
@@ -58,7 +58,7 @@ class LongAnswers:
 
 
 def _forget(scope: Any) -> None:
-    """Empty the scope, which the server holds until the end: what was read from the request is in it."""
+    """Empty the scope, which the server keeps until the end, so that the request's data is freed."""
     for name in [each for each in scope if each not in ("type", "state")]:
         del scope[name]
     for name in [each for each in scope["state"] if each != GOES_ON]:

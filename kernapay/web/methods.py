@@ -1,4 +1,4 @@
-"""`HEAD` wherever there is `GET`, and the methods that `Allow` names."""
+"""Answer `HEAD` wherever there is `GET`, and list the methods of a path in `Allow`."""
 
 import asyncio
 from collections.abc import Iterable

@@ -107,7 +107,7 @@ class RequestLayer:
             self._finish(scope, method, status, perf_counter() - started, ids)
 
     def _read_head(self, scope: Any) -> tuple[logs.RequestIds, KernaPayError | None]:
-        """Return the ids of the request, and what is wrong with its headers."""
+        """Return the ids of the request, and an error if its headers are invalid."""
         headers = scope["headers"]
         one_of_each = dict(headers)
         given = one_of_each.get(_REQUEST_ID)
@@ -141,7 +141,7 @@ class RequestLayer:
 
 
 def _besides(headers: Iterable[tuple[bytes, bytes]], security: Headers) -> Headers:
-    """Return our headers for an answer. A page may have a policy of its own: with two, only what both allow works."""
+    """Return our headers for an answer. A page with a content security policy of its own does not get ours too."""
     if POLICY in dict(headers):
         return tuple(each for each in security if each[0] != POLICY)
     return security

@@ -26,14 +26,14 @@ class NotAcceptable(KernaPayError):
 
 
 class Preference(NamedTuple):
-    """What a client thinks of gzip, and of no encoding at all (identity). 0 means refused."""
+    """The quality that a client gives to gzip and to no encoding (identity). 0 means refused."""
 
     gzip: float
     identity: float
 
 
 def preference(accept_encoding: str) -> Preference:
-    """Return what the header says. A coding with a malformed quality counts as refused."""
+    """Parse an `Accept-Encoding` header. A coding with a malformed quality counts as refused."""
     qualities: dict[str, float] = {}
     for element in accept_encoding.split(","):
         coding, *parameters = (part.strip() for part in element.split(";"))

@@ -78,7 +78,7 @@ def type_of(code: str) -> str:
 
 
 def help_of(code: str) -> str:
-    """Return where the guide says what to do about an error."""
+    """Return the link to the guide's section about an error."""
     return f"{GUIDE_PATH}/errors#{code}"
 
 

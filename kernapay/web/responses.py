@@ -1,4 +1,4 @@
-"""The envelopes of answers, and answers whose JSON is there already."""
+"""The envelopes of answers, and answers whose JSON is already encoded."""
 
 from typing import Annotated, Any, Final, Generic, TypeVar
 
@@ -48,7 +48,7 @@ class EncodedJSON(Response[T]):
 
 
 async def show_controls_in(response: Any) -> Any:
-    """Encode the answer of a handler, and show controls as such: what strangers wrote is in many of them."""
+    """Encode the answer of a handler, with control characters made visible: many answers contain text of strangers."""
     if isinstance(response, Response) and isinstance(response.content, msgspec.Struct | list):
         response.content = show_controls_in_json(msgspec.json.encode(response.content))
     return response

@@ -18,7 +18,7 @@ class ReaderTooSlow(Exception):
 
 
 class NotTooSlow(logging.Filter):
-    """Keep what the server says about a connection that was cut for slowness out of its log of errors."""
+    """Keep the server's messages about connections that were cut for slowness out of its error log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], ReaderTooSlow))

@@ -1,4 +1,4 @@
-"""Files of our own pages, with 304 for a client that has them already."""
+"""Serve the files of our own pages, with 304 for a client that has them already."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The HTTP routes for the gateway's events: the webhook, and the inbox for administrators."""
+"""HTTP for the gateway's events: the webhook, and the inbox for administrators."""
 
 from typing import Annotated, Any, Final
 

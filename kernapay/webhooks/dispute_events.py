@@ -1,4 +1,4 @@
-"""Razorpay's events about disputes, as far as we read them.
+"""The fields that are read of Razorpay's events about disputes.
 
 The payment in them is not read: Razorpay's own samples show it authorised and not captured.
 """

@@ -1,4 +1,4 @@
-"""Razorpay's events, as far as we read them, and the bodies and answers of the inbox routes.
+"""The fields that are read of Razorpay's events, and the bodies and answers of the inbox routes.
 
 Unknown fields and events are accepted: Razorpay adds new ones.
 """

@@ -34,7 +34,12 @@ class HasWebhookSignature:
         body = await _read_body(connection)
         if not webhook_signature_fits(self._secrets, body, signature):
             WEBHOOKS.labels("bad_signature").inc()
-            _log.warning("webhook_refused", bytes=len(body), signed=bool(signature))
+            _log.warning(
+                "webhook_refused",
+                bytes=len(body),
+                signed=bool(signature),
+                fix="if it came from Razorpay, set RAZORPAY_WEBHOOK_SECRET to the webhook's secret there",
+            )
             raise InvalidWebhookSignature("The signature does not match the body.")
 
 

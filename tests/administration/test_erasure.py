@@ -10,7 +10,7 @@ import httpx
 from bson import ObjectId
 
 from kernapay.core.clock import now
-from kernapay.deliveries.copies import clear_texts
+from kernapay.deliveries.text_erasure import clear_texts
 from kernapay.payments.order_notes import NOTE
 from kernapay.webhooks.personal import remove_personal
 from tests.actors import (
@@ -252,7 +252,7 @@ def test_the_endpoints_of_an_erased_account_go_with_it(
 
     async def clean_up() -> None:
         async with in_process() as client:
-            while await client.services.endpoint_chores.sweep():
+            while await client.services.endpoint_maintenance.sweep():
                 pass
 
     asyncio.run(clean_up())

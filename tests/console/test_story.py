@@ -28,7 +28,7 @@ def titles(story: Json, kind: str) -> list[str]:
 
 
 def insert_delivery(store: Store, payment_id: str, endpoint: Json, **changes: Any) -> str:
-    """Insert a delivery of the payment's first step, as the relay and a lane leave it."""
+    """Insert a delivery of the payment's first step, as the relay and the dispatcher leave it."""
     at = datetime.now(UTC)
     event = f"evt_{payment_id}_0_5d41402a"
     row = {

@@ -1,4 +1,4 @@
-"""Endpoints, events and deliveries as rows, and the lanes of a worker that send them."""
+"""Endpoints, events and deliveries as rows, and the dispatcher of a worker that send them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,13 +12,13 @@ from kernapay.config.allowed_hosts import read_allowed_host
 from kernapay.core.clock import Clock
 from kernapay.core.keys import Sealer
 from kernapay.deliveries.addresses import AddressRules
-from kernapay.deliveries.lanes.feeder import Feeder
-from kernapay.deliveries.lanes.repository import (
+from kernapay.deliveries.dispatch.dispatcher import Dispatcher
+from kernapay.deliveries.dispatch.feeder import Feeder
+from kernapay.deliveries.dispatch.repository import (
     BodyRepository,
+    DispatchEndpointRepository,
     DueRepository,
-    LaneEndpointRepository,
 )
-from kernapay.deliveries.lanes.service import Lanes
 from kernapay.deliveries.sender import Sender
 from kernapay.deliveries.signing import new_secret
 from kernapay.deliveries.transport import Transport
@@ -186,24 +186,24 @@ class Field:
 
 
 class Bench:
-    """Starts the lanes of workers."""
+    """Starts the dispatcher of workers."""
 
     def __init__(self, mongo: Mongo, clock: Clock) -> None:
         self._mongo = mongo
         self._clock = clock
 
-    def lanes(
+    def dispatcher(
         self,
         *,
         seconds: float = 2.0,
         sealer: Sealer = SEALER,
         bodies: type[BodyRepository] = BodyRepository,
         **options: Any,
-    ) -> tuple[Lanes, Transport]:
+    ) -> tuple[Dispatcher, Transport]:
         transport = Transport(connections=500, seconds=seconds)
         due = DueRepository(self._mongo, timedelta(days=30), timedelta(days=7), self._clock)
-        lanes = Lanes(
-            LaneEndpointRepository(self._mongo, self._clock),
+        dispatcher = Dispatcher(
+            DispatchEndpointRepository(self._mongo, self._clock),
             due,
             Feeder(due, bodies(self._mongo, self._clock), self._clock),
             Sender(transport, self._clock),
@@ -214,25 +214,25 @@ class Bench:
             jitter=lambda: 0.5,
             **options,
         )
-        return lanes, transport
+        return dispatcher, transport
 
     @asynccontextmanager
-    async def running(self, **options: Any) -> AsyncIterator[Lanes]:
-        lanes, transport = self.lanes(**options)
+    async def running(self, **options: Any) -> AsyncIterator[Dispatcher]:
+        dispatcher, transport = self.dispatcher(**options)
 
         async def work() -> None:
             while True:
-                if not await lanes.sweep():
+                if not await dispatcher.sweep():
                     await asyncio.sleep(0.05)
 
         task = asyncio.get_running_loop().create_task(work())
         try:
-            yield lanes
+            yield dispatcher
         finally:
             task.cancel()
             (ended,) = await asyncio.gather(task, return_exceptions=True)
             try:
-                await lanes.close()
+                await dispatcher.close()
             finally:
                 await transport.close()
             assert isinstance(ended, asyncio.CancelledError), ended

@@ -9,10 +9,10 @@ import pytest
 from bson import ObjectId
 
 from kernapay.customers.repository import CustomerRepository
-from kernapay.deliveries.copies import EventCopies
 from kernapay.deliveries.erased import ErasedBuyers
 from kernapay.deliveries.repository import DeliveryRepository
 from kernapay.deliveries.sources import Change, Changes, PaymentSource
+from kernapay.deliveries.text_erasure import EventTextErasure
 from kernapay.payments.models import Payment
 from kernapay.payments.states import Event
 from kernapay.storage.cache import Cache
@@ -40,14 +40,14 @@ async def desk(mongo: Mongo, store: Store, redis_url: str) -> AsyncIterator[Desk
 
 
 @pytest.fixture
-async def copies(mongo: Mongo, desk: Desk) -> EventCopies:
+async def copies(mongo: Mongo, desk: Desk) -> EventTextErasure:
     deliveries = DeliveryRepository(mongo, timedelta(days=30), desk.clock)
-    return EventCopies(desk.events, deliveries)
+    return EventTextErasure(desk.events, deliveries)
 
 
 @pytest.fixture
 async def buyers(
-    mongo: Mongo, redis_url: str, desk: Desk, copies: EventCopies
+    mongo: Mongo, redis_url: str, desk: Desk, copies: EventTextErasure
 ) -> AsyncIterator[ErasedBuyers]:
     redis = RedisStore(redis_url)
     cache = Cache(redis, MongoPendingEvictions(mongo))

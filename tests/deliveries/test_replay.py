@@ -270,9 +270,9 @@ async def test_the_keeper_of_a_disabled_endpoint_gets_one_mail(
         noticeAt=now(),
     )
     async with in_process() as client:
-        chores = client.services.endpoint_chores
-        assert await chores.sweep()
-        assert not await chores.sweep()
+        maintenance = client.services.endpoint_maintenance
+        assert await maintenance.sweep()
+        assert not await maintenance.sweep()
     rows = await asyncio.to_thread(lambda: list(store.messages.find({"userId": ObjectId(user.id)})))
     (message,) = rows
     assert (message["kind"], message["to"]) == ("endpoint_disabled", user.email)
@@ -299,7 +299,7 @@ async def test_secrets_are_sealed_anew_after_a_rotation_of_the_jwt_secret(
     broken = field.endpoint("https://8.8.8.8/", secrets=lost)
     rotated = "a-secret-of-the-tests-that-comes-later-0f4d2"
     async with in_process(jwt_secret=rotated, jwt_secret_previous=JWT_SECRET) as client:
-        await client.services.endpoint_chores.sweep()
+        await client.services.endpoint_maintenance.sweep()
     opened = Sealer([rotated], "endpoint-secret")
     rows = field.row(endpoint)["secrets"]
     assert [opened.open(each["sealed"]) for each in rows] == [secret, kept]
@@ -315,7 +315,7 @@ async def test_a_removed_endpoint_is_deleted_with_its_deliveries(
     for endpoint in (removed, kept):
         field.deliver(endpoint, field.events(20))
     async with in_process() as client:
-        while await client.services.endpoint_chores.sweep():
+        while await client.services.endpoint_maintenance.sweep():
             pass
     assert field.states(removed) == {}
     assert field.states(kept) == {"pending": 20}

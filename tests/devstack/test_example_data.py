@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kernapay.bootstrap.services import Services, open_services
-from kernapay.commands.example_data.cast import PROVIDERS, SHOP
+from kernapay.commands.example_data.samples import PROVIDERS, SHOP
 from kernapay.commands.main import cli
 from kernapay.core.clock import now
 from kernapay.devstack.example_data import EXAMPLE_SETTINGS

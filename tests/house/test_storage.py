@@ -25,7 +25,7 @@ LEDGER = {
     PACKAGE / "payments" / name
     for name in (
         *("ledger.py", "payout_ledger.py", "surplus_ledger.py", "refund_ledger.py"),
-        *("announcing_ledger.py", "former_ledger.py", "move_ledger.py", "changes.py", "history.py"),
+        *("announcing_ledger.py", "import_ledger.py", "move_ledger.py", "changes.py", "history.py"),
     )
 }
 REDIS_MODULES = {

@@ -261,11 +261,6 @@ class FakeGateway:
     ) -> Sequence[Order]:
         return _page(self.orders.values(), after, before)[skip : skip + count]
 
-    async def list_payments(
-        self, after: datetime, before: datetime, *, skip: int, count: int
-    ) -> Sequence[GatewayPayment]:
-        return _page(self.payments.values(), after, before)[skip : skip + count]
-
     async def list_entities(
         self, entity: type[Any], after: datetime, before: datetime, *, skip: int, count: int
     ) -> Sequence[Any]:

@@ -242,11 +242,11 @@ def test_after_a_busy_month_the_ledger_is_the_gateways_and_the_banks(
         try:
             month = BusyMonth(shop, services, clock, events)
             await month.live()
-            assert (await services.nights.standing()).missing == []
+            assert (await services.nightly_reports.standing()).missing == []
             days = BusinessDays(FEED_ZONE)
             today = days.day_of(clock())
             first = today - timedelta(days=DAYS + AFTERWARDS + 4)
-            ledger = await services.settlement_books.ledger(first, today)
+            ledger = await services.settlement_reports.ledger(first, today)
         finally:
             await services.close()
         return month, ledger

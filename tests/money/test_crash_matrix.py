@@ -79,7 +79,7 @@ SETTLEMENT = (
     "settlement.read",
 )
 WITHDRAWAL = ("settlement.withdrawn",)
-LANE = ("lane.leased", "lane.sent", "lane.noted")
+DISPATCH = ("dispatch.leased", "dispatch.sent", "dispatch.noted")
 RELAY = (
     "relay.read",
     "relay.events",
@@ -783,7 +783,7 @@ def test_withdrawing_a_settlement_that_failed_survives(
     )
 
 
-@pytest.mark.parametrize("point", LANE)
+@pytest.mark.parametrize("point", DISPATCH)
 def test_deliveries_survive(
     point: str, worker_crash: Crash, shop: Shop, record_property: RecordProperty
 ) -> None:
@@ -808,7 +808,7 @@ def test_deliveries_survive(
         assert firsts == of_payment
     twice = len(arrived) - 12
     # Those on their way and, while a note is written, those that were answered meanwhile.
-    assert twice <= {"lane.leased": 0, "lane.sent": 8, "lane.noted": 11}[point]
+    assert twice <= {"dispatch.leased": 0, "dispatch.sent": 8, "dispatch.noted": 11}[point]
     record_property(
         "table: crash matrix", [f"{'delivery':<17}{point:<24}{'done':<9}", f"twice {twice}"]
     )
@@ -843,7 +843,7 @@ def test_what_changed_is_told_of(
             given_up["referenceId"]: ["payment.created", "payment.cancelled"],
         }
         eventually(lambda: field.states(endpoint) == {"done": 6})
-        # The lanes are told of new deliveries before the relay has ended the markers.
+        # The dispatcher hears of new deliveries before the relay has ended the markers.
         waiting = {"announce": {"$exists": True}}
         eventually(lambda: shop.store.payments.count_documents(waiting) == 0)
         arrived = receiver.ids()
@@ -853,7 +853,7 @@ def test_what_changed_is_told_of(
     field.clear()
     told = {subject: [e["type"] for e in events if e["subject"] == subject] for subject in types}
     assert (told, len(events)) == (types, 6)
-    # The relay died, and not the lane that sends: nothing came twice but what that lane had on its way.
+    # The relay died, and not the dispatcher: nothing came twice but what that had on its way.
     assert set(arrived) == {each["_id"] for each in events}
     record_property(
         "table: crash matrix",
@@ -875,7 +875,17 @@ def test_every_crash_point_is_in_the_matrix() -> None:
     tried = {
         *(*CREATE, *CUSTOMER, *MERGE, *VERIFY, *WEBHOOK, *CAPTURE, *DISPUTE),
         *IMPORT,
-        *(*REFUND, *RECONCILE, *SURPLUS, *REPORT, *NIGHT, *SETTLEMENT, *WITHDRAWAL, *LANE, *RELAY),
+        *(
+            *REFUND,
+            *RECONCILE,
+            *SURPLUS,
+            *REPORT,
+            *NIGHT,
+            *SETTLEMENT,
+            *WITHDRAWAL,
+            *DISPATCH,
+            *RELAY,
+        ),
     }
 
     assert named == tried | {"refund.rejected", "reconcile.adopted"}

@@ -546,7 +546,7 @@ async def test_while_a_payment_is_imported_no_sums_of_its_time_are_used(books: B
         created_at=at,
     )
     hold = await books.changes.begin(str(former.pk), at)
-    entered = await books.desk.ledger.enter_former(former, origin, "imported")
+    entered = await books.desk.ledger.enter_imported(former, origin, "imported")
     await books.compare()
     await books.settle()
     await books.compare()

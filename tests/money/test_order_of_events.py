@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from kernapay.core.errors import KernaPayError
 from kernapay.payments.dtos import PaymentCreate, PaymentVerify, RefundCreate
 from kernapay.payments.states import PHASES
-from kernapay.reconciliation.nights import Nights
+from kernapay.reconciliation.nightly_reports import NightlyReports
 from kernapay.security.principal import Principal, Role
 from tests.aliases import Json, Store
 from tests.money.fake_gateway import LIES
@@ -270,7 +270,7 @@ class Model(ServiceModel):
     def night(self) -> None:
         """Make up every night that was missed."""
         reconciliation, services = self.services.reconciliation_service, self.services
-        nights = Nights(
+        nights = NightlyReports(
             *(services.report_repository, services.payment_repository, services.business_days),
             # It looks once a minute, and its clock must not go back with ours.
             clock=self.clock,

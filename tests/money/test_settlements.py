@@ -197,7 +197,7 @@ class TestTheLedger:
                 )
                 await services.settlement_repository.keep(found, is_current=True)
             await services.settlement_reader.add_up(set(settlements))
-            found_ledger = await services.settlement_books.ledger(first, last)
+            found_ledger = await services.settlement_reports.ledger(first, last)
             return dict(msgspec.to_builtins(found_ledger))
 
         found = shop.work(keep, business_timezone=zone)

@@ -12,7 +12,7 @@ _GIVING_BACK: Final = ("tests/money/test_giving_back.py",)
 _REPAIRS: Final = ("tests/money/test_repair_plans.py",)
 _NIGHTS: Final = (
     *_REPAIRS,
-    "tests/money/test_nights.py",
+    "tests/money/test_nightly_reports.py",
     "tests/money/test_comparison.py",
     "tests/money/test_reconciliation.py",
 )
@@ -74,8 +74,8 @@ ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
     "reconciliation/guarding.py": _NIGHTS,
     "reconciliation/listing.py": _NIGHTS,
     "reconciliation/lost_payments.py": (*_NIGHTS, "tests/money/test_surplus.py"),
-    "reconciliation/nights.py": _NIGHTS,
-    "reconciliation/night_repairs.py": ("tests/money/test_night_repairs.py",),
+    "reconciliation/nightly_reports.py": _NIGHTS,
+    "reconciliation/nightly_repairs.py": ("tests/money/test_nightly_repairs.py",),
     "reconciliation/open_findings.py": _NIGHTS,
     "reconciliation/pacing.py": _NIGHTS,
     "reconciliation/repair_runs.py": (*_REPAIRS, "tests/money/test_repairs.py"),
@@ -88,7 +88,7 @@ ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
     "webhooks/guards.py": _EVENTS,
     "webhooks/repository.py": _RECEIVING,
     "webhooks/service.py": _RECEIVING,
-    "settlements/books.py": _BANK,
+    "settlements/reports.py": _BANK,
     "settlements/entering.py": _ENTERING,
     "settlements/exports.py": ("tests/money/test_finance_exports.py",),
     "settlements/feed.py": ("tests/unit/test_settlement_feed.py",),

@@ -12,9 +12,9 @@ from kernapay.apikeys.models import ApiKey, EndReason
 from kernapay.apikeys.repository import ApiKeyRepository
 from kernapay.customers.models import Customer
 from kernapay.customers.repository import CustomerRepository
+from kernapay.deliveries.dispatch.repository import DispatchEndpointRepository, DueRepository
+from kernapay.deliveries.dispatch.rows import Note
 from kernapay.deliveries.endpoints.repository import EndpointRepository
-from kernapay.deliveries.lanes.repository import DueRepository, LaneEndpointRepository
-from kernapay.deliveries.lanes.rows import Note
 from kernapay.deliveries.models import (
     Delivery,
     DeliveryState,
@@ -29,7 +29,7 @@ from kernapay.payments.claims.repository import ClaimRepository
 from kernapay.payments.documents.models import Paper, PaperKind
 from kernapay.payments.documents.repository import PaperRepository
 from kernapay.payments.evidence import Origin
-from kernapay.payments.former.models import Former
+from kernapay.payments.imported.models import Former
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.lifetimes import Lifetimes
 from kernapay.payments.models import Dispute, Mismatch, Payment, Payout, Refund
@@ -58,6 +58,7 @@ from kernapay.storage.locks import Lock
 from kernapay.storage.mongo import Mongo, database
 from kernapay.storage.updates import RowChanged
 from kernapay.users.models import User, UserStatus
+from kernapay.verification.policies import Policy
 from kernapay.verification.repository import CodeRepository
 from kernapay.webhooks.models import EventStatus, WebhookEvent
 from kernapay.webhooks.repository import WebhookRepository
@@ -107,7 +108,7 @@ class World:
         self.claims = ClaimRepository(mongo, clock)
         self.endpoints = EndpointRepository(mongo, clock)
         self.deliveries = DeliveryRepository(mongo, timedelta(days=30), clock)
-        self.lane_endpoints = LaneEndpointRepository(mongo, clock)
+        self.dispatch_endpoints = DispatchEndpointRepository(mongo, clock)
         self.papers = PaperRepository(mongo, clock)
         self.due = DueRepository(mongo, timedelta(days=30), timedelta(days=7), clock)
 
@@ -710,11 +711,7 @@ async def code_replaced(world: World) -> Steps:
         return lambda: world.codes.replace(
             [name],
             digest,
-            lifetime=10 * MINUTE,
-            resend_after=MINUTE,
-            max_issued=5,
-            period=timedelta(days=1),
-            max_earlier=0,
+            Policy(digits=6, lifetime=10 * MINUTE, max_issued=5, period=timedelta(days=1)),
         )
 
     spend = lambda: world.codes.spend(name, "first")  # noqa: E731
@@ -797,7 +794,7 @@ _LEDGER = "payments.ledger.PaymentLedger."
 _PAYOUTS = "payments.payout_ledger.PayoutLedger."
 _SURPLUS = "payments.surplus_ledger.SurplusLedger."
 _REFUNDS = "payments.refund_ledger.RefundLedger."
-_LANES = "deliveries.lanes.repository."
+_DISPATCH = "deliveries.dispatch.repository."
 _QUEUE = "storage.queue.Queue."
 _FACTORS = "sessions.second_factor.repository.SecondFactorRepository."
 
@@ -841,14 +838,14 @@ async def endpoint_disabled(world: World) -> Steps:
     row = await world.endpoint()
     return once(
         lambda: world.endpoints.disable(row.pk, "account_changed"),
-        lambda: world.lane_endpoints.disable(str(row.pk), "failing"),
+        lambda: world.dispatch_endpoints.disable(str(row.pk), "failing"),
     )
 
 
 async def endpoint_disabled_by_its_answer(world: World) -> Steps:
     row = await world.endpoint()
     return once(
-        lambda: world.lane_endpoints.disable(str(row.pk), "gone"),
+        lambda: world.dispatch_endpoints.disable(str(row.pk), "gone"),
         lambda: world.endpoints.disable(row.pk, "account_changed"),
     )
 
@@ -861,16 +858,16 @@ async def keeper_told(world: World) -> Steps:
 async def endpoint_leased(world: World) -> Steps:
     name = str((await world.endpoint()).pk)
     hour = timedelta(hours=1)
-    return once(*(lambda w=w: world.lane_endpoints.extend(w, [name], hour) for w in ("a", "b")))
+    return once(*(lambda w=w: world.dispatch_endpoints.extend(w, [name], hour) for w in ("a", "b")))
 
 
 async def endpoint_released_by_its_loser(world: World) -> Steps:
     name = str((await world.endpoint()).pk)
-    await world.lane_endpoints.extend("a", [name], timedelta(hours=1))
+    await world.dispatch_endpoints.extend("a", [name], timedelta(hours=1))
     return [
-        Step(lambda: world.lane_endpoints.release("b", [name]), False),
-        Step(lambda: world.lane_endpoints.release("a", [name]), True),
-        Step(lambda: world.lane_endpoints.release("a", [name]), False),
+        Step(lambda: world.dispatch_endpoints.release("b", [name]), False),
+        Step(lambda: world.dispatch_endpoints.release("a", [name]), True),
+        Step(lambda: world.dispatch_endpoints.release("a", [name]), False),
     ]
 
 
@@ -993,7 +990,7 @@ async def payments_reassigned(world: World) -> Steps:
 async def import_noted(world: World) -> Steps:
     words = {"service": "express", "amount": "500", "unit": "rupees", "proof": "order"}
     stale = await world.payment(former=Former(**words))
-    at, note = world.clock(), world.ledger.note_former
+    at, note = world.clock(), world.ledger.note_import
     return once(
         lambda: note(stale, Former(**words, seen="first"), at, at),
         lambda: note(stale, Former(**words, seen="second"), None, None),
@@ -1003,7 +1000,7 @@ async def import_noted(world: World) -> Steps:
 async def import_corrected(world: World) -> Steps:
     words = {"service": "express", "amount": "500", "unit": "rupees", "proof": "operator"}
     stale = await world.payment(former=Former(**words))
-    correct = world.ledger.correct_former
+    correct = world.ledger.correct_imported
     return once(
         lambda: correct(stale, Former(**words), stale.amount * 100, None),
         lambda: correct(stale, Former(**words), stale.amount + 1, None),
@@ -1034,8 +1031,8 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     f"{_LEDGER}take_order_lease": (order_lease_taken, order_lease_taken_of_ordered),
     f"{_LEDGER}release_order_lease": (order_lease_released_by_its_loser,),
     f"{_LEDGER}attach_order": (order_attached,),
-    "payments.former_ledger.FormerLedger.note_former": (import_noted,),
-    "payments.former_ledger.FormerLedger.correct_former": (import_corrected,),
+    "payments.import_ledger.ImportLedger.note_import": (import_noted,),
+    "payments.import_ledger.ImportLedger.correct_imported": (import_corrected,),
     "payments.move_ledger.MoveLedger._write": (
         moved,
         sale_ended,
@@ -1114,10 +1111,10 @@ CASES: dict[str, tuple[Callable[[World], Awaitable[Steps]], ...]] = {
     "deliveries.endpoints.repository.EndpointRepository.note_notice": (keeper_told,),
     "payments.documents.repository.PaperRepository.take_mail": (paper_taken,),
     "payments.documents.repository.PaperRepository.end_mail": (paper_mailed_by_its_loser,),
-    f"{_LANES}LaneEndpointRepository.disable": (endpoint_disabled_by_its_answer,),
-    f"{_LANES}LaneEndpointRepository.extend": (endpoint_leased,),
-    f"{_LANES}LaneEndpointRepository.release": (endpoint_released_by_its_loser,),
-    f"{_LANES}DueRepository.note": (delivery_noted,),
+    f"{_DISPATCH}DispatchEndpointRepository.disable": (endpoint_disabled_by_its_answer,),
+    f"{_DISPATCH}DispatchEndpointRepository.extend": (endpoint_leased,),
+    f"{_DISPATCH}DispatchEndpointRepository.release": (endpoint_released_by_its_loser,),
+    f"{_DISPATCH}DueRepository.note": (delivery_noted,),
     f"{_QUEUE}_update": (report_claimed, report_held_by_its_loser, check_paused_by_its_loser),
     "storage.locks.Lock.take": (lock_taken,),
     "storage.locks.Lock.release": (lock_released_by_its_loser,),
@@ -1135,8 +1132,8 @@ UNCONDITIONAL: dict[str, str] = {
     f"{_PROGRESS}note_look": "never goes back",
     f"{_PROGRESS}note": "what is done twice is there already",
     "payments.insights.sums.holds.repository.HoldRepository.release": "ends the caller's own hold",
-    f"{_LANES}LaneEndpointRepository.note_health": "says how it has answered just now",
-    f"{_LANES}DueRepository.put_off": "only says when to look at a waiting row again",
+    f"{_DISPATCH}DispatchEndpointRepository.note_health": "says how it has answered just now",
+    f"{_DISPATCH}DueRepository.put_off": "only says when to look at a waiting row again",
     "deliveries.repository.DeliveryRepository.replay": "is sent again, whatever became of it",
     "deliveries.repository.DeliveryRepository.end_waiting": "only says when to look at a waiting row again",
     "deliveries.repository.DeliveryRepository.forget_answers": "what is personal goes, whatever came meanwhile",
@@ -1147,7 +1144,7 @@ UNCONDITIONAL: dict[str, str] = {
     f"{_LEDGER}record_fee": "stores what the gateway says now; a repeat stores the same",
     f"{_FACTORS}remove": "whoever may remove it means whatever is there",
     "users.repository.UserRepository.record_refresh": "the newest sign-in wins",
-    "moving.marks.repository.ImportMarkRepository.finish": "of two imports, the one that ends last",
+    "express_import.checkpoints.repository.CheckpointRepository.finish": "of two imports, the one that ends last",
     "reconciliation.repository.FindingRepository.record_repair": "the newest outcome wins",
     "reconciliation.repository.FindingRepository.put": "its id follows from what it says",
     "settlements.days.repository.SettlementDayRepository.read_again": "a repeat makes the same day due",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kernapay.config.advice import find_doubts
 from kernapay.config.spelling import find_misspelt
+from kernapay.config.warning_checks import find_warnings
 from tests.environment import PRODUCTION, REQUIRED
 from tests.unit.conftest import Load
 
@@ -13,7 +13,7 @@ MONGO = "mongodb://host/kernapay"
 
 
 def doubts(load: Load, environment: dict[str, str] = REQUIRED, **changes: str) -> dict[str, str]:
-    return {flaw.variable: str(flaw) for flaw in find_doubts(load(environment, **changes))}
+    return {flaw.variable: str(flaw) for flaw in find_warnings(load(environment, **changes))}
 
 
 def test_what_is_as_it_should_be_is_no_doubt(load: Load) -> None:

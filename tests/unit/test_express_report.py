@@ -1,7 +1,7 @@
 """The report of an import, of which millions of lines must not stay in memory."""
 
-from kernapay.moving.comparison import Comparison
-from kernapay.moving.report import CANNOT_MOVE, Report
+from kernapay.express_import.comparison import Comparison
+from kernapay.express_import.report import CANNOT_MOVE, Report
 
 
 def test_a_report_keeps_the_first_lines_and_hands_all_of_them_on() -> None:

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernapay.compat.bodies import payment
-from kernapay.moving.amounts import Unit, convert
-from kernapay.moving.payments import OldPayment, draft_of, hash_of_row, read_payment
-from kernapay.moving.rows import CannotMove
-from kernapay.moving.users import email_of, read_user, seen_of
-from kernapay.payments.former.models import Former
+from kernapay.express_import.account_rows import email_of, read_user, seen_of
+from kernapay.express_import.amounts import Unit, convert
+from kernapay.express_import.payment_rows import OldPayment, draft_of, hash_of_row, read_payment
+from kernapay.express_import.row_values import CannotMove
+from kernapay.payments.imported.models import Former
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 CODEC: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(

@@ -21,12 +21,12 @@ from kernapay.config.loading import ConfigurationError
 from kernapay.core.qr_codes import rows_of
 from kernapay.payments.currencies import format_amount, write_amount
 from kernapay.payments.documents import font_files, page
+from kernapay.payments.documents.amount_in_words import spell_amount
 from kernapay.payments.documents.papers import financial_year
 from kernapay.payments.documents.pdf import draw
-from kernapay.payments.documents.pen import MissingGlyph, Pen
+from kernapay.payments.documents.pdf_canvas import MissingGlyph, PdfCanvas
 from kernapay.payments.documents.sheet import Fact, Line, Sheet
 from kernapay.payments.documents.taxes import Split, Tax, part_of, split, state_of
-from kernapay.payments.documents.words import spell_amount
 from tests.environment import REQUIRED, settings_from
 
 # Conjuncts, signs that stand before their letter, and such that stand above or below it.
@@ -105,7 +105,7 @@ def test_names_in_the_scripts_of_india_are_shaped_and_can_be_copied(nameless: by
     place = (12, 39, 60, 6)
     assert ink(drawn, *place) - ink(nameless, *place) > 200
     # Letters that join are narrower than beside each other.
-    pen = Pen("", datetime.now(UTC), names)
+    pen = PdfCanvas("", datetime.now(UTC), names)
     pen.use(10, bold=False)
     for script, (_, conjunct) in SCRIPTS.items():
         apart = sum(pen.get_string_width(letter) for letter in conjunct)

@@ -31,8 +31,8 @@ def test_missing_providers_are_told_at_start(api_server: Api) -> None:
     warnings = {e["channel"]: e for e in api_server.log_entries("delivery_not_configured")}
     assert set(warnings) == {"email", "sms"}
     assert {entry["level"] for entry in warnings.values()} == {"warning"}
-    assert "EMAIL_API_KEY" in warnings["email"]["advice"]
-    assert "FAST_2_SMS_KEY" in warnings["sms"]["advice"]
+    assert "EMAIL_API_KEY" in warnings["email"]["fix"]
+    assert "FAST_2_SMS_KEY" in warnings["sms"]["fix"]
 
 
 def mails_to(mail: Provider, address: str) -> list[Json]:

@@ -6,7 +6,7 @@ from bson import ObjectId
 from msgspec import Struct
 
 from kernapay.payments.models import Payment
-from kernapay.payments.pages import of_payer
+from kernapay.payments.pagination import of_payer
 from kernapay.payments.references import gateway_names_of
 from kernapay.storage.repository import ReadOnlyRepository, Row
 

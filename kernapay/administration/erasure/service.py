@@ -1,4 +1,4 @@
-"""Erase people: an account, and what other collections and files have copied of it or of a shop's customer."""
+"""Erase people: an account, and the copies of its data, or of a customer's, in other collections and files."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,8 +13,8 @@ from kernapay.customers.models import Customer
 from kernapay.customers.remains import REMAINS
 from kernapay.customers.repository import CustomerRepository
 from kernapay.customers.service import CustomerService
-from kernapay.deliveries.copies import EventCopies
 from kernapay.deliveries.endpoints.repository import EndpointRepository
+from kernapay.deliveries.text_erasure import EventTextErasure
 from kernapay.gateway.calls.repository import GatewayCallRepository
 from kernapay.payments.claims.repository import ClaimRepository
 from kernapay.payments.documents.receipts import ReceiptService
@@ -35,12 +35,12 @@ class StillActive(Conflict):
 
 
 class Copies:
-    """What is copied of the payer of a payment, or written about them, beside the books."""
+    """The copies of a payer's data outside of the payments themselves."""
 
     def __init__(
         self,
         references: ReferenceRepository,
-        events: EventCopies,
+        events: EventTextErasure,
         receipts: ReceiptService,
         calls: GatewayCallRepository,
     ) -> None:
@@ -66,7 +66,7 @@ class Copies:
 
 
 class CustomerFollowUps:
-    """What the worker does after merges and erasures of customers. Each step may be repeated."""
+    """The worker's follow-up work after merges and erasures of customers. Each step may be repeated."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class AccountErasure:
         self._audit = audit
 
     async def erase(self, actor: Principal, user_id: str) -> AccountErased:
-        """Remove what is personal of an account for good. A repeat finishes what a call could not.
+        """Remove the personal data of an account for good. A repeat finishes an interrupted call.
 
         Raises NotFound, StillActive, Unavailable.
         """

@@ -41,8 +41,8 @@ class PaymentSearchController(Controller):
     ) -> PaymentsFound:
         """Find payments, with all that is stored of their money: fee, tax, mismatches, surplus orders, refunds.
 
-        A surplus order and a second payment lead to the payment that they belong to. Notes are looked at last: a text
-        that names a payment in another way finds only that.
+        A surplus order and a second payment lead to the payment that they belong to. Notes are searched last, only if
+        the text names no payment in another way.
         """
         return PaymentsFound(await payment_search.find(text))
 

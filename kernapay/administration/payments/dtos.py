@@ -1,4 +1,4 @@
-"""What administrators see of a payment: all that is stored of its money."""
+"""The answers for administrators, with all stored data about a payment's money."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The mismatches of all payments, for the administrator who decides about them."""
+"""List the mismatches of all payments for administrators, who decide about them."""
 
 from collections.abc import Iterator
 from operator import attrgetter

@@ -24,19 +24,19 @@ class PaymentSearchRepository(ReadOnlyRepository[Payment]):
         return await self._look_up(id=payment_id)
 
     async def by_reference(self, reference_id: str) -> list[AdminPaymentView]:
-        """Return the payment with this reference or, of an imported one, with this reference before."""
+        """Return the payment with this reference, which may be the earlier one of an imported payment."""
         return await self._look_up(reference_id=reference_id) or await self._look_up(
             __raw__={"former.reference": reference_id}
         )
 
     async def by_order(self, order_id: str) -> list[AdminPaymentView]:
-        """Return the payment of an order of the gateway, also of a surplus one."""
+        """Return the payment of an order at the gateway, which may be a surplus order."""
         return await self._look_up(razorpay_order_id=order_id) or await self._look_up(
             surplus_orders=order_id
         )
 
     async def by_gateway_payment(self, payment_id: str) -> list[AdminPaymentView]:
-        """Return the payment that a payment of the gateway settled, came in for as surplus, or did not match."""
+        """Return our payment for one of the gateway, which settled it, is surplus to it, or did not match it."""
         for where in (
             {"razorpay_payment_id": payment_id},
             {"__raw__": {"surplusPayments.paymentId": payment_id}},

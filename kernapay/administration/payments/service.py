@@ -1,4 +1,4 @@
-"""Find payments by whatever an administrator holds: a reference, an id of the gateway, an address, a note."""
+"""Find payments by a reference, an id of the gateway, an e-mail address or a note."""
 
 import re
 from typing import Final

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
 from kernapay.commands.doctor.imports import imports
-from kernapay.commands.doctor.nights import nights
+from kernapay.commands.doctor.nightly_reports import nights
 from kernapay.commands.doctor.outside import account, files, gateway, messages
 from kernapay.commands.doctor.stores import mongodb, redis
-from kernapay.config.advice import find_doubts
 from kernapay.config.production import find_weaknesses
 from kernapay.config.settings import Settings
+from kernapay.config.warning_checks import find_warnings
 from kernapay.core.clock import Clock, now
 
 
@@ -33,7 +33,7 @@ async def examine(settings: Settings, clock: Clock = now) -> AsyncIterator[Findi
 def _configuration(settings: Settings) -> Iterator[Finding]:
     subject = "configuration"
     yield Finding(Level.OK, subject, f"complete, for {settings.environment.value}")
-    for variable, text, fix in find_doubts(settings):
+    for variable, text, fix in find_warnings(settings):
         yield Finding(Level.WARN, subject, f"{variable} {text}", fix)
     weaknesses = find_weaknesses(settings)
     for variable, text, fix in weaknesses:

@@ -11,7 +11,7 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What was examined, its state, and what to do: a command, or an instruction that ends with a full stop."""
+    """A checked subject, its state, and a fix: a command, or an instruction that ends with a full stop."""
 
     level: Level
     subject: str

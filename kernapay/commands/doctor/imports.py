@@ -1,4 +1,4 @@
-"""The check of an import that was begun with `--statuses-later`: another one has to end it."""
+"""Check that an import with `--statuses-later` was followed by one that asks the gateway."""
 
 from kernapay.bootstrap.services import Services
 from kernapay.commands.doctor.findings import Finding, Level
@@ -7,10 +7,10 @@ from kernapay.core.errors import KernaPayError
 
 
 async def imports(services: Services, clock: Clock) -> list[Finding]:
-    """Find imported payments about which the gateway was never asked: no worker does so."""
+    """Find imported payments that were never looked up at the gateway. Only an import does so, no worker."""
     try:
         services.mongo.connect()
-        count = await services.former_payments.count_unseen()
+        count = await services.imported_payments.count_unseen()
     except KernaPayError as error:
         detail = f"cannot be counted: {error.detail.rstrip('.')}"
         return [Finding(Level.WARN, "import", detail, "make MongoDB reachable.")]

@@ -157,7 +157,7 @@ def _ids(db: Database[dict[str, Any]], where: dict[str, Any], count: int) -> str
 
 
 def _unverified_staff(db: Database[dict[str, Any]]) -> Iterator[Finding]:
-    """Find the accounts that got a role of staff from an earlier version, without a verified address."""
+    """Find accounts with a staff role but no verified address, as earlier versions allowed."""
     where = {"type": {"$in": sorted(STAFF)}, "status": "ACTIVE", "isEmailVerified": {"$ne": True}}
     count = db.users.count_documents(where)
     if count:
@@ -173,7 +173,7 @@ def _unverified_staff(db: Database[dict[str, Any]]) -> Iterator[Finding]:
 
 
 def _orphaned_keys(db: Database[dict[str, Any]]) -> Iterator[Finding]:
-    """Find the API keys of an earlier version whose maker is no longer an administrator."""
+    """Find API keys whose maker is no longer an administrator, as earlier versions left them."""
     admins = {
         user["_id"] for user in db.users.find({"type": "ADMIN", "status": "ACTIVE"}, {"_id": 1})
     }
@@ -192,7 +192,7 @@ def _orphaned_keys(db: Database[dict[str, Any]]) -> Iterator[Finding]:
 
 
 def _parked(db: Database[dict[str, Any]]) -> Iterator[Finding]:
-    """Find the work that was given up and waits for a person."""
+    """Find parked work, which waits for a person."""
     events = db.webhook_events.count_documents({"status": "parked"})
     reports = db.reconciliation_reports.count_documents({"state": "failed"})
     messages = db.messages.count_documents({"status": "failed"})

@@ -6,7 +6,7 @@ from typing import Final
 from kernapay.apikeys.dtos import ApiKeyCreate
 from kernapay.bootstrap.services import Services
 from kernapay.commands.accounts import account_of
-from kernapay.commands.example_data.cast import PROVIDERS, SHOP, customer
+from kernapay.commands.example_data.samples import PROVIDERS, SHOP, customer
 from kernapay.commands.operator import operator
 from kernapay.core.errors import NotFound
 from kernapay.deliveries.endpoints.dtos import EndpointCreate

@@ -1,4 +1,4 @@
-"""How a visit of the diary is played: order, Checkout, confirmation, and what is refunded later."""
+"""Simulate a visit: order, Checkout, confirmation, and later refunds."""
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from kernapay.commands.example_data.accounts import ANNOUNCED, Accounts
-from kernapay.commands.example_data.cast import OFFERS, customer
-from kernapay.commands.example_data.diary import Ending, Visit
-from kernapay.commands.example_data.stage import WEBHOOK_DELAY, Stage
+from kernapay.commands.example_data.samples import OFFERS, customer
+from kernapay.commands.example_data.simulation import WEBHOOK_DELAY, Simulation
+from kernapay.commands.example_data.visits import Ending, Visit
 from kernapay.customers.dtos import CustomerGiven
 from kernapay.payments.dtos import PaymentCreate, PaymentCreated, PaymentVerify, RefundCreate
 from kernapay.security.principal import Principal
@@ -41,8 +41,8 @@ class Sale(NamedTuple):
 
 
 class Purchases:
-    def __init__(self, stage: Stage, accounts: Accounts, draw: random.Random) -> None:
-        self._stage = stage
+    def __init__(self, simulation: Simulation, accounts: Accounts, draw: random.Random) -> None:
+        self._simulation = simulation
         self._accounts = accounts
         self._draw = draw
         self._providers = sorted(accounts.providers)
@@ -52,7 +52,7 @@ class Purchases:
     async def play(self, visit: Visit) -> None:
         """Create the payment, and plan how it goes on."""
         payer = self._payer(visit)
-        created, _ = await self._stage.services.payment_service.create(
+        created, _ = await self._simulation.services.payment_service.create(
             payer, self._request(visit, payer), None
         )
         endings: dict[Ending, Callable[[], Awaitable[None]]] = {
@@ -64,7 +64,7 @@ class Purchases:
         }
         pause = _CHANGES_MIND if visit.ending is Ending.CANCELLED else visit.thinking
         act = endings.get(visit.ending, partial(self._pay, visit, created))
-        self._stage.plan(self._stage.at + pause, act)
+        self._simulation.plan(self._simulation.at + pause, act)
 
     def _payer(self, visit: Visit) -> Principal:
         payers = self._accounts.payers
@@ -93,7 +93,7 @@ class Purchases:
         self, visit: Visit, created: PaymentCreated, outcome: str, reason: str | None = None
     ) -> Mapping[str, Any]:
         person = customer(visit.customer)
-        return await self._stage.ask(
+        return await self._simulation.ask(
             "/_sandbox/pay",
             {
                 "order_id": created.order_id,
@@ -108,13 +108,15 @@ class Purchases:
     async def _pay(self, visit: Visit, created: PaymentCreated) -> None:
         paid = await self._try_to_pay(visit, created, "success")
         if visit.ending in (Ending.CONFIRMED, Ending.SECOND_TRY):
-            self._stage.plan(self._stage.at + _PAGE_ANSWERS, partial(self._verify, created, paid))
-        self._stage.plan(
-            self._stage.at + _WEBHOOKS_ARE_THERE, partial(self._end, visit, created, paid)
+            self._simulation.plan(
+                self._simulation.at + _PAGE_ANSWERS, partial(self._verify, created, paid)
+            )
+        self._simulation.plan(
+            self._simulation.at + _WEBHOOKS_ARE_THERE, partial(self._end, visit, created, paid)
         )
 
     async def _verify(self, created: PaymentCreated, paid: Mapping[str, Any]) -> None:
-        await self._stage.services.payment_service.verify(
+        await self._simulation.services.payment_service.verify(
             PaymentVerify(
                 paid["razorpay_order_id"],
                 paid["razorpay_payment_id"],
@@ -124,38 +126,42 @@ class Purchases:
         )
 
     async def _end(self, visit: Visit, created: PaymentCreated, paid: Mapping[str, Any]) -> None:
-        """Plan what becomes of the money."""
+        """Plan what happens to the money later."""
         sale = Sale(created.reference_id, paid["razorpay_payment_id"], created.amount)
         if visit.offer.service_type == ANNOUNCED:
-            await self._stage.deliver()
+            await self._simulation.deliver()
         if self._draw.random() < _REFUND_SHARE:
             later = timedelta(hours=self._draw.uniform(2, 40))
-            self._stage.plan(self._stage.at + later, partial(self._refund, sale))
+            self._simulation.plan(self._simulation.at + later, partial(self._refund, sale))
         else:
             self.sales.append(sale)
 
     async def _lose_webhooks(self, visit: Visit, created: PaymentCreated) -> None:
         drop = {"name": "webhook_drop", "times": _EVENTS_OF_A_SUCCESS}
-        await self._stage.ask("/_sandbox/faults", drop)
+        await self._simulation.ask("/_sandbox/faults", drop)
         await self._pay(visit, created)
-        worker = partial(self._stage.sweep, "unpaid_payments")
-        self._stage.plan(self._stage.at + _WORKER_LOOKS, worker)
+        worker = partial(self._simulation.sweep, "unpaid_payments")
+        self._simulation.plan(self._simulation.at + _WORKER_LOOKS, worker)
 
     async def _decline(self, visit: Visit, created: PaymentCreated) -> None:
         await self._try_to_pay(visit, created, "failure", self._draw.choice(_DECLINES))
         # Only so that the webhook comes at its time.
-        self._stage.plan(self._stage.at + _WEBHOOKS_ARE_THERE, _nothing)
+        self._simulation.plan(self._simulation.at + _WEBHOOKS_ARE_THERE, _nothing)
         if visit.ending is Ending.SECOND_TRY:
-            self._stage.plan(self._stage.at + _NEXT_TRY, partial(self._pay, visit, created))
+            self._simulation.plan(
+                self._simulation.at + _NEXT_TRY, partial(self._pay, visit, created)
+            )
 
     async def _leave(self, created: PaymentCreated) -> None:
-        await self._stage.ask("/_sandbox/pay", {"order_id": created.order_id, "outcome": "dismiss"})
+        await self._simulation.ask(
+            "/_sandbox/pay", {"order_id": created.order_id, "outcome": "dismiss"}
+        )
 
     async def _cancel(self, payer: Principal, created: PaymentCreated) -> None:
-        await self._stage.services.payment_service.cancel(payer, created.reference_id)
+        await self._simulation.services.payment_service.cancel(payer, created.reference_id)
 
     async def _refund(self, sale: Sale) -> None:
-        refunds = self._stage.services.refund_service
+        refunds = self._simulation.services.refund_service
         payment = await refunds.payment_of(self._accounts.admin, sale.reference_id)
         # Who was paid gives it back, or an administrator does.
         actor = self._accounts.providers.get(str(payment.payee_id)) or self._accounts.admin
@@ -164,7 +170,7 @@ class Purchases:
         part = sale.amount // 200 * 100 if self._draw.random() < 0.35 else None
         data = RefundCreate(part, self._draw.choice(_REASONS), f"refund-{sale.payment_id}")
         await refunds.refund(actor, payment, data, None)
-        self._stage.plan(self._stage.at + _WEBHOOKS_ARE_THERE, self._stage.deliver)
+        self._simulation.plan(self._simulation.at + _WEBHOOKS_ARE_THERE, self._simulation.deliver)
 
 
 async def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""HTTP for what needs a person."""
+"""HTTP for the work that waits for a person."""
 
 from litestar import Controller
 from litestar.di import NamedDependency

@@ -1,4 +1,4 @@
-"""What needs a person, as it crosses the wire."""
+"""The answer about work that waits for a person."""
 
 from typing import Annotated
 

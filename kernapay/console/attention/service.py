@@ -10,7 +10,7 @@ from kernapay.deliveries.repository import DeliveryRepository
 from kernapay.payments.disputes.repository import DisputeRepository
 from kernapay.payments.open_mismatches import OpenMismatches
 from kernapay.payments.states import DisputeStatus
-from kernapay.reconciliation.nights import Nights
+from kernapay.reconciliation.nightly_reports import NightlyReports
 from kernapay.reconciliation.repository import FindingRepository
 from kernapay.webhooks.models import EventStatus
 from kernapay.webhooks.repository import WebhookRepository
@@ -27,7 +27,7 @@ class Sources(NamedTuple):
     deliveries: DeliveryRepository
     disputes: DisputeRepository
     accounts: AccountRepository
-    nights: Nights
+    nights: NightlyReports
 
 
 class AttentionService:
@@ -35,7 +35,7 @@ class AttentionService:
         self._sources = sources
 
     async def look(self) -> Attention:
-        """Return what waits for a person now. Raises Unavailable."""
+        """Count the work that waits for a person. Raises Unavailable."""
         sources = self._sources
         # By approval alone: so an index serves it.
         waiting = UserSearch(approved=False)

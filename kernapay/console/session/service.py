@@ -1,4 +1,4 @@
-"""Sign in to the console: a session in a cookie, with a second factor where it is demanded."""
+"""Sign in to the console: a session in a cookie, with a second factor where it is required."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from kernapay.users.repository import UserRepository
 
 
 class Terms(NamedTuple):
-    """What holds for every session of the console."""
+    """The rules for every session of the console."""
 
     business: str
     zone: ZoneInfo
@@ -81,7 +81,7 @@ class ConsoleSessions:
     async def enrol(
         self, data: SecondFactorConfirm, user_agent: str | None
     ) -> tuple[ConsoleToken, ConsoleEnrolled]:
-        """Enrol the second factor that the sign-in demanded, and open the session.
+        """Enrol the second factor that the sign-in required, and open the session.
 
         Raises InvalidInput, Forbidden, AlreadyEnrolled, Conflict.
         """

@@ -11,7 +11,7 @@ export function configure(session) {
 }
 
 /** The number of decimals of a currency. Those of Intl are other ones for some. */
-export function exponentOf(currency) {
+function exponentOf(currency) {
   return settings.exponents[currency] ?? 2;
 }
 

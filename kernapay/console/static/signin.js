@@ -6,7 +6,7 @@ import { Mark } from "./icons.js";
 import { Copied, Dialog, Field, QrCode } from "./parts.js";
 
 /** Ask for what the API demands, step by step, until there is a session. */
-export function SignInForm({ email = "", onDone, onLeave, leave }) {
+function SignInForm({ email = "", onDone, onLeave, leave }) {
   const [step, setStep] = useState({ name: "password" });
   const [problem, setProblem] = useState(null);
   const [isBusy, setBusy] = useState(false);

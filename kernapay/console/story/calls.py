@@ -1,4 +1,4 @@
-"""The entries of a story that calls to the gateway are, in words."""
+"""Describe calls to the gateway as entries of a story."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ _OUTCOMES: Final = {
 
 
 def entry_of_call(call: GatewayCallView) -> StoryEntry:
-    """Return the entry of a call: what was asked, and what came of it."""
+    """Return the entry of a call: the request and its result."""
     outcome = _OUTCOMES.get(call.outcome, call.outcome)
     status = f" ({call.status})" if call.status is not None else ""
     parts = [f"{outcome}{status} in {call.ms} ms", call.reason or call.code, call.gateway_field]

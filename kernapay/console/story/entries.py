@@ -38,7 +38,7 @@ _REFUNDS: Final = {
 
 
 def entries_of(payment: Payment) -> Iterator[StoryEntry]:
-    """Yield the entries that come from the payment's own row, in no order."""
+    """Yield the entries that come from the payment's own row, unordered."""
     for number, step in enumerate(payment.history):
         yield _entry_of_step(payment, number, step)
     for number, mismatch in enumerate(payment.mismatches):

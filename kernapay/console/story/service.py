@@ -1,4 +1,4 @@
-"""Collect the story of one payment from everything that is stored about it."""
+"""Collect everything that is stored about one payment, as a story."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -103,7 +103,7 @@ class PaymentStories:
         return await self._calls.about(gateway_names_of(payment), _MOST)
 
     async def _rows_about(self, payment: Payment) -> list[list[StoryEntry]]:
-        """Return what other collections have about a payment: calls, events, deliveries and acts of people."""
+        """Return the rows of other collections about a payment: calls, events, deliveries and audited actions."""
         event_ids = {step.event_id for step in payment.history if step.event_id}
         event_ids |= {each.event_id for each in payment.mismatches if each.event_id}
         events = await self._events.list_of(sorted(event_ids)[:_MOST]) if event_ids else []
@@ -142,7 +142,7 @@ class PaymentStories:
 
 
 def _actions_of(caller: Principal, payment: Payment) -> AllowedActions:
-    """Return what the caller's role and the payment's state admit. The routes decide."""
+    """Return the actions that the caller's role and the payment's state allow. The routes check this again."""
     is_paid_to_caller = caller.role is Role.PROVIDER and str(payment.payee_id) == caller.id
     remaining = sum_remaining(payment) if payment.status is Status.SUCCESS else 0
     return AllowedActions(
@@ -159,7 +159,7 @@ def _actions_of(caller: Principal, payment: Payment) -> AllowedActions:
 def _for_others(
     caller: Principal, view: AdminPaymentView, entries: list[StoryEntry]
 ) -> tuple[AdminPaymentView, list[StoryEntry]]:
-    """Return what others than administrators see of a payment, as `GET /payments/{referenceId}` shows it to them."""
+    """Return what callers other than administrators see: the same as from `GET /payments/{referenceId}`."""
     hidden = {EntryKind.MISMATCH, EntryKind.SETTLEMENT}
     disputes = view.disputes
     if not may_see_disputes(caller, view):

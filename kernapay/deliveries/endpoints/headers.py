@@ -1,4 +1,4 @@
-"""Which headers a business may add to what it gets."""
+"""Check the headers that a business adds to its deliveries."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The queries on endpoints. With an `owner`, only those of that account: others are as if they were not there."""
+"""Queries on endpoints. With an `owner`, they find only the endpoints of that account."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ class EndpointRepository(Repository[Endpoint]):
         return await self.update_where(where, **change) is not None
 
     async def switch_on(self, endpoint_id: str, owner: str | None, keeper: str) -> bool:
-        """Let an endpoint get events from now on. Return False if there is none that is off."""
+        """Switch an endpoint on. Return False if it does not exist or is on."""
         where = {**self._where_of(endpoint_id, owner), "state__in": _SHOWN[1:]}
         row = await self.update_where(
             where,
@@ -64,7 +64,7 @@ class EndpointRepository(Repository[Endpoint]):
         return row is not None
 
     async def switch_off(self, endpoint_id: str, owner: str | None) -> bool:
-        """Let an endpoint get nothing. Return False if there is none that is on."""
+        """Switch an endpoint off. Return False if it does not exist or is off."""
         where = {**self._where_of(endpoint_id, owner), "state__in": _SHOWN[:1]}
         return await self.update_where(where, set__state=EndpointState.OFF) is not None
 
@@ -111,7 +111,7 @@ class EndpointRepository(Repository[Endpoint]):
         )
 
     async def note_notice(self, endpoint: Endpoint) -> bool:
-        """Note that the mail is in the outbox. Return False if the endpoint was switched on meanwhile."""
+        """Record that the mail is in the outbox. Return False if the endpoint was switched on meanwhile."""
         where = {"id": endpoint.pk, "notice_at": endpoint.notice_at}
         return await self.update_where(where, unset__notice_at=True, is_visible=False) is not None
 

@@ -181,7 +181,7 @@ class EndpointService:
         return EndpointSecretShown(secret, await self.view(actor, endpoint_id))
 
     async def switch(self, actor: Principal, endpoint_id: str, *, on: bool) -> EndpointView:
-        """Let an endpoint get events from now on, or none. Raises NotFound."""
+        """Switch an endpoint on or off. Raises NotFound."""
         row = await self.find(actor, endpoint_id)
         if on:
             # The rules may have changed since it was stored.
@@ -205,7 +205,7 @@ class EndpointService:
         return row
 
     async def end_with_change(self, user_id: str, new: Standing) -> None:
-        """Switch off the endpoints that lose their foundation when an account changes."""
+        """Disable the endpoints that an account may no longer have after its change."""
         keeps_own = new.is_active and new.role in _SHOPS
         for row in await self._endpoints.list_of_account(user_id):
             reason = KEEPER_NOT_ADMIN if row.owner is None else ACCOUNT_CHANGED

@@ -23,7 +23,7 @@ _NEWEST: Final = (OrderBy("at", descending=True), OrderBy("id", descending=True)
 
 
 class ListenerRow(Struct, rename="camel"):
-    """What the relay has to know of an endpoint."""
+    """The columns of an endpoint that the relay needs."""
 
     id: str = field(name="_id")
     since: datetime
@@ -56,7 +56,7 @@ class EventRepository(Repository[OutgoingEvent]):
     model = OutgoingEvent
 
     def __init__(self, mongo: Mongo, kept: timedelta, clock: Clock = now) -> None:
-        """Events are deleted once they were `kept` so long, and deliveries that nothing has become of."""
+        """`kept` is how long events, and deliveries that stay unfinished, are kept."""
         super().__init__(mongo, clock)
         self._kept = kept
 
@@ -129,7 +129,7 @@ def _row(document: OutgoingEvent | Delivery) -> Row:
 
 
 def _insert_missing(collection: Collection[Row], rows: Sequence[Row]) -> None:
-    """INSERT ... ON CONFLICT DO NOTHING. It returns once all rows are safe, also those that were there."""
+    """INSERT ... ON CONFLICT DO NOTHING. Return once a majority has all rows, old and new."""
     if not rows:
         return
     try:

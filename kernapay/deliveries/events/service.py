@@ -78,7 +78,7 @@ def _may_see(principal: Principal, event: StoredEvent) -> bool:
 
 
 def _views(events: Iterable[StoredEvent]) -> Iterator[EventView]:
-    """Yield what can be read. The rest was counted and logged."""
+    """Yield the events that can be read. Reading has counted and logged the others."""
     for event in events:
         try:
             yield _view(event)

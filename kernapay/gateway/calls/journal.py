@@ -1,4 +1,4 @@
-"""Keep calls to the gateway in the background: no call waits for it, fails by it, or is held up by MongoDB."""
+"""Store calls to the gateway in the background, so that no call waits for MongoDB or fails because of it."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ class CallJournal:
         self._closing = asyncio.Event()
 
     def note(self, request: Request, status: int | None, answer: bytes, seconds: float) -> None:
-        """Note a call that has ended. It is written about a second later."""
+        """Record a call that has ended. It is stored about a second later."""
         if request.method == "GET" and not _ABOUT_PAYMENT.search(request.url):
             return
         if len(self._waiting) >= _MOST_WAITING:
@@ -70,7 +70,7 @@ class CallJournal:
             )
 
     async def close(self) -> None:
-        """Write what waits, for two seconds at most."""
+        """Store the recorded calls, within two seconds."""
         self._closing.set()
         if self._writing is not None:
             await asyncio.wait([self._writing], timeout=_PATIENCE)

@@ -1,4 +1,4 @@
-"""The gateway_calls collection: what was asked of the gateway about payments in the last 90 days."""
+"""The gateway_calls collection: calls to the gateway about payments in the last 90 days."""
 
 from typing import Any, ClassVar
 

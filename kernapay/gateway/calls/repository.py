@@ -18,7 +18,7 @@ class GatewayCallRepository(Repository[GatewayCall]):
     model = GatewayCall
 
     async def keep(self, make_rows: Callable[[], Sequence[Row]]) -> None:
-        """Insert rows, which are made in the pool, without waiting for the disk or for other members.
+        """Insert rows, which are built in the pool, without waiting for the disk or for other members.
 
         Raises Unavailable.
         """
@@ -31,7 +31,7 @@ class GatewayCallRepository(Repository[GatewayCall]):
         await self._run(insert)
 
     async def about(self, subjects: Sequence[str], count: int) -> list[GatewayCallView]:
-        """Return the newest calls about a payment, which its receipt and the gateway's ids of it name."""
+        """Return the newest calls about a payment, found by its receipt and its ids at the gateway."""
         newest = (OrderBy("created_at", descending=True), LimitOffset(count))
         return await self.select(GatewayCallView, *newest, subjects__in=list(subjects))
 

@@ -1,7 +1,7 @@
-"""Make rows of calls to the gateway, without secrets and without what is personal.
+"""Make rows of calls to the gateway, without secrets and personal data.
 
-Only fields on a list are taken, and of those only numbers, flags and words of the gateway: no text that a person could
-have written. So nothing that the gateway adds to its answers can get in.
+The rows contain only listed fields, and only numbers, flags and fixed words of the gateway: no text that a person could
+have written. So new fields in the gateway's answers cannot get in.
 """
 
 import re
@@ -50,7 +50,7 @@ class Call(NamedTuple):
 
 
 def row_of(call: Call, process: str) -> Row | None:
-    """Return the row of a call, or None when it says of no payment that it is about it."""
+    """Return the row of a call, or None when it names no payment."""
     url = urlsplit(call.url)
     sent = _chosen(_read(call.sent.encode()) if call.sent else dict(parse_qsl(url.query)), _SENT)
     answer = _read(call.answer)

@@ -1,4 +1,4 @@
-"""The checkout page: where a payer without an account pays, with a link from the shop."""
+"""HTTP for the checkout page, on which a payer without an account pays by a link from the shop."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -43,9 +43,9 @@ class CheckoutPageController(Controller):
     async def show_checkout(
         self, token: Token, checkout_service: NamedDependency[CheckoutService]
     ) -> CheckoutPage:
-        """Return what the checkout page shows: whether the payment is open, paid or ended, and how to pay it.
+        """Return the payment for its checkout page: its state, and how to pay it.
 
-        Whoever has the payment's `checkoutUrl` has the token, and needs no other proof.
+        The token in the payment's `checkoutUrl` is the only proof that is needed.
         """
         return await checkout_service.show(token)
 

@@ -1,4 +1,4 @@
-"""What the checkout page shows, and what is read for it. Amounts are in the currency's minor units."""
+"""The answer for the checkout page, and the row it is made from. Amounts are in minor units."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -31,7 +31,7 @@ class CheckoutState(StrEnum):
 
 
 class CheckoutPage(Struct, rename="camel"):
-    """A payment as the bearer of its link sees it.
+    """A payment as its checkout page shows it.
 
     `key`, `orderId`, `script` and `prefill` are there while it can be paid.
     """

@@ -1,4 +1,4 @@
-"""Links to the checkout page. Each names one payment, and nobody can guess it."""
+"""Links to the checkout page. Each names one payment and cannot be guessed."""
 
 import hashlib
 import hmac
@@ -17,10 +17,10 @@ TOKEN_LENGTH: Final = 38
 
 
 class CheckoutLinks:
-    """The token of a link is the payment's `_id` and its message authentication code, so that none is stored."""
+    """The token of a link is the payment's `_id` with a message authentication code. It is not stored."""
 
     def __init__(self, address: str | None, secrets: Sequence[str]) -> None:
-        """`address` is where payers reach this service. The first secret signs; links of the others stay good."""
+        """`address` is where payers reach this service. The first secret signs; all of them are accepted."""
         self._address = address
         self._keys = [derive_key(secret, "checkout-link") for secret in secrets]
 
@@ -29,7 +29,7 @@ class CheckoutLinks:
         return self._address is not None
 
     def url_of(self, payment_id: str) -> str:
-        """Return the link to a payment. Raises RuntimeError where none is possible."""
+        """Return the link to a payment. Raises RuntimeError without an address for payers."""
         if self._address is None:
             raise RuntimeError("no PUBLIC_URL")
         raw = ObjectId(payment_id).binary
@@ -37,7 +37,7 @@ class CheckoutLinks:
         return f"{self._address}{CHECKOUT_PATH}/{token}"
 
     def read(self, token: str) -> str | None:
-        """Return the id of the payment that a link names, None if the link is none of ours."""
+        """Return the id of the payment that a link names, None if we did not sign it."""
         raw = urlsafe_b64decode(token + "==")
         payment_id, mac = raw[:_ID_BYTES], raw[_ID_BYTES:]
         # All of them, so that the time does not tell which secret signed.

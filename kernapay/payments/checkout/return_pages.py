@@ -1,4 +1,4 @@
-"""Judge where the checkout page may send a payer. A link of ours must not lead to pages of strangers."""
+"""Check the pages to which the checkout page may send a payer: only pages of the shop."""
 
 import re
 from collections.abc import Awaitable, Callable, Collection

@@ -1,4 +1,4 @@
-"""What Checkout needs: for a page of the integrator's own, and for ours, which a link leads to."""
+"""Serve both ways to pay: Checkout on the integrator's page, and our checkout page."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _UNKNOWN: Final = "No payment has this link. Ask the shop for a new one."
 
 @dataclass(frozen=True, slots=True)
 class Merchant:
-    """Who sells, as Checkout shows it."""
+    """The seller, as Checkout shows it."""
 
     key_id: str
     """The gateway's key, which is public."""
@@ -50,15 +50,15 @@ class CheckoutService:
         self._merchant = merchant
 
     async def check(self, principal: Principal, data: PaymentCreate) -> None:
-        """Raise InvalidInput, naming the field, if no link can be made as it is asked for."""
+        """Raise InvalidInput, naming the field, if the requested checkout link cannot be made."""
         if data.checkout and not self._links.are_possible:
             raise InvalidInput(
-                "There are no links here: the operator has to set PUBLIC_URL.", field="checkout"
+                "Checkout links are off: the operator has to set PUBLIC_URL.", field="checkout"
             )
         await self._return_pages.check(principal, data)
 
     async def answer(self, payment: Payment | CreatedPayment) -> PaymentCreated:
-        """Return what `create` answers, with the customer as stored now. Raises Unavailable."""
+        """Return the answer of `create`, with the customer as stored now. Raises Unavailable."""
         has_link = payment.checkout and self._links.are_possible
         return PaymentCreated(
             order_id=str(payment.razorpay_order_id),
@@ -77,7 +77,7 @@ class CheckoutService:
         )
 
     async def show(self, token: str) -> CheckoutPage:
-        """Return what the bearer of a link sees. Raises NotFound, Unavailable."""
+        """Return the checkout page of a link. Raises NotFound, Unavailable."""
         payment_id = self._links.read(token)
         row = None if payment_id is None else await self._rows.with_link(payment_id)
         if row is None or row.razorpay_order_id is None:

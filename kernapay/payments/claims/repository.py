@@ -1,4 +1,4 @@
-"""The queries on which account asks for, and has, the payments for a shop's customer."""
+"""Queries on claims and grants: which account asks for, or sees, the payments for a shop's customer."""
 
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ class ClaimRepository(Repository[Customer]):
     model = Customer
 
     async def claim(self, customer: Customer, account_id: str) -> bool:
-        """Note that an account asks for a customer's payments. Return False if the customer has changed."""
+        """Record that an account asks for a customer's payments. Return False if the customer has changed."""
         claimed = await self.update_if(
             _key_of(customer),
             {"email": customer.email, "account_id": None, **_STANDING},
@@ -24,7 +24,7 @@ class ClaimRepository(Repository[Customer]):
         return isinstance(claimed, Changed)
 
     async def grant(self, customer: Customer, account_id: str) -> bool:
-        """Give an account what it has asked for. Return False if the customer or the claim has changed."""
+        """Grant an account's claim. Return False if the customer or the claim has changed."""
         granted = await self.update_if(
             _key_of(customer),
             {

@@ -1,8 +1,8 @@
-"""Give an account the payments that a shop made for it as a customer, before or beside the account.
+"""Let an account see the payments that a shop made for it as a customer.
 
-That an account has the customer's address is necessary and does not suffice: addresses change hands, and shops mistype
-them. So the account asks, by the reference of a payment, which only its buyer and its seller know; and the shop, whose
-customer it is, or an administrator grants it. The account may then look, and do nothing else.
+The account must have the customer's verified e-mail address. That is not enough, because addresses change hands and
+shops mistype them. So the account claims the payments by the reference of one, which only its buyer and seller know,
+and the shop or an administrator grants the claim. A grant allows to read, and nothing else.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Money that went back to the customer twice: refunded, and taken back by the customer's bank."""
+"""Find money that went back twice: by a refund, and by the customer's bank."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ REASON = "dispute_lost_after_refund"
 
 
 class Returned(NamedTuple):
-    """What of a disputed payment went back, in minor units, and how much of it more than came in."""
+    """The money of a disputed payment that went back, and how much more that is than came in. In minor units."""
 
     refunded: int
     excess: int
 
 
 def may_be_doubled(payment: Payment, dispute: Dispute) -> bool:
-    """Return whether the bank took money that may be refunded already, and this is not stored. The gateway decides."""
+    """Return whether the bank may have taken refunded money, and no mismatch says so yet. The gateway decides."""
     is_told = any(
         (each.reason, each.dispute_id) == (REASON, dispute.dispute_id)
         for each in payment.mismatches
@@ -31,7 +31,7 @@ def may_be_doubled(payment: Payment, dispute: Dispute) -> bool:
 
 
 async def sum_returned(gateway: PaymentGateway, payment: Payment, dispute: Dispute) -> Returned:
-    """Add up what went back of a payment about which a dispute was lost. Of surplus, the gateway knows it.
+    """Add up the money that went back of a payment with a lost dispute. For surplus, the gateway is asked.
 
     Raises GatewayError.
     """

@@ -1,4 +1,4 @@
-"""What the gateway says of a dispute, beside what is stored of it: which is newer, and what to store.
+"""Compare the gateway's data on a dispute with the stored dispute: which is newer, and what to store.
 
 Razorpay: a dispute has no time of its last change, events come in any order, and a dispute may go on after it was won.
 So events are ordered by the gateway's own time of each. Where that does not decide, ask the gateway.
@@ -36,7 +36,7 @@ _DECIDED_RANK: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """The gateway's word on a dispute. `at` is its time in Unix seconds; None where it is not known."""
+    """The gateway's data on a dispute. `at` is its time in Unix seconds, None if unknown."""
 
     dispute: GatewayDispute
     origin: Origin
@@ -67,7 +67,7 @@ def find_dispute(payment: Payment, dispute_id: str) -> Dispute | None:
 
 
 def is_unsure(news: News, known: Dispute | None) -> bool:
-    """Return whether the gateway must be asked if an event is the latest one of its dispute."""
+    """Return whether only the gateway can tell if an event is the latest one of its dispute."""
     expected = _STATUSES.get(news.origin.event)
     if expected not in (None, news.status):
         return True  # the event's name contradicts its content
@@ -138,7 +138,7 @@ def build_dispute(payment: Payment, known: Dispute | None, news: News, at: datet
 
 
 def describe(dispute: Dispute) -> str:
-    """Return the reason of the step that a change of the dispute leaves in the payment's history."""
+    """Return the reason for the step in the payment's history."""
     text = f"dispute {dispute.dispute_id} {dispute.status.value}: {dispute.phase}, {dispute.amount}"
     return f"{text}, deducted {dispute.amount_deducted}" if dispute.amount_deducted else text
 

@@ -18,7 +18,7 @@ _MOST_WARNED: Final = 100
 
 
 class OpenDispute(Struct, rename="camel"):
-    """What a count of disputes has to know of one."""
+    """The columns that counting open disputes needs."""
 
     status: str
     phase: str = ""

@@ -1,7 +1,7 @@
-"""Disputes: enter what the gateway says of them, and show them.
+"""Store the gateway's data on disputes, and show them.
 
-Whatever comes first, last or twice, the stored state is the newest by the gateway's own facts. The payment inside an
-event about a dispute is not read: Razorpay sends it in an odd or old state.
+Events may come late, twice or in any order: the newest state by the gateway's own facts is stored. The payment inside
+an event about a dispute is not read, because Razorpay sends it in an old or wrong state.
 """
 
 from typing import Final
@@ -129,7 +129,7 @@ class DisputeService:
         raise DisputeInFlux("This dispute is being changed. Repeat the call.", retry_after=1)
 
     async def _ask(self, news: News) -> News:
-        """Return the gateway's present word on the dispute of an event, or the event where it knows none."""
+        """Return the gateway's present data on a dispute, or the event's if the gateway does not know the dispute."""
         try:
             current = await self._gateway.fetch_dispute(news.dispute.id)
         except GatewayMissing as error:

@@ -1,4 +1,4 @@
-"""Who bought: the account that paid, or the customer that a shop sold to."""
+"""Find the buyer for a document: the account that paid, or the shop's customer."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from kernapay.users.dtos import UserView
 
 
 class Buyer(NamedTuple):
-    """What papers need to know of a buyer. Of one who was erased, nothing is left."""
+    """The data of a buyer that documents show. An erased buyer has none."""
 
     name: str | None = None
     gstin: str | None = None
@@ -30,7 +30,7 @@ class PaperBuyers:
         self._account_of = account_of
 
     async def find(self, payment: Payment) -> Buyer:
-        """Return who bought. Raises Unavailable."""
+        """Return the buyer of a payment. Raises Unavailable."""
         if payment.customer_id is None:
             user_id = str(payment.user_id)
             # Another system may have named the payer otherwise, or not at all.

@@ -1,4 +1,4 @@
-"""The pages that a paper's QR code leads to. They are public, so they name only the seller."""
+"""The pages behind a document's QR code. They are public, so they name only the seller."""
 
 from html import escape
 from typing import Final
@@ -16,7 +16,7 @@ _TITLES: Final = {PaperKind.RECEIPT: "Receipt", PaperKind.CREDIT_NOTE: "Credit n
 
 
 def check_page(paper: Paper, payment: Payment, days: BusinessDays) -> bytes:
-    """Return what a genuine paper says: number, day, amount, and what became of the money. It blocks."""
+    """Return the page for a genuine document: number, day, amount, and the state of the money. It blocks."""
     at = days.local(paper.at)
     currency = payment.currency
     if paper.kind is PaperKind.RECEIPT:
@@ -45,7 +45,7 @@ def check_page(paper: Paper, payment: Payment, days: BusinessDays) -> bytes:
 
 
 def _state_of(payment: Payment) -> str:
-    """Return what became of a payment since its receipt."""
+    """Return the state of a payment since its receipt, in words."""
     refunded = sum(r.amount for r in payment.refunds if r.status is RefundState.PROCESSED)
     gone = {
         "Refunded since": refunded,

@@ -1,4 +1,4 @@
-"""The fonts of papers: one for common Latin letters in two weights, and one for each other script."""
+"""The fonts of documents: one for common Latin letters in two weights, and one for each other script."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ def fonts_for(texts: Iterable[str]) -> list[str]:
 
 
 def cut(name: str, texts: Iterable[str]) -> bytes:
-    """Return a font with the letters of texts alone, and what joins them. It blocks."""
+    """Return the subset of a font that these texts need. It blocks."""
     # Here, because the import takes long.
     from fontTools.subset import Options, Subsetter
     from fontTools.ttLib import TTFont
@@ -72,5 +72,5 @@ def _font_of(code: int) -> str | None:
 
 
 def is_invisible(character: str) -> bool:
-    """Return whether a character only says how others are drawn: joiners, and what selects a variant."""
+    """Return whether a character is a joiner or a variation selector, which has no glyph of its own."""
     return unicodedata.category(character) == "Cf" or 0xFE00 <= ord(character) <= 0xFE0F

@@ -1,4 +1,4 @@
-"""Links to receipts: one that shows a receipt for minutes without a token, and one that checks a paper for good."""
+"""Links to documents: one shows a receipt without a token for minutes, one checks a document for good."""
 
 import hashlib
 import hmac
@@ -25,13 +25,13 @@ class ReceiptLinks:
     """The token of a link is the payment's `_id`, when the link ends, and a message authentication code."""
 
     def __init__(self, address: str | None, secrets: Sequence[str], clock: Clock = now) -> None:
-        """`address` is where payers reach this service. The first secret signs; links of the others stay good."""
+        """`address` is where payers reach this service. The first secret signs; all of them are accepted."""
         self._address = address
         self._keys = [derive_key(secret, "receipt-link") for secret in secrets]
         self._clock = clock
 
     def check_url(self, code: str) -> str | None:
-        """Return the link that checks the paper with this code, or None where payers have no address of ours."""
+        """Return the link that checks the document with this code, None without an address for payers."""
         return None if self._address is None else f"{self._address}{PATH}/check/{code}"
 
     def of_payment(self, payment_id: str) -> FileLink:
@@ -43,7 +43,7 @@ class ReceiptLinks:
         return FileLink("receipt.html", url, datetime.fromtimestamp(expires, UTC))
 
     def read(self, token: str) -> str | None:
-        """Return the id of the payment, or None if the link is none of ours or has ended."""
+        """Return the id of the payment, None if we did not sign the link or it has expired."""
         raw = urlsafe_b64decode(token + "=")
         signed, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
         # All of them, so that the time does not tell which secret signed.

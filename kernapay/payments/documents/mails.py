@@ -1,4 +1,4 @@
-"""Mail papers to those who bought. The worker does so once a paper has its number."""
+"""Mail receipts and credit notes to buyers, once they have a number. The worker does so."""
 
 import hashlib
 from datetime import timedelta
@@ -13,12 +13,12 @@ from kernapay.notifications.base import Attachment
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
 from kernapay.payments.documents.buyers import BuyerOf
-from kernapay.payments.documents.letter import write_letter
 from kernapay.payments.documents.models import Paper
 from kernapay.payments.documents.papers import Papers, find_refund
+from kernapay.payments.documents.plain_text import write_plain_text
 from kernapay.payments.documents.printer import Printer
 from kernapay.payments.documents.repository import PaidPaymentRepository, PaperRepository
-from kernapay.payments.documents.sheets import Sheets
+from kernapay.payments.documents.sheet_builder import SheetBuilder
 from kernapay.payments.models import Payment
 
 _log = structlog.get_logger("kernapay.papers")
@@ -34,7 +34,7 @@ class PaperMails:
         papers: PaperRepository,
         payments: PaidPaymentRepository,
         issued: Papers,
-        sheets: Sheets,
+        sheets: SheetBuilder,
         buyer_of: BuyerOf,
         printer: Printer,
         outbox: Outbox,
@@ -50,7 +50,7 @@ class PaperMails:
         self._clock = clock
 
     async def sweep(self) -> bool:
-        """Put mails that are due into the outbox. Return False if none was. Raises Unavailable."""
+        """Put due mails into the outbox. Return False if none was due. Raises Unavailable."""
         due = await self._papers.mails_due(_BATCH)
         for paper in due:
             taken = await self._papers.take_mail(paper, self._clock() + _LEASE)
@@ -87,7 +87,7 @@ class PaperMails:
             Channel.EMAIL,
             paper.kind.value,
             buyer.email,
-            write_letter(sheet),
+            write_plain_text(sheet),
             subject=f"{sheet.seller}: {sheet.title.lower()} {sheet.number}",
             expires_at=self._clock() + _KEEP_TRYING,
             user_id=str(payment.user_id) if payment.customer_id is None else None,

@@ -16,7 +16,7 @@ class PaperKind(StrEnum):
 
 
 class Paper(Record):
-    """A receipt or a credit note, by its number. No row is ever deleted: the series would have a gap.
+    """A receipt or a credit note with its number. Rows are never deleted, because the series would have a gap.
 
     It keeps what the settings said when it was made: a new address or tax changes no paper that is out. Nothing in it
     is personal: names come from the account or the customer, and go with them.

@@ -1,4 +1,4 @@
-"""What a credit note gives back, and what of that is tax."""
+"""Calculate the amounts of a credit note: what it gives back, and the tax in that."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from kernapay.payments.models import Payment
 
 
 class NoteFigures(NamedTuple):
-    """What a credit note gives back, in minor units; None if it is void. Without tax, there is no split."""
+    """The amount that a credit note gives back, in minor units; None if it is void. Without tax, there is no split."""
 
     amount: int | None = None
     split: Split | None = None
@@ -21,14 +21,14 @@ class NoteFigures(NamedTuple):
 
 
 def split_of(payment: Payment, paper: Paper) -> Split | None:
-    """Return what the price of a payment is made of, None when its paper shows no tax."""
+    """Return the split of a payment's price, None when its receipt shows no tax."""
     if paper.tax_rate is None or paper.gstin is None or paper.place is None:
         return None
     return split(payment.amount, paper.tax_rate, paper.gstin[:2], paper.place)
 
 
 def sum_before(payment: Payment, papers: PapersOfPayment, note: Paper) -> int:
-    """Return what was refunded by the notes before this one."""
+    """Return the sum of the credit notes before this one, in minor units."""
     total = 0
     for each in papers.notes:
         if each.pk == note.pk:
@@ -39,7 +39,7 @@ def sum_before(payment: Payment, papers: PapersOfPayment, note: Paper) -> int:
 
 
 def figures_of(payment: Payment, papers: PapersOfPayment, note: Paper) -> NoteFigures:
-    """Return what a credit note gives back."""
+    """Return the amounts of a credit note."""
     refund = find_refund(payment, note.refund_id)
     if refund is None:
         return NoteFigures()

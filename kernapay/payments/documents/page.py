@@ -17,7 +17,7 @@ _STYLES: Final = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 
 
 def policy_of(page: bytes) -> str:
-    """Return the content security policy of one of these pages: its own styles with their fonts, and nothing else."""
+    """Return the content security policy of such a page. It allows the page's own styles and fonts only."""
     digests = (hashlib.sha256(style).digest() for style in _STYLES.findall(page))
     styles = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
@@ -27,7 +27,7 @@ def policy_of(page: bytes) -> str:
 
 
 def write(sheet: Sheet) -> bytes:
-    """Return the sheet as HTML. Texts of others are isolated, so that they reorder nothing beside them."""
+    """Return the sheet as HTML. Texts of others are isolated, so that they cannot reorder the text beside them."""
     parts = [
         f'<header><div><p class="seller">{_given(sheet.seller)}</p>',
         *(f"<p>{_given(line)}</p>" for line in sheet.address),
@@ -67,7 +67,7 @@ def document(title: str, body: str, given: Sequence[str] = ()) -> bytes:
 
 
 def _fonts(given: Sequence[str]) -> str:
-    """Return the fonts that texts need, cut to their letters: not every machine has those of India's scripts."""
+    """Return the fonts that texts need, as subsets. Not every machine has fonts for India's scripts."""
     faces = []
     for name in fonts_for(given):
         if name == LATIN:  # every machine has these

@@ -1,4 +1,4 @@
-"""Give receipts and credit notes their numbers, as soon as they are final and once for good."""
+"""Issue receipts and credit notes: each gets its number once, as soon as it is final."""
 
 import asyncio
 import secrets
@@ -34,7 +34,7 @@ _NEWS: Final = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """Who sells, as the settings have it."""
+    """The seller, from the settings."""
 
     name: str
     address: Sequence[str]
@@ -72,7 +72,7 @@ def find_refund(payment: Payment, refund_id: str | None) -> Refund | None:
 
 
 def arranged(papers: Iterable[Paper]) -> PapersOfPayment | None:
-    """Return the papers of one payment in their order, None without a receipt. Notes have one."""
+    """Return the papers of one payment in order, None without a receipt. A credit note always has a receipt."""
     known = list(papers)
     receipt = next((each for each in known if each.kind is PaperKind.RECEIPT), None)
     return None if receipt is None else PapersOfPayment(receipt, _notes_in_order(known))
@@ -118,10 +118,10 @@ class Papers:
         return await self._complete(payment, known)
 
     async def issue(self, payment_ids: Sequence[str]) -> None:
-        """Give numbers to all papers of payments that are final by now. Raises Unavailable.
+        """Issue all papers of payments that are final by now. Raises Unavailable.
 
-        Call it again after a crash: what has a number keeps it. A payment whose papers cannot be made holds up no
-        other: it is logged, and gets them when somebody asks.
+        Call it again after a crash: what has a number keeps it. A payment whose papers cannot be
+        made is logged and does not stop the others. It gets them when somebody asks.
         """
         paid = [each for each in await self._payments.paid_of(payment_ids) if has_receipt(each)]
         if not paid:
@@ -157,7 +157,7 @@ class Papers:
     def _draft_notes(self, payment: Payment, receipt: Paper) -> Iterator[Paper]:
         """Yield the credit notes of what was refunded for good, without numbers.
 
-        They give back a part of what the receipt says, so its tax is theirs, and not what the settings say by now.
+        They take over the tax of the receipt, because the settings may have changed since.
         """
         for refund in payment.refunds:
             if refund.status is RefundState.PROCESSED and refund.refund_id:
@@ -190,7 +190,7 @@ class Papers:
         )
 
     async def _add_tax(self, payment: Payment, receipt: Paper) -> None:
-        """Note the tax and the state of the supply. A seller without a GSTIN takes no tax."""
+        """Set the tax and the state of the supply. A seller without a GSTIN charges no tax."""
         service_type = self._seller.service_types.get(payment.service_type)
         if (
             self._seller.gstin is None

@@ -28,7 +28,7 @@ class Printer:
         self._last: OrderedDict[bytes, bytes] = OrderedDict()
 
     async def check(self, paper: Paper, payment: Payment, days: BusinessDays) -> bytes:
-        """Return the page that a paper's code leads to. Raises Unavailable."""
+        """Return the page behind a document's QR code. Raises Unavailable."""
         return await self._pool.run(check_page, paper, payment, days)
 
     async def produce(self, sheet: Sheet, form: Form) -> bytes:

@@ -1,4 +1,4 @@
-"""Receipts and credit notes: for those who may see the payment, and for the bearer of a link."""
+"""Serve receipts and credit notes to callers who may see the payment, and by links."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ from kernapay.payments.documents.papers import (
 )
 from kernapay.payments.documents.printer import Form, Printer
 from kernapay.payments.documents.repository import PaidPaymentRepository, PaperRepository
-from kernapay.payments.documents.sheets import Sheets
+from kernapay.payments.documents.sheet_builder import SheetBuilder
 from kernapay.payments.models import Payment
 from kernapay.payments.service import PaymentService
 from kernapay.security.principal import Principal
@@ -42,14 +42,14 @@ class ReceiptService:
         rows: PaidPaymentRepository,
         paper_rows: PaperRepository,
         papers: Papers,
-        sheets: Sheets,
+        sheets: SheetBuilder,
         printer: Printer,
         links: ReceiptLinks,
         files: FileStore,
         name_keys: Sequence[bytes],
         days: BusinessDays,
     ) -> None:
-        """`name_keys` make the names of stored receipts: the first those of new ones."""
+        """`name_keys` make the file names of stored receipts. The first one makes new names."""
         self._payments = payments
         self._rows = rows
         self._paper_rows = paper_rows
@@ -101,7 +101,7 @@ class ReceiptService:
         return self._links.of_payment(str(payment.pk))
 
     async def page(self, token: str) -> bytes | None:
-        """Return the receipt for the bearer of a link, None if the link is not good any more. Raises Unavailable."""
+        """Return the receipt that a link leads to, None if the link is not valid any more. Raises Unavailable."""
         payment_id = self._links.read(token)
         if payment_id is None:
             return None
@@ -109,7 +109,7 @@ class ReceiptService:
         return await self._printer.produce(await self._sheets.receipt(payment), "html")
 
     async def check(self, code: str) -> bytes | None:
-        """Return a page that says what a paper with this code says, None if there is none. Raises Unavailable."""
+        """Return the page that checks the document with this code, None if there is none. Raises Unavailable."""
         paper = await self._paper_rows.with_code(code)
         if paper is None:
             return None

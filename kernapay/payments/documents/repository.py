@@ -1,4 +1,4 @@
-"""Every query on papers, and what is read of payments for them."""
+"""Queries on papers, and on the payments that they are about."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -123,7 +123,7 @@ class PaidPaymentRepository(ReadOnlyRepository[Payment]):
     model = Payment
 
     async def paid_of(self, payment_ids: Sequence[object]) -> list[Payment]:
-        """Return those of the payments that are paid.
+        """Return the paid ones among these payments.
 
         What no id of ours can be names a row of another system. No document can be made of it, so it has no papers.
         """

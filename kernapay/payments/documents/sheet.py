@@ -1,4 +1,4 @@
-"""What stands on a receipt or a credit note, as texts. `pdf.py` and `page.py` draw the same sheet."""
+"""The content of a receipt or a credit note as texts. `pdf.py` and `page.py` draw the same sheet."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -9,12 +9,12 @@ from msgspec import Struct
 from kernapay.core.business_days import BusinessDays
 from kernapay.core.text import show_controls
 from kernapay.payments.currencies import write_amount
+from kernapay.payments.documents.amount_in_words import spell_amount
 from kernapay.payments.documents.buyers import Buyer
 from kernapay.payments.documents.models import Paper
 from kernapay.payments.documents.notes import figures_of, split_of, sum_before
 from kernapay.payments.documents.papers import PapersOfPayment, find_refund
 from kernapay.payments.documents.taxes import STATES, Split
-from kernapay.payments.documents.words import spell_amount
 from kernapay.payments.models import Payment, Refund
 from kernapay.payments.returns import sum_lost
 
@@ -31,7 +31,7 @@ _ON_ITS_WAY: Final = "Banks take 5 to 7 working days until the money is in the a
 
 
 class Line(Struct, frozen=True):
-    """A label and an amount. `tone` is soft, strong, back or total."""
+    """A label and an amount. `tone` is the style: soft, strong, back or total."""
 
     label: str
     amount: str
@@ -229,7 +229,7 @@ def _ids(payment: Payment) -> Iterator[Fact]:
 def _returned(
     payment: Payment, papers: PapersOfPayment, days: BusinessDays
 ) -> Iterator[tuple[str, int]]:
-    """Yield what went back, as a label and an amount."""
+    """Yield a label and an amount for each part that went back."""
     for note in papers.notes:
         if refund := find_refund(payment, note.refund_id):
             at = days.local(note.at)

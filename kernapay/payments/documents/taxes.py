@@ -1,7 +1,7 @@
-"""India's tax on goods and services (GST): what of a price is tax, and to whom it goes.
+"""Split a price by India's tax on goods and services (GST).
 
-Prices include the tax. Within the state of who sells, half of it is the country's (CGST) and half the state's (SGST);
-otherwise all is IGST. Amounts are in paise.
+Prices include the tax. Within the seller's state, half of it is CGST and half is SGST; otherwise all of it is IGST.
+Amounts are in paise.
 """
 
 from typing import Final, NamedTuple
@@ -58,7 +58,7 @@ class Tax(NamedTuple):
 
 
 class Split(NamedTuple):
-    """A price that is made of its value before tax, the taxes, and what rounding leaves."""
+    """A price as its value before tax, the taxes, and the rounding difference."""
 
     value: int
     taxes: tuple[Tax, ...]
@@ -78,9 +78,9 @@ def state_of(gstin: str | None, state: str | None) -> str | None:
 
 
 def split(total: int, rate: int, home: str, place: str) -> Split:
-    """Return what a price that includes tax is made of.
+    """Split a price that includes tax.
 
-    `rate` is in hundredths of a percent; `home` is the state of who sells, and `place` the state of the supply. Each
+    `rate` is in hundredths of a percent; `home` is the seller's state, and `place` the state of the supply. Each
     tax is that rate of the value, rounded half up, so that it can be checked; the difference to the price is named.
     """
     value = _divide(total * _WHOLE, _WHOLE + rate)
@@ -94,7 +94,7 @@ def split(total: int, rate: int, home: str, place: str) -> Split:
 
 
 def part_of(whole: Split, before: int, amount: int) -> Split:
-    """Return what of a split price goes back with `amount` of it, after `before` went back already.
+    """Return the part of a split price that goes back with a refund of `amount`, after refunds of `before`.
 
     All parts of a price add up to it exactly, whatever their order: each takes what is due up to its end.
     """

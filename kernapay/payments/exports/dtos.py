@@ -1,4 +1,4 @@
-"""What a client says of the export that it asks for."""
+"""The request for an export."""
 
 from typing import Annotated
 

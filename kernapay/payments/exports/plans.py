@@ -1,4 +1,4 @@
-"""What an export is to have, once that was checked."""
+"""The plan of an export, made from a checked request."""
 
 from datetime import datetime
 from typing import Any, NamedTuple

@@ -38,7 +38,7 @@ _NOTED_AFTER: Final = 5_000
 
 
 class Table(Protocol):
-    """What the lines of an export are."""
+    """The lines of an export: their columns, and where they come from."""
 
     @property
     def name(self) -> str: ...
@@ -48,10 +48,10 @@ class Table(Protocol):
 
     @property
     def times(self) -> Sequence[By]:
-        """Return by which times its lines can be asked for; the first one is the usual one."""
+        """Return the times by which lines can be selected. The first is the default."""
 
     def tally(self) -> Tally:
-        """Return what adds its lines up."""
+        """Return a new tally for its lines."""
 
     def batches(self, by: By, start: datetime, end: datetime) -> AsyncIterator[Lines]:
         """Yield the lines between two times, of which the second is exclusive. They are made in a pool thread."""
@@ -78,7 +78,7 @@ class ExportService:
         pool: Bulkhead,
         days: BusinessDays,
     ) -> None:
-        """`tables` has one for each kind of row; that of None has payments, with the columns of earlier versions."""
+        """`tables` has a table for each kind of row. None stands for payments with the columns of earlier versions."""
         self._tables = tables
         self._files = files
         self._audit = audit
@@ -120,7 +120,7 @@ class ExportService:
     ) -> int:
         """Store an export under a name. Return the number of its lines. Raises Unavailable.
 
-        `note` is told from time to time how many are written.
+        `note` is called from time to time with the number of lines so far.
         """
         passed = Passed()
         noted = 0
@@ -137,13 +137,13 @@ class ExportService:
         return passed.count
 
     def plan(self, request: ExportRequest) -> Plan:
-        """Return what is asked for. Raises InvalidInput, naming the field."""
+        """Check a request and return its plan. Raises InvalidInput, naming the field."""
         start = self._days.read_instant(request.start, "from")
         end = self._days.read_instant(request.end, "to")
         if start >= end:
             raise InvalidInput("Must be after `from`.", field="to")
         if request.bom and request.form is not FileFormat.CSV:
-            raise InvalidInput("Only CSV has this mark. Leave it out.", field="bom")
+            raise InvalidInput("Only CSV files have a byte order mark. Leave it out.", field="bom")
         times = self._tables[request.rows].times
         if request.by not in (None, *times):
             raise InvalidInput(

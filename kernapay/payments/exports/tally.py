@@ -1,4 +1,4 @@
-"""What the lines of an export add up to: counted while they pass, so that totals are those of the lines above them."""
+"""Add up the lines of an export while they are written, so that the totals are those of the lines above them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ COUNT: Final = "count"
 
 @dataclass(slots=True)
 class Total:
-    """What the lines of one currency and, as the table has it, one status or type add up to."""
+    """The sums of the lines with one key: the currency and, depending on the table, the status or type."""
 
     key: dict[str, str]
     count: int = 0
@@ -23,20 +23,20 @@ class Total:
 
 class Tally:
     def __init__(self, columns: Sequence[str], keys: Sequence[str], sums: Sequence[str]) -> None:
-        """`keys` are the columns to group by, `sums` those that are added up."""
+        """`keys` are the columns to group by, `sums` the columns to add up."""
         self.names = (*keys, COUNT, *sums)
         self._keys = {name: columns.index(name) for name in keys}
         self._sums = {name: columns.index(name) for name in sums}
         self._totals: dict[tuple[Value, ...], Total] = {}
 
     def over(self, lines: Lines) -> Iterator[Line]:
-        """Yield the lines, and count them."""
+        """Yield the lines and add them up."""
         for line in lines:
             self._count(line)
             yield line
 
     def totals(self) -> list[Total]:
-        """Return the totals by their keys. Without any line, one says so."""
+        """Return the totals, sorted by key. Without any line, there is one total of 0 lines."""
         return sorted(self._totals.values(), key=lambda each: [*each.key.values()]) or [Total({})]
 
     def _count(self, line: Line) -> None:

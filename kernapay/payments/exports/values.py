@@ -22,7 +22,7 @@ class Unit(StrEnum):
 
 
 class RowKind(StrEnum):
-    """What the lines of an export are."""
+    """The kind of the lines of an export."""
 
     PAYMENTS = "payments"
     REFUNDS = "refunds"
@@ -32,7 +32,7 @@ class RowKind(StrEnum):
 
 
 class By(StrEnum):
-    """Which time of a line says whether it is in the period."""
+    """The time of a line that decides whether it is in the period."""
 
     CREATED = "created"
     PAID = "paid"

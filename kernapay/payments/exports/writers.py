@@ -48,7 +48,7 @@ class Writer(Protocol):
 
 class CsvWriter:
     def __init__(self, unit: Unit, *, has_mark: bool = False, has_totals: bool = False) -> None:
-        """With totals, lines have one more column: how many lines a total is of."""
+        """With totals, there is one more column, which has the number of lines of a total."""
         self._unit = unit
         self._has_mark = has_mark
         self._columns: Sequence[str] = ()
@@ -127,10 +127,8 @@ def _json_value(value: Value, unit: Unit) -> Any:
 
 def _cell(value: Value, unit: Unit) -> object:
     match value:
-        case Money():
-            return in_major_units(value) if unit is Unit.MAJOR else value.amount
-        case datetime():
-            return write_time(value)
+        case Money() | datetime():
+            return _json_value(value, unit)
         case date():
             return value.isoformat()
         case bool():

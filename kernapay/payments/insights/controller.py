@@ -1,4 +1,4 @@
-"""The HTTP route for what payments add up to over time."""
+"""The HTTP route for sums of payments over time."""
 
 from typing import Annotated, Literal
 
@@ -9,6 +9,7 @@ from litestar.params import QueryParameter
 from kernapay.core.errors import TooManyRequests
 from kernapay.payments.insights.dtos import Breakdown, Insights, Unit
 from kernapay.payments.insights.service import InsightService
+from kernapay.payments.parameters import FROM, TO
 from kernapay.payments.payees import NotApproved
 from kernapay.security.guards import HasRole, HasScope
 from kernapay.security.principal import Authenticated, Role, Scope
@@ -26,21 +27,8 @@ class InsightController(Controller):
         self,
         request: Authenticated,
         insight_service: NamedDependency[InsightService],
-        start: Annotated[
-            str,
-            QueryParameter(
-                name="from",
-                min_length=10,
-                max_length=40,
-                description="Created from then on: a day of the business, or a time as in RFC 3339.",
-            ),
-        ],
-        end: Annotated[
-            str,
-            QueryParameter(
-                name="to", min_length=10, max_length=40, description="Created before then."
-            ),
-        ],
+        start: Annotated[str, FROM],
+        end: Annotated[str, TO],
         unit: Annotated[
             Literal["hour", "day"],
             QueryParameter(description="The parts of `series`, in the zone of the business."),

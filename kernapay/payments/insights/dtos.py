@@ -1,4 +1,4 @@
-"""What payments add up to over time, as it crosses the wire. Amounts are integers in the currency's minor units."""
+"""The answer with sums of payments over time. Amounts are integers in the currency's minor units."""
 
 from enum import StrEnum
 from typing import Annotated

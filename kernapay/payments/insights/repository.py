@@ -1,4 +1,4 @@
-"""The queries that add payments up by time and by kind. The indexes hold all that they look at."""
+"""Queries that add up payments by time and by kind. Their indexes contain every field that they read."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -91,7 +91,7 @@ class InsightRepository(ReadOnlyRepository[Payment]):
         return await self._run(find)
 
     async def payee_of(self, payment_id: str) -> str | None:
-        """Return the account to which a payment is, None if it is to none or not there."""
+        """Return the payee of a payment, None if it has none or does not exist."""
         where = {"_id": {"$in": ids_of([payment_id])}}
         row = await self._run(lambda: self._collection.find_one(where, {"payeeId": 1}))
         payee = (row or {}).get("payeeId")

@@ -1,4 +1,4 @@
-"""What payments add up to over time: an approved provider's own, and for administrators all."""
+"""Sums of payments over time: an approved provider's own, and all for administrators."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,13 +13,12 @@ from kernapay.core.fair_share import FairShare
 from kernapay.payments.insights.dtos import Breakdown, Bucket, Figures, Group, Insights, Unit
 from kernapay.payments.insights.sums.reading.repository import InsightReader
 from kernapay.payments.insights.sums.spans import ALL, By, Period
+from kernapay.payments.legacy_rows import DEFAULT_CURRENCY, read_sum
 from kernapay.payments.payees import Payees
-from kernapay.payments.rows import DEFAULT_CURRENCY
 from kernapay.payments.states import Status
 from kernapay.security.principal import Principal
 from kernapay.storage.mongo import QueryTooSlow
 from kernapay.storage.reading import Row
-from kernapay.storage.unreadable import report_unreadable
 
 _log = structlog.get_logger("kernapay.payments")
 # A month of the business, of which one day may have an hour more.
@@ -33,7 +32,7 @@ class InsightService:
     def __init__(
         self, sums: InsightReader, payees: Payees, days: BusinessDays, share: FairShare
     ) -> None:
-        """`share` bounds what is added up at once."""
+        """`share` limits how many periods are added up at once."""
         self._sums = sums
         self._payees = payees
         self._days = days
@@ -42,7 +41,7 @@ class InsightService:
     async def show(
         self, caller: Principal, start: str, end: str, unit: Unit, by: Breakdown | None
     ) -> Insights:
-        """Return what a period adds up to.
+        """Return the sums of a period.
 
         Raises NotApproved, TooManyRequests, and InvalidInput naming the field, also when the payments are too many.
         """
@@ -113,9 +112,9 @@ def _add_up(rows: Iterable[Row], *names: str) -> Sums:
         created = row["created"]
         counts = {"created": created, "disputed": row["disputed"], "refunded": row["refunded"]}
         counts["paid" if known.is_paid else _COUNTED[known]] = created
-        counts["amount_refunded"] = _whole(row["amountRefunded"])
+        counts["amount_refunded"] = read_sum(row["amountRefunded"])
         if known.is_paid:
-            counts["amount_paid"] = _whole(row["amountPaid"])
+            counts["amount_paid"] = read_sum(row["amountPaid"])
         found.update(counts)
     if left_out:
         _log.error("insights_left_out", payments=left_out)
@@ -145,10 +144,3 @@ def _largest(sums: Sums) -> tuple[list[Group], int]:
 def _by_time(item: tuple[tuple[Any, ...], Counter[str]]) -> tuple[datetime, str]:
     (currency, at), _ = item
     return at, currency
-
-
-def _whole(value: Any) -> int:
-    # Amounts of another system may be doubles.
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    raise report_unreadable("payments", {}, "an amount is not an integer")

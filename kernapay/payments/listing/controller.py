@@ -1,4 +1,4 @@
-"""The HTTP routes for lists of payments, and for what they add up to."""
+"""The HTTP routes for lists of payments and their totals."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""A list of payments as it crosses the wire."""
+"""The answers of the routes for lists of payments."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ class PaymentList(Struct, rename="camel"):
 
 
 class PaymentTotal(Struct, rename="camel"):
-    """What the payments of one currency and status add up to, in the currency's minor units."""
+    """The total of the payments of one currency and status, in the currency's minor units."""
 
     currency: CurrencyCode
     status: StatusValue
@@ -45,7 +45,7 @@ class PaymentTotal(Struct, rename="camel"):
 
 
 class PaymentTotals(Struct, rename="camel"):
-    """The totals of a period, by currency and status. What no payment has is left out."""
+    """The totals of a period, by currency and status. Pairs without payments are left out."""
 
     start: Annotated[Instant, Meta(description="Inclusive.")] = field(name="from")
     end: Annotated[Instant, Meta(description="Exclusive.")] = field(name="to")

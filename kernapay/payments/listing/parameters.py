@@ -12,6 +12,7 @@ from kernapay.core.ids import OBJECT_ID_PATTERN
 from kernapay.core.patterns import NAME
 from kernapay.payments.listing.service import Entry, Filters
 from kernapay.payments.metadata import NAME_PATTERN
+from kernapay.payments.parameters import FROM, TO
 from kernapay.payments.states import Status
 from kernapay.security.principal import Authenticated
 from kernapay.web.openapi.document import DEEP_OBJECTS
@@ -85,19 +86,8 @@ MostFilter = Annotated[
         name="maxAmount", ge=1, le=_MOST, description="The largest amount, in minor units."
     ),
 ]
-StartFilter = Annotated[
-    str | None,
-    QueryParameter(
-        name="from",
-        min_length=10,
-        max_length=40,
-        description="Created from then on: a day of the business, or a time as in RFC 3339.",
-    ),
-]
-EndFilter = Annotated[
-    str | None,
-    QueryParameter(name="to", min_length=10, max_length=40, description="Created before then."),
-]
+StartFilter = Annotated[str | None, FROM]
+EndFilter = Annotated[str | None, TO]
 LateFilter = Annotated[
     bool | None,
     QueryParameter(
@@ -196,5 +186,5 @@ def _unquote(text: str, field: str) -> str:
         return msgspec.json.decode(text, type=str)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise InvalidInput(
-            "Must be text as in JSON, as it begins with a quote.", field=field
+            "Must be a JSON string, because it begins with a quote.", field=field
         ) from error

@@ -14,7 +14,7 @@ from kernapay.core.clock import Clock, now
 from kernapay.payments.listing.dtos import ListedPayment, PaymentList, PaymentTotal
 from kernapay.payments.listing.totals import sum_groups
 from kernapay.payments.models import Payment
-from kernapay.payments.pages import NEWEST_FIRST, forms_of, of_payer, older_than
+from kernapay.payments.pagination import NEWEST_FIRST, forms_of, of_payer, older_than
 from kernapay.payments.repository import PaymentRepository
 from kernapay.payments.states import Status
 from kernapay.storage.codecs import VIEW_CODEC
@@ -41,7 +41,7 @@ _NO_LIMIT: Final = 2**31 - 1
 
 
 class Criteria(NamedTuple):
-    """Which payments a list has. `payer` and `customer` are ids, `before` is exclusive, amounts are in minor units."""
+    """The filters of a list. `payer` and `customer` are ids, `before` is exclusive, amounts are in minor units."""
 
     payer: str | None = None
     status: Status | None = None
@@ -64,7 +64,7 @@ class Criteria(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A payment's place in the list: whatever its row has as time, and its reference."""
+    """A payment's place in the list: the stored time, which may be of any type, and the reference."""
 
     created_at: Any
     reference_id: str

@@ -1,4 +1,4 @@
-"""Lists of payments, and what they add up to: each caller's own, and for administrators all."""
+"""Lists of payments and their totals: each caller's own, and all for administrators."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """What a client asks for, as it was sent."""
+    """The filters of a request, as the client sent them."""
 
     user_id: str | None = None
     status: Status | None = None
@@ -61,7 +61,7 @@ class PaymentLists:
         days: BusinessDays,
         share: FairShare,
     ) -> None:
-        """`share` bounds the totals that are added up at once."""
+        """`share` limits how many totals are added up at once."""
         self._payments = payments
         self._days = days
         self._share = share
@@ -151,10 +151,12 @@ def _payer_for(caller: Principal, user_id: str | None) -> str | None:
 
 
 def _require_shown(filters: Filters) -> None:
-    """Raise Forbidden, naming the field, if a filter is by what grantees are not shown."""
+    """Raise Forbidden, naming the field, if a filter uses data that grantees may not see."""
     for name, value in filters._asdict().items():
         if value is not None and name not in _SHOWN:
-            raise Forbidden("You may filter by what is shown of these payments only.", field=name)
+            raise Forbidden(
+                "You may filter these payments only by fields that you can see.", field=name
+            )
 
 
 def _check(criteria: Criteria) -> None:

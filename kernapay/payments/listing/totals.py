@@ -1,4 +1,4 @@
-"""Groups of payments as MongoDB adds them up, made into totals."""
+"""Turn the groups that MongoDB has added up into totals."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import structlog
 
+from kernapay.payments.legacy_rows import DEFAULT_CURRENCY, read_sum
 from kernapay.payments.listing.dtos import PaymentTotal
-from kernapay.payments.rows import DEFAULT_CURRENCY
 from kernapay.payments.states import Status
-from kernapay.storage.unreadable import report_unreadable
 
 _log = structlog.get_logger("kernapay.payments")
 _SUMS: Final = ("count", "amount", "amountPaid", "amountRefunded")
@@ -30,7 +29,7 @@ def sum_groups(groups: Iterable[Mapping[str, Any]]) -> list[PaymentTotal]:
         status = group["_id"].get("status")
         if isinstance(currency, str) and isinstance(status, str) and status in _STATUSES:
             sums = totals.setdefault((currency, status), Counter())
-            sums.update({name: _whole(group[name]) for name in _SUMS})
+            sums.update({name: read_sum(group[name]) for name in _SUMS})
         else:
             left_out += group["count"]
     if left_out:
@@ -48,10 +47,3 @@ def _total(currency: str, status: str, sums: Counter[str]) -> PaymentTotal:
         sums["amountPaid"] if Status(status).is_paid else 0,
         sums["amountRefunded"],
     )
-
-
-def _whole(value: Any) -> int:
-    # Amounts of another system may be doubles.
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    raise report_unreadable("payments", {}, "an amount is not an integer")

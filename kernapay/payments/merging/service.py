@@ -1,8 +1,7 @@
-"""Make one customer of a shop a part of another one, and let the payments follow.
+"""Merge one customer of a shop into another, and move the payments.
 
-The row of the merged customer says it at once, in one write: from then on, whoever finds that customer goes on to the
-one that stays. The payments follow in batches. Each step may be repeated, and the worker finishes what a process that
-died has left.
+One write marks the row of the merged customer. From then on, every look-up of it leads to the customer that stays. The
+payments are moved in batches. Each step may be repeated, and the worker finishes a merge whose process died.
 """
 
 from typing import Final
@@ -11,7 +10,6 @@ from kernapay.audit.repository import AuditLog
 from kernapay.core.crash_points import crash_point
 from kernapay.core.errors import InvalidInput, NotFound
 from kernapay.customers.dtos import CustomerView
-from kernapay.customers.forms import FIELDS
 from kernapay.customers.models import Customer
 from kernapay.customers.repository import CustomerRepository
 from kernapay.customers.service import (
@@ -23,6 +21,7 @@ from kernapay.customers.service import (
     standing,
     target_of,
 )
+from kernapay.customers.validation import FIELDS
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.security.principal import Principal
 
@@ -74,7 +73,7 @@ class CustomerMerging:
     async def move_payments(
         self, customer: Customer, kept: Customer, batches: int | None = None
     ) -> None:
-        """Move the payments of a merged customer to the one that stays: all, or so many batches."""
+        """Move the payments of a merged customer to the one that stays: all, or at most this many batches."""
         await self._customers.shorten(customer, kept)
         moved = 0
         while batches is None or moved < batches:

@@ -8,13 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from kernapay.core.errors import NotFound
-from kernapay.gateway.base import (
-    GatewayBusy,
-    GatewayDenied,
-    GatewayMissing,
-    GatewayRejected,
-    GatewayUnknown,
-)
+from kernapay.gateway.base import GATEWAY_ERRORS
 from kernapay.payments.dtos import PaymentStatus, PaymentVerified, PaymentVerify
 from kernapay.payments.outcomes import EvidenceMismatch, NotCapturedYet, NotPaid
 from kernapay.payments.parameters import Reference
@@ -45,11 +39,7 @@ class CheckoutController(Controller):
             NotPaid,
             PaymentReturned,
             EvidenceMismatch,
-            GatewayRejected,
-            GatewayMissing,
-            GatewayDenied,
-            GatewayUnknown,
-            GatewayBusy,
+            *GATEWAY_ERRORS,
             NotCapturedYet,
         ),
     )

@@ -1,4 +1,4 @@
-"""A statement: what was paid to a provider in a month, and what became of it."""
+"""The answer with a statement: the payments to a provider in a month, with refunds, disputes and settlements."""
 
 from datetime import date
 from typing import Annotated
@@ -59,7 +59,7 @@ class StatementTransfer(Struct, rename="camel", kw_only=True):
 class Statement(Struct, rename="camel", kw_only=True):
     """What was paid to a provider in a month of the business.
 
-    It says what is known now: a refund or a dispute of the month may still change, and so may a month that is not over.
+    It contains what is known now. Refunds and disputes of the month may still change, and so may the present month.
     """
 
     provider_id: ObjectIdText

@@ -19,8 +19,8 @@ _PLACES: Final = {name: place for place, name in enumerate(COLUMNS)}
 _UNDER_WAY: Final = frozenset({RefundState.REQUESTED.value, RefundState.PENDING.value})
 
 
-class Adding:
-    """Counts lines on their way, beside a tally."""
+class StatementSums:
+    """Adds up lines by day and by transfer, beside a tally of all."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
@@ -28,12 +28,12 @@ class Adding:
         self._transfers: dict[str, StatementTransfer] = {}
 
     def add(self, lines: Lines) -> None:
-        """Count lines. It blocks: they are made by this."""
+        """Add up lines. It blocks, because iterating makes the lines."""
         for line in self._tally.over(lines):
             self._count(line)
 
     def figures(self) -> list[StatementFigures]:
-        """Return the figures of each currency; without anything, those of the rupee."""
+        """Return the figures of each currency, or zeros in rupees if there are none."""
         found: dict[str, StatementFigures] = {}
         for total in self._tally.totals():
             if total.key:

@@ -15,7 +15,7 @@ from kernapay.payments.exports.service import ExportService
 from kernapay.payments.exports.values import By, FileFormat, Unit
 from kernapay.payments.payees import Payees
 from kernapay.payments.statements.dtos import Statement
-from kernapay.payments.statements.figures import Adding
+from kernapay.payments.statements.figures import StatementSums
 from kernapay.payments.statements.months import Month, month_of, read_month
 from kernapay.payments.statements.sheet import StatementSheet, statement_sheet
 from kernapay.payments.statements.table import StatementTable
@@ -40,7 +40,7 @@ class StatementService:
         seller: str,
         clock: Clock = now,
     ) -> None:
-        """`share` bounds what is added up at once, and `seller` is the name of the business."""
+        """`share` limits how many statements are added up at once. `seller` is the name of the business."""
         self._payments = payments
         self._exports = exports
         self._account_of = account_of
@@ -81,9 +81,9 @@ class StatementService:
         """Return the statement of a provider's account. Raises Unavailable."""
         start, end = month.window(self._days)
         table = self._table(account.id)
-        adding = Adding(table.tally())
+        sums = StatementSums(table.tally())
         async for lines in table.batches(By.CREATED, start, end):
-            await self._pool.run(adding.add, lines)
+            await self._pool.run(sums.add, lines)
         return Statement(
             provider_id=account.id,
             provider=account.name,
@@ -92,13 +92,13 @@ class StatementService:
             end=end,
             timezone=str(self._days.zone),
             is_over=end <= self._clock(),
-            figures=adding.figures(),
-            days=adding.days(),
-            transfers=adding.transfers(),
+            figures=sums.figures(),
+            days=sums.days(),
+            transfers=sums.transfers(),
         )
 
     def sheet_of(self, statement: Statement) -> StatementSheet:
-        """Return what the PDF of a statement says."""
+        """Return the content of a statement's PDF."""
         return statement_sheet(statement, self._seller, self._days)
 
     async def draw(self, sheet: StatementSheet) -> bytes:

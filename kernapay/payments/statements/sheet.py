@@ -1,4 +1,4 @@
-"""What stands on a statement, as texts. `pdf.py` draws it and `letter.py` writes it."""
+"""The content of a statement as texts. `pdf.py` draws it and `plain_text.py` writes it."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -57,7 +57,7 @@ class StatementSheet(Struct, frozen=True):
 
 
 def statement_sheet(statement: Statement, seller: str, days: BusinessDays) -> StatementSheet:
-    """Return what the statement says on paper."""
+    """Return the content of a statement."""
     month = read_month(statement.month)
     last = days.day_of(statement.end).toordinal() - 1
     return StatementSheet(

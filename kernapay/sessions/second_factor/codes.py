@@ -52,7 +52,7 @@ def find_step(key: str, code: str, at: datetime) -> int | None:
 
 
 def is_of_authenticator(code: str) -> bool:
-    """Return whether a code has the form of an authenticator's. Recovery codes are longer."""
+    """Return whether a code has the form of an authenticator code. Recovery codes are longer."""
     return _TOTP_TEXT.fullmatch(_IGNORED.sub("", code)) is not None
 
 

@@ -65,7 +65,7 @@ class AlreadyEnrolled(Conflict):
 
 
 class _Challenge(msgspec.Struct):
-    """What a challenge contains, sealed, so that an enrolment that is never finished leaves no row."""
+    """The content of a challenge. The client keeps it encrypted, so an unfinished enrolment leaves no row."""
 
     user_id: str
     key: str
@@ -86,7 +86,7 @@ class SecondFactors:
         issuer: str,
         clock: Clock = now,
     ) -> None:
-        """QR codes are drawn in `pool`. `issuer` is the name that an authenticator shows beside the account."""
+        """QR codes are drawn in `pool`. `issuer` is the service name that an authenticator shows."""
         self._factors = factors
         self._users = users
         self._attempts = attempts
@@ -138,7 +138,7 @@ class SecondFactors:
         )
 
     async def challenged(self, challenge: str) -> User:
-        """Return whose challenge it is, as long as it counts. Raises InvalidInput."""
+        """Return the account id of a valid challenge. Raises InvalidInput."""
         return (await self._open(challenge))[0]
 
     async def confirm(self, actor: Principal, data: SecondFactorConfirm) -> list[str]:
@@ -191,7 +191,11 @@ class SecondFactors:
             # The earlier JWT_SECRET may be forgotten at the next rotation.
             renewed = self._keys.renew(row.sealed)
         except BrokenSeal:
-            _log.error("second_factor_sealed_with_unknown_secret", user_id=user_id)
+            _log.error(
+                "second_factor_sealed_with_unknown_secret",
+                user_id=user_id,
+                fix="set JWT_SECRET_PREVIOUS to the secret that was in use when it was enrolled",
+            )
             return False
         return step is not None and await self._factors.use_step(user_id, step, renewed)
 
@@ -213,5 +217,5 @@ def _already_enrolled() -> AlreadyEnrolled:
 
 
 def _mark_of(user: User) -> str:
-    """Return what changes with the password: a challenge from before that no longer counts."""
+    """Return a mark that changes with the password, so that earlier challenges become invalid."""
     return hashlib.sha256(user.password.encode()).hexdigest()

@@ -58,17 +58,17 @@ class SettlementDayRepository(Repository[SettlementDay]):
         return True
 
     async def read_again(self, day: str, due_at: datetime) -> None:
-        """Let a worker read a day at once, whether it was read before or not. Raises RowGone."""
+        """Make a day due at once, whether it was read before or not. Raises RowGone."""
         if await self.request(day, due_at):
             return
         if await self.update_where({"day": day}, set__is_open=True, set__due_at=due_at) is None:
             raise RowGone
 
     async def finish(self, day: SettlementDay, rows: int, next_at: datetime | None) -> bool:
-        """Store that a day was read, and when it is read again; None closes it.
+        """Record that a day was read, and when to read it again; None is for never.
 
-        Return False if somebody has asked meanwhile for another read, who gets it: what it is about may have come
-        after this one had passed.
+        Return False if another read was requested meanwhile. The day is then read again, because the new settlement may
+        have come after this read.
         """
         at = self.clock()
         await self.queue.finish(

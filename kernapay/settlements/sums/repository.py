@@ -1,4 +1,4 @@
-"""What settlement rows add up to, stored, so that the ledger of a month reads no rows."""
+"""Stored sums of settlement rows, so that the ledger of a month need not read the rows."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -48,7 +48,7 @@ class SettlementSumRepository(Repository[SettlementSum]):
         return result
 
     async def entered_between(self, after: datetime, before: datetime) -> dict[Group, Sums]:
-        """Return the sums of what was made in a period that begins and ends with a quarter of an hour."""
+        """Return the sums of entities created in a period that begins and ends with a quarter of an hour."""
         return await self._read({"quarter": {"$gte": after, "$lt": before}})
 
     async def _read(self, where: Row) -> dict[Group, Sums]:

@@ -1,4 +1,4 @@
-"""Who may call a route, by its guards: what the document says of people and of API keys."""
+"""Describe who may call a route, by its guards, for the API document."""
 
 from typing import Final, NamedTuple
 

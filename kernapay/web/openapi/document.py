@@ -1,4 +1,4 @@
-"""The OpenAPI document: Litestar writes it, this module completes it.
+"""The OpenAPI document. Litestar writes it, and this module completes it.
 
 msgspec describes the bodies and answers, because it enforces them. Litestar's own schemas of structs lose the limits
 inside unions and maps, and whether unknown fields are refused.

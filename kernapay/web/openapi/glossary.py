@@ -1,4 +1,4 @@
-"""The meaning of properties, by their names: one word means one thing in the whole API."""
+"""The descriptions of properties by name: a name means the same in the whole API."""
 
 import tomllib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Every problem code with what to do: the guide's tables, inside the API document."""
+"""List every problem code with what to do, from the guide's tables, in the API document."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Errors and raw bodies that a handler declares for the API document."""
+"""Declare the errors and raw bodies of handlers for the API document."""
 
 from collections import defaultdict
 from inspect import cleandoc
@@ -20,7 +20,7 @@ def problems(*errors: type[KernaPayError]) -> dict[int, ResponseSpec]:
     """Return the responses for the errors of a handler, one per status.
 
     Leave out the general ones (authentication, roles, validation, an unreachable database): they are added to every
-    route that can answer with them.
+    route that can raise them.
     """
     by_status: defaultdict[int, list[type[KernaPayError]]] = defaultdict(list)
     for error in errors:

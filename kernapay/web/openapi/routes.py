@@ -1,4 +1,4 @@
-"""The documented routes: what each takes and answers, read from its handler."""
+"""The documented routes: the parameters, bodies and answers of each, read from its handler."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -93,7 +93,7 @@ def adapt_schema(schema: Any, title: str | None = None) -> Any:
 
 
 def replace_defaults(components: Mapping[str, Any]) -> None:
-    """Say in words what a property is when it is left out.
+    """Describe defaults in words, and remove `default` from a schema.
 
     Generators read a `default` as "this property is always there", and then demand it of whoever sends the object.
     """

@@ -1,4 +1,4 @@
-"""The messages that the service sends to others, for the `webhooks` of the OpenAPI document."""
+"""The messages that the service sends, for the `webhooks` of the OpenAPI document."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

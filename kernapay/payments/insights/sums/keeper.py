@@ -1,6 +1,6 @@
-"""Keep sums of payments, so that a month of them is read from some documents.
+"""Keep stored sums of payments up to date, so that a month is read from a few documents.
 
-Only sums that save something are stored: of few payments, the answer adds up the payments themselves.
+Sums are stored only for many payments. A few are added up when somebody asks.
 """
 
 import asyncio
@@ -189,7 +189,7 @@ class InsightKeeper:
             await self._store(account, spans, is_patient=is_patient)
 
     async def _accounts(self, span: Span) -> Sequence[str]:
-        """Return the accounts to which many payments of a span were, the largest first."""
+        """Return the payees with many payments in a span, those with the most first."""
         counts: Counter[str] = Counter()
         for row in await self._sums.groups(Sum(self._zone, ALL, By.PROVIDER, span)):
             # An account that is paid is the one that the payer named.

@@ -1,4 +1,4 @@
-"""Stored sums of payments: what those of an hour or a day add up to, by one kind."""
+"""Stored sums of the payments of an hour or a day, by one kind."""
 
 from datetime import datetime
 from typing import Any, ClassVar

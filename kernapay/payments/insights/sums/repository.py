@@ -75,7 +75,7 @@ class InsightSumRepository(Repository[InsightSum]):
     async def note_changes(
         self, places: Iterable[Place], counted_before: datetime | None = None
     ) -> None:
-        """Count up the changes of the sums that contain these payments, or of those of an earlier time only.
+        """Count a change in the sums with these payments, or only in those of an earlier time.
 
         Raises Unavailable.
         """
@@ -92,14 +92,14 @@ class InsightSumRepository(Repository[InsightSum]):
             await self._run(lambda: self._collection.bulk_write(writes, ordered=False))
 
     async def end_abandoned_holds(self) -> None:
-        """Count up what killed imports may have changed, and end their holds. Raises Unavailable."""
+        """Count a change in the sums that killed imports may have changed, and end their holds. Raises Unavailable."""
         for hold in await self._holds.abandoned():
             payee = await self._rows.payee_of(hold.payment_id)
             await self.note_changes([Place(hold.at, payee or ALL)])
             await self._holds.release(hold)
 
     async def note_all_changed(self) -> int:
-        """Let all sums be added up again, such as after a restore of parts of the database. Return how many."""
+        """Have all sums recomputed, as after a partial restore of the database. Return how many."""
         marks = {"$inc": {"changes": 1}, "$min": {"dueAt": self.clock()}}
         every = {"_id": {"$gt": ""}}
         return await self._run(lambda: self._collection.update_many(every, marks).matched_count)
@@ -110,7 +110,7 @@ class InsightSumRepository(Repository[InsightSum]):
         await self._run(lambda: self._recount(wanted, at))
 
     async def check(self, wanted: Sum) -> bool:
-        """Compare current sums with the payments. Return False if they differ: then they are added up again."""
+        """Compare current sums with the payments. Return False if they differ, and have them recomputed."""
         at = self.clock()
         return await self._run(lambda: self._check(wanted, at))
 

@@ -1,4 +1,4 @@
-"""The spans of time whose sums are stored, and how a period is put together of them."""
+"""The spans of time whose sums are stored, and the plan that covers a period with them."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence

@@ -15,13 +15,13 @@ from kernapay.notifications.base import Attachment
 from kernapay.notifications.models import Channel
 from kernapay.notifications.outbox import Outbox
 from kernapay.payments.statements.figures import is_empty
-from kernapay.payments.statements.letter import write_letter
 from kernapay.payments.statements.mails.models import StatementMail
 from kernapay.payments.statements.mails.repository import (
     ProviderRepository,
     StatementMailRepository,
 )
 from kernapay.payments.statements.months import month_of, read_month
+from kernapay.payments.statements.plain_text import write_plain_text
 from kernapay.payments.statements.service import StatementService
 from kernapay.users.dtos import UserView
 from kernapay.users.models import UserStatus
@@ -98,7 +98,7 @@ class StatementMails:
             Channel.EMAIL,
             "statement",
             account.email,
-            write_letter(sheet),
+            write_plain_text(sheet),
             subject=f"{sheet.seller}: statement for {sheet.month}",
             expires_at=self._clock() + _KEEP_TRYING,
             user_id=account.id,

@@ -1,4 +1,4 @@
-"""Payments that are about to change without the relay's marker: sums that contain them are not used meanwhile."""
+"""Holds on payments that are about to change without the relay's marker: sums with them are not used meanwhile."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -28,11 +28,11 @@ class HoldRepository(Repository[InsightHold]):
         self._rows = rows
 
     async def hold(self, payment_id: str, at: datetime) -> InsightHold:
-        """Let nobody use sums that contain this payment, which was created `at`. Raises Unavailable."""
+        """Hold the sums with this payment, which was created `at`. Raises Unavailable."""
         return await self.add(InsightHold(payment_id=payment_id, at=at))
 
     async def release(self, hold: InsightHold) -> None:
-        """End a hold, and those of this payment that an earlier run left behind. Raises Unavailable."""
+        """End a hold, and those that killed runs left on this payment. Raises Unavailable."""
         abandoned = {"$lt": self.clock() - _ABANDONED}
         ended: list[dict[str, Any]] = [
             {"_id": hold.pk},

@@ -1,4 +1,4 @@
-"""How far the sums reach. Without its row, they are looked through from today on: nothing depends on it but time."""
+"""Record how far the sums reach. If its row is lost, the work starts again from today, which only costs time."""
 
 from datetime import datetime
 from typing import Final, NamedTuple

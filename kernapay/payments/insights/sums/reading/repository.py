@@ -1,4 +1,4 @@
-"""What a period adds up to, of stored sums and of the payments that these do not contain."""
+"""Add up a period from stored sums and from the payments that these do not cover."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -55,7 +55,7 @@ class InsightReader(ReadOnlyRepository[InsightSum]):
         return await self._run(find)
 
     def _plan(self, period: Period, bys: Sequence[By]) -> tuple[dict[By, Plan], Any]:
-        """Return of what the period is put together by each, and the time of the database at which that was so."""
+        """Return the plan of the period for each kind, and the database's time at which it was right."""
         after, before = period.after, period.before
         whole = [(after, before)]
         with self._collection.database.client.start_session() as session:
