@@ -26,6 +26,7 @@ _COLLECTIONS = (
     "settlement_rows",
     "settlement_sums",
     "settlement_days",
+    "insight_holds",
 )
 
 

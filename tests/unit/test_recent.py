@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from kernapay.payments.former.models import Former
+from kernapay.payments.imported.models import Former
 from kernapay.payments.models import Payment
 from kernapay.payments.recent import RecentPayments
 
