@@ -92,7 +92,9 @@ def test_the_stakeholder_is_created_listed_and_changed_by_the_sdk(client: Any) -
     }
 
 
-def test_route_has_one_stakeholder_for_each_account(sandbox: SandboxProcess, client: Any) -> None:
+def test_stakeholders_and_products_belong_to_one_account(
+    sandbox: SandboxProcess, client: Any
+) -> None:
     first = client.account.create(ACCOUNT)["id"]
     second = client.account.create({**ACCOUNT, "email": "south@example.com"})["id"]
     stakeholder = client.stakeholder.create(first, {"email": "asha@example.com"})["id"]
@@ -100,6 +102,9 @@ def test_route_has_one_stakeholder_for_each_account(sandbox: SandboxProcess, cli
     assert error["description"] == "Stakeholders cannot be more than one for Route product."
     error = sandbox.expect_error("GET", f"/v2/accounts/{second}/stakeholders/{stakeholder}")
     assert error["description"] == "The id provided does not exist"
+    product = client.product.requestProductConfiguration(first, {"product_name": "route"})["id"]
+    error = sandbox.expect_error("GET", f"/v2/accounts/{second}/products/{product}")
+    assert error["reason"] == "NA"
 
 
 def test_the_product_is_active_once_it_has_a_bank_account(
