@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 
-def installed(package: str, version: str, *beside: str) -> Path:
+def installed(package: str, version: str, *beside: str, seconds: int = 100) -> Path:
     """Return a folder with the package, installed once into the user's cache. Skip the test where it cannot be had.
 
-    `beside` are what it needs to find beside itself, such as `typescript@5.9.3`.
+    `beside` are what it needs to find beside itself, such as `typescript@5.9.3`. `seconds` is how long npm
+    may take.
     """
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("Node and npm are not installed")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    names = (f"{package}-{version}", *(each.replace("@", "-") for each in beside))
+    names = (f"{package}-{version}", *(each.replace("@", "-").replace("/", "-") for each in beside))
     home = cache / "kernapay-tests" / "+".join(names)
     if not (home / "node_modules" / package / "package.json").exists():
         home.mkdir(parents=True, exist_ok=True)
@@ -26,7 +27,7 @@ def installed(package: str, version: str, *beside: str) -> Path:
             cwd=home,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=seconds,
             check=False,
         )
         if result.returncode != 0:

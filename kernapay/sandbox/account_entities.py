@@ -3,6 +3,8 @@
 Field names are the format of the SQLite file and of snapshots, as those of `entities` are.
 """
 
+from typing import Any
+
 from msgspec import Struct, field
 
 from kernapay.sandbox.entities import OwnedRow, Row
@@ -140,3 +142,30 @@ class TransferKey(Row, kw_only=True):
 
     terms: TransferTerms
     transfer_id: str
+
+
+class LinkedAccount(OwnedRow, kw_only=True):
+    """A business that gets a part of the owner's money. `details` are the fields that can be changed."""
+
+    email: str
+    business_type: str
+    details: dict[str, Any]
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+class Stakeholder(OwnedRow, kw_only=True):
+    """The person behind a linked account."""
+
+    account_id: str
+    details: dict[str, Any]
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+class ProductConfiguration(OwnedRow, kw_only=True):
+    """What a linked account needs before its money reaches a bank. Moments are Unix seconds."""
+
+    account_id: str
+    settlements: dict[str, str] = field(default_factory=dict)
+    terms_id: str
+    terms_accepted_at: int | None = None
+    activation_status: str = "needs_clarification"

@@ -47,6 +47,7 @@ from kernapay.sandbox.rest.api_call import provide_api_call
 from kernapay.sandbox.rest.customers import CustomerController
 from kernapay.sandbox.rest.disputes import DisputeController
 from kernapay.sandbox.rest.downtimes import DowntimeApiController
+from kernapay.sandbox.rest.linked_accounts import LinkedAccountController
 from kernapay.sandbox.rest.orders import OrderController
 from kernapay.sandbox.rest.payment_links import PaymentLinkController
 from kernapay.sandbox.rest.payments import CardController, PaymentController
@@ -96,6 +97,7 @@ def create_app(config: SandboxConfig | None = None) -> Litestar:
             CardController,
             TransferController,
             ReversalController,
+            LinkedAccountController,
             PaymentTransferController,
             RefundController,
             CustomerController,

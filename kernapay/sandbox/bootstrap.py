@@ -20,6 +20,7 @@ from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.ids import new_id
 from kernapay.sandbox.instant_settlements import InstantSettlements
 from kernapay.sandbox.keyring import Keyring
+from kernapay.sandbox.linked_accounts import LinkedAccounts
 from kernapay.sandbox.orders import Orders
 from kernapay.sandbox.payment_links import PaymentLinks
 from kernapay.sandbox.payments import Payments
@@ -53,6 +54,7 @@ class Sandbox:
     refunds: Refunds
     settlements: Settlements
     transfers: Transfers
+    linked_accounts: LinkedAccounts
     instant_settlements: InstantSettlements
     downtimes: Downtimes
     disputes: Disputes
@@ -168,6 +170,7 @@ def build_sandbox(config: SandboxConfig) -> Sandbox:
         refunds=refunds,
         settlements=settlements,
         transfers=transfers,
+        linked_accounts=LinkedAccounts(store, clock, events),
         instant_settlements=InstantSettlements(store, clock, scheduler, settlements),
         downtimes=downtimes,
         disputes=Disputes(store, clock, scheduler, events),

@@ -4,7 +4,12 @@ from typing import Final
 
 import msgspec
 
-from kernapay.sandbox.account_entities import Downtime, PaymentLink, Transfer
+from kernapay.sandbox.account_entities import (
+    Downtime,
+    PaymentLink,
+    ProductConfiguration,
+    Transfer,
+)
 from kernapay.sandbox.clock import Clock
 from kernapay.sandbox.deliveries import DeliveryQueue
 from kernapay.sandbox.entities import (
@@ -20,6 +25,7 @@ from kernapay.sandbox.entities import (
 from kernapay.sandbox.faults import Faults
 from kernapay.sandbox.ids import derive_id, new_id
 from kernapay.sandbox.link_views import link_order_view, link_view
+from kernapay.sandbox.linked_account_views import product_event_view
 from kernapay.sandbox.odd_values import make_odd
 from kernapay.sandbox.scheduler import Scheduler
 from kernapay.sandbox.store import Store
@@ -52,6 +58,7 @@ EVENTS: Final = (
     "settlement.processed",
     "transfer.processed",
     "transfer.failed",
+    "product.route.activated",
     "payment_link.paid",
     "payment_link.partially_paid",
     "payment_link.cancelled",
@@ -131,6 +138,11 @@ class EventPublisher:
     def publish_transfer(self, event: str, transfer: Transfer, subject: str) -> None:
         self._publish(event, transfer.owner, subject, {"transfer": transfer_view(transfer)})
 
+    def publish_product(self, event: str, product: ProductConfiguration) -> None:
+        payload = {"merchant_product": product_event_view(product)}
+        account_id = product.account_id
+        self._publish(event, product.owner, product.id, payload, account_id, {"data": []})
+
     def _publish(
         self,
         event: str,
@@ -138,6 +150,7 @@ class EventPublisher:
         subject: str,
         payload: dict[str, View],
         account_id: str | None = None,
+        beside_entity: View | None = None,
     ) -> None:
         endpoints = [
             endpoint
@@ -151,7 +164,9 @@ class EventPublisher:
             "account_id": account_id or derive_id("acc", owner),
             "event": event,
             "contains": list(payload),
-            "payload": {name: {"entity": view} for name, view in payload.items()},
+            "payload": {
+                n: {"entity": view, **(beside_entity or {})} for n, view in payload.items()
+            },
             "created_at": self._clock.timestamp(),
         }
         body = msgspec.json.encode(envelope).decode()

@@ -42,7 +42,7 @@ class FaultInjectionMiddleware:
             await self._app(scope, receive, send)
             return
         path, method = scope["path"], scope["method"]
-        is_api = path.startswith("/v1/")
+        is_api = path.startswith(("/v1/", "/v2/"))
         taken = self._faults.take_all(
             RESPONSE_FAULTS, method=method, route=path, include_unrouted=is_api
         )

@@ -61,7 +61,10 @@ ROUTES: Final[Mapping[str, str]] = {
     "/v1/contacts": "RazorpayX",
     "/v1/magic": "Magic Checkout",
     "/v1/1cc": "Magic Checkout",
-    "/v2": "the partner API",
+    "/v2/accounts/*/documents": "documents of linked accounts",
+    "/v2/accounts/*/stakeholders/*/documents": "documents of linked accounts",
+    "/v2/accounts/*/webhooks": "webhooks of accounts of the partner API",
+    "/v2/products": "the text of terms and conditions",
 }
 """Paths, with all below them. `*` is an id."""
 

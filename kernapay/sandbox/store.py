@@ -97,6 +97,15 @@ class Store:
             "reversal", account_entities.Reversal, database, "owner", "transfer_id"
         )
         self.transfer_keys = Table("transfer_key", account_entities.TransferKey, database)
+        self.linked_accounts = Table(
+            "linked_account", account_entities.LinkedAccount, database, "email"
+        )
+        self.stakeholders = Table(
+            "stakeholder", account_entities.Stakeholder, database, "account_id"
+        )
+        self.product_configurations = Table(
+            "product_configuration", account_entities.ProductConfiguration, database, "account_id"
+        )
         self.refunds = Table("refund", entities.Refund, database, "owner", "payment_id")
         self.refund_keys = Table("refund_key", entities.RefundKey, database)
         self.settlements = Table("settlement", entities.Settlement, database, "owner")

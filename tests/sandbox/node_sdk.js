@@ -91,6 +91,26 @@ async function expectError(request) {
   const expanded = await call("payments", "fetch", id, { "expand[]": "card" });
   assert.equal(expanded.card.last4, "1007");
 
+  const account = await call("accounts", "create", {
+    email: "north@example.com", phone: "9000090000", type: "route", legal_business_name: "North Clinic",
+    business_type: "partnership", profile: { category: "healthcare", subcategory: "clinic" },
+  });
+  assert.deepEqual(await call("accounts", "fetch", account.id), account);
+  assert.equal((await call("accounts", "edit", account.id, { contact_name: "Asha Rao" })).contact_name, "Asha Rao");
+  const holder = await call("stakeholders", "create", account.id, { name: "Asha Rao", email: "asha@example.com" });
+  assert.deepEqual(await call("stakeholders", "fetch", account.id, holder.id), holder);
+  assert.equal((await call("stakeholders", "edit", account.id, holder.id, { name: "Asha R" })).name, "Asha R");
+  assert.equal((await call("stakeholders", "all", account.id)).count, 1);
+  const request = { product_name: "route", tnc_accepted: true };
+  const product = await call("products", "requestProductConfiguration", account.id, request);
+  assert.deepEqual(await call("products", "fetch", account.id, product.id), product);
+  const settlements = { account_number: "1234567890", ifsc_code: "HDFC0000317", beneficiary_name: "Asha Rao" };
+  const active = await call("products", "edit", account.id, product.id, { settlements, tnc_accepted: true });
+  assert.equal(active.activation_status, "activated");
+  const part = { account: account.id, amount: 1000, currency: "INR" };
+  const shared = await razorpay.orders.create({ amount: 5000, currency: "INR", transfers: [part] });
+  assert.equal(shared.transfers[0].recipient, account.id);
+
   await expectError(() => razorpay.orders.create({ amount: 1, currency: "INR" }));
   await expectError(() => client(KEY_ID, "wrong").orders.all());
   await control("/faults", { name: "rate_limit" });

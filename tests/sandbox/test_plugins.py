@@ -77,6 +77,21 @@ def test_a_plugin_registers_finds_and_changes_its_webhook(
         assert sandbox.expect_error("POST", "/v1/webhooks", body)["field"] == field
 
 
+def test_magento_switches_its_webhook_off_without_naming_events(
+    sandbox: SandboxProcess, receiver: WebhookReceiver, client: Any
+) -> None:
+    body = {"url": receiver.url, "events": {"order.paid": True}, "active": True, "secret": "s"}
+    webhook = sandbox.call("POST", "/v1/webhooks", body)
+    off = client.webhook.edit(webhook["id"], None, {"url": receiver.url, "active": False})
+    assert (off["active"], off["events"]) == (False, {"order.paid": True})
+    sandbox.create_payment()
+    client.webhook.edit(webhook["id"], None, {"url": receiver.url, "active": True})
+    payment = sandbox.create_payment()
+    assert payment["id"] in receiver.wait_for(1)[0].body.decode()
+    refusal = sandbox.expect_error("POST", "/v1/webhooks", {"url": receiver.url, "active": False})
+    assert refusal["field"] == "events"
+
+
 def test_woocommerces_questions_about_features_are_answered(sandbox: SandboxProcess) -> None:
     features = sandbox.call("GET", "/v1/merchant/1cc_preferences")["features"]
     assert features["one_click_checkout"] is False

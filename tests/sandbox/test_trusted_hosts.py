@@ -15,7 +15,7 @@ from kernapay.sandbox.config import ConfigError, SandboxConfig, WebhookTarget
 pytestmark = [pytest.mark.anyio, pytest.mark.owasp(line="API8")]
 
 SECRETS = ("the secret of the hook", "the secret of the second hook", "the secret of the key")
-OPEN = ("/v1/", "/checkout/", "/l/")
+OPEN = ("/v1/", "/v2/", "/checkout/", "/l/")
 OUR_HOSTS = ("localhost", "LocalHost:3100", "127.0.0.1:3100", "[::1]:3100", "sandbox:3100")
 FOREIGN_HOSTS = (
     *("evil.example", "evil.example:3100", "localhost.evil.example", "127.0.0.1.evil.example", ""),

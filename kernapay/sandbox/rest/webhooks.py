@@ -75,7 +75,7 @@ class WebhookApiController(Controller):
         self, webhook_id: FromPath[str], api_call: NamedDependency[ApiCall]
     ) -> Response[bytes]:
         endpoint = get_endpoint(api_call, webhook_id)
-        settings = read_webhook(api_call.body())
+        settings = read_webhook(api_call.body(), endpoint.events)
         if settings.secret is not None and settings.secret != endpoint.secret:
             endpoint.previous_secret, endpoint.secret = endpoint.secret, settings.secret
         if settings.alert_email is not None:
@@ -98,12 +98,14 @@ def get_endpoint(api_call: ApiCall, webhook_id: str) -> Endpoint:
     return Resource("whk", api_call.sandbox.store.endpoints).get(api_call.owner, webhook_id)
 
 
-def read_webhook(fields: Fields) -> WebhookSettings:
-    """Return the settings. Raise RazorpayError if one is invalid."""
+def read_webhook(fields: Fields, old_events: list[str] | None = None) -> WebhookSettings:
+    """Return the settings, with the old events if none are sent. Raise RazorpayError if one is invalid."""
+    events = fields.value("events")
     settings = WebhookSettings(
         url=fields.require_text("url"),
         secret=fields.text("secret", 255),
-        events=read_events(fields.value("events")),
+        # Magento's plugin switches its webhook off by the address and `active` alone.
+        events=read_events(events) if events is not None or old_events is None else old_events,
         active=fields.flag("active") is not False,
         alert_email=fields.text("alert_email", 255),
     )
