@@ -6,6 +6,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,6 +30,7 @@ from tests.databases import FRESH, forget_payments, open_migrated_store, open_st
 from tests.environment import REQUIRED, api_environment, settings_from
 from tests.in_process import InProcess, InProcessClient
 from tests.query_recorder import recorder
+from tests.scheduling import FilesTogether
 from tests.servers import Kept, Servers, start_servers
 from tests.stack import (
     PREVIOUS_WEBHOOK_SECRET,
@@ -43,6 +45,8 @@ from tests.stack import (
 from tests.temporary_files import use_memory
 from tests.tripwire import tripwire
 
+# While modules are imported and tests collected, nothing becomes garbage: every collection would look at all in vain.
+gc.disable()
 use_memory()
 # A shell lets what it starts in the background ignore it, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -57,11 +61,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.long)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether:
+    return FilesTogether(config, log)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Let later collections of garbage skip the tests and what they have imported."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -269,8 +279,8 @@ def api_server(
 def second_api(
     api_env: dict[str, str], api_server: Api, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:
-    """Another process of the same service, with two workers, while the tests of a module run."""
-    with Api(tmp_path_factory.mktemp("api"), api_env, workers=2) as server:
+    """Another process of the same service, while the tests of a module run."""
+    with Api(tmp_path_factory.mktemp("api"), api_env) as server:
         yield server
 
 

@@ -16,9 +16,12 @@ confidential: Final = {CARD}
 """No log and no metric may ever hold one of these. Most are learned from the wire; a test may add more."""
 
 _stored: Final[set[str]] = set()
+_known_bodies: Final[set[int]] = set()
 captured: Final[list[str]] = []
 """What the services that ran inside a test wrote."""
 
+# Such as the API document, which many tests ask for: it is looked through once.
+_LARGE: Final = 50_000
 _SECRETS: Final = {
     "password",
     "confirmPassword",
@@ -112,6 +115,10 @@ def _learn(answer: httpx.Response) -> None:
 
 def learn_from(content: bytes) -> None:
     """Learn from a body, if it is JSON."""
+    if len(content) >= _LARGE:
+        if hash(content) in _known_bodies:
+            return
+        _known_bodies.add(hash(content))
     with suppress(ValueError, RecursionError):
         learn(msgspec.json.decode(content))
 

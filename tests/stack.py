@@ -16,7 +16,7 @@ from kernapay.devstack.process import Child, Process
 from kernapay.devstack.stack import answers
 from tests import secrecy
 from tests.aliases import Json, json_of
-from tests.plain_http import NO_AUTHORITIES
+from tests.plain_http import PlainTransport
 from tests.preloaded import COVERAGE, can_fork, preloaded
 
 KEY_ID = "rzp_test_kernapay"
@@ -100,7 +100,7 @@ class Server:
             trust_env=False,
             timeout=20,
             event_hooks=secrecy.hooks(),
-            verify=NO_AUTHORITIES,
+            transport=PlainTransport(),
         )
 
     def launch(self) -> Self:
@@ -232,7 +232,7 @@ class Sandbox:
             timeout=20,
             auth=(KEY_ID, KEY_SECRET),
             event_hooks=secrecy.hooks(),
-            verify=NO_AUTHORITIES,
+            transport=PlainTransport(),
         )
 
     def __enter__(self) -> Self:

@@ -133,6 +133,7 @@ class Process:
         `check` is called while waiting. An error that it raises ends the wait.
         """
         deadline = time.monotonic() + timeout
+        pause = 0.01
         while True:
             # Read the exit code after the readiness: another server on our port may have answered.
             ready = self.is_running and self.ready()
@@ -146,7 +147,9 @@ class Process:
             if time.monotonic() > deadline:
                 self.kill()
                 raise ServerError(f"{self.name} is not ready after {timeout:g} s.\n{self.tail()}")
-            time.sleep(0.02)
+            # To ask a server that is starting takes its processor time, and ours.
+            pause = min(1.2 * pause, 0.1)
+            time.sleep(pause)
 
     def run(self, timeout: float = 60, check: Callable[[], None] = _no_check) -> None:
         """Run a command to its end. Raises ServerError unless it ends with 0 within `timeout` seconds."""

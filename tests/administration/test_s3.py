@@ -8,7 +8,6 @@ import boto3
 import httpx
 import pytest
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from kernapay.core.bulkhead import Bulkhead
 from kernapay.core.errors import NotFound, Unavailable
@@ -25,6 +24,9 @@ NAME = "export-" + "0" * 32 + ".csv"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
+    # Imported here: it takes half a second of each test worker, and one of them needs it.
+    from moto.server import ThreadedMotoServer
+
     port = free_port()
     server = ThreadedMotoServer(ip_address=HOST, port=port, verbose=False)
     server.start()

@@ -12,7 +12,7 @@ from tests.house.roles import World, set_up_world
 from tests.stack import Api, Sandbox, SandboxServer
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def surface(served_document: Json, application: Litestar) -> list[Operation]:
     """Every operation there is to attack."""
     return list(operations(served_document, application))

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-PARTS: Final = 4
+PARTS: Final = 8
 
 
 class Sweep:
@@ -21,7 +21,8 @@ class Sweep:
         self._tries_all = tries_all
 
     def share(self, attacks: Iterable[T]) -> list[T]:
-        """Return the attacks for the next place: of all, one in four, and others than at the place before."""
+        """Return the attacks for the next place: one in eight, at least one, and others than at the place before."""
         place = next(self._places)
         every = list(attacks)
-        return every if self._tries_all else every[place % PARTS :: PARTS]
+        parts = min(PARTS, len(every))
+        return every if self._tries_all or not every else every[place % parts :: parts]

@@ -18,6 +18,7 @@ from kernapay.security.principal import Role
 from tests.actors import ADMIN, EVENTS, PAYMENTS, USERS, send_event
 from tests.aliases import Json
 from tests.attacks.pairs import Pair
+from tests.attacks.share import Sweep
 from tests.attacks.surface import WEBHOOK, Operation
 from tests.attacks.wire import JSON, Answer, Wire
 from tests.factories import unique
@@ -93,16 +94,18 @@ def deep_bodies(operation: Operation) -> Iterator[bytes]:
 
 
 def test_no_depth_of_json_exhausts_the_stack(targets: list[tuple[Operation, Wire, str]]) -> None:
+    sweep = Sweep()
     for operation, wire, path in with_bodies(targets):
-        for body in deep_bodies(operation):
+        for body in sweep.share(deep_bodies(operation)):
             answer = wire.ask(operation.method, path, [JSON], body)
             refused(answer, f"{operation.name} {body[:30]!r}", 400)
 
 
 def test_every_text_has_a_longest(targets: list[tuple[Operation, Wire, str]]) -> None:
+    sweep = Sweep()
     for operation, wire, path in with_bodies(targets):
         for field in operation.fields:
-            for text in ("x" * 60_000, "1" * 60_000, "\u20ac" * 10_000):
+            for text in sweep.share(("x" * 60_000, "1" * 60_000, "\u20ac" * 10_000)):
                 body = {**operation.body, field.name: text}  # type: ignore[dict-item]
                 answer = wire.post(operation.method, path, body)
                 refused(answer, f"{operation.name} {field.name}", 400)
@@ -111,10 +114,11 @@ def test_every_text_has_a_longest(targets: list[tuple[Operation, Wire, str]]) ->
 
 
 def test_no_number_is_too_much_to_be_refused(targets: list[tuple[Operation, Wire, str]]) -> None:
+    sweep = Sweep()
     for operation, wire, path in with_bodies(targets):
         for field in operation.fields:
             others = {**operation.body, field.name: "@"}  # type: ignore[dict-item]
-            for number in NUMBERS:
+            for number in sweep.share(NUMBERS):
                 body = json.dumps(others).replace('"@"', number).encode()
                 answer = wire.ask(operation.method, path, [JSON], body)
                 refused(answer, f"{operation.name} {field.name} {number[:30]}", 400)
@@ -125,10 +129,11 @@ def test_no_body_has_room_for_thousands_of_names(
     targets: list[tuple[Operation, Wire, str]],
 ) -> None:
     crowd: dict[str, Any] = {f"n{number}": "1" for number in range(4_000)}
+    sweep = Sweep()
     for operation, wire, path in with_bodies(targets):
         refused(wire.post(operation.method, path, crowd), operation.name, 400)
         for field in operation.fields:
-            for value in (crowd, list(crowd)):
+            for value in sweep.share((crowd, list(crowd))):
                 body = {**operation.body, field.name: value}  # type: ignore[dict-item]
                 refused(wire.post(operation.method, path, body), f"{operation.name} {field}", 400)
 
@@ -150,6 +155,7 @@ def test_every_page_has_a_largest_size(
         "0x10",
         "1_0",
     )
+    sweep = Sweep()
     for operation, wire, path in targets:
         for field in operation.parameters_in("query"):
             if not field.takes("integer"):
@@ -159,7 +165,7 @@ def test_every_page_has_a_largest_size(
             if operation.path.startswith("/v1/api/files") or field.name.endswith("Amount"):
                 continue  # a moment or money, not a size
             assert choice["maximum"] <= {"count": 500, "skip": 100_000}[field.name], operation.name
-            for value in (*huge, str(choice["maximum"] + 1)):
+            for value in (*sweep.share(huge), str(choice["maximum"] + 1)):
                 quoted = "".join(f"%{byte:02x}" for byte in value.encode())
                 query = f"{field.name}={quoted}{REQUIRED.get(operation.name, '')}"
                 answer = wire.ask(operation.method, f"{path}?{query}")

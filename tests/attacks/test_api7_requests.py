@@ -58,7 +58,11 @@ def test_no_field_parameter_or_header_makes_the_service_call_an_address(
         "Origin",
         "X-Forwarded-For",
         "From",
+        "X-Original-URL",
+        "Destination",
+        "X-Callback-URL",
     )
+    names = ("url", "callback", "redirect", "next", "webhook", "image")
     sweep = Sweep()
     for operation in surface:
         pair = pairs[operation.role or Role.USER]
@@ -72,10 +76,10 @@ def test_no_field_parameter_or_header_makes_the_service_call_an_address(
                 if operation.method == "GET":
                     for field in operation.parameters_in("query"):
                         wire.ask("GET", f"{path}?{field.name}={address.replace(' ', '%20')}")
-                    for name in (*hosts, "X-Original-URL", "Destination", "X-Callback-URL"):
+                    for name in sweep.share(hosts):
                         wire.ask("GET", path, [(name, address)])
                     wire.ask("GET", f"http://{attackers_server.address}{path}")
-                    for name in ("url", "callback", "redirect", "next", "webhook", "image"):
+                    for name in sweep.share(names):
                         wire.ask("GET", f"{path}?{name}={address.replace(' ', '%20')}")
     payment = gateway_payment(pairs[Role.USER].owned.order_id)
     for name in payment:

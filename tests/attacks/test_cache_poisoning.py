@@ -39,7 +39,7 @@ def token_of(actor: Actor, name: str = "Authorization") -> Headers:
 def test_two_people_on_one_connection_never_get_each_others_answers(
     pairs: Mapping[Role, Pair], api_server: Api, second_api: Api
 ) -> None:
-    """Interleaved at speed, over three processes, while both go on changing what is cached."""
+    """Interleaved at speed, over two processes, while both go on changing what is cached."""
     people = [pairs[role].owner for role in (Role.USER, Role.ADMIN)]
 
     def hammer(worker: int) -> int:

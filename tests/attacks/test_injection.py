@@ -135,7 +135,7 @@ def test_no_text_in_a_field_is_more_than_text(attacks: list[Attack]) -> None:
                 if answer.status >= 300 and answer.problem["code"] == "invalid_input":
                     assert answer.problem["errors"], answer.text
                 tried += 1
-    assert tried > 500
+    assert tried > 400
 
 
 def test_what_is_taken_is_given_back_as_it_was(api_server: Api, pairs: Mapping[Role, Pair]) -> None:
@@ -186,6 +186,7 @@ def test_no_value_in_a_query_is_a_condition(attacks: list[Attack]) -> None:
 
 def test_no_name_in_a_query_is_a_condition(attacks: list[Attack]) -> None:
     """`search[$ne]=` is no parameter of ours, so the answer is that without it."""
+    sweep = Sweep()
     for attack in attacks:
         operation = attack.operation
         if operation.method != "GET" or not operation.parameters_in("query"):
@@ -197,7 +198,7 @@ def test_no_name_in_a_query_is_a_condition(attacks: list[Attack]) -> None:
         }
         plain = attack.wire.ask("GET", attack.target(urlencode(needed)))
         for field in operation.parameters_in("query"):
-            for name in (
+            names = (
                 f"{field.name}[$ne]",
                 f"{field.name}[$gt]",
                 f"{field.name}[]",
@@ -205,7 +206,8 @@ def test_no_name_in_a_query_is_a_condition(attacks: list[Attack]) -> None:
                 f"{field.name}__ne",
                 "$where",
                 "__raw__",
-            ):
+            )
+            for name in sweep.share(names):
                 query = urlencode({**needed, name: "x"})
                 answer = attack.check(attack.wire.ask("GET", attack.target(query)), query)
                 # A parameter with names in brackets takes none that MongoDB would understand.

@@ -4,14 +4,14 @@ import json
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from http.client import HTTPException, HTTPResponse
-from select import select
+from io import BufferedReader
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from kernapay.devstack.ports import HOST
+from tests.plain_http import BrokenAnswer, is_closed, read_body, read_head
 
 
 class Answer(NamedTuple):
@@ -38,17 +38,6 @@ Headers = Iterable[tuple[str, str]]
 JSON = ("Content-Type", "application/json")
 
 
-def _is_closed(connection: socket.socket) -> bool:
-    """Return whether the server has closed a connection between two requests."""
-    if not select([connection], [], [], 0)[0]:
-        return False
-    try:
-        # Bytes that nobody asked for stay there: the next answer must show them.
-        return connection.recv(1, socket.MSG_PEEK) == b""
-    except OSError:
-        return True
-
-
 class Wire:
     """A connection that is kept, and opened anew when the server closes it."""
 
@@ -56,6 +45,7 @@ class Wire:
         self._port = port
         self.headers = (("Authorization", f"Bearer {token}"),) if token else ()
         self._socket: socket.socket | None = None
+        self._reader: BufferedReader | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +56,9 @@ class Wire:
         self.close()
 
     def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -77,26 +70,28 @@ class Wire:
         return self.send("\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body)
 
     def send(self, request: bytes) -> Answer:
-        if self._socket is not None and _is_closed(self._socket):
+        if self._socket is not None and is_closed(self._socket):
             # Idle for too long, as on a busy machine.
             self.close()
-        if self._socket is None:
+        if self._socket is None or self._reader is None:
             self._socket = socket.create_connection((HOST, self._port), timeout=20)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._reader = self._socket.makefile("rb")
         method = request.partition(b" ")[0].decode("latin-1")
         with suppress(OSError):  # refused before it was read to its end; the answer may be there
             self._socket.sendall(request)
         try:
-            answer = HTTPResponse(self._socket, method=method)
-            answer.begin()
-            headers = {name.lower(): value for name, value in answer.getheaders()}
-            received = Answer(answer.status, headers, answer.read())
-        except (HTTPException, OSError):
+            head = read_head(self._reader)
+            body = b"".join(read_body(self._reader, head, method))
+        except (BrokenAnswer, OSError, ValueError):
             self.close()
             return Answer(0, {}, b"")
-        if answer.will_close:
+        if head.closes:
             self.close()
-        return received
+        headers = {
+            name.lower().decode("latin-1"): value.decode("latin-1") for name, value in head.headers
+        }
+        return Answer(head.status, headers, body)
 
     def post(self, method: str, target: str, document: Any, headers: Headers = ()) -> Answer:
         """Send JSON; a text may hold what UTF-8 cannot, such as half a character."""

@@ -49,6 +49,7 @@ def steady(text: str) -> Any:
     return body
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_flow_runs_as_written_and_prints_what_is_shown(
     dev_stack: DevStack, tmp_path: Path

@@ -1,4 +1,7 @@
-"""Books of their own: what these tests compare must not hold what other tests left behind."""
+"""Books of their own: what these tests compare must not hold what other tests left behind.
+
+The processes end with the tests of this folder: an API that nobody asks is not idle, as it looks after its stores.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -41,13 +44,13 @@ def store(mongo_url: str) -> Iterator[Store]:
         yield database
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
     with SandboxServer(tmp_path_factory.mktemp("sandbox")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api_env(
     mongo_url: str,
     redis_url: str,
@@ -64,7 +67,7 @@ def api_env(
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api_server(
     api_env: dict[str, str], store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:

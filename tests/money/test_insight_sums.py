@@ -295,7 +295,7 @@ async def test_sums_are_those_of_the_payments_after_each_step_of_a_random_histor
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "seed", [2, 3, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(4, 12))]
+    "seed", [2, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 12))]
 )
 async def test_sums_are_those_of_the_payments_after_each_step_of_long_histories(
     books: Books, seed: int

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +11,9 @@ from typing import Any, TypeVar
 import httpx
 
 from tests import secrecy
-from tests.plain_http import NO_AUTHORITIES
+from tests.plain_http import PlainTransport
 from tests.preloaded import PYTHON, Forked, can_fork, preloaded
+from tests.waiting import eventually
 
 T = TypeVar("T")
 
@@ -27,13 +27,9 @@ NEW_YEAR = 1_767_225_600
 DAY = 86_400
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 15) -> T:
-    """Return the condition's first truthy value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        time.sleep(0.01)
-    return value
+def wait_for(condition: Callable[[], T | None], seconds: float = 15) -> T:
+    """Return the condition's first true value."""
+    return eventually(condition, seconds)
 
 
 def free_port() -> int:
@@ -68,8 +64,8 @@ class SandboxProcess:
             timeout=20,
             trust_env=False,
             event_hooks=hooks,
+            transport=PlainTransport(),
             **options,
-            verify=NO_AUTHORITIES,
         )
 
     def start(self) -> "SandboxProcess":
