@@ -6,12 +6,12 @@ Litestar checks its request and our services as well, for each request anew.
 from collections.abc import Collection
 from typing import Any
 
-from msgspec import NODEFAULT, Struct, ValidationError, convert, defstruct, field, structs
+from msgspec import NODEFAULT, Struct, ValidationError, convert, defstruct, structs
 
 
 def checking_only_what_is_sent(model: Any, trusted: Collection[str]) -> Any:
     """Return a signature model of Litestar's that takes the `trusted` arguments as they are."""
-    ours = [name for name in model.__struct_fields__ if name in trusted]
+    ours = [name for name in model._fields if name in trusted]
     sent = _without(model, trusted)
 
     class Lean(model):  # type: ignore[misc]
@@ -37,17 +37,11 @@ def checking_only_what_is_sent(model: Any, trusted: Collection[str]) -> Any:
     return Lean
 
 
-def _without(model: type[Struct], trusted: Collection[str]) -> type[Struct] | None:
+def _without(model: Any, trusted: Collection[str]) -> type[Struct] | None:
     """Return a struct of the other fields, None if there are none."""
-    fields = [each for each in structs.fields(model) if each.name not in trusted]
-    if not fields:
-        return None
-    return defstruct(
-        model.__name__, [(each.name, each.type, _default_of(each)) for each in fields], kw_only=True
-    )
-
-
-def _default_of(given: structs.FieldInfo) -> Any:
-    if given.default_factory is not NODEFAULT:
-        return field(default_factory=given.default_factory)
-    return given.default
+    fields = [
+        (name, model.__annotations__[name], field.default if field.has_default else NODEFAULT)
+        for name, field in model._fields.items()
+        if name not in trusted
+    ]
+    return defstruct(model.__name__, fields, kw_only=True) if fields else None

@@ -63,7 +63,7 @@ async def size_of(size: FromQuery[int] = 1) -> int:
     return size
 
 
-@get("/pages/{page:str}")
+@get(["/pages/{page:str}", "/leaves/{page:str}"])
 async def show_page(
     page: FromPath[int],
     sized: NamedDependency[int],
@@ -118,6 +118,7 @@ def test_a_struct_is_json_with_its_status_and_shows_controls(path: str, status: 
         ("/pages/3", ["3", "1", "7", "None"]),
         ("/pages/3?size=20", ["3", "20", "7", "None"]),
         ("/pages/3?even=4&other=1", ["3", "1", "7", "4"]),
+        ("/leaves/3", ["3", "1", "7", "None"]),
     ],
 )
 def test_what_a_client_sends_is_converted_for_handlers_and_for_what_they_depend_on(
