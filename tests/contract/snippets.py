@@ -58,7 +58,7 @@ NOT_RUN: Final = {
     "monitoring: docker compose": "needs Docker; tests/house/test_compose.py reads the file",
     "operations: docker compose": "needs Docker; tests/house/test_compose.py reads the file",
     "payments: paid (Checkout": "a drawing",
-    "plugins: (new Razorpay": "needs PHP",
+    "plugins: <?php": "needs PHP",
 }
 """Why a block is not run, by its page and its beginning."""
 
