@@ -186,7 +186,7 @@ class PaymentImport:
     async def _correct(self, known: Payment, finding: _Finding) -> Payment:
         """Give a payment that no import has looked up yet the amount and the receipt of its order.
 
-        Raises CannotMove if the amount of another payment differs from its order.
+        Raises CannotMove if any other payment is stored over another amount, or was not imported.
         """
         amount = finding.amount
         is_open = known.former is not None and known.former.seen is None

@@ -2,7 +2,7 @@
 
 The SDK accepts any object with the interface of requests.Session. `Recorder` is one that only records the request, so
 the SDK returns the request instead of an answer, and `Transport` sends it. That costs a fraction of the CPU, and a
-call ends at its deadline whatever part of it is slow. Redirects are not followed. The errors have the status, code,
+call ends at its deadline whatever part of it is slow. Redirects are not followed. The errors have the status,
 field and reason, which the SDK's own errors lack.
 """
 

@@ -46,8 +46,8 @@ class Lifetimes:
     def judge_late(self, payment: Payment, payment_id: str, at: datetime) -> LatePayments:
         """Return how to treat a payment of the gateway that came at a time, after its sale had ended unpaid.
 
-        Until a day after its regular end, the sale is still paid, unless LATE_PAYMENTS is `hold`. A payment that a
-        person has approved pays it at any time. A cancelled sale is never paid.
+        Until a day after its regular end, the sale is still paid, unless LATE_PAYMENTS is `hold`. Later, LATE_PAYMENTS
+        decides. A payment that a person has approved pays the sale at any time. A cancelled sale is never paid.
         """
         if payment.cancelled_at is not None:
             return LatePayments.REFUND

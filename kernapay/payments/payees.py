@@ -1,4 +1,4 @@
-"""Decide to which account a payment is paid. The payer names it, and the account must be an active provider."""
+"""Decide to which account a payment is paid. A payer names it; it must be an active provider."""
 
 from collections.abc import Awaitable, Callable
 

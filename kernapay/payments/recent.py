@@ -27,7 +27,7 @@ class RecentPayments:
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
 
     def add(self, payment: Payment) -> None:
-        """Keep a payment for ten minutes, unless it may still change."""
+        """Keep a payment that this process created for ten minutes, unless it may still change."""
         if payment.razorpay_order_id is None or payment.customer_id or payment.former:
             return
         created = CreatedPayment(

@@ -154,7 +154,9 @@ class PaymentService:
                 "A payment with other content was created with this key. Use another key.",
                 field="idempotencyKey",
             )
-        self._recent.add(payment)
+        if is_new:
+            # What another process created, that one may not have evicted before it died: a repeat does so.
+            self._recent.add(payment)
         return await self._checkout.answer(payment), is_new
 
     async def verify(self, data: PaymentVerify) -> PaymentVerified:

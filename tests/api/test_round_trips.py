@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from kernapay.core.metrics import publish_tallies
 from tests.actors import PAYMENTS, USERS, Actor, People
+from tests.aliases import Store
 from tests.factories import payment_body, unique
 from tests.in_process import InProcess, InProcessClient
 from tests.stack import bearer
@@ -104,3 +105,22 @@ async def test_a_call_that_was_just_made_is_answered_again_without_the_database(
     assert lookups() == before
     other = await create(amount=70_000)
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
+
+
+async def test_a_process_remembers_only_the_payments_that_it_created(
+    client: InProcessClient, user: Actor, store: Store
+) -> None:
+    """The one that created it may have died before it evicted the history. A repeat that asks MongoDB does so."""
+    body = payment_body()
+    first = user.create(body).json()["data"]
+    # As if that process had died before it stored the order: another one finishes its work.
+    left = {"razorpayOrderId": None, "orderId": None, "orderLeaseUntil": None}
+    this = {"referenceId": first["referenceId"]}
+    await asyncio.to_thread(store.payments.update_one, this, {"$set": left})
+    headers = bearer(user.token)
+    finished = await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+    assert (finished.status_code, finished.json()["data"]) == (200, first)
+    before = lookups()
+    again = await client.post(f"{PAYMENTS}/create", json=body, headers=headers)
+    assert (again.status_code, again.json()["data"]) == (200, first)
+    assert lookups() > before

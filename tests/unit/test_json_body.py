@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.params import JSONBody
 from litestar.testing import TestClient
+from msgspec import Struct
 
 from kernapay.core.errors import InvalidInput
 from kernapay.web.handlers import post
@@ -45,8 +47,26 @@ async def take(data: JSONBody[Any]) -> None:
     """Take any body."""
 
 
+class Small(Struct):
+    """A type whose decoder skips every other field, unread."""
+
+    amount: int
+
+
+@post("/small")
+async def take_small(data: JSONBody[Small]) -> None:
+    """Take a body with an amount."""
+
+
 client = TestClient(
-    Litestar([take], request_class=JSONRequest, exception_handlers=HANDLERS, openapi_config=None)
+    Litestar(
+        [take, take_small],
+        request_class=JSONRequest,
+        exception_handlers=HANDLERS,
+        openapi_config=None,
+        logging_config=None,
+    ),
+    raise_server_exceptions=False,
 )
 
 
@@ -67,3 +87,22 @@ def test_a_name_that_comes_twice_is_refused_and_nothing_else_is(
     answer = client.post("/", content=body)
     assert (answer.status_code == 400) is bool(errors), body
     assert not errors or answer.json()["errors"] == errors
+
+
+@pytest.mark.parametrize(
+    "field",
+    [b'"more": "\xff"', b'"\xff": 1', b'"more": "\xff", "more": 1'],
+    ids=["value", "name", "twice"],
+)
+def test_bytes_that_are_no_text_are_refused_in_a_field_that_is_not_read(field: bytes) -> None:
+    answer = client.post("/small", content=b'{"amount": 1, ' + field + b"}")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "body: Must be valid JSON.")
+
+
+@pytest.mark.parametrize("inner", [b"1", b'":"', b'{"a": 1, "a": 2}'])
+def test_deep_nesting_is_an_error_of_the_client_at_every_depth(inner: bytes) -> None:
+    # Somewhere here one of the decoders gives up, and a few levels earlier or later the other one.
+    for depth in range(900, 1_000, 3):
+        body = b'{"amount": 1, "more": ' + b"[" * depth + inner + b"]" * depth + b"}"
+        status = client.post("/small", content=body).status_code
+        assert status == 400 or (status == 201 and b'"a"' not in inner), depth

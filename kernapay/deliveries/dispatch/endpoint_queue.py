@@ -91,7 +91,7 @@ class EndpointQueue:
         return hold_until(ended.due, ended.attempts)
 
     def may_follow(self, predecessor: str) -> bool:
-        """Return whether the next delivery may enter the queue: its predecessor is in it, or was delivered."""
+        """Return whether the next delivery may enter the queue: its predecessor is in it, or need not be waited for."""
         return self.holds(predecessor) or (
             predecessor in self.finished and self.hold_of(predecessor) is None
         )
@@ -128,7 +128,10 @@ class EndpointQueue:
         return self._release(loaded.row.subject)
 
     def drop(self, loaded: Loaded) -> None:
-        """Remove a delivery whose attempt was cancelled, and those behind it. Their rows are still due."""
+        """Remove a delivery if its attempt was cancelled, and those behind it. Their rows are still due.
+
+        After `end`, there is nothing to remove.
+        """
         subject = loaded.row.subject
         if self.in_flight.get(subject) is loaded:
             del self.in_flight[subject]

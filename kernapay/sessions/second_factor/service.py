@@ -138,7 +138,7 @@ class SecondFactors:
         )
 
     async def challenged(self, challenge: str) -> User:
-        """Return the account id of a valid challenge. Raises InvalidInput."""
+        """Return the account of a valid challenge. Raises InvalidInput."""
         return (await self._open(challenge))[0]
 
     async def confirm(self, actor: Principal, data: SecondFactorConfirm) -> list[str]:
