@@ -63,7 +63,7 @@ class Report:
     def add_payment(
         self, old: OldPayment, status: Status, problem: str | None, amount: int
     ) -> None:
-        """Count an imported payment over an amount in minor units, and list it if its old status was wrong or unknowable.
+        """Count a payment over an amount in minor units, and list it if its old status was wrong or cannot be checked.
 
         `problem` says why the gateway could not be asked.
         """

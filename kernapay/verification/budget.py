@@ -29,7 +29,10 @@ class CodeBudget:
         await self._limiter.require("codes_from", client, _EXCESS)
 
     async def spend_total(self, channel: Channel, *, discard: bool = False) -> None:
-        """Count a code in the total of its channel. A code that is not sent costs the same work, but is not counted."""
+        """Count a code in the total of its channel.
+
+        With `discard`, it is not sent, and has a total of its own: the same work, at no cost to the sent ones.
+        """
         subject = f"{channel.value} discarded" if discard else channel.value
         try:
             await self._limiter.require("codes_in_all", subject, _EXCESS)

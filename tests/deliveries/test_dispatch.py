@@ -485,6 +485,24 @@ async def test_a_secret_that_cannot_be_opened_pauses_the_endpoint(
     assert field.row(endpoint)["state"] == "on"
 
 
+async def test_a_secret_that_has_ended_need_not_be_opened(
+    field: Field, bench: Bench, receiver: Receiver, clock: RunningClock
+) -> None:
+    """As after a rotation that replaced a secret which no process can open."""
+    secret, at = new_secret(), clock()
+    endpoint = field.endpoint(receiver.url, secret)
+    lost = Sealer(["another secret"], "endpoint-secret").seal(new_secret())
+    secrets: list[Json] = [
+        {"sealed": SEALER.seal(secret), "at": at},
+        {"sealed": lost, "at": at, "until": at},
+    ]
+    field.do(lambda store: store.endpoints.update_one({}, {"$set": {"secrets": secrets}}))
+    field.send(endpoint)
+    async with bench.running():
+        await ended(field, endpoint, done=1)
+    receiver.received[0].verify(secret)
+
+
 @pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://localhost:8000/"])
 async def test_a_url_that_is_no_longer_allowed_pauses_the_endpoint(
     field: Field, bench: Bench, url: str

@@ -176,8 +176,11 @@ class Dispatcher:
         may_be_internal = self._trusts_shops or endpoint.owner is None
         try:
             target = self._rules.read(endpoint.url, may_be_internal=may_be_internal)
+            # Without those that have ended: if one cannot be opened, that must not stop the endpoint.
             keys = tuple(
-                (key_of(self._sealer.open(each.sealed)), each.until) for each in endpoint.secrets
+                (key_of(self._sealer.open(each.sealed)), each.until)
+                for each in endpoint.secrets
+                if each.until is None or each.until > self._clock()
             )
         except (BrokenSeal, InvalidInput) as error:
             self._report_broken(endpoint, error)
@@ -201,7 +204,7 @@ class Dispatcher:
                 problem="the secret was encrypted with another JWT_SECRET"
                 if isinstance(error, BrokenSeal)
                 else "the URL is not allowed by DELIVERY_PORTS and DELIVERY_ALLOWED_HOSTS",
-                fix="set JWT_SECRET_PREVIOUS to that secret, or rotate the endpoint's secret"
+                fix="set JWT_SECRET_PREVIOUS to that secret, or rotate the endpoint's secret with overlapSeconds 0"
                 if isinstance(error, BrokenSeal)
                 else "allow its host and port, or change the URL",
             )
