@@ -12,13 +12,13 @@ from kernapay.devstack.trigger import Trigger, TriggerFailed
 
 
 @click.command()
-@click.argument("event_type", metavar="TYPE")
+@click.argument("event_type", metavar="[TYPE]", required=False)
 @running_stack
-def command(event_type: str, data: Path) -> None:
+def command(event_type: str | None, data: Path) -> None:
     """Let an event of a TYPE such as payment.succeeded happen, in the sandbox.
 
     A demo customer buys something, and what else is needed happens to it. `kernapay listen` shows the event, and
-    those that come before it.
+    those that come before it. Without a TYPE, the command names those that it knows.
     """
     try:
         stack = find_stack(data)
@@ -35,7 +35,7 @@ def command(event_type: str, data: Path) -> None:
             httpx.Client(base_url=stack.sandbox, timeout=30, trust_env=False) as sandbox,
         ):
             plays = Trigger(customer, administrator, sandbox).plays
-            if event_type not in plays:
+            if event_type is None or event_type not in plays:
                 raise click.UsageError(f"TYPE must be one of: {', '.join(plays)}.")
             click.echo(f"{event_type} happened to {plays[event_type]()}")
     except (CannotSignIn, TriggerFailed) as error:

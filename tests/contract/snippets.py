@@ -53,6 +53,7 @@ NOT_RUN: Final = {
     "README: python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'": "what `.ci/run` does",
     "benchmarks: python -m tests.benchmarks.api": "takes minutes; tests/benchmarks/test_api.py measures one row",
     "contributing: kernapay/": "a drawing; tests/house/test_readme.py compares it with the folders",
+    "contributing: .venv/bin/pytest -n0": "one test of the guide, as this suite runs it",
     "development: python3 -m venv": "what `.ci/run` and `dev_stack` do",
     "development: .venv/bin/kernapay dev --example-data": "takes minutes; tests/devstack/test_example_data.py",
     "monitoring: docker compose": "needs Docker; tests/house/test_compose.py reads the file",
