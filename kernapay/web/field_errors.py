@@ -24,6 +24,7 @@ _ABSENT: Final = re.compile(r"'\w+'")
 _LENGTH: Final = re.compile(r"Expected `(str|array|object)` of length ([<>])= (\d+)")
 _BOUND: Final = re.compile(r"Expected `(?:int|float)` ([<>])= (\S+)")
 _LIMITS: Final = {">": "at least", "<": "at most"}
+_UNIT: Final = {"str": "character", "array": "item", "object": "entry"}
 _UNITS: Final = {"str": "characters", "array": "items", "object": "entries"}
 _WORDS: Final[Mapping[type[inspect.Type], str]] = {
     inspect.BoolType: "true or false",
@@ -79,7 +80,8 @@ def _inner(outer: str, name: str) -> str:
 def _limit(complaint: str) -> str | None:
     """Return the violated limit in words, if the decoder's message is about one. The numbers are the type's own."""
     if hit := _LENGTH.fullmatch(complaint):
-        return f"must have {_LIMITS[hit[2]]} {hit[3]} {_UNITS[hit[1]]}"
+        units = _UNIT if hit[3] == "1" else _UNITS
+        return f"must have {_LIMITS[hit[2]]} {hit[3]} {units[hit[1]]}"
     if hit := _BOUND.fullmatch(complaint):
         return f"must be {_LIMITS[hit[1]]} {hit[2]}"
     return None

@@ -49,7 +49,7 @@ def test_a_key_is_made_once_after_a_proof_and_shown_only_then(
     form.get_by_role("button", name="Make the key").click()
     # What is wrong stands beside the field, which has the focus.
     expect(form.get_by_label("Name")).to_be_focused()
-    expect(form.get_by_role("alert")).to_have_text("Must have at least 1 characters.")
+    expect(form.get_by_role("alert")).to_have_text("Must have at least 1 character.")
     assert_flawless(page, tmp_path)
     form.get_by_label("Name").fill(name)
     form.get_by_label("Read payments").check()

@@ -40,6 +40,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     amount_paid: Annotated[int, Meta(ge=1, le=10)]
     price: Annotated[int, Meta(ge=1, extra=must_be("an integer in paise: 50000 for ₹500.00"))] = 1
     name: Annotated[str, Meta(min_length=2, max_length=3)] = "ok"
+    initial: Annotated[str, Meta(min_length=1)] = "X"
     word: Annotated[str, Meta(pattern=WORD)] = "ok"
     unexplained: Annotated[str, Meta(pattern="^[a-z]+$")] = "ok"
     colour: Colour | None = None
@@ -81,6 +82,7 @@ def refusal(document: Any) -> tuple[str, str]:
         ({"name": 5}, "name", "Must be text."),
         ({"name": "x"}, "name", "Must have at least 2 characters."),
         ({"name": "xxxx"}, "name", "Must have at most 3 characters."),
+        ({"initial": ""}, "initial", "Must have at least 1 character."),
         ({"word": "X"}, "word", "Must be a word in small letters."),
         ({"word": 5}, "word", "Must be a word in small letters."),
         ({"unexplained": "X"}, "unexplained", "Must be text in the documented format."),
@@ -106,7 +108,7 @@ def refusal(document: Any) -> tuple[str, str]:
         ),
         ({"notes": {"A": "a"}}, "notes", "Each name must be a word in small letters."),
         ({"notes": []}, "notes", "Must be an object."),
-        ({"items": [{"code": 1}, {"code": 2}]}, "items", "Must have at most 1 items."),
+        ({"items": [{"code": 1}, {"code": 2}]}, "items", "Must have at most 1 item."),
         ({"items": [{"code": "1"}]}, "items[0].code", "Must be an integer."),
         ({"since": "today"}, "since", "Must be a time such as 2026-01-31T10:15:30.250Z."),
         (
