@@ -119,14 +119,12 @@ def test_a_question_is_answered_among_the_first_places(question: str, expected: 
     assert expected in [f"{hit.page}#{hit.anchor}" for hit in search(question)][:3]
 
 
-@pytest.mark.parametrize(
-    ("question", "other"),
-    [("port", "report"), ("fee", "coffee"), ("one", "none"), ("arm", "alarm")],
-)
-def test_a_word_is_found_where_words_begin_with_it(question: str, other: str) -> None:
-    marked = re.findall("(\\w*)<mark>", " ".join(hit.excerpt for hit in search(question)))
-    assert marked
-    assert set(marked) <= {"", *(before for before in marked if before.endswith("_"))}, other
+@pytest.mark.parametrize("question", ["port", "one"])
+def test_a_word_is_found_where_words_begin_with_it(question: str) -> None:
+    excerpts = " ".join(hit.excerpt for hit in search(question))
+    before = re.findall("(.)<mark>", excerpts)
+    assert before
+    assert not any(character.isalnum() for character in before)
 
 
 def test_words_that_stand_side_by_side_count_more() -> None:
@@ -136,9 +134,8 @@ def test_words_that_stand_side_by_side_count_more() -> None:
 
 
 def test_an_excerpt_is_where_most_of_the_words_are() -> None:
-    (found,) = [hit for hit in search("create key again") if hit.anchor == "repeat-safely"]
-    assert "<mark>creat</mark>e" in found.excerpt
-    assert "same <mark>key</mark>" in found.excerpt
+    (found,) = [hit for hit in search("alert oldest due work") if hit.anchor == "metrics"]
+    assert {"due", "oldest", "alert"} <= set(re.findall("<mark>(.+?)</mark>", found.excerpt))
 
 
 def test_a_heading_without_a_text_is_no_answer() -> None:
