@@ -83,7 +83,9 @@ def calls(api_server: Api, client: ModuleType) -> Iterator[Calls]:
     calls.close()
 
 
+# It takes two minutes. The generated clients in TypeScript are compiled strictly in every run of the long tests.
 @pytest.mark.long
+@pytest.mark.soak
 def test_the_generated_client_is_typed_strictly(generated: Path) -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, PACKAGE],

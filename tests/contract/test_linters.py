@@ -53,6 +53,8 @@ def test_redocly_finds_nothing(written: Path) -> None:
     assert lines(found["problems"], "ruleId") == []
 
 
+# It takes a minute. Redocly, beside it, checks the document in every run of the long tests.
+@pytest.mark.soak
 def test_spectral_finds_nothing(written: Path) -> None:
     program = node.installed("@stoplight/spectral-cli", SPECTRAL) / ".bin" / "spectral"
     ruleset = f"--ruleset={CONTRACT / 'spectral.yaml'}"

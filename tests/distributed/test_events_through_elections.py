@@ -79,6 +79,8 @@ def refunding(admin: Actor, seen: Observations) -> Iterator[None]:
         done: set[str] = set()
         while not stop.is_set():
             for reference in sorted(seen.verified - done):
+                if stop.is_set():
+                    return
                 answers = [
                     request_refund(admin, {"referenceId": reference}, 100, f"{reference}-{number}")
                     for number in range(2)

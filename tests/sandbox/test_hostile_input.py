@@ -1,4 +1,7 @@
-"""Each route, each of its fields, each value that no client should send: a refusal in Razorpay's form, and no 500."""
+"""Each route, each of its fields, each value that no client should send: a refusal in Razorpay's form, and no 500.
+
+A usual run tries one in eight of them; `ALL_ATTACKS=true pytest -m long tests/sandbox/test_hostile_input.py` tries all.
+"""
 
 import re
 from typing import Any
@@ -8,6 +11,7 @@ import pytest
 
 from kernapay.sandbox.app import create_app
 from kernapay.sandbox.config import SandboxConfig
+from tests.attacks.share import Sweep
 from tests.sandbox import hostile
 from tests.sandbox.sandbox_process import KEY, SandboxProcess
 
@@ -39,6 +43,7 @@ QUERIES = (
 # A route that takes no body leaves a large one unread. The server then closes the connection after its answer.
 LAST = {"connection": "close"}
 pytestmark = pytest.mark.long
+sweep = Sweep()
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +84,7 @@ def test_no_value_of_a_query_makes_a_500(
     sandbox, ids = filled
     _, path = target_of(route, ids)
     values = ("\x00", "-1", "9" * 30, "٣", "a" * 3_000)
-    for name in QUERIES:
+    for name in sweep.share(QUERIES):
         for value in values:
             check(sandbox.api.get(path, params={name: value}), (route, name, value[:50]))
     for query in ("count=%ff", "a[b]=1&a=2", "a[b][c][d]=1", "expand[][]=x", "[]=1", "=&=", "%00"):
@@ -95,7 +100,7 @@ def test_no_key_and_no_id_of_others_makes_a_500(
     body = hostile.with_ids(hostile.BODIES.get(route, {}), ids)
     schemes: tuple[str, ...] = ("", "Basic", "Basic !!!", "Basic Og==", "Bearer x", "Basic /w==")
     schemes = (*schemes, "Basic AAAAOgAA", f"Basic {'a' * 9_000}", f"{KEY[0]}:{KEY[1]}")
-    for scheme in schemes:
+    for scheme in sweep.share(schemes):
         response = sandbox.anonymous.request(
             method, path, json=body, headers={"authorization": scheme}
         )
@@ -131,7 +136,7 @@ def test_no_value_of_a_field_makes_a_500(sandbox: SandboxProcess, route: str) ->
 
     good = send(body)
     assert good.status_code < 400, good.text
-    for each in hostile.mutations(body):
+    for each in sweep.share(hostile.mutations(body)):
         send(each)
     for each in ({**body, "zz": hostile.MEGABYTE}, {hostile.MEGABYTE: 1}):
         send(each, **LAST)
