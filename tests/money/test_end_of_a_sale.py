@@ -6,6 +6,7 @@ from datetime import timedelta
 import httpx
 import msgspec
 import pytest
+from pymongo.read_concern import ReadConcern
 
 from kernapay.bootstrap.services import Services
 from kernapay.core.clock import now
@@ -474,7 +475,9 @@ class TestCancel:
         shop.sandbox.fault("delay", route="/v1/orders", method="POST", options=slow)
         with ThreadPoolExecutor(1) as pool:
             made = pool.submit(user.create, idempotencyKey="one-key")
-            row = eventually(shop.store.payments.find_one)
+            # Until a majority has the row, the API says that it does not know yet.
+            confirmed = shop.store.payments.with_options(read_concern=ReadConcern("majority"))
+            row = eventually(confirmed.find_one)
             assert cancel(user, {"referenceId": row["referenceId"]}).status_code == 200
             assert_problem(made.result(), 409, code="sale_ended")
 
