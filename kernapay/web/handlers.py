@@ -11,7 +11,6 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from kernapay.web.arguments import checking_only_what_is_sent
 from kernapay.web.responses import EncodedJSON
 
 
@@ -31,7 +30,6 @@ class RouteHandler(HTTPRouteHandler):
     """A route handler. Guards get the handler itself, not a copy, and must not change it."""
 
     _is_plain = False
-    _checks_only_what_is_sent = False
     _known_exception_handlers: Any = None
 
     def on_registration(self, app: Any) -> None:
@@ -72,11 +70,6 @@ class RouteHandler(HTTPRouteHandler):
         ) -> None:
             values.update(constants)
 
-        if not self._checks_only_what_is_sent:
-            self._checks_only_what_is_sent = True
-            self._signature_model = checking_only_what_is_sent(
-                self.signature_model, {"request", *constants}
-            )
         if constants:
             # First, for the dependencies that are made of them.
             model.extractors.insert(0, add_constants)
@@ -109,7 +102,7 @@ def parameter_names(controllers: Iterable[type[Controller]]) -> set[str]:
     }
 
 
-def get(path: str | list[str] | None = None, **options: Any) -> RouteHandler:
+def get(path: str | None = None, **options: Any) -> RouteHandler:
     return RouteHandler(path, http_method=HttpMethod.GET, **options)
 
 

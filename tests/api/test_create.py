@@ -451,7 +451,7 @@ async def test_currencies_are_configuration_with_their_own_smallest_amounts(
 
 
 @settings(
-    max_examples=30,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

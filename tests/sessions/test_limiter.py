@@ -10,6 +10,7 @@ from limits import RateLimitItem, parse_many
 
 from kernapay.security.addresses import ClientAddresses
 from kernapay.security.rate_limits import RateLimiter, Verdict
+from kernapay.security.rate_windows import LocalWindows, Subject
 from kernapay.storage.cache import Cache
 from kernapay.storage.redis import RedisStore
 from tests.clusters.nodes import RedisNode
@@ -86,6 +87,14 @@ async def test_what_a_short_window_refuses_uses_up_nothing_of_a_longer_one(redis
         day = await other.look("steps", "in a hurry")
         assert day is not None
         assert day.remaining == 2
+
+
+async def test_nor_while_redis_is_away() -> None:
+    windows, subject = LocalWindows(), Subject.of("in a hurry", parse_many("3/hour;5/day"))
+    taken = [await windows.take(subject) for _ in range(20)]
+    assert [len(each) for each in taken] == [2] * 3 + [1] * 17
+    hour, day = [await windows.look(each) for each in subject.windows]
+    assert (hour.current, day.current) == (3, 3)
 
 
 async def test_two_limiters_over_a_cluster_count_together(cluster: RedisCluster) -> None:
