@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Background:
@@ -22,8 +25,11 @@ class Background:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
 
-async def gather_all(calls: Iterable[Coroutine[None, None, None]]) -> None:
-    """Run the calls at the same time and wait for all, even if one fails. Then raise the first error."""
+async def gather_all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run the calls at the same time, wait for all even if one fails, and return their results or raise an error."""
+    results: list[T] = []
     for result in await asyncio.gather(*calls, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
+        results.append(result)
+    return results

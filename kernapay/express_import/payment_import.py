@@ -1,15 +1,14 @@
 """Import the payments of the Express service: read them, ask the gateway, enter them, settle them by its answer."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
 
 from kernapay.core.background import gather_all
 from kernapay.core.clock import Clock, now
 from kernapay.express_import.account_plan import Plan
 from kernapay.express_import.amounts import Unit, convert, prove
 from kernapay.express_import.changes import Changes
+from kernapay.express_import.findings import UNCHANGED, Finding, seen_of, unseen
 from kernapay.express_import.gateway_orders import GatewayOrders, OrderFacts
 from kernapay.express_import.payment_rows import (
     SERVICE,
@@ -26,7 +25,7 @@ from kernapay.express_import.report import (
     Report,
 )
 from kernapay.express_import.repository import ExpressDatabase
-from kernapay.express_import.row_values import CannotMove, Row, hash_of
+from kernapay.express_import.row_values import CannotMove, Row
 from kernapay.gateway.base import GatewayMissing, GatewayTooOld
 from kernapay.payments.imported.models import Former
 from kernapay.payments.imported.service import ImportConflict, ImportedPayments, judge, paid_twice
@@ -41,17 +40,6 @@ _LATER: Final = "the gateway is asked later"
 
 AskUnit = Callable[[OldPayment, str], Awaitable[Unit | None]]
 """Ask a person for the unit of an amount that the gateway cannot prove, and why. None means nobody knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """What an import knows of one payment. The amount is in minor units; `payer` is the id of an account."""
-
-    old: OldPayment
-    payer: str
-    facts: OrderFacts
-    former: Former
-    amount: int
 
 
 class PaymentImport:
@@ -94,9 +82,12 @@ class PaymentImport:
                 await self._orders.prefetch(payments)
             known = await self._imported.known([each.id for each in payments])
             for start in range(0, len(payments), _AT_ONCE):
-                await gather_all(
-                    self._import(each, plan.payer_of(each.user_id), known.get(each.id), report)
-                    for each in payments[start : start + _AT_ONCE]
+                await self._import_together(
+                    [
+                        self._find(each, plan.payer_of(each.user_id), known.get(each.id), report)
+                        for each in payments[start : start + _AT_ONCE]
+                    ],
+                    report,
                 )
             count += len(rows)
             progress("payments", count)
@@ -113,7 +104,7 @@ class PaymentImport:
             if known.former and known.former.seen is None:
                 report.add_deferred(old, known.amount)
                 continue
-            report.payments["unchanged"] += 1
+            report.payments[UNCHANGED] += 1
             problem = known.former.problem if known.former else None
             report.add_payment(old, known.status, problem, known.amount)
         return changed
@@ -129,61 +120,47 @@ class PaymentImport:
         report.odd.update(f"payment {each}" for each in old.odd)
         return old
 
-    async def _import(
-        self, old: OldPayment, payer: str, known: Payment | None, report: Report
+    async def _import_together(
+        self, searches: Iterable[Coroutine[Any, Any, Finding | None]], report: Report
     ) -> None:
-        if self._later:
-            await self._enter_only(old, payer, report)
-            return
-        facts = await self._orders.find(old.order_id)
+        # All are found first: a person may take long to answer, and sums are only held while payments are written.
+        findings = [each for each in await gather_all(searches) if each is not None]
+        written = [each for each in findings if self._writes and each.change != UNCHANGED]
+        async with self._imported.holding([each.place for each in written]):
+            await gather_all(self._import(each, report) for each in findings)
+
+    async def _find(
+        self, old: OldPayment, payer: str, known: Payment | None, report: Report
+    ) -> Finding | None:
+        """Return what is known of a payment. Report a payment that cannot move, and return None."""
+        facts = OrderFacts(problem=_LATER) if self._later else await self._orders.find(old.order_id)
         try:
             former, amount = await self._value(old, facts, known, report)
-            former.seen = hash_of(*_seen(old, facts))
-            finding = _Finding(old, payer, facts, former, amount)
-            if known is None:
-                done = "new"
-            else:
-                known = await self._correct(known, finding)
-                done = (
-                    "unchanged" if known.former and known.former.seen == former.seen else "changed"
-                )
-            row = known
-            if self._writes and done != "unchanged":
-                row = await self._store(finding, known, report)
+        except CannotMove as error:
+            report.refuse_payment(f"payment {old.name}", str(error))
+            return None
+        former.seen = seen_of(old, facts)
+        return Finding(old, payer, known, facts, former, amount)
+
+    async def _import(self, finding: Finding, report: Report) -> None:
+        old, row = finding.old, finding.known
+        try:
+            if self._later:
+                if self._writes:
+                    await self._enter(finding)
+                report.add_deferred(old, finding.amount)
+                return
+            if row is not None:
+                row = await self._correct(row, finding)
+            if self._writes and finding.change != UNCHANGED:
+                row = await self._store(finding, row, report)
         except (CannotMove, ImportConflict) as error:
             report.refuse_payment(f"payment {old.name}", str(error))
             return
-        report.payments[done] += 1
+        report.payments[finding.change] += 1
         self._report(finding, row if self._writes else None, report)
 
-    async def _enter_only(self, old: OldPayment, payer: str, report: Report) -> None:
-        """Enter a payment as unpaid. A later import asks the gateway about it."""
-        try:
-            former, amount = await self._value(old, OrderFacts(problem=_LATER), None, report)
-            if self._writes:
-                draft = draft_of(old, payer, amount, _unseen(former), None, live=self._live)
-                async with self._holding(old):
-                    _require_same(await self._imported.enter(draft, old.status), amount)
-        except (CannotMove, ImportConflict) as error:
-            report.refuse_payment(f"payment {old.name}", str(error))
-            return
-        report.add_deferred(old, amount)
-
-    @asynccontextmanager
-    async def _holding(self, payment: OldPayment | Payment) -> AsyncIterator[None]:
-        """Let no stored sums with this payment be used during the block, which changes it.
-
-        After an error of the database or the gateway the hold stays, because a write may still be carried out.
-        """
-        hold = await self._imported.hold(payment.id, payment.created_at)
-        try:
-            yield
-        except (CannotMove, ImportConflict):
-            await self._imported.release(hold, payment.provider_id)
-            raise
-        await self._imported.release(hold, payment.provider_id)
-
-    async def _correct(self, known: Payment, finding: _Finding) -> Payment:
+    async def _correct(self, known: Payment, finding: Finding) -> Payment:
         """Give a payment that no import has looked up yet the amount and the receipt of its order.
 
         Raises CannotMove if any other payment is stored over another amount, or was not imported.
@@ -196,10 +173,9 @@ class PaymentImport:
         is_right = order and (known.amount, known.receipt) == (amount, order.receipt)
         if order is None or is_right or not self._writes:
             return known
-        async with self._holding(known):
-            corrected = await self._imported.correct(
-                known, _unseen(finding.former), amount, order.receipt
-            )
+        corrected = await self._imported.correct(
+            known, unseen(finding.former), amount, order.receipt
+        )
         if corrected is None:
             _require_same(known, amount)
         return corrected or known
@@ -239,45 +215,36 @@ class PaymentImport:
         )
         return former, amount
 
-    async def _store(self, finding: _Finding, known: Payment | None, report: Report) -> Payment:
+    async def _store(self, finding: Finding, known: Payment | None, report: Report) -> Payment:
         old, facts = finding.old, finding.facts
-        async with self._holding(known or old):
-            row = known or await self._enter(finding)
-            if facts.problem is None:
-                try:
-                    row = await self._imported.settle(row, facts.attempts, facts.refunds)
-                except EvidenceMismatch as error:
-                    report.note(DOES_NOT_FIT, f"{old.name}: {error.reason}")
-                except (GatewayMissing, GatewayTooOld) as error:
-                    # Another amount was paid than ordered, and the gateway no longer says whether that is right.
-                    report.note(DOES_NOT_FIT, f"{old.name}: {error.detail}")
-            if not await self._imported.note(row, finding.former, is_known=facts.problem is None):
-                raise CannotMove("it changed here in this moment: run the command again")
+        row = known or await self._enter(finding)
+        if facts.problem is None:
+            try:
+                row = await self._imported.settle(row, facts.attempts, facts.refunds)
+            except EvidenceMismatch as error:
+                report.note(DOES_NOT_FIT, f"{old.name}: {error.reason}")
+            except (GatewayMissing, GatewayTooOld) as error:
+                # Another amount was paid than ordered, and the gateway no longer says whether that is right.
+                report.note(DOES_NOT_FIT, f"{old.name}: {error.detail}")
+        if not await self._imported.note(row, finding.former, is_known=facts.problem is None):
+            raise CannotMove("it changed here in this moment: run the command again")
         return row
 
-    async def _enter(self, finding: _Finding) -> Payment:
+    async def _enter(self, finding: Finding) -> Payment:
         old, order = finding.old, finding.facts.order
         receipt = order.receipt if order else None
-        former = _unseen(finding.former)
+        former = unseen(finding.former)
         draft = draft_of(old, finding.payer, finding.amount, former, receipt, live=self._live)
         row = await self._imported.enter(draft, old.status)
         _require_same(row, finding.amount)
         return row
 
-    def _report(self, finding: _Finding, row: Payment | None, report: Report) -> None:
+    def _report(self, finding: Finding, row: Payment | None, report: Report) -> None:
         old, facts = finding.old, finding.facts
         status = row.status if row is not None else judge(facts.attempts, facts.refunds)
         report.add_payment(old, status, facts.problem, finding.amount)
         if twice := paid_twice(facts.attempts):
             report.note(PAID_TWICE, f"{old.name}: {', '.join(twice)}")
-
-
-def _unseen(former: Former) -> Former:
-    """Return the values of the earlier service, without what an import learned."""
-    return Former(**{name: getattr(former, name) for name in _KEPT})
-
-
-_KEPT: Final = ("service", "reference", "status", "amount", "unit", "proof")
 
 
 def _require_same(row: Payment, amount: int) -> None:
@@ -286,14 +253,3 @@ def _require_same(row: Payment, amount: int) -> None:
         raise CannotMove("a payment of KernaPay has its id")
     if row.amount != amount:
         raise CannotMove(f"it is here over {row.amount}, and by its order it is {amount}")
-
-
-def _seen(old: OldPayment, facts: OrderFacts) -> Sequence[object]:
-    """Return the values that an import decides by. While they stay the same, there is nothing to import."""
-    order = facts.order
-    return (
-        hash_of_row(old),
-        [order.status, order.amount, order.amount_paid] if order else [facts.problem],
-        sorted([each.id, each.status, each.amount_refunded or 0] for each in facts.attempts),
-        sorted([each.id, each.status] for many in facts.refunds.values() for each in many),
-    )

@@ -19,7 +19,7 @@ from kernapay.deliveries.relay import Relay
 from kernapay.deliveries.sources import PaymentSource
 from kernapay.payments.evidence import IMPORTED, Origin
 from kernapay.payments.insights.repository import SUMS, InsightRepository
-from kernapay.payments.insights.sums.changes import InsightChanges
+from kernapay.payments.insights.sums.changes import Changing, InsightChanges
 from kernapay.payments.insights.sums.holds.repository import HoldRepository
 from kernapay.payments.insights.sums.keeper import Few, InsightKeeper
 from kernapay.payments.insights.sums.progress.repository import ProgressRepository
@@ -156,6 +156,10 @@ async def books(
 def clear(store: Store) -> None:
     for name in COLLECTIONS:
         store[name].delete_many({})
+
+
+class Killed(Exception):
+    """Ends an import in the middle of its writes."""
 
 
 @dataclass
@@ -545,15 +549,14 @@ async def test_while_a_payment_is_imported_no_sums_of_its_time_are_used(books: B
         provider_id=payee,
         created_at=at,
     )
-    hold = await books.changes.begin(str(former.pk), at)
-    entered = await books.desk.ledger.enter_imported(former, origin, "imported")
-    await books.compare()
-    await books.settle()
-    await books.compare()
-    await books.desk.ledger.move(Event.CAPTURED, entered, origin, gateway_payment(entered))
-    assert await books.desk.marked() == 0
-    await books.compare()
-    await books.changes.end(hold, payee)
+    async with books.changes.holding([Changing(str(former.pk), at, payee)]):
+        entered = await books.desk.ledger.enter_imported(former, origin, "imported")
+        await books.compare()
+        await books.settle()
+        await books.compare()
+        await books.desk.ledger.move(Event.CAPTURED, entered, origin, gateway_payment(entered))
+        assert await books.desk.marked() == 0
+        await books.compare()
     await books.compare()
     await books.settle()
     await books.compare()
@@ -568,10 +571,9 @@ async def test_an_import_reaches_the_sums_of_an_account_however_its_id_is_writte
     payment = await books.desk.create(created_at=at, payee_id=payee, provider_id=payee)
     await books.settle(ALL_STORED)
     before = await books.read(payee)
-    hold = await books.changes.begin(str(payment.pk), at)
     origin = Origin(Source.RECONCILIATION, IMPORTED)
-    await books.desk.ledger.move(Event.CAPTURED, payment, origin, gateway_payment(payment))
-    await books.changes.end(hold, spell(payee))
+    async with books.changes.holding([Changing(str(payment.pk), at, spell(payee))]):
+        await books.desk.ledger.move(Event.CAPTURED, payment, origin, gateway_payment(payment))
     assert await books.desk.marked() == 0
     assert await books.read(payee) != before
 
@@ -588,14 +590,15 @@ async def test_a_payment_of_the_first_year_holds_nobody_up(books: Books) -> None
 
 
 async def test_the_next_import_ends_what_a_killed_one_held(books: Books) -> None:
-    killed_hold = await books.changes.begin("66b1f0c2a7d4e5f601234567", NOON)
+    ours, other = "66b1f0c2a7d4e5f601234567", "66b1f0c2a7d4e5f601234568"
+    with suppress(Killed):
+        async with books.changes.holding([Changing(each, NOON, None) for each in (ours, other)]):
+            raise Killed
     books.clock.advance(hours=2)
-    hold = await books.changes.begin("66b1f0c2a7d4e5f601234567", NOON)
-    other = await books.changes.begin("66b1f0c2a7d4e5f601234568", NOON)
-    await books.changes.end(hold, None)
-    left = await asyncio.to_thread(books.store.insight_holds.distinct, "_id")
-    assert left == [other.pk]
-    assert killed_hold.pk not in left
+    async with books.changes.holding([Changing(ours, NOON, None)]):
+        pass
+    left = await asyncio.to_thread(books.store.insight_holds.distinct, "paymentId")
+    assert left == [other]
 
 
 @pytest.mark.parametrize("is_repeated", [False, True])
@@ -604,11 +607,15 @@ async def test_what_a_killed_import_held_ends_by_itself(books: Books, is_repeate
     at, payee = NOON - timedelta(days=2), PAYEES[0]
     payment = await books.desk.create(created_at=at, payee_id=payee, provider_id=payee)
     await books.settle(ALL_STORED)
-    await books.changes.begin(str(payment.pk), at)
-    origin = Origin(Source.RECONCILIATION, IMPORTED)
-    await books.desk.ledger.move(Event.CAPTURED, payment, origin, gateway_payment(payment))
+    changing = [Changing(str(payment.pk), at, payee)]
+    with suppress(Killed):
+        async with books.changes.holding(changing):
+            origin = Origin(Source.RECONCILIATION, IMPORTED)
+            await books.desk.ledger.move(Event.CAPTURED, payment, origin, gateway_payment(payment))
+            raise Killed
     if is_repeated:
-        await books.changes.end(await books.changes.begin(str(payment.pk), at), payee)
+        async with books.changes.holding(changing):
+            pass
     await books.settle(ALL_STORED)
     assert await asyncio.to_thread(books.store.insight_holds.count_documents, {}) == 1
     await books.compare()

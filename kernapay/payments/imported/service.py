@@ -1,7 +1,8 @@
 """Enter payments of an earlier service, and settle them by the gateway's data. Nothing changes at the gateway."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -11,8 +12,7 @@ from kernapay.gateway.base import GatewayPayment, GatewayRefund
 from kernapay.payments.evidence import IMPORTED, Evidence, Origin
 from kernapay.payments.imported.models import Former
 from kernapay.payments.imported.views import ImportedView
-from kernapay.payments.insights.sums.changes import InsightChanges
-from kernapay.payments.insights.sums.models import InsightHold
+from kernapay.payments.insights.sums.changes import Changing, InsightChanges
 from kernapay.payments.ledger import PaymentLedger
 from kernapay.payments.matching import best_attempt, of_sale
 from kernapay.payments.models import Payment
@@ -76,19 +76,12 @@ class ImportedPayments:
         """Count imported unpaid payments not yet looked up at the gateway, up to 10,000. Raises Unavailable."""
         return await self._ledger.count_unseen()
 
-    async def hold(self, payment_id: object, at: datetime) -> InsightHold:
-        """Begin to change a payment that was created `at`. Until `release`, stored sums of that time are not used.
+    def holding(self, payments: Sequence[Changing]) -> AbstractAsyncContextManager[None]:
+        """Let no stored sums with these payments be used during the block, in which they are entered or changed.
 
-        Raises Unavailable.
+        The block takes less than an hour, and raises no error of a single payment. Raises Unavailable.
         """
-        return await self._changes.begin(str(payment_id), at)
-
-    async def release(self, hold: InsightHold, provider_id: str | None) -> None:
-        """End a hold. Call this only once every write was answered: others may still be carried out.
-
-        Raises Unavailable.
-        """
-        await self._changes.end(hold, provider_id)
+        return self._changes.holding(payments)
 
     async def views(self, ids: Sequence[object]) -> dict[str, ImportedView]:
         """Return the columns of stored payments that an import needs, by id as text. Raises Unavailable."""

@@ -96,7 +96,7 @@ class InsightSumRepository(Repository[InsightSum]):
         for hold in await self._holds.abandoned():
             payee = await self._rows.payee_of(hold.payment_id)
             await self.note_changes([Place(hold.at, payee or ALL)])
-            await self._holds.release(hold)
+            await self._holds.release([hold])
 
     async def note_all_changed(self) -> int:
         """Have all sums recomputed, as after a partial restore of the database. Return how many."""

@@ -1,8 +1,10 @@
 """Holds on payments that are about to change without the relay's marker: sums with them are not used meanwhile."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from kernapay.core.background import gather_all
 from kernapay.core.clock import Clock, now
 from kernapay.payments.insights.repository import InsightRepository
 from kernapay.payments.insights.sums.models import InsightHold
@@ -27,16 +29,18 @@ class HoldRepository(Repository[InsightHold]):
         super().__init__(mongo, clock)
         self._rows = rows
 
-    async def hold(self, payment_id: str, at: datetime) -> InsightHold:
-        """Hold the sums with this payment, which was created `at`. Raises Unavailable."""
-        return await self.add(InsightHold(payment_id=payment_id, at=at))
+    async def hold(self, payments: Iterable[tuple[str, datetime]]) -> list[InsightHold]:
+        """Hold the sums with these payments, given by id and time of creation. Raises Unavailable."""
+        adds = [self.add(InsightHold(payment_id=payment_id, at=at)) for payment_id, at in payments]
+        return await gather_all(adds)
 
-    async def release(self, hold: InsightHold) -> None:
-        """End a hold, and those that killed runs left on this payment. Raises Unavailable."""
+    async def release(self, holds: Sequence[InsightHold]) -> None:
+        """End holds, and those that killed runs left on the same payments. Raises Unavailable."""
         abandoned = {"$lt": self.clock() - _ABANDONED}
+        payment_ids = [each.payment_id for each in holds]
         ended: list[dict[str, Any]] = [
-            {"_id": hold.pk},
-            {"paymentId": hold.payment_id, "createdAt": abandoned},
+            {"_id": {"$in": [each.pk for each in holds]}},
+            {"paymentId": {"$in": payment_ids}, "createdAt": abandoned},
         ]
         await self._run(lambda: self._collection.delete_many({"$or": ended}))
 
