@@ -50,14 +50,16 @@ gc.disable()
 use_memory()
 # A shell lets what it starts in the background ignore it, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The folders whose tests try every route, or start processes of their own.
+_LONG = ("tests/attacks/", "tests/clusters/", "tests/journeys/")
 DATABASE = f"kernapay_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test in a browser as long, before those that were asked for are chosen."""
+    """Mark tests of these kinds as long, before those that were asked for are chosen."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
+        if "browser" in getattr(item, "fixturenames", ()) or item.nodeid.startswith(_LONG):
             item.add_marker(pytest.mark.long)
 
 

@@ -40,7 +40,7 @@ from tests.house.routes import Route, routes
 from tests.stack import Api, Sandbox, SandboxServer, bare_environment
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.owasp(line="API5")
+pytestmark = [pytest.mark.owasp(line="API5"), pytest.mark.long]
 DAY = timedelta(days=1)
 
 

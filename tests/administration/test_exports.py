@@ -339,14 +339,8 @@ def folders() -> list[Path]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    "form",
-    [
-        pytest.param(each, marks=pytest.mark.soak if each is FileFormat.XLSX else ())
-        for each in FileFormat
-    ],
-)
-@pytest.mark.long
+@pytest.mark.parametrize("form", FileFormat)
+@pytest.mark.soak
 async def test_fifty_thousand_rows_take_no_more_memory_than_five_thousand(
     in_process: InProcess, form: FileFormat
 ) -> None:

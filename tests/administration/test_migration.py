@@ -16,7 +16,7 @@ from kernapay.storage.migrations import Migrator
 from kernapay.webhooks.personal import remove_personal
 from tests.aliases import Json, Store
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.soak
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

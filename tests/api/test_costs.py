@@ -21,7 +21,7 @@ from tests.money.fake_gateway import FakeGateway
 from tests.stack import Sandbox, bearer
 from tests.waiting import until
 
-pytestmark = [pytest.mark.owasp(line="API4")]
+pytestmark = [pytest.mark.owasp(line="API4"), pytest.mark.long]
 UNLIMITED: dict[str, Any] = {
     "rate_limits": "on",
     "rate_limit_signup": "off",

@@ -14,7 +14,7 @@ from tests.factories import payment_body, unique
 from tests.in_process import InProcess, InProcessClient
 from tests.stack import bearer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from tests.factories import new_email
 from tests.stack import Api, Sandbox
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 PACKAGE = "generated_kernapay_client"
 PASSWORD = "correct horse battery"
 

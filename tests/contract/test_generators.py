@@ -48,15 +48,8 @@ GENERATORS = [
 ]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "generator",
-    [
-        GENERATORS[0],
-        *(pytest.param(each, marks=pytest.mark.soak) for each in GENERATORS[1:]),
-    ],
-    ids=lambda each: each.name,
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("generator", GENERATORS, ids=lambda each: each.name)
 def test_a_generated_client_compiles_strictly_and_makes_a_payment(
     generator: Generator, document: Json, api_server: Api, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_user_finds_nothing_outside_the_document(
     assert cases(output) > 700
 
 
+@pytest.mark.soak
 @with_phases
 @pytest.mark.owasp(line="API9")
 def test_an_administrator_finds_nothing_outside_the_document(

@@ -20,7 +20,7 @@ from tests.aliases import Store
 from tests.clocks import FrozenClock
 from tests.deliveries.desk import ORIGIN, Desk, gateway_payment, gateway_refund, open_desk
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 TURNS = 60
 
 

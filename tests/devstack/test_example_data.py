@@ -82,7 +82,7 @@ def test_nobody_there_has_an_address_that_the_guide_signs_up() -> None:
     assert signed_up.isdisjoint({SHOP[0], *(each.email for each in PROVIDERS)})
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_it_shows_a_living_system_whose_books_agree_and_is_not_made_twice(
     env: dict[str, str], empty_database_url: str
 ) -> None:

@@ -22,6 +22,8 @@ from tests.clusters.nodes import RedisNode
 from tests.databases import open_store
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 
 def put(server: MongoServer, name: str) -> None:
     with open_store(server.url) as database:

@@ -317,6 +317,7 @@ def test_a_step_that_fails_ends_the_start_and_shows_why(dev: Dev, command: str) 
     assert not any(is_listening(port) for port in dev.ports)
 
 
+@pytest.mark.soak
 def test_example_data_is_made_once_and_never_left_half_made(dev: Dev) -> None:
     """A start that ended while it made the data leaves the sandbox's clock in the past: the next one says so."""
     wanted = {"EXAMPLE_PAYMENTS": "7"}

@@ -28,7 +28,7 @@ from tests.distributed.service import Service
 from tests.stack import WORKER_BUGS, Worker
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.soak
 
 DATABASE = "elections"
 

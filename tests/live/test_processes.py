@@ -20,6 +20,8 @@ from tests.live.payments import capture, decline, new_row, push, step
 from tests.stack import Api, StartApi
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def row(store: Store) -> Json:

@@ -25,6 +25,8 @@ from kernapay.security.principal import Principal, Role
 from tests.aliases import Json, Store
 from tests.money.models import ServiceModel, bind, only_if, with_examples
 
+pytestmark = pytest.mark.long
+
 AMOUNT = 50000
 DECIDED = ("won", "lost", "closed")
 EVENTS = ("under_review", "action_required", "under_review", "won", "lost", "next")

@@ -20,7 +20,7 @@ from tests.money.shop import Shop
 from tests.stack import WORKER_BUGS, Api, StartWorker, Worker
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.soak
 
 SALES = 40
 

@@ -20,6 +20,8 @@ from tests.money.books import pay_twice
 from tests.money.express import IMPORT, ExpressService, hash_of
 from tests.money.shop import Shop
 
+pytestmark = pytest.mark.long
+
 LISTED = re.compile(r"^([a-z][^:\n]*): (\d+)$", re.MULTILINE)
 
 

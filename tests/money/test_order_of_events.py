@@ -28,6 +28,8 @@ from tests.money.models import ServiceModel, bind, only_if, with_examples
 from tests.money.reference_ledger import ReferenceLedger
 from tests.money.shop import check_payments
 
+pytestmark = pytest.mark.long
+
 AMOUNT = 50000
 FEE = 1180
 OFFER = -5000

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.sandbox.sandbox_process import SandboxProcess
 
+pytestmark = pytest.mark.long
+
 texts = st.text(max_size=40) | st.sampled_from(["\x00", "INR", "card", "100", "-1", "1e9", "٣"])
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,

@@ -15,7 +15,7 @@ from tests.factories import PASSWORD, new_email
 from tests.in_process import InProcess
 from tests.sessions.conftest import sign_up
 
-pytestmark = pytest.mark.owasp(line="API2")
+pytestmark = [pytest.mark.owasp(line="API2"), pytest.mark.long]
 
 ROUNDS = 8
 TOLERATED = 1.2

@@ -17,6 +17,8 @@ from tests.aliases import Json
 from tests.stack import bare_environment
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 SCRIPT = """
 import sys
 from granian.constants import Interfaces, Loops
