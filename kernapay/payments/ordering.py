@@ -114,8 +114,11 @@ class Ordering:
         self, draft: Payment, origin: Origin, is_key_known: bool
     ) -> tuple[Payment, bool]:
         payer = str(draft.user_id)
-        if not self._share.has_room(payer) and (payment := await self._find_ordered(draft)):
-            return payment, False
+        # A payment that has its order need not wait. An unknown key has none: the caller has just looked for it.
+        if is_key_known and not self._share.has_room(payer):
+            payment = await self._find_ordered(draft)
+            if payment is not None:
+                return payment, False
         async with self._share.turn(payer, part_of(draft)):
             return await self._place_now(draft, origin, is_key_known)
 

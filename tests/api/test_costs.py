@@ -14,6 +14,7 @@ from kernapay.core.clock import now
 from kernapay.gateway.base import Order
 from tests.actors import API_KEYS, AUDIT, PAYMENTS, USERS, Actor, People, assert_problem
 from tests.aliases import Store
+from tests.database_commands import Command, noted_commands
 from tests.databases import row_of
 from tests.factories import new_email, payment_body, sign_up_body
 from tests.in_process import InProcess, InProcessClient
@@ -225,6 +226,29 @@ async def test_a_key_that_has_its_order_waits_for_no_turn_and_the_others_not_for
         again = await create("first")
         assert (again.status_code, again.json()) == (200, body)
         assert_refused(await create("waiting"))
+        gateway.gate.set()
+        assert (await running).status_code == 201
+
+
+@pytest.mark.anyio
+async def test_a_new_key_of_a_busy_account_is_looked_for_once(
+    in_process: InProcess, user: Actor
+) -> None:
+    """A shop's server is one account, which has many calls at once."""
+    gateway = SlowGateway()
+    async with in_process(gateway=gateway, gateway_threads=4, razorpay_timeout="1s") as client:
+
+        async def create() -> httpx.Response:
+            path = f"{PAYMENTS}/create"
+            return await client.post(path, json=payment_body(), headers=bearer(user.token))
+
+        running = asyncio.create_task(create())
+        await until(lambda: gateway.waiting == 1)
+        with noted_commands() as commands:
+            assert_refused(await create())
+        assert [each for each in commands if each.collection == "payments"] == [
+            Command("find", "payments")
+        ]
         gateway.gate.set()
         assert (await running).status_code == 201
 
