@@ -1,5 +1,6 @@
 """`kernapay import express`: accounts and payments of the earlier service come here, by the gateway's word."""
 
+import asyncio
 import re
 import subprocess
 from collections.abc import Iterator
@@ -11,11 +12,22 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from kernapay.core.clock import now
 from kernapay.devstack.servers import MongoServer
+from kernapay.express_import.account_import import AccountImport
+from kernapay.express_import.account_plan import AccountPlanner
+from kernapay.express_import.amounts import Unit
+from kernapay.express_import.changes import Changes
+from kernapay.express_import.gateway_orders import GatewayOrders
+from kernapay.express_import.payment_import import PaymentImport
+from kernapay.express_import.payment_rows import OldPayment
+from kernapay.express_import.report import Report
+from kernapay.express_import.repository import ExpressDatabase
 from tests.actors import PAYMENTS, USERS, assert_problem, log_in, verify
 from tests.aliases import Json, Store
 from tests.databases import open_store, row_of
 from tests.factories import payment_body, unique
+from tests.in_process import InProcess
 from tests.money.books import pay_twice
 from tests.money.express import IMPORT, ExpressService, hash_of
 from tests.money.shop import Shop
@@ -416,3 +428,44 @@ def test_a_database_that_is_none_or_goes_away_is_named(
         away = shop.kernapay("import", "express", "--from", url)
         assert (away.returncode, reason in away.stderr) == (2, True), away.stderr
         assert "secret" not in away.stdout + away.stderr
+
+
+@pytest.mark.anyio
+async def test_stored_sums_are_used_while_a_person_is_asked(
+    express: ExpressService, in_process: InProcess, mongo_server: MongoServer, store: Store
+) -> None:
+    """A person may take longer to answer than the hold of an import lasts."""
+    asha = await asyncio.to_thread(express.sign_up, f"{unique()}@example.com")
+    changes = {"orderId": "order_Unknown0000001", "razorpayOrderId": "order_Unknown0000001"}
+    row = await asyncio.to_thread(lambda: express.buy(asha, 700, **changes))
+    held: list[int] = []
+
+    async def ask(old: OldPayment, reason: str) -> Unit:
+        held.append(await asyncio.to_thread(store.insight_holds.count_documents, {}))
+        return Unit.RUPEES
+
+    def show(what: str, count: int) -> None:
+        """Nobody looks."""
+
+    old, report = ExpressDatabase(mongo_server.database_url(express.db.name)), Report()
+    async with in_process() as client:
+        services = client.services
+        gateway, pace = services.payment_gateway, services.pace
+        plan = await AccountPlanner(old, {}, production=False).plan(show)
+        accounts = AccountImport(old, services.user_repository, now, writes=True)
+        await accounts.import_all(plan, report, show)
+        payments = PaymentImport(
+            old,
+            services.imported_payments,
+            GatewayOrders(gateway, pace),
+            Changes(gateway, pace),
+            ask,
+            live=False,
+            writes=True,
+            later=False,
+        )
+        await payments.import_all(plan, report, show)
+    old.close()
+    assert (held, report.payments) == ([0], {"new": 1})
+    stored = await asyncio.to_thread(row_of, store.payments, _id=row["_id"])
+    assert stored["amount"] == 70_000
