@@ -14,7 +14,7 @@ from kernapay.storage.repository import Repository
 if TYPE_CHECKING:
     from pymongo.client_session import ClientSession
 
-# A run that was killed leaves its holds behind. No run takes so long over a payment.
+# A run that was killed leaves its holds behind. No run takes so long over the payments that it holds together.
 _ABANDONED: Final = timedelta(hours=1)
 
 
