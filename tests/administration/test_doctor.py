@@ -23,6 +23,8 @@ from tests.command_line import RunKernapay
 from tests.environment import PRODUCTION, settings_from
 from tests.stack import JWT_SECRET, Api
 
+pytestmark = pytest.mark.long
+
 
 class Examine(Protocol):
     async def __call__(

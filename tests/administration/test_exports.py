@@ -31,6 +31,8 @@ from tests.aliases import Json, Store
 from tests.in_process import InProcess, InProcessClient
 from tests.stack import Sandbox
 
+pytestmark = pytest.mark.long
+
 EVER = {"from": "2020-01-01", "to": "2099-01-01"}
 NEVER = {"from": "2099-01-01", "to": "2099-02-01"}
 HEADER = (

@@ -22,7 +22,7 @@ from tests.live.conftest import FAST, OpenLive
 from tests.live.payments import new_row, push, step
 from tests.waiting import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 SELDOM = FAST._replace(poll=3600, poll_in_doubt=3600)
 
 

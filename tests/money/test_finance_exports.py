@@ -17,6 +17,8 @@ from tests.money.books import read, settle
 from tests.money.disputes import raise_dispute, tell
 from tests.money.shop import Shop
 
+pytestmark = pytest.mark.long
+
 INDIA = ZoneInfo("Asia/Kolkata")
 EVER = {"from": "2020-01-01", "to": "2099-01-01"}
 

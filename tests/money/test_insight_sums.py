@@ -44,7 +44,7 @@ from tests.clocks import FrozenClock
 from tests.deliveries.desk import Desk, gateway_payment, gateway_refund, open_desk
 from tests.money.desk import counted
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 ZONE = "Asia/Kolkata"
 DAYS = BusinessDays(ZoneInfo(ZONE))

@@ -22,6 +22,8 @@ from tests.money.disputes import request_refund
 from tests.money.shop import Shop
 from tests.stack import Api
 
+pytestmark = pytest.mark.long
+
 SINCE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
