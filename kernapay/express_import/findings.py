@@ -11,6 +11,7 @@ from kernapay.payments.insights.sums.changes import Changing
 from kernapay.payments.models import Payment
 
 UNCHANGED: Final = "unchanged"
+_KEPT: Final = ("service", "reference", "status", "amount", "unit", "proof")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class Finding:
         return UNCHANGED if seen == self.former.seen else "changed"
 
     @property
-    def place(self) -> Changing:
+    def changing(self) -> Changing:
+        """Return the payment as the sums have it: as it is stored here, or will be."""
         row = self.known or self.old
         return Changing(str(row.id), row.created_at, row.provider_id)
 
@@ -41,9 +43,6 @@ class Finding:
 def unseen(former: Former) -> Former:
     """Return the values of the earlier service, without what an import learned."""
     return Former(**{name: getattr(former, name) for name in _KEPT})
-
-
-_KEPT: Final = ("service", "reference", "status", "amount", "unit", "proof")
 
 
 def seen_of(old: OldPayment, facts: OrderFacts) -> str:

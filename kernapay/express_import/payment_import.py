@@ -1,7 +1,7 @@
 """Import the payments of the Express service: read them, ask the gateway, enter them, settle them by its answer."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 from kernapay.core.background import gather_all
 from kernapay.core.clock import Clock, now
@@ -82,13 +82,8 @@ class PaymentImport:
                 await self._orders.prefetch(payments)
             known = await self._imported.known([each.id for each in payments])
             for start in range(0, len(payments), _AT_ONCE):
-                await self._import_together(
-                    [
-                        self._find(each, plan.payer_of(each.user_id), known.get(each.id), report)
-                        for each in payments[start : start + _AT_ONCE]
-                    ],
-                    report,
-                )
+                together = payments[start : start + _AT_ONCE]
+                await self._import_together(together, plan, known, report)
             count += len(rows)
             progress("payments", count)
 
@@ -121,12 +116,20 @@ class PaymentImport:
         return old
 
     async def _import_together(
-        self, searches: Iterable[Coroutine[Any, Any, Finding | None]], report: Report
+        self,
+        payments: Sequence[OldPayment],
+        plan: Plan,
+        known: Mapping[object, Payment],
+        report: Report,
     ) -> None:
         # All are found first: a person may take long to answer, and sums are only held while payments are written.
-        findings = [each for each in await gather_all(searches) if each is not None]
+        found = await gather_all(
+            self._find(each, plan.payer_of(each.user_id), known.get(each.id), report)
+            for each in payments
+        )
+        findings = [each for each in found if each is not None]
         written = [each for each in findings if self._writes and each.change != UNCHANGED]
-        async with self._imported.holding([each.place for each in written]):
+        async with self._imported.holding([each.changing for each in written]):
             await gather_all(self._import(each, report) for each in findings)
 
     async def _find(

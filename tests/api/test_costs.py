@@ -182,6 +182,11 @@ class SlowGateway(FakeGateway):
         )
 
 
+async def create(client: InProcessClient, who: Actor, **changes: object) -> httpx.Response:
+    body = payment_body(**changes)
+    return await client.post(f"{PAYMENTS}/create", json=body, headers=bearer(who.token))
+
+
 @pytest.mark.anyio
 async def test_hundreds_of_creates_of_one_account_hold_up_nobody_else(
     in_process: InProcess, user: Actor, people: People
@@ -190,20 +195,15 @@ async def test_hundreds_of_creates_of_one_account_hold_up_nobody_else(
     other = await asyncio.to_thread(people.new)
     gateway = SlowGateway()
     async with in_process(gateway=gateway, gateway_threads=16) as client:
-
-        async def create(who: Actor) -> httpx.Response:
-            path = f"{PAYMENTS}/create"
-            return await client.post(path, json=payment_body(), headers=bearer(who.token))
-
-        busy = [asyncio.create_task(create(user)) for _ in range(100)]
+        busy = [asyncio.create_task(create(client, user)) for _ in range(100)]
         await until(lambda: sum(task.done() for task in busy) == 100 - 64)
         await until(lambda: gateway.waiting == 4)
-        mine = asyncio.create_task(create(other))
+        mine = asyncio.create_task(create(client, other))
         await until(lambda: gateway.waiting == 5)
         gateway.gate.set()
         assert (await mine).status_code == 201
         assert count(await asyncio.gather(*busy)) == {201: 64, 429: 36}
-        assert (await create(user)).status_code == 201, "a refusal leaves nothing behind"
+        assert (await create(client, user)).status_code == 201, "a refusal leaves nothing behind"
 
 
 @pytest.mark.anyio
@@ -212,20 +212,14 @@ async def test_a_key_that_has_its_order_waits_for_no_turn_and_the_others_not_for
 ) -> None:
     gateway = SlowGateway()
     async with in_process(gateway=gateway, gateway_threads=4, razorpay_timeout="1s") as client:
-
-        async def create(key: str) -> httpx.Response:
-            path = f"{PAYMENTS}/create"
-            body = payment_body(idempotencyKey=key)
-            return await client.post(path, json=body, headers=bearer(user.token))
-
         gateway.gate.set()
-        body = (await create("first")).json()
+        body = (await create(client, user, idempotencyKey="first")).json()
         gateway.gate.clear()
-        running = asyncio.create_task(create("running"))
+        running = asyncio.create_task(create(client, user, idempotencyKey="running"))
         await until(lambda: gateway.waiting == 2)
-        again = await create("first")
+        again = await create(client, user, idempotencyKey="first")
         assert (again.status_code, again.json()) == (200, body)
-        assert_refused(await create("waiting"))
+        assert_refused(await create(client, user, idempotencyKey="waiting"))
         gateway.gate.set()
         assert (await running).status_code == 201
 
@@ -237,15 +231,10 @@ async def test_a_new_key_of_a_busy_account_is_looked_for_once(
     """A shop's server is one account, which has many calls at once."""
     gateway = SlowGateway()
     async with in_process(gateway=gateway, gateway_threads=4, razorpay_timeout="1s") as client:
-
-        async def create() -> httpx.Response:
-            path = f"{PAYMENTS}/create"
-            return await client.post(path, json=payment_body(), headers=bearer(user.token))
-
-        running = asyncio.create_task(create())
+        running = asyncio.create_task(create(client, user))
         await until(lambda: gateway.waiting == 1)
         with noted_commands() as commands:
-            assert_refused(await create())
+            assert_refused(await create(client, user))
         assert [each for each in commands if each.collection == "payments"] == [
             Command("find", "payments")
         ]

@@ -3,10 +3,10 @@
 import asyncio
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -23,6 +23,9 @@ from kernapay.express_import.payment_import import PaymentImport
 from kernapay.express_import.payment_rows import OldPayment
 from kernapay.express_import.report import Report
 from kernapay.express_import.repository import ExpressDatabase
+from kernapay.payments.imported.models import Former
+from kernapay.payments.imported.service import ImportedPayments
+from kernapay.payments.models import Payment
 from tests.actors import PAYMENTS, USERS, assert_problem, log_in, verify
 from tests.aliases import Json, Store
 from tests.databases import open_store, row_of
@@ -430,18 +433,44 @@ def test_a_database_that_is_none_or_goes_away_is_named(
         assert "secret" not in away.stdout + away.stderr
 
 
+class Watched:
+    """Imported payments, with a note of what is held whenever one is entered or gets its last change."""
+
+    def __init__(
+        self, imported: ImportedPayments, held: Callable[[], Awaitable[list[str]]]
+    ) -> None:
+        self._imported = imported
+        self._held = held
+        self.seen: list[tuple[str, list[str]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._imported, name)
+
+    async def enter(self, draft: Payment, shown_as: str | None) -> Payment:
+        self.seen.append(("enter", await self._held()))
+        return await self._imported.enter(draft, shown_as)
+
+    async def note(self, payment: Payment, former: Former, *, is_known: bool) -> bool:
+        is_noted = await self._imported.note(payment, former, is_known=is_known)
+        self.seen.append(("note", await self._held()))
+        return is_noted
+
+
 @pytest.mark.anyio
-async def test_stored_sums_are_used_while_a_person_is_asked(
+async def test_sums_are_held_while_payments_are_written_and_not_while_a_person_is_asked(
     express: ExpressService, in_process: InProcess, mongo_server: MongoServer, store: Store
 ) -> None:
     """A person may take longer to answer than the hold of an import lasts."""
     asha = await asyncio.to_thread(express.sign_up, f"{unique()}@example.com")
     changes = {"orderId": "order_Unknown0000001", "razorpayOrderId": "order_Unknown0000001"}
     row = await asyncio.to_thread(lambda: express.buy(asha, 700, **changes))
-    held: list[int] = []
+    asked: list[list[str]] = []
+
+    async def held() -> list[str]:
+        return await asyncio.to_thread(store.insight_holds.distinct, "paymentId")
 
     async def ask(old: OldPayment, reason: str) -> Unit:
-        held.append(await asyncio.to_thread(store.insight_holds.count_documents, {}))
+        asked.append(await held())
         return Unit.RUPEES
 
     def show(what: str, count: int) -> None:
@@ -454,9 +483,10 @@ async def test_stored_sums_are_used_while_a_person_is_asked(
         plan = await AccountPlanner(old, {}, production=False).plan(show)
         accounts = AccountImport(old, services.user_repository, now, writes=True)
         await accounts.import_all(plan, report, show)
+        watched = Watched(services.imported_payments, held)
         payments = PaymentImport(
             old,
-            services.imported_payments,
+            cast(ImportedPayments, watched),
             GatewayOrders(gateway, pace),
             Changes(gateway, pace),
             ask,
@@ -466,6 +496,8 @@ async def test_stored_sums_are_used_while_a_person_is_asked(
         )
         await payments.import_all(plan, report, show)
     old.close()
-    assert (held, report.payments) == ([0], {"new": 1})
+    assert (asked, report.payments) == ([[]], {"new": 1})
+    assert watched.seen == [("enter", [str(row["_id"])]), ("note", [str(row["_id"])])]
+    assert await held() == []
     stored = await asyncio.to_thread(row_of, store.payments, _id=row["_id"])
     assert stored["amount"] == 70_000
