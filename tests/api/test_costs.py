@@ -219,6 +219,8 @@ async def test_a_key_that_has_its_order_waits_for_no_turn_and_the_others_not_for
         await until(lambda: gateway.waiting == 2)
         again = await create(client, user, idempotencyKey="first")
         assert (again.status_code, again.json()) == (200, body)
+        other = await create(client, user, idempotencyKey="first", amount=70_000)
+        assert_problem(other, 409, "idempotencyKey", "idempotency_key_reused")
         assert_refused(await create(client, user, idempotencyKey="waiting"))
         gateway.gate.set()
         assert (await running).status_code == 201

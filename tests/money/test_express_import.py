@@ -495,9 +495,13 @@ async def test_sums_are_held_while_payments_are_written_and_not_while_a_person_i
             later=False,
         )
         await payments.import_all(plan, report, show)
+        this, word = {"_id": row["_id"]}, {"$set": {"status": "failed"}}
+        await asyncio.to_thread(express.db.payments.update_one, this, word)
+        await payments.import_all(plan, report, show)
     old.close()
-    assert (asked, report.payments) == ([[]], {"new": 1})
-    assert watched.seen == [("enter", [str(row["_id"])]), ("note", [str(row["_id"])])]
+    assert (asked, report.payments) == ([[]], {"new": 1, "changed": 1})
+    ours = [str(row["_id"])]
+    assert watched.seen == [("enter", ours), ("note", ours), ("note", ours)]
     assert await held() == []
     stored = await asyncio.to_thread(row_of, store.payments, _id=row["_id"])
     assert stored["amount"] == 70_000
